@@ -1,0 +1,1 @@
+"""The people's windows: chat, console and command line."""

@@ -1,0 +1,1 @@
+"""What "good" means: cases, metrics, runs, comparisons, reports."""

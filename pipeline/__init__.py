@@ -1,0 +1,1 @@
+"""The pipeline: turns a question into an answer with citations."""

@@ -1,0 +1,45 @@
+"""What retrieval hands to the rest of a turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from traces.records import Passage
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A retrieved chunk: its row in the ledger and the passage-side work done at ingestion.
+
+    `passage.text` is always set here. `spans` are (start, end) character offsets of the
+    chunk's sentences in `passage.text`; `vectors` has shape (len(spans), dimensions), float32,
+    L2-normalised rows, or is None when the embedder gives no sentence vectors.
+    """
+
+    passage: Passage
+    spans: tuple[tuple[int, int], ...] = ()
+    vectors: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The candidates for one query, best first. `query_vector` is None when embedding failed."""
+
+    query: str
+    query_vector: Vector | None
+    found: tuple[Found, ...]
+    kb: str
+    index_version: str | None
+    embedder: str | None
+    degraded: str | None = None  # why only a part of retrieval worked, e.g. "embed_failed"
+
+    @property
+    def top_score(self) -> float | None:
+        """Cosine of the best vector match, or None when nothing was compared."""
+        scores = [found.passage.vector_score for found in self.found]
+        return max((score for score in scores if score is not None), default=None)

@@ -1,0 +1,144 @@
+"""What a turn is asked with and what it tells its caller, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from traces.records import Door, Outcome, Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One earlier utterance of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller asks. `history` replaces the remembered conversation when it is given."""
+
+    text: str
+    user_id: str = "local"
+    door: Door = "api"
+    conversation_id: str | None = None
+    client_turn_id: str | None = None
+    kb: str | None = None
+    prompt: str | None = None  # operators only: "answer@v2"
+    model: str | None = None  # operators only: "openai:gpt-6-luna"
+    history: tuple[Message, ...] | None = None
+    run_id: str | None = None
+    case_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The turn is accepted; event `turn`."""
+
+    turn_id: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The passages placed before the model, numbered; event `sources`."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A streamed piece of the answer, already past the outbound guard; event `delta`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """The answer so far is withdrawn and replaced by `text`; event `retract`."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A marker `[n]` of the answer and the passage it names."""
+
+    n: int
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a turn: what `answerdeck ask --json` prints; event `done`."""
+
+    turn_id: str
+    conversation_id: str
+    outcome: Outcome
+    answer: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    usage: dict[str, int | None]
+    cost_usd: float | None
+    first_token_seconds: float | None
+    seconds: float | None
+    model: str | None = None
+    notice: str | None = None  # a calm sentence for the user when something was not normal
+    retry_after: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON of a turn; raw retrieval scores stay inside the house."""
+        return {
+            "turn_id": self.turn_id,
+            "conversation_id": self.conversation_id,
+            "outcome": self.outcome,
+            "answer": self.answer,
+            "citations": [
+                {
+                    "n": citation.n,
+                    "chunk_id": citation.chunk_id,
+                    "document_id": citation.document_id,
+                    "title": citation.title,
+                    "url": citation.url,
+                }
+                for citation in self.citations
+            ],
+            "passages": [public(passage) for passage in self.passages],
+            "usage": self.usage,
+            "cost_usd": self.cost_usd,
+            "first_token_seconds": self.first_token_seconds,
+            "seconds": self.seconds,
+            "model": self.model,
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The turn ended without an answer; event `error`."""
+
+    code: str
+    message: str
+    turn_id: str | None
+    retry_after: float | None = None
+
+
+Event = Started | Sources | Delta | Retract | Answer | Failed
+
+
+def public(passage: Passage) -> dict[str, Any]:
+    """Return what an end user may see of a passage."""
+    return {
+        "n": passage.n,
+        "chunk_id": passage.chunk_id,
+        "document_id": passage.document_id,
+        "title": passage.title,
+        "url": passage.url,
+        "text": passage.text,
+    }

@@ -1,0 +1,83 @@
+"""What a model is to the pipeline: a prompt in, text and one stop out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.context.found import Retrieved
+from pipeline.errors import ErrorClass
+from pipeline.events import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A fully assembled prompt.
+
+    `messages` ends with the user's question (and holds the passages as text); `retrieved`
+    carries the numbered passages themselves for models that work on them directly.
+    """
+
+    system: str
+    messages: tuple[Message, ...]
+    question: str  # standalone
+    retrieved: Retrieved
+    max_output_tokens: int = 1024
+
+    def render(self) -> str:
+        """Return the whole prompt as one readable text, for the trace."""
+        parts = [f"SYSTEM\n{self.system}"]
+        parts += [f"{message.role.upper()}\n{message.text}" for message in self.messages]
+        return "\n\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the model's answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of one call; `input_tokens` includes cached ones. None means not reported."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The end of a model's answer.
+
+    `abstained` is set by models that know it themselves. The gateway sets `degraded` (the error
+    class that made it answer with its last resort) and `cut` (the error class that ended a
+    stream after its first token; the text so far stands).
+    """
+
+    reason: str  # stop | length | refusal
+    tokens: Tokens
+    model: str  # the name the provider reported, or the one asked for
+    abstained: bool = False
+    degraded: ErrorClass | None = None
+    cut: ErrorClass | None = None
+
+
+ModelEvent = Text | Stop
+
+
+class Model(Protocol):
+    """A model that streams. Raises ModelError; closing the iterator closes the connection."""
+
+    @property
+    def name(self) -> str:
+        """The name used in configuration and traces, for example "openai:gpt-6-luna"."""
+        ...
+
+    def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+        """Yield Text… then one Stop, within `seconds`."""
+        ...

@@ -1,0 +1,53 @@
+"""A model that says what it is told to: the fake we ship for tests and rehearsals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from pipeline.errors import ModelError
+from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+
+
+class Scripted:
+    """Answers each call with the next reply; a ModelError in the script is raised.
+
+    A reply is a string (streamed word by word), or a list of strings and ModelErrors
+    (streamed piece by piece). The last reply repeats. `prompts` keeps what was asked.
+    """
+
+    def __init__(
+        self,
+        *replies: str | ModelError | Sequence[str | ModelError],
+        name: str = "scripted",
+        gap_seconds: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.prompts: list[Prompt] = []
+        self.closed = 0
+        self._replies = replies or ("",)
+        self._gap = gap_seconds
+
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+        reply = self._replies[min(len(self.prompts), len(self._replies) - 1)]
+        self.prompts.append(prompt)
+        words = 0
+        try:
+            for piece in _pieces(reply):
+                if isinstance(piece, ModelError):
+                    raise piece
+                await asyncio.sleep(self._gap)
+                words += 1
+                yield Text(piece)
+            tokens = Tokens(input_tokens=len(prompt.render()) // 4, output_tokens=words)
+            yield Stop("stop", tokens, self.name)
+        finally:
+            self.closed += 1
+
+
+def _pieces(reply: str | ModelError | Sequence[str | ModelError]) -> Sequence[str | ModelError]:
+    if isinstance(reply, ModelError):
+        return [reply]
+    if isinstance(reply, str):
+        return [word + " " for word in reply.split(" ")[:-1]] + reply.split(" ")[-1:]
+    return reply

@@ -1,0 +1,226 @@
+"""The one Settings: environment over `.env` over `config.toml`, checked whole at start."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import ConfigurationError
+
+DEFAULTS = Path(__file__).parent / "config.toml"
+PREFIX = "ANSWERDECK_"
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Policy = Literal["block", "flag", "off"]
+PROVIDERS = ("openai", "anthropic", "local")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    host: str
+    port: Port
+    console_port: Port
+    workers: int = Field(ge=1, le=64)
+
+
+class Endpoint(Section):
+    base_url: str | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is not an http(s) address")
+        return value
+
+
+class Models(Section):
+    primary: str
+    fallback: str | None = None
+    max_output_tokens: int = Field(ge=16, le=128_000)
+    connect_seconds: Seconds
+    first_token_seconds: Seconds
+    gap_seconds: Seconds
+    openai: Endpoint
+    anthropic: Endpoint
+    local: Endpoint
+
+    @field_validator("primary", "fallback")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        return None if value is None else check_model(value)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Models:
+        if self.fallback == self.primary:
+            raise ValueError("fallback is the same model as primary; remove it or name another")
+        return self
+
+
+class Prompts(Section):
+    answer: str = Field(pattern=r"^[a-z_]+@v\d+$")
+    condense: str = Field(pattern=r"^[a-z_]+@v\d+$")
+
+
+class Retrieval(Section):
+    candidates: int = Field(ge=1, le=50)
+    passages: int = Field(ge=1, le=20)
+    text_weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+    floor: Share
+
+
+class Memory(Section):
+    turns: int = Field(ge=0, le=100)
+    tokens: int = Field(ge=0, le=200_000)
+    context_tokens: int = Field(ge=500, le=1_000_000)
+
+
+class Limits(Section):
+    question_characters: int = Field(ge=1, le=100_000)
+    body_bytes: int = Field(ge=1_000, le=50_000_000)
+    requests_per_minute: int = Field(ge=1)
+    running_turns: int = Field(ge=1, le=10_000)
+    turn_seconds: Seconds
+
+
+class Guardrails(Section):
+    injection: Policy
+    harm: Policy
+    scope: Policy
+    pii: Literal["mask", "flag", "off"]
+    links: Literal["keep", "strip"]
+
+
+class Traces(Section):
+    durability: Literal["background", "fsync"]
+    payload_days: int = Field(ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; other code receives values, not this object."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path(".data")
+    kb: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    embedder: str
+    server: Server
+    models: Models
+    prompts: Prompts
+    retrieval: Retrieval
+    memory: Memory
+    limits: Limits
+    guardrails: Guardrails
+    traces: Traces
+
+    @field_validator("embedder")
+    @classmethod
+    def _embedder(cls, value: str) -> str:
+        if value != "minilm" and value.partition(":")[0] not in ("openai", "local"):
+            raise ValueError(f"{value!r} is unknown; use minilm, openai:<model> or local:<model>")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
+        return init_settings, env_settings, dotenv_settings, toml
+
+
+def check_model(name: str) -> str:
+    """Return the model's name, or raise ValueError saying which names exist."""
+    provider, _, model = name.partition(":")
+    if name == "extractive" or (provider in PROVIDERS and model):
+        return name
+    raise ValueError(f"{name!r} is unknown; use extractive, openai:<model>, anthropic:<model> or local:<model>")
+
+
+def load(**overrides: Any) -> Settings:
+    """Read and check the configuration; raises ConfigurationError with every problem found."""
+    problems = _unknown_variables()
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        problems += [_sentence(detail) for detail in error.errors()]
+        raise ConfigurationError(problems) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([*problems, f"cannot read {DEFAULTS.name} or .env: {error}"]) from None
+    problems += _missing_keys(settings)
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def _missing_keys(settings: Settings) -> list[str]:
+    """Name the secrets that the chosen models need and the environment lacks."""
+    wanted = [settings.models.primary, settings.models.fallback or "", settings.embedder]
+    problems: list[str] = []
+    for provider, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")):
+        if any(name.startswith(f"{provider}:") for name in wanted):
+            value = os.environ.get(variable, "")
+            if not value:
+                problems.append(f"{variable}: not set, and {provider} is in use; export {variable}=...")
+            elif value != value.strip() or "\n" in value:
+                problems.append(f"{variable}: has spaces or a line break around it; export it again without")
+    return list(dict.fromkeys(problems))
+
+
+def _unknown_variables() -> list[str]:
+    """Name ANSWERDECK_ variables that mean nothing; pydantic ignores those by itself."""
+    known = _keys(Settings, "")
+    problems: list[str] = []
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(PREFIX):
+            key = variable[len(PREFIX) :].lower().replace("__", ".")
+            if key not in known:
+                problems.append(f"{variable}: unknown key{_suggest(key, known)}")
+    return problems
+
+
+def _keys(model: type[BaseModel], prefix: str) -> set[str]:
+    keys: set[str] = set()
+    for name, field in model.model_fields.items():
+        keys.add(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys |= _keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _suggest(key: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not close:
+        return f"; the keys are in {DEFAULTS.name}"
+    return f"; did you mean {PREFIX}{close[0].upper().replace('.', '__')} ({close[0]})?"
+
+
+def _sentence(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggest(key, _keys(Settings, ''))}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (got {detail['input']!r})"
+
+

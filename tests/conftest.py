@@ -1,0 +1,60 @@
+"""Closed network, own data folder: what every test starts from."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import pytest
+
+_connect = socket.socket.connect
+_getaddrinfo = socket.getaddrinfo
+
+
+class NetworkClosed(AssertionError):
+    """A test tried to leave this machine."""
+
+
+def _is_local(host: object) -> bool:
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    if text in {"", "localhost", "None"}:
+        return True
+    try:
+        return ipaddress.ip_address(text).is_loopback or text == "0.0.0.0"
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def closed_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Refuse every connection and look-up that is not loopback."""
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise NetworkClosed(f"connection to {address!r}")
+        return _connect(self, address)
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_local(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"network closed in tests: {host!r}")
+        return _getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No ANSWERDECK_ variable and no key from outside; the data folder is the test's own."""
+    for name in list(os.environ):
+        if name.startswith("ANSWERDECK_") or name in {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))

@@ -1,0 +1,1 @@
+"""The ledger: what happened in every turn, written once and never lost."""

@@ -1,0 +1,170 @@
+"""Records one turn while it happens and writes it to the journal when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from traces.ids import uuid7
+from traces.records import (
+    Outcome,
+    Passage,
+    Payload,
+    Record,
+    Score,
+    Span,
+    SpanKind,
+    Trace,
+    Turn,
+    Usage,
+)
+
+
+class Sink(Protocol):
+    """Where finished records go; the journal in production."""
+
+    def write(self, record: Record) -> None: ...
+
+
+class OpenSpan:
+    """A step that is still running; `note` adds attributes to it."""
+
+    __slots__ = ("attributes", "error", "span_id")
+
+    def __init__(self, span_id: int, attributes: dict[str, Any]) -> None:
+        self.span_id = span_id
+        self.attributes = attributes
+        self.error: str | None = None
+
+    def note(self, **attributes: Any) -> None:
+        self.attributes.update(attributes)
+
+
+class Recorder:
+    """Collects what one turn does. Call `close` once, in a `finally`."""
+
+    def __init__(self, turn: Turn, sink: Sink, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.turn = turn
+        self.trace: Trace | None = None
+        self._sink = sink
+        self._clock = clock
+        self._began = clock()
+        self._spans: list[Span] = []
+        self._opened = 1  # span 0 is the turn itself
+        self._stack = [0]
+        self._passages: tuple[Passage, ...] = ()
+        self._usages: list[Usage] = []
+        self._scores: list[Score] = []
+        self._payload = Payload(turn_id=turn.turn_id)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the turn was accepted."""
+        return self._clock() - self._began
+
+    @contextmanager
+    def span(self, name: str, kind: SpanKind, **attributes: Any) -> Iterator[OpenSpan]:
+        """Time a step; an exception passing through is noted by its class and goes on."""
+        opened = OpenSpan(self._opened, attributes)
+        self._opened += 1
+        parent, start = self._stack[-1], self.elapsed
+        self._stack.append(opened.span_id)
+        try:
+            yield opened
+        except BaseException as error:
+            opened.error = type(error).__name__
+            raise
+        finally:
+            self._stack.remove(opened.span_id)
+            self._add(opened, parent, name, kind, start)
+
+    def note(self, **columns: Any) -> None:
+        """Set columns of the turn; the last word counts."""
+        self.turn = replace(self.turn, **columns)
+
+    def keep(self, *, prompt: str | None = None, raw_response: str | None = None) -> None:
+        """Keep the bulky texts of the turn."""
+        if prompt is not None:
+            self._payload = replace(self._payload, prompt=prompt)
+        if raw_response is not None:
+            self._payload = replace(self._payload, raw_response=raw_response)
+
+    def retrieved(self, passages: Iterable[Passage]) -> None:
+        """Set the passages of the turn, in rank order; a second call replaces the first."""
+        self._passages = tuple(passages)
+
+    def used(self, usage: Usage) -> None:
+        """Add one model call; `turn_id` and `call` are filled in here."""
+        self._usages.append(replace(usage, turn_id=self.turn.turn_id, call=len(self._usages) + 1))
+
+    def score(self, name: str, value: float | None, *, scorer: str, reason: str | None = None) -> None:
+        """Add an online score of this turn."""
+        score_id, now = uuid7(), datetime.now(UTC)
+        turn = self.turn
+        self._scores.append(
+            Score(
+                score_id=score_id,
+                turn_id=turn.turn_id,
+                name=name,
+                value=value,
+                source="online",
+                created_at=now,
+                scorer=scorer,
+                reason=reason,
+                run_id=turn.run_id,
+                case_id=turn.case_id,
+            )
+        )
+
+    def close(self, outcome: Outcome | None = None) -> Trace:
+        """End the turn and write its one journal line; a second call returns the same trace."""
+        if self.trace is None:
+            if outcome is not None:
+                self.note(outcome=outcome)
+            self.note(seconds=self.elapsed, **self._sums())
+            root = Span(self.turn.turn_id, 0, None, "turn", "turn", 0.0, self.elapsed, {})
+            spans = tuple(sorted((root, *self._spans), key=lambda span: span.span_id))
+            self.trace = Trace(
+                self.turn, self._payload, spans, self._passages, tuple(self._usages), tuple(self._scores)
+            )
+            self._sink.write(self.trace)
+        return self.trace
+
+    def _add(self, opened: OpenSpan, parent: int, name: str, kind: SpanKind, start: float) -> None:
+        seconds = self.elapsed - start
+        self._spans.append(
+            Span(
+                self.turn.turn_id,
+                opened.span_id,
+                parent,
+                name,
+                kind,
+                start,
+                seconds,
+                opened.attributes,
+                opened.error,
+            )
+        )
+
+    def _sums(self) -> dict[str, Any]:
+        """Sum the usages; a column is None when no call reported it, cost when any is unpriced."""
+        if not self._usages:
+            return {}
+        costs = [usage.cost_usd for usage in self._usages]
+        return {
+            "input_tokens": _total(usage.input_tokens for usage in self._usages),
+            "output_tokens": _total(usage.output_tokens for usage in self._usages),
+            "cache_read_tokens": _total(usage.cache_read_tokens for usage in self._usages),
+            "cache_write_tokens": _total(usage.cache_write_tokens for usage in self._usages),
+            "cost_usd": None if None in costs else sum(cost for cost in costs if cost is not None),
+            "attempts": len(self._usages),
+        }
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

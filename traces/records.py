@@ -1,0 +1,202 @@
+"""The nouns of the ledger: one frozen dataclass per table, its fields the table's columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Outcome = Literal["answered", "no_context", "refused", "degraded", "cut", "abandoned", "failed"]
+Door = Literal["cli", "api", "openai", "chat", "eval", "replay"]
+SpanKind = Literal["turn", "guard", "memory", "retrieval", "model", "cache", "store"]
+Source = Literal["user", "online", "eval", "reviewer"]
+RunState = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer (table `turns`). None means not measured, never zero."""
+
+    turn_id: str  # UUIDv7
+    conversation_id: str
+    user_id: str
+    door: Door
+    started_at: datetime  # UTC
+    question: str
+    outcome: Outcome
+    client_turn_id: str | None = None
+    standalone: str | None = None  # the condensed query, when the question needed its history
+    answer: str | None = None
+    error_class: str | None = None  # see pipeline.errors.ErrorClass
+    refusal: str | None = None  # the rule that refused, e.g. "injection:ignore_previous"
+    kb: str | None = None
+    index_version: str | None = None
+    embedder: str | None = None  # fingerprint
+    prompt: str | None = None  # "answer@v1"
+    prompt_fingerprint: str | None = None
+    model: str | None = None  # the model that answered
+    model_wanted: str | None = None  # the model that was asked first
+    route: str | None = None  # cheap | strong
+    guardrails: str | None = None  # fingerprint of the rules in force
+    code_version: str | None = None
+    seconds: float | None = None  # whole turn, wall clock
+    first_token_seconds: float | None = None  # from acceptance to the first delta
+    input_tokens: int | None = None  # sums over the turn's usages, cached tokens included
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None  # None when any call of the turn has no known price
+    attempts: int | None = None  # model calls made, retries and fallbacks included
+    stop_reason: str | None = None
+    top_score: float | None = None  # cosine of the best passage with the query, -1..1
+    hit: bool | None = None  # at least one passage above the score floor; None without retrieval
+    passages: int | None = None  # passages placed in the prompt
+    citations: int | None = None  # distinct passages cited in the answer
+    run_id: str | None = None
+    case_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The bulky texts of a turn (table `payloads`), kept for a shorter time than the turn."""
+
+    turn_id: str
+    prompt: str | None = None  # the fully assembled prompt, as sent
+    raw_response: str | None = None  # what the model said, before the outbound guard
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One timed step of a turn (table `spans`)."""
+
+    turn_id: str
+    span_id: int  # 0 is the turn itself, then in order of opening
+    parent_id: int | None
+    name: str
+    kind: SpanKind
+    start_seconds: float  # since the turn was accepted
+    seconds: float
+    attributes: dict[str, Any]  # JSON column
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk retrieved for a turn (table `passages`), with its scores at every stage."""
+
+    turn_id: str
+    rank: int  # 1-based order after the last stage
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+    text: str | None = None  # None for candidates that did not reach the prompt
+    n: int | None = None  # its number in the prompt; None when it did not reach it
+    vector_score: float | None = None  # cosine, -1..1
+    vector_rank: int | None = None
+    text_score: float | None = None  # BM25
+    text_rank: int | None = None
+    fused_score: float | None = None
+    fused_rank: int | None = None
+    rerank_score: float | None = None
+    cited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One model call of a turn (table `usages`): tokens, time and price."""
+
+    turn_id: str
+    call: int  # 1-based within the turn
+    purpose: str  # answer | condense | summarise | judge
+    model: str  # "anthropic:claude-haiku-5-5"
+    input_tokens: int | None = None  # cached tokens included
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    estimated: bool = False
+    cost_usd: float | None = None
+    price_version: str | None = None
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    stop_reason: str | None = None
+    error_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A named number about a turn (table `scores`): thumbs, metrics, judges, reviewers alike."""
+
+    score_id: str  # UUIDv7
+    turn_id: str
+    name: str  # "feedback", "recall@5", "groundedness", ...
+    value: float | None  # None when scoring failed or does not apply; `reason` says which
+    source: Source
+    created_at: datetime
+    scorer: str | None = None  # name and version of what scored it
+    reason: str | None = None  # a comment, or why the value is what it is
+    failed: bool = False  # scoring was tried and failed; never averaged as zero
+    tags: str | None = None  # comma-separated
+    user_id: str | None = None  # who gave it, for people's scores
+    run_id: str | None = None
+    case_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An evalset through one variant (table `runs`); the newest record of a run_id is in force."""
+
+    run_id: str
+    evalset: str
+    evalset_fingerprint: str
+    variant: str  # "answer@v1 · extractive"
+    state: RunState
+    started_at: datetime
+    finished_at: datetime | None = None
+    prompt: str | None = None
+    prompt_fingerprint: str | None = None
+    model: str | None = None
+    kb: str | None = None
+    index_version: str | None = None
+    guardrails: str | None = None
+    code_version: str | None = None
+    only: str | None = None  # "retrieval" when no answers were made
+    settings: dict[str, Any] | None = None  # JSON column
+    cases: int | None = None
+    done: int | None = None
+    failed: int | None = None
+    seed: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An evalset's case as it stood in a run (table `cases`)."""
+
+    run_id: str
+    case_id: str
+    question: str
+    history: list[dict[str, str]] | None = None  # JSON column: {role, text}
+    reference: str | None = None
+    relevant_ids: list[str] | None = None  # JSON column
+    answerability: str | None = None  # answerable | partial | unanswerable | off_topic | conversational
+    must_refuse: bool | None = None
+    must_contain: list[str] | None = None  # JSON column
+    tags: list[str] | None = None  # JSON column
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that is recorded of one turn: one line in the journal, one row set in the store."""
+
+    turn: Turn
+    payload: Payload
+    spans: tuple[Span, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    scores: tuple[Score, ...] = ()
+
+
+Record = Trace | Score | Run | Case
