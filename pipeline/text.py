@@ -109,7 +109,7 @@ _IRREGULAR_PAIRS = """used:use using:use wrote:write written:write made:make mak
     grew:grow grown:grow drew:draw drawn:draw broke:break broken:break spoke:speak chose:choose chosen:choose
     froze:freeze frozen:freeze hid:hide hidden:hide died:die dying:die lying:lie tied:tie men:man women:woman
     children:child people:person"""
-_IRREGULAR = {past: verb for past, verb in (pair.split(":") for pair in _IRREGULAR_PAIRS.split())}
+_IRREGULAR = {past: verb for past, _, verb in (pair.partition(":") for pair in _IRREGULAR_PAIRS.split())}
 _DERIVED = (
     ("ization", "iz"),
     ("isation", "iz"),
