@@ -56,7 +56,7 @@ class Recorder:
         self._spans: list[Span] = []
         self._opened = 1  # span 0 is the turn itself
         self._stack = [0]
-        self._passages: tuple[Passage, ...] = ()
+        self.passages: tuple[Passage, ...] = ()
         self._usages: list[Usage] = []
         self._scores: list[Score] = []
         self._payload = Payload(turn_id=turn.turn_id)
@@ -95,7 +95,7 @@ class Recorder:
 
     def retrieved(self, passages: Iterable[Passage]) -> None:
         """Set the passages of the turn, in rank order; a second call replaces the first."""
-        self._passages = tuple(passages)
+        self.passages = tuple(passages)
 
     def used(self, usage: Usage) -> None:
         """Add one model call; `turn_id` and `call` are filled in here."""
@@ -129,7 +129,7 @@ class Recorder:
             root = Span(self.turn.turn_id, 0, None, "turn", "turn", 0.0, self.elapsed, {})
             spans = tuple(sorted((root, *self._spans), key=lambda span: span.span_id))
             self.trace = Trace(
-                self.turn, self._payload, spans, self._passages, tuple(self._usages), tuple(self._scores)
+                self.turn, self._payload, spans, self.passages, tuple(self._usages), tuple(self._scores)
             )
             self._sink.write(self.trace)
         return self.trace

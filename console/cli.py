@@ -1,0 +1,32 @@
+"""The command line: `answerdeck …`; each command's work is imported only when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from console.commands import ask, evals, kb, prompts, serve, traces
+
+app = typer.Typer(
+    name="answerdeck",
+    help="A chatbot over your own documents, and the console that shows whether it is any good.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+serve.register(app)
+ask.register(app)
+kb.register(app)
+prompts.register(app)
+evals.register(app)
+traces.register(app)
+
+
+def main() -> None:
+    """Run the command line; problems we know end in one clear screen, not a traceback."""
+    from console.commands.screen import guarded
+
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What people see in the terminal: errors on one screen, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import typer
+
+from pipeline.errors import AnswerdeckError, ConfigurationError
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Run a command; exit 2 on wrong configuration, 1 on a failure we can name."""
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "WARNING").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        run()
+    except ConfigurationError as error:
+        print("The configuration cannot be used:", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  - {problem}", file=sys.stderr)
+        print("Nothing was started. The keys and their defaults: pipeline/config.toml", file=sys.stderr)
+        sys.exit(2)
+    except AnswerdeckError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def wrong(message: str) -> typer.Exit:
+    """Print what is wrong with the call; raise the result (exit code 2)."""
+    print(f"Error: {message}", file=sys.stderr)
+    return typer.Exit(2)
+
+
+def failed(message: str) -> typer.Exit:
+    """Print what failed; raise the result (exit code 1)."""
+    print(f"Error: {message}", file=sys.stderr)
+    return typer.Exit(1)
+
+
+def emit(value: Any) -> None:
+    """Print a value as JSON for machines."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Print a table for people; None is shown as a dash."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        view.add_column(column, overflow="fold")
+    for row in rows:
+        view.add_row(*(Text("—" if cell is None else str(cell)) for cell in row))
+    Console().print(view)

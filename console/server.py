@@ -1,0 +1,71 @@
+"""Serves the chat page and the HTTP API in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings, load
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DRAIN_SECONDS = 25  # how long running turns may finish after SIGTERM
+
+
+def run(settings: Settings, host: str, port: int, workers: int, *, chat: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; running turns may finish within DRAIN_SECONDS."""
+    import uvicorn
+
+    _check(settings, host, workers, chat)
+    options = {
+        "host": host,
+        "port": port,
+        "log_level": os.environ.get("LOG_LEVEL", "warning").lower(),
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": DRAIN_SECONDS,
+        "timeout_keep_alive": 30,
+        "limit_concurrency": None,
+    }
+    if workers == 1:
+        uvicorn.run(create(settings, chat=chat), **options)
+    else:
+        uvicorn.run("console.server:worker", factory=True, workers=workers, **options)
+
+
+def worker() -> FastAPI:
+    """Build the application of one API process among several."""
+    return create(load(), chat=False)
+
+
+def create(settings: Settings, *, chat: bool = True) -> FastAPI:
+    """Return the application: the HTTP routes, and the chat page mounted at `/`."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from pipeline.api import create_app
+    from pipeline.build import build, prepare
+
+    pipeline = build(settings)
+    app = create_app(pipeline, settings, prepare=prepare)
+    if chat:
+        from console.chat.page import mount
+
+        app = mount(app, pipeline, settings)
+    return app
+
+
+def _check(settings: Settings, host: str, workers: int, chat: bool) -> None:
+    problems: list[str] = []
+    if workers > 1 and chat:
+        problems.append(
+            f"server.workers: the chat page keeps its sessions in one process, {workers} were asked;"
+            " add --no-chat to serve the API alone"
+        )
+    if host not in ("127.0.0.1", "localhost", "::1") and not settings.auth.keys:
+        problems.append(
+            f"server.host: {host!r} is reachable from other machines and no login is configured;"
+            " set ANSWERDECK_AUTH__KEYS or bind 127.0.0.1"
+        )
+    if problems:
+        raise ConfigurationError(problems)

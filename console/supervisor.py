@@ -1,0 +1,171 @@
+"""Runs chat, console and drainer together: starts, watches, restarts and stops them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from types import FrameType
+
+from console.launch import command, environment
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+
+START_SECONDS = 180
+STOP_SECONDS = 30
+RESTARTS = 3  # within a minute; after that the whole stops
+
+
+@dataclass(slots=True)
+class Child:
+    """A process under supervision and how to see that it answers."""
+
+    name: str
+    arguments: list[str]
+    env: dict[str, str]
+    health: str
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    ready: bool = False
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.arguments, env=self.env, start_new_session=True, preexec_fn=_die_with_parent
+        )
+        self.starts += 1
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def answers(self) -> bool:
+        with contextlib.suppress(urllib.error.URLError, OSError, TimeoutError):
+            with urllib.request.urlopen(self.health, timeout=2) as reply:
+                return reply.status == 200
+        return False
+
+
+def supervise(settings: Settings, port: int, console_port: int) -> int:
+    """Run everything until SIGINT or SIGTERM; return the exit code. Prints both addresses when ready."""
+    _check_ports(settings.server.host, {"server.port": port, "server.console_port": console_port})
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    children = _children(settings, port, console_port)
+    drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
+    drainer.start()
+    print("Starting Answerdeck …", flush=True)
+    for child in children:
+        child.start()
+    try:
+        return _watch(children, stop, port, console_port)
+    finally:
+        stop.set()
+        _stop(children)
+        drainer.join(timeout=STOP_SECONDS)
+        print("Stopped.", flush=True)
+
+
+def _children(settings: Settings, port: int, console_port: int) -> list[Child]:
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"OPENBLAS_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    serve = [sys.executable, "-m", "console.cli", "serve", "--port", str(port)]
+    console_env = environment(settings) | {"OPENBLAS_NUM_THREADS": "1"}
+    console_env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return [
+        Child("chat", serve, env, f"http://127.0.0.1:{port}/healthz"),
+        Child(
+            "console",
+            command(settings, console_port),
+            console_env,
+            f"http://127.0.0.1:{console_port}/_stcore/health",
+        ),
+    ]
+
+
+def _drain(settings: Settings, stop: threading.Event) -> None:
+    """Move the journal into the store until told to stop, and once more after that."""
+    from traces.store import Store, drain_forever
+
+    drain_forever(Store(settings.data_dir), stop)
+
+
+def _watch(children: list[Child], stop: threading.Event, port: int, console_port: int) -> int:
+    began = time.monotonic()
+    announced = False
+    while not stop.wait(0.2):
+        for child in children:
+            if not child.running and not _restart(child):
+                return 1
+            child.ready = child.ready or child.answers()
+        if not announced and all(child.ready for child in children):
+            announced = True
+            print(f"Ready after {time.monotonic() - began:.1f} s.", flush=True)
+            print(f"  Chat and API  http://127.0.0.1:{port}", flush=True)
+            print(f"  Console       http://127.0.0.1:{console_port}", flush=True)
+            print("Ctrl-C stops everything.", flush=True)
+        if not announced and time.monotonic() - began > START_SECONDS:
+            print(f"Not ready after {START_SECONDS} s; see the messages above.", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _restart(child: Child) -> bool:
+    code = child.process.returncode if child.process else None
+    if code == 2 or child.starts > RESTARTS:
+        print(f"The {child.name} ended with code {code}; stopping.", file=sys.stderr, flush=True)
+        return False
+    print(f"The {child.name} ended with code {code}; starting it again.", file=sys.stderr, flush=True)
+    time.sleep(min(child.starts, 5))
+    child.start()
+    return True
+
+
+def _stop(children: list[Child]) -> None:
+    for child in children:
+        if child.running and child.process is not None:
+            child.process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
+        if child.process is None:
+            continue
+        try:
+            child.process.wait(max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+
+
+def _check_ports(host: str, ports: dict[str, int]) -> None:
+    problems: list[str] = []
+    if len(set(ports.values())) < len(ports):
+        problems.append(f"server.console_port: chat and console cannot share port {list(ports.values())[0]}")
+    for key, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                option = "--port" if key == "server.port" else "--console-port"
+                problems.append(f"{key}: cannot bind {host}:{port} ({error.strerror}); try {option} {port + 10}")
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end the child when the supervisor dies, kill -9 included."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

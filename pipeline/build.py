@@ -1,0 +1,157 @@
+"""Chooses the concrete classes: the only place that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from pipeline.context.condenser import Condenser
+from pipeline.context.memory import Memory
+from pipeline.context.retrieval import Retriever
+from pipeline.errors import ConfigurationError
+from pipeline.guardrails.inbound import Inbound
+from pipeline.guardrails.outbound import Outbound
+from pipeline.guardrails.quota import Quota
+from pipeline.knowledge.embedding import Embedder, MiniLM
+from pipeline.knowledge.index import Knowledge
+from pipeline.models.extractive import Extractive
+from pipeline.models.gateway import Gateway
+from pipeline.models.model import Model
+from pipeline.models.prices import Prices
+from pipeline.prompts.library import Library, PromptError
+from pipeline.settings import Settings
+from pipeline.turn import Pipeline, Rules
+from traces.journal import Journal
+from traces.store import Store
+
+LOCAL_KEY = "none"  # local servers want a key in the header and accept any
+
+
+def build(settings: Settings) -> Pipeline:
+    """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
+    data = settings.data_dir
+    _writable(data)
+    prompts = Library()
+    problems = _prompt_problems(prompts, settings)
+    if problems:
+        raise ConfigurationError(problems)
+    guards, limits = settings.guardrails, settings.limits
+    inbound = Inbound(
+        question_characters=limits.question_characters, injection=guards.injection, harm=guards.harm
+    )
+    outbound = Outbound(pii=guards.pii, links=guards.links)
+    knowledge = Knowledge(data / "knowledge", embedder(settings))
+    extractive = Extractive()
+    names = [name for name in (settings.models.primary, settings.models.fallback) if name]
+    gateway = Gateway(
+        [model(name, settings) for name in names if name != "extractive"],
+        extractive,
+        prices=Prices(),
+    )
+    return Pipeline(
+        rules=Rules(
+            kb=settings.kb,
+            answer_prompt=settings.prompts.answer,
+            condense_prompt=settings.prompts.condense,
+            passages=settings.retrieval.passages,
+            floor=settings.retrieval.floor,
+            scope=guards.scope == "block",
+            context_tokens=settings.memory.context_tokens,
+            max_output_tokens=settings.models.max_output_tokens,
+            turn_seconds=limits.turn_seconds,
+            running_turns=limits.running_turns,
+            model=settings.models.primary,
+            guardrails=_fingerprint(inbound.fingerprint, outbound.fingerprint),
+            code_version=code_version(),
+        ),
+        prompts=prompts,
+        quota=Quota(limits.requests_per_minute),
+        inbound=inbound,
+        memory=Memory(
+            data / "conversations.sqlite", turns=settings.memory.turns, tokens=settings.memory.tokens
+        ),
+        condenser=Condenser(None if settings.models.primary == "extractive" else gateway),
+        retriever=Retriever(
+            knowledge,
+            candidates=settings.retrieval.candidates,
+            passages=settings.retrieval.passages,
+            text_weight=settings.retrieval.text_weight,
+        ),
+        gateway=gateway,
+        outbound=outbound,
+        journal=Journal(data / "journal", settings.traces.durability),
+        knowledge=knowledge,
+        store=Store(data),
+    )
+
+
+def model(name: str, settings: Settings) -> Model:
+    """Return the model with this name; raises ConfigurationError when there is none."""
+    provider, _, label = name.partition(":")
+    limits = {
+        "connect_seconds": settings.models.connect_seconds,
+        "first_token_seconds": settings.models.first_token_seconds,
+        "gap_seconds": settings.models.gap_seconds,
+    }
+    if name == "extractive":
+        return Extractive()
+    if provider == "anthropic":
+        from pipeline.models.anthropic import AnthropicMessages
+
+        key = os.environ.get("ANTHROPIC_API_KEY", "")
+        return AnthropicMessages(label, base_url=settings.models.anthropic.base_url, api_key=key, **limits)
+    if provider in ("openai", "local"):
+        from pipeline.models.openai import OpenAIChat
+
+        endpoint = settings.models.openai if provider == "openai" else settings.models.local
+        key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
+        return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
+    raise ConfigurationError([f"models: {name!r} is unknown"])
+
+
+def embedder(settings: Settings) -> Embedder:
+    """Return the embedder the settings name."""
+    provider, _, label = settings.embedder.partition(":")
+    if provider == "minilm":
+        return MiniLM()
+    from pipeline.knowledge.remote import RemoteEmbedder
+
+    endpoint = settings.models.openai if provider == "openai" else settings.models.local
+    key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
+    return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
+
+
+def code_version() -> str:
+    """Return 8 hex digits over the pipeline's sources: what is running, whatever its tag says."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        problem = f"data_dir: cannot write to {str(folder)!r} ({error.strerror}); set ANSWERDECK_DATA_DIR"
+        raise ConfigurationError([problem]) from None
+
+
+def _prompt_problems(prompts: Library, settings: Settings) -> list[str]:
+    problems: list[str] = []
+    for key in ("answer", "condense"):
+        try:
+            prompts.get(getattr(settings.prompts, key))
+        except PromptError as error:
+            problems.append(f"prompts.{key}: {error}")
+    return problems

@@ -1,0 +1,93 @@
+"""Builds the prompt: numbers the passages, fits the budget, keeps documents apart from orders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.context.found import Found, Retrieved
+from pipeline.context.tokens import estimate
+from pipeline.events import Message
+from pipeline.models.model import Prompt
+from pipeline.prompts.library import PromptVersion
+
+
+def assemble(
+    version: PromptVersion,
+    question: str,
+    standalone: str,
+    history: Sequence[Message],
+    retrieved: Retrieved,
+    *,
+    passages: int,
+    context_tokens: int,
+    max_output_tokens: int,
+) -> Prompt:
+    """Return the prompt with at most `passages` passages, within `context_tokens` (estimated).
+
+    What does not fit goes in this order: the oldest turns, then the lowest-ranked passages; a
+    single passage too long for the budget is cut at its end.
+    """
+    messages = list(history)
+    budget = context_tokens - estimate(version.text) - estimate(question)
+    packed = _pack(retrieved.found, passages, budget)
+    budget -= sum(estimate(found.passage.text or "") for found in packed)
+    while messages and sum(estimate(message.text) for message in messages) > budget:
+        del messages[:2]
+    numbered = {found.passage.chunk_id: n for n, found in enumerate(packed, 1)}
+    shortened = {found.passage.chunk_id: found for found in packed}
+    everything = tuple(
+        _number(shortened.get(found.passage.chunk_id, found), numbered.get(found.passage.chunk_id))
+        for found in retrieved.found
+    )
+    boundary = _boundary(question, packed)
+    system, user = version.fill(
+        passages="\n\n".join(_block(found, n, boundary) for n, found in enumerate(packed, 1)),
+        question=question if question == standalone else f"{question} (that is: {standalone})",
+        boundary=boundary,
+    )
+    return Prompt(
+        system=system,
+        messages=(*messages, Message("user", user)),
+        question=standalone,
+        retrieved=replace(retrieved, found=everything),
+        max_output_tokens=max_output_tokens,
+    )
+
+
+def _pack(found: Sequence[Found], passages: int, budget: int) -> list[Found]:
+    packed: list[Found] = []
+    for candidate in found[:passages]:
+        text = candidate.passage.text or ""
+        if estimate(text) <= budget:
+            packed.append(candidate)
+            budget -= estimate(text)
+        elif not packed:
+            packed.append(_cut(candidate, max(budget, 50)))
+            break
+    return packed
+
+
+def _cut(found: Found, tokens: int) -> Found:
+    """Shorten a passage to about `tokens`, at a sentence's end where there is one."""
+    text = found.passage.text or ""
+    end = max((stop for _, stop in found.spans if estimate(text[:stop]) <= tokens), default=tokens * 3)
+    spans = tuple(span for span in found.spans if span[1] <= end)
+    vectors = None if found.vectors is None else found.vectors[: len(spans)]
+    return Found(replace(found.passage, text=text[:end]), spans, vectors)
+
+
+def _number(found: Found, n: int | None) -> Found:
+    return Found(replace(found.passage, n=n), found.spans, found.vectors)
+
+
+def _block(found: Found, n: int, boundary: str) -> str:
+    passage = found.passage
+    return f"<passage {n} {boundary}>\n{passage.title}\n{passage.text}\n</passage {n} {boundary}>"
+
+
+def _boundary(question: str, packed: Sequence[Found]) -> str:
+    """Return a marker no document can have foreseen: it depends on question and passages."""
+    parts = [question, *(found.passage.chunk_id for found in packed)]
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]

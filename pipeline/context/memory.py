@@ -1,0 +1,164 @@
+"""Conversations: what was said before, kept per user in one small SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.context.tokens import estimate
+from pipeline.errors import Refused
+from pipeline.events import Answer, Message
+
+_SCHEMA = """
+create table if not exists exchanges (
+    turn_id text primary key,
+    conversation_id text not null,
+    user_id text not null,
+    client_turn_id text,
+    asked_at text not null,
+    question text not null,
+    answer text not null,
+    outcome text not null,
+    done text not null
+);
+create index if not exists exchanges_conversation on exchanges (conversation_id, turn_id);
+create index if not exists exchanges_user on exchanges (user_id, turn_id);
+create unique index if not exists exchanges_client on exchanges (user_id, client_turn_id);
+"""
+
+
+class Memory:
+    """The conversations of all users; every read names the user, so nobody sees another's.
+
+    Any number of processes may share the file (SQLite WAL). A damaged file is put aside with the
+    time in its name and a fresh one is begun: the chat must start.
+    """
+
+    def __init__(self, path: Path, *, turns: int = 6, tokens: int = 1500) -> None:
+        self._turns, self._tokens = turns, tokens
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.quarantined: Path | None = None
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError:
+            self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+            path.rename(self.quarantined)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._db = _open(path)
+
+    def recall(self, user_id: str, conversation_id: str) -> tuple[Message, ...]:
+        """Return the last turns of the conversation that fit the budget, oldest first.
+
+        Raises Refused (404) when the conversation belongs to somebody else.
+        """
+        rows = self._rows(
+            "select user_id, question, answer from exchanges where conversation_id = ?"
+            " order by turn_id desc limit ?",
+            conversation_id,
+            max(self._turns, 1),
+        )
+        if any(owner != user_id for owner, _, _ in rows):
+            raise Refused("conversation_not_found", "There is no such conversation.", status=404)
+        messages: list[Message] = []
+        budget = self._tokens
+        for _, question, answer in rows[: self._turns]:
+            budget -= estimate(question) + estimate(answer)
+            if budget < 0:
+                break
+            messages += [Message("assistant", answer), Message("user", question)]
+        return tuple(reversed(messages))
+
+    def remember(self, user_id: str, client_turn_id: str | None, question: str, answer: Answer) -> None:
+        """Keep a finished turn; a repeated turn or client id changes nothing."""
+        self._write(
+            "insert or ignore into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            answer.turn_id,
+            answer.conversation_id,
+            user_id,
+            client_turn_id,
+            datetime.now(UTC).isoformat(),
+            question,
+            answer.answer,
+            answer.outcome,
+            orjson.dumps(answer.to_dict()).decode(),
+        )
+
+    def repeated(self, user_id: str, client_turn_id: str) -> dict[str, Any] | None:
+        """Return the JSON of the turn this client already got for the same id, or None."""
+        rows = self._rows(
+            "select done from exchanges where user_id = ? and client_turn_id = ?", user_id, client_turn_id
+        )
+        return orjson.loads(rows[0][0]) if rows else None
+
+    def conversations(self, user_id: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the user's conversations, the latest first, each with its first question as title."""
+        rows = self._rows(
+            "select conversation_id, min(turn_id), max(asked_at), count(*) from exchanges"
+            " where user_id = ? group by conversation_id order by max(turn_id) desc limit ?",
+            user_id,
+            limit,
+        )
+        titles = {row[0]: row[1] for row in self._titles([row[1] for row in rows])}
+        return [
+            {"conversation_id": key, "title": titles.get(first, ""), "updated_at": updated, "turns": turns}
+            for key, first, updated, turns in rows
+        ]
+
+    def conversation(self, user_id: str, conversation_id: str) -> list[dict[str, Any]] | None:
+        """Return the turns of a conversation, oldest first, or None when the user has no such one."""
+        rows = self._rows(
+            "select question, asked_at, done from exchanges where user_id = ? and conversation_id = ?"
+            " order by turn_id",
+            user_id,
+            conversation_id,
+        )
+        turns = [{"question": row[0], "asked_at": row[1], **orjson.loads(row[2])} for row in rows]
+        return turns or None
+
+    def forget(self, user_id: str, conversation_id: str) -> bool:
+        """Delete one conversation of the user; False when there was none."""
+        return self._write(
+            "delete from exchanges where user_id = ? and conversation_id = ?", user_id, conversation_id
+        )
+
+    def erase(self, user_id: str) -> int:
+        """Delete everything of a user; return how many turns there were."""
+        with self._lock:
+            return self._db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
+
+    def owner(self, turn_id: str) -> str | None:
+        """Return whose turn this is, or None."""
+        rows = self._rows("select user_id from exchanges where turn_id = ?", turn_id)
+        return rows[0][0] if rows else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _titles(self, turn_ids: list[str]) -> list[Any]:
+        marks = ",".join("?" * len(turn_ids))
+        statement = f"select turn_id, question from exchanges where turn_id in ({marks})"  # noqa: S608
+        return self._rows(statement, *turn_ids)
+
+    def _rows(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    def _write(self, statement: str, *values: Any) -> bool:
+        with self._lock:
+            return self._db.execute(statement, values).rowcount > 0
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = normal")
+    connection.executescript(_SCHEMA)
+    return connection

@@ -1,0 +1,128 @@
+"""Prompts as versioned files: read, check, fingerprint, fill."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import AnswerdeckError
+
+SHIPPED = Path(__file__).parent
+_NAME = re.compile(r"^([a-z_]+)@v(\d+)$")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+_PARTS = re.compile(r"^\+\+\+\n(.*?)\n\+\+\+\n# system\n(.*?)\n# user\n(.*)$", re.DOTALL)
+
+
+class PromptError(AnswerdeckError):
+    """A prompt file is missing, malformed or was changed after its release."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """One version of a prompt. `fingerprint` is 8 hex digits of the file's SHA-256."""
+
+    name: str  # "answer"
+    version: int
+    purpose: str
+    placeholders: tuple[str, ...]
+    system: str
+    user: str
+    fingerprint: str
+    text: str  # the whole file
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@v{self.version}"
+
+    def fill(self, **values: str) -> tuple[str, str]:
+        """Return (system, user) with the placeholders replaced once; braces in values stay as they are."""
+
+        def value(match: re.Match[str]) -> str:
+            return values[match.group(1)]
+
+        return _PLACEHOLDER.sub(value, self.system), _PLACEHOLDER.sub(value, self.user)
+
+
+class Library:
+    """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml."""
+
+    def __init__(self, folder: Path = SHIPPED) -> None:
+        self.folder = folder
+        self._read: dict[Path, tuple[int, PromptVersion]] = {}
+
+    def get(self, label: str) -> PromptVersion:
+        """Return a version such as "answer@v2"; raises PromptError naming the ones that exist."""
+        match = _NAME.match(label)
+        path = self.folder / match.group(1) / f"v{match.group(2)}.md" if match else None
+        if path is None or not path.is_file():
+            known = ", ".join(version.label for version in self.versions()) or "none"
+            raise PromptError(f"there is no prompt {label!r}; known: {known}")
+        stamp = path.stat().st_mtime_ns
+        if path not in self._read or self._read[path][0] != stamp:
+            self._read[path] = stamp, self._checked(parse(path))
+        return self._read[path][1]
+
+    def versions(self) -> list[PromptVersion]:
+        """Return every readable version, by name and number."""
+        paths = sorted(self.folder.glob("*/v*.md"), key=lambda path: (path.parent.name, _number(path)))
+        return [parse(path) for path in paths if path.stem[1:].isdigit()]
+
+    def released(self) -> dict[str, str]:
+        """Return label -> fingerprint of every released version."""
+        path = self.folder / "released.toml"
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+    def new(self, name: str, source: PromptVersion) -> Path:
+        """Write the next version of `name` as a copy of `source`; return its path."""
+        numbers = [version.version for version in self.versions() if version.name == name]
+        path = self.folder / name / f"v{max(numbers, default=0) + 1}.md"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(source.text)
+        return path
+
+    def _checked(self, version: PromptVersion) -> PromptVersion:
+        expected = self.released().get(version.label)
+        if expected is not None and expected != version.fingerprint:
+            raise PromptError(
+                f"{version.label} was released as {expected} but its file is now {version.fingerprint}; "
+                f"restore the file, or write your change as a new version (answerdeck prompts new {version.name})"
+            )
+        return version
+
+
+def parse(path: Path) -> PromptVersion:
+    """Read a prompt file; raises PromptError saying what is wrong with it."""
+    try:
+        text = path.read_text("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path.name} is not UTF-8: {error}") from None
+    match = _PARTS.match(text)
+    if match is None:
+        raise PromptError(f"{path.parent.name}/{path.name} needs a +++ TOML head, '# system' and '# user'")
+    try:
+        head = tomllib.loads(match.group(1))
+    except tomllib.TOMLDecodeError as error:
+        raise PromptError(f"{path.parent.name}/{path.name}: the TOML head is broken: {error}") from None
+    system, user = match.group(2).strip(), match.group(3).strip()
+    declared, used = set(head.get("placeholders", [])), set(_PLACEHOLDER.findall(system + user))
+    if declared != used:
+        wrong = ", ".join(sorted(declared ^ used))
+        raise PromptError(f"{path.parent.name}/{path.name}: placeholders declared and used differ: {wrong}")
+    return PromptVersion(
+        name=path.parent.name,
+        version=_number(path),
+        purpose=head.get("purpose", ""),
+        placeholders=tuple(sorted(used)),
+        system=system,
+        user=user,
+        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:8],
+        text=text,
+    )
+
+
+def _number(path: Path) -> int:
+    return int(path.stem[1:]) if path.stem[1:].isdigit() else 0

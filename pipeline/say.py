@@ -1,0 +1,54 @@
+"""The sentences the product itself says: calm, one thought each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.events import Answer, Citation, Delta, Event, Sources, Started
+from traces.records import Passage
+
+NOT_FOUND = "I could not find this in the documents."
+EMPTY = "There are no documents to answer from yet. Add some with `answerdeck ingest PATH`."
+NO_KNOWLEDGE = "I cannot search the documents right now. Please try again in a moment."
+PARTIAL_SEARCH = "Only a part of the search worked for this answer."
+DEGRADED = "The language model is not reachable; these are the best matching passages."
+CUT = "The answer was cut short. Please ask again for the rest."
+SHORTENED = "The answer reached its length limit."
+WITHHELD = "I cannot show this answer."
+BUSY = "Too many questions are being answered right now. Please try again in a few seconds."
+
+_ABSTENTION = re.compile(
+    r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"
+    r"|this is not in the documents|the (documents|passages) do not)",
+    re.IGNORECASE,
+)
+
+
+def slow_down(seconds: float) -> str:
+    return f"You are asking faster than allowed. Please wait {max(round(seconds), 1)} s and try again."
+
+
+def sorry(turn_id: str) -> str:
+    return f"Something went wrong on our side. Please try again; if it stays, name turn {turn_id}."
+
+
+def abstains(answer: str) -> bool:
+    """Tell whether an answer says that the documents do not have it, and cites nothing."""
+    return bool(_ABSTENTION.match(answer)) and "[" not in answer
+
+
+def again(done: dict[str, Any]) -> Iterator[Event]:
+    """Repeat the events of a turn this client already got."""
+    passages = tuple(Passage(turn_id=done["turn_id"], rank=p["n"], **p) for p in done["passages"])
+    yield Started(done["turn_id"], done["conversation_id"])
+    yield Sources(passages)
+    yield Delta(done["answer"])
+    yield Answer(
+        **{
+            **done,
+            "citations": tuple(Citation(**citation) for citation in done["citations"]),
+            "passages": passages,
+        }
+    )

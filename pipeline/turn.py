@@ -1,0 +1,460 @@
+"""One turn, in order: the table of contents of the product."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pipeline import say
+from pipeline.context.assemble import assemble
+from pipeline.context.condenser import Condenser
+from pipeline.context.found import Retrieved
+from pipeline.context.memory import Memory
+from pipeline.context.retrieval import Retriever
+from pipeline.errors import AnswerdeckError, ErrorClass, KnowledgeError, ModelError, Refused
+from pipeline.events import Answer, Citation, Delta, Event, Failed, Message, Question, Retract, Sources, Started
+from pipeline.guardrails.grounding import ground
+from pipeline.guardrails.inbound import Inbound, clean
+from pipeline.guardrails.outbound import Outbound, OutboundStream
+from pipeline.guardrails.quota import Quota
+from pipeline.knowledge.index import Knowledge
+from pipeline.models.gateway import Gateway
+from pipeline.models.model import Prompt, Stop, Text
+from pipeline.prompts.library import Library
+from traces.ids import uuid7
+from traces.journal import Journal
+from traces.recorder import Recorder
+from traces.records import Outcome, Passage, Score, Trace, Turn
+from traces.store import Store
+
+log = logging.getLogger(__name__)
+_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The values that shape a turn, taken from the configuration once."""
+
+    kb: str
+    answer_prompt: str
+    condense_prompt: str
+    passages: int
+    floor: float
+    scope: bool
+    context_tokens: int
+    max_output_tokens: int
+    turn_seconds: float
+    running_turns: int
+    model: str
+    guardrails: str
+    code_version: str
+
+
+class Running:
+    """A turn under way: what is known of it so far."""
+
+    def __init__(self, question: Question, recorder: Recorder, seconds: float) -> None:
+        self.question = question
+        self.recorder = recorder
+        self.text = clean(question.text).strip()
+        self.said: list[str] = []
+        self.passages: tuple[Passage, ...] = ()
+        self.outcome: Outcome = "failed"
+        self.notice: str | None = None
+        self.failed: Failed | None = None
+        self._seconds = seconds
+
+    @property
+    def turn_id(self) -> str:
+        return self.recorder.turn.turn_id
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline of the turn."""
+        return max(self._seconds - self.recorder.elapsed, 0.0)
+
+    @property
+    def answer(self) -> str:
+        return "".join(self.said).strip()
+
+    def end(self, outcome: Outcome, error_class: ErrorClass | None = None) -> None:
+        self.outcome = outcome
+        if error_class is not None:
+            self.recorder.note(error_class=error_class)
+
+    def say(self, text: str) -> Delta:
+        """Add to the answer and return the delta to send."""
+        if not self.said:
+            self.recorder.note(first_token_seconds=self.recorder.elapsed)
+        self.said.append(text)
+        return Delta(text)
+
+
+class Pipeline:
+    """Answers questions. Collaborators are chosen in `pipeline.build`."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        prompts: Library,
+        quota: Quota,
+        inbound: Inbound,
+        memory: Memory,
+        condenser: Condenser,
+        retriever: Retriever,
+        gateway: Gateway,
+        outbound: Outbound,
+        journal: Journal,
+        knowledge: Knowledge,
+        store: Store,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.rules = rules
+        self.prompts = prompts
+        self.quota = quota
+        self.inbound = inbound
+        self.memory = memory
+        self.condenser = condenser
+        self.retriever = retriever
+        self.gateway = gateway
+        self.outbound = outbound
+        self.journal = journal
+        self.knowledge = knowledge
+        self.store = store
+        self.running = 0
+        self.unrecorded = 0  # turns the journal refused, a full disk for example
+        self._clock = clock
+
+    async def answer(self, question: Question) -> AsyncIterator[Event]:
+        """Yield Started, then Sources, Delta and Retract as they come, then Answer or Failed.
+
+        Every accepted turn leaves exactly one trace, written before the last event is yielded.
+        A request that is not accepted (bad id, too many at once) yields one Failed and no trace.
+        """
+        refusal = self._admit(question)
+        if refusal is not None:
+            yield refusal
+            return
+        if question.client_turn_id is not None:
+            done = self.memory.repeated(question.user_id, question.client_turn_id)
+            if done is not None:
+                for event in say.again(done):
+                    yield event
+                return
+        turn = self._open(question)
+        with self._counted():
+            yield Started(turn.turn_id, turn.recorder.turn.conversation_id)
+            try:
+                async with aclosing(self._steps(turn)) as events:
+                    async for event in events:
+                        yield event
+            except (GeneratorExit, asyncio.CancelledError):
+                turn.end("abandoned", "cancelled")
+                raise
+            except Refused as refused:
+                turn.end("refused", "shed" if refused.status == 503 else "guard_in")
+                turn.failed = Failed(refused.code, str(refused), turn.turn_id, refused.retry_after)
+            except Exception:
+                log.exception("turn %s failed", turn.turn_id)
+                turn.end("cut" if turn.said else "failed", "internal")
+                turn.notice = say.CUT
+                if not turn.said:
+                    yield turn.say(say.sorry(turn.turn_id))
+            finally:
+                trace = self._close(turn)
+        yield turn.failed or self._remember(turn, trace)
+
+    async def retrieve(self, question: Question) -> Trace:
+        """Run a turn up to its passages, without a model; for retrieval evals."""
+        turn = self._open(question)
+        try:
+            await self._retrieve(turn, turn.text)
+        except KnowledgeError as error:
+            turn.end("failed", error.error_class)
+        else:
+            turn.end("answered" if turn.recorder.turn.hit else "no_context")
+        return self._close(turn)
+
+    async def feedback(
+        self, turn_id: str, user_id: str, value: int, comment: str | None = None, tags: list[str] | None = None
+    ) -> Score:
+        """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
+        if self.memory.owner(turn_id) != user_id:
+            raise Refused("turn_not_found", f"There is no turn {turn_id!r} of yours.", status=404)
+        score = Score(
+            score_id=uuid7(),
+            turn_id=turn_id,
+            name="feedback",
+            value=float(value),
+            source="user",
+            created_at=datetime.now(UTC),
+            reason=comment or None,
+            tags=",".join(tags) if tags else None,
+            user_id=user_id,
+        )
+        self.journal.write(score)
+        return score
+
+    async def close(self) -> None:
+        """Flush and close what the pipeline holds open."""
+        await self.gateway.close()
+        self.memory.close()
+        self.journal.close()
+
+    async def _steps(self, turn: Running) -> AsyncIterator[Event]:
+        wait = await self.quota.take(turn.question.user_id) if turn.question.door != "eval" else None
+        if wait is not None:
+            raise Refused("rate_limited", say.slow_down(wait), status=429, retry_after=wait)
+        with turn.recorder.span("inbound guard", "guard") as span:
+            verdict = self.inbound.check(turn.text)
+            span.note(action=verdict.action, rule=verdict.rule)
+        if verdict.action == "refuse":
+            turn.recorder.note(refusal=verdict.rule)
+            turn.end("refused", "guard_in")
+            yield turn.say(verdict.message)
+            return
+        history = self._recall(turn)
+        standalone = await self._condense(turn, history)
+        try:
+            retrieved = await self._retrieve(turn, standalone)
+        except KnowledgeError as error:
+            log.warning("turn %s: %s", turn.turn_id, error)
+            turn.end("degraded", error.error_class)
+            yield turn.say(say.NO_KNOWLEDGE)
+            return
+        if not retrieved.found or self._out_of_scope(retrieved):
+            turn.end("no_context")
+            yield Sources(())
+            yield turn.say(say.NOT_FOUND if retrieved.found else say.EMPTY)
+            return
+        prompt = self._assemble(turn, standalone, history, retrieved)
+        yield Sources(turn.passages)
+        try:
+            async with aclosing(self._respond(turn, prompt)) as events:
+                async for event in events:
+                    yield event
+        except ModelError as error:
+            if error.error_class != "context_overflow" or turn.said:
+                raise
+            shorter = self._assemble(turn, standalone, (), retrieved, share=0.4)
+            async with aclosing(self._respond(turn, shorter)) as events:
+                async for event in events:
+                    yield event
+
+    def _recall(self, turn: Running) -> tuple[Message, ...]:
+        if turn.question.history is not None:
+            return turn.question.history
+        if turn.question.conversation_id is None:
+            return ()
+        with turn.recorder.span("recall", "memory") as span:
+            history = self.memory.recall(turn.question.user_id, turn.recorder.turn.conversation_id)
+            span.note(messages=len(history))
+        return history
+
+    async def _condense(self, turn: Running, history: tuple[Message, ...]) -> str:
+        version = self.prompts.get(self.rules.condense_prompt)
+        standalone = await self.condenser.condense(
+            turn.text, history, version, turn.recorder, model=turn.question.model
+        )
+        if standalone != turn.text:
+            turn.recorder.note(standalone=standalone)
+        return standalone
+
+    async def _retrieve(self, turn: Running, query: str) -> Retrieved:
+        kb = turn.question.kb or self.rules.kb
+        turn.recorder.note(kb=kb)
+        with turn.recorder.span("retrieve", "retrieval", query=query) as span:
+            retrieved = await self.retriever.retrieve(query, kb, turn.recorder)
+            span.note(found=len(retrieved.found), degraded=retrieved.degraded)
+        top = retrieved.top_score
+        turn.recorder.note(
+            index_version=retrieved.index_version,
+            embedder=retrieved.embedder,
+            top_score=top,
+            hit=bool(retrieved.found) and (top is None or top >= self.rules.floor),
+        )
+        if retrieved.degraded is not None:
+            turn.notice = say.PARTIAL_SEARCH
+        turn.recorder.retrieved(_rows(turn, retrieved))
+        return retrieved
+
+    def _out_of_scope(self, retrieved: Retrieved) -> bool:
+        top = retrieved.top_score
+        return self.rules.scope and top is not None and top < self.rules.floor
+
+    def _assemble(
+        self,
+        turn: Running,
+        standalone: str,
+        history: tuple[Message, ...],
+        retrieved: Retrieved,
+        share: float = 1.0,
+    ) -> Prompt:
+        version = self.prompts.get(turn.question.prompt or self.rules.answer_prompt)
+        with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
+            prompt = assemble(
+                version,
+                turn.text,
+                standalone,
+                history,
+                retrieved,
+                passages=self.rules.passages,
+                context_tokens=int(self.rules.context_tokens * share),
+                max_output_tokens=self.rules.max_output_tokens,
+            )
+            rows = _rows(turn, prompt.retrieved)
+            turn.passages = tuple(row for row in rows if row.n is not None)
+            span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
+        turn.recorder.retrieved(rows)
+        turn.recorder.note(
+            prompt=version.label, prompt_fingerprint=version.fingerprint, passages=len(turn.passages)
+        )
+        turn.recorder.keep(prompt=prompt.render())
+        return prompt
+
+    async def _respond(self, turn: Running, prompt: Prompt) -> AsyncIterator[Event]:
+        numbers = {passage.n for passage in turn.passages if passage.n is not None}
+        allowed = "\n".join([turn.text, *(passage.text or "" for passage in turn.passages)])
+        guard = self.outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
+        raw: list[str] = []
+        stop: Stop | None = None
+        stream = self.gateway.stream(prompt, turn.recorder, turn.left, model=turn.question.model)
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Stop):
+                        stop = event
+                        continue
+                    raw.append(event.text)
+                    if safe := guard.feed(event.text):
+                        yield turn.say(safe)
+            if rest := guard.finish():
+                yield turn.say(rest)
+        finally:
+            turn.recorder.keep(raw_response="".join(raw))
+        self._conclude(turn, stop, guard)
+        if guard.blocked is not None:
+            turn.said = [say.WITHHELD]
+            turn.end("refused", "guard_out")
+            yield Retract(say.WITHHELD, guard.blocked)
+
+    def _conclude(self, turn: Running, stop: Stop | None, guard: OutboundStream) -> None:
+        """Set the outcome from how the model stopped and what the guard found."""
+        if stop is None:
+            raise ModelError("protocol", "the gateway ended without a stop")
+        with turn.recorder.span("outbound guard", "guard") as span:
+            span.note(findings=guard.findings)
+            grounding = ground(turn.answer, turn.passages)
+        if grounding.score is not None and not stop.abstained:
+            turn.recorder.score("groundedness", grounding.score, scorer="lexical")
+        turn.recorder.note(model=stop.model, stop_reason=stop.reason)
+        if stop.abstained or say.abstains(turn.answer):
+            turn.end("no_context")
+        elif stop.reason == "refusal":
+            turn.end("refused", "refused")
+        else:
+            turn.end("answered")
+        if stop.cut is not None:
+            turn.notice = say.CUT
+            turn.end("cut", stop.cut)
+        elif stop.degraded is not None:
+            turn.notice = say.DEGRADED
+            turn.end("degraded", stop.degraded)
+        elif stop.reason == "length":
+            turn.notice = say.SHORTENED
+
+    def _admit(self, question: Question) -> Failed | None:
+        for name in ("conversation_id", "client_turn_id"):
+            value = getattr(question, name)
+            if value is not None and not _ID.match(value):
+                message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
+                return Failed("bad_id", message, None)
+        if self.running >= self.rules.running_turns:
+            return Failed("busy", say.BUSY, None, retry_after=2.0)
+        return None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+    def _open(self, question: Question) -> Running:
+        rules = self.rules
+        turn = Turn(
+            turn_id=uuid7(),
+            conversation_id=question.conversation_id or uuid7(),
+            user_id=question.user_id,
+            door=question.door,
+            started_at=datetime.now(UTC),
+            question=clean(question.text).strip(),
+            outcome="failed",
+            client_turn_id=question.client_turn_id,
+            model_wanted=question.model or rules.model,
+            guardrails=rules.guardrails,
+            code_version=rules.code_version,
+            run_id=question.run_id,
+            case_id=question.case_id,
+        )
+        return Running(question, Recorder(turn, self.journal, self._clock), rules.turn_seconds)
+
+    def _close(self, turn: Running) -> Trace:
+        """Write the turn's one trace; a journal that cannot be written is counted, not raised."""
+        recorder = turn.recorder
+        cited = {int(n) for n in _MARKER.findall(turn.answer)}
+        rows = tuple(replace(row, cited=row.n in cited) for row in recorder.passages)
+        turn.passages = tuple(row for row in rows if row.n is not None)
+        recorder.retrieved(row if row.n is not None else replace(row, text=None) for row in rows)
+        citations = sum(row.cited for row in rows)
+        recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
+        try:
+            return recorder.close()
+        except (OSError, AnswerdeckError) as error:
+            self.unrecorded += 1
+            log.error("turn %s could not be recorded: %s", turn.turn_id, error)
+            assert recorder.trace is not None
+            return recorder.trace
+
+    def _remember(self, turn: Running, trace: Trace) -> Answer:
+        row = trace.turn
+        answer = Answer(
+            turn_id=row.turn_id,
+            conversation_id=row.conversation_id,
+            outcome=row.outcome,
+            answer=turn.answer,
+            citations=tuple(_citation(passage) for passage in turn.passages if passage.cited),
+            passages=turn.passages,
+            usage={
+                "input_tokens": row.input_tokens,
+                "output_tokens": row.output_tokens,
+                "cache_read_tokens": row.cache_read_tokens,
+                "cache_write_tokens": row.cache_write_tokens,
+            },
+            cost_usd=row.cost_usd,
+            first_token_seconds=row.first_token_seconds,
+            seconds=row.seconds,
+            model=row.model,
+            notice=turn.notice,
+        )
+        if turn.question.history is None and turn.question.door != "eval":
+            self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
+        return answer
+
+
+def _rows(turn: Running, retrieved: Retrieved) -> tuple[Passage, ...]:
+    return tuple(replace(found.passage, turn_id=turn.turn_id) for found in retrieved.found)
+
+
+def _citation(passage: Passage) -> Citation:
+    assert passage.n is not None
+    return Citation(passage.n, passage.chunk_id, passage.document_id, passage.title, passage.url)
