@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from traces.records import Door, Outcome, Passage
+from traces.records import Door, Outcome, Passage, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class Answer:
     model: str | None = None
     notice: str | None = None  # a calm sentence for the user when something was not normal
     retry_after: float | None = None
+    trace: Trace | None = None  # what was recorded of the turn, for callers inside the house
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of a turn; raw retrieval scores stay inside the house."""
