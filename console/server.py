@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 25  # how long running turns may finish after SIGTERM
 
 
-def run(settings: Settings, host: str, port: int, workers: int, *, chat: bool) -> None:
+def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
     """Serve until SIGTERM or Ctrl-C; running turns may finish within DRAIN_SECONDS."""
     import uvicorn
 
     _check(settings, host, workers, chat)
     options = {
         "host": host,
-        "port": port,
+        "port": settings.server.port,
         "log_level": os.environ.get("LOG_LEVEL", "warning").lower(),
         "access_log": False,
         "server_header": False,
@@ -44,6 +44,7 @@ def create(settings: Settings, *, chat: bool = True) -> FastAPI:
     """Return the application: the HTTP routes, and the chat page mounted at `/`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.api import create_app
+
     from pipeline.build import build, prepare
 
     pipeline = build(settings)

@@ -54,9 +54,9 @@ class Child:
         return False
 
 
-def supervise(settings: Settings, port: int, console_port: int) -> int:
+def supervise(settings: Settings) -> int:
     """Run everything until SIGINT or SIGTERM; return the exit code. Prints both addresses when ready."""
-    _check_ports(settings.server.host, {"server.port": port, "server.console_port": console_port})
+    _check_ports(settings)
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -64,14 +64,14 @@ def supervise(settings: Settings, port: int, console_port: int) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    children = _children(settings, port, console_port)
+    children = _children(settings)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
     print("Starting Answerdeck …", flush=True)
     for child in children:
         child.start()
     try:
-        return _watch(children, stop, port, console_port)
+        return _watch(children, stop, settings)
     finally:
         stop.set()
         _stop(children)
@@ -79,9 +79,10 @@ def supervise(settings: Settings, port: int, console_port: int) -> int:
         print("Stopped.", flush=True)
 
 
-def _children(settings: Settings, port: int, console_port: int) -> list[Child]:
+def _children(settings: Settings) -> list[Child]:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     env |= {"OPENBLAS_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    port, console_port = settings.server.port, settings.server.console_port
     serve = [sys.executable, "-m", "console.cli", "serve", "--port", str(port)]
     console_env = environment(settings) | {"OPENBLAS_NUM_THREADS": "1"}
     console_env.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -89,7 +90,7 @@ def _children(settings: Settings, port: int, console_port: int) -> list[Child]:
         Child("chat", serve, env, f"http://127.0.0.1:{port}/healthz"),
         Child(
             "console",
-            command(settings, console_port),
+            command(settings),
             console_env,
             f"http://127.0.0.1:{console_port}/_stcore/health",
         ),
@@ -103,7 +104,7 @@ def _drain(settings: Settings, stop: threading.Event) -> None:
     drain_forever(Store(settings.data_dir), stop)
 
 
-def _watch(children: list[Child], stop: threading.Event, port: int, console_port: int) -> int:
+def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> int:
     began = time.monotonic()
     announced = False
     while not stop.wait(0.2):
@@ -114,8 +115,8 @@ def _watch(children: list[Child], stop: threading.Event, port: int, console_port
         if not announced and all(child.ready for child in children):
             announced = True
             print(f"Ready after {time.monotonic() - began:.1f} s.", flush=True)
-            print(f"  Chat and API  http://127.0.0.1:{port}", flush=True)
-            print(f"  Console       http://127.0.0.1:{console_port}", flush=True)
+            print(f"  Chat and API  http://127.0.0.1:{settings.server.port}", flush=True)
+            print(f"  Console       http://127.0.0.1:{settings.server.console_port}", flush=True)
             print("Ctrl-C stops everything.", flush=True)
         if not announced and time.monotonic() - began > START_SECONDS:
             print(f"Not ready after {START_SECONDS} s; see the messages above.", file=sys.stderr)
@@ -149,7 +150,9 @@ def _stop(children: list[Child]) -> None:
             child.process.wait()
 
 
-def _check_ports(host: str, ports: dict[str, int]) -> None:
+def _check_ports(settings: Settings) -> None:
+    host = settings.server.host
+    ports = {"server.port": settings.server.port, "server.console_port": settings.server.console_port}
     problems: list[str] = []
     if len(set(ports.values())) < len(ports):
         problems.append(f"server.console_port: chat and console cannot share port {list(ports.values())[0]}")
@@ -160,7 +163,9 @@ def _check_ports(host: str, ports: dict[str, int]) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 option = "--port" if key == "server.port" else "--console-port"
-                problems.append(f"{key}: cannot bind {host}:{port} ({error.strerror}); try {option} {port + 10}")
+                problems.append(
+                    f"{key}: cannot bind {host}:{port} ({error.strerror}); try {option} {port + 10}"
+                )
     if problems:
         raise ConfigurationError(problems)
 

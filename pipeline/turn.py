@@ -11,6 +11,9 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from traces.journal import Journal
+from traces.store import Store
+
 from pipeline import say
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
@@ -18,20 +21,29 @@ from pipeline.context.found import Retrieved
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import AnswerdeckError, ErrorClass, KnowledgeError, ModelError, Refused
-from pipeline.events import Answer, Citation, Delta, Event, Failed, Message, Question, Retract, Sources, Started
+from pipeline.events import (
+    Answer,
+    Citation,
+    Delta,
+    Event,
+    Failed,
+    Message,
+    Question,
+    Retract,
+    Sources,
+    Started,
+)
 from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.inbound import Inbound, clean
 from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.gateway import Gateway
-from pipeline.models.model import Prompt, Stop, Text
+from pipeline.models.model import Prompt, Stop
 from pipeline.prompts.library import Library
 from traces.ids import uuid7
-from traces.journal import Journal
 from traces.recorder import Recorder
 from traces.records import Outcome, Passage, Score, Trace, Turn
-from traces.store import Store
 
 log = logging.getLogger(__name__)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
@@ -184,7 +196,12 @@ class Pipeline:
         return self._close(turn)
 
     async def feedback(
-        self, turn_id: str, user_id: str, value: int, comment: str | None = None, tags: list[str] | None = None
+        self,
+        turn_id: str,
+        user_id: str,
+        value: int,
+        comment: str | None = None,
+        tags: list[str] | None = None,
     ) -> Score:
         """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
         if self.memory.owner(turn_id) != user_id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,24 +23,23 @@ def up(
     from console.supervisor import supervise
     from pipeline.settings import load
 
-    settings = load()
-    code = supervise(settings, port or settings.server.port, console_port or settings.server.console_port)
-    raise typer.Exit(code)
+    raise typer.Exit(supervise(load(**_ports(port, console_port))))
 
 
 def serve(
     port: Port = None,
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
-    workers: Annotated[int | None, typer.Option(help="API processes; the chat page needs exactly one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="API processes; the chat page needs exactly one.")
+    ] = None,
     chat: Annotated[bool, typer.Option(help="Serve the chat page too.")] = True,
 ) -> None:
     """Start the chat page and the HTTP API alone."""
     from console.server import run
     from pipeline.settings import load
 
-    settings = load()
-    server = settings.server
-    run(settings, host or server.host, port or server.port, workers or server.workers, chat=chat)
+    settings = load(**_ports(port, None))
+    run(settings, host or settings.server.host, workers or settings.server.workers, chat=chat)
 
 
 def console(
@@ -53,6 +52,11 @@ def console(
     from console.launch import command, environment
     from pipeline.settings import load
 
-    settings = load()
-    arguments = command(settings, port or settings.server.console_port)
-    os.execve(sys.executable, arguments, environment(settings))  # noqa: S606
+    settings = load(**_ports(None, port))
+    os.execve(sys.executable, command(settings), environment(settings))
+
+
+def _ports(port: int | None, console_port: int | None) -> dict[str, Any]:
+    """Return what the options change in the configuration."""
+    asked = {"port": port, "console_port": console_port}
+    return {"server": {key: value for key, value in asked.items() if value is not None}}
