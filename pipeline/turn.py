@@ -462,6 +462,7 @@ class Pipeline:
             seconds=row.seconds,
             model=row.model,
             notice=turn.notice,
+            trace=trace,
         )
         if turn.question.history is None and turn.question.door != "eval":
             self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
