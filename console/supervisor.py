@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -48,10 +47,11 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def answers(self) -> bool:
-        with contextlib.suppress(urllib.error.URLError, OSError, TimeoutError):
+        try:
             with urllib.request.urlopen(self.health, timeout=2) as reply:
                 return reply.status == 200
-        return False
+        except (urllib.error.URLError, OSError):
+            return False
 
 
 def supervise(settings: Settings) -> int:
@@ -155,7 +155,7 @@ def _check_ports(settings: Settings) -> None:
     ports = {"server.port": settings.server.port, "server.console_port": settings.server.console_port}
     problems: list[str] = []
     if len(set(ports.values())) < len(ports):
-        problems.append(f"server.console_port: chat and console cannot share port {list(ports.values())[0]}")
+        problems.append(f"server.console_port: chat and console cannot share port {settings.server.port}")
     for key, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

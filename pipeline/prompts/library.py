@@ -89,7 +89,7 @@ class Library:
         if expected is not None and expected != version.fingerprint:
             raise PromptError(
                 f"{version.label} was released as {expected} but its file is now {version.fingerprint}; "
-                f"restore the file, or write your change as a new version (answerdeck prompts new {version.name})"
+                f"restore the file, or make your change a new version (answerdeck prompts new {version.name})"
             )
         return version
 

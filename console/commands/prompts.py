@@ -1,0 +1,97 @@
+"""`answerdeck prompts …`: versioned prompts, listed, compared and begun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.prompts.library import PromptVersion
+
+prompts_app = typer.Typer(no_args_is_help=True, help="Look after the versioned prompts.")
+Label = Annotated[str, typer.Argument(help="A prompt version, e.g. answer@v1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(prompts_app, name="prompts")
+
+
+@prompts_app.command("list")
+def list_prompts(json: Json = False) -> None:
+    """List every version, its fingerprint and state."""
+    from console.commands.screen import emit, table
+    from pipeline.prompts.library import Library
+    from pipeline.settings import load
+
+    library, settings = Library(), load()
+    released = library.released()
+    force = {settings.prompts.answer, settings.prompts.condense}
+    rows = [
+        {
+            "prompt": version.label,
+            "fingerprint": version.fingerprint,
+            "state": "in force" if version.label in force else "",
+            "released": version.label in released,
+            "purpose": version.purpose,
+        }
+        for version in library.versions()
+    ]
+    if json:
+        emit(rows)
+        return
+    columns = ("prompt", "fingerprint", "state", "released", "purpose")
+    table(columns, ([("yes" if row[c] is True else row[c] or None) for c in columns] for row in rows))
+
+
+@prompts_app.command()
+def show(label: Label, json: Json = False) -> None:
+    """Print one version."""
+    from console.commands.screen import emit
+
+    version = _get(label)
+    if json:
+        emit({"prompt": version.label, "fingerprint": version.fingerprint, "text": version.text})
+    else:
+        print(version.text, end="")
+
+
+@prompts_app.command()
+def diff(a: Label, b: Label) -> None:
+    """Show what changed from A to B."""
+    import difflib
+
+    first, second = _get(a), _get(b)
+    lines = difflib.unified_diff(
+        first.text.splitlines(), second.text.splitlines(), first.label, second.label, lineterm=""
+    )
+    print("\n".join(lines) or f"{first.label} and {second.label} are the same.")
+
+
+@prompts_app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The prompt, e.g. answer.")],
+    source: Annotated[str | None, typer.Option("--from", help="Copy this version.")] = None,
+) -> None:
+    """Begin the next version as a copy of one that exists."""
+    from console.commands.screen import wrong
+    from pipeline.prompts.library import Library
+
+    library = Library()
+    versions = [version for version in library.versions() if version.name == name]
+    if not versions:
+        names = ", ".join(sorted({version.name for version in library.versions()}))
+        raise wrong(f"there is no prompt {name!r}; known: {names}")
+    path = library.new(name, _get(source) if source else versions[-1])
+    print(f"Edit {path}, then try it: answerdeck ask --prompt {name}@{path.stem} '…'")
+
+
+def _get(label: str) -> PromptVersion:
+    from console.commands.screen import wrong
+    from pipeline.prompts.library import Library, PromptError
+
+    try:
+        return Library().get(label)
+    except PromptError as error:
+        raise wrong(str(error)) from None
