@@ -128,6 +128,15 @@ class Memory:
             "delete from exchanges where user_id = ? and conversation_id = ?", user_id, conversation_id
         )
 
+    def forget_from(self, user_id: str, conversation_id: str, turn_id: str) -> bool:
+        """Delete a turn and the later ones of the user's conversation; False when there was none."""
+        return self._write(
+            "delete from exchanges where user_id = ? and conversation_id = ? and turn_id >= ?",
+            user_id,
+            conversation_id,
+            turn_id,
+        )
+
     def erase(self, user_id: str) -> int:
         """Delete everything of a user; return how many turns there were."""
         with self._lock:
