@@ -155,7 +155,9 @@ def check_model(name: str) -> str:
     provider, _, model = name.partition(":")
     if name == "extractive" or (provider in PROVIDERS and model):
         return name
-    raise ValueError(f"{name!r} is unknown; use extractive, openai:<model>, anthropic:<model> or local:<model>")
+    raise ValueError(
+        f"{name!r} is unknown; use extractive, openai:<model>, anthropic:<model> or local:<model>"
+    )
 
 
 def load(**overrides: Any) -> Settings:
@@ -189,14 +191,13 @@ def _missing_keys(settings: Settings) -> list[str]:
 
 
 def _unknown_variables() -> list[str]:
-    """Name ANSWERDECK_ variables that mean nothing; pydantic ignores those by itself."""
+    """Name ANSWERDECK_ variables whose first part means nothing; pydantic finds wrong nested ones itself."""
     known = _keys(Settings, "")
     problems: list[str] = []
     for variable in sorted(os.environ):
-        if variable.upper().startswith(PREFIX):
-            key = variable[len(PREFIX) :].lower().replace("__", ".")
-            if key not in known:
-                problems.append(f"{variable}: unknown key{_suggest(key, known)}")
+        key = variable.removeprefix(PREFIX).lower().replace("__", ".")
+        if variable.startswith(PREFIX) and key.partition(".")[0] not in known:
+            problems.append(f"{variable}: unknown key{_suggest(key, known)}")
     return problems
 
 
@@ -222,5 +223,3 @@ def _sentence(detail: Any) -> str:
         return f"{key}: unknown key{_suggest(key, _keys(Settings, ''))}"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{key}: {message} (got {detail['input']!r})"
-
-

@@ -11,9 +11,6 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from traces.journal import Journal
-from traces.store import Store
-
 from pipeline import say
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
@@ -42,8 +39,10 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop
 from pipeline.prompts.library import Library
 from traces.ids import uuid7
+from traces.journal import Journal
 from traces.recorder import Recorder
 from traces.records import Outcome, Passage, Score, Trace, Turn
+from traces.store import Store
 
 log = logging.getLogger(__name__)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
