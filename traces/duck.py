@@ -1,0 +1,170 @@
+"""The one place that imports duckdb: opens the store to write and to read, and names what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
+from traces.rows import Row
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MARKS = {
+    "main": "select segment, drained_to from marks",
+    "stored": "select segment, drained_to from stored.marks",
+}
+SCHEMA = Path(__file__).parent / "schema"
+_BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
+_NEWER = ("newer version of duckdb", "with version number")
+_DAMAGED = (
+    "not a valid duckdb",
+    "checksum",
+    "corrupt",
+    "replaying wal",
+    "could not read enough bytes",
+    "serialization error",
+    "invalidated because of a previous fatal error",
+)
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """Return the numbered migrations' SQL, in order; their count is the schema's version."""
+    return tuple(path.read_text() for path in sorted(SCHEMA.glob("[0-9]*.sql")))
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Raise what duckdb says about files as our own errors; mistakes in SQL pass through."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, RuntimeError) as error:
+        said = str(error).lower()
+        if any(mark in said for mark in _BUSY):
+            raise StoreBusy(f"{what} is held by another process; try again") from error
+        if any(mark in said for mark in _NEWER):
+            raise StoreVersion(f"{what} was written by a newer DuckDB; update this program") from error
+        if any(mark in said for mark in _DAMAGED):
+            raise StoreDamaged(f"{what} is damaged: {str(error)[:200]}") from error
+        if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.OutOfMemoryException):
+            raise StoreError(f"{what} cannot be used: {str(error)[:200]}") from error
+        raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the store to write, its schema brought up to date; closing folds its log into the file."""
+    import duckdb
+
+    with naming(path.name):
+        connection = duckdb.connect(str(path), config={"threads": 1, "memory_limit": "512MB"})
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            _migrate(connection)
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the store read-only as `stored`, with empty `live` tables beside it and views over both.
+
+    An absent file reads as an empty store.
+    """
+    import duckdb
+
+    config = {"threads": 2, "memory_limit": "1GB"}
+    with naming(path.name), duckdb.connect(":memory:", config=config) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        _attach(connection, path)
+        connection.execute("create schema memory.live; use memory.live")
+        _create(connection)
+        connection.execute("use memory.main")
+        connection.execute((SCHEMA / "views.sql").read_text())
+        yield connection
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take files, network and settings away from every statement that follows."""
+    connection.execute("set enable_external_access = false; set lock_configuration = true")
+
+
+def append(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
+    """Append rows to the tables of the current schema, within the current transaction."""
+    for table, rows in tables.items():
+        appender = connection.appender(table)
+        appender.append_rows(rows)
+        appender.flush()
+
+
+def append_live(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
+    """Fill a reader's live tables."""
+    connection.execute("use memory.live")
+    append(connection, tables)
+    connection.execute("use memory.main")
+
+
+def marks(
+    connection: duckdb.DuckDBPyConnection, schema: Literal["main", "stored"] = "main"
+) -> dict[str, int]:
+    """Return how far each segment has been drained."""
+    return dict(connection.execute(_MARKS[schema]).fetchall())
+
+
+def version(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the schema version of the current catalog, 0 when it is empty."""
+    known = connection.execute(
+        "select 1 from information_schema.tables"
+        " where table_catalog = current_database() and table_schema = 'main' and table_name = 'migrations'"
+    ).fetchone()
+    if known is None:
+        return 0
+    row = connection.execute("select max(version) from migrations").fetchone()
+    return row[0] or 0 if row else 0
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach the store as `stored` and make it current; an empty one in memory when there is no file."""
+    if not path.exists():
+        connection.execute("attach ':memory:' as stored; use stored")
+        _create(connection)
+        return
+    connection.execute("attach $path as stored (read_only)", {"path": str(path)})
+    connection.execute("use stored")
+    found = version(connection)
+    if found < len(migrations()):
+        raise StoreVersion(
+            f"{path.name} has schema version {found}, this program needs {len(migrations())};"
+            " the drainer updates it: start the chat or run `answerdeck traces drain`"
+        )
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    for statements in migrations():
+        connection.execute(statements)
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Apply the migrations the store lacks, each in one transaction with its number."""
+    found = version(connection)
+    if found > len(migrations()):
+        raise StoreVersion(
+            f"the trace store has schema version {found}, this program knows {len(migrations())};"
+            " it is not written to: update this program"
+        )
+    for number, statements in enumerate(migrations()[found:], found + 1):
+        connection.begin()
+        connection.execute(statements)
+        connection.execute(
+            "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}
+        )
+        connection.commit()

@@ -1,0 +1,27 @@
+"""What a caller of the traces room may catch."""
+
+from __future__ import annotations
+
+
+class TracesError(Exception):
+    """Base of every error of this room; the message is for operators, never for users."""
+
+
+class JournalError(TracesError):
+    """A record could not be written to the journal (disk full, folder not writable)."""
+
+
+class StoreError(TracesError):
+    """The trace store cannot be used now; the journal keeps what it lacks."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store; try again shortly."""
+
+
+class StoreDamaged(StoreError):
+    """The store's file is damaged; the drainer puts it aside and rebuilds it from the journal."""
+
+
+class StoreVersion(StoreError):
+    """The store's schema is not the one this program knows."""

@@ -1,0 +1,90 @@
+"""Turns a journal line into rows of the ledger's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from operator import itemgetter
+from typing import Any, get_type_hints
+
+import orjson
+
+from traces.records import Case, Passage, Payload, Run, Score, Span, Turn, Usage
+
+Row = tuple[Any, ...]
+TABLES: dict[str, type] = {
+    "turns": Turn,
+    "payloads": Payload,
+    "spans": Span,
+    "passages": Passage,
+    "usages": Usage,
+    "scores": Score,
+    "runs": Run,
+    "cases": Case,
+}
+_OF_A_TURN = ("spans", "passages", "usages", "scores")
+
+
+class Damaged(ValueError):
+    """A journal line that is not a record; the message says why."""
+
+
+def columns(table: str) -> tuple[str, ...]:
+    """Return the names of a table's columns, in order."""
+    return tuple(field.name for field in fields(TABLES[table]))
+
+
+def rows(line: bytes) -> list[tuple[str, Row]]:
+    """Return the rows a journal line stands for, with their tables; raises Damaged."""
+    try:
+        entry = orjson.loads(line)
+        kind = entry["kind"]
+        if kind == "trace":
+            return _trace_rows(entry)
+        if kind == "score":
+            return [("scores", _row["scores"](entry))]
+        if kind in ("run", "case"):
+            table = kind + "s"
+            return [(table, (*_row[table](entry), entry["written_ns"]))]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(f"{type(error).__name__}: {error}") from None
+    raise Damaged(f"unknown kind {kind!r}")
+
+
+def _trace_rows(entry: dict[str, Any]) -> list[tuple[str, Row]]:
+    found = [("turns", _row["turns"](entry["turn"]))]
+    payload = entry["payload"]
+    if payload["prompt"] is not None or payload["raw_response"] is not None:
+        found.append(("payloads", _row["payloads"](payload)))
+    for table in _OF_A_TURN:
+        row = _row[table]
+        found += [(table, row(item)) for item in entry[table]]
+    return found
+
+
+def _reader(table: str) -> Callable[[dict[str, Any]], Row]:
+    """Build the function that picks a table's columns out of a decoded record."""
+    names = columns(table)
+    pick = itemgetter(*names)
+    hints = get_type_hints(TABLES[table])
+    json_at = [
+        at for at, name in enumerate(names) if "dict" in str(hints[name]) or "list" in str(hints[name])
+    ]
+
+    def read(item: dict[str, Any]) -> Row:
+        try:
+            row = pick(item)
+        except KeyError:  # written before a column was added
+            row = tuple(map(item.get, names))
+        if not json_at:
+            return row
+        values = list(row)
+        for at in json_at:
+            if values[at] is not None:
+                values[at] = orjson.dumps(values[at]).decode()
+        return tuple(values)
+
+    return read
+
+
+_row = {table: _reader(table) for table in TABLES}

@@ -1,0 +1,39 @@
+-- What readers see: the drained rows (`stored`) and the journal's live tail (`live`) as one.
+create view turns as
+    select * from stored.turns union all by name select * from live.turns;
+create view payloads as
+    select * from stored.payloads union all by name select * from live.payloads;
+create view spans as
+    select * from stored.spans union all by name select * from live.spans;
+create view passages as
+    select * from stored.passages union all by name select * from live.passages;
+create view usages as
+    select * from stored.usages union all by name select * from live.usages;
+
+-- Every score ever given, changed minds included.
+create view score_history as
+    select * from stored.scores union all by name select * from live.scores;
+
+-- The scores in force: of what a person said about a turn, the last word counts.
+create view scores as
+    select * from score_history where source not in ('user', 'reviewer')
+    union all
+    select * exclude (age) from (
+        select *, row_number() over (
+            partition by turn_id, name, source, user_id order by created_at desc, score_id desc
+        ) as age
+        from score_history
+        where source in ('user', 'reviewer')
+    ) where age = 1;
+
+-- The newest record of a run, and of a case in a run, is in force.
+create view runs as
+    select * exclude (written_ns, age) from (
+        select *, row_number() over (partition by run_id order by written_ns desc) as age
+        from (select * from stored.runs union all by name select * from live.runs)
+    ) where age = 1;
+create view cases as
+    select * exclude (written_ns, age) from (
+        select *, row_number() over (partition by run_id, case_id order by written_ns desc) as age
+        from (select * from stored.cases union all by name select * from live.cases)
+    ) where age = 1;
