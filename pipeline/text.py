@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from pathlib import Path
 
+VOCABULARY = Path(__file__).parent / "knowledge" / "vocab.txt"  # most frequent words first
+FIRST_WORD = 1996  # line of the most frequent word; special tokens and letters come before it
+RAREST = 40_000  # the rank of words that are not in the vocabulary
 LONGEST_SENTENCE = 800  # characters; longer runs without an end are cut at a space
 
 STOP_WORDS = frozenset(
@@ -79,6 +84,14 @@ def bigrams(stems: list[str]) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=65536)
+def rarity(token: str) -> float:
+    """Return how rare a word is in English, from about 0.3 ("the") to 1 (in no vocabulary)."""
+    ranks = _ranks()
+    rank = min(ranks.get(token, RAREST), ranks.get(stem(token), RAREST))
+    return math.log(rank + 50) / math.log(RAREST + 50)
+
+
+@lru_cache(maxsize=65536)
 def stem(word: str) -> str:
     """Cut English inflection (plural, -ed, -ing, -ly, possessive) off a lower-cased word."""
     word = word.removesuffix("'s").replace("'", "")
@@ -126,6 +139,12 @@ _DERIVED = (
     ("able", ""),
     ("ible", ""),
 )
+
+
+@cache
+def _ranks() -> dict[str, int]:
+    lines = VOCABULARY.read_text(encoding="utf-8").splitlines()
+    return {word: rank for rank, word in enumerate(lines[FIRST_WORD:]) if not word.startswith("##")}
 
 
 def _singular(word: str) -> str:
