@@ -59,7 +59,10 @@ class KnowledgeError(AnswerdeckError):
 
 
 class ModelError(AnswerdeckError):
-    """A model call failed. `retry_after` is in seconds when the provider named one."""
+    """A model call failed. `retry_after` is in seconds when the provider named one.
+
+    `request_id` is the provider's name for the call. The message holds no key and no prompt.
+    """
 
     def __init__(
         self,
@@ -68,11 +71,13 @@ class ModelError(AnswerdeckError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.error_class: ErrorClass = error_class
         self.status = status
         self.retry_after = retry_after
+        self.request_id = request_id
 
 
 class Refused(AnswerdeckError):

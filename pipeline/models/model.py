@@ -65,6 +65,7 @@ class Stop:
     abstained: bool = False
     degraded: ErrorClass | None = None
     cut: ErrorClass | None = None
+    request_id: str | None = None  # the provider's name for the call
 
 
 ModelEvent = Text | Stop

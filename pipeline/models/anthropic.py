@@ -1,0 +1,146 @@
+"""Talks to Anthropic's Messages API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any
+
+from pipeline.models.connection import Limits, PerLoop, Watch, broken, network_errors, pool
+from pipeline.models.failures import failure
+from pipeline.models.model import ModelEvent, Prompt, Tokens
+from pipeline.models.reading import Reading, answer
+from pipeline.models.usage import count
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+BASE_URL = "https://api.anthropic.com"
+STOPS = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refusal"}
+
+
+class AnthropicMessages:
+    """A Claude model, streamed. The system prompt is cached by the provider for five minutes.
+
+    No sampling parameters are sent: the API refuses them since version 2026-10-21.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str,
+        limits: Limits | None = None,
+        provider: str = "anthropic",
+    ) -> None:
+        self.name = f"{provider}:{model}"
+        self._model = model
+        self._base_url = base_url or BASE_URL
+        self._api_key = api_key
+        self._limits = limits or Limits()
+        self._client = PerLoop(self._connect)
+
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
+        """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
+        sdk = await self._client.get()
+        import anthropic
+
+        watch = Watch(self.name, self._limits, seconds)
+        try:
+            async with AsyncExitStack() as stack:
+                async with watch.limit():
+                    response = await stack.enter_async_context(
+                        sdk.messages.with_streaming_response.create(**self._request(prompt))
+                    )
+                events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
+                async for event in events:
+                    yield event
+        except TimeoutError:
+            raise watch.late() from None
+        except anthropic.APIStatusError as error:
+            raise failure(self.name, error.status_code, error.body, error.response.headers) from None
+        except (anthropic.AnthropicError, *network_errors()) as error:
+            raise broken(self.name, error, watch) from None
+
+    async def warm(self) -> None:
+        """Import the SDK and build its client now instead of in the first turn."""
+        await self._client.get()
+
+    async def close(self) -> None:
+        """Close the connections of this event loop."""
+        sdk = self._client.take()
+        if sdk is not None:
+            await sdk.close()
+
+    def _connect(self) -> AsyncAnthropic:
+        import anthropic
+
+        sdk = anthropic.AsyncAnthropic(
+            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=pool(self._limits)
+        )
+        _ = sdk.messages.with_streaming_response, sdk.platform_headers()  # imported on first use
+        return sdk
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": prompt.max_output_tokens,
+            "messages": [
+                {"role": message.role, "content": message.text}
+                for message in prompt.messages
+                if message.text.strip()  # the API refuses empty ones
+            ],
+            "stream": True,
+        }
+        if prompt.system.strip():
+            cached = {"type": "ephemeral"}
+            request["system"] = [{"type": "text", "text": prompt.system, "cache_control": cached}]
+        return request
+
+
+def take(event: dict[str, Any], reading: Reading) -> None:
+    """Read one event of a message stream into the Reading; unknown kinds are passed over."""
+    kind = event.get("type")
+    if kind == "content_block_delta":
+        delta = event.get("delta") or {}
+        if text := delta.get("text"):
+            reading.say(text)
+        elif delta.get("type") in ("thinking_delta", "signature_delta", "input_json_delta"):
+            reading.progressed = True
+    elif kind == "content_block_start":
+        block = event.get("content_block") or {}
+        reading.called_tool = reading.called_tool or block.get("type") == "tool_use"
+        if block.get("text"):
+            reading.say(block["text"])
+    elif kind == "message_start":
+        message = event.get("message") or {}
+        reading.model = message.get("model")
+        reading.tokens = tokens(message.get("usage") or {}, None)
+    elif kind == "message_delta":
+        reading.tokens = tokens(event.get("usage") or {}, reading.tokens)
+        if reason := (event.get("delta") or {}).get("stop_reason"):
+            reading.stop = STOPS.get(reason, "stop")
+    elif kind == "message_stop":
+        reading.ended = True
+
+
+def tokens(usage: dict[str, Any], before: Tokens | None) -> Tokens:
+    """Return Anthropic's counts, newer ones over `before`.
+
+    Its input tokens exclude those read from and written to the cache; ours include them.
+    """
+    fresh, read, write = (
+        count(usage.get(key))
+        for key in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    answered = count(usage.get("output_tokens"))
+    before = before or Tokens()
+    if fresh is None:
+        return Tokens(
+            before.input_tokens,
+            before.output_tokens if answered is None else answered,
+            before.cache_read_tokens,
+            before.cache_write_tokens,
+        )
+    return Tokens(fresh + (read or 0) + (write or 0), answered, read, write)

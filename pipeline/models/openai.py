@@ -1,0 +1,134 @@
+"""Talks to OpenAI and to any server that speaks its chat completions protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ModelError
+from pipeline.models.connection import Limits, PerLoop, Watch, broken, network_errors, pool
+from pipeline.models.failures import failure
+from pipeline.models.model import ModelEvent, Prompt, Tokens
+from pipeline.models.reading import Reading, answer
+from pipeline.models.usage import count
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+BASE_URL = "https://api.openai.com/v1"
+LOCAL_KEY = "not-a-secret"  # local servers want some key and check none
+STOPS = {"length": "length", "content_filter": "refusal"}
+BROKEN_STOPS = ("error", "abort", "insufficient_system_resource")  # said by proxies and by vLLM
+
+
+class OpenAIChat:
+    """A model behind chat completions, streamed. `provider` "local" is a server of our own.
+
+    No sampling parameters are sent: reasoning models refuse them. Servers other than OpenAI's
+    know `max_tokens`; OpenAI's newer models know `max_completion_tokens` only.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        limits: Limits | None = None,
+        provider: str = "openai",
+    ) -> None:
+        self.name = f"{provider}:{model}"
+        self._model = model
+        self._base_url = base_url or BASE_URL
+        self._api_key = api_key or LOCAL_KEY
+        self._limits = limits or Limits()
+        self._most = "max_tokens" if provider == "local" else "max_completion_tokens"
+        self._client = PerLoop(self._connect)
+
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
+        """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
+        sdk = await self._client.get()
+        import openai
+
+        watch = Watch(self.name, self._limits, seconds)
+        try:
+            async with AsyncExitStack() as stack:
+                async with watch.limit():
+                    response = await stack.enter_async_context(
+                        sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
+                    )
+                events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
+                async for event in events:
+                    yield event
+        except TimeoutError:
+            raise watch.late() from None
+        except openai.APIStatusError as error:
+            raise failure(self.name, error.status_code, error.body, error.response.headers) from None
+        except (openai.OpenAIError, *network_errors()) as error:
+            raise broken(self.name, error, watch) from None
+
+    async def warm(self) -> None:
+        """Import the SDK and build its client now instead of in the first turn."""
+        await self._client.get()
+
+    async def close(self) -> None:
+        """Close the connections of this event loop."""
+        sdk = self._client.take()
+        if sdk is not None:
+            await sdk.close()
+
+    def _connect(self) -> AsyncOpenAI:
+        import openai
+
+        sdk = openai.AsyncOpenAI(
+            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=pool(self._limits)
+        )
+        _ = sdk.chat.completions.with_streaming_response, sdk.platform_headers()  # imported on first use
+        return sdk
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages += [{"role": message.role, "content": message.text} for message in prompt.messages]
+        return {
+            "model": self._model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            self._most: prompt.max_output_tokens,
+        }
+
+
+def take(event: dict[str, Any], reading: Reading) -> None:
+    """Read one `chat.completion.chunk` into the Reading."""
+    reading.model = event.get("model") or reading.model
+    if event.get("usage"):
+        reading.tokens = tokens(event["usage"])
+    choices = event.get("choices")
+    if not choices:
+        return
+    choice = choices[0]
+    delta = choice.get("delta") or {}
+    if text := delta.get("content"):
+        reading.say(text)
+    elif delta.get("reasoning_content") or delta.get("reasoning"):
+        reading.progressed = True
+    if delta.get("tool_calls"):
+        reading.called_tool = reading.progressed = True
+    if delta.get("refusal"):
+        reading.stop = "refusal"
+    if reason := choice.get("finish_reason"):
+        if reason in BROKEN_STOPS:
+            raise ModelError("cut", f"{reading.name}: the server ended its answer with {reason!r}")
+        reading.stop = reading.stop or STOPS.get(reason, "stop")
+
+
+def tokens(usage: dict[str, Any]) -> Tokens:
+    """Return OpenAI's counts; its prompt tokens include cached ones."""
+    details = usage.get("prompt_tokens_details") or {}
+    return Tokens(
+        input_tokens=count(usage.get("prompt_tokens")),
+        output_tokens=count(usage.get("completion_tokens")),
+        cache_read_tokens=count(details.get("cached_tokens")),
+        cache_write_tokens=count(details.get("cache_write_tokens")),
+    )

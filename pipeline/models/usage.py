@@ -1,0 +1,44 @@
+"""Token counts we can believe: what a provider reported when it is sane, else an estimate that says so."""
+
+from __future__ import annotations
+
+from pipeline.models.model import Prompt, Tokens
+
+CHARACTERS_PER_TOKEN = 4
+ABSURD = 50_000_000  # no call of today's models comes near
+
+
+def estimate(prompt: Prompt, characters: int) -> Tokens:
+    """Estimate a call from the sizes of its prompt and of the `characters` it answered with."""
+    asked = len(prompt.system) + sum(len(message.text) for message in prompt.messages)
+    return Tokens(
+        input_tokens=-(-asked // CHARACTERS_PER_TOKEN),
+        output_tokens=-(-characters // CHARACTERS_PER_TOKEN),
+        estimated=True,
+    )
+
+
+def believe(reported: Tokens | None, prompt: Prompt, characters: int) -> Tokens:
+    """Return the reported counts, or an estimate when they are missing, zero, negative or absurd."""
+    if reported is None or not _sane(reported, characters):
+        return estimate(prompt, characters)
+    return reported
+
+
+def count(value: object) -> int | None:
+    """Return a token count from decoded JSON, or None when it is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    if value in (float("inf"), float("-inf")) or value != int(value):
+        return None
+    return int(value)
+
+
+def _sane(tokens: Tokens, characters: int) -> bool:
+    asked, answered = tokens.input_tokens, tokens.output_tokens
+    if asked is None or answered is None or not 0 < asked < ABSURD or not 0 <= answered < ABSURD:
+        return False
+    if characters and not answered:
+        return False
+    cached = (tokens.cache_read_tokens or 0, tokens.cache_write_tokens or 0)
+    return min(cached) >= 0 and sum(cached) <= asked
