@@ -66,12 +66,22 @@ class Recorder:
         """Seconds since the turn was accepted."""
         return self._clock() - self._began
 
+    @property
+    def current(self) -> int:
+        """The id of the innermost open span."""
+        return self._stack[-1]
+
     @contextmanager
-    def span(self, name: str, kind: SpanKind, **attributes: Any) -> Iterator[OpenSpan]:
-        """Time a step; an exception passing through is noted by its class and goes on."""
+    def span(
+        self, name: str, kind: SpanKind, parent: int | None = None, **attributes: Any
+    ) -> Iterator[OpenSpan]:
+        """Time a step; an exception passing through is noted by its class and goes on.
+
+        `parent` is the span it belongs to, for steps that run side by side; the innermost otherwise.
+        """
         opened = OpenSpan(self._opened, attributes)
         self._opened += 1
-        parent, start = self._stack[-1], self.elapsed
+        parent, start = self.current if parent is None else parent, self.elapsed
         self._stack.append(opened.span_id)
         try:
             yield opened

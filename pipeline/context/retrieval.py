@@ -6,29 +6,31 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.context.found import Found, Retrieved, Vector
+from pipeline.context.rerank import capped, rerank
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.shelf import Matches, Row, Shelf
+from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
 from traces.recorder import Recorder
 from traces.records import Passage
 
 log = logging.getLogger(__name__)
-POOL = 100  # matches taken from each search
-NOTHING = Matches((), ())
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row with its scores and ranks so far."""
+class Pool:
+    """All rows either search scored, with the weighted sum of both z-scores; NaN is not measured."""
 
-    key: int
-    vector_score: float | None
-    vector_rank: int | None
-    text_score: float | None
-    text_rank: int | None
-    fused_score: float
+    keys: Keys
+    pages: Keys
+    cosines: Numbers
+    texts: Numbers
+    fused: Numbers
 
 
 class Retriever:
@@ -49,111 +51,145 @@ class Retriever:
         run, the other answers alone and `degraded` says why.
         """
         shelf = await self._knowledge.open(kb)
-        text_search = asyncio.create_task(self._by_text(shelf, query, recorder))
+        parent = recorder.current
+        text_search = asyncio.create_task(_by_text(shelf, query, recorder, parent))
         try:
-            vector, degraded = await self._embed(shelf, query, recorder)
-            by_vector = NOTHING
+            vector, degraded = await self._embed(shelf, query, recorder, parent)
+            cosines = Scores.none()
             if vector is not None:
-                with recorder.span("vector search", "retrieval", chunks=shelf.chunks) as span:
-                    by_vector = await shelf.by_vector(vector, POOL)
-                    span.note(found=len(by_vector.keys))
-            by_text = await text_search
+                with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
+                    cosines = await shelf.by_vector(vector)
+            texts = await text_search
         finally:
             text_search.cancel()
-        if by_text is None:
-            degraded, by_text = degraded or "text_index_missing", NOTHING
-        with recorder.span("fuse", "retrieval", text_weight=self._text_weight) as span:
-            cosines = await self._cosines(shelf, vector, by_text)
-            fused = fuse(by_vector, by_text, cosines, self._text_weight)[: self._candidates]
-            rows = await shelf.rows([candidate.key for candidate in fused])
-            span.note(candidates=len(fused))
-        found = [
-            Found(_passage(candidate, number, row), row.spans, row.vectors)
-            for number, (candidate, row) in enumerate(zip(fused, rows, strict=True), 1)
-        ]
-        return Retrieved(
-            query=query,
-            query_vector=vector,
-            found=tuple(found),
-            kb=kb,
-            index_version=shelf.version,
-            embedder=shelf.embedder,
-            degraded=degraded,
-        )
+        if texts is None:
+            if vector is None:
+                raise KnowledgeError(f"neither search of knowledge base {kb!r} can run now", "store_damaged")
+            degraded, texts = "text_index_missing", Scores.none()
+        with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
+            missing = np.setdiff1d(texts.keys, cosines.keys)
+            if vector is not None and len(missing):
+                cosines = _joined(cosines, missing, await shelf.cosines(vector, missing), texts)
+            pool = fuse(cosines, texts, self._text_weight)
+            places, seconds = best(pool, self._candidates)
+            span.note(pool=len(pool.keys), candidates=len(places))
+        with recorder.span("rerank", "retrieval", parent):
+            rows = await shelf.rows(pool.keys[places].tolist())
+            scores = rerank(pool.fused[places], seconds, rows, vector, cosines.mean, cosines.deviation)
+            found = self._found(pool, places, rows, scores)
+        return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded)
 
-    async def _embed(self, shelf: Shelf, query: str, recorder: Recorder) -> tuple[Vector | None, str | None]:
+    async def _embed(
+        self, shelf: Shelf, query: str, recorder: Recorder, parent: int
+    ) -> tuple[Vector | None, str | None]:
         """Return the query's vector, or None and the reason for going on without."""
         embedder = self._knowledge.embedder
         if shelf.embedder != embedder.fingerprint:
             log.error("the index was embedded by %r, queries by %r", shelf.embedder, embedder.fingerprint)
             return None, "embedder_changed"
         try:
-            with recorder.span("embed query", "retrieval", embedder=embedder.fingerprint):
+            with recorder.span("embed query", "retrieval", parent, embedder=embedder.fingerprint):
                 return await embedder.embed_query(query), None
         except EmbedError as error:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class
 
-    async def _by_text(self, shelf: Shelf, query: str, recorder: Recorder) -> Matches | None:
-        """Return the full-text matches, or None when the index cannot answer."""
-        try:
-            with recorder.span("full-text search", "retrieval") as span:
-                matches = await shelf.by_text(query, POOL)
-                span.note(found=len(matches.keys))
-                return matches
-        except KnowledgeError as error:
-            log.warning("the query is searched by vector only: %s", error)
-            return None
-
-    async def _cosines(self, shelf: Shelf, vector: Vector | None, by_text: Matches) -> dict[int, float]:
-        if vector is None:
-            return {}
-        return dict(zip(by_text.keys, await shelf.cosines(vector, by_text.keys), strict=True))
-
-
-def fuse(
-    by_vector: Matches, by_text: Matches, cosines: dict[int, float], text_weight: float
-) -> list[Candidate]:
-    """Order all matches by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
-
-    `cosines` holds the cosines of the text matches; a row that shares no word has a text score of 0.
-    """
-    vector_scores = cosines | dict(zip(by_vector.keys, by_vector.scores, strict=True))
-    text_scores = dict(zip(by_text.keys, by_text.scores, strict=True))
-    vector_ranks = {key: rank for rank, key in enumerate(by_vector.keys, 1)}
-    text_ranks = {key: rank for rank, key in enumerate(by_text.keys, 1)}
-    candidates: list[Candidate] = []
-    for key in vector_scores.keys() | text_scores.keys():
-        cosine, score = vector_scores.get(key), text_scores.get(key)
-        z_vector = 0.0 if cosine is None else (cosine - by_vector.mean) / by_vector.deviation
-        z_text = ((score or 0.0) - by_text.mean) / by_text.deviation
-        candidates.append(
-            Candidate(
-                key,
-                cosine,
-                vector_ranks.get(key),
-                score,
-                text_ranks.get(key),
-                z_vector + text_weight * z_text,
+    def _found(self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers) -> tuple[Found, ...]:
+        """Order the candidates by their scores and spread the first places over documents."""
+        fused_ranks = np.argsort(np.argsort(-pool.fused[places], kind="stable")) + 1
+        vector_ranks = _ranks(pool.cosines, places)
+        text_ranks = _ranks(pool.texts, places)
+        order = np.argsort(-scores, kind="stable").tolist()
+        order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
+        found: list[Found] = []
+        for rank, number in enumerate(order, 1):
+            row, place = rows[number], int(places[number])
+            passage = Passage(
+                turn_id="",  # the turn fills it in when it records its passages
+                rank=rank,
+                chunk_id=row.chunk_id,
+                document_id=row.document_id,
+                title=row.title,
+                url=row.url,
+                text=row.text,
+                vector_score=_measured(pool.cosines[place]),
+                vector_rank=vector_ranks[number],
+                text_score=_measured(pool.texts[place]),
+                text_rank=text_ranks[number],
+                fused_score=float(pool.fused[place]),
+                fused_rank=int(fused_ranks[number]),
+                rerank_score=float(scores[number]),
             )
-        )
-    return sorted(candidates, key=lambda candidate: (-candidate.fused_score, candidate.key))
+            found.append(Found(passage, row.spans, row.vectors))
+        return tuple(found)
 
 
-def _passage(candidate: Candidate, rank: int, row: Row) -> Passage:
-    return Passage(
-        turn_id="",  # the turn fills it in when it records its passages
-        rank=rank,
-        chunk_id=row.chunk_id,
-        document_id=row.document_id,
-        title=row.title,
-        url=row.url,
-        text=row.text,
-        vector_score=candidate.vector_score,
-        vector_rank=candidate.vector_rank,
-        text_score=candidate.text_score,
-        text_rank=candidate.text_rank,
-        fused_score=candidate.fused_score,
-        fused_rank=rank,
-        rerank_score=candidate.fused_score,
+def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
+    """Score all rows by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
+
+    A row that shares no word with the query has a BM25 of 0; one without a cosine counts as average.
+    """
+    keys = np.union1d(cosines.keys, texts.keys)
+    pages = np.zeros(len(keys), np.int64)
+    cosine, text = np.full(len(keys), np.nan), np.full(len(keys), np.nan)
+    for scores, values in ((cosines, cosine), (texts, text)):
+        places = np.searchsorted(keys, scores.keys)
+        values[places] = scores.values
+        pages[places] = scores.pages
+    fused = np.nan_to_num((cosine - cosines.mean) / cosines.deviation)
+    fused += text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
+    return Pool(keys, pages, cosine, text, fused)
+
+
+def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
+    """Return the places of the candidates and the fused score of each one's second-best neighbour.
+
+    The best chunk of each page comes first; other chunks only fill what is left. NaN where a page
+    has a single chunk in the pool.
+    """
+    order = np.argsort(-pool.fused, kind="stable")
+    _, first = np.unique(pool.pages[order], return_index=True)
+    leaders = np.sort(first)[:candidates]
+    later = np.setdiff1d(np.arange(len(order)), first)
+    places = np.concatenate([leaders, later[: candidates - len(leaders)]]).astype(np.int64)
+    second = dict(zip(pool.pages[order[later[::-1]]].tolist(), pool.fused[order[later[::-1]]], strict=True))
+    chosen = order[places]
+    return chosen, np.array([second.get(page, np.nan) for page in pool.pages[chosen].tolist()])
+
+
+async def _by_text(shelf: Shelf, query: str, recorder: Recorder, parent: int) -> Scores | None:
+    """Return the full-text scores, or None when the index cannot answer."""
+    try:
+        with recorder.span("full-text search", "retrieval", parent) as span:
+            scores = await shelf.by_text(query)
+            span.note(found=len(scores.keys))
+            return scores
+    except KnowledgeError as error:
+        log.warning("the query is searched by vector only: %s", error)
+        return None
+
+
+def _joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:
+    """Add the cosines of rows that only the full-text search found."""
+    pages = texts.pages[np.searchsorted(texts.keys, keys)]
+    every = np.concatenate([cosines.keys, keys])
+    order = np.argsort(every)
+    return Scores(
+        every[order],
+        np.concatenate([cosines.values, values])[order],
+        np.concatenate([cosines.pages, pages])[order],
+        cosines.mean,
+        cosines.deviation,
     )
+
+
+def _ranks(values: Numbers, places: Keys) -> list[int | None]:
+    """Return the 1-based rank of each place among the measured values."""
+    return [
+        None if np.isnan(values[place]) else int(np.count_nonzero(values > values[place])) + 1
+        for place in places
+    ]
+
+
+def _measured(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

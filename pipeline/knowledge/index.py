@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.chunking import Chunk
 from pipeline.knowledge.embedding import Embedder, PassageVectors
-from pipeline.knowledge.shelf import COLUMNS, MemoryShelf, Shelf, checksum
+from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, MemoryShelf, Shelf, TextSearch, checksum
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -222,9 +224,11 @@ class Knowledge:
             if held and held.shelf.version == version:
                 held.checked = self._clock()
                 return held.shelf
-            rows = await table.query().select([*COLUMNS, "vector"]).to_arrow()
-            columns, matrix = await asyncio.to_thread(_columns, rows, kb)
-        shelf = MemoryShelf(version, await self._fingerprint(table), columns, matrix, _text_search(table, kb))
+            fixed = await (await self._connect()).open_table(kb)
+            await fixed.checkout(int(version.removeprefix("v")))
+            query = fixed.query().select([*COLUMNS, "document_key", "position", "vector"]).with_row_id()
+            contents = await asyncio.to_thread(_taken, await query.to_arrow(), kb)
+        shelf = MemoryShelf(version, await self._fingerprint(table), *contents, _text_search(fixed, kb))
         self._held[kb] = Held(shelf, self._clock())
         return shelf
 
@@ -292,37 +296,37 @@ def _plainly(kb: str) -> Iterator[None]:
         ) from error
 
 
-def _text_search(table: AsyncTable, kb: str) -> Any:
-    async def search(query: str, limit: int) -> list[tuple[str, float]]:
+def _text_search(table: AsyncTable, kb: str) -> TextSearch:
+    async def search(query: str, limit: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         with _plainly(kb):
             found = (
                 await table.query()
                 .nearest_to_text(query[:TEXT_QUERY_CHARACTERS], columns="searched")
-                .select(["chunk_id", "_score"])
+                .select(["_score"])
+                .with_row_id()
                 .limit(limit)
                 .to_arrow()
             )
-        return list(zip(found["chunk_id"].to_pylist(), found["_score"].to_pylist(), strict=True))
+        return found["_rowid"].to_numpy(), found["_score"].to_numpy()
 
     return search
 
 
-def _columns(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Any]:
-    """Take the rows out of Arrow, leaving out those whose checksum does not hold."""
+def _taken(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np.uint64], NDArray[np.float32]]:
+    """Take columns, pages, row ids and vectors out of Arrow, without rows whose checksum fails."""
     columns = {name: rows[name].to_pylist() for name in COLUMNS}
-    width = rows.schema.field("vector").type.list_size
-    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in rows["vector"].chunks]
-    matrix = np.concatenate(flat) if flat else np.empty(0, np.float32)
-    matrix = np.ascontiguousarray(matrix, np.float32).reshape(-1, width)
     shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
     sound = [checksum(*texts) == stored for texts, stored in zip(shown, columns["checksum"], strict=True)]
     if not all(sound):
         log.error("knowledge base %r: %d chunks fail their checksum and are left out", kb, sound.count(False))
-        columns = {
-            name: [v for v, ok in zip(values, sound, strict=True) if ok] for name, values in columns.items()
-        }
-        matrix = matrix[np.array(sound)]
-    return columns, matrix
+        rows = rows.take(np.flatnonzero(sound))
+        columns = {name: list(compress(values, sound)) for name, values in columns.items()}
+    width = rows.schema.field("vector").type.list_size
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    matrix = np.ascontiguousarray(vectors, np.float32).reshape(-1, width)
+    _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
+    pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
+    return columns, pages, rows["_rowid"].to_numpy(), matrix
 
 
 def _schema(embedder: Embedder) -> Any:

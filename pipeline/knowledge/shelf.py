@@ -1,11 +1,11 @@
-"""One version of a knowledge base as retrieval reads it: small ones whole in memory."""
+"""One version of a knowledge base as retrieval reads it, small enough to lie in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import logging
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,21 +14,34 @@ from numpy.typing import NDArray
 
 from pipeline.context.found import Vector
 
-log = logging.getLogger(__name__)
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
+PAGE = 8  # neighbouring chunks of a document that count as one place
+MATCHES = 4_000  # full-text matches read at most: their spread makes the z-scores
+REMEMBERED = 256  # full-text results kept
+
+Keys = NDArray[np.int64]
+RowIds = NDArray[np.uint64]
+TextSearch = Callable[[str, int], Awaitable[tuple[RowIds, NDArray[np.float32]]]]  # best first
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
-    """Rows that match a query, best first; keys are only good on the shelf that gave them.
+class Scores:
+    """Rows with a score each, in order of key; a key names a row of this shelf only.
 
-    `mean` and `deviation` are over all rows of the table, those that did not match included.
+    Rows with the same number in `pages` are neighbours in one document. `mean` and `deviation` are
+    over all rows of the table, where a row that shares no word with a query scores 0.
     """
 
-    keys: tuple[int, ...]
-    scores: tuple[float, ...]
-    mean: float = 0.0
-    deviation: float = 1.0
+    keys: Keys
+    values: NDArray[np.float32]
+    pages: Keys
+    mean: float
+    deviation: float
+
+    @classmethod
+    def none(cls) -> Scores:
+        """Return the scores of a search that found nothing."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64), 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Row:
 
 
 class Shelf(Protocol):
-    """What retrieval asks of a knowledge base. Keys name rows of this shelf only."""
+    """What retrieval asks of a knowledge base; searches raise KnowledgeError."""
 
     @property
     def version(self) -> str: ...
@@ -56,76 +69,90 @@ class Shelf(Protocol):
     @property
     def chunks(self) -> int: ...
 
-    async def by_vector(self, vector: Vector, limit: int) -> Matches: ...
+    async def by_vector(self, vector: Vector) -> Scores: ...
 
-    async def by_text(self, query: str, limit: int) -> Matches: ...
+    async def by_text(self, query: str) -> Scores: ...
 
-    async def cosines(self, vector: Vector, keys: Sequence[int]) -> list[float]: ...
+    async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]: ...
 
     async def rows(self, keys: Sequence[int]) -> list[Row]: ...
 
 
 class MemoryShelf:
-    """All vectors as one matrix and all rows as lists: exact cosines in a tenth of a millisecond."""
+    """All vectors as one matrix, all rows as lists: exact cosines in a tenth of a millisecond."""
 
     def __init__(
         self,
         version: str,
         embedder: str,
         columns: dict[str, list[Any]],
+        pages: Keys,
+        row_ids: RowIds,
         matrix: NDArray[np.float32],
-        search: Any,
+        search: TextSearch,
     ) -> None:
         self.version = version
         self.embedder = embedder
         self._columns = columns
+        self._pages = pages
         self._matrix = matrix
         self._search = search
-        self._keys = {chunk_id: key for key, chunk_id in enumerate(columns["chunk_id"])}
+        self._order = np.argsort(row_ids)
+        self._row_ids = row_ids[self._order]
+        self._texts: OrderedDict[str, Scores] = OrderedDict()
 
     @property
     def chunks(self) -> int:
-        return len(self._keys)
+        return len(self._pages)
 
-    async def by_vector(self, vector: Vector, limit: int) -> Matches:
-        """Return the rows nearest to the vector by cosine."""
-        if not self._keys:
-            return Matches((), ())
-        scores = self._matrix @ vector
-        limit = min(limit, len(scores))
-        best = np.argpartition(-scores, limit - 1)[:limit]
-        best = best[np.lexsort((best, -scores[best]))]
-        mean, deviation = float(scores.mean()), float(scores.std())
-        return Matches(tuple(best.tolist()), tuple(scores[best].tolist()), mean, deviation or 1.0)
+    async def by_vector(self, vector: Vector) -> Scores:
+        """Return the cosine of every row with the vector."""
+        if not self.chunks:
+            return Scores.none()
+        values = self._matrix @ vector
+        return Scores(
+            np.arange(len(values)), values, self._pages, float(values.mean()), _positive(values.std())
+        )
 
-    async def by_text(self, query: str, limit: int) -> Matches:
-        """Return the rows that share words with the query, by BM25."""
-        found = [
-            (self._keys[chunk_id], score)
-            for chunk_id, score in await self._search(query, limit)
-            if chunk_id in self._keys
-        ]
-        scores = tuple(score for _, score in found)
-        return Matches(tuple(key for key, _ in found), scores, *spread(scores, self.chunks))
+    async def by_text(self, query: str) -> Scores:
+        """Return the rows that share words with the query, by BM25; a repeated query is free."""
+        scores = self._texts.get(query)
+        if scores is None:
+            scores = self._texts[query] = await self._by_text(query)
+            if len(self._texts) > REMEMBERED:
+                self._texts.popitem(last=False)
+        return scores
 
-    async def cosines(self, vector: Vector, keys: Sequence[int]) -> list[float]:
+    async def _by_text(self, query: str) -> Scores:
+        row_ids, values = await self._search(query, MATCHES)
+        places = np.minimum(np.searchsorted(self._row_ids, row_ids), max(self.chunks - 1, 0))
+        here = self._row_ids[places] == row_ids if self.chunks else np.zeros(len(places), bool)
+        keys, values = self._order[places[here]], values[here]
+        in_order = np.argsort(keys)
+        keys, values = keys[in_order], values[in_order]
+        return Scores(keys, values, self._pages[keys], *spread(values, self.chunks))
+
+    async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""
-        return (self._matrix[list(keys)] @ vector).tolist()
+        return self._matrix[keys] @ vector
 
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
-        return [
-            row({name: self._columns[name][key] for name in COLUMNS}, self._matrix.shape[1]) for key in keys
-        ]
+        width = self._matrix.shape[1]
+        return [row({name: self._columns[name][key] for name in COLUMNS}, width) for key in keys]
 
 
-def spread(scores: Sequence[float], size: int) -> tuple[float, float]:
-    """Return mean and deviation of the scores of `size` rows; those not listed score zero."""
-    if not scores:
+def spread(values: NDArray[np.float32], size: int) -> tuple[float, float]:
+    """Return mean and deviation of `size` scores, of which those not listed are zero."""
+    if not len(values):
         return 0.0, 1.0
-    mean = sum(scores) / size
-    variance = sum(score * score for score in scores) / size - mean * mean
-    return mean, math.sqrt(max(variance, 0.0)) or 1.0
+    mean = float(values.sum(dtype=np.float64)) / size
+    variance = float(np.square(values, dtype=np.float64).sum()) / size - mean * mean
+    return mean, _positive(math.sqrt(max(variance, 0.0)))
+
+
+def _positive(deviation: float) -> float:
+    return float(deviation) or 1.0
 
 
 def row(columns: dict[str, Any], dimensions: int) -> Row:
