@@ -13,6 +13,7 @@ from pathlib import Path
 VOCABULARY = Path(__file__).parent / "knowledge" / "vocab.txt"  # most frequent words first
 FIRST_WORD = 1996  # line of the most frequent word; special tokens and letters come before it
 RAREST = 40_000  # the rank of words that are not in the vocabulary
+FOLDED = 120  # characters of the longest line in a text that was folded to a width
 LONGEST_SENTENCE = 800  # characters; longer runs without an end are cut at a space
 
 STOP_WORDS = frozenset(
@@ -172,8 +173,10 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
     """Yield the stretches in which a sentence may run on over a line's end."""
     start = position = 0
     before = ""
-    for line in text.splitlines(keepends=True):
-        if position > start and not _wraps(before, line):
+    lines = text.splitlines(keepends=True)
+    folded = all(len(line) <= FOLDED for line in lines)
+    for line in lines:
+        if position > start and not _wraps(before, line, folded):
             yield start, position
             start = position
         position += len(line)
@@ -182,14 +185,17 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         yield start, position
 
 
-def _wraps(before: str, line: str) -> bool:
-    """Say whether `line` goes on with the sentence of the line before it."""
+def _wraps(before: str, line: str, folded: bool) -> bool:
+    """Say whether `line` goes on with the sentence of the line before it.
+
+    Only a text that was folded to a width breaks a line before a capital within a sentence.
+    """
     head, tail = line.lstrip(), before.rstrip()
     if not head or not tail or head[0] in "#|>" or tail[0] in "#|" or _LIST_ITEM.match(line):
         return False
     if tail[-1] in ".!?:…。":
         return False
-    return head[0].islower() or len(tail) >= 50
+    return head[0].islower() or (folded and len(tail) >= 50)
 
 
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
