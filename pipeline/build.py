@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.quota import Quota
-from pipeline.knowledge.embedding import Embedder, MiniLM
+from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.extractive import Extractive
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
+from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline, Rules
 from traces.journal import Journal
 from traces.store import Store
 
+log = logging.getLogger(__name__)
+SAMPLE_KB = "default"
 LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 
@@ -52,8 +56,6 @@ def build(settings: Settings) -> Pipeline:
     return Pipeline(
         rules=Rules(
             kb=settings.kb,
-            answer_prompt=settings.prompts.answer,
-            condense_prompt=settings.prompts.condense,
             passages=settings.retrieval.passages,
             floor=settings.retrieval.floor,
             scope=guards.scope == "block",
@@ -66,6 +68,9 @@ def build(settings: Settings) -> Pipeline:
             code_version=code_version(),
         ),
         prompts=prompts,
+        force=Force(
+            data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+        ),
         quota=Quota(limits.requests_per_minute),
         inbound=inbound,
         memory=Memory(
@@ -84,6 +89,24 @@ def build(settings: Settings) -> Pipeline:
         knowledge=knowledge,
         store=Store(data),
     )
+
+
+async def prepare(pipeline: Pipeline) -> None:
+    """Load the sample knowledge base on the very first start, and warm what the first turn needs.
+
+    Never raises: the chat must start without documents too; what is wrong is logged and shows in /readyz.
+    """
+    from pipeline.knowledge.ingest import ensure_sample
+
+    knowledge, loaded = pipeline.knowledge, pipeline.knowledge.folder / "sample-loaded"
+    try:
+        if pipeline.rules.kb == SAMPLE_KB and not loaded.exists():
+            await ensure_sample(knowledge, SAMPLE_KB)
+            loaded.touch()
+        await knowledge.embedder.embed_query("warm up")
+        await knowledge.open(pipeline.rules.kb)
+    except (KnowledgeError, EmbedError, OSError) as error:
+        log.warning("knowledge base %r is not ready: %s", pipeline.rules.kb, error)
 
 
 def model(name: str, settings: Settings) -> Model:

@@ -37,6 +37,7 @@ from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop
+from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -54,8 +55,6 @@ class Rules:
     """The values that shape a turn, taken from the configuration once."""
 
     kb: str
-    answer_prompt: str
-    condense_prompt: str
     passages: int
     floor: float
     scope: bool
@@ -116,6 +115,7 @@ class Pipeline:
         *,
         rules: Rules,
         prompts: Library,
+        force: Force,
         quota: Quota,
         inbound: Inbound,
         memory: Memory,
@@ -130,6 +130,7 @@ class Pipeline:
     ) -> None:
         self.rules = rules
         self.prompts = prompts
+        self.force = force
         self.quota = quota
         self.inbound = inbound
         self.memory = memory
@@ -276,7 +277,7 @@ class Pipeline:
         return history
 
     async def _condense(self, turn: Running, history: tuple[Message, ...]) -> str:
-        version = self.prompts.get(self.rules.condense_prompt)
+        version = self.prompts.get(self.force.label("condense"))
         standalone = await self.condenser.condense(
             turn.text, history, version, turn.recorder, model=turn.question.model
         )
@@ -314,7 +315,7 @@ class Pipeline:
         retrieved: Retrieved,
         share: float = 1.0,
     ) -> Prompt:
-        version = self.prompts.get(turn.question.prompt or self.rules.answer_prompt)
+        version = self.prompts.get(turn.question.prompt or self.force.label("answer"))
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
             prompt = assemble(
                 version,
