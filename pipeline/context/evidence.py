@@ -54,6 +54,7 @@ class Sentence:
     start: int  # offset in the passage's text
     probability: float
     stems: frozenset[str]
+    same_line: bool  # as the sentence before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,16 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     return Reading(
         page.passages,
         tuple(
-            Sentence(text, found, position, start, float(probability), stems)
-            for text, found, position, start, probability, stems in zip(
-                page.texts, page.owner, page.position, page.starts, probabilities, page.stems, strict=True
+            Sentence(text, found, position, start, float(probability), stems, joined)
+            for text, found, position, start, probability, stems, joined in zip(
+                page.texts,
+                page.owner,
+                page.position,
+                page.starts,
+                probabilities,
+                page.stems,
+                page.joined,
+                strict=True,
             )
         ),
         float(strength_[0]),
@@ -126,6 +134,7 @@ class Page:
         self.owner: list[int] = []
         self.position: list[int] = []
         self.starts: list[int] = []
+        self.joined: list[bool] = []
         vectors: list[NDArray[np.float32]] = []
         for number, found in enumerate(self.passages):
             text = found.passage.text or ""
@@ -134,6 +143,8 @@ class Page:
             self.owner += [number] * len(spans)
             self.position += range(len(spans))
             self.starts += [start for start, _ in spans]
+            ends = [0, *(end for _, end in spans)]
+            self.joined += [i > 0 and "\n" not in text[ends[i] : start] for i, (start, _) in enumerate(spans)]
             if found.vectors is not None and len(found.vectors) == len(spans):
                 vectors.append(found.vectors)
         counted = [tokens(text) for text in self.texts]
