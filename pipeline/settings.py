@@ -22,6 +22,7 @@ DEFAULTS = Path(__file__).parent / "config.toml"
 PREFIX = "ANSWERDECK_"
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 PROVIDERS = ("openai", "anthropic", "local")
@@ -49,6 +50,15 @@ class Endpoint(Section):
         return value
 
 
+class ModelRates(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    input_per_million: Dollars
+    output_per_million: Dollars
+    cache_read_per_million: Dollars | None = None
+    cache_write_per_million: Dollars | None = None
+
+
 class Models(Section):
     primary: str
     fallback: str | None = None
@@ -59,11 +69,19 @@ class Models(Section):
     openai: Endpoint
     anthropic: Endpoint
     local: Endpoint
+    prices: dict[str, ModelRates] = {}
 
     @field_validator("primary", "fallback")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         return None if value is None else check_model(value)
+
+    @field_validator("prices")
+    @classmethod
+    def _priced(cls, value: dict[str, ModelRates]) -> dict[str, ModelRates]:
+        for name in value:
+            check_model(name)
+        return value
 
     @model_validator(mode="after")
     def _differ(self) -> Models:

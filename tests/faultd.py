@@ -94,6 +94,7 @@ class FaultServer:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Request(head[0].split()[1], headers, json.loads(body or b"{}"))
         request.fault, _, options = (self._script.pop(0) if self._script else self.default).partition("?")
+        request.peer = writer.get_extra_info("peername")[1]
         self.requests.append(request)
         dialect = Anthropic(request.body) if request.path.endswith("/messages") else OpenAI(request.body)
         call = Call(request, dialect, reader, writer, dict(parse_qsl(options, keep_blank_values=True)))

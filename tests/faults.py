@@ -22,6 +22,7 @@ class Request:
     headers: dict[str, str]
     body: dict[str, Any]
     fault: str = "ok"
+    peer: int = 0  # the client's port
     disconnected: float | None = None  # seconds after its arrival that the client hung up
     sent: int = 0  # bytes of the reply
 

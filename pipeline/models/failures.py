@@ -46,10 +46,6 @@ KINDS: dict[str, ErrorClass] = {
     "content_policy_violation": "refused",
     "not_found_error": "bad_request",
     "model_not_found": "bad_request",
-    "timeout_error": "provider_5xx",
-    "api_error": "provider_5xx",
-    "server_error": "provider_5xx",
-    "internal_error": "provider_5xx",
     "service_unavailable": "overloaded",
 }
 

@@ -1,0 +1,224 @@
+"""The one way to a model: breaker, one retry, fallback, and an answer without any provider."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
+from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
+from pipeline.models.breaker import Breaker, Change, Policy
+from pipeline.models.model import Model, ModelEvent, Prompt, Stop
+from pipeline.models.prices import Prices
+from pipeline.models.usage import estimate
+from traces.recorder import Recorder
+
+MOST_CALLS = 3  # of providers, per request
+BACK_OFF_SECONDS = 0.25
+TIME_TO_ANSWER = 1.0  # a retry that leaves less than this is not worth its wait
+LAST_RESORT_SECONDS = 2.0  # it works from what is in memory, also when the turn's time is over
+
+# Worth asking the same model again, before its first token.
+AGAIN: frozenset[ErrorClass] = frozenset(
+    {"rate_limited", "overloaded", "provider_5xx", "protocol", "cut", "empty"}
+)
+
+
+class Retries:
+    """A budget: each call earns a part of a retry, so that retries stay a small share of the calls."""
+
+    def __init__(self, share: float = 0.1, most: float = 10.0) -> None:
+        self._share = share
+        self._most = most
+        self._saved = most / 2  # a process that just started may retry too
+
+    def earn(self) -> None:
+        self._saved = min(self._most, self._saved + self._share)
+
+    def take(self) -> bool:
+        """Spend one retry, if there is one."""
+        if self._saved < 1.0:
+            return False
+        self._saved -= 1.0
+        return True
+
+
+class Gateway:
+    """Streams answers from the first of `models` that can, else from `last_resort`.
+
+    `make` builds a model that is asked for by name but not configured.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        last_resort: Model,
+        *,
+        prices: Prices,
+        policy: Policy | None = None,
+        make: Callable[[str], Model] | None = None,
+        on_change: Callable[[Change], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.breakers: dict[str, Breaker] = {}
+        self._chain = tuple(model for model in models if model.name != last_resort.name)
+        self._last_resort = last_resort
+        self._models = {model.name: model for model in (*models, last_resort)}
+        self._prices = prices
+        self._policy = policy
+        self._make = make
+        self._on_change = on_change
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._retries = Retries()
+        for model in self._chain:
+            self._breaker(model)
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        recorder: Recorder,
+        seconds: float,
+        purpose: str = "answer",
+        model: str | None = None,
+    ) -> AsyncGenerator[ModelEvent]:
+        """Yield Text… then exactly one Stop; record every call on the recorder.
+
+        With `model`, that model answers or ModelError is raised: it is never replaced. Without,
+        the last resort answers when no other can and `Stop.degraded` says why (for the purpose
+        "answer" only). A stream that breaks after its first token ends with `Stop.cut`.
+        context_overflow is raised, so that the caller can trim its prompt and ask once more.
+        Close the iterator (`aclosing`) before closing the recorder: closing records the call.
+        """
+        ask = Ask(prompt, recorder, purpose, self._prices, self._clock)
+        deadline = self._clock() + seconds
+        chain = self._chain if model is None else (self._named(model),)
+        error: ModelError | None = None
+        calls = 0
+        for candidate in chain:
+            for number in (1, 2):
+                attempt = self._admit(ask, candidate, number)
+                if attempt is None:
+                    skipped = self._skip(ask, candidate)
+                    error = skipped if number == 1 else error
+                    break
+                async with aclosing(attempt.stream(deadline - self._clock())) as texts:
+                    async for text in texts:
+                        yield text
+                calls += 1
+                if (stop := _ended(attempt, candidate, prompt)) is not None:
+                    yield stop
+                    return
+                error = _final(attempt)
+                wait = self._wait(error, number, calls, deadline)
+                if wait is None:
+                    break
+                await self._sleep(wait)
+            if calls >= MOST_CALLS or deadline - self._clock() <= 0:
+                break
+        if error is not None and (model is not None or purpose != "answer"):
+            raise error
+        async with aclosing(self._resort(ask, error)) as events:
+            async for event in events:
+                yield event
+
+    async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[ModelEvent]:
+        """Answer with the last resort, marked by what led here; unmarked when it is the choice."""
+        attempt = Attempt(ask, self._last_resort, 1, None, None)
+        async with aclosing(attempt.stream(LAST_RESORT_SECONDS)) as texts:
+            async for text in texts:
+                yield text
+        stop = _ended(attempt, self._last_resort, ask.prompt)
+        if stop is None:
+            raise _final(attempt)
+        yield replace(stop, degraded=error.error_class if error else None)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return the state of each model's breaker."""
+        return [breaker.report() for breaker in self.breakers.values()]
+
+    async def warm(self) -> None:
+        """Import SDKs and prices now; the first turn is then as fast as the next."""
+        for model in self._chain:
+            if warm := getattr(model, "warm", None):
+                await warm()
+            await asyncio.to_thread(self._prices.rates, model.name)
+
+    async def close(self) -> None:
+        """Close the models' connections."""
+        for model in self._models.values():
+            if close := getattr(model, "close", None):
+                await close()
+
+    def _named(self, name: str) -> Model:
+        if name not in self._models:
+            if self._make is None:
+                raise ModelError("config", f"{name!r} is not configured; use {', '.join(self._models)}")
+            try:
+                self._models[name] = self._make(name)
+            except (AnswerdeckError, ValueError) as error:
+                raise ModelError("config", f"{name!r} cannot be used: {error}") from None
+        return self._models[name]
+
+    def _breaker(self, model: Model) -> Breaker | None:
+        if model is self._last_resort:
+            return None
+        if model.name not in self.breakers:
+            self.breakers[model.name] = Breaker(
+                model.name, self._policy, clock=self._clock, jitter=self._jitter, on_change=self._on_change
+            )
+        return self.breakers[model.name]
+
+    def _admit(self, ask: Ask, model: Model, number: int) -> Attempt | None:
+        """Return an attempt that the breaker lets through, or None."""
+        breaker = self._breaker(model)
+        permit = breaker.admit() if breaker else None
+        if breaker is not None and permit is None:
+            return None
+        if number == 1:
+            self._retries.earn()
+        return Attempt(ask, model, number, breaker, permit)
+
+    def _skip(self, ask: Ask, model: Model) -> ModelError:
+        state = self.breakers[model.name].state
+        with ask.recorder.span(f"model · {model.name}", "model", model=model.name, breaker=state) as span:
+            span.error = "breaker_open"
+            span.note(error_class="breaker_open", purpose=ask.purpose)
+        return ModelError("breaker_open", f"{model.name}: resting after failures, {state}")
+
+    def _wait(self, error: ModelError, number: int, calls: int, deadline: float) -> float | None:
+        """Return the seconds to wait before asking the same model again, or None to go on."""
+        if number > 1 or calls >= MOST_CALLS or error.error_class not in AGAIN:
+            return None
+        wait = BACK_OFF_SECONDS if error.retry_after is None else error.retry_after
+        wait += self._jitter() * BACK_OFF_SECONDS
+        left = deadline - self._clock()
+        if (error.retry_after or 0.0) > LONGEST_WAIT or wait + TIME_TO_ANSWER > left:
+            return None
+        return wait if self._retries.take() else None
+
+
+def _ended(attempt: Attempt, model: Model, prompt: Prompt) -> Stop | None:
+    """Return the Stop of an attempt whose texts stand, or None when another may be made."""
+    if attempt.stop is not None:
+        return replace(attempt.stop, model=model.name)
+    error = _final(attempt)
+    if attempt.characters:
+        return Stop("cut", attempt.tokens(), model.name, cut=error.error_class)
+    if error.error_class == "refused":
+        return Stop("refusal", estimate(prompt, 0), model.name, request_id=error.request_id)
+    if error.error_class == "context_overflow":
+        raise error
+    return None
+
+
+def _final(attempt: Attempt) -> ModelError:
+    return attempt.error or ModelError("internal", "the attempt ended with neither a stop nor an error")

@@ -1,0 +1,118 @@
+"""Anthropic's protocol over a real socket, through the real SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from pipeline.events import Message
+from pipeline.models.anthropic import AnthropicMessages
+from pipeline.models.model import Prompt, Text, Tokens
+from tests.faultd import FaultServer
+from tests.wire import ANSWER, OUTCOMES, QUICK, ask, make_prompt
+
+KEY = "sk-ant-planted-0123456789"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(served: FaultServer) -> FaultServer:
+    served.reset()
+    return served
+
+
+@pytest.fixture
+async def model(server: FaultServer) -> AsyncIterator[AnthropicMessages]:
+    model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY, limits=QUICK)
+    yield model
+    await model.close()
+
+
+@pytest.mark.parametrize(("fault", "outcome"), OUTCOMES.items())
+async def test_every_fault_has_its_class(
+    server: FaultServer, model: AnthropicMessages, fault: str, outcome: tuple[str, str]
+) -> None:
+    server.script(fault)
+    heard = await ask(model)
+    assert (heard.outcome, heard.text) == outcome
+    assert KEY not in str(heard.error)
+    assert len(server.requests) == 1, "the SDK must not retry"
+    assert (await ask(model)).text == ANSWER, "the next call works"
+
+
+async def test_what_is_sent(server: FaultServer, model: AnthropicMessages) -> None:
+    await ask(model)
+    request = server.requests[0]
+    assert KEY in request.headers["authorization"]
+    assert request.body == {
+        "model": "claude-haiku-5-5",
+        "max_tokens": 64,
+        "messages": [{"role": "user", "content": "How do I turn on bounce keys?"}],
+        "system": [{"type": "text", "text": "Answer.", "cache_control": {"type": "ephemeral"}}],
+        "stream": True,
+    }
+
+
+async def test_blank_messages_are_left_out(server: FaultServer, model: AnthropicMessages) -> None:
+    whole = make_prompt()
+    messages = (Message("user", "a"), Message("assistant", " "), *whole.messages)
+    await ask(model, Prompt("", messages, whole.question, whole.retrieved, 64))
+    assert [message["content"] for message in server.requests[0].body["messages"]] == [
+        "a",
+        "How do I turn on bounce keys?",
+    ]
+    assert "system" not in server.requests[0].body
+
+
+async def test_input_tokens_include_the_cached(model: AnthropicMessages) -> None:
+    stop = (await ask(model)).stop
+    assert stop is not None
+    assert stop.tokens == Tokens(12 + 5 + 3, 8, 5, 3)
+    assert stop.request_id == "req_loopback_1"
+
+
+async def test_a_later_usage_replaces_the_first(server: FaultServer, model: AnthropicMessages) -> None:
+    server.script("usage?input=100&cached=40&output=9")
+    stop = (await ask(model)).stop
+    assert stop is not None
+    assert stop.tokens == Tokens(143, 9, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "counts", ["missing=1", "input=-500", "input=1e12", "output=-1", "output=0", "output=null&input=0"]
+)
+async def test_absurd_usage_is_estimated(server: FaultServer, model: AnthropicMessages, counts: str) -> None:
+    server.script(f"usage?{counts}")
+    stop = (await ask(model)).stop
+    assert stop is not None
+    assert stop.tokens == Tokens(input_tokens=9, output_tokens=11, estimated=True)
+
+
+async def test_a_long_retry_after_is_not_slept(server: FaultServer, model: AnthropicMessages) -> None:
+    server.script("status?code=429&retry_after=121")
+    began = asyncio.get_running_loop().time()
+    error = (await ask(model)).error
+    assert error is not None
+    assert error.retry_after == 121
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_closing_closes_the_upstream(server: FaultServer, model: AnthropicMessages) -> None:
+    server.script("ok?words=400&rate=100")
+    async with aclosing(model.stream(make_prompt(), 10.0)) as events:
+        async for event in events:
+            assert isinstance(event, Text)
+            break
+    for _ in range(100):
+        if server.requests[0].disconnected is not None:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the upstream was still open after a second")
