@@ -33,7 +33,10 @@ _TASK = re.compile(
     re.IGNORECASE,
 )
 _ASKING = re.compile(r"\W*(?:what|why|when|who|whose|which|is|are|does|do|did|was|were)\b", re.IGNORECASE)
-_LABEL = re.compile(r"^(?:note|tip|warning|important|caution)\s*:", re.IGNORECASE)
+_POINTER = re.compile(
+    r"\W*(?:see|refer to|for (?:more|further) (?:information|details|help|on))\b", re.IGNORECASE
+)
+_LABEL = re.compile(r"^(?:note|tip|warning|important|caution)\s*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def compose(question: str, reading: Reading) -> list[str]:
     inside = {id(s) for p in procedures for item in p.items for s in item}
     if best and best.lead:
         inside.add(id(best.lead))
-    prose = [s for s in reading.sentences if id(s) not in inside and not _heading(s.text)]
+    prose = [s for s in reading.sentences if id(s) not in inside and not _empty(s.text)]
     room = min(SENTENCES, BESIDE_STEPS) if best else SENTENCES
     chosen = _distinct(_pick(prose, reading.sentences, room))
     if best:
@@ -179,6 +182,11 @@ def _passage(procedure: Procedure) -> Sentence:
     return procedure.items[0][0]
 
 
+def _empty(text: str) -> bool:
+    """Tell whether a sentence says nothing by itself: a heading, a lead without its list, a pointer."""
+    return _heading(text) or text.rstrip().endswith(":") or _POINTER.match(text) is not None
+
+
 def _heading(text: str) -> bool:
     return text.startswith("#") or (text[-1] not in ".!?…:;'\")]”’»。！？" and len(text.split()) <= 12)
 
@@ -260,7 +268,7 @@ def _cited(text: str, n: int) -> str:
 
 
 def _flat(text: str) -> str:
-    """Return the text on one line, without its list marker or heading signs."""
-    text = text.lstrip("#").strip()
+    """Return the text on one line, without its list marker, heading signs or label ("Note:")."""
+    text = _LABEL.sub("", text.lstrip("#").strip())
     marker = list_marker(text)
     return " ".join((text[len(marker) :] if marker else text).split())
