@@ -1,41 +1,98 @@
-"""What a document is, and how its text is cleaned before anything reads it."""
+"""What a document is, how its text is cleaned, and how files and folders become documents."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import KnowledgeError
+
+LONGEST_ID = 200  # characters
+LONGEST_TITLE = 500
+
+# Characters that are not seen and only serve to hide or reorder text: soft hyphen, zero width,
+# bidi controls, fillers, tags. The joiners ZWJ and ZWNJ stay: scripts and emoji need them.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_EMPTY_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*){2,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with an id; `extra` holds fields that travel along unread."""
+    """A text with an id; what a knowledge base is made of."""
 
     document_id: str
     title: str
     text: str
     url: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """The id as 32 hexadecimal digits, safe in a filter and a file name."""
+        """The id as 32 hexadecimal digits, safe in a filter."""
         return hashlib.blake2b(self.document_id.encode(), digest_size=16).hexdigest()
 
 
-# Unseen characters that only serve to hide or reorder text: soft hyphen, zero width, bidi controls,
-# variation selectors' neighbours, tags, noncharacters. ZWJ and ZWNJ stay: scripts and emoji need them.
-_HIDDEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or row that is left out, and why, in words for people."""
+
+    name: str
+    reason: str
 
 
 def clean(text: str) -> str:
     """Return the text without hidden characters, control characters and lone surrogates."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
-    text = _SURROGATE.sub("\ufffd", text)
-    return _CONTROL.sub(" ", _HIDDEN.sub("", text)).strip()
+    text = _SURROGATE.sub("\ufffd", _BREAK.sub("\n", text))
+    text = _CONTROL.sub(" ", _HIDDEN.sub("", text))
+    return _EMPTY_LINES.sub("\n\n", text).strip()
+
+
+def cleaned(document: Document) -> Document:
+    """Return the document with all it stores and shows made clean; an over-long id is hashed."""
+    document_id = " ".join(clean(document.document_id).split())
+    if len(document_id) > LONGEST_ID:
+        digest = hashlib.blake2b(document_id.encode(), digest_size=8).hexdigest()
+        document_id = f"{document_id[: LONGEST_ID - 17]}-{digest}"
+    return replace(
+        document,
+        document_id=document_id,
+        title=" ".join(clean(document.title).split())[:LONGEST_TITLE],
+        text=clean(document.text),
+        url="".join(clean(document.url).split()),
+    )
+
+
+def read(paths: Iterable[Path]) -> Iterator[Document | Skipped]:
+    """Yield the documents of the files and folders, and what had to be left out.
+
+    A file in a folder is named by its path within that folder. Links and hidden files are not
+    followed. Raises KnowledgeError when a path does not exist.
+    """
+    from pipeline.knowledge import readers
+
+    for path in paths:
+        if not path.exists():
+            raise KnowledgeError(f"there is no file or folder {str(path)!r}", "config")
+        if path.is_file():
+            yield from readers.read(path, path.name)
+        for file in _files(path):
+            name = file.relative_to(path).as_posix()
+            if file.is_symlink():
+                yield Skipped(name, "a link, not followed")
+            else:
+                yield from readers.read(file, name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))

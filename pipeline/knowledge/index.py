@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import KnowledgeError
-from pipeline.knowledge.chunking import Chunk
-from pipeline.knowledge.embedding import Embedder, PassageVectors
-from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, MemoryShelf, Shelf, TextSearch, checksum
+from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.rows import EMBEDDER, Entry, packed, schema, unpacked
+from pipeline.knowledge.shelf import COLUMNS, MemoryShelf, Shelf, TextSearch
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -31,7 +32,6 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
-EMBEDDER = b"answerdeck.embedder"
 TEXT_QUERY_CHARACTERS = 1_000
 
 
@@ -47,6 +47,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """What the last ingestion left: documents not stored yet, and those that cannot be, with reasons."""
+
+    pending: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How a knowledge base stands; `problem` is a sentence when it cannot be used fully."""
 
@@ -57,18 +65,8 @@ class Status:
     embedder: str | None
     bytes: int
     pending: int = 0
-    failed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A document ready to be stored: its key, its content hash, its chunks and their vectors."""
-
-    key: str
-    content: str
-    chunks: tuple[Chunk, ...]
-    vectors: tuple[PassageVectors, ...]
 
 
 @dataclass(slots=True)
@@ -122,15 +120,19 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        size = _bytes(self.folder / f"{kb}.lance")
+        _check(kb)
+        size, lag = _bytes(self.folder / f"{kb}.lance"), self._lag(kb)
         try:
             table = await self._table(kb)
             with _plainly(kb):
                 contents = await self._contents(table)
                 chunks, version = await table.count_rows(), _label(await table.version())
-            return Status(kb, version, len(contents), chunks, await self._fingerprint(table), size)
+                fingerprint = await self._fingerprint(table)
+            problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
+            documents = len(contents)
+            return Status(kb, version, documents, chunks, fingerprint, size, lag.pending, lag.failed, problem)
         except KnowledgeError as error:
-            return Status(kb, None, 0, 0, None, size, problem=str(error))
+            return Status(kb, None, 0, 0, None, size, lag.pending, lag.failed, str(error))
 
     async def history(self, kb: str) -> list[Release]:
         """Return the released versions, newest first."""
@@ -169,6 +171,7 @@ class Knowledge:
         with _plainly(kb):
             await (await self._connect()).drop_table(kb)
         self._forget(kb)
+        (self.folder / f"{kb}.lag.json").unlink(missing_ok=True)
 
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""
@@ -183,16 +186,14 @@ class Knowledge:
 
     async def write(self, kb: str, entries: Sequence[Entry]) -> None:
         """Store documents in one commit; each replaces all chunks it had before."""
-        table = await self._create(kb)
-        if await self._fingerprint(table) != self.embedder.fingerprint:
-            raise KnowledgeError(
-                f"knowledge base {kb!r} was embedded by {await self._fingerprint(table)!r}, not by"
-                f" {self.embedder.fingerprint!r}; ingest into another name, or remove it first",
-                "config",
-            )
+        table = await self._create(kb, len(entries[0].vectors[0].vector))
+        with _plainly(kb):
+            fingerprint = await self._fingerprint(table)
+        if fingerprint != self.embedder.fingerprint:
+            raise KnowledgeError(self._mixed(kb, fingerprint), "config")
         keys = _quoted([entry.key for entry in entries])
         with _plainly(kb):
-            rows = await asyncio.to_thread(_arrow, entries, self.embedder.dimensions, await table.schema())
+            rows = await asyncio.to_thread(packed, entries, await table.schema())
             merge = table.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
             await merge.when_not_matched_by_source_delete(f"document_key IN ({keys})").execute(rows)
 
@@ -215,6 +216,27 @@ class Knowledge:
         self._forget(kb)
         return _label(version)
 
+    def note(self, kb: str, lag: Lag) -> None:
+        """Keep how far an ingestion is, for `status`."""
+        _check(kb)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{kb}.lag.{os.getpid()}.part"
+        part.write_text(json.dumps(asdict(lag)), "utf-8")
+        part.replace(self.folder / f"{kb}.lag.json")
+
+    def _lag(self, kb: str) -> Lag:
+        try:
+            return Lag(**json.loads((self.folder / f"{kb}.lag.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Lag()
+
+    def _mixed(self, kb: str, fingerprint: str) -> str:
+        return (
+            f"knowledge base {kb!r} was embedded by {fingerprint!r}, the configured embedder is"
+            f" {self.embedder.fingerprint!r} and the two cannot be mixed; ingest into another name or"
+            f" remove it first: answerdeck kb remove {kb}"
+        )
+
     async def _load(self, kb: str) -> Shelf:
         table = await self._table(kb)
         with _plainly(kb):
@@ -227,7 +249,7 @@ class Knowledge:
             fixed = await (await self._connect()).open_table(kb)
             await fixed.checkout(int(version.removeprefix("v")))
             query = fixed.query().select([*COLUMNS, "document_key", "position", "vector"]).with_row_id()
-            contents = await asyncio.to_thread(_taken, await query.to_arrow(), kb)
+            contents = await asyncio.to_thread(unpacked, await query.to_arrow(), kb)
         shelf = MemoryShelf(version, await self._fingerprint(table), *contents, _text_search(fixed, kb))
         self._held[kb] = Held(shelf, self._clock())
         return shelf
@@ -254,12 +276,12 @@ class Knowledge:
                 self._tables[kb] = await (await self._connect()).open_table(kb)
         return self._tables[kb]
 
-    async def _create(self, kb: str) -> AsyncTable:
+    async def _create(self, kb: str, dimensions: int) -> AsyncTable:
         _check(kb)
         if not (self.folder / f"{kb}.lance").is_dir():
             with _plainly(kb):
-                schema = _schema(self.embedder)
-                await (await self._connect()).create_table(kb, schema=schema, exist_ok=True)
+                columns = schema(self.embedder.fingerprint, dimensions)
+                await (await self._connect()).create_table(kb, schema=columns, exist_ok=True)
         return await self._table(kb)
 
     async def _index(self, table: AsyncTable) -> None:
@@ -310,74 +332,6 @@ def _text_search(table: AsyncTable, kb: str) -> TextSearch:
         return found["_rowid"].to_numpy(), found["_score"].to_numpy()
 
     return search
-
-
-def _taken(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np.uint64], NDArray[np.float32]]:
-    """Take columns, pages, row ids and vectors out of Arrow, without rows whose checksum fails."""
-    columns = {name: rows[name].to_pylist() for name in COLUMNS}
-    shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
-    sound = [checksum(*texts) == stored for texts, stored in zip(shown, columns["checksum"], strict=True)]
-    if not all(sound):
-        log.error("knowledge base %r: %d chunks fail their checksum and are left out", kb, sound.count(False))
-        rows = rows.take(np.flatnonzero(sound))
-        columns = {name: list(compress(values, sound)) for name, values in columns.items()}
-    width = rows.schema.field("vector").type.list_size
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    matrix = np.ascontiguousarray(vectors, np.float32).reshape(-1, width)
-    _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
-    pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
-    return columns, pages, rows["_rowid"].to_numpy(), matrix
-
-
-def _schema(embedder: Embedder) -> Any:
-    import pyarrow as pa
-
-    text, blob = pa.string(), pa.binary()
-    return pa.schema(
-        [
-            pa.field("chunk_id", text),
-            pa.field("document_id", text),
-            pa.field("document_key", text),
-            pa.field("content", text),
-            pa.field("title", text),
-            pa.field("url", text),
-            pa.field("text", text),
-            pa.field("searched", text),
-            pa.field("position", pa.int32()),
-            pa.field("vector", pa.list_(pa.float32(), embedder.dimensions)),
-            pa.field("spans", blob),
-            pa.field("sentences", blob),
-            pa.field("checksum", text),
-        ],
-        metadata={EMBEDDER: embedder.fingerprint.encode()},
-    )
-
-
-def _arrow(entries: Sequence[Entry], dimensions: int, schema: Any) -> Any:
-    import pyarrow as pa
-
-    rows = [
-        {
-            "chunk_id": chunk.chunk_id,
-            "document_id": chunk.document_id,
-            "document_key": entry.key,
-            "content": entry.content,
-            "title": chunk.title,
-            "url": chunk.url,
-            "text": chunk.text,
-            "searched": chunk.searched,
-            "position": chunk.position,
-            "vector": vectors.vector,
-            "spans": np.array(chunk.spans, np.int32).tobytes(),
-            "sentences": None
-            if vectors.sentences is None
-            else vectors.sentences.astype(np.float16).tobytes(),
-            "checksum": checksum(chunk.chunk_id, chunk.title, chunk.url, chunk.text),
-        }
-        for entry in entries
-        for chunk, vectors in zip(entry.chunks, entry.vectors, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _check(kb: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.knowledge import vectors
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.embedding import MiniLM
-from pipeline.knowledge.ingest import SAMPLE, cleaned, sample
+from pipeline.knowledge.ingest import SAMPLE, sample
 
 FIELDS = ("id", "title", "text", "url", "section", "book", "credits")
 
@@ -27,7 +27,7 @@ def copy(corpus: Path) -> None:
 async def embed() -> int:
     """Write vectors.npz for the sample's documents; returns the number of chunks."""
     embedder = MiniLM()
-    texts = [one.embedded for document in sample() for one in chunk(cleaned(document))]
+    texts = [one.embedded for document in sample() for one in chunk(document)]
     made = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
     packed = [vectors.pack(one) for one in made]
     np.savez_compressed(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.knowledge.embedding import PassageVectors, Spans
 
-_HEAD = struct.Struct("<16sI")  # key, sentences (NONE when the embedder gives no sentence vectors)
-NONE = 0xFFFFFFFF
+log = logging.getLogger(__name__)
+MAGIC = b"AVEC"
+_HEAD = struct.Struct(
+    "<4s16sIII"
+)  # magic, key, rows, dimensions, 1 when the rows after the first are sentences
 
 
 def key(text: str, spans: Spans) -> bytes:
@@ -24,60 +28,68 @@ def key(text: str, spans: Spans) -> bytes:
 
 
 class VectorFile:
-    """An append-only file of float16 vectors, one per embedder; a torn tail is ignored.
+    """An append-only file of float16 vectors, one per embedder.
 
-    Each record is one `os.write`, so several processes may append at once.
+    Each record is one `os.write`, so several processes may append at once. It only saves work: a
+    damaged file is started anew.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
+    def __init__(self, folder: Path, fingerprint: str) -> None:
         name = hashlib.blake2b(fingerprint.encode(), digest_size=8).hexdigest()
-        self.path = folder / f"{name}-{dimensions}.vectors"
-        self._dimensions = dimensions
-        self._places: dict[bytes, tuple[int, int]] = {}
-        for found, count, offset in self._scan():
-            self._places[found] = (count, offset)
-
-    def __contains__(self, found: bytes) -> bool:
-        return found in self._places
+        self.path = folder / f"{name}.vectors"
+        self._places: dict[bytes, tuple[int, int, int, int]] = {}
+        self._read = 0
+        self._scan()
 
     def get(self, wanted: bytes) -> PassageVectors | None:
         """Return the vectors stored under the key, or None."""
         place = self._places.get(wanted)
         if place is None:
             return None
-        count, offset = place
-        rows = 1 if count == NONE else 1 + count
+        offset, rows, dimensions, sentences = place
         with self.path.open("rb") as file:
             file.seek(offset)
-            data = np.frombuffer(file.read(rows * self._dimensions * 2), np.float16)
-        return unpack(data.reshape(rows, self._dimensions), count != NONE)
+            data = np.frombuffer(file.read(rows * dimensions * 2), np.float16)
+        return unpack(data.reshape(rows, dimensions), bool(sentences))
 
     def put(self, pairs: Sequence[tuple[bytes, PassageVectors]]) -> None:
         """Append vectors under their keys."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._scan()
+        if self.path.exists() and self.path.stat().st_size != self._read:
+            self._restart()
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             for found, vectors in pairs:
-                count = NONE if vectors.sentences is None else len(vectors.sentences)
-                os.write(handle, _HEAD.pack(found, count) + pack(vectors).tobytes())
+                rows = pack(vectors)
+                head = _HEAD.pack(MAGIC, found, *rows.shape, vectors.sentences is not None)
+                os.write(handle, head + rows.tobytes())
         finally:
             os.close(handle)
-        for found, count, offset in self._scan():
-            self._places[found] = (count, offset)
+        self._scan()
 
-    def _scan(self) -> Iterator[tuple[bytes, int, int]]:
+    def _scan(self) -> None:
+        """Learn the records appended since the last scan."""
         if not self.path.exists():
             return
-        size, width = self.path.stat().st_size, self._dimensions * 2
+        size = self.path.stat().st_size
         with self.path.open("rb") as file:
+            file.seek(self._read)
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
-                found, count = _HEAD.unpack(head)
+                magic, found, rows, dimensions, sentences = _HEAD.unpack(head)
                 offset = file.tell()
-                end = offset + (1 if count == NONE else 1 + count) * width
-                if end > size:
+                end = offset + rows * dimensions * 2
+                if magic != MAGIC or not rows or end > size:
                     return
-                yield found, count, offset
+                self._places[found] = (offset, rows, dimensions, sentences)
+                self._read = end
                 file.seek(end)
+
+    def _restart(self) -> None:
+        log.warning("%s is damaged and started anew", self.path.name)
+        self.path.unlink(missing_ok=True)
+        self._places.clear()
+        self._read = 0
 
 
 def pack(vectors: PassageVectors) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""The columns of a knowledge base's table, and the way into and out of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.knowledge.chunking import Chunk
+from pipeline.knowledge.embedding import PassageVectors
+from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, RowIds, checksum
+
+log = logging.getLogger(__name__)
+EMBEDDER = b"answerdeck.embedder"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document ready to be stored: its key, its content hash, its chunks and their vectors."""
+
+    key: str
+    content: str
+    chunks: tuple[Chunk, ...]
+    vectors: tuple[PassageVectors, ...]
+
+
+def schema(fingerprint: str, dimensions: int) -> Any:
+    """Return the Arrow schema; the embedder's fingerprint travels in its metadata."""
+    import pyarrow as pa
+
+    text, blob = pa.string(), pa.binary()
+    return pa.schema(
+        [
+            pa.field("chunk_id", text),
+            pa.field("document_id", text),
+            pa.field("document_key", text),
+            pa.field("content", text),
+            pa.field("title", text),
+            pa.field("url", text),
+            pa.field("text", text),
+            pa.field("searched", text),
+            pa.field("position", pa.int32()),
+            pa.field("vector", pa.list_(pa.float32(), dimensions)),
+            pa.field("spans", blob),
+            pa.field("sentences", blob),
+            pa.field("checksum", text),
+        ],
+        metadata={EMBEDDER: fingerprint.encode()},
+    )
+
+
+def packed(entries: Sequence[Entry], schema: Any) -> Any:
+    """Return the entries as an Arrow table."""
+    import pyarrow as pa
+
+    rows = [
+        {
+            "chunk_id": chunk.chunk_id,
+            "document_id": chunk.document_id,
+            "document_key": entry.key,
+            "content": entry.content,
+            "title": chunk.title,
+            "url": chunk.url,
+            "text": chunk.text,
+            "searched": chunk.searched,
+            "position": chunk.position,
+            "vector": vectors.vector,
+            "spans": np.array(chunk.spans, np.int32).tobytes(),
+            "sentences": None
+            if vectors.sentences is None
+            else vectors.sentences.astype(np.float16).tobytes(),
+            "checksum": checksum(chunk.chunk_id, chunk.title, chunk.url, chunk.text),
+        }
+        for entry in entries
+        for chunk, vectors in zip(entry.chunks, entry.vectors, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, RowIds, NDArray[np.float32]]:
+    """Take columns, pages, row ids and vectors out of Arrow, without rows whose checksum fails."""
+    columns = {name: rows[name].to_pylist() for name in COLUMNS}
+    shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
+    sound = [checksum(*texts) == stored for texts, stored in zip(shown, columns["checksum"], strict=True)]
+    if not all(sound):
+        log.error("knowledge base %r: %d chunks fail their checksum and are left out", kb, sound.count(False))
+        rows = rows.take(np.flatnonzero(sound))
+        columns = {name: list(compress(values, sound)) for name, values in columns.items()}
+    width = rows.schema.field("vector").type.list_size
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    matrix = np.ascontiguousarray(vectors, np.float32).reshape(-1, width)
+    _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
+    pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
+    return columns, pages, rows["_rowid"].to_numpy(), matrix
