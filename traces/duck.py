@@ -33,6 +33,10 @@ _DAMAGED = (
 )
 
 
+class Unfit(ValueError):
+    """A row does not fit its table."""
+
+
 @cache
 def migrations() -> tuple[str, ...]:
     """Return the numbered migrations' SQL, in order; their count is the schema's version."""
@@ -99,11 +103,16 @@ def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def append(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
-    """Append rows to the tables of the current schema, within the current transaction."""
+    """Append rows to the tables of the current schema; raises Unfit when a value fits no column."""
+    import duckdb
+
     for table, rows in tables.items():
         appender = connection.appender(table)
-        appender.append_rows(rows)
-        appender.flush()
+        try:
+            appender.append_rows(rows)
+            appender.flush()
+        except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
+            raise Unfit(str(error)) from error
 
 
 def append_live(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
@@ -118,6 +127,24 @@ def marks(
 ) -> dict[str, int]:
     """Return how far each segment has been drained."""
     return dict(connection.execute(_MARKS[schema]).fetchall())
+
+
+def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> None:
+    """Set how far segments have been drained, within the current transaction."""
+    for segment, end in marks.items():
+        connection.execute(
+            "insert into marks values ($segment, $end)"
+            " on conflict (segment) do update set drained_to = excluded.drained_to",
+            {"segment": segment, "end": end},
+        )
+
+
+def stored_version(path: Path) -> int:
+    """Return the schema version of a store's file."""
+    import duckdb
+
+    with naming(path.name), duckdb.connect(str(path), read_only=True) as connection:
+        return version(connection)
 
 
 def version(connection: duckdb.DuckDBPyConnection) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from operator import itemgetter
 from typing import Any, get_type_hints
@@ -88,3 +89,23 @@ def _reader(table: str) -> Callable[[dict[str, Any]], Row]:
 
 
 _row = {table: _reader(table) for table in TABLES}
+
+
+def by_table(lines: Iterable[list[tuple[str, Row]]]) -> dict[str, list[Row]]:
+    """Sort the rows of many lines by table."""
+    found: dict[str, list[Row]] = {}
+    for line in lines:
+        for table, row in line:
+            found.setdefault(table, []).append(row)
+    return found
+
+
+def live_rows(lines: Iterable[bytes]) -> dict[str, list[Row]]:
+    """Return the rows of many journal lines by table; damaged lines are left to the drainer."""
+
+    def sound() -> Iterator[list[tuple[str, Row]]]:
+        for line in lines:
+            with suppress(Damaged):
+                yield rows(line)
+
+    return by_table(sound())

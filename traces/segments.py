@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from traces.locks import try_lock
 
 NEVER_LONGER = 256 << 20  # a line longer than this is taken for damage
 
@@ -88,3 +93,92 @@ def tail(folder: Path, marks: Mapping[str, int], budget: int) -> tuple[list[Bloc
             budget -= block.end - block.start
             hidden -= block.end - block.start
     return blocks[::-1], hidden
+
+
+def kept_blocks(path: Path, start: int, size: int) -> Iterator[Block]:
+    """Yield the lines of a kept segment from `start` on, in blocks; nothing when all is drained."""
+    if unpacked_size(path) <= start:
+        return
+    with gzip.open(path) as file:
+        file.seek(start)
+        pending = b""
+        while data := file.read(size):
+            data = pending + data
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                yield Block(name(path), start, start + cut, data[:cut])
+            pending = data[cut:]
+            start += cut
+
+
+def unpacked_size(path: Path) -> int:
+    """Return a compressed file's size before compression, from its last four bytes."""
+    with path.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")
+
+
+@contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Yield whether a segment's writer is gone; while it yields True nobody else takes the segment."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield try_lock(file)
+    finally:
+        os.close(file)
+
+
+def rest(path: Path, start: int) -> bytes:
+    """Return what stands after the last whole line: half a line that its writer never ended."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read()
+
+
+def retire(path: Path) -> None:
+    """Move a drained segment among the kept ones, compressed; an empty one just goes."""
+    if path.stat().st_size:
+        kept_path = path.parent / "drained" / f"{path.name}.gz"
+        kept_path.parent.mkdir(exist_ok=True)
+        with path.open("rb") as file:
+            write_kept(kept_path, iter(lambda: file.read(1 << 20), b""), path.stat().st_mtime)
+    path.unlink()
+
+
+def write_kept(path: Path, pieces: Iterator[bytes], written_at: float) -> None:
+    """Write a compressed segment whole or not at all, dated by when its last line was written."""
+    draft = path.with_name(path.name + ".new")
+    with draft.open("wb") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0, filename="") as packed:
+            for piece in pieces:
+                packed.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    os.utime(draft, (written_at, written_at))
+    draft.replace(path)
+
+
+def put_aside(folder: Path, segment: str, at: int, line: bytes, reason: str) -> None:
+    """Add a line nobody can read to `damaged.jsonl`, with the reason."""
+    entry = {
+        "segment": segment,
+        "offset": at,
+        "reason": reason,
+        "line": line.decode("utf-8", "backslashreplace"),
+    }
+    with (folder / "damaged.jsonl").open("ab") as file:
+        file.write(json.dumps(entry).encode() + b"\n")
+
+
+def damaged(folder: Path) -> int:
+    """Count the lines put aside, each once."""
+    try:
+        with (folder / "damaged.jsonl").open("rb") as file:
+            entries = [json.loads(line) for line in file if line.endswith(b"}\n")]
+    except FileNotFoundError:
+        return 0
+    return len({(entry["segment"], entry["offset"]) for entry in entries})

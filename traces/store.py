@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from traces import duck, segments
+from traces.drainer import Drained, Drainer
+from traces.election import Election
+from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
 from traces.locks import holding
-from traces.rows import Damaged, Row, rows
+from traces.rows import live_rows
 
 TAIL_BYTES = 16 << 20
 READER_WAITS_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What stands between the journal and the store; for health pages and the console."""
+
+    damaged_lines: int  # journal lines put aside
+    quarantined: tuple[str, ...]  # damaged store files put aside
+    drainer: int | None  # process id of the drainer at work; None: nobody drains
+    drained_at: datetime | None  # when a drainer last looked at the journal
+    trouble: str | None  # why it cannot drain, when it cannot
 
 
 class Store:
@@ -22,30 +41,83 @@ class Store:
         self.data_dir = data_dir
         self.journal = data_dir / "journal"
         self.path = data_dir / "traces.duckdb"
+        self._election = Election(self.journal / "drain.lock")
+        self._drainer = Drainer(data_dir)
 
     @contextmanager
     def read(self, *, exporting: bool = False) -> Iterator[Ledger]:
         """Open the ledger for one page refresh; raises StoreBusy, StoreDamaged or StoreVersion."""
-        with (
-            holding(self.data_dir, "shared", READER_WAITS_SECONDS),
-            duck.reading(self.path) as connection,
-        ):
-            marks = duck.marks(connection, "stored")
-            blocks, hidden = segments.tail(self.journal, marks, TAIL_BYTES)
-            duck.append_live(connection, tables(blocks))
-            if not exporting:
-                duck.lock_down(connection)
-            yield Ledger(connection, self.path.name, hidden)
+        try:
+            with (
+                holding(self.data_dir, "shared", READER_WAITS_SECONDS),
+                duck.reading(self.path) as connection,
+            ):
+                marks = duck.marks(connection, "stored")
+                blocks, hidden = segments.tail(self.journal, marks, TAIL_BYTES)
+                duck.append_live(connection, live_rows(line for block in blocks for _, line in block.lines()))
+                if not exporting:
+                    duck.lock_down(connection)
+                yield Ledger(connection, self.path.name, hidden)
+        except StoreDamaged as error:
+            self._drainer.suspect(str(error))
+            raise
+
+    def drain(self) -> Drained:
+        """Move all journal lines into the store, each exactly once.
+
+        Returns at once with `elected` False when another process is draining.
+        """
+        if not self.journal.is_dir():
+            return Drained()
+        with self._election.won() as won:
+            if not won:
+                return Drained(elected=False)
+            return self._drain()
+
+    def keep_draining(self, stop: threading.Event, every_seconds: float) -> None:
+        """Be the drainer while elected, until `stop` is set; returns when another process is."""
+        self.journal.mkdir(parents=True, exist_ok=True)
+        with self._election.won() as won:
+            while won and not stop.is_set():
+                self._drain()
+                stop.wait(every_seconds)
+            if won:
+                self._drain()
+
+    def _drain(self) -> Drained:
+        try:
+            drained = self._drainer.drain()
+        except (StoreError, OSError) as error:
+            self._election.note(str(error))
+            raise
+        self._election.note(None)
+        return drained
+
+    def health(self) -> Health:
+        """Look at the files only; never opens the store, never raises for a damaged one."""
+        note = self._election.read()
+        return Health(
+            damaged_lines=segments.damaged(self.journal),
+            quarantined=tuple(sorted(path.name for path in self.data_dir.glob("traces.duckdb.bad-*"))),
+            drainer=note.pid,
+            drained_at=note.at,
+            trouble=note.trouble,
+        )
 
 
-def tables(blocks: list[segments.Block]) -> dict[str, list[Row]]:
-    """Return the rows of many journal lines by table; damaged lines are left to the drainer."""
-    found: dict[str, list[Row]] = {}
-    for block in blocks:
-        for _, line in block.lines():
-            try:
-                for table, row in rows(line):
-                    found.setdefault(table, []).append(row)
-            except Damaged:
-                continue
-    return found
+def drain_forever(store: Store, stop: threading.Event, every_seconds: float = 0.3) -> None:
+    """Drain until `stop` is set, whenever no other process does; never raises.
+
+    What goes wrong is logged once and stays in `Store.health().trouble` until it is over.
+    """
+    said: str | None = None
+    while not stop.is_set():
+        try:
+            store.keep_draining(stop, every_seconds)
+        except StoreBusy as error:
+            log.info("draining waits: %s", error)
+        except Exception as error:  # the named boundary: the chat goes on, the journal keeps all
+            if str(error) != said:
+                log.exception("draining failed; the journal keeps what the store lacks")
+            said = str(error)
+        stop.wait(every_seconds)
