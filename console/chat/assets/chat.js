@@ -1,0 +1,223 @@
+// What the page does by itself, without asking Python: theme, scrolling, copying, opening source cards.
+() => {
+  const find = (selector, root = document) => root.querySelector(selector);
+  const box = () => find('#box textarea');
+  const running = () => Boolean(find('#live .turn.searching, #live .turn.reading, #live .turn.answering'));
+  const phone = window.matchMedia('(max-width: 860px)');
+  const wide = window.matchMedia('(min-width: 1280px)');
+  const memory = { get: (key) => localStorage.getItem('answerdeck-' + key), set: (key, value) => localStorage.setItem('answerdeck-' + key, value) };
+  const waits = new Map();
+  let wanted = null; // the card to open once the panel shows its turn
+  let stick = true; // whether the reader is at the end of the conversation
+  let newest = '';
+  let wasRunning = false;
+
+  // Theme: the reader's choice, else the system's.
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  const paint = () => document.body.classList.toggle('dark', (memory.get('theme') || (dark.matches ? 'dark' : 'light')) === 'dark');
+  dark.addEventListener('change', paint);
+  paint();
+
+  const flip = () => {
+    memory.set('theme', document.body.classList.contains('dark') ? 'light' : 'dark');
+    paint();
+  };
+
+  // The drawer: beside the chat on wide windows, over it on narrow ones.
+  const setDrawer = (open) => {
+    if (wide.matches) memory.set('drawer', open ? 'open' : 'shut');
+    document.body.classList.toggle('drawer-open', open);
+    find('#top [data-local=drawer]')?.setAttribute('aria-expanded', String(open));
+  };
+  const fitDrawer = () => setDrawer(wide.matches && memory.get('drawer') !== 'shut');
+  wide.addEventListener('change', fitDrawer);
+
+  // Source cards.
+  const reveal = (n, byKeyboard) => {
+    const card = document.getElementById('source-' + n);
+    if (!card) return;
+    card.closest('details.rest')?.setAttribute('open', '');
+    card.open = true;
+    document.querySelectorAll('.source.lit').forEach((other) => other.classList.remove('lit'));
+    card.classList.add('lit');
+    card.scrollIntoView({ block: phone.matches ? 'center' : 'nearest', behavior: 'smooth' });
+    if (byKeyboard) find('summary', card).focus({ preventScroll: true });
+  };
+  const cite = (event, link) => {
+    event.preventDefault();
+    if (find('#sources .panel')?.dataset.turn === link.dataset.turn) {
+      event.stopPropagation();
+      reveal(link.dataset.n, event.detail === 0);
+    } else {
+      wanted = { turn: link.dataset.turn, n: link.dataset.n, byKeyboard: event.detail === 0 };
+    }
+  };
+
+  // Copying.
+  const write = async (text, button) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = Object.assign(document.createElement('textarea'), { value: text });
+      document.body.append(area);
+      area.select();
+      document.execCommand('copy');
+      area.remove();
+    }
+    button.classList.add('copied');
+    setTimeout(() => button.classList.remove('copied'), 1400);
+  };
+  const answerText = (turn) => {
+    const copy = find('.answer', turn).cloneNode(true);
+    const sources = new Map();
+    copy.querySelectorAll('.cite').forEach((chip) => {
+      sources.set(chip.dataset.n, chip.title);
+      chip.replaceWith(` [${chip.dataset.n}]`);
+    });
+    copy.style.cssText = 'position:fixed;left:-9999px;width:600px';
+    document.body.append(copy); // innerText keeps line breaks only for what is laid out
+    const text = copy.innerText.trim();
+    copy.remove();
+    const list = [...sources].map(([n, title]) => `[${n}] ${title}`).join('\n');
+    return list ? `${text}\n\n${list}` : text;
+  };
+
+  // Editing an earlier question in its place.
+  const rewrite = (turn, on) => {
+    const form = find('.rewrite', turn);
+    form.hidden = !on;
+    turn.classList.toggle('rewriting', on);
+    const area = find('textarea', form);
+    if (on) { area.focus(); area.setSelectionRange(area.value.length, area.value.length); } else find('[data-local=edit-question]', turn).focus();
+  };
+  const sure = (item, on) => {
+    item.classList.toggle('sure', on);
+    find(on ? '.danger' : '.ask-remove', item).focus();
+  };
+
+  const local = {
+    theme: flip,
+    back: () => (find(`.turn[data-turn="${find('#sources .panel').dataset.turn}"]`) || find('#live .turn'))?.scrollIntoView({ block: 'start', behavior: 'smooth' }),
+    drawer: () => setDrawer(!document.body.classList.contains('drawer-open')),
+    'copy-answer': (button, turn) => write(answerText(turn), button),
+    'copy-question': (button, turn) => write(find('.bubble', turn).innerText, button),
+    'copy-id': (button) => write(button.dataset.id, button),
+    'edit-question': (button, turn) => rewrite(turn, true),
+    'keep-question': (button, turn) => rewrite(turn, false),
+    confirm: (button) => sure(button.closest('.item'), true),
+    keep: (button) => sure(button.closest('.item'), false),
+  };
+
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('[data-local]');
+    if (button) local[button.dataset.local](button, button.closest('.turn'));
+    const link = event.target.closest('a.cite, a.to-sources');
+    if (link) cite(event, link);
+    if (event.target.closest('#send') && (running() || !box().value.trim())) event.stopPropagation();
+    if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
+    if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
+  }, true);
+
+  document.addEventListener('keydown', (event) => {
+    const area = event.target;
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      if (area === box() && (running() || !area.value.trim())) { event.preventDefault(); event.stopPropagation(); }
+      if (area.matches?.('.rewrite textarea')) { event.preventDefault(); area.form.requestSubmit(); }
+    }
+    if (event.key === 'Escape') {
+      const turn = area.closest?.('.turn.rewriting');
+      if (turn) rewrite(turn, false);
+      else if (running()) { find('#stop').click(); box().focus(); }
+      else if (!wide.matches) setDrawer(false);
+    }
+  }, true);
+
+  // Scrolling: stay at the end unless the reader has scrolled up.
+  const scroller = () => (phone.matches ? document.scrollingElement : find('#thread'));
+  document.addEventListener('scroll', () => {
+    const s = scroller();
+    if (s) stick = s.scrollHeight - s.scrollTop - s.clientHeight < 90;
+  }, true);
+  const follow = () => {
+    const turn = find('#live .turn');
+    if (!turn) return;
+    if (phone.matches) { if (turn.dataset.fresh !== 'no') turn.scrollIntoView({ block: 'start', behavior: 'smooth' }); return; }
+    const s = scroller();
+    s.scrollTop = s.scrollHeight;
+  };
+
+  const drawnLive = () => {
+    const turn = find('#live .turn');
+    const now = running();
+    const question = turn ? find('.bubble', turn).innerText : '';
+    const began = now && (!wasRunning || question !== newest);
+    if (began) stick = true;
+    if ((began || !phone.matches) && stick) requestAnimationFrame(follow);
+    if (wasRunning && !now && !phone.matches && [document.body, find('#stop')].includes(document.activeElement)) box()?.focus();
+    newest = question;
+    wasRunning = now;
+    for (const button of document.querySelectorAll('#live [data-wait]')) hold(button);
+  };
+  const hold = (button) => {
+    const turn = button.dataset.turn;
+    if (!waits.has(turn)) waits.set(turn, Date.now() + 1000 * button.dataset.wait);
+    const label = find('span', button);
+    const tick = () => {
+      const left = Math.ceil((waits.get(turn) - Date.now()) / 1000);
+      button.disabled = left > 0;
+      label.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
+      if (left > 0 && button.isConnected) setTimeout(tick, 500);
+    };
+    tick();
+  };
+  const drawnPanel = () => {
+    if (wanted && find('#sources .panel')?.dataset.turn === wanted.turn) {
+      reveal(wanted.n, wanted.byKeyboard);
+      wanted = null;
+    }
+  };
+  const drawnDrawer = () => {
+    const conversation = find('#drawer .drawer')?.dataset.conversation || '';
+    const url = new URL(location.href);
+    conversation ? url.searchParams.set('c', conversation) : url.searchParams.delete('c');
+    if (url.href !== location.href) history.replaceState(history.state, '', url);
+  };
+
+  // Health, asked for lightly and only while somebody looks.
+  const poll = async () => {
+    if (document.hidden) return;
+    const pill = find('#status');
+    let state = 'down';
+    let text = 'Connection lost';
+    try {
+      const response = await fetch('readyz', { headers: { accept: 'application/json' } });
+      state = response.ok ? 'good' : 'poor';
+      text = response.ok ? 'All systems normal' : 'Limited service';
+      const body = await response.json();
+      if (response.ok && body.status && !['ok', 'ready', 'normal'].includes(body.status)) { state = 'poor'; text = 'Limited service'; }
+    } catch { /* the pill says so */ }
+    if (!pill) return;
+    pill.hidden = false;
+    pill.className = 'pill ' + state;
+    find('.say', pill).textContent = text;
+  };
+
+  window.answerdeck = {
+    take: (text) => [text, ''],
+    drawn: (element) => {
+      const region = element.closest('#live, #past, #sources, #drawer')?.id;
+      if (region === 'live') drawnLive();
+      if (region === 'sources') drawnPanel();
+      if (region === 'drawer') drawnDrawer();
+    },
+  };
+
+  const thread = find('#thread');
+  thread?.setAttribute('role', 'log');
+  thread?.setAttribute('aria-live', 'polite');
+  thread?.setAttribute('aria-label', 'Conversation');
+  fitDrawer();
+  poll();
+  setInterval(poll, 30000);
+  document.addEventListener('visibilitychange', poll);
+}

@@ -1,0 +1,146 @@
+"""Turns text of people, documents and models into safe HTML.
+
+Templates escape every value that is not Markup already, and only this file and the highlights of
+a passage make Markup out of text: answers through a Markdown parser that knows no raw HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from console import format
+from console.chat.icons import icon
+
+MARKER = re.compile(r"\[(\d{1,3})\]")
+_OPEN_MARKER = re.compile(r"\s?\[\d{0,3}$")
+_CHIP = Markup(
+    '<a class="cite" href="#source-{n}" data-do="show" data-turn="{turn}" data-n="{n}"'
+    ' title="{title}" aria-label="Source {n}: {title}">{n}</a>'
+)
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Return the template filled in; values are escaped unless they are Markup."""
+    return Markup(_TEMPLATES.get_template(template).render(values))
+
+
+def cited(answer: str) -> set[int]:
+    """Return the numbers an answer cites."""
+    return {int(n) for n in MARKER.findall(answer)}
+
+
+def answer(text: str, turn_id: str, titles: Mapping[int, str]) -> Markup:
+    """Return an answer's Markdown as HTML, its `[n]` as citation chips where n has a title.
+
+    Raw HTML is shown as text, images become links, and links lead to web addresses only.
+    """
+    return _answer(text, turn_id, tuple(titles.items()))
+
+
+def web_address(url: str) -> str | None:
+    """Return the address when it is plain http(s) to a host, or None."""
+    try:
+        parts = urlsplit(url.strip())
+        host = parts.hostname
+    except ValueError:
+        return None
+    return url.strip() if parts.scheme in ("http", "https") and host else None
+
+
+def place(url: str, fallback: str) -> str:
+    """Return where a document is, in a few words a reader understands."""
+    address = web_address(url)
+    if address is None:
+        return fallback
+    parts = urlsplit(address)
+    path = re.sub(r"\.(html?|md|page)(\.\w\w)?$", "", parts.path).strip("/")
+    steps = [step for step in path.split("/") if step not in ("", "stable", "en", "docs", "index")]
+    return " › ".join([parts.hostname or "", *steps[-2:]])
+
+
+@lru_cache(maxsize=512)
+def _answer(text: str, turn_id: str, titles: tuple[tuple[int, str], ...]) -> Markup:
+    env = {"turn": turn_id, "titles": dict(titles)}
+    return Markup(_MARKDOWN.render(_OPEN_MARKER.sub("", text), env))
+
+
+def _chips(state: StateCore) -> None:
+    """Replace `[n]` in running text by chip tokens; code and link texts stay as they are."""
+    titles: dict[int, str] = state.env.get("titles", {})
+    for token in state.tokens:
+        if token.type != "inline" or not token.children:
+            continue
+        children: list[Token] = []
+        links = 0
+        for child in token.children:
+            links += {"link_open": 1, "link_close": -1}.get(child.type, 0)
+            whole = child.type != "text" or links
+            children += [child] if whole else _pieces(child, titles, state.env["turn"])
+        token.children = children
+
+
+def _pieces(token: Token, titles: dict[int, str], turn_id: str) -> list[Token]:
+    pieces: list[Token] = []
+    end = 0
+    for match in MARKER.finditer(token.content):
+        n = int(match[1])
+        if n not in titles:
+            continue
+        before = token.content[end : match.start()]
+        pieces.append(Token("text", "", 0, content=before.rstrip(" ")))
+        chip = _CHIP.format(n=n, turn=turn_id, title=titles[n])
+        pieces.append(Token("chip", "", 0, content=str(chip)))
+        end = match.end()
+    pieces.append(Token("text", "", 0, content=token.content[end:]))
+    return pieces
+
+
+def _markdown() -> MarkdownIt:
+    md = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    md.enable(["table", "strikethrough"]).disable(["image", "reference"])
+    md.core.ruler.push("chips", _chips)
+    md.validateLink = lambda url: web_address(url) is not None or url.startswith("mailto:")
+    md.add_render_rule("chip", lambda self, tokens, index, options, env: tokens[index].content)
+    md.add_render_rule("link_open", _link)
+    md.add_render_rule("table_open", lambda *_: '<div class="wide"><table>')
+    md.add_render_rule("table_close", lambda *_: "</table></div>")
+    return md
+
+
+def _link(self: Any, tokens: list[Token], index: int, options: Any, env: Any) -> str:
+    tokens[index].attrSet("target", "_blank")
+    tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+    return self.renderToken(tokens, index, options, env)
+
+
+_MARKDOWN = _markdown()
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["icon"] = icon
+    environment.filters.update(
+        seconds=format.seconds, count=format.count, usd=format.usd, short_id=format.short_id
+    )
+    return environment
+
+
+_TEMPLATES = _environment()

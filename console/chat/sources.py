@@ -1,0 +1,130 @@
+"""The side panel: the passages an answer was made from, the cited ones first and open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from console.chat import markup
+from console.chat.exchange import Exchange
+from pipeline.text import sentences, words
+
+SNIPPET = 320  # characters shown of a passage before it is unfolded
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A passage as the panel shows it; `whole` is None when the snippet is all of it."""
+
+    n: int
+    title: str
+    place: str
+    snippet: Markup
+    whole: Markup | None
+    url: str | None
+    cited: bool
+    unfolded: bool
+
+
+def panel(exchange: Exchange | None) -> Markup:
+    """Return the panel for one turn; None when there is no turn yet."""
+    if exchange is None or not exchange.passages:
+        return _without(exchange)
+    if exchange.under_way:  # in the order read, folded: nothing jumps while the answer comes
+        cards = [_card(passage, "", unfolded=False) for passage in exchange.passages]
+        return _panel(exchange.turn_id, "reading", f"{len(cards)} read", cards)
+    claims = _claims(exchange.answer)
+    cited = [_card(p, claims[p["n"]], unfolded=True) for p in exchange.passages if p["n"] in claims]
+    rest = [_card(p, "", unfolded=False) for p in exchange.passages if p["n"] not in claims]
+    if not cited:
+        return _panel(exchange.turn_id, "absent", "", [], rest)
+    return _panel(exchange.turn_id, "cited", f"{len(cited)} cited", cited, rest)
+
+
+def evidence(text: str, claim: str) -> Span | None:
+    """Return the offsets of the sentence of `text` that shares most words with `claim`, or None."""
+    wanted = set(words(claim))
+    best, span = 0.0, None
+    for start, end in sentences(text):
+        said = set(words(text[start:end]))
+        shared = len(wanted & said)
+        overlap = 2 * shared / (len(wanted) + len(said)) if shared else 0.0
+        if overlap > best:
+            best, span = overlap, (start, end)
+    return span
+
+
+def _without(exchange: Exchange | None) -> Markup:
+    if exchange is not None and exchange.state == "searching":
+        return _panel("", "searching")
+    absent = exchange is not None and exchange.outcome == "no_context"
+    return _panel("", "absent" if absent else "empty")
+
+
+def _panel(
+    turn_id: str, state: str, count: str = "", cards: list[Card] | None = None, rest: list[Card] | None = None
+) -> Markup:
+    return markup.render(
+        "sources.html", turn_id=turn_id, state=state, count=count, cards=cards or [], rest=rest or []
+    )
+
+
+def _card(passage: Mapping[str, Any], claim: str, *, unfolded: bool) -> Card:
+    text = passage["text"] or ""
+    span = evidence(text, claim) if claim else None
+    left, right = _window(text, span)
+    return Card(
+        n=passage["n"],
+        title=passage["title"],
+        place=markup.place(passage["url"], passage["document_id"]),
+        snippet=_marked(text, span, left, right),
+        whole=_marked(text, span, 0, len(text)) if (left, right) != (0, len(text)) else None,
+        url=markup.web_address(passage["url"]),
+        cited=bool(claim),
+        unfolded=unfolded,
+    )
+
+
+def _window(text: str, span: Span | None) -> Span:
+    """Return the offsets of the part of the text to show first: the span and what is around it."""
+    if len(text) <= SNIPPET:
+        return 0, len(text)
+    start, end = span or (0, 0)
+    left = max(0, min(start - SNIPPET // 4, len(text) - SNIPPET))
+    if left:
+        line = text.rfind("\n", max(0, left - 120), start)
+        left = line + 1 if line >= 0 else text.rfind(" ", 0, left) + 1
+    right = max(left + SNIPPET, end)
+    if right >= len(text):
+        return left, len(text)
+    lines, stops = text.rfind("\n", end, right), text.rfind(". ", end, right) + 1
+    return left, lines if lines > left else stops or max(end, text.rfind(" ", left, right))
+
+
+def _marked(text: str, span: Span | None, left: int, right: int) -> Markup:
+    """Return the text from left to right, the span highlighted, dots where something is left out."""
+    start, end = span or (right, right)
+    parts = [re.sub(r"\n{2,}", "\n", text[a:b]) for a, b in ((left, start), (start, end), (end, right))]
+    before = "… " if left else ""
+    after = " …" if right < len(text) else ""
+    mark = Markup("<mark>{}</mark>").format(parts[1]) if span else ""
+    return Markup("{}{}{}{}{}").format(before, parts[0], mark, parts[2].rstrip(), after)
+
+
+def _claims(answer: str) -> dict[int, str]:
+    """Return what the answer says with each number: the first sentence that carries it."""
+    claims: dict[int, str] = {}
+    before = ""
+    for start, end in sentences(answer):
+        sentence = answer[start:end]
+        said = markup.MARKER.sub("", sentence)
+        text = said if words(said) else before  # a marker after the full stop belongs to what it follows
+        for n in markup.MARKER.findall(sentence):
+            claims.setdefault(int(n), text or sentence)
+        before = text
+    return claims

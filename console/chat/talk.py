@@ -1,0 +1,285 @@
+"""What the page can do: ask, stop, take back, rate, look up. Knows the pipeline, not Gradio.
+
+The conversation is always read from the pipeline's memory; what a browser claims about it is
+never believed. Turns that memory does not keep (stopped, not accepted) are held here for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from console.chat import history, sources, thread
+from console.chat.exchange import Exchange, recorded, stopped
+from console.chat.thread import REASONS, Look, Rating
+from pipeline.errors import Refused
+from pipeline.events import Event, Failed, Question
+from pipeline.guardrails.inbound import clean
+from traces.ids import uuid7
+
+log = logging.getLogger(__name__)
+PAUSE = 0.14  # seconds between two updates of a streaming answer; each costs about 1.5 ms of CPU
+KEPT = 2000  # conversations and ratings remembered beside the pipeline's memory
+SORRY = "Something went wrong on our side. Please try again in a moment."
+_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who looks at the page: a person, in one browser tab, with the console's address for operators."""
+
+    user_id: str
+    tab: str
+    console: str | None = None
+
+
+class View(NamedTuple):
+    """The five parts of the page that change; None leaves a part as it is."""
+
+    past: str | None
+    live: str | None
+    panel: str | None
+    conversation: str | None
+    drawer: str | None
+
+
+@dataclass(slots=True)
+class Run:
+    """An answer that is streaming into a tab."""
+
+    task: asyncio.Task[None]
+    past: Markup
+    shown: bool = True  # False once the tab has turned to something else
+
+
+class Talk:
+    """The conversations of all open tabs."""
+
+    def __init__(self, pipeline: Any, examples: Sequence[str] = ()) -> None:
+        self._pipeline = pipeline
+        self._welcome = thread.welcome(examples)
+        self._runs: dict[str, Run] = {}
+        self._loose: OrderedDict[tuple[str, str], list[Exchange]] = OrderedDict()
+        self._ratings: OrderedDict[str, Rating] = OrderedDict()
+
+    def open(self, reader: Reader, conversation: str) -> View:
+        """Show a conversation of the reader's; an unknown one shows the empty page."""
+        self._leave(reader)
+        exchanges = self._exchanges(reader, conversation)
+        return self._view(reader, conversation if exchanges else "", exchanges)
+
+    def remove(self, reader: Reader, conversation: str, shown: str) -> View:
+        """Delete a conversation; the shown one stays, unless it is the one deleted."""
+        self._pipeline.memory.forget(reader.user_id, conversation)
+        self._loose.pop((reader.user_id, conversation), None)
+        if conversation == shown:
+            return self.open(reader, "")
+        return View(None, None, None, None, self._drawer(reader, shown))
+
+    async def ask(self, reader: Reader, conversation: str, text: str) -> AsyncIterator[View]:
+        """Answer a question, yielding the page as the answer comes."""
+        self._leave(reader)
+        text = clean(text).strip()
+        if not text:
+            yield self.open(reader, conversation)
+            return
+        conversation = conversation if _ID.match(conversation) else uuid7()
+        exchanges = self._exchanges(reader, conversation)
+        for exchange in exchanges:
+            self._close_form(exchange.turn_id)
+        question = Question(text, user_id=reader.user_id, door="chat", conversation_id=conversation)
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        run = Run(
+            asyncio.create_task(self._pump(question, queue)), self._turns(reader, exchanges, last=False)
+        )
+        self._runs[reader.tab] = run
+        drawer = self._drawer(reader, conversation)
+        try:
+            async with aclosing(_follow(text, queue)) as states:
+                async for exchange in states:
+                    if not run.shown:
+                        return
+                    if not exchange.under_way:
+                        exchange = self._settle(reader, conversation, exchange)
+                        drawer = self._drawer(reader, conversation)
+                    yield self._streamed(reader, conversation, run, exchange, drawer)
+        finally:
+            run.task.cancel()
+            if self._runs.get(reader.tab) is run:
+                del self._runs[reader.tab]
+
+    def again(self, reader: Reader, conversation: str, turn_id: str, text: str = "") -> AsyncIterator[View]:
+        """Ask a turn's question again, or another in its place; it and later turns are taken back."""
+        question = self._take_back(reader, conversation, turn_id)
+        return self.ask(reader, conversation, text or question)
+
+    def undo(self, reader: Reader, conversation: str, turn_id: str) -> tuple[View, str]:
+        """Take back a turn and the later ones; return its question to be written anew."""
+        self._leave(reader)
+        question = self._take_back(reader, conversation, turn_id)
+        return self._view(reader, conversation, self._exchanges(reader, conversation)), question
+
+    def stop(self, reader: Reader) -> None:
+        """Stop the answer that streams into the reader's tab; what came so far stays."""
+        if run := self._runs.get(reader.tab):
+            run.task.cancel()
+
+    def show(self, reader: Reader, conversation: str, turn_id: str) -> View:
+        """Show the sources of one turn in the panel."""
+        found = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
+        panel = sources.panel(found[0]) if found else None
+        return View(None, None, panel, None, None)
+
+    async def rate(self, reader: Reader, conversation: str, turn_id: str, value: str) -> View:
+        """Record a thumb; a thumb down asks what was wrong."""
+        rating: Rating = "up" if value == "up" else "asking"
+        if await self._feedback(reader, turn_id, 1 if value == "up" else -1):
+            self._rated(turn_id, rating)
+        return self._refreshed(reader, conversation)
+
+    async def comment(
+        self, reader: Reader, conversation: str, turn_id: str, tags: Sequence[str], comment: str
+    ) -> View:
+        """Record what was wrong with an answer."""
+        known = [tag for tag in REASONS if tag in tags]
+        if await self._feedback(reader, turn_id, -1, clean(comment).strip()[:2000] or None, known or None):
+            self._rated(turn_id, "thanked")
+        return self._refreshed(reader, conversation)
+
+    def dismiss(self, reader: Reader, conversation: str, turn_id: str) -> View:
+        """Close the form of a thumb down; the thumb stays."""
+        self._close_form(turn_id)
+        return self._refreshed(reader, conversation)
+
+    async def _pump(self, question: Question, queue: asyncio.Queue[Event | None]) -> None:
+        """Move the pipeline's events into the queue, then None; cancelling it closes the turn."""
+        try:
+            async with aclosing(self._pipeline.answer(question)) as events:
+                async for event in events:
+                    queue.put_nowait(event)
+        except Exception:
+            log.exception("the chat could not answer")
+            queue.put_nowait(Failed("internal", SORRY, None))
+        finally:
+            queue.put_nowait(None)
+
+    async def _feedback(
+        self,
+        reader: Reader,
+        turn_id: str,
+        value: int,
+        comment: str | None = None,
+        tags: list[str] | None = None,
+    ) -> bool:
+        try:
+            await self._pipeline.feedback(turn_id, reader.user_id, value, comment, tags)
+        except Refused as refused:
+            log.warning("feedback on turn %s not accepted: %s", turn_id, refused)
+            return False
+        return True
+
+    def _exchanges(self, reader: Reader, conversation: str) -> list[Exchange]:
+        """Return the turns of the reader's conversation, oldest first; none when it is not theirs."""
+        if not _ID.match(conversation):
+            return []
+        turns = self._pipeline.memory.conversation(reader.user_id, conversation) or []
+        loose = self._loose.get((reader.user_id, conversation), [])
+        return sorted([*map(recorded, turns), *loose], key=lambda exchange: exchange.turn_id)
+
+    def _settle(self, reader: Reader, conversation: str, exchange: Exchange) -> Exchange:
+        """Hold a turn that memory does not keep; a turn without an id gets one to be named by."""
+        if exchange.state == "done":
+            return exchange
+        exchange = replace(exchange, turn_id=exchange.turn_id or uuid7())
+        self._loose.setdefault((reader.user_id, conversation), []).append(exchange)
+        if len(self._loose) > KEPT:
+            self._loose.popitem(last=False)
+        return exchange
+
+    def _take_back(self, reader: Reader, conversation: str, turn_id: str) -> str:
+        found = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
+        if not found:
+            return ""
+        self._pipeline.memory.forget_from(reader.user_id, conversation, turn_id)
+        key = (reader.user_id, conversation)
+        if key in self._loose:
+            self._loose[key] = [e for e in self._loose[key] if e.turn_id < turn_id]
+        return found[0].question
+
+    def _leave(self, reader: Reader) -> None:
+        """Stop what streams into the tab, which turns to something else now."""
+        if run := self._runs.pop(reader.tab, None):
+            run.shown = False
+            run.task.cancel()
+
+    def _close_form(self, turn_id: str) -> None:
+        if self._ratings.get(turn_id) == "asking":
+            self._rated(turn_id, "down")
+
+    def _rated(self, turn_id: str, rating: Rating) -> None:
+        self._ratings[turn_id] = rating
+        if len(self._ratings) > KEPT:
+            self._ratings.popitem(last=False)
+
+    def _refreshed(self, reader: Reader, conversation: str) -> View:
+        """Return the turns drawn anew; the one that streams right now draws itself."""
+        exchanges = self._exchanges(reader, conversation)
+        if run := self._runs.get(reader.tab):
+            run.past = self._turns(reader, exchanges, last=False)
+            return View(run.past, None, None, None, None)
+        past, live = self._split(reader, exchanges)
+        return View(past, live, None, None, None)
+
+    def _view(self, reader: Reader, conversation: str, exchanges: list[Exchange]) -> View:
+        past, live = self._split(reader, exchanges)
+        panel = sources.panel(exchanges[-1] if exchanges else None)
+        return View(past, live, panel, conversation, self._drawer(reader, conversation))
+
+    def _streamed(
+        self, reader: Reader, conversation: str, run: Run, exchange: Exchange, drawer: Markup
+    ) -> View:
+        live = self._turns(reader, [exchange], last=not exchange.under_way)
+        return View(run.past, live, sources.panel(exchange), conversation, drawer)
+
+    def _split(self, reader: Reader, exchanges: list[Exchange]) -> tuple[Markup, Markup]:
+        if not exchanges:
+            return self._welcome, Markup("")
+        return self._turns(reader, exchanges[:-1], last=False), self._turns(reader, exchanges[-1:], last=True)
+
+    def _turns(self, reader: Reader, exchanges: list[Exchange], *, last: bool) -> Markup:
+        return Markup().join(
+            thread.turn(exchange, Look(last, self._ratings.get(exchange.turn_id), reader.console))
+            for exchange in exchanges
+        )
+
+    def _drawer(self, reader: Reader, conversation: str) -> Markup:
+        conversations = self._pipeline.memory.conversations(reader.user_id)
+        return history.drawer(conversations, conversation, datetime.now(UTC).date())
+
+
+async def _follow(text: str, queue: asyncio.Queue[Event | None]) -> AsyncGenerator[Exchange]:
+    """Yield the exchange whenever there is something new to see of it, a few times a second."""
+    exchange = Exchange(text)
+    yield exchange
+    while exchange.under_way:
+        events = [await queue.get()]
+        while not queue.empty():
+            events.append(queue.get_nowait())
+        before = exchange
+        for event in events:
+            if exchange.under_way:
+                exchange = stopped(exchange) if event is None else exchange.follow(event)
+        if exchange.under_way and replace(before, turn_id=exchange.turn_id) == exchange:
+            continue
+        yield exchange
+        if exchange.under_way and exchange.answer:
+            await asyncio.sleep(PAUSE)

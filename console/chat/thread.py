@@ -1,0 +1,47 @@
+"""The conversation itself: questions, answers, their notices and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from console.chat import markup
+from console.chat.exchange import Exchange
+
+Rating = Literal["up", "down", "asking", "thanked"]  # asking: a thumb down whose form is open
+REASONS = {
+    "not_correct": "Not correct",
+    "not_complete": "Not complete",
+    "wrong_sources": "Wrong sources",
+    "other": "Something else",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a turn is shown, beside what is in it."""
+
+    last: bool = False  # the newest turn can be asked again and taken back
+    rating: Rating | None = None
+    console: str | None = None  # address of the console, for operators only
+
+
+def welcome(examples: Sequence[str]) -> Markup:
+    """Return what an empty conversation shows."""
+    return markup.render("welcome.html", examples=examples)
+
+
+def turn(exchange: Exchange, look: Look) -> Markup:
+    """Return one question with its answer."""
+    titles = {passage["n"]: passage["title"] for passage in exchange.passages}
+    return markup.render(
+        "thread.html",
+        turn=exchange,
+        look=look,
+        html=markup.answer(exchange.answer, exchange.turn_id, titles),
+        cited=markup.cited(exchange.answer) & titles.keys(),
+        reasons=REASONS,
+    )
