@@ -17,7 +17,7 @@ from pipeline.context.condenser import Condenser
 from pipeline.context.found import Retrieved
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
-from pipeline.errors import AnswerdeckError, ErrorClass, KnowledgeError, ModelError, Refused
+from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
     Citation,
@@ -39,6 +39,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
+from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.recorder import Recorder
@@ -436,7 +437,7 @@ class Pipeline:
         recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
         try:
             return recorder.close()
-        except (OSError, AnswerdeckError) as error:
+        except JournalError as error:
             self.unrecorded += 1
             log.error("turn %s could not be recorded: %s", turn.turn_id, error)
             assert recorder.trace is not None

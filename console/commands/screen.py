@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from pipeline.errors import AnswerdeckError, ConfigurationError
+from traces.errors import TracesError
 
 
 def guarded(run: Callable[[], Any]) -> None:
@@ -28,7 +29,7 @@ def guarded(run: Callable[[], Any]) -> None:
             print(f"  - {problem}", file=sys.stderr)
         print("Nothing was started. The keys and their defaults: pipeline/config.toml", file=sys.stderr)
         sys.exit(2)
-    except AnswerdeckError as error:
+    except (AnswerdeckError, TracesError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
@@ -64,4 +65,4 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | No
         view.add_column(column, overflow="fold")
     for row in rows:
         view.add_row(*(Text("—" if cell is None else str(cell)) for cell in row))
-    Console().print(view)
+    Console(width=None if sys.stdout.isatty() else 200).print(view)

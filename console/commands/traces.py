@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +18,98 @@ def register(app: typer.Typer) -> None:
 
 
 def _store() -> Store:
+    from pipeline.settings import load
     from traces.store import Store
 
-    from pipeline.settings import load
-
     return Store(load().data_dir)
+
+
+@traces_app.command()
+def show(turn_id: Annotated[str, typer.Argument(help="The id of a turn.")], json: Json = False) -> None:
+    """Show all that was recorded of a turn."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, failed, table
+    from traces.queries.turns import trace
+
+    with _store().read() as ledger:
+        found = trace(ledger, turn_id)
+    if found is None:
+        raise failed(f"there is no turn {turn_id!r}; list the latest with: answerdeck traces tail")
+    if json:
+        emit(asdict(found))
+        return
+    table(("column", "value"), ((k, v) for k, v in asdict(found.turn).items() if v is not None), "Turn")
+    spans = (
+        (s.name, f"{s.start_seconds * 1000:.1f}", f"{s.seconds * 1000:.1f}", s.error) for s in found.spans
+    )
+    table(("span", "start ms", "ms", "error"), spans, "\nSpans")
+    scores = (
+        (p.rank, p.n, p.title, _short(p.vector_score), _short(p.text_score), _short(p.fused_score), p.cited)
+        for p in found.passages
+    )
+    table(("rank", "n", "passage", "vector", "text", "fused", "cited"), scores, "\nPassages")
+    print(f"\nPrompt\n{found.payload.prompt or '—'}\n\nRaw response\n{found.payload.raw_response or '—'}")
+
+
+@traces_app.command()
+def tail(
+    limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the latest turns."""
+    _list(None, limit, json)
+
+
+@traces_app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="A part of the question or the answer.")],
+    limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
+    json: Json = False,
+) -> None:
+    """Find turns by their question or answer."""
+    _list(text, limit, json)
+
+
+@traces_app.command()
+def drain(json: Json = False) -> None:
+    """Move the journal into the store now; `up` does this by itself."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit
+
+    drained = _store().drain()
+    if json:
+        emit(asdict(drained))
+    elif drained.elected:
+        print(f"{drained.lines} records moved.")
+    else:
+        print("Another process is draining already.")
+
+
+def _list(text: str | None, limit: int, json: bool) -> None:
+    from console.commands.screen import emit, table
+
+    with _store().read() as ledger:
+        rows = ledger.rows(
+            "select turn_id, started_at, user_id, outcome, model, seconds, question from turns"
+            " where cast($text as varchar) is null or question ilike $text or answer ilike $text"
+            " order by turn_id desc limit $limit",
+            text=None if text is None else f"%{text}%",
+            limit=limit,
+        )
+    if json:
+        emit(rows)
+    elif rows:
+        table(list(rows[0]), (_row(row) for row in rows))
+    else:
+        print("No turn was found." if text else "No turns yet. Ask something: answerdeck ask '…'")
+
+
+def _row(row: dict[str, Any]) -> list[Any]:
+    seconds = None if row["seconds"] is None else f"{row['seconds']:.2f} s"
+    return list({**row, "started_at": f"{row['started_at']:%d %b %H:%M:%S}", "seconds": seconds}.values())
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"

@@ -1,0 +1,236 @@
+"""`answerdeck eval …`: run evalsets, compare runs, write reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from evalsets.runner import Variant
+    from pipeline.turn import Pipeline
+    from traces.ledger import Ledger
+
+eval_app = typer.Typer(no_args_is_help=True, help="Measure answers and retrieval, honestly.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunId = Annotated[str, typer.Argument(help="A run id, its beginning, or 'latest'.")]
+FORMATS = "html, pdf, md, json, csv, junit"
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(eval_app, name="eval")
+
+
+@eval_app.command("list")
+def list_evals(json: Json = False) -> None:
+    """List the shipped evalsets and the latest runs."""
+    from console.commands.screen import emit, table
+    from evalsets.cases import list_sets
+    from traces.queries import runs
+
+    sets = list_sets()
+    with _ledger() as ledger:
+        found = runs.runs(ledger, limit=20)
+    if json:
+        emit({"evalsets": sets, "runs": found})
+        return
+    table(("evalset", "title", "cases"), ((s["name"], s["title"], s["cases"]) for s in sets), "Evalsets")
+    if not found:
+        print("\nNo run yet. Start one: answerdeck eval run demo")
+        return
+    print()
+    columns = ("run_id", "evalset", "variant", "state", "done", "failed")
+    table(columns, ([row[column] for column in columns] for row in found), "Latest runs")
+
+
+@eval_app.command("run")
+def run_evalset(
+    evalset: Annotated[str, typer.Argument(help="A shipped evalset, a .jsonl or .csv, or a BEIR folder.")],
+    only: Annotated[str | None, typer.Option(help="'retrieval': no answers, no model.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many cases (seeded choice).")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Prompt version, e.g. answer@v2.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model, e.g. openai:gpt-6-luna.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of choice and intervals.")] = 0,
+    run_id: Annotated[str | None, typer.Option("--run", help="Name of the run; go on with one.")] = None,
+    json: Json = False,
+) -> None:
+    """Run an evalset through the pipeline; each case is a turn, each metric a score."""
+    import asyncio
+
+    from console.commands.screen import emit, failed, wrong
+    from evalsets.cases import EvalsetError, load
+    from evalsets.runner import Variant
+
+    if only not in (None, "retrieval"):
+        raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
+    try:
+        cases = load(evalset)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    variant = Variant(prompt=prompt, model=model, only="retrieval" if only else None)
+    try:
+        report = asyncio.run(_run(cases, variant, limit, seed, run_id, quiet=json))
+    except KeyboardInterrupt:
+        raise failed("stopped; go on with the same command and --run ID") from None
+    if json:
+        emit(report)
+        return
+    _show(report)
+
+
+async def _run(
+    cases: Any, variant: Variant, limit: int | None, seed: int, run_id: str | None, *, quiet: bool
+) -> dict[str, Any]:
+    """Build the pipeline, index what the evalset brings, run it with a progress bar."""
+    from evalsets import corpora
+    from evalsets.runner import run
+
+    pipeline = _pipeline(variant)
+    try:
+        with _bar(quiet) as step:
+            kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
+            advance = step("Asking")
+
+            def progress(done: int, total: int, failures: int) -> None:
+                advance(done, total, f"{failures} failed" if failures else "")
+
+            return await run(
+                cases, variant, pipeline, kb=kb, limit=limit, seed=seed, run_id=run_id, progress=progress
+            )
+    finally:
+        await pipeline.close()
+
+
+@eval_app.command()
+def compare(a: RunId, b: RunId, json: Json = False) -> None:
+    """Compare run B with baseline A, paired by case."""
+    from console.commands.screen import emit, table
+    from evalsets.compare import compare as compared
+
+    with _ledger() as ledger:
+        found = compared(ledger, a, b)
+    if json:
+        emit(found.to_dict())
+        return
+    print(found.sentence)
+    for note in found.notes:
+        print(f"  {note}")
+    print()
+    columns = ("metric", "A", "B", "difference", "95 % interval", "p", "wins/losses/ties", "n")
+    table(columns, (_difference(one) for one in found.differences))
+
+
+@eval_app.command()
+def report(
+    run: RunId,
+    against: Annotated[str | None, typer.Option(help="Compare with this baseline run.")] = None,
+    format: Annotated[str, typer.Option(help=f"One or more of {FORMATS}, comma-separated.")] = "html",
+    out: Annotated[Path | None, typer.Option(help="File; its ending follows the format.")] = None,
+) -> None:
+    """Write the report of a run, or of its comparison with a baseline."""
+    from evalsets import findings
+    from evalsets.compare import compare as compared
+    from evalsets.report import write
+
+    with _ledger() as ledger:
+        if against is None:
+            found = findings.of_run(ledger, run)
+            name = f"report-{found['run']['run_id'][:13]}"
+        else:
+            comparison = compared(ledger, against, run)
+            found = findings.of_comparison(ledger, comparison)
+            name = "comparison"
+    formats = [one.strip() for one in format.split(",") if one.strip()]
+    for one in formats:
+        ending = "xml" if one == "junit" else one
+        path = out or Path(f"{name}.{ending}")
+        path = path if out is not None and len(formats) == 1 else path.with_suffix(f".{ending}")
+        write(found, one, path)
+        print(path)
+
+
+def _pipeline(variant: Variant) -> Pipeline:
+    from console.commands.screen import wrong
+    from pipeline.build import build
+    from pipeline.prompts.library import PromptError
+    from pipeline.settings import check_model, load
+
+    try:
+        if variant.model is not None:
+            check_model(variant.model)
+        settings = load(**({"models": {"primary": variant.model}} if variant.model else {}))
+        pipeline = build(settings)
+        if variant.prompt is not None:
+            pipeline.prompts.get(variant.prompt)
+    except (ValueError, PromptError) as error:
+        raise wrong(str(error)) from None
+    return pipeline
+
+
+def _ledger() -> AbstractContextManager[Ledger]:
+    from pipeline.settings import load
+    from traces.store import Store
+
+    return Store(load().data_dir).read()
+
+
+def _bar(quiet: bool) -> AbstractContextManager[Any]:
+    """Return a context that makes progress callbacks, one per step."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def steps() -> Iterator[Any]:
+        view = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        note = TextColumn("{task.fields[note]}")
+        with Progress(*view, note, console=Console(stderr=True), disable=quiet) as bar:
+
+            def step(title: str) -> Any:
+                task = bar.add_task(title, total=None, note="")
+
+                def progress(done: int, total: int, note: str = "") -> None:
+                    bar.update(task, completed=done, total=total, note=note[:30])
+
+                return progress
+
+            yield step
+
+    return steps()
+
+
+def _show(report: dict[str, Any]) -> None:
+    from console.commands.screen import table
+    from evalsets.measures import measure
+
+    rows = []
+    for name, found in report["metrics"].items():
+        show = measure(name).write
+        interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
+        mean = None if found["mean"] is None else show(found["mean"])
+        rows.append((name, mean, interval, found["n"], found["failed"]))
+    table(
+        ("metric", "mean", "95 % interval", "n", "failed"), rows, f"{report['evalset']} · {report['variant']}"
+    )
+    cost = "unpriced" if report["cost_usd"] is None else f"${report['cost_usd']:.4f}"
+    print(f"\nrun {report['run_id']} · {report['seconds']:.1f} s · {cost}")
+
+
+def _difference(one: Any) -> tuple[Any, ...]:
+    from evalsets.measures import measure
+
+    show = measure(one.metric).write
+
+    def signed(value: float | None) -> str | None:
+        return None if value is None else show(value, signed=True)
+
+    interval = None if one.ci_low is None else f"{signed(one.ci_low)} to {signed(one.ci_high)}"
+    p = None if one.p is None else f"{one.p:.3f}"
+    means = [None if value is None else show(value) for value in (one.mean_a, one.mean_b)]
+    record = f"{len(one.wins)}/{len(one.losses)}/{one.ties}"
+    return (one.metric, *means, signed(one.difference), interval, p, record, one.n)
