@@ -17,7 +17,7 @@ OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 SECRET = re.compile(r"(?i)\b(sk|key|pk|rk|pat|ghp|gsk|xai)[-_][\w-]{6,}|\bbearer\s+\S+|[A-Za-z0-9_-]{32,}")
-CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+CODE = re.compile(r"[a-z_]{1,40}")  # a key would hold digits or capitals
 
 # The error types and codes of both dialects; a name decides before the status does, because an
 # error may come inside a stream that began with status 200.
