@@ -57,7 +57,7 @@ class Evalset:
         return {case.case_id: tuple(case.relevant_ids) for case in self.cases if case.relevant_ids}
 
     def some(self, limit: int | None, seed: int = 0) -> Evalset:
-        """Return at most `limit` cases, chosen by seed, in file order; a smaller choice is in every larger."""
+        """Return at most `limit` cases, chosen by seed, in file order; a smaller choice is in each larger."""
         if limit is None or limit >= len(self.cases):
             return self
         lot = sorted(self.cases, key=lambda case: hashlib.sha256(f"{seed}:{case.case_id}".encode()).digest())

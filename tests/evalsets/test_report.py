@@ -1,0 +1,135 @@
+"""Reports are whole in one file, escaped, and say what failed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from evalsets import compare, findings, report, runner
+from evalsets.runner import Variant
+from tests.evalsets.fakes import FakePipeline, make_set
+
+EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> | `a` \x0b'
+Reported = Callable[[], Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Reported:
+    async def make() -> dict[str, Any]:
+        pipeline = FakePipeline(tmp_path)
+        pipeline.wrong = {"c1", "c4"}
+        pipeline.raises["c2"] = RuntimeError(EVIL)
+        evalset = make_set(15, title=f"Small {EVIL}", thresholds={"hit@5": 0.95, "abstention_correct": 0.5})
+        found = await runner.run(evalset, Variant(), pipeline)
+        with pipeline.store.read() as ledger:
+            return findings.of_run(ledger, found["run_id"])
+
+    return make
+
+
+@pytest.fixture
+async def compared(tmp_path: Path) -> dict[str, Any]:
+    pipeline = FakePipeline(tmp_path)
+    pipeline.wrong = {f"c{i}" for i in range(12)}
+    await runner.run(make_set(20), Variant(), pipeline, run_id="run-a")
+    pipeline.wrong = {"c18"}
+    await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, run_id="run-b")
+    with pipeline.store.read() as ledger:
+        return findings.of_comparison(ledger, compare.compare(ledger, "run-a", "run-b"))
+
+
+async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
+    text = report.html(await made())
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert not re.search(r'(src|href)="|@import|url\(', text)
+    for expected in ("minilm", "v3", "0123abcd", "Seed", "Price table", "Small", "lower is better"):
+        assert expected in text
+    assert re.search(r"Hit@5.*?chip bad", text, re.DOTALL)
+    assert "1 of 15 cases failed" in text
+
+
+async def test_the_dict_knows_every_case(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
+    found = await made()
+    assert json.loads(report.json(found))["cases"] == found["cases"]
+    assert len(found["cases"]) == 15
+    hit = next(row for row in found["metrics"] if row["name"] == "hit@5")
+    assert (hit["n"], hit["failed"], hit["passed"]) == (13, 1, False)
+    assert hit["coverage"] == pytest.approx(13 / 14)
+    assert found["worst"][0]["case_id"] == "c2"
+    assert {"c1", "c4"} <= {case["case_id"] for case in found["worst"]}
+
+
+async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
+    text = report.markdown(await made())
+    row = next(line for line in text.splitlines() if line.startswith("| c2"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+    assert "<script>" not in text.replace("\\<script\\>", "")
+
+
+async def test_csv_has_no_formula(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
+    found = await made()
+    found["cases"][0]["question"] = EVIL
+    rows = list(csv.DictReader(io.StringIO(report.csv(found))))
+    assert len(rows) == 15
+    assert rows[0]["question"].startswith("'=HYPERLINK")
+    by_case = {row["case_id"]: row for row in rows}
+    assert by_case["c2"]["groundedness"] == "failed"
+    assert by_case["c14"]["recall@5"] == ""
+    assert by_case["c1"]["recall@5"] == "0.0"
+
+
+async def test_junit_fails_what_misses_its_threshold(
+    made: Reported, caplog: pytest.LogCaptureFixture
+) -> None:
+    suite = ElementTree.fromstring(report.junit(await made()))
+    assert (
+        suite.get("failures") == "2"
+    )  # hit@5 misses it, abstention_correct passes 0.5 with 95 % coverage only
+    failed = {test.get("name") for test in suite if test.find("failure") is not None}
+    assert failed == {"hit@5", "abstention_correct"}
+
+
+async def test_a_comparison_in_every_text_format(compared: dict[str, Any]) -> None:
+    assert "B is better on Hit@5" in compared["sentence"]
+    page = report.html(compared)
+    assert "▲ better" in page
+    assert "▲ B better" in page
+    assert "▼ B worse" in page
+    assert "answer@v2" in page
+    assert "Won · lost" in report.markdown(compared)
+    assert next(csv.DictReader(io.StringIO(report.csv(compared))))["metric"] == "hit@5"
+    assert ElementTree.fromstring(report.junit(compared)).get("failures") == "0"
+
+
+async def test_formats_are_checked(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = await made()
+    with pytest.raises(report.ReportError, match="no format 'docx'; there are html"):
+        report.write(found, "docx", tmp_path / "x")
+    report.write(found, "md", tmp_path / "new" / "x.md")
+    assert (tmp_path / "new" / "x.md").read_text().startswith("# Small")
+
+
+async def test_a_pdf_without_a_browser_says_so(
+    made: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(report.ReportError, match="none is installed; take html"):
+        report.pdf(await made(), tmp_path / "x.pdf")
+
+
+@pytest.mark.browser
+async def test_a_pdf(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if not any(map(shutil.which, report.BROWSERS)):
+        pytest.skip("no Chromium is installed")
+    report.pdf(await made(), tmp_path / "x.pdf")
+    assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")

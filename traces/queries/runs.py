@@ -1,0 +1,112 @@
+"""What eval runs ask of the ledger: which runs there are, and the cases, turns and scores of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traces.queries.overview import Rows
+
+# A run that was resumed may hold a case twice; the newest score of a name is in force, and the
+# turn that the newest "completed" score names is the case's turn.
+_SCORES = """
+    with ranked as (
+        select scores.*, row_number() over (
+            partition by case_id, name order by created_at desc, score_id desc) as place
+        from scores where run_id = $run_id and source = 'eval'
+    ), in_force as (select * from ranked where place = 1)
+"""
+
+
+class UnknownRun(LookupError):
+    """No run has this id, or several begin with it."""
+
+
+def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    """Return the runs as they stand, newest first."""
+    return ledger.rows(
+        """
+        select * from runs
+        where cast($evalset as text) is null or evalset = $evalset
+        order by started_at desc, run_id desc limit $limit
+        """,
+        evalset=evalset,
+        limit=limit,
+    )
+
+
+def run(ledger: Rows, run_id: str) -> dict[str, Any]:
+    """Return the one run whose id is this or begins or ends with it, or that is "latest".
+
+    Raises UnknownRun when there is none or more than one.
+    """
+    known = runs(ledger, limit=100_000)
+    if run_id == "latest" and known:
+        return known[0]
+    found = [row for row in known if row["run_id"] == run_id]
+    found = found or [
+        row for row in known if row["run_id"].startswith(run_id) or row["run_id"].endswith(run_id)
+    ]
+    if len(found) == 1 and run_id:
+        return found[0]
+    if found:
+        raise UnknownRun(f"{run_id!r} fits {len(found)} runs; give more of the id")
+    raise UnknownRun(f"no run {run_id!r}; `answerdeck eval run SET` makes one")
+
+
+def scores_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+    """Return the scores in force of a run: one a case and name."""
+    return ledger.rows(
+        _SCORES  # noqa: S608 - two constants
+        + """
+        select case_id, name, value, failed, reason, scorer, turn_id, created_at
+        from in_force order by case_id, name
+        """,
+        run_id=run_id,
+    )
+
+
+def cases_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+    """Return the cases of a run, each with its answer; turn columns are None where it has no turn."""
+    return ledger.rows(
+        _SCORES  # noqa: S608 - two constants
+        + """
+        select asked.case_id, asked.question, asked.history, asked.reference, asked.relevant_ids,
+               asked.answerability, asked.must_refuse, asked.must_contain, asked.tags,
+               turns.turn_id, turns.outcome, turns.answer, turns.error_class, turns.refusal, turns.standalone,
+               turns.model, turns.seconds, turns.first_token_seconds, turns.cost_usd,
+               in_force.value as completed, in_force.reason
+        from cases as asked
+        left join in_force on in_force.case_id = asked.case_id and in_force.name = 'completed'
+        left join turns on turns.turn_id = in_force.turn_id
+        where asked.run_id = $run_id
+        order by asked.case_id
+        """,
+        run_id=run_id,
+    )
+
+
+def turns_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+    """Return the turns in force of a run."""
+    return ledger.rows(
+        _SCORES  # noqa: S608 - two constants
+        + """
+        select turns.* from turns
+        join in_force on in_force.turn_id = turns.turn_id and in_force.name = 'completed'
+        order by turns.started_at
+        """,
+        run_id=run_id,
+    )
+
+
+def price_versions(ledger: Rows, run_id: str) -> list[str]:
+    """Return the versions of the price table that a run's calls were priced with."""
+    rows = ledger.rows(
+        """
+        select distinct usages.price_version as version
+        from usages join turns on turns.turn_id = usages.turn_id
+        where turns.run_id = $run_id and usages.price_version is not null
+        order by version
+        """,
+        run_id=run_id,
+    )
+    return [row["version"] for row in rows]
