@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.rows import Row
@@ -19,6 +19,7 @@ _MARKS = {
     "main": "select segment, drained_to from marks",
     "stored": "select segment, drained_to from stored.marks",
 }
+_OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
 SCHEMA = Path(__file__).parent / "schema"
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
@@ -69,7 +70,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     with naming(path.name):
-        connection = duckdb.connect(str(path), config={"threads": 1, "memory_limit": "512MB"})
+        connection = duckdb.connect(str(path), config=_OURS | {"threads": 1, "memory_limit": "512MB"})
         try:
             connection.execute("set TimeZone = 'UTC'")
             _migrate(connection)
@@ -86,7 +87,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     import duckdb
 
-    config = {"threads": 2, "memory_limit": "1GB"}
+    config = _OURS | {"threads": 2, "memory_limit": "1GB"}
     with naming(path.name), duckdb.connect(":memory:", config=config) as connection:
         connection.execute("set TimeZone = 'UTC'")
         _attach(connection, path)
@@ -139,24 +140,72 @@ def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> Non
         )
 
 
+def forget_texts(connection: duckdb.DuckDBPyConnection, before: datetime) -> tuple[int, int]:
+    """Forget the bulky texts of turns that started before a time; returns payloads, passages."""
+    old = "turn_id in (select turn_id from turns where started_at < $before)"
+    bound = {"before": before}
+    connection.begin()
+    payloads = connection.execute(f"delete from payloads where {old}", bound).fetchone()  # noqa: S608
+    passages = connection.execute(
+        f"update passages set text = null where text is not null and {old}",  # noqa: S608
+        bound,
+    ).fetchone()
+    connection.commit()
+    return (payloads or (0,))[0], (passages or (0,))[0]
+
+
+def erase_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> tuple[set[str], int]:
+    """Delete a user's turns with all that belongs to them, and the user's scores on other turns."""
+    bound = {"user": user_id}
+    connection.begin()
+    found = connection.execute("select turn_id from turns where user_id = $user", bound).fetchall()
+    ids = [row[0] for row in found]
+    scores = connection.execute(
+        "delete from scores where user_id = $user or turn_id = any($ids)", bound | {"ids": ids}
+    ).fetchone()
+    for statement in (
+        "delete from payloads where turn_id = any($ids)",
+        "delete from spans where turn_id = any($ids)",
+        "delete from passages where turn_id = any($ids)",
+        "delete from usages where turn_id = any($ids)",
+        "delete from turns where turn_id = any($ids)",
+    ):
+        connection.execute(statement, {"ids": ids})
+    connection.commit()
+    return set(ids), (scores or (0,))[0]
+
+
+def compact(path: Path) -> None:
+    """Write the store anew, so that nothing deleted is left in the file. The caller holds it alone."""
+    import duckdb
+
+    draft = path.with_name(path.name + ".compact")
+    draft.unlink(missing_ok=True)
+    with naming(path.name), duckdb.connect(":memory:", config=_OURS | {"memory_limit": "1GB"}) as connection:
+        connection.execute("attach $path as stored", {"path": str(path)})
+        connection.execute("attach $draft as fresh", {"draft": str(draft)})
+        connection.execute("copy from database stored to fresh")
+        connection.execute("detach fresh; detach stored")
+    draft.replace(path)
+
+
 def stored_version(path: Path) -> int:
     """Return the schema version of a store's file."""
     import duckdb
 
-    with naming(path.name), duckdb.connect(str(path), read_only=True) as connection:
+    with naming(path.name), duckdb.connect(str(path), read_only=True, config=_OURS) as connection:
         return version(connection)
 
 
 def version(connection: duckdb.DuckDBPyConnection) -> int:
     """Return the schema version of the current catalog, 0 when it is empty."""
-    known = connection.execute(
-        "select 1 from information_schema.tables"
-        " where table_catalog = current_database() and table_schema = 'main' and table_name = 'migrations'"
-    ).fetchone()
-    if known is None:
+    import duckdb
+
+    try:
+        row = connection.execute("select max(version) from migrations").fetchone()
+    except duckdb.CatalogException:
         return 0
-    row = connection.execute("select max(version) from migrations").fetchone()
-    return row[0] or 0 if row else 0
+    return (row[0] if row else None) or 0
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -182,3 +182,16 @@ def damaged(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     return len({(entry["segment"], entry["offset"]) for entry in entries})
+
+
+def forget_damaged(folder: Path, user_id: str) -> int:
+    """Drop the lines put aside that name a user; returns how many."""
+    path = folder / "damaged.jsonl"
+    if not path.exists():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    stay = [line for line in lines if user_id not in json.loads(line)["line"]]
+    draft = path.with_name(path.name + ".new")
+    draft.write_bytes(b"".join(stay))
+    draft.replace(path)
+    return len(lines) - len(stay)

@@ -1,0 +1,137 @@
+"""Forgets on purpose: bulky texts after their time, and everything of one user on demand."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from traces import duck, segments
+from traces.drainer import Drainer
+from traces.locks import holding
+
+_SLIM = ".slim.jsonl.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    payloads: int  # prompts and raw responses forgotten
+    passages: int  # passage texts forgotten
+    segments: int  # kept journal segments stripped of them
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    turns: int
+    scores: int
+    lines: int  # journal lines blanked or taken out
+    left: tuple[str, ...]  # quarantined store files that may still hold the user's turns: delete by hand
+
+
+def prune(data_dir: Path, payload_days: int, now: datetime) -> Pruned:
+    """Forget prompts, raw responses and passage texts older than `payload_days`; turns stay."""
+    before = now - timedelta(days=payload_days)
+    stripped = [
+        path
+        for path in segments.kept(data_dir / "journal")
+        if not path.name.endswith(_SLIM) and path.stat().st_mtime < before.timestamp()
+    ]
+    for path in stripped:
+        _rewrite(path, _without_texts, path.with_name(segments.name(path) + _SLIM))
+    drainer = Drainer(data_dir)
+    if not drainer.path.exists():
+        return Pruned(0, 0, len(stripped))
+    with drainer.window() as connection:
+        payloads, passages = duck.forget_texts(connection, before)
+    return Pruned(payloads, passages, len(stripped))
+
+
+def erase(data_dir: Path, user_id: str) -> Erased:
+    """Erase a user's turns and scores from the store and from every journal segment.
+
+    What the user does meanwhile is not erased: block the user first.
+    """
+    journal = data_dir / "journal"
+    drainer = Drainer(data_dir)
+    drainer.drain()
+    if not drainer.path.exists():
+        return Erased(0, 0, 0, ())
+    with drainer.window() as connection:
+        turn_ids, scores = duck.erase_user(connection, user_id)
+
+    def theirs(entry: dict[str, Any]) -> bool:
+        turn = entry.get("turn") or entry
+        return turn.get("user_id") == user_id or turn.get("turn_id") in turn_ids
+
+    lines = sum(_blank(path, theirs) for path in segments.live(journal))
+    for path in segments.kept(journal):
+        lines += _rewrite(path, lambda entry: None if theirs(entry) else entry, path)
+    lines += segments.forget_damaged(journal, user_id)
+    with holding(data_dir, "alone", 10.0):
+        duck.compact(drainer.path)
+    left = sorted(path.name for path in data_dir.glob("traces.duckdb.*") if path.suffix != ".wal")
+    return Erased(len(turn_ids), scores, lines, tuple(left))
+
+
+def _blank(path: Path, theirs: Callable[[dict[str, Any]], bool]) -> int:
+    """Overwrite lines with spaces where they stand, so that the offsets of all others stay true."""
+    blanked = start = 0
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        while block := segments.next_block(path, start, 8 << 20):
+            for at, line in block.lines():
+                if theirs(_entry(line)):
+                    os.pwrite(file, b" " * len(line), at)
+                    blanked += 1
+            start = block.end
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return blanked
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None], out: Path) -> int:
+    """Write a kept segment again with each line changed (None: blanked); returns how many changed."""
+    changed = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal changed
+        with gzip.open(path) as file:
+            for line in file:
+                entry = _entry(line)
+                new = change(entry) if entry else entry
+                if new is entry:
+                    yield line
+                    continue
+                changed += 1
+                # blanked lines keep their length: the store's mark counts bytes of this segment
+                yield b" " * (len(line) - 1) + b"\n" if new is None else orjson.dumps(new) + b"\n"
+
+    written_at = path.stat().st_mtime
+    segments.write_kept(out, pieces(), written_at)
+    if out != path:
+        path.unlink()
+    return changed
+
+
+def _without_texts(entry: dict[str, Any]) -> dict[str, Any]:
+    if entry.get("kind") != "trace":
+        return entry
+    entry["payload"] = {key: value if key == "turn_id" else None for key, value in entry["payload"].items()}
+    entry["passages"] = [passage | {"text": None} for passage in entry["passages"]]
+    return dict(entry)
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """Decode a journal line; empty when it is blank or damaged."""
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
