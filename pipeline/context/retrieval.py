@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.context.found import Found, Retrieved, Vector
 from pipeline.context.rerank import capped, rerank
 from pipeline.errors import KnowledgeError
-from pipeline.knowledge.embedding import EmbedError
+from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
 from traces.recorder import Recorder
@@ -89,7 +89,7 @@ class Retriever:
             return None, "embedder_changed"
         try:
             with recorder.span("embed query", "retrieval", parent, embedder=embedder.fingerprint):
-                return await embedder.embed_query(query), None
+                return checked(await embedder.embed_query(query), shelf.dimensions), None
         except EmbedError as error:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import KnowledgeError
+from pipeline.knowledge import large
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.rows import EMBEDDER, Entry, packed, schema, unpacked
 from pipeline.knowledge.shelf import COLUMNS, MemoryShelf, Shelf, TextSearch
+from pipeline.knowledge.standing import Lag, Release, Status, size
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -30,43 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
+MEMORY_CHUNKS = 20_000  # larger knowledge bases are searched on disk, through a vector index
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A version of a knowledge base that can be returned to."""
-
-    version: str
-    created_at: datetime
-    documents: int
-    chunks: int
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """What the last ingestion left: documents not stored yet, and those that cannot be, with reasons."""
-
-    pending: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a knowledge base stands; `problem` is a sentence when it cannot be used fully."""
-
-    kb: str
-    version: str | None
-    documents: int
-    chunks: int
-    embedder: str | None
-    bytes: int
-    pending: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    problem: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,10 +50,17 @@ class Held:
 class Knowledge:
     """All knowledge bases under one folder; readers see new versions within a second."""
 
-    def __init__(self, folder: Path, embedder: Embedder, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        clock: Callable[[], float] = time.monotonic,
+        memory_chunks: int = MEMORY_CHUNKS,
+    ) -> None:
         self.folder = folder
         self.embedder = embedder
         self._clock = clock
+        self._memory_chunks = memory_chunks
         self._connection: AsyncConnection | None = None
         self._tables: dict[str, AsyncTable] = {}
         self._held: dict[str, Held] = {}
@@ -120,8 +96,7 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        _check(kb)
-        size, lag = _bytes(self.folder / f"{kb}.lance"), self._lag(kb)
+        lag, used = Lag.load(self._lag(kb)), size(self.folder / f"{kb}.lance")
         try:
             table = await self._table(kb)
             with _plainly(kb):
@@ -129,10 +104,15 @@ class Knowledge:
                 chunks, version = await table.count_rows(), _label(await table.version())
                 fingerprint = await self._fingerprint(table)
             problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
+            if problem is None and chunks and not await _searchable(table, kb):
+                problem = (
+                    f"the full-text index of {kb!r} is missing or damaged, questions are answered by vector"
+                    " search alone; run the ingestion again to rebuild it"
+                )
             documents = len(contents)
-            return Status(kb, version, documents, chunks, fingerprint, size, lag.pending, lag.failed, problem)
+            return Status(kb, version, documents, chunks, fingerprint, used, lag.pending, lag.failed, problem)
         except KnowledgeError as error:
-            return Status(kb, None, 0, 0, None, size, lag.pending, lag.failed, str(error))
+            return Status(kb, None, 0, 0, None, used, lag.pending, lag.failed, str(error))
 
     async def history(self, kb: str) -> list[Release]:
         """Return the released versions, newest first."""
@@ -167,11 +147,17 @@ class Knowledge:
 
     async def remove(self, kb: str) -> None:
         """Delete a knowledge base with all its releases."""
-        await self._table(kb)
-        with _plainly(kb):
-            await (await self._connect()).drop_table(kb)
+        folder = self.folder / f"{_checked(kb)}.lance"
+        if not folder.is_dir():
+            await self._table(kb)  # raises store_missing
+        try:
+            with _plainly(kb):
+                await (await self._connect()).drop_table(kb)
+        except KnowledgeError:
+            await asyncio.to_thread(shutil.rmtree, folder)
         self._forget(kb)
-        (self.folder / f"{kb}.lag.json").unlink(missing_ok=True)
+        for leftover in (self._probes(kb), self._lag(kb)):
+            leftover.unlink(missing_ok=True)
 
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""
@@ -203,12 +189,23 @@ class Knowledge:
         with _plainly(kb):
             await table.delete(f"document_key IN ({_quoted(keys)})")
 
+    async def mend(self, kb: str) -> bool:
+        """Rebuild the full-text index when it is missing or damaged; says whether it was."""
+        table = await self._table(kb)
+        if await _searchable(table, kb):
+            return False
+        with _plainly(kb):
+            for index in await table.list_indices():
+                if "searched" in index.columns:
+                    await table.drop_index(index.name)
+        await self.release(kb)
+        return True
+
     async def release(self, kb: str) -> str:
         """Index what is new and tag the version; returns its label."""
         table = await self._table(kb)
         with _plainly(kb):
-            await self._index(table)
-            await table.optimize(cleanup_older_than=KEEP)
+            await self._index(kb, table)
             version = await table.version()
             tags = table.tags
             if _label(version) not in await tags.list():
@@ -218,17 +215,10 @@ class Knowledge:
 
     def note(self, kb: str, lag: Lag) -> None:
         """Keep how far an ingestion is, for `status`."""
-        _check(kb)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{kb}.lag.{os.getpid()}.part"
-        part.write_text(json.dumps(asdict(lag)), "utf-8")
-        part.replace(self.folder / f"{kb}.lag.json")
+        lag.save(self._lag(kb))
 
-    def _lag(self, kb: str) -> Lag:
-        try:
-            return Lag(**json.loads((self.folder / f"{kb}.lag.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            return Lag()
+    def _lag(self, kb: str) -> Path:
+        return self.folder / f"{_checked(kb)}.lag.json"
 
     def _mixed(self, kb: str, fingerprint: str) -> str:
         return (
@@ -246,13 +236,26 @@ class Knowledge:
             if held and held.shelf.version == version:
                 held.checked = self._clock()
                 return held.shelf
-            fixed = await (await self._connect()).open_table(kb)
-            await fixed.checkout(int(version.removeprefix("v")))
-            query = fixed.query().select([*COLUMNS, "document_key", "position", "vector"]).with_row_id()
-            contents = await asyncio.to_thread(unpacked, await query.to_arrow(), kb)
-        shelf = MemoryShelf(version, await self._fingerprint(table), *contents, _text_search(fixed, kb))
+            shelf = await self._shelf(kb, version)
         self._held[kb] = Held(shelf, self._clock())
         return shelf
+
+    async def _shelf(self, kb: str, version: str) -> Shelf:
+        """Read one version; it stays as it is whatever is written meanwhile."""
+        fixed = await (await self._connect()).open_table(kb)
+        await fixed.checkout(int(version.removeprefix("v")))
+        fingerprint, chunks = await self._fingerprint(fixed), await fixed.count_rows()
+        if chunks > self._memory_chunks:
+            probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
+            return large.TableShelf(
+                version, fingerprint, chunks, fixed, sample, probes, partial(_plainly, kb)
+            )
+        query = fixed.query().select([*COLUMNS, "document_key", "position", "vector"]).with_row_id()
+        contents = await asyncio.to_thread(unpacked, await query.to_arrow(), kb)
+        return MemoryShelf(version, fingerprint, *contents, _text_search(fixed, kb))
+
+    def _probes(self, kb: str) -> Path:
+        return self.folder / f"{kb}.probes.json"
 
     def _forget(self, kb: str) -> None:
         self._held.pop(kb, None)
@@ -269,28 +272,37 @@ class Knowledge:
         return self._connection
 
     async def _table(self, kb: str) -> AsyncTable:
-        _check(kb)
-        if kb not in self._tables or not (self.folder / f"{kb}.lance").is_dir():
+        if not (self.folder / f"{_checked(kb)}.lance").is_dir() or kb not in self._tables:
             self._tables.pop(kb, None)
             with _plainly(kb):
                 self._tables[kb] = await (await self._connect()).open_table(kb)
         return self._tables[kb]
 
     async def _create(self, kb: str, dimensions: int) -> AsyncTable:
-        _check(kb)
-        if not (self.folder / f"{kb}.lance").is_dir():
-            with _plainly(kb):
-                columns = schema(self.embedder.fingerprint, dimensions)
-                await (await self._connect()).create_table(kb, schema=columns, exist_ok=True)
+        try:
+            return await self._table(kb)
+        except KnowledgeError as error:
+            if error.error_class != "store_missing":
+                raise
+        with _plainly(kb):
+            columns = schema(self.embedder.fingerprint, dimensions)
+            await (await self._connect()).create_table(kb, schema=columns, exist_ok=True)
         return await self._table(kb)
 
-    async def _index(self, table: AsyncTable) -> None:
-        from lancedb.index import FTS, BTree
+    async def _index(self, kb: str, table: AsyncTable) -> None:
+        """Make the indexes that are missing and bring new rows into all of them."""
+        from lancedb.index import FTS, BTree, IvfRq
 
         indexed = {column for index in await table.list_indices() for column in index.columns}
         for column, config in (("searched", FTS()), ("chunk_id", BTree()), ("document_key", BTree())):
             if column not in indexed:
                 await table.create_index(column, config=config)
+        many = await table.count_rows() > self._memory_chunks
+        if many and "vector" not in indexed:
+            await table.create_index("vector", config=IvfRq(distance_type="cosine"))
+        await table.optimize(cleanup_older_than=KEEP)
+        if many:
+            large.save(self._probes(kb), await large.measure(table))
 
     async def _fingerprint(self, table: AsyncTable) -> str:
         return ((await table.schema()).metadata or {}).get(EMBEDDER, b"unknown").decode()
@@ -311,11 +323,20 @@ def _plainly(kb: str) -> Iterator[None]:
                 f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
                 "store_missing",
             ) from error
-        log.warning("knowledge base %r: %s: %.500s", kb, type(error).__name__, error)
+        reason = str(error).partition(", /")[0]  # the rest is a path on the machine Lance was built on
+        log.warning("knowledge base %r: %s: %.300s", kb, type(error).__name__, reason)
         raise KnowledgeError(
             f"knowledge base {kb!r} cannot be read, its files are damaged; remove it and ingest again",
             "store_damaged",
         ) from error
+
+
+async def _searchable(table: AsyncTable, kb: str) -> bool:
+    try:
+        await _text_search(table, kb)("text", 1)
+    except KnowledgeError:
+        return False
+    return True
 
 
 def _text_search(table: AsyncTable, kb: str) -> TextSearch:
@@ -334,11 +355,12 @@ def _text_search(table: AsyncTable, kb: str) -> TextSearch:
     return search
 
 
-def _check(kb: str) -> None:
+def _checked(kb: str) -> str:
     if not NAME.fullmatch(kb):
         raise KnowledgeError(
             f"{kb!r} cannot name a knowledge base; use 1 to 64 letters, digits, - and _", "config"
         )
+    return kb
 
 
 def _quoted(keys: Sequence[str]) -> str:
@@ -350,7 +372,3 @@ def _quoted(keys: Sequence[str]) -> str:
 
 def _label(version: int) -> str:
     return f"v{version}"
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0

@@ -16,8 +16,9 @@ from pipeline.knowledge import vectors as vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document, Skipped, cleaned, read
 from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors
-from pipeline.knowledge.index import Knowledge, Lag
+from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry
+from pipeline.knowledge.standing import Lag
 from pipeline.knowledge.vectors import VectorFile
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -106,6 +107,8 @@ async def store(
     if gone:
         await knowledge.drop(kb, gone)
     version = await knowledge.release(kb) if writer.stored or gone else None
+    if version is None and known:
+        await knowledge.mend(kb)
     stored = [one.known for one in writer.stored]
     return Ingested(
         added=stored.count(False),

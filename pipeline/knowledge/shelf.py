@@ -69,6 +69,9 @@ class Shelf(Protocol):
     @property
     def chunks(self) -> int: ...
 
+    @property
+    def dimensions(self) -> int: ...
+
     async def by_vector(self, vector: Vector) -> Scores: ...
 
     async def by_text(self, query: str) -> Scores: ...
@@ -104,6 +107,10 @@ class MemoryShelf:
     @property
     def chunks(self) -> int:
         return len(self._pages)
+
+    @property
+    def dimensions(self) -> int:
+        return self._matrix.shape[1]
 
     async def by_vector(self, vector: Vector) -> Scores:
         """Return the cosine of every row with the vector."""

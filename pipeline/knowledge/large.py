@@ -1,0 +1,160 @@
+"""A knowledge base too large for memory, searched through LanceDB's indexes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.context.found import Vector
+from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, Keys, Row, Scores, row, spread
+
+if TYPE_CHECKING:
+    from lancedb.table import AsyncTable
+
+POOL = 400  # rows taken from each search
+SAMPLE = 2_000  # rows whose cosines stand for all, to turn scores into z-scores
+WANTED_RECALL = 0.95
+QUERIES = 40  # stored vectors asked for their neighbours to measure the index
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """How the vector index is asked, and the share of true neighbours it then finds."""
+
+    nprobes: int = 20
+    refine: int = 5
+    recall: float | None = None
+
+
+LADDER = (Probes(20, 5), Probes(40, 10), Probes(80, 10), Probes(160, 20), Probes(320, 40))
+Guard = Callable[[], AbstractContextManager[None]]  # turns the store's errors into KnowledgeError
+
+
+class TableShelf:
+    """A Shelf whose keys are LanceDB's row ids at one version."""
+
+    def __init__(
+        self,
+        version: str,
+        embedder: str,
+        chunks: int,
+        table: AsyncTable,
+        sample: NDArray[np.float32],
+        probes: Probes,
+        guard: Guard,
+    ) -> None:
+        self.version = version
+        self.embedder = embedder
+        self.chunks = chunks
+        self._table = table
+        self._sample = sample
+        self._probes = probes
+        self._guard = guard
+
+    @property
+    def dimensions(self) -> int:
+        return self._sample.shape[1]
+
+    async def by_vector(self, vector: Vector) -> Scores:
+        """Return the nearest rows by cosine, as the vector index finds them."""
+        with self._guard():
+            query = nearest(self._table, vector, self._probes).limit(POOL)
+            found = await query.select(["document_key", "position", "_distance"]).with_row_id().to_arrow()
+        others = self._sample @ vector
+        values = 1.0 - found["_distance"].to_numpy()
+        return _scores(found, values, float(others.mean()), float(others.std()) or 1.0)
+
+    async def by_text(self, query: str) -> Scores:
+        """Return the rows that share words with the query, by BM25."""
+        with self._guard():
+            search = self._table.query().nearest_to_text(query, columns="searched").limit(MATCHES)
+            found = await search.select(["document_key", "position", "_score"]).with_row_id().to_arrow()
+        values = found["_score"].to_numpy()
+        mean, deviation = spread(values, self.chunks)
+        return _scores(found.slice(0, POOL), values[:POOL], mean, deviation)
+
+    async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
+        """Return the exact cosine of each row with the vector."""
+        rows = await self._take(keys.tolist(), ["vector"])
+        return np.array([np.asarray(one["vector"], np.float32) @ vector for one in rows], np.float32)
+
+    async def rows(self, keys: Sequence[int]) -> list[Row]:
+        """Return the rows in the order of the keys."""
+        return [row(one, self.dimensions) for one in await self._take(keys, COLUMNS)]
+
+    async def _take(self, keys: Sequence[int], columns: list[str]) -> list[dict[str, Any]]:
+        if not keys:
+            return []
+        with self._guard():
+            rows = await self._table.take_row_ids(list(keys)).select(columns).with_row_id().to_list()
+        by_key = {one["_rowid"]: one for one in rows}
+        return [by_key[key] for key in keys]
+
+
+def nearest(table: AsyncTable, vector: Vector, probes: Probes) -> Any:
+    """Return the vector query; always by cosine, the default would be L2."""
+    query = table.query().nearest_to(vector).distance_type("cosine")
+    return query.nprobes(probes.nprobes).refine_factor(probes.refine)
+
+
+async def drawn(table: AsyncTable, size: int = SAMPLE) -> NDArray[np.float32]:
+    """Return vectors spread evenly over the table."""
+    chunks = await table.count_rows()
+    places = np.unique(np.linspace(0, chunks - 1, min(size, chunks)).astype(int)).tolist()
+    rows = await table.take_offsets(places).select(["vector"]).to_arrow()
+    vectors = rows["vector"].combine_chunks()
+    return np.ascontiguousarray(vectors.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(
+        len(rows), -1
+    )
+
+
+async def measure(table: AsyncTable) -> Probes:
+    """Return the cheapest probes that find enough of the true neighbours, measured on stored vectors."""
+    queries = await drawn(table, QUERIES)
+    truth: list[set[int]] = []
+    for vector in queries:
+        exact = table.query().nearest_to(vector).distance_type("cosine").bypass_vector_index()
+        truth.append(await _ids(exact))
+    measured = Probes()
+    for probes in LADDER:
+        shares = [
+            len(await _ids(nearest(table, vector, probes)) & true) / len(true)
+            for vector, true in zip(queries, truth, strict=True)
+        ]
+        measured = Probes(probes.nprobes, probes.refine, float(np.mean(shares)))
+        if measured.recall is not None and measured.recall >= WANTED_RECALL:
+            break
+    return measured
+
+
+async def _ids(query: Any) -> set[int]:
+    found = await query.select(["_distance"]).with_row_id().limit(10).to_arrow()
+    return set(found["_rowid"].to_pylist())
+
+
+def load(path: Path) -> Probes:
+    """Return the measured probes, or the cheapest when none are kept."""
+    try:
+        return Probes(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return Probes()
+
+
+def save(path: Path, probes: Probes) -> None:
+    """Keep the measured probes."""
+    path.write_text(json.dumps(asdict(probes)), "utf-8")
+
+
+def _scores(found: Any, values: NDArray[np.float32], mean: float, deviation: float) -> Scores:
+    keys = found["_rowid"].to_numpy().astype(np.int64)
+    documents = np.array([int(key[:12], 16) for key in found["document_key"].to_pylist()], np.int64)
+    pages = (documents << 15) + found["position"].to_numpy() // PAGE
+    order = np.argsort(keys)
+    return Scores(keys[order], values[order], pages[order], mean, deviation)

@@ -1,0 +1,69 @@
+"""How a knowledge base stands: its releases, its size, and what an ingestion left to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of a knowledge base that can be returned to."""
+
+    version: str
+    created_at: datetime
+    documents: int
+    chunks: int
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What the last ingestion left: documents not stored yet, and those that cannot be, with reasons."""
+
+    pending: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Lag:
+        """Return the kept lag; none when nothing is kept."""
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def save(self, path: Path) -> None:
+        """Keep the lag; a reader sees the old or the new one, never half of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(asdict(self)), "utf-8")
+        part.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a knowledge base stands; `problem` is a sentence when it cannot be used fully."""
+
+    kb: str
+    version: str | None
+    documents: int
+    chunks: int
+    embedder: str | None
+    bytes: int
+    pending: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files in a folder; files may vanish meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
