@@ -21,10 +21,11 @@ def _case(**columns: Any) -> Case:
 
 def _trace(**columns: Any) -> Trace:
     trace = make_trace(**{"answer": "Switch the Bounce Keys switch to on [1].", "top_score": 0.7, **columns})
+    key = trace.turn.turn_id
     rows = (
-        make_passage(trace.turn.turn_id, 1, document_id="keys", chunk_id="keys#0", text=TEXT, cited=True),
-        make_passage(trace.turn.turn_id, 2, document_id="mouse", chunk_id="mouse#0", text="Move the mouse.", cited=False),
-    )  # fmt: skip
+        make_passage(key, 1, document_id="keys", chunk_id="keys#0", text=TEXT, cited=True),
+        make_passage(key, 2, document_id="mouse", chunk_id="mouse#0", text="Move the mouse.", cited=False),
+    )
     return replace(trace, passages=rows)
 
 
