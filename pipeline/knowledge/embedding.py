@@ -98,7 +98,7 @@ class MiniLM:
 
     async def embed_query(self, text: str) -> Vector:
         """Return the query's vector; a repeated question is answered from memory."""
-        text = text[:QUERY_CHARACTERS]
+        text = sendable(text[:QUERY_CHARACTERS])
         vector = self._remembered.get(text)
         if vector is None:
             loop = asyncio.get_running_loop()
@@ -185,6 +185,11 @@ class MiniLM:
             low, high = np.searchsorted(starts, (begin, end))
             sentences[number] = _mean(states[low:high]) if high > low else vector
         return PassageVectors(vector, sentences)
+
+
+def sendable(text: str) -> str:
+    """Return the text with lone surrogates replaced, which neither tokenizer nor wire can carry."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def checked(vector: NDArray[np.floating], dimensions: int) -> Vector:

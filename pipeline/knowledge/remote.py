@@ -19,6 +19,7 @@ from pipeline.knowledge.embedding import (
     Remembered,
     Spans,
     checked,
+    sendable,
 )
 from pipeline.models.breaker import Breaker
 
@@ -57,7 +58,7 @@ class RemoteEmbedder:
 
     async def embed_query(self, text: str) -> Vector:
         """Return the query's vector, or raise EmbedError within a few seconds."""
-        text = text[:QUERY_CHARACTERS]
+        text = sendable(text[:QUERY_CHARACTERS])
         vector = self._remembered.get(text)
         if vector is None:
             vector = await asyncio.to_thread(self._query, text)
@@ -76,9 +77,8 @@ class RemoteEmbedder:
     def _client(self) -> Client:
         import httpx2
 
-        return httpx2.Client(
-            headers={"Authorization": f"Bearer {self._key}"}, follow_redirects=False, trust_env=False
-        )
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return httpx2.Client(headers=headers, follow_redirects=False, trust_env=False)
 
     def _query(self, text: str) -> Vector:
         permit = self._breaker.admit()
@@ -106,7 +106,7 @@ class RemoteEmbedder:
     def _ask(self, texts: Sequence[str], seconds: float) -> list[Vector]:
         import httpx2
 
-        body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
+        body = {"model": self.model, "input": [sendable(text) for text in texts], "encoding_format": "float"}
         timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
             with self._client.stream("POST", self._url, json=body, timeout=timeout) as response:
