@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
 from pipeline.context.memory import Memory
@@ -20,14 +25,14 @@ from traces.records import Passage
 BOUNCE = """Ignore quickly-repeated key presses of the same key.
 
 Turn on bounce keys to ignore key presses that are rapidly repeated. For example, if you have hand tremors \
-which cause you to press a key multiple times when you only want to press it once, you should turn on bounce keys.
+which cause you to press a key multiple times when you want to press it once, you should turn on bounce keys.
 1. Open the Activities overview and start typing Settings.
 2. Click on Settings.
 3. Click Accessibility in the sidebar to open the panel.
 4. Press Typing Assist (AccessX) in the Typing section.
 5. Switch the Bounce Keys switch to on.
 Note: You can turn bounce keys on and off by clicking the accessibility icon on the top bar."""
-SLOW = "Slow keys make the computer wait before it accepts a key. Use the Acceptance delay slider to set the wait."
+SLOW = "Slow keys make the computer wait before it accepts a key. Use the slider to set the wait."
 HELP = "https://help.gnome.org/users/gnome-help/stable/"
 ANSWER = """Bounce keys ignore key presses that are **rapidly repeated** [1]. To turn them on:
 
@@ -66,7 +71,7 @@ def passages(turn_id: str, hostile: bool = False) -> tuple[Passage, ...]:
 class Rehearsal:
     """Answers by keyword: slow, absent, busy, degraded, refuse, broken, hostile; else the bounce keys."""
 
-    def __init__(self, folder: Path, gap: float = 0.05) -> None:
+    def __init__(self, folder: Path, gap: float = 0.02) -> None:
         self.memory = Memory(folder / "conversations.sqlite")
         self.gap = gap
         self.abandoned = 0
@@ -88,11 +93,11 @@ class Rehearsal:
         found = passages(turn_id, "hostile" in text)
         said = ""
         try:
-            await asyncio.sleep(1.2 if "slow" in text else 0.1)
+            await asyncio.sleep(1.2 if "slow" in text else self.gap)
             yield Sources(found)
             await asyncio.sleep(1.2 if "slow" in text else 0)
             for piece in self._script(text):
-                await asyncio.sleep(self.gap * (8 if "slow" in text else 1))
+                await asyncio.sleep(0.4 if "slow" in text else self.gap)
                 said += piece
                 yield Delta(piece)
         except (GeneratorExit, asyncio.CancelledError):
@@ -142,13 +147,46 @@ class Rehearsal:
         return answer
 
 
+@pytest.fixture(scope="session")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one chat server for the whole test run; its log is shown when it does not start."""
+    folder = tmp_path_factory.mktemp("chat")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSWERDECK_")}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "ANSWERDECK_DATA_DIR": str(folder)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    with (folder / "server.log").open("w") as log:
+        command = [sys.executable, __file__, str(folder), str(port)]
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait(f"http://127.0.0.1:{port}", server, folder / "server.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/readyz", timeout=5).close()
+            return
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.1)
+    pytest.fail(f"the chat server does not answer:\n{log.read_text()[-3000:]}")
+
+
 def serve(folder: Path, port: int) -> None:
     import uvicorn
 
     from console.chat.page import mount
     from pipeline.settings import load
 
-    rehearsal = Rehearsal(folder)
+    rehearsal = Rehearsal(folder, gap=0.01)
     app = FastAPI(openapi_url=None)
 
     @app.get("/readyz")

@@ -1,0 +1,238 @@
+"""The chat page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.console.chat_server import chat as chat  # the server, a fixture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+UNDER_WAY = "#live .turn:is(.searching, .reading, .answering)"
+UNNAMED = """() => [...document.querySelectorAll('button, a, textarea, input:not([type=hidden])')]
+  .filter((e) => e.checkVisibility() && !(e.ariaLabel || e.innerText.trim() || e.title || e.labels?.length))
+  .map((e) => e.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture
+def page(browser: Browser, chat: str) -> Iterator[Page]:
+    """A fresh reader's page; afterwards: nothing was fetched from elsewhere and nothing broke."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("request", lambda request: problems.extend(outside(chat, request.url)))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.extend([said.text] if said.type == "error" else []))
+    page.goto(chat)
+    page.wait_for_selector("#drawer .drawer")
+    yield page
+    context.close()
+    assert problems == []
+
+
+def outside(chat: str, url: str) -> list[str]:
+    return [] if url.startswith((chat, "data:", "blob:")) else [url]
+
+
+def begin(page: Page, text: str) -> None:
+    page.get_by_label("Your question", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def ask(page: Page, text: str) -> None:
+    begin(page, text)
+    page.wait_for_selector(f"#live .bubble:has-text('{text}')")
+    page.wait_for_selector(UNDER_WAY, state="detached")
+
+
+def rehearsal(chat: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{chat}/rehearsal") as response:
+        return json.load(response)
+
+
+def test_an_answer_streams_and_its_numbers_open_the_passages(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    begin(page, "How do I turn on bounce keys?")
+    expect(page.locator("#live .answer")).to_contain_text("Bounce keys ignore")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.wait_for_selector(UNDER_WAY, state="detached")
+    expect(page.locator("#live .cite")).to_have_count(5)
+    address = page.url
+    page.get_by_role("link", name="Source 2: Turn on slow keys").click()
+    expect(page.locator("#source-2")).to_have_class(re.compile(r"\blit\b"))
+    expect(page.locator("#source-2 mark")).to_be_visible()
+    assert page.url == address
+    expect(page.locator(".rest")).not_to_have_attribute("open", "")
+    page.locator("#live .cite").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#source-1 > summary")).to_be_focused()
+    expect(page.locator("#source-1 .document")).to_have_attribute("target", "_blank")
+    assert page.url == address
+
+
+def test_escape_stops_the_answer_and_the_pipeline(page: Page, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    before = rehearsal(chat)["abandoned"]
+    begin(page, "slow question")
+    expect(page.locator("#live .wait")).to_contain_text("Searching the documents")
+    expect(page.locator("#live .answer")).to_contain_text("Bounce")
+    page.keyboard.press("Enter")  # an empty box sends nothing
+    page.keyboard.press("Escape")
+    expect(page.locator("#live .notice")).to_have_text("You stopped this answer.")
+    expect(page.get_by_label("Your question", exact=True)).to_be_focused()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+    assert rehearsal(chat)["abandoned"] == before + 1
+
+
+def test_closing_the_page_stops_the_pipeline(browser: Browser, chat: str) -> None:
+    before = rehearsal(chat)["abandoned"]
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(chat)
+    begin(page, "slow question")
+    page.wait_for_selector("#live .answer")
+    context.close()
+    for _ in range(50):
+        if rehearsal(chat)["abandoned"] == before + 1:
+            return
+        time.sleep(0.1)
+    pytest.fail("the turn went on after its reader had gone")
+
+
+def test_again_edit_and_undo(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "First question")
+    ask(page, "Second question")
+    turn = page.locator("#live .turn").get_attribute("data-turn")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.locator("#live .turn")).not_to_have_attribute("data-turn", turn or "")
+    page.wait_for_selector(UNDER_WAY, state="detached")
+    expect(page.locator(".turn")).to_have_count(2)
+    page.locator("#past .asked").hover()
+    page.locator("#past").get_by_role("button", name="Edit the question").click()
+    page.get_by_label("Your question, changed").first.fill("Changed question")
+    page.keyboard.press("Enter")
+    expect(page.locator("#live .bubble")).to_have_text("Changed question")
+    page.wait_for_selector(UNDER_WAY, state="detached")
+    expect(page.locator(".turn")).to_have_count(1)
+    page.get_by_role("button", name="Take back this question").click()
+    expect(page.get_by_label("Your question", exact=True)).to_have_value("Changed question")
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+
+
+def test_a_thumb_down_asks_what_was_wrong(page: Page, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    page.locator(".example").first.click()
+    page.wait_for_selector("#live .foot")
+    turn = page.locator("#live .turn").get_attribute("data-turn")
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_text("Not complete").click()
+    page.get_by_label("Anything to add?").fill("It does not say where.")
+    page.get_by_role("button", name="Send feedback").click()
+    expect(page.locator("#live .thanks")).to_contain_text("Thank you")
+    expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+    ours = [given for given in rehearsal(chat)["feedbacks"] if given["turn_id"] == turn]
+    assert [given["value"] for given in ours] == [-1, -1]
+    assert ours[-1]["comment"] == "It does not say where."
+    assert ours[-1]["tags"] == ["not_complete"]
+
+
+def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "Kept question")
+    page.get_by_label("New conversation").first.click()
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    ask(page, "Other question")
+    page.locator("#drawer").get_by_role("button", name="Kept question", exact=True).click()
+    expect(page.locator("#live .bubble")).to_have_text("Kept question")
+    address = page.url
+    page.reload()
+    expect(page.locator("#live .bubble")).to_have_text("Kept question")
+    expect(page.locator("#live .cite")).to_have_count(5)
+    stranger = browser.new_context().new_page()
+    stranger.goto(address)
+    expect(stranger.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    expect(stranger.locator(".turn")).to_have_count(0)
+    stranger.context.close()
+    page.locator(".item.current").hover()
+    page.get_by_role("button", name="Delete the conversation: Kept question").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator(".item")).to_have_count(1)
+    expect(page.locator(".turn")).to_have_count(0)
+
+
+def test_trouble_is_told_calmly(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "busy")
+    expect(page.get_by_role("alert")).to_contain_text("Please wait 12 s")
+    expect(page.get_by_role("button", name=re.compile("Try again in"))).to_be_disabled()
+    ask(page, "absent")
+    expect(page.locator("#live .answer.absent")).to_contain_text("could not find this in the documents")
+    expect(page.locator("#sources")).to_contain_text("Nothing was cited")
+    ask(page, "degraded")
+    expect(page.locator("#live .notice")).to_contain_text("not reachable")
+
+
+def test_hostile_text_stays_text(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "hostile <img src=x onerror=window.hacked=1>")
+    expect(page.locator("#live .answer")).to_contain_text("<script>window.hacked=1</script>")
+    expect(page.locator("#source-1 strong")).to_have_text('<img src=x onerror="window.hacked=1">')
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#thread img, #sources img, #thread script, #sources script").count() == 0
+    hrefs = page.locator("#thread a, #sources a").evaluate_all("links => links.map((a) => a.href)")
+    assert all(href.startswith(("http://", "https://")) for href in hrefs)
+
+
+def test_light_dark_and_names(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Answerdeck")
+    expect(page.get_by_role("log", name="Conversation")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("All systems normal")
+    ask(page, "A question")
+    assert page.evaluate(UNNAMED) == []
+    page.get_by_role("button", name="Dark or light").click()
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.reload()
+    page.wait_for_selector("#live .turn")
+    assert page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    ask(page, "A question")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_role("link", name="2 sources").click()
+    expect(page.locator("#source-1")).to_be_in_viewport()
+    page.get_by_role("button", name="Back to the answer").click()
+    expect(page.locator("#live .bubble")).to_be_in_viewport()
+    page.get_by_role("button", name="Conversations", exact=True).click()
+    expect(page.get_by_role("navigation", name="Conversations")).to_be_in_viewport()
+
+
+def test_doors_that_gradio_leaves_open_are_closed(chat: str) -> None:
+    for path in ("/gradio_api/upload", "/gradio_api/file=/etc/passwd", "/gradio_api/runs"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(chat + path, data=b"x", method="POST"))
+        refused.value.close()
+        assert refused.value.code == 404
