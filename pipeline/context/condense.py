@@ -23,15 +23,15 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 _EMPTY_IT = re.compile(
-    r"\b(?:is it (?:possible|ok|okay|safe|necessary|normal|true|worth|better|a good idea|bad)|does it (?:matter|take)"
-    r"|it is possible|it(?:'s| is) (?:not )?possible|is there|are there|there (?:is|are)|was there|were there"
+    r"\b(?:is it (?:possible|ok|okay|safe|necessary|normal|true|worth|better|a good idea|bad)"
+    r"|does it (?:matter|take)|it is possible|it(?:'s| is) (?:not )?possible|is there|are there|there (?:is|are)|was there|were there"
     r"|make it possible|(?:that|which|who) (?:is|are|was|has|have|can|will|does|do|i|we|you|the|my|a|an)"
     r"|(?:so|such|than|all|everything|anything|something|one|those) that|this (?:computer|machine|laptop|pc"
     r"|product|application|program|week|month|year))\b",
     re.IGNORECASE,
 )
 _BACK_TO = re.compile(
-    r"\b(?:do|did|does|about|with|like|of|for|to|after|before|mean|by) (?:that|this)\b", re.IGNORECASE
+    r"\b(?:do|did|does|about|with|like|of|for|to|after|before|mean|by) th(?:at|is)\b", re.IGNORECASE
 )
 
 

@@ -229,6 +229,7 @@ def names(question: str) -> set[str]:
         for match in _WORD.finditer(question)
         if _is_name(match["word"], initial=match["start"] is not None)
         for token in tokens(match["word"])
+        if token not in STOP_WORDS
     }
 
 

@@ -63,14 +63,14 @@ def ground(answer: str, passages: Sequence[Titled]) -> Grounding:
     grounded: list[GroundedSentence] = []
     total = lacking = supported = 0.0
     for text in _cut(answer):
-        plain = _CITATION.sub(" ", text)
-        words = [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in tokens(plain)]
+        said = _said(text)
+        words = [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in said]
         weight = sum(share for _, share in words)
         if not weight:
             continue
         known = sum(share for word, share in words if word in postings)
         score = TOGETHER * known / weight + (1 - TOGETHER) * _most(words, postings, count) / weight
-        score *= _numbers_right(_spoken(plain), postings)
+        score *= _numbers_right(said, postings)
         grounded.append(GroundedSentence(text, score, tuple(map(int, _CITATION.findall(text)))))
         total += weight
         supported += score * weight
@@ -112,7 +112,8 @@ def _numbers_right(words: Sequence[str], postings: dict[str, set[int]]) -> float
     return 1.0 if all(number in postings for number in numbers) else WRONG_NUMBER
 
 
-def _spoken(sentence: str) -> list[str]:
-    """Return the words of a sentence without the number that lists it."""
-    marker = list_marker(sentence)
-    return tokens(sentence[len(marker) :] if marker else sentence)
+def _said(sentence: str) -> list[str]:
+    """Return the words of a sentence without its citations and the number that lists it."""
+    plain = _CITATION.sub(" ", sentence)
+    marker = list_marker(plain)
+    return tokens(plain.lstrip()[len(marker) :] if marker else plain)

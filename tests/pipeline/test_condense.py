@@ -1,0 +1,52 @@
+"""Follow-ups are known by their words and get the topic of the turn before; others stay as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.context.condense import needs_history, rewrite
+from pipeline.events import Message
+
+PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant", "Open Settings [1]."))
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("Can it do leaflets?", True),
+        ("And the picture?", True),
+        ("What about that?", True),
+        ("Should he be an administrator?", True),
+        ("How do I do that?", True),
+        ("why?", True),
+        ("How do I back up my files?", False),
+        ("Is it possible to print from my phone?", False),
+        ("Is there a limit on the file size?", False),
+        ("What is a cluster?", False),
+        ("Which programs are there that can see where I am?", False),
+        ("How do I lock this computer?", False),
+    ],
+)
+def test_needs_history(question: str, leans: bool) -> None:
+    assert needs_history(question, PRINTER) is leans
+    assert not needs_history(question, ())
+
+
+def test_rewrite_adds_the_last_topic() -> None:
+    assert rewrite("Can it do leaflets?", PRINTER) == "Can it do leaflets? (add new printer)"
+
+
+def test_rewrite_looks_past_follow_ups_and_never_glues_turns() -> None:
+    history = (
+        *PRINTER,
+        Message("user", "And is it the one that is always used?"),
+        Message("assistant", "Yes."),
+    )
+    assert rewrite("Can it do leaflets?", history) == "Can it do leaflets? (add new printer)"
+    long = (Message("user", "Explain " + " ".join(f"topic{i}" for i in range(50))),)
+    assert len(rewrite("And it?", long).split()) <= 6
+
+
+def test_rewrite_without_a_topic_changes_nothing() -> None:
+    assert rewrite("And it?", (Message("user", "Is it?"),)) == "And it?"
+    assert rewrite("And it?", ()) == "And it?"

@@ -1,0 +1,104 @@
+"""Evidence: the answering sentence weighs most, strength tells an answer from a neighbour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.context.evidence import ABSTAIN_BELOW, choose, kind, names, read, strength
+from pipeline.context.found import Found, Retrieved
+from pipeline.text import sentences
+from tests.factories import make_passage
+
+BRIGHTNESS = (
+    "Change the screen brightness to save power. To change the brightness of your screen, use the slider "
+    "in the system menu. Many keyboards have special keys for it."
+)
+BACKUP = "Keep your backup in another building. A fire could destroy both copies."
+
+
+def retrieved(*texts: str, vectors: list[list[list[float]]] | None = None) -> Retrieved:
+    """One passage a text; `vectors` gives a unit vector per sentence, the query's is (1, 0)."""
+    found = []
+    for number, text in enumerate(texts, 1):
+        given_ = None if vectors is None else np.array(vectors[number - 1], np.float32)
+        passage = make_passage(rank=number, text=text, title="", n=number)
+        found.append(Found(passage, tuple(sentences(text)), given_))
+    query = None if vectors is None else np.array([1, 0], np.float32)
+    return Retrieved("", query, tuple(found), "default", None, None)
+
+
+NEAR, MIDDLE, FAR = [0.8, 0.6], [0.5, 0.866], [0.1, 0.995]
+
+
+def test_the_answering_sentence_weighs_most_with_vectors() -> None:
+    reading = read("How do I make my display dimmer?", retrieved(BRIGHTNESS, vectors=[[MIDDLE, NEAR, FAR]]))
+    assert max(reading.sentences, key=lambda s: s.probability).position == 1
+
+
+def test_the_answering_sentence_weighs_most_without_vectors() -> None:
+    reading = read("How do I change the brightness of the screen?", retrieved(BRIGHTNESS, BACKUP))
+    assert max(reading.sentences, key=lambda s: s.probability).found == 0
+
+
+def test_strength_falls_with_the_cosines() -> None:
+    strong = strength("How do I dim the screen?", retrieved(BRIGHTNESS, vectors=[[NEAR, NEAR, NEAR]]))
+    weak = strength("How do I dim the screen?", retrieved(BRIGHTNESS, vectors=[[FAR, FAR, FAR]]))
+    assert weak < ABSTAIN_BELOW < strong
+
+
+def test_strength_without_vectors() -> None:
+    strong = strength("How do I change the brightness of the screen?", retrieved(BRIGHTNESS, BACKUP))
+    weak = strength("Who won the football match in Madrid?", retrieved(BRIGHTNESS, BACKUP))
+    assert weak < ABSTAIN_BELOW < strong
+
+
+def test_a_missing_name_lowers_strength() -> None:
+    vectors = [[MIDDLE, MIDDLE, MIDDLE]]
+    known = strength("How do I set the screen brightness?", retrieved(BRIGHTNESS, vectors=vectors))
+    unknown = strength("How do I set the Minecraft brightness?", retrieved(BRIGHTNESS, vectors=vectors))
+    assert unknown < known
+
+
+def test_only_numbered_passages_are_read() -> None:
+    everything = retrieved(BRIGHTNESS, BACKUP)
+    unnumbered = Found(make_passage(rank=2, text=BACKUP, n=None), tuple(sentences(BACKUP)))
+    some = Retrieved("", None, (everything.found[0], unnumbered), "default", None, None)
+    assert {s.found for s in read("brightness", some).sentences} == {0}
+
+
+@pytest.mark.parametrize("question", ["", "?!", "the of and", "😀"])
+def test_odd_questions_and_empty_pages(question: str) -> None:
+    assert 0 <= strength(question, retrieved(BRIGHTNESS)) <= 1
+    assert strength(question, retrieved()) == 0
+    assert strength(question, retrieved("")) == 0
+
+
+@given(st.lists(st.floats(0.01, 0.99), max_size=30))
+def test_choose_takes_the_likeliest(probabilities: list[float]) -> None:
+    chosen = choose(probabilities)
+    left = [p for i, p in enumerate(probabilities) if i not in chosen]
+    assert chosen == sorted(chosen)
+    assert bool(chosen) == bool(probabilities)
+    assert not left or min(probabilities[i] for i in chosen) >= max(left)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("When was it built?", "when"),
+        ("how many users are there", "number"),
+        ("who wrote it", "who"),
+        ("How do I print?", "how"),
+        ("print page 3", "other"),
+    ],
+)
+def test_kind(question: str, expected: str) -> None:
+    assert kind(question) == expected
+
+
+def test_names_are_capitals_within_and_digits() -> None:
+    assert names("How do I run Photoshop or GNOME 50 on iOS?") == {"photoshop", "gnom", "50", "ios"}
+    assert names("Which one?") == set()

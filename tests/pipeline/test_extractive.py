@@ -1,0 +1,108 @@
+"""The extractive model: every sentence stands in its passage, steps come whole, weak evidence abstains."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from pipeline.context.found import Found, Retrieved
+from pipeline.models.extractive import Extractive
+from pipeline.models.model import Prompt, Stop, Text
+from pipeline.say import NOT_FOUND
+from pipeline.text import sentences
+from tests.factories import make_passage
+
+BOUNCE = """Ignore quickly-repeated key presses of the same key.
+
+Turn on bounce keys to ignore key presses that are rapidly repeated. To turn on bounce keys:
+1. Open the Activities overview and start typing Settings.
+2. Click on Settings. The panel opens.
+Note: You can search for it too. It is fast.
+3. Switch the Bounce Keys switch to on.
+
+See Sticky keys for more information."""
+CAT = (
+    "The Russian Blue is a cat with a silver-blue coat . However , the tail may have stripes . "
+    "Its eyes are green . The Russian Blue cat came from Arkhangelsk in 1860 ."
+)
+CITATION = re.compile(r" \[(\d+)\]")
+
+
+def prompt(question: str, *texts: str, cosine: float = 0.75, ranks: int = 5, **columns: int) -> Prompt:
+    found = []
+    for number, text in enumerate(texts, 1):
+        spans = tuple(sentences(text))
+        vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * len(spans), np.float32)
+        n = number if number <= ranks else None
+        passage = make_passage(rank=number, text=text, title="Help", n=n, document_id=f"doc-{number}")
+        found.append(Found(passage, spans, vectors))
+    known = Retrieved(question, np.array([1, 0], np.float32), tuple(found), "default", None, None)
+    return Prompt("Answer.", (), question, known, **columns)
+
+
+async def answer(prompt: Prompt) -> tuple[list[str], Stop]:
+    pieces: list[str] = []
+    stop = None
+    async for event in Extractive().stream(prompt, 5.0):
+        if isinstance(event, Text):
+            pieces.append(event.text)
+        else:
+            stop = event
+    assert stop is not None
+    return pieces, stop
+
+
+async def test_a_procedure_comes_whole_with_its_lead() -> None:
+    pieces, stop = await answer(prompt("How do I turn on bounce keys?", BOUNCE))
+    text = "".join(pieces)
+    assert (
+        "To turn on bounce keys [1]:\n\n1. Open the Activities overview and start typing Settings [1].\n"
+        in text
+    )
+    assert "2. Click on Settings. The panel opens [1].\n3. Switch the Bounce Keys switch to on [1]." in text
+    assert "search for it" not in text and "It is fast" not in text and "See Sticky" not in text
+    assert not stop.abstained and stop.tokens.estimated and stop.reason == "stop"
+
+
+async def test_every_cited_sentence_stands_in_its_passage() -> None:
+    pieces, _ = await answer(prompt("where does the russian blue cat come from", CAT, BOUNCE))
+    passages = {1: CAT, 2: BOUNCE}
+    assert len(pieces) > 1
+    for piece in pieces:
+        (number,) = CITATION.findall(piece)
+        assert CITATION.sub("", piece).strip() in passages[int(number)]
+
+
+async def test_only_passages_of_the_prompt_are_cited() -> None:
+    pieces, _ = await answer(prompt("How do I turn on bounce keys?", CAT, BOUNCE, ranks=1))
+    assert set(CITATION.findall("".join(pieces))) == {"1"}
+
+
+async def test_the_same_passage_twice_is_said_once() -> None:
+    pieces, _ = await answer(prompt("where does the russian blue cat come from", CAT, CAT))
+    said = [CITATION.sub("", piece).strip() for piece in pieces]
+    assert len(said) == len(set(said))
+
+
+async def test_a_sentence_that_leans_on_another_brings_it() -> None:
+    pieces, _ = await answer(prompt("russian blue tail stripes", CAT))
+    text = CITATION.sub("", "".join(pieces))
+    assert "However" not in text or "silver-blue coat . However" in text
+
+
+async def test_weak_evidence_abstains() -> None:
+    pieces, stop = await answer(prompt("Who won the election in Peru?", BOUNCE, cosine=0.1))
+    assert (pieces, stop.abstained) == ([NOT_FOUND], True)
+
+
+async def test_no_passages_abstain() -> None:
+    pieces, stop = await answer(prompt("How do I turn on bounce keys?"))
+    assert (pieces, stop.abstained) == ([NOT_FOUND], True)
+
+
+async def test_it_is_deterministic_and_keeps_to_its_length() -> None:
+    asked = prompt("How do I turn on bounce keys?", BOUNCE, CAT)
+    assert await answer(asked) == await answer(asked)
+    pieces, stop = await answer(prompt("How do I turn on bounce keys?", BOUNCE, max_output_tokens=20))
+    assert stop.reason == "length" and len(pieces) == 1
