@@ -24,10 +24,11 @@ _PRONOUN = re.compile(
 )
 _EMPTY_IT = re.compile(
     r"\b(?:is it (?:possible|ok|okay|safe|necessary|normal|true|worth|better|a good idea|bad)"
-    r"|does it (?:matter|take)|it is possible|it(?:'s| is) (?:not )?possible|is there|are there|there (?:is|are)|was there|were there"
-    r"|make it possible|(?:that|which|who) (?:is|are|was|has|have|can|will|does|do|i|we|you|the|my|a|an)"
-    r"|(?:so|such|than|all|everything|anything|something|one|those) that|this (?:computer|machine|laptop|pc"
-    r"|product|application|program|week|month|year))\b",
+    r"|does it (?:matter|take)|it is possible|it(?:'s| is) (?:not )?possible|make it possible"
+    r"|is there|are there|there (?:is|are)|was there|were there"
+    r"|(?:that|which|who) (?:is|are|was|has|have|can|will|does|do|i|we|you|the|my|a|an)"
+    r"|(?:so|such|than|all|everything|anything|something|one|those) that"
+    r"|this (?:computer|machine|laptop|pc|product|application|program|week|month|year))\b",
     re.IGNORECASE,
 )
 _BACK_TO = re.compile(
