@@ -1,0 +1,81 @@
+"""A real pipeline on a few documents, with a scripted model in the provider's place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipeline.build import build
+from pipeline.context.condenser import Condenser
+from pipeline.events import Answer, Delta, Event, Failed, Question
+from pipeline.knowledge.documents import Document
+from pipeline.knowledge.ingest import store
+from pipeline.models.extractive import Extractive
+from pipeline.models.gateway import Gateway
+from pipeline.models.model import Model
+from pipeline.models.prices import Prices
+from pipeline.settings import load
+from pipeline.turn import Pipeline
+from traces.queries.turns import trace
+from traces.records import Trace
+
+DOCUMENTS = (
+    Document(
+        "bounce-keys",
+        "Turn on bounce keys",
+        "Turn on bounce keys to ignore key presses that are rapidly repeated. Open Settings and click"
+        " Accessibility. Switch the Bounce Keys switch to on.",
+        "https://example.com/bounce-keys",
+    ),
+    Document(
+        "lid",
+        "Close the lid",
+        "When you close the lid of your laptop, your computer will suspend in order to save power."
+        " You can resume it by opening the lid.",
+        "https://example.com/lid",
+    ),
+    Document(
+        "wifi",
+        "Connect to a hidden wireless network",
+        "Open the system menu and select Connect to Hidden Network. Type the network name and the"
+        " password, then press Connect.",
+        "https://example.com/wifi",
+    ),
+)
+
+
+async def make_pipeline(
+    *models: Model,
+    documents: Sequence[Document] = DOCUMENTS,
+    rules: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Pipeline:
+    """Build as production does, then put `models` where the providers are; none means extractive."""
+    pipeline = build(load(**settings))
+    if documents:
+        await store(documents, pipeline.rules.kb, pipeline.knowledge)
+    if models:
+        pipeline.gateway = Gateway(models, Extractive(), prices=Prices())
+        pipeline.condenser = Condenser(pipeline.gateway)
+    if rules:
+        pipeline.rules = replace(pipeline.rules, **rules)
+    return pipeline
+
+
+async def ask(pipeline: Pipeline, text: str, **fields: Any) -> tuple[Answer | Failed, list[Event]]:
+    events = [event async for event in pipeline.answer(Question(text, **fields))]
+    last = events[-1]
+    assert isinstance(last, Answer | Failed)
+    return last, events
+
+
+def said(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta)).strip()
+
+
+def recorded(pipeline: Pipeline, turn_id: str) -> Trace:
+    with pipeline.store.read() as ledger:
+        found = trace(ledger, turn_id)
+    assert found is not None, f"turn {turn_id} is not in the ledger"
+    return found
