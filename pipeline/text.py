@@ -38,7 +38,7 @@ _ABBREVIATIONS = frozenset(
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|[a-zA-Z][.)])[ \t]+")
 _END = re.compile(r"(?<![.!?…])[.!?…]+['\"”’»)\]]*(?=\s)|[。！？]+")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
-_SHORT_HYPHEN = re.compile(r"\b([^\W\d_]{1,2})[-‐‑](?=[^\W\d_])")
+_SHORT_HYPHEN = re.compile(r"\b([^\W\d_]{1,2})-(?=[^\W\d_])")
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -72,11 +72,10 @@ def words(text: str) -> list[str]:
 
 def tokens(text: str) -> list[str]:
     """Return all words and numbers of `text`, NFKC-folded and lower-cased ("Wi-Fi" is "wifi")."""
-    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    return [
-        token.replace(",", "") if token[0].isdigit() else token
-        for token in _TOKEN.findall(_SHORT_HYPHEN.sub(r"\1", text))
-    ]
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("‐", "-")
+    if "-" in text:
+        text = _SHORT_HYPHEN.sub(r"\1", text)
+    return [token.replace(",", "") if token[0].isdigit() else token for token in _TOKEN.findall(text)]
 
 
 def bigrams(stems: list[str]) -> list[tuple[str, str]]:

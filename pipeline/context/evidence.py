@@ -125,7 +125,8 @@ class Page:
         self.asked = list(dict.fromkeys(stem(token) for token in asked))
         rarities = {stem(token): rarity(token) for token in reversed(asked)}
         self.rarity = np.array([rarities[word] for word in self.asked])
-        self.named = np.array([word in names(question) for word in self.asked], float)
+        named = names(question)
+        self.named = np.array([word in named for word in self.asked], float)
         self.vector = retrieved.query_vector
         self._open()
 
