@@ -1,0 +1,30 @@
+"""The console: run by Streamlit, lists the pages and runs the chosen one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from console.views import compare, evals, overview, turns
+
+ASSETS = Path(__file__).parent / "assets"
+
+st.set_page_config(page_title="Answerdeck", page_icon=str(ASSETS / "favicon.png"), layout="wide")
+pages = {
+    "": st.Page(
+        overview.page, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
+    ),
+    "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
+    "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
+    "compare": st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+}
+st.session_state["pages"] = pages
+st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
+st.html(ASSETS / "console.css")
+chosen = st.navigation(
+    {"Monitor": [pages[""], pages["turns"]], "Improve": [pages["evals"], pages["compare"]]}
+)
+if chosen is pages[""] and "turn" in st.query_params:
+    st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})
+chosen.run()

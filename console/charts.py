@@ -1,0 +1,179 @@
+"""The charts of the console as plotly figures; plotly is imported when the first one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from console import format, markup, palette
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+HEIGHT = 250
+Times = Sequence[datetime]
+Numbers = Sequence[float | None]
+
+
+def draw(figure: Figure, key: str, alt: str, named: Mapping[str, str] | None = None) -> None:
+    """Put a figure on the page with words for screen readers; `named` is its legend, name to colour."""
+    if named:
+        markup.show(markup.legend(named), key=f"legend-{key}")
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False, "scrollZoom": False})
+
+
+def lines(times: Times, named: Mapping[str, tuple[Numbers, str]], tick: str) -> Figure:
+    """Draw one line per name, a gap where nothing was measured."""
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    for name, (values, colour) in named.items():
+        hover = "%{y:.1%}" if tick.endswith("%") else "%{y:.2f} s"
+        line = {"color": colour, "width": 2}
+        figure.add_trace(
+            Scatter(
+                x=times, y=values, name=name, mode="lines", line=line, hovertemplate=hover, connectgaps=False
+            )
+        )
+    figure.update_yaxes(tickformat=tick, rangemode="tozero")
+    return figure
+
+
+LATENCY = {"p50": "#0ea5e9", "p95": "#6366f1", "p99": palette.NEUTRAL}
+RATES = {"hit rate": palette.GOOD, "error rate": palette.BAD}
+
+
+def latency(times: Times, p50: Numbers, p95: Numbers, p99: Numbers, objective: float) -> Figure:
+    """Draw the latency percentiles and the objective for the 95th."""
+    from plotly.graph_objects import Scatter
+
+    named = {"p99": p99, "p95": p95, "p50": p50}
+    figure = lines(times, {name: (values, LATENCY[name]) for name, values in named.items()}, "")
+    figure.update_yaxes(ticksuffix=" s", nticks=6)
+    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
+    ends = [times[0], times[-1]] if times else []
+    name = f"objective for p95, {objective:g} s"
+    figure.add_trace(
+        Scatter(x=ends, y=[objective] * len(ends), name=name, mode="lines", line=line, hoverinfo="skip")
+    )
+    return figure
+
+
+def rates(times: Times, hit_rate: Numbers, error_rate: Numbers) -> Figure:
+    """Draw the retrieval hit rate and the error rate on one scale from 0 to 100 %."""
+    named = {"hit rate": hit_rate, "error rate": error_rate}
+    figure = lines(times, {name: (values, RATES[name]) for name, values in named.items()}, ".0%")
+    figure.update_yaxes(range=[0, 1.04], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return figure
+
+
+def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, str]) -> Figure:
+    """Stack the cost of each model over time."""
+    from plotly.graph_objects import Bar
+
+    figure = _figure()
+    for model, values in by_model.items():
+        figure.add_trace(
+            Bar(
+                x=times,
+                y=values,
+                name=format.model(model),
+                marker={"color": colours.get(model, palette.NEUTRAL), "line": {"width": 0}},
+                hovertemplate="$%{y:.4f}",
+            )
+        )
+    figure.update_layout(barmode="stack", bargap=0.18)
+    figure.update_yaxes(tickprefix="$", rangemode="tozero", nticks=5)
+    return figure
+
+
+def outcomes(counted: Mapping[str, int]) -> Figure:
+    """Draw how turns ended, a bar each, with count and share beside it."""
+    from plotly.graph_objects import Bar
+
+    total = sum(counted.values()) or 1
+    names = [name.replace("_", " ") for name in counted]
+    texts = [f"{format.count(number)} · {format.share(number / total)}" for number in counted.values()]
+    colours = [palette.OUTCOMES.get(name, palette.NEUTRAL) for name in counted]
+    figure = _figure()
+    figure.add_trace(
+        Bar(
+            y=names,
+            x=list(counted.values()),
+            orientation="h",
+            text=texts,
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": colours, "cornerradius": 3},
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    figure.update_layout(hovermode="closest", bargap=0.42, margin={"l": 8, "r": 8, "t": 4, "b": 4})
+    figure.update_xaxes(visible=False, range=[0, max(counted.values(), default=1) * 1.42])
+    figure.update_yaxes(autorange="reversed", ticklabelstandoff=6, showgrid=False)
+    return figure
+
+
+def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
+    """Place each run by what a case cost and how well it scored, with the interval of its score."""
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    most = max((point["cost_usd"] for point in points), default=0) or 1
+    for point in points:
+        side = "left" if point["cost_usd"] > most / 2 else "right"
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [point["ci_high"] - point["mean"]],
+            "arrayminus": [point["mean"] - point["ci_low"]],
+            "thickness": 1.2,
+            "width": 4,
+        }
+        figure.add_trace(
+            Scatter(
+                x=[point["cost_usd"]],
+                y=[point["mean"]],
+                error_y=error,
+                name=point["name"],
+                mode="markers+text",
+                text=[f"  {point['name']}  "],
+                textposition=f"middle {side}",
+                cliponaxis=False,
+                marker={"size": 11, "color": point["colour"]},
+                hovertemplate="%{y:.3f} at $%{x:.4f}<extra>%{fullData.name}</extra>",
+            )
+        )
+    figure.update_layout(hovermode="closest")
+    figure.update_xaxes(title="cost per case", tickprefix="$", range=[0, most * 1.1])
+    figure.update_yaxes(title=metric)
+    return figure
+
+
+def _figure() -> Figure:
+    from plotly.graph_objects import Figure
+
+    clear = "rgba(0,0,0,0)"
+    figure = Figure()
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 12, "t": 10, "b": 8},
+        paper_bgcolor=clear,
+        plot_bgcolor=clear,
+        hovermode="x unified",
+        showlegend=False,
+        dragmode=False,
+    )
+    figure.update_xaxes(showgrid=False, fixedrange=True, automargin=True, tickformatstops=_TICKS, nticks=7)
+    figure.update_yaxes(fixedrange=True, automargin=True, zeroline=False, ticklabelstandoff=4)
+    return figure
+
+
+_TICKS = [
+    {"dtickrange": [None, 60_000], "value": "%H:%M:%S"},
+    {"dtickrange": [60_000, 43_200_000], "value": "%H:%M\n%-d %b"},
+    {"dtickrange": [43_200_001, None], "value": "%-d %b"},
+]

@@ -1,0 +1,72 @@
+"""The controls that choose what a page shows; each is bound to the address, so links keep it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from traces.queries.overview import PRODUCTION, Window
+
+RANGES = {
+    "1h": (timedelta(hours=1), timedelta(minutes=1)),
+    "24h": (timedelta(hours=24), timedelta(minutes=30)),
+    "7d": (timedelta(days=7), timedelta(hours=6)),
+    "30d": (timedelta(days=30), timedelta(days=1)),
+}
+DOORS = {
+    "production": PRODUCTION,
+    "chat": ("chat",),
+    "api": ("api",),
+    "openai": ("openai",),
+    "cli": ("cli",),
+    "eval": ("eval",),
+    "replay": ("replay",),
+    "all": (*PRODUCTION, "eval", "replay"),
+}
+DOOR_HELP = (
+    "Production is every turn a person or a program asked: chat, API, OpenAI protocol and command line. "
+    "Turns of eval runs and replays are recorded too, but never counted here unless you choose them."
+)
+
+
+def range_control(key: str, default: str = "24h") -> str:
+    """Return the chosen time range: 1h, 24h, 7d or 30d.
+
+    Each page needs a key of its own: Streamlit drops a parameter that another page's control owns.
+    """
+    chosen = st.segmented_control(
+        "Time range",
+        list(RANGES),
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or default
+
+
+def door_control(key: str, *, labelled: bool = False) -> str:
+    """Return which doors count: production, one of them, or all."""
+    chosen = st.selectbox(
+        "Traffic",
+        list(DOORS),
+        key=key,
+        bind="query-params",
+        help=DOOR_HELP if labelled else None,
+        label_visibility="visible" if labelled else "collapsed",
+        width="stretch" if labelled else 150,
+    )
+    return chosen or "production"
+
+
+def window(range_name: str, door: str, now: datetime | None = None) -> Window:
+    """Return the window of a range that ends now."""
+    until = now or datetime.now(UTC)
+    return Window(until - RANGES[range_name][0], until, DOORS[door])
+
+
+def step(range_name: str) -> timedelta:
+    """Return how long one point of a chart lasts."""
+    return RANGES[range_name][1]

@@ -1,0 +1,117 @@
+"""Eval runs started from the console: processes of their own that outlive a page and a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from traces.ids import uuid7
+
+FOLDER = "console/jobs"  # below the data folder
+LOG_BYTES = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A started run. `born` is the process's start in clock ticks, so that a reused id is not taken for it."""
+
+    run_id: str
+    pid: int
+    born: str | None
+    started_at: str
+    title: str
+
+
+def start(
+    data_dir: Path,
+    evalset: str,
+    *,
+    prompt: str | None = None,
+    model: str | None = None,
+    only_retrieval: bool = False,
+    limit: int | None = None,
+) -> Job:
+    """Start `answerdeck eval run` in a process group of its own and remember it."""
+    folder = data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    run_id = uuid7()
+    arguments = [evalset, "--run", run_id, "--json"]
+    arguments += ["--only", "retrieval"] if only_retrieval else []
+    arguments += ["--prompt", prompt] if prompt and not only_retrieval else []
+    arguments += ["--model", model] if model and not only_retrieval else []
+    arguments += ["--limit", str(limit)] if limit else []
+    with _log(folder, run_id).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "console.cli", "eval", "run", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
+            start_new_session=True,
+        )
+    title = " · ".join(["retrieval only"] if only_retrieval else [part for part in (prompt, model) if part])
+    job = Job(run_id, process.pid, _born(process.pid), datetime.now(UTC).isoformat(), f"{evalset} · {title}")
+    _write(folder / f"{run_id}.json", job)
+    return job
+
+
+def known(data_dir: Path) -> dict[str, Job]:
+    """Return the jobs started from here, by run, newest first."""
+    found: dict[str, Job] = {}
+    for path in sorted((data_dir / FOLDER).glob("*.json"), reverse=True)[:50]:
+        try:
+            job = Job(**json.loads(path.read_text()))
+        except (ValueError, TypeError, OSError):
+            continue  # half a file, or of another version
+        found[job.run_id] = job
+    return found
+
+
+def alive(job: Job) -> bool:
+    """Say whether the job's process still runs; a finished one that nobody has waited for does not."""
+    try:
+        os.waitpid(job.pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # started by an earlier console, or waited for already
+    born = _born(job.pid)
+    return born is not None and born == job.born
+
+
+def stop(job: Job) -> None:
+    """Ask the job to stop; it marks its run as stopped and keeps what was done."""
+    if alive(job):
+        os.killpg(job.pid, signal.SIGINT)
+
+
+def said(data_dir: Path, run_id: str) -> str:
+    """Return the end of what the job printed."""
+    try:
+        text = _log(data_dir / FOLDER, run_id).read_bytes()[-LOG_BYTES:]
+    except FileNotFoundError:
+        return ""
+    return text.decode(errors="replace").strip()
+
+
+def _log(folder: Path, run_id: str) -> Path:
+    return folder / f"{run_id}.log"
+
+
+def _born(pid: int) -> str | None:
+    """Return when a process started (field 22 of its stat), or None when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _write(path: Path, job: Job) -> None:
+    half = path.with_suffix(".half")
+    half.write_text(json.dumps(asdict(job)))
+    half.replace(path)

@@ -1,0 +1,241 @@
+"""Overview: is it used, is it fast, is it good, what does it cost, and what went wrong."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import charts, data, empty, filters, format, markup, palette
+from console.data import Overview
+from console.incidents import LATENCY_OBJECTIVE_SECONDS, Incident
+from traces.queries.overview import ERRORS
+
+LIVE_SECONDS = 10
+WARNING = (
+    '<svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
+    'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M12 3 2 20h20Z"/>'
+    '<path d="M12 10v4M12 17.5v.1"/></svg>'
+)
+# Tile: title, facts' column, series' column, format, change, what growing means, definition
+TILES: list[tuple[str, str, str, Any, Any, str, str]] = [
+    ("Turns", "turns", "turns", format.count, format.change, "off", "Questions asked, whatever their end."),
+    (
+        "First token p50",
+        "first_token_p50",
+        "first_token_p50",
+        format.seconds,
+        format.change,
+        "inverse",
+        "Half of the turns showed their first piece of answer sooner than this, counted from the moment the "
+        "question was accepted. Turns that never showed one are not in it.",
+    ),
+    (
+        "First token p95",
+        "first_token_p95",
+        "first_token_p95",
+        format.seconds,
+        format.change,
+        "inverse",
+        "95 of 100 turns showed their first piece of answer sooner than this.",
+    ),
+    (
+        "Latency p95",
+        "latency_p95",
+        "latency_p95",
+        format.seconds,
+        format.change,
+        "inverse",
+        "95 of 100 turns were whole sooner than this: guards, retrieval, model and checks together.",
+    ),
+    (
+        "Retrieval hit rate",
+        "hit_rate",
+        "hit_rate",
+        format.share,
+        format.points,
+        "normal",
+        "Share of the turns that searched the documents in which at least one passage scored above the floor. "
+        "It says that something similar was found, not that it was right: evals measure that.",
+    ),
+    (
+        "Error rate",
+        "error_rate",
+        "error_rate",
+        format.share,
+        format.points,
+        "inverse",
+        f"Share of turns that ended {', '.join(ERRORS)}: no answer, half an answer, or the fallback's answer. "
+        "Refusals and honest 'not in the documents' are not errors.",
+    ),
+    (
+        "Cost per conversation",
+        "cost_per_conversation",
+        "cost_per_conversation",
+        format.usd,
+        format.change,
+        "inverse",
+        "Mean over the conversations of this range whose every model call has a known price. "
+        "Unpriced turns are counted apart, never as $0.",
+    ),
+    (
+        "Thumbs-up share",
+        "up_share",
+        "up_share",
+        format.share,
+        format.points,
+        "normal",
+        "Share of users' ratings that are thumbs-up; the last word of each user on a turn counts. "
+        "Most turns are never rated.",
+    ),
+]
+
+
+def page() -> None:
+    """Draw the page, and draw it again every ten seconds when it is live."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Overview", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            door = filters.door_control("door")
+            range_name = filters.range_control("range")
+            live = st.toggle("Live", key="live", bind="query-params", help="Read again every ten seconds.")
+    st.fragment(body, run_every=LIVE_SECONDS if live else None)(range_name, door)
+
+
+def body(range_name: str, door: str) -> None:
+    """Draw what the range and the door select."""
+    with empty.problems():
+        seen = data.read_overview(range_name, door)
+        if seen.newest is None:
+            empty.no_turns_yet(data.settings().server.port)
+            return
+        _alerts(seen, door)
+        if not seen.now["turns"]:
+            empty.none_in_range(seen.newest, range_name, door)
+            return
+        _tiles(seen, range_name)
+        _caption(seen, range_name, door)
+        _charts(seen)
+
+
+def _alerts(seen: Overview, door: str) -> None:
+    lines = [_sentence(incident, door) for incident in seen.incidents]
+    if lines:
+        html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
+        markup.show(html, key="alerts")
+
+
+def _sentence(incident: Incident, door: str) -> str:
+    """Return what went wrong in words: the number, the time, the usual value, the way to the turns."""
+    when = f"{format.minute(incident.since)} to {format.minute(incident.until)}"
+    span = {"since": incident.since.isoformat(), "until": incident.until.isoformat(), "via": door}
+    if incident.kind == "hit_rate":
+        said = ("Retrieval hit rate fell to", format.share(incident.value), format.share(incident.usual))
+        where = markup.address("turns", missed="true", **span)
+    elif incident.kind == "error_rate":
+        said = ("Error rate rose to", format.share(incident.value), format.share(incident.usual))
+        where = markup.address("turns", errors="true", **span)
+    else:
+        said = ("Latency p95 rose to", format.seconds(incident.value), format.seconds(incident.usual))
+        where = markup.address("turns", slower=f"{LATENCY_OBJECTIVE_SECONDS:g}", **span)
+    text = f"{escape(said[0])} <b>{escape(said[1])}</b> from {escape(when)} UTC (usually {escape(said[2])})."
+    return f"{text} {markup.link('Open the turns', where)}"
+
+
+def _tiles(seen: Overview, range_name: str) -> None:
+    with st.grid(4, min_column_width=158, gap="small"):
+        for title, fact, column, write, compare, growing, definition in TILES:
+            now, before = seen.now[fact], seen.before[fact] if seen.before["turns"] else None
+            delta, colour = _delta(compare(now, before), growing)
+            line = [value for value in seen.column(column) if value is not None]
+            st.metric(
+                title,
+                write(now),
+                delta,
+                delta_color=colour,
+                help=f"{definition}\n\nPrevious {range_name}: {write(before)}.",
+                border=True,
+                chart_data=line if len(line) > 2 else None,
+                height="stretch",
+            )
+
+
+def _delta(change: str | None, growing: str) -> tuple[str | int | None, Any]:
+    """Return a metric's change and its colour; a change that rounds to nothing is grey."""
+    if change is not None and not float(change.split()[0].rstrip("%").replace(",", "")):
+        return 0, "off"
+    return change, growing if change else "off"
+
+
+def _caption(seen: Overview, range_name: str, door: str) -> None:
+    parts = [f"Changes are against the previous {range_name}"]
+    if not seen.before["turns"]:
+        parts = [f"No turns in the previous {range_name} to compare with"]
+    parts.append(f"data up to {format.moment(seen.newest)} UTC")
+    if seen.now["cost_usd"] is not None:
+        parts.append(f"{format.usd(seen.now['cost_usd'])} in all")
+    if seen.now["rated"]:
+        parts.append(f"{format.count(seen.now['rated'])} ratings")
+    line = f'<span class="quiet small">{escape(" · ".join(parts))}</span>'
+    if seen.now["unpriced"]:
+        models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
+        label = f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})"
+        line += f' <span class="quiet">·</span> {markup.link(label, markup.address("turns", unpriced="true", last=range_name, via=door))}'
+    markup.show(line, key="caption")
+
+
+def _charts(seen: Overview) -> None:
+    with st.grid(2, min_column_width=330, gap="small"):
+        with st.container(border=True, height="stretch"):
+            _title("Latency percentiles", "Whole turn, by the time it began.")
+            figure = charts.latency(
+                seen.times,
+                seen.column("latency_p50"),
+                seen.column("latency_p95"),
+                seen.column("latency_p99"),
+                LATENCY_OBJECTIVE_SECONDS,
+            )
+            named = {**charts.LATENCY, f"p95 objective {LATENCY_OBJECTIVE_SECONDS:g} s": palette.BAD}
+            alt = "Latency percentiles 50, 95 and 99 over time, with the objective."
+            charts.draw(figure, "latency", alt, named)
+        with st.container(border=True, height="stretch"):
+            _title("Cost by model", "Model calls at dated prices, cached tokens included.")
+            _cost(seen)
+        with st.container(border=True, height="stretch"):
+            _title("Retrieval hit rate and errors", "Share of turns; see the tiles for the definitions.")
+            figure = charts.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
+            charts.draw(figure, "rates", "Retrieval hit rate and error rate over time.", charts.RATES)
+        with st.container(border=True, height="stretch"):
+            _title("Outcomes", "How the turns ended.")
+            charts.draw(charts.outcomes(seen.outcomes), "outcomes", "Turns by outcome, with count and share.")
+
+
+def _cost(seen: Overview) -> None:
+    known = [row for row in seen.cost if row["cost_usd"] is not None]
+    unpriced = sorted({row["model"] for row in seen.cost if row["unpriced"]})
+    names = [model for model in seen.models if any(row["model"] == model for row in known)]
+    if not any(row["cost_usd"] for row in known):
+        _free(names, unpriced)
+        return
+    by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.times) for name in names}
+    for row in known:
+        by_model[row["model"]][row["step"]] = row["cost_usd"]
+    colours = palette.model_colours(seen.models)
+    figure = charts.cost(seen.times, by_model, colours)
+    named = {format.model(name): colours[name] for name in names}
+    charts.draw(figure, "cost", f"Cost over time, stacked by model: {', '.join(names)}.", named)
+
+
+def _free(free: list[str], unpriced: list[str]) -> None:
+    lines: list[str] = []
+    if free:
+        lines.append(f"Nothing was spent: {', '.join(free)} costs nothing per call.")
+    if unpriced:
+        lines.append(f"No known price: {', '.join(unpriced)}.")
+    text = " ".join(lines) or "No model was called."
+    markup.show(f'<div class="none quiet" style="margin-top:18px">{escape(text)}</div>', key="cost-none")
+
+
+def _title(title: str, definition: str) -> None:
+    st.markdown(f"**{title}**", help=definition)

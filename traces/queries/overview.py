@@ -1,0 +1,191 @@
+"""What the Overview asks of the ledger: one number, one series or one breakdown a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+PRODUCTION = ("api", "chat", "cli", "openai")  # the doors that people come in by
+ERRORS = ("failed", "cut", "degraded")  # the outcomes an error rate counts
+
+
+class Rows(Protocol):
+    """What a query needs of the ledger."""
+
+    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open time range [since, until) and the doors that count in it."""
+
+    since: datetime
+    until: datetime
+    doors: tuple[str, ...] = PRODUCTION
+
+    def before(self) -> Window:
+        """Return the window of the same length that ends where this one begins."""
+        return Window(self.since - self.length, self.since, self.doors)
+
+    @property
+    def length(self) -> timedelta:
+        return self.until - self.since
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {"since": self.since, "until": self.until, "doors": list(self.doors)}
+
+
+def facts(ledger: Rows, window: Window) -> dict[str, Any]:
+    """How much, how fast, how good and how dear were the turns of a window?
+
+    A turn without a model call costs nothing; a turn whose model has no known price is
+    `unpriced` and left out of the cost.
+    """
+    return ledger.rows(
+        """
+        select count(*) as turns,
+               count(distinct conversation_id) as conversations,
+               percentile_cont(0.50) within group (order by first_token_seconds) as first_token_p50,
+               percentile_cont(0.95) within group (order by first_token_seconds) as first_token_p95,
+               percentile_cont(0.95) within group (order by seconds) as latency_p95,
+               count(hit) as searched,
+               avg(case when hit is null then null when hit then 1.0 else 0.0 end) as hit_rate,
+               avg(case when outcome in ('failed', 'cut', 'degraded') then 1.0 else 0.0 end) as error_rate,
+               sum(cost_usd) as cost_usd,
+               count(*) filter (where cost_usd is null and attempts > 0) as unpriced
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+        """,
+        **window.bound,
+    )[0]
+
+
+def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
+    """What did a conversation cost on average, over the conversations whose price is known?"""
+    return ledger.rows(
+        """
+        select avg(cost_usd) as cost_usd, count(*) as conversations
+        from (
+            select conversation_id, coalesce(sum(cost_usd), 0) as cost_usd
+            from turns
+            where started_at >= $since and started_at < $until and door = any($doors)
+            group by conversation_id
+            having count(*) filter (where cost_usd is null and attempts > 0) = 0
+        ) as priced
+        """,
+        **window.bound,
+    )[0]
+
+
+def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
+    """How many ratings did users give, and what share of them up? Each user's last word counts."""
+    return ledger.rows(
+        """
+        select count(*) as rated, avg(case when scores.value > 0 then 1.0 else 0.0 end) as up_share
+        from scores
+        join turns on turns.turn_id = scores.turn_id
+        where scores.name = 'feedback' and scores.value is not null
+          and turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        """,
+        **window.bound,
+    )[0]
+
+
+def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+    """How did a window go, step by step? `step` counts from the window's begin; empty steps are absent."""
+    return ledger.rows(
+        """
+        select cast(floor((extract(epoch from started_at) - $begin) / $step) as integer) as step,
+               count(*) as turns,
+               percentile_cont(0.50) within group (order by first_token_seconds) as first_token_p50,
+               percentile_cont(0.95) within group (order by first_token_seconds) as first_token_p95,
+               percentile_cont(0.50) within group (order by seconds) as latency_p50,
+               percentile_cont(0.95) within group (order by seconds) as latency_p95,
+               percentile_cont(0.99) within group (order by seconds) as latency_p99,
+               count(hit) as searched,
+               avg(case when hit is null then null when hit then 1.0 else 0.0 end) as hit_rate,
+               avg(case when outcome in ('failed', 'cut', 'degraded') then 1.0 else 0.0 end) as error_rate,
+               sum(cost_usd) / count(distinct conversation_id) as cost_per_conversation
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+        group by 1
+        order by 1
+        """,
+        begin=window.since.timestamp(),
+        step=step_seconds,
+        **window.bound,
+    )
+
+
+def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+    """How many ratings were given to the turns of each step, and how many of them up?"""
+    return ledger.rows(
+        """
+        select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
+               count(*) as rated, count(*) filter (where scores.value > 0) as up
+        from scores
+        join turns on turns.turn_id = scores.turn_id
+        where scores.name = 'feedback' and scores.value is not null
+          and turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        group by 1
+        order by 1
+        """,
+        begin=window.since.timestamp(),
+        step=step_seconds,
+        **window.bound,
+    )
+
+
+def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+    """What did each model cost, step by step, and how many turns called it without a known price?"""
+    return ledger.rows(
+        """
+        select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
+               usages.model as model,
+               sum(usages.cost_usd) as cost_usd,
+               count(distinct usages.turn_id) filter (where usages.cost_usd is null) as unpriced
+        from usages
+        join turns on turns.turn_id = usages.turn_id
+        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        group by 1, 2
+        order by 1, 2
+        """,
+        begin=window.since.timestamp(),
+        step=step_seconds,
+        **window.bound,
+    )
+
+
+def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
+    """How did the turns of a window end, most frequent first?"""
+    rows = ledger.rows(
+        """
+        select outcome, count(*) as turns
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+        group by outcome
+        order by turns desc, outcome
+        """,
+        **window.bound,
+    )
+    return {row["outcome"]: row["turns"] for row in rows}
+
+
+def newest(ledger: Rows) -> datetime | None:
+    """When did the newest recorded turn of any door begin?"""
+    return ledger.rows("select max(started_at) as newest from turns")[0]["newest"]
+
+
+def models(ledger: Rows) -> list[str]:
+    """Which models ever answered, in the order they first appeared?"""
+    rows = ledger.rows(
+        """
+        select model, min(turn_id) as first_turn
+        from usages
+        group by model
+        order by first_turn, model
+        """
+    )
+    return [row["model"] for row in rows]
