@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.commands import ask, evals, kb, prompts, serve, traces
+from console.commands import ask, doctor, evals, kb, prompts, serve, traces
 
 app = typer.Typer(
     name="answerdeck",
@@ -19,6 +19,7 @@ kb.register(app)
 prompts.register(app)
 evals.register(app)
 traces.register(app)
+doctor.register(app)
 
 
 def main() -> None:

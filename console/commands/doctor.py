@@ -1,0 +1,128 @@
+"""`answerdeck doctor`: looks at a set-up and says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `ok` None means: works without it."""
+
+    what: str
+    ok: bool | None
+    found: str
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check configuration, data folder, knowledge base, models and traces."""
+    from console.commands.screen import emit, table
+    from pipeline.settings import load
+
+    findings = [Finding("configuration", True, "every key is known and valid"), *_findings(load())]
+    if json:
+        emit([asdict(finding) for finding in findings])
+    else:
+        marks = {True: "ok", False: "WRONG", None: "note"}
+        table(("", "what", "found"), ((marks[one.ok], one.what, one.found) for one in findings))
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield from _data(settings)
+    yield from asyncio.run(_knowledge(settings))
+    yield from _models(settings)
+    yield from _traces(settings)
+    for name, port in (("chat", settings.server.port), ("console", settings.server.console_port)):
+        running = _listens("127.0.0.1", port)
+        yield Finding(f"{name} port {port}", None if running else True, "in use" if running else "free")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    yield Finding("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.absolute()
+    usage = shutil.disk_usage(folder if folder.exists() else folder.parent)
+    free = usage.free / 1e9
+    yield Finding("data folder", free > 1, f"{folder} ({free:.0f} GB free)")
+
+
+async def _knowledge(settings: Settings) -> list[Finding]:
+    from pipeline.build import embedder
+    from pipeline.errors import AnswerdeckError
+    from pipeline.knowledge.index import Knowledge
+
+    chosen = embedder(settings)
+    found: list[Finding] = []
+    try:
+        vector = await chosen.embed_query("Does the embedder work?")
+        found.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
+    except AnswerdeckError as error:
+        found.append(Finding("embedder", False, str(error)))
+    status = await Knowledge(settings.data_dir / "knowledge", chosen).status(settings.kb)
+    about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
+    if status.problem is not None:
+        found.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
+    elif status.documents == 0:
+        hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
+        found.append(Finding(f"knowledge base {settings.kb}", None, hint))
+    else:
+        found.append(Finding(f"knowledge base {settings.kb}", True, about))
+    return found
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    models = settings.models
+    urls = {
+        "openai": models.openai.base_url or "https://api.openai.com",
+        "anthropic": models.anthropic.base_url or "https://api.anthropic.com",
+        "local": models.local.base_url or "",
+    }
+    for name in (models.primary, models.fallback):
+        if name is None or name == "extractive":
+            continue
+        url = urlsplit(urls[name.partition(":")[0]])
+        port = url.port or (443 if url.scheme == "https" else 80)
+        reached = _listens(url.hostname or "", port)
+        where = f"{url.hostname}:{port}"
+        yield Finding(
+            f"model {name}", reached, f"{where} answers" if reached else f"{where} is not reachable"
+        )
+    if models.primary == "extractive":
+        yield Finding("model extractive", True, "built in, needs nothing")
+
+
+def _traces(settings: Settings) -> Iterator[Finding]:
+    from traces.store import Store
+
+    health = Store(settings.data_dir).health()
+    trouble = health.trouble or ", ".join(health.quarantined)
+    if health.quarantined and health.trouble is None:
+        trouble = f"damaged files were put aside and rebuilt: {trouble}"
+    drainer = f"drained by process {health.drainer}" if health.drainer else "nobody drains now; `up` does"
+    works = True if health.drainer else None
+    yield Finding("traces", False if health.trouble else works, trouble or drainer)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
