@@ -17,6 +17,7 @@ _LEET = str.maketrans("013457@$!|", "oieastasil")
 _LEET_WORD = re.compile(
     r"(?<![^\s\"'(\[])(?=[a-z0-9@$!|]*[a-z])(?=[a-z@$!|]*[013457@$!|][a-z])[a-z0-9@$!|]{3,}"
 )
+_LEET_SIGN = re.compile(r"[013457@$!|][a-z]")
 _SPELLED = re.compile(r"(?<!\S)(?:[a-z][ .\-_*]){3,40}[a-z](?!\S)")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n\s*")
@@ -45,5 +46,6 @@ def fold(text: str) -> str:
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Mn", "Cc") or c in "\t\n")
         text = text.lower().translate(_LOOK_ALIKES)
     text = _LINES.sub("\n", _SPACES.sub(" ", text.lower())).strip()
-    text = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), text)
+    if _LEET_SIGN.search(text):
+        text = _LEET_WORD.sub(lambda word: word[0].translate(_LEET), text)
     return _SPELLED.sub(lambda word: re.sub(r"[ .\-_*]", "", word[0]), text)

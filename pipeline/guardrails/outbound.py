@@ -1,0 +1,174 @@
+"""What may leave: every piece of an answer is checked before anybody sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import Literal
+
+from pipeline.guardrails import markup, private
+from pipeline.guardrails.markup import Markup
+from pipeline.guardrails.private import Pii, Private
+
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]+")
+_WORD = re.compile(r"\w[\w'’-]*")
+_QUOTED = re.compile(r"[\"“][^\"”\n]{1,300}[\"”]")
+_GRAM = 4  # words that tie an answer to the instructions
+_HELD = 5  # so many words in a row wait
+_LEAK = 9  # so many are a leak
+
+
+class Outbound:
+    """Opens one filter per answer; the policy comes from the configuration."""
+
+    def __init__(
+        self, *, pii: Pii = "mask", links: Literal["keep", "strip"] = "keep", region: str = "US"
+    ) -> None:
+        self._pii: Pii = pii
+        self._links = links
+        self._region = region
+        patterns = [markup.FOUND, markup.UNFINISHED, private.FOUND, private.UNFINISHED]
+        rules = "\n".join([pii, links, region, *(pattern.pattern for pattern in patterns)])
+        self.fingerprint = hashlib.sha256(rules.encode()).hexdigest()[:8]
+
+    def open(self, numbers: set[int], allowed_text: str = "", canary: str | None = None) -> OutboundStream:
+        """Begin an answer that may cite `numbers`.
+
+        `allowed_text` is what the answer may quote: the question, and the passages with their
+        addresses; links, e-mail addresses and phone numbers in it may be shown. `canary` is the
+        system prompt, which may not.
+        """
+        return OutboundStream(
+            numbers,
+            allowed_text,
+            canary or "",
+            pii=self._pii,
+            links=self._links == "keep",
+            region=self._region,
+        )
+
+
+class OutboundStream:
+    """One answer on its way out. `findings` names what was removed; `blocked` ends the answer."""
+
+    def __init__(
+        self, numbers: set[int], allowed: str, canary: str, *, pii: Pii, links: bool, region: str
+    ) -> None:
+        self.findings: list[str] = []
+        self._quoted = allowed
+        self._lower: str | None = None
+        self._markup = Markup(numbers, self._may_link if links else _never, self.findings).window
+        self._private = Private(
+            pii, self._may_show if links else self._may_show_strictly, self.findings, region
+        ).window
+        self._leak = Leak(canary, allowed)
+        self._context = ""
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the answer must be withdrawn, or None."""
+        return "prompt_leak" if self._leak.found else None
+
+    @property
+    def waiting(self) -> int:
+        """Characters held back, not shown yet."""
+        return self._markup.waiting + self._private.waiting + self._leak.waiting
+
+    def feed(self, text: str) -> str:
+        """Take a piece of the model's answer and return what may be shown now."""
+        if not text.isascii() or not text.isprintable():
+            text = self._plain(text)
+        elif text:
+            self._context = "a"
+        return self._leak.feed(self._private.feed(self._markup.feed(text)))
+
+    def finish(self) -> str:
+        """Return the rest that may be shown."""
+        rest = self._leak.feed(self._private.feed(self._markup.feed("", end=True), end=True), end=True)
+        if self._leak.found:
+            self.findings.append("leak:prompt")
+        return rest
+
+    def _plain(self, text: str) -> str:
+        """Drop controls and invisible characters; joiners stay after letters that are not ASCII."""
+        before = self._context
+        text = _JOINERS.sub("", before + _CONTROLS.sub("", text))
+        if len(text) > len(before):
+            self._context = "a" if text[-1].isascii() else "é"
+        return text[len(before) :]
+
+    def _may_link(self, url: str) -> bool:
+        return url in self._quoted
+
+    def _may_show(self, text: str) -> bool:
+        if self._lower is None:
+            self._lower = self._quoted.lower()
+        return text in self._quoted or ("://" not in text and text.lower() in self._lower)
+
+    def _may_show_strictly(self, text: str) -> bool:
+        return not re.match(r"(?i)(?:[a-z]+://|www\.)", text) and self._may_show(text)
+
+
+class Leak:
+    """Finds the system prompt in an answer by runs of words they share."""
+
+    def __init__(self, prompt: str, allowed: str) -> None:
+        self._grams = _grams(prompt) if prompt else frozenset()
+        self._allowed = allowed
+        self._recent: list[str] = []
+        self._run = 0  # words in a row that the prompt has, too
+        self._waiting = ""
+        self._read = 0  # characters of what waits that were looked at
+        self.found = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def feed(self, text: str, end: bool = False) -> str:
+        if not self._grams:
+            return text
+        if self.found:
+            return ""
+        waiting = self._waiting + text
+        safe, read = (len(waiting), len(waiting)) if self._run < _HELD else (0, len(waiting))
+        for match in _WORD.finditer(waiting, self._read):
+            if match.end() == len(waiting) and not end:
+                safe, read = min(safe, match.start()), match.start()
+                break
+            self._count(match[0].lower())
+            if self._run >= _LEAK and not self._is_quote():
+                self.found, self._waiting = True, ""
+                return waiting[: min(safe, match.start())] if safe < match.start() else ""
+            safe = min(safe, match.start()) if self._run >= _HELD else len(waiting)
+        out, self._waiting = waiting[:safe], waiting[safe:]
+        self._read = max(read - safe, 0)
+        return out
+
+    def _count(self, word: str) -> None:
+        self._recent = [*self._recent[-(_LEAK - 1) :], word]
+        known = tuple(self._recent[-_GRAM:]) in self._grams
+        self._run = (self._run + 1 if self._run else _GRAM) if known else 0
+
+    def _is_quote(self) -> bool:
+        words = " ".join(self._recent[-_LEAK:])
+        return words in " ".join(word.lower() for word in _WORD.findall(self._allowed))
+
+
+@lru_cache(maxsize=32)
+def _grams(prompt: str) -> frozenset[tuple[str, ...]]:
+    """Return the runs of words of a prompt, without the sentences it tells the model to say."""
+    words: list[tuple[str, ...]] = []
+    for part in _QUOTED.split(prompt):
+        part_words = [word.lower() for word in _WORD.findall(part)]
+        words += zip(*(part_words[shift:] for shift in range(_GRAM)), strict=False)
+    return frozenset(words)
+
+
+def _never(url: str) -> bool:
+    return False

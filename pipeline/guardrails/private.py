@@ -1,0 +1,246 @@
+"""Secrets, personal data and unknown addresses in an answer, masked as it streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from pipeline.guardrails.window import Change, Window
+
+Pii = Literal["mask", "flag", "off"]
+_T = r"A-Za-z0-9+/=_.~%:@&?#-"  # the characters of tokens
+_LIMIT = 200
+_LABEL = (
+    r"(?i:pass(?:word|wd|phrase|code)|pwd|client[ _-]secret|secret[ _-](?:access[ _-])?key|secret"
+    r"|(?:api|access|private|account)[ _-]?key|(?:access|auth|refresh|api|bot)[ _-]?token|token|credentials?)"
+)
+_VALUE = r"[^\s\"'`,;<>\[\](){}|]"
+_QUOTES = r"[\"'`]{0,2}"
+_KEYS = (
+    r"(?:(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{16,200}"
+    r"|sk-(?=[A-Za-z0-9_-]{0,40}[0-9])(?=[A-Za-z0-9_-]{0,40}[A-Z])[A-Za-z0-9_-]{18,200}"
+    r"|[sr]k_(?:live|test)_[A-Za-z0-9]{10,200}|whsec_[A-Za-z0-9]{16,200}|gh[pousr]_[A-Za-z0-9]{20,200}"
+    r"|github_pat_[A-Za-z0-9_]{20,200}|glpat-[A-Za-z0-9_-]{16,200}|xox[abeposr]-[A-Za-z0-9-]{10,200}"
+    r"|A(?:KI|SI)A[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,200}|ya29\.[A-Za-z0-9_-]{20,200}|hf_[A-Za-z0-9]{20,200}"
+    r"|npm_[A-Za-z0-9]{30,200}|pypi-[A-Za-z0-9_-]{30,200}|SG\.[A-Za-z0-9_-]{16,100}\.[A-Za-z0-9_-]{16,100}"
+    r"|do[opr]_v1_[a-f0-9]{40,200}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{30,200}"
+    r"|eyJ[A-Za-z0-9_-]{6,200}\.[A-Za-z0-9_-]{6,200}(?:\.[A-Za-z0-9_-]{0,200})?)"
+)
+_NUMBER = r"(?<![0-9])\(?\+?[0-9](?:[ ()./-]{0,2}[0-9])"
+FOUND = re.compile(
+    r"(?P<pem>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
+    rf"|(?P<label>{_LABEL})(?P<sep>{_QUOTES}[ \t]{{0,3}}(?:[:=]|is )[ \t]{{0,3}}{_QUOTES})"
+    rf"(?P<value>{_VALUE}{{6,128}})"
+    rf"|(?P<bearer>\b(?i:bearer|basic) {{1,3}})(?P<token>[A-Za-z0-9+/=_.~-]{{16,{_LIMIT}}})"
+    r"|(?P<login>[A-Za-z][A-Za-z0-9+.-]{1,20}://)[A-Za-z0-9._~%+-]{0,64}:[A-Za-z0-9._~%+=&?#-]{1,100}@"
+    rf"|(?P<active>(?i:(?:java|vb|live)script:(?=\S)|data:[a-z]{{1,20}}/|data:;|data:,|file://)[{_T}]{{0,{_LIMIT}}})"
+    rf"|(?P<url>(?i:(?:https?|ftp|wss?)://|www\.)[^\s<>\"`]{{1,{_LIMIT}}})"
+    rf"|(?<![{_T}])(?P<long>[{_T}]{{{_LIMIT + 1}}})"
+    rf"|(?P<key>{_KEYS})"
+    r"|(?<![A-Za-z0-9._%+-])(?P<mail>[A-Za-z0-9._%+-]{1,200}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})"
+    r"|(?P<iban>[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)"
+    rf"|(?P<number>{_NUMBER}{{6,40}})(?![0-9])"
+)
+UNFINISHED = re.compile(
+    rf"(?:(?<![{_T}])[{_T}]{{1,{_LIMIT}}}"
+    rf"|(?i:(?:https?|ftp|wss?)://|www\.)[^\s<>\"`]{{0,{_LIMIT}}}"
+    r"|-----BEGIN[A-Z0-9 ]{0,60}-{0,5}"
+    rf"|{_LABEL}{_QUOTES}[ \t]{{0,3}}"
+    rf"(?:i|(?:[:=]|is ?)[ \t]{{0,3}}{_QUOTES}{_VALUE}{{0,128}})?"
+    r"|(?i:api|access|private|account|client|secret|auth|refresh|bot)"
+    r"(?:[ _-][a-zA-Z]{0,6}){0,2}"
+    rf"|\b(?i:bearer|basic) {{0,3}}[A-Za-z0-9+/=_.~-]{{0,{_LIMIT}}}"
+    r"|[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{1,4}){0,9} ?"
+    rf"|\(\+?|\+|{_NUMBER}{{0,40}}[ ()./-]{{0,2}})\Z"
+)
+CALM = re.compile(r"((?:[A-Za-z.]{0,15}[ ,;'\n])*)([A-Za-z.]{0,15})\Z")
+RISKY = re.compile(
+    r"(?i:pass|pwd|secret|key|token|credential|bearer|basic|api|access|private|account|client|auth|refresh"
+    r"|bot|www)"
+)
+_SECRET = "[secret removed]"
+_LINK = "[link removed]"
+_END_OF_PEM = re.compile(r"-----END [A-Z0-9 ]{0,40}-----")
+_END_OF_TOKEN = re.compile(rf"(?=[^{_T}])")
+_END_OF_WORD = re.compile(r"(?=\s)")
+_END_OF_NUMBER = re.compile(r"(?=[^0-9 ()./-])")
+_PUNCTUATION = ".,;:!?'*_~)]}"
+_EXAMPLE = re.compile(
+    r"(?i)your|example|placeholder|changeme|x{4}|\*{3}|\.{3}|^[$%{<]|^https?:|^/|^(?:true|false|null)"
+)
+_SSN = re.compile(r"(?<![0-9])(?!000|666|9)[0-9]{3}[ -](?!00)[0-9]{2}[ -](?!0000)[0-9]{4}(?![0-9])")
+_DATE_OR_VERSION = re.compile(
+    r"(?:(?:19|20)[0-9]{2}[-./][0-9]{1,2}[-./][0-9]{1,4}|[0-9]{1,3}(?:\.[0-9]{1,5}){3,})[ ()./0-9-]*"
+)
+
+
+class Private:
+    """Masks what must not be shown. `allowed` tells whether a text occurs in the passages."""
+
+    def __init__(self, pii: Pii, allowed: Callable[[str], bool], findings: list[str], region: str) -> None:
+        self._pii = pii
+        self._allowed = allowed
+        self._findings = findings
+        self._region = region
+        self.window = Window(FOUND, UNFINISHED, self._rewrite, CALM, RISKY)
+
+    def _rewrite(self, match: re.Match[str]) -> Change:
+        kind, whole = match.lastgroup, match[0]
+        if kind == "value":
+            return self._labelled(match)
+        if kind == "token":
+            if any(char.isdigit() for char in match["token"]):
+                return self._secret("bearer", match["bearer"] + _SECRET, whole, _END_OF_TOKEN)
+            return Change(match["bearer"], len(match["bearer"]))
+        if kind == "login":
+            return self._secret("login", f"{match['login']}{_SECRET}@", whole)
+        if kind == "pem":
+            return self._secret("private_key", _SECRET, whole, _END_OF_PEM)
+        if kind == "key":
+            return self._secret("key", _SECRET, whole, _END_OF_TOKEN)
+        if kind == "long":
+            return self._overlong(whole)
+        if kind == "active":
+            self._findings.append("link:active")
+            return Change(_LINK, len(whole), _END_OF_TOKEN)
+        if kind == "url":
+            return self._address(whole)
+        return self._personal(kind or "", whole, match.string[match.end() : match.end() + 1])
+
+    def _secret(self, name: str, text: str, whole: str, until: re.Pattern[str] | None = None) -> Change:
+        self._findings.append(f"secret:{name}")
+        return Change(text, len(whole), until)
+
+    def _labelled(self, match: re.Match[str]) -> Change:
+        label, value = match["label"], match["value"].rstrip(_PUNCTUATION)
+        mixed = any(char.isdigit() for char in value) and any(char.isalpha() for char in value)
+        odd = any(char in "!@#$%^&*+=?~" for char in value)
+        if len(value) < 6 or not (mixed or odd) or _EXAMPLE.search(value):
+            return Change(label, len(label))
+        until = _END_OF_WORD if len(match["value"]) == 128 else None
+        self._findings.append("secret:labelled")
+        covered = match.start("value") - match.start() + len(value)
+        return Change(f"{label}{match['sep']}{_SECRET}", covered, until)
+
+    def _overlong(self, whole: str) -> Change:
+        if not any(char.isalnum() for char in whole):
+            return Change(whole, len(whole))
+        return self._secret("long", "[long text removed]", whole, _END_OF_TOKEN)
+
+    def _address(self, whole: str) -> Change:
+        """Keep an address that occurs in the passages; what renderers would add to it goes too."""
+        overlong = len(whole) >= _LIMIT
+        close = _unbalanced(whole)
+        url = whole[:close].rstrip(_PUNCTUATION)
+        glued = whole[close + 1 : close + 2]
+        if (
+            not overlong
+            and self._allowed(url)
+            and not (glued.isalnum() or glued in ("/", "?", "=", "&", "%", "#"))
+        ):
+            return Change(url, len(url)) if url else Change(whole[:1], 1)
+        self._findings.append("link")
+        return Change(
+            _LINK, len(url) if not overlong and url else len(whole), _END_OF_WORD if overlong else None
+        )
+
+    def _personal(self, kind: str, whole: str, after: str) -> Change:
+        if self._pii == "off":
+            return Change(whole, len(whole))
+        if kind == "mail":
+            change = self._mask("e-mail", whole, len(whole), not self._allowed(whole.rstrip(".-")))
+            return replace(change, until=_END_OF_TOKEN) if after == ":" else change
+        if kind == "iban":
+            stop = _iban(whole)
+            return self._mask("account number", whole[: stop or 2], 2, stop is not None)
+        return self._numbers(whole, after)
+
+    def _mask(self, name: str, whole: str, otherwise: int, found: bool) -> Change:
+        """Return the mask when found; else let the first `otherwise` characters pass."""
+        if not found:
+            return Change(whole[:otherwise], otherwise)
+        self._findings.append(f"pii:{name}")
+        return Change(f"[{name} removed]" if self._pii == "mask" else whole, len(whole))
+
+    def _numbers(self, run: str, after: str) -> Change:
+        """Mask cards, ID and phone numbers in a run of digits; the start of an e-mail is left to it."""
+        digits = sum(char.isdigit() for char in run)
+        spans = [(*span, "card number") for span in _cards(run)] if digits >= 13 else []
+        spans += (
+            [(*match.span(), "ID number") for match in _SSN.finditer(run)] if "-" in run or " " in run else []
+        )
+        if _dialled(run, digits):
+            taken = [(start, stop) for start, stop, _ in spans]
+            spans += [(*span, "phone number") for span in self._phones(_blank(run, taken))]
+        if not spans and after == "@":
+            start = max(run.rfind(char) for char in " ()/")
+            return Change(run[: start + 1], start + 1) if start > 0 else Change(run[:1], 1)
+        out, at = "", 0
+        for start, stop, name in sorted(spans):
+            if start >= at:
+                self._findings.append(f"pii:{name}")
+                out += run[at:start] + (f"[{name} removed]" if self._pii == "mask" else run[start:stop])
+                at = stop
+        overlong = digits > 40
+        if overlong:
+            self._findings.append("pii:digits")
+        return Change(out + run[at:], len(run), _END_OF_NUMBER if overlong else None)
+
+    def _phones(self, run: str) -> list[tuple[int, int]]:
+        import phonenumbers
+
+        matches = phonenumbers.PhoneNumberMatcher(run, self._region, phonenumbers.Leniency.VALID)
+        return [(match.start, match.end) for match in matches if not self._allowed(match.raw_string)]
+
+
+def _blank(run: str, spans: list[tuple[int, int]]) -> str:
+    """Return the run with the spans blanked out."""
+    for start, stop in spans:
+        run = run[:start] + "|" * (stop - start) + run[stop:]
+    return run
+
+
+def _unbalanced(url: str) -> int:
+    """Return where a closing parenthesis without its opening one stands, else the length."""
+    depth = 0
+    for at, char in enumerate(url):
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            return at
+    return len(url)
+
+
+def _dialled(run: str, digits: int) -> bool:
+    """Tell whether a run of digits may be a phone number; cheap, before the library is asked."""
+    if not 7 <= digits <= 30 or _DATE_OR_VERSION.fullmatch(run):
+        return False
+    return "+" in run or (digits >= 10 and any(char in " -.()" for char in run))
+
+
+def _iban(text: str) -> int | None:
+    """Return the length of the valid IBAN the text begins with."""
+    from stdnum import iban
+
+    return next((stop for stop in range(len(text), 14, -1) if iban.is_valid(text[:stop].strip())), None)
+
+
+def _cards(run: str) -> list[tuple[int, int]]:
+    """Return the spans of groups of digits that together are a payment card number (Luhn)."""
+    groups = [match.span() for match in re.finditer(r"[0-9]+", run)]
+    spans: list[tuple[int, int]] = []
+    for first, (start, _) in enumerate(groups):
+        digits = ""
+        for _, stop in groups[first : first + 6]:
+            digits = re.sub(r"[^0-9]", "", run[start:stop])
+            if 13 <= len(digits) <= 19 and digits[0] in "3456" and len(set(digits)) > 1 and _luhn(digits):
+                spans.append((start, stop))
+                break
+    return spans
+
+
+def _luhn(digits: str) -> bool:
+    from stdnum import luhn
+
+    return luhn.is_valid(digits)

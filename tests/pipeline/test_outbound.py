@@ -1,0 +1,176 @@
+"""The outbound guard: nothing forbidden is ever streamed, however the text is cut."""
+
+from __future__ import annotations
+
+import re
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.guardrails.outbound import Outbound
+
+PASSAGES = (
+    "See https://docs.example.com/a/b or https://x.org. Mail support@acme.com, call +1 650-253-0000."
+    " The deposit account is described in the guide."
+)
+PROMPT = (
+    "You answer questions for the users of a product, from its documents only. Use only what the numbered"
+    ' passages say. Say "I could not find this in the documents." when they do not answer the question.'
+)
+KEY = "sk-" + "a1B2c3D4e5F6g7H8i9J0"
+JWT = "eyJhbGciOi.eyJzdWIiOiIx.sig"
+CARD = "4111 1111 1111 1111"
+IBAN = "DE89 3704 0044 0532 0130 00"
+PIECES = [
+    "Open Settings", " ", "  ", "\n", ".", ",", "[1]", "[9]", "[1, 2]", "[1-3]", "[", "]", "(", ")", "![",
+    "!", "](", "](http://evil.com/x)", "](https://x.org)", "http://evil.com/?q=", "https://x.org",
+    "www.evil.com",
+    "<", ">", "<b>", "<script>", "</script>", "<img src=x onerror=y>", "<region>", "`", "```", "javascript:",
+    "alert(1)", "data:text/html,x", KEY, "sk-", "AKIA" + "Q" * 16, CARD, "4111", "1111", "-", IBAN, "DE89",
+    "123-45-6789", "+1 650-253-0001", "+1 650-253-0000", "joe@evil.com", "joe", "@", "evil.com", "password",
+    " is ", ": ", "= ", "hunter2x!", "api", " key", "Bearer ", "abcdefghijklmnop12345", "\x00", "\u200b",
+    "\u200d", "é", "\u202e", "\ud800", "a" * 90, "1 2 3 4 5 6 7 8 9 ",
+    "-----BEGIN RSA PRIVATE KEY-----", "MIIE", "-----END RSA PRIVATE KEY-----",
+    "from its documents only", "Use only what the numbered passages say", "://", JWT,
+]  # fmt: skip
+FORBIDDEN = re.compile(
+    r"!\[|<(?:script|img|b)\b|javascript:\S|evil\.com/\?q|\]\(http://evil|www\.evil|[\x00\u200b\u202e\ud800]"
+    r"|sk-a1B2c3D4e5F6g7H8|AKIAQ{16}|(?<![0-9])4111 1111 1111 1111(?![0-9])|DE89 3704 0044 0532 0130 00"
+    r"|joe@evil|(?<![0-9])123-45-6789(?![0-9])|(?<![0-9+])\+1 650-253-0001(?![0-9).-])"
+    r"|BEGIN RSA PRIVATE KEY|eyJhbGciOi\.eyJ",
+    re.IGNORECASE,
+)
+
+
+def stream(text: str, size: int | list[int] = 10_000, **policy: str) -> tuple[str, list[str]]:
+    """Send the text in pieces (all of one size, or cut at the given places); return it as shown."""
+    guard = Outbound(**policy).open({1, 2, 3}, PASSAGES, PROMPT)  # type: ignore[arg-type]  # Literals
+    cuts = size if isinstance(size, list) else list(range(size, len(text), size))
+    edges = [0, *sorted(set(cuts)), len(text)]
+    pieces = [guard.feed(text[a:b]) for a, b in pairwise(edges)]
+    return "".join([*pieces, guard.finish()]), sorted(guard.findings)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Open Settings [1].", "Open Settings [1]."),
+        ("A [1,2] b [1-3] c [1][2].", "A [1][2] b [1][2][3] c [1][2]."),
+        ("A [9]. B [2, 9] c [^1].", "A. B [2] c [1]."),
+        ("Set `list[0]` and `a[7]`, range [0-9].", "Set `list[0]` and `a[7]`, range [0-9]."),
+        ("Great![1]", "Great! [1]"),
+        ("x ![a](http://evil.com/?q=1) y", "x [image removed] y"),
+        ("![a][ref]\n\n[ref]: http://evil.com/x", "! [a][ref]\n\n[ref]: [link removed]"),
+        ("[here](http://evil.com/x) [d](https://x.org)", "here [d](https://x.org)"),
+        ("[a[b]](http://evil.com) c", "[a[b]] c"),
+        ("[x](javascript:alert(1)) y", "x y"),
+        ("[x](//evil.com/a) [y](data:text/html,b)", "x y"),
+        ("[x](&#106;avascript:alert(1))", "x"),
+        ("see https://x.org. or https://evil.com/a?b=c, ok", "see https://x.org. or [link removed], ok"),
+        ("(https://x.org)SECRET", "([link removed])SECRET"),
+        ("<https://evil.com/x> www.evil.com", "[link removed] [link removed]"),
+        ("<script>alert(1)</script> <b>bold</b>", "alert(1) bold"),
+        ("login -r <region> if a<b then", "login -r <region> if a< b then"),
+        ("<region onclick=x> <svg/onload=x>", " "),
+        (f"key {KEY} end", "key [secret removed] end"),
+        ("The password is hunter2x! ok", "The password is [secret removed]! ok"),
+        ("password: required, token = YOUR_TOKEN1", "password: required, token = YOUR_TOKEN1"),
+        ("api key=ab12cd34ef", "api key=[secret removed]"),
+        ("postgres://ann:s3cret@db/x", "postgres://[secret removed]@db/x"),
+        ("Bearer abcdefghijklmnop12345 x", "Bearer [secret removed] x"),
+        ("eyJhbGciOi.eyJzdWIiOiIx.sig-x y", "[secret removed] y"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- z", "[secret removed] z"),
+        ("Mail joe@evil.com or Support@acme.com.", "Mail [e-mail removed] or Support@acme.com."),
+        (f"card {CARD}, not 4111 1111 1111 1112", "card [card number removed], not 4111 1111 1111 1112"),
+        (f"iban {IBAN}.", "iban [account number removed]."),
+        ("ssn 123-45-6789.", "ssn [ID number removed]."),
+        ("call +1 650-253-0001 or +1 650-253-0000", "call [phone number removed] or +1 650-253-0000"),
+        ("order 2024-11-0045, 10.0.0.1, v1.2.3.4", "order 2024-11-0045, 10.0.0.1, v1.2.3.4"),
+        ("a\x00b\u200bc\u202ed\ud800e", "abcde"),
+        ("x" * 300 + " y", "[long text removed] y"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+    ],
+)  # fmt: skip
+def test_rewrites(said: str, shown: str) -> None:
+    assert stream(said)[0] == shown
+    assert stream(said, 1)[0] == shown
+    assert stream(said, 3)[0] == shown
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25), st.data())
+def test_pieces_do_not_matter_and_nothing_forbidden_leaves(parts: list[str], data: st.DataObject) -> None:
+    text = "".join(parts)
+    whole, findings = stream(text)
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
+    assert stream(text, cuts) == (whole, findings)
+    assert stream(text, 1) == (whole, findings)
+    assert not FORBIDDEN.search(whole)
+    assert "`" in text or "[9]" not in whole  # in code, [9] is an index
+
+
+def test_system_prompt_is_withheld_in_any_cut() -> None:
+    said = "Sure. " + PROMPT.split(" Say ")[0].lower() + " And so on."
+    whole = Outbound().open({1}, PASSAGES, PROMPT)
+    shown = whole.feed(said) + whole.finish()
+    assert whole.blocked == "prompt_leak"
+    assert "leak:prompt" in whole.findings
+    assert len(shown.split()) <= 8
+    for size in (1, 5, 17):
+        assert stream(said, size)[0] == shown
+
+
+def test_sentences_the_prompt_asks_for_may_be_said() -> None:
+    guard = Outbound().open(set(), "", PROMPT)
+    said = "I could not find this in the documents."
+    assert guard.feed(said) + guard.finish() == said
+    assert guard.blocked is None
+
+
+def test_policies() -> None:
+    said = "joe@evil.com and [d](https://x.org)"
+    assert stream(said, pii="off", links="strip") == ("joe@evil.com and d", ["link"])
+    assert stream(said, pii="flag")[1] == ["pii:e-mail"]
+    assert stream("https://x.org", links="strip")[0] == "[link removed]"
+    assert Outbound().fingerprint != Outbound(pii="off").fingerprint
+    assert len(Outbound().fingerprint) == 8
+
+
+def test_first_words_come_at_once_and_little_waits() -> None:
+    guard = Outbound().open({1}, PASSAGES, PROMPT)
+    assert guard.feed("Open") == ""
+    assert guard.feed(" the") == "Open "
+    assert guard.feed(" Settings page.") == "the Settings "
+    assert guard.feed(" Then") == "page. "
+    most = 0
+    for char in "[" * 500 + "(" * 500 + "<a" * 300 + "1 " * 300 + "!" * 300:
+        guard.feed(char)
+        most = max(most, guard.waiting)
+    assert most <= 450  # two windows of about 200 each
+
+
+ANSWER = (
+    "To turn on bounce keys, open the Activities overview and start typing Settings [1]. Click on Settings,"
+    " then click Accessibility in the sidebar to open the panel. Press Typing Assist in the Typing section"
+    " and switch the Bounce Keys switch to on [1][2]. Use the Acceptance delay slider to change how long"
+    " bounce keys waits before it registers another key press after you pressed the key for the first time"
+    " [2]. Select Beep when a key is rejected if you want the computer to make a sound each time it ignores"
+    " a key press because it happened too soon after the previous key press [3]."
+)
+
+
+def test_is_fast() -> None:
+    pieces = [ANSWER[at : at + 4] for at in range(0, 600, 4)]
+    outbound = Outbound()
+    best = 1.0
+    for _ in range(7):
+        guard = outbound.open({1, 2, 3}, PASSAGES, PROMPT)
+        began = time.process_time()
+        for piece in pieces:
+            guard.feed(piece)
+        guard.finish()
+        best = min(best, time.process_time() - began)
+    assert best < 0.006  # about 1.5 ms on an idle machine
