@@ -9,8 +9,8 @@ from typing import Any, cast
 from pipeline.context.found import Retrieved
 from pipeline.errors import ModelError
 from pipeline.events import Message
-from pipeline.models.connection import Limits
 from pipeline.models.model import Model, Prompt, Stop, Text
+from pipeline.models.watch import Limits
 
 QUICK = Limits(connect_seconds=0.5, first_token_seconds=0.4, gap_seconds=0.4)
 ANSWER = "Open Settings and switch Bounce Keys on [1]."

@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.connection import Limits, PerLoop, Watch, broken, network_errors, pool
+from pipeline.models.connection import PerLoop, broken, network_errors, pool
 from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
 from pipeline.models.usage import count
+from pipeline.models.watch import Limits, Watch
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -51,22 +52,18 @@ class OpenAIChat:
         sdk = await self._client.get()
         import openai
 
-        watch = Watch(self.name, self._limits, seconds)
         try:
             async with AsyncExitStack() as stack:
-                async with watch.limit():
-                    response = await stack.enter_async_context(
-                        sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
-                    )
+                watch = stack.enter_context(Watch(self.name, self._limits, seconds))
+                asked = sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
+                response = await watch.wait(stack.enter_async_context(asked))
                 events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
                 async for event in events:
                     yield event
-        except TimeoutError:
-            raise watch.late() from None
         except openai.APIStatusError as error:
             raise failure(self.name, error.status_code, error.body, error.response.headers) from None
         except (openai.OpenAIError, *network_errors()) as error:
-            raise broken(self.name, error, watch) from None
+            raise broken(self.name, error) from None
 
     async def warm(self) -> None:
         """Import the SDK and build its client now instead of in the first turn."""

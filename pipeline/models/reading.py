@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 
 from pipeline.errors import ModelError
-from pipeline.models.connection import Watch, read
 from pipeline.models.failures import failure, request_id
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.sse import Event, Splitter, TooLong
 from pipeline.models.usage import believe, estimate
+from pipeline.models.watch import Watch
 
 LONGEST_PAGE = 64_000  # bytes of a body that is no event stream
 CHARACTERS_PER_TOKEN = 16  # above any language's; an answer longer than its limit allows is cut off
@@ -88,7 +88,7 @@ async def answer(response: Response, take: Take, prompt: Prompt, watch: Watch) -
     reading, splitter = Reading(watch.name, request_id(response.headers)), Splitter()
     await _check_type(response, watch)
     longest = prompt.max_output_tokens * CHARACTERS_PER_TOKEN
-    async with aclosing(read(_bytes(response), watch)) as received:
+    async with aclosing(watch.read(_bytes(response))) as received:
         async for part in received:
             error = _feed(reading, splitter, take, part)
             if reading.progressed:
@@ -161,7 +161,7 @@ async def _check_type(response: Response, watch: Watch) -> None:
     if kind not in ("text/html", "application/json"):
         return
     page = b""
-    async with aclosing(read(_bytes(response), watch)) as received:
+    async with aclosing(watch.read(_bytes(response))) as received:
         async for part in received:
             page += part
             if len(page) > LONGEST_PAGE:
@@ -175,6 +175,5 @@ async def _check_type(response: Response, watch: Watch) -> None:
     raise ModelError("protocol", f"{watch.name}: sent {kind} instead of an event stream")
 
 
-async def _bytes(response: Response) -> AsyncGenerator[bytes]:
-    async for part in response.iter_bytes():
-        yield part
+def _bytes(response: Response) -> AsyncGenerator[bytes]:
+    return cast("AsyncGenerator[bytes]", response.iter_bytes())  # both SDKs promise the weaker AsyncIterator

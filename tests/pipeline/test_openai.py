@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models.connection import Limits
 from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
+from pipeline.models.watch import Limits
 from tests.faultd import FaultServer
 from tests.wire import ANSWER, OUTCOMES, QUICK, ask, make_prompt
 
@@ -128,6 +128,17 @@ async def test_a_drip_ends_at_the_deadline(server: FaultServer, model: OpenAICha
     heard = await ask(model, seconds=0.6)
     assert heard.outcome == "deadline"
     assert heard.text.startswith("Open Settings and ")
+
+
+async def test_a_slow_reader_is_not_the_providers_silence(server: FaultServer, model: OpenAIChat) -> None:
+    server.script("ok?words=30&rate=100")
+    words = 0
+    async with aclosing(model.stream(make_prompt(), 10.0)) as events:
+        async for event in events:
+            if words == 1:
+                await asyncio.sleep(3 * QUICK.gap_seconds)
+            words += isinstance(event, Text)
+    assert words > 1
 
 
 async def test_closing_closes_the_upstream(server: FaultServer, model: OpenAIChat) -> None:

@@ -9,12 +9,12 @@ from contextlib import aclosing
 import pytest
 
 from pipeline.models.anthropic import AnthropicMessages
-from pipeline.models.connection import Limits
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Text
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
+from pipeline.models.watch import Limits
 from tests.factories import make_turn
 from tests.local_server import LocalServer, missing
 from tests.wire import ask, make_prompt
