@@ -7,6 +7,7 @@ a passage make Markup out of text: answers through a Markdown parser that knows 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +24,10 @@ from console import format
 from console.chat.icons import icon
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
+_DULL = ("", "stable", "latest", "en", "docs", "users", "index")  # steps of an address that say nothing
 _OPEN_MARKER = re.compile(r"\s?\[\d{0,3}$")
 _CHIP = Markup(
-    '<a class="cite" href="#source-{n}" data-do="show" data-turn="{turn}" data-n="{n}"'
+    '<a class="cite" href="#source-{n}" data-do="show" data-turn="{turn}" data-n="{n}" data-k="{k}"'
     ' title="{title}" aria-label="Source {n}: {title}">{n}</a>'
 )
 
@@ -65,7 +67,7 @@ def place(url: str, fallback: str) -> str:
         return fallback
     parts = urlsplit(address)
     path = re.sub(r"\.(html?|md|page)(\.\w\w)?$", "", parts.path).strip("/")
-    steps = [step for step in path.split("/") if step not in ("", "stable", "en", "docs", "index")]
+    steps = [step for step in path.split("/") if step not in _DULL and not step.isdigit()]
     return " › ".join([parts.hostname or "", *steps[-2:]])
 
 
@@ -76,30 +78,38 @@ def _answer(text: str, turn_id: str, titles: tuple[tuple[int, str], ...]) -> Mar
 
 
 def _chips(state: StateCore) -> None:
-    """Replace `[n]` in running text by chip tokens; code and link texts stay as they are."""
-    titles: dict[int, str] = state.env.get("titles", {})
+    """Replace `[n]` in running text by chip tokens; code and link texts stay as they are.
+
+    `data-k` counts the marks of the same number from 0, in the order of the text.
+    """
+    seen: Counter[int] = Counter()
     for token in state.tokens:
         if token.type != "inline" or not token.children:
+            seen.update(map(int, MARKER.findall(token.content)))
             continue
         children: list[Token] = []
         links = 0
         for child in token.children:
             links += {"link_open": 1, "link_close": -1}.get(child.type, 0)
-            whole = child.type != "text" or links
-            children += [child] if whole else _pieces(child, titles, state.env["turn"])
+            if child.type == "text" and not links:
+                children += _pieces(child, state.env["titles"], state.env["turn"], seen)
+            else:
+                seen.update(map(int, MARKER.findall(child.content)))
+                children.append(child)
         token.children = children
 
 
-def _pieces(token: Token, titles: dict[int, str], turn_id: str) -> list[Token]:
+def _pieces(token: Token, titles: dict[int, str], turn_id: str, seen: Counter[int]) -> list[Token]:
     pieces: list[Token] = []
     end = 0
     for match in MARKER.finditer(token.content):
         n = int(match[1])
+        seen[n] += 1
         if n not in titles:
             continue
         before = token.content[end : match.start()]
         pieces.append(Token("text", "", 0, content=before.rstrip(" ")))
-        chip = _CHIP.format(n=n, turn=turn_id, title=titles[n])
+        chip = _CHIP.format(n=n, k=seen[n] - 1, turn=turn_id, title=titles[n])
         pieces.append(Token("chip", "", 0, content=str(chip)))
         end = match.end()
     pieces.append(Token("text", "", 0, content=token.content[end:]))

@@ -15,6 +15,7 @@ from pipeline.text import sentences, words
 
 SNIPPET = 320  # characters shown of a passage before it is unfolded
 Span = tuple[int, int]
+_MARK = Markup('<mark data-k="{}">{}</mark>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ def panel(exchange: Exchange | None) -> Markup:
     if exchange is None or not exchange.passages:
         return _without(exchange)
     if exchange.under_way:  # in the order read, folded: nothing jumps while the answer comes
-        cards = [_card(passage, "", unfolded=False) for passage in exchange.passages]
+        cards = [_card(passage, [], unfolded=False) for passage in exchange.passages]
         return _panel(exchange.turn_id, "reading", f"{len(cards)} read", cards)
     claims = _claims(exchange.answer)
     cited = [_card(p, claims[p["n"]], unfolded=True) for p in exchange.passages if p["n"] in claims]
-    rest = [_card(p, "", unfolded=False) for p in exchange.passages if p["n"] not in claims]
+    rest = [_card(p, [], unfolded=False) for p in exchange.passages if p["n"] not in claims]
     if not cited:
         return _panel(exchange.turn_id, "absent", "", [], rest)
     return _panel(exchange.turn_id, "cited", f"{len(cited)} cited", cited, rest)
@@ -74,20 +75,29 @@ def _panel(
     )
 
 
-def _card(passage: Mapping[str, Any], claim: str, *, unfolded: bool) -> Card:
+def _card(passage: Mapping[str, Any], claims: list[str], *, unfolded: bool) -> Card:
     text = passage["text"] or ""
-    span = evidence(text, claim) if claim else None
-    left, right = _window(text, span)
+    marks = _marks(text, claims)
+    left, right = _window(text, min(marks, key=lambda span: min(marks[span]), default=None))
     return Card(
         n=passage["n"],
         title=passage["title"],
         place=markup.place(passage["url"], passage["document_id"]),
-        snippet=_marked(text, span, left, right),
-        whole=_marked(text, span, 0, len(text)) if (left, right) != (0, len(text)) else None,
+        snippet=_marked(text, marks, left, right),
+        whole=_marked(text, marks, 0, len(text)) if (left, right) != (0, len(text)) else None,
         url=markup.web_address(passage["url"]),
-        cited=bool(claim),
+        cited=bool(claims),
         unfolded=unfolded,
     )
+
+
+def _marks(text: str, claims: list[str]) -> dict[Span, list[int]]:
+    """Return the sentences of the text that say the claims, each with the numbers of its claims."""
+    marks: dict[Span, list[int]] = {}
+    for k, claim in enumerate(claims):
+        if span := evidence(text, claim):
+            marks.setdefault(span, []).append(k)
+    return marks
 
 
 def _window(text: str, span: Span | None) -> Span:
@@ -106,25 +116,33 @@ def _window(text: str, span: Span | None) -> Span:
     return left, lines if lines > left else stops or max(end, text.rfind(" ", left, right))
 
 
-def _marked(text: str, span: Span | None, left: int, right: int) -> Markup:
-    """Return the text from left to right, the span highlighted, dots where something is left out."""
-    start, end = span or (right, right)
-    parts = [re.sub(r"\n{2,}", "\n", text[a:b]) for a, b in ((left, start), (start, end), (end, right))]
-    before = "… " if left else ""
-    after = " …" if right < len(text) else ""
-    mark = Markup("<mark>{}</mark>").format(parts[1]) if span else ""
-    return Markup("{}{}{}{}{}").format(before, parts[0], mark, parts[2].rstrip(), after)
+def _marked(text: str, marks: Mapping[Span, list[int]], left: int, right: int) -> Markup:
+    """Return the text from left to right with its marks, and dots where something is left out."""
+    parts: list[str] = ["… " if left else ""]
+    position = left
+    for (start, end), claims in sorted(marks.items()):
+        if left <= start and end <= right:
+            parts.append(_tight(text[position:start]))
+            parts.append(_MARK.format(" ".join(map(str, claims)), _tight(text[start:end])))
+            position = end
+    parts.append(_tight(text[position:right]).rstrip())
+    parts.append(" …" if right < len(text) else "")
+    return Markup().join(parts)
 
 
-def _claims(answer: str) -> dict[int, str]:
-    """Return what the answer says with each number: the first sentence that carries it."""
-    claims: dict[int, str] = {}
+def _tight(text: str) -> str:
+    return re.sub(r"\n{2,}", "\n", text)
+
+
+def _claims(answer: str) -> dict[int, list[str]]:
+    """Return what the answer says with each mark of each number, in the order of the marks."""
+    claims: dict[int, list[str]] = {}
     before = ""
     for start, end in sentences(answer):
         sentence = answer[start:end]
         said = markup.MARKER.sub("", sentence)
         text = said if words(said) else before  # a marker after the full stop belongs to what it follows
         for n in markup.MARKER.findall(sentence):
-            claims.setdefault(int(n), text or sentence)
+            claims.setdefault(int(n), []).append(text)
         before = text
     return claims

@@ -66,6 +66,11 @@ def test_numbers_become_chips_only_where_a_passage_has_them() -> None:
     assert "<code>code [1]</code>" in html
 
 
+def test_chips_of_one_number_are_counted_as_the_panel_counts_its_marks() -> None:
+    html = answer("A [1]. `[1]` B [2] [1].\n\n```\n[1]\n```\n\n- C [1]")
+    assert [part[0] for part in html.split('data-n="1" data-k="')[1:]] == ["0", "2", "4"]
+
+
 def test_a_marker_still_arriving_is_not_shown() -> None:
     assert answer("Open Settings [1") == "<p>Open Settings</p>\n"
 

@@ -74,6 +74,8 @@ def test_an_answer_streams_and_its_numbers_open_the_passages(page: Page) -> None
     expect(page.locator("#source-2 mark")).to_be_visible()
     assert page.url == address
     expect(page.locator(".rest")).not_to_have_attribute("open", "")
+    page.locator("#live .cite").nth(3).click()
+    expect(page.locator("mark.now:visible")).to_have_text("5. Switch the Bounce Keys switch to on.")
     page.locator("#live .cite").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#source-1 > summary")).to_be_focused()

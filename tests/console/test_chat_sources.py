@@ -30,18 +30,27 @@ def test_no_raw_scores_are_shown() -> None:
 
 def test_the_sentence_that_says_it_is_marked() -> None:
     html = str(sources.panel(exchange("Bounce keys ignore rapidly repeated key presses [1].")))
-    assert "<mark>Turn on bounce keys to ignore key presses that are rapidly repeated.</mark>" in html
+    assert (
+        '<mark data-k="0">Turn on bounce keys to ignore key presses that are rapidly repeated.</mark>' in html
+    )
 
 
 def test_a_marker_after_the_full_stop_belongs_to_the_sentence_before() -> None:
     html = str(sources.panel(exchange("Press Typing Assist in the Typing section. [1]")))
-    assert "<mark>4. Press Typing Assist (AccessX) in the Typing section.</mark>" in html
+    assert '<mark data-k="0">4. Press Typing Assist (AccessX) in the Typing section.</mark>' in html
+
+
+def test_every_mark_of_a_number_names_its_own_sentence() -> None:
+    text = "Click on Settings [1]. Switch the Bounce Keys switch to on [1]. Then click on Settings [1]."
+    html = str(sources.panel(exchange(text)))
+    assert '<mark data-k="0 2">2. Click on Settings.</mark>' in html
+    assert '<mark data-k="1">5. Switch the Bounce Keys switch to on.</mark>' in html
 
 
 def test_a_long_passage_shows_the_part_around_its_evidence_and_unfolds() -> None:
     html = str(sources.panel(exchange("Switch the Bounce Keys switch to on [1].")))
     snippet = html[html.index('class="snippet"') : html.index('class="whole"')]
-    assert "<mark>5. Switch the Bounce Keys switch to on.</mark>" in snippet
+    assert '<mark data-k="0">5. Switch the Bounce Keys switch to on.</mark>' in snippet
     assert "… " in snippet
     assert len(snippet) < len(BOUNCE)
     assert "Ignore quickly-repeated" in html[html.index('class="whole"') :]

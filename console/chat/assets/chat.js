@@ -33,24 +33,27 @@
   wide.addEventListener('change', fitDrawer);
 
   // Source cards.
-  const reveal = (n, byKeyboard) => {
+  const reveal = ({ n, k, byKeyboard }) => {
     const card = document.getElementById('source-' + n);
     if (!card) return;
     card.closest('details.rest')?.setAttribute('open', '');
     card.open = true;
     document.querySelectorAll('.source.lit').forEach((other) => other.classList.remove('lit'));
     card.classList.add('lit');
-    card.scrollIntoView({ block: phone.matches ? 'center' : 'nearest', behavior: 'smooth' });
+    document.querySelectorAll('mark.now').forEach((other) => other.classList.remove('now'));
+    const said = k === undefined ? null : `mark[data-k~="${k}"]`;
+    if (said && !find(`.snippet ${said}`, card) && find(`.whole ${said}`, card)) find('.whole', card).open = true;
+    const mark = said && [...card.querySelectorAll(said)].find((other) => other.checkVisibility());
+    mark?.classList.add('now');
+    (mark || card).scrollIntoView({ block: phone.matches || mark ? 'center' : 'nearest', behavior: 'smooth' });
     if (byKeyboard) find('summary', card).focus({ preventScroll: true });
   };
   const cite = (event, link) => {
     event.preventDefault();
-    if (find('#sources .panel')?.dataset.turn === link.dataset.turn) {
-      event.stopPropagation();
-      reveal(link.dataset.n, event.detail === 0);
-    } else {
-      wanted = { turn: link.dataset.turn, n: link.dataset.n, byKeyboard: event.detail === 0 };
-    }
+    wanted = { ...link.dataset, byKeyboard: event.detail === 0 };
+    if (find('#sources .panel')?.dataset.turn !== wanted.turn) return;
+    event.stopPropagation();
+    drawnPanel();
   };
 
   // Copying.
@@ -115,6 +118,7 @@
     if (link) cite(event, link);
     if (event.target.closest('#send') && (running() || !box().value.trim())) event.stopPropagation();
     if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
+    if (event.target.closest('[data-do=fresh], [data-do=open]') && !phone.matches) setTimeout(() => box().focus());
     if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
   }, true);
 
@@ -172,7 +176,7 @@
   };
   const drawnPanel = () => {
     if (wanted && find('#sources .panel')?.dataset.turn === wanted.turn) {
-      reveal(wanted.n, wanted.byKeyboard);
+      reveal(wanted);
       wanted = null;
     }
   };
