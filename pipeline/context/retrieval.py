@@ -19,6 +19,7 @@ from traces.recorder import Recorder
 from traces.records import Passage
 
 log = logging.getLogger(__name__)
+NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
 Numbers = NDArray[np.float64]
 
 
@@ -67,7 +68,7 @@ class Retriever:
                 raise KnowledgeError(f"neither search of knowledge base {kb!r} can run now", "store_damaged")
             degraded, texts = "text_index_missing", Scores.none()
         with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
-            missing = np.setdiff1d(texts.keys, cosines.keys)
+            missing = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
             if vector is not None and len(missing):
                 cosines = _joined(cosines, missing, await shelf.cosines(vector, missing), texts)
             pool = fuse(cosines, texts, self._text_weight)
@@ -127,18 +128,18 @@ class Retriever:
 def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
     """Score all rows by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
 
-    A row that shares no word with the query has a BM25 of 0; one without a cosine counts as average.
+    Every text match has its cosine in `cosines`, or there are no cosines at all. A row that shares
+    no word with the query has a BM25 of 0.
     """
-    keys = np.union1d(cosines.keys, texts.keys)
-    pages = np.zeros(len(keys), np.int64)
-    cosine, text = np.full(len(keys), np.nan), np.full(len(keys), np.nan)
-    for scores, values in ((cosines, cosine), (texts, text)):
-        places = np.searchsorted(keys, scores.keys)
-        values[places] = scores.values
-        pages[places] = scores.pages
-    fused = np.nan_to_num((cosine - cosines.mean) / cosines.deviation)
-    fused += text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
-    return Pool(keys, pages, cosine, text, fused)
+    every = cosines if len(cosines.keys) else texts
+    text = np.full(len(every.keys), np.nan)
+    text[np.searchsorted(every.keys, texts.keys)] = texts.values
+    cosine = np.full(len(every.keys), np.nan)
+    cosine[: len(cosines.keys)] = cosines.values
+    fused = text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
+    if len(cosines.keys):
+        fused += (cosine - cosines.mean) / cosines.deviation
+    return Pool(every.keys, every.pages, cosine, text, fused)
 
 
 def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
@@ -147,14 +148,29 @@ def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
     The best chunk of each page comes first; other chunks only fill what is left. NaN where a page
     has a single chunk in the pool.
     """
-    order = np.argsort(-pool.fused, kind="stable")
+    order = _top(pool.fused, NEAR * candidates)
     _, first = np.unique(pool.pages[order], return_index=True)
+    if len(first) < candidates:
+        order = _top(pool.fused, len(pool.fused))
+        _, first = np.unique(pool.pages[order], return_index=True)
     leaders = np.sort(first)[:candidates]
-    later = np.setdiff1d(np.arange(len(order)), first)
-    places = np.concatenate([leaders, later[: candidates - len(leaders)]]).astype(np.int64)
-    second = dict(zip(pool.pages[order[later[::-1]]].tolist(), pool.fused[order[later[::-1]]], strict=True))
-    chosen = order[places]
-    return chosen, np.array([second.get(page, np.nan) for page in pool.pages[chosen].tolist()])
+    later = np.setdiff1d(np.arange(len(order)), first)[: candidates - len(leaders)]
+    chosen = order[np.concatenate([leaders, later]).astype(np.int64)]
+    seconds = np.full(len(chosen), np.nan)
+    for number, page in enumerate(pool.pages[chosen]):
+        neighbours = pool.fused[pool.pages == page]
+        if len(neighbours) > 1:
+            seconds[number] = np.partition(neighbours, -2)[-2]
+    return chosen, seconds
+
+
+def _top(values: Numbers, count: int) -> Keys:
+    """Return the places of the highest values, best first, earlier places first among equals."""
+    if count < len(values):
+        places = np.sort(np.argpartition(-values, count)[:count])
+    else:
+        places = np.arange(len(values))
+    return places[np.argsort(-values[places], kind="stable")]
 
 
 async def _by_text(shelf: Shelf, query: str, recorder: Recorder, parent: int) -> Scores | None:
