@@ -21,7 +21,7 @@ from traces.segments import Block
 if TYPE_CHECKING:
     import duckdb
 
-WINDOW_BYTES = 4 << 20
+WINDOW_BYTES = 8 << 20
 WAITS_SECONDS = 3.0  # for the readers before it
 LONGEST_GAP_SECONDS = 0.1
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Drainer:
         self._marks.update(marks)
 
     def _put_aside(self, line: _Line, reason: str, done: Drained) -> None:
-        log.warning("journal line put aside (%s at %d): %s", line.segment, line.at, reason[:200])
+        log.warning("journal line put aside in damaged.jsonl (%s at %d)", line.segment, line.at)
         segments.put_aside(self._journal, line.segment, line.at, line.text, reason)
         done.damaged += 1
 

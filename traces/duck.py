@@ -113,6 +113,7 @@ def append(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[
             appender.append_rows(rows)
             appender.flush()
         except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
+            appender.clear()
             raise Unfit(str(error)) from error
 
 
@@ -134,7 +135,7 @@ def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> Non
     """Set how far segments have been drained, within the current transaction."""
     for segment, end in marks.items():
         connection.execute(
-            "insert into marks values ($segment, $end)"
+            "insert into marks (segment, drained_to) values ($segment, $end)"
             " on conflict (segment) do update set drained_to = excluded.drained_to",
             {"segment": segment, "end": end},
         )

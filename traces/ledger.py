@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,9 @@ class Ledger:
 
     def frame(self, sql: str, **params: Any) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""
-        with duck.naming(self._name):
+        with duck.naming(self._name), warnings.catch_warnings():
+            # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
+            warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
             return self._connection.execute(sql, params).df()
 
     def write_parquet(self, sql: str, out: Path) -> None:

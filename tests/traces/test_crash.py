@@ -1,0 +1,150 @@
+"""kill -9 at any moment, of writers or drainer: nothing acknowledged is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from traces.store import Store
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from tests.factories import make_trace
+from traces.journal import Journal
+
+journal = Journal(Path(sys.argv[1]) / "journal", segment_bytes=200_000)
+acknowledged = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+while True:
+    trace = make_trace(answer="x" * 3000)
+    journal.write(trace)
+    os.write(acknowledged, trace.turn.turn_id.encode() + b"\\n")
+    time.sleep(0.01)
+"""
+DRAINER = """
+import sys, threading
+from pathlib import Path
+from traces.store import Store, drain_forever
+
+drain_forever(Store(Path(sys.argv[1])), threading.Event(), 0.02)
+"""
+READER = """
+import sys, time
+from pathlib import Path
+from traces.errors import StoreBusy
+from traces.store import Store
+
+store, seen = Store(Path(sys.argv[1])), 0
+while True:
+    try:
+        with store.read() as ledger:
+            (row,) = ledger.rows("select count(*) as n, count(distinct turn_id) as ids from turns")
+    except StoreBusy:
+        continue
+    assert row["n"] == row["ids"], row
+    assert row["n"] >= seen or ledger.hidden_bytes, (row, seen)
+    seen = row["n"]
+    time.sleep(0.05)
+"""
+
+
+class Crew:
+    """Writer, drainer and reader processes on one data folder, to be killed and replaced."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.acknowledged = data / "acknowledged"
+        self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, code: str) -> None:
+        command = [sys.executable, "-c", code, str(self.data), str(self.acknowledged)]
+        self.running.append((code, subprocess.Popen(command, cwd=Path(__file__).parents[2])))
+
+    def kill(self, at: int) -> None:
+        """Kill one of them as a power cut would, and start another in its place."""
+        code, process = self.running.pop(at)
+        assert process.poll() is None, "it ended by itself"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.start(code)
+
+    def end(self) -> None:
+        for code, process in self.running:
+            if code == READER:
+                assert process.poll() is None, "the reader saw something wrong"
+            process.kill()
+            process.wait()
+
+    def ids(self) -> list[str]:
+        return self.acknowledged.read_text().splitlines() if self.acknowledged.exists() else []
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, kills: int):
+    choose = random.Random(kills)
+    crew = Crew(tmp_path)
+    for code in (WRITER,) * 4 + (DRAINER, READER):
+        crew.start(code)
+    try:
+        for _ in range(kills):
+            before = len(crew.ids())
+            until = time.monotonic() + 30
+            while len(crew.ids()) < before + 5:  # somebody is at work: this kill can hurt
+                assert time.monotonic() < until, "nobody writes"
+                time.sleep(0.01)
+            time.sleep(choose.uniform(0, 0.3))
+            crew.kill(choose.choice([at for at, (code, _) in enumerate(crew.running) if code != READER]))
+    finally:
+        crew.end()
+    acknowledged = crew.ids()
+    assert len(acknowledged) > kills
+    store = Store(tmp_path)
+    with store.read() as ledger:
+        live = [row["turn_id"] for row in ledger.rows("select turn_id from turns")]
+        hidden = ledger.hidden_bytes
+    store.drain()
+    with store.read() as ledger:
+        drained = [row["turn_id"] for row in ledger.rows("select turn_id from turns")]
+        payloads = ledger.rows("select count(*) as n from payloads")[0]["n"]
+    assert len(live) == len(set(live))
+    assert len(drained) == len(set(drained)) == payloads
+    assert hidden or set(acknowledged) <= set(live)
+    assert set(acknowledged) <= set(drained)
+    assert store.health().quarantined == ()
+
+
+def test_a_turn_is_seen_by_another_process_within_a_second(tmp_path: Path):
+    from tests.factories import make_trace
+    from traces.journal import Journal
+
+    code = (
+        "import sys, time; from pathlib import Path; from traces.store import Store;"
+        "store = Store(Path(sys.argv[1]));\n"
+        "while True:\n"
+        "    with store.read() as ledger: found = ledger.rows('select turn_id from turns')\n"
+        "    print(time.time(), len(found), flush=True)\n"
+        "    if len(found) >= int(sys.argv[2]): break\n"
+    )
+    journal = Journal(tmp_path / "journal")
+    journal.write(make_trace())
+    command = [sys.executable, "-c", code, str(tmp_path), "6"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        waits: list[float] = []
+        for turns in range(2, 7):
+            journal.write(make_trace())
+            written = time.time()
+            while True:
+                at, seen = reader.stdout.readline().split()
+                if int(seen) >= turns:
+                    break
+            waits.append(float(at) - written)
+    journal.close()
+    assert sorted(waits)[2] < 1.0, waits
