@@ -50,8 +50,9 @@ def retrieval(case: Case, trace: Trace, *, chunks: bool = False) -> list[Measure
         return [skipped(name, "refused before retrieval") for name in names]
     if turn.hit is None:
         return [Measured(name, None, f"retrieval failed: {turn.error_class}", failed=True) for name in names]
-    if trace.passages and turn.top_score is None:
-        return [Measured(name, None, "only a part of the search worked", failed=True) for name in names]
+    lost = next((span.attributes.get("degraded") for span in trace.spans if span.name == "retrieve"), None)
+    if lost is not None:
+        return [Measured(name, None, f"a part of the search failed: {lost}", failed=True) for name in names]
     ranked = metrics.ranking(trace.passages, chunks=chunks)
     first = next((rank for rank, found in enumerate(ranked, 1) if found in set(case.relevant_ids)), None)
     reason = f"first relevant at rank {first}" if first else f"not among {len(ranked)} found"

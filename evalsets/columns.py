@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsets import stats
-from evalsets.measures import ordered
+from evalsets.measures import measure, ordered
 
 
 @dataclass(slots=True)
@@ -55,7 +55,8 @@ def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, A
         column = found[name]
         if column.coverage is None:
             continue
-        interval = stats.summary(list(column.values.values()), seed)
+        share = measure(name).unit == "share"
+        interval = stats.summary(list(column.values.values()), seed, share=share)
         table[name] = {
             "mean": interval.mean,
             "ci_low": interval.low,

@@ -64,9 +64,13 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The whole in one line."""
-        found = [one.sentence for one in self.differences if one.verdict in ("better", "worse")]
-        if found:
-            return "; ".join(found) + "."
+        parts = [
+            f"{verdict} on " + _listed([_by(one) for one in self.differences if one.verdict == verdict])
+            for verdict in ("better", "worse")
+            if any(one.verdict == verdict for one in self.differences)
+        ]
+        if parts:
+            return f"B is {', and '.join(parts)}."
         compared = sum(one.verdict == "same" for one in self.differences)
         return f"No detectable difference on any of {compared} metrics."
 
@@ -196,7 +200,7 @@ def _sentence(
                 f": the same on all {paired.n} cases" if paired.difference == 0.0 else f" ({paired.n} cases)"
             )
         elif more:
-            text += f"; {more} more cases would show {about.write(target)}"
+            text += f"; {more:,} more cases would show {about.write(target)}"
         elif more == 0:
             text += f"; one of {about.write(target)} would have shown"
     else:
@@ -205,6 +209,15 @@ def _sentence(
     if failed and paired.n / (paired.n + failed) < COVERAGE:
         text += f" (only {paired.n} of {paired.n + failed} cases could be scored in both)"
     return text
+
+
+def _by(one: Difference) -> str:
+    """Return the part of a sentence that says on what and by how much."""
+    return one.sentence.partition(" on ")[2].partition(" (only ")[0]
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _cases(ledger: Rows, run_id: str) -> dict[str, dict[str, Any]]:
@@ -234,7 +247,10 @@ def _notes(
     for side, run in (("A", a), ("B", b)):
         if run["state"] != "finished":
             notes.append(f"Run {side} is {run['state']}: {run['done']} of {run['cases']} cases are done.")
+    settings = [(run["settings"] or {}).get("retrieval") for run in (a, b)]
+    if None not in settings and settings[0] != settings[1]:
+        notes.append("The retrieval settings differ: see what was run.")
     for key, title in (("index_version", "index"), ("guardrails", "guardrails"), ("code_version", "code")):
         if a[key] is not None and b[key] is not None and a[key] != b[key]:
-            notes.append(f"The {title} differs too ({a[key]} and {b[key]}): more changed than the variant.")
+            notes.append(f"Not only the variant changed: {title} {a[key]} in A, {b[key]} in B.")
     return notes

@@ -28,7 +28,7 @@ async def prepare(evalset: Evalset, knowledge: Knowledge, progress: Progress | N
         return evalset.kb
     if evalset.sample:
         await ingest.ensure_sample(knowledge, SAMPLE_KB, progress)
-        return SAMPLE_KB
+        return await _warmed(SAMPLE_KB, knowledge)
     if evalset.corpus is None:
         return None
     digest = hashlib.sha256(evalset.corpus.read_bytes() + knowledge.embedder.fingerprint.encode())
@@ -46,4 +46,11 @@ async def prepare(evalset: Evalset, knowledge: Knowledge, progress: Progress | N
     if problems:
         raise EvalsetError(problems)
     await ingest.store(documents, kb, knowledge, progress)
+    return await _warmed(kb, knowledge)
+
+
+async def _warmed(kb: str, knowledge: Knowledge) -> str:
+    """Load what the first question would otherwise wait for, so that its time is like the others'."""
+    await knowledge.embedder.embed_query("warm up")
+    await knowledge.open(kb)
     return kb

@@ -111,6 +111,8 @@ def _versions(ledger: Rows, run: Mapping[str, Any]) -> list[dict[str, str]]:
         rows.append({"title": title, "value": ", ".join(sorted(values)) or "—"})
     prices = runs.price_versions(ledger, run["run_id"])
     rows.append({"title": "Price table", "value": ", ".join(prices) or "—"})
+    retrieval = (run["settings"] or {}).get("retrieval") or {}
+    rows.append({"title": "Retrieval", "value": ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"})
     rows.append({"title": "Seed", "value": str(run["seed"])})
     rows.append({"title": "Run", "value": run["run_id"]})
     rows.append({"title": "Started", "value": _moment(run["started_at"]) or "—"})
@@ -145,7 +147,7 @@ def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
                 "note": f"p95 {about.write(high)}",
             }
         else:
-            interval = stats.summary(values, seed)
+            interval = stats.summary(values, seed, share=about.unit == "share")
             note = f"{about.write(interval.low)} to {about.write(interval.high)}"
             yield {"title": about.title, "value": about.write(interval.mean), "note": note}
 

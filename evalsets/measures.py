@@ -23,7 +23,7 @@ class Measure:
         """Return the value as people read it: "0.987", "655 ms", "$0.0012"; a dash when there is none."""
         if value is None:
             return "—"
-        sign = "−" if value < 0 else "+" if signed else ""
+        sign = "−" if value < 0 else "+" if signed and value > 0 else ""
         return sign + _UNITS[self.unit](abs(value))
 
 
@@ -42,8 +42,8 @@ def _usd(value: float) -> str:
 _UNITS = {"share": _share, "seconds": _seconds, "usd": _usd}
 
 _ALL = (
-    Measure("hit@1", "Hit@1", "the first document found is relevant", headline=False),
     Measure("hit@5", "Hit@5", "at least one relevant document among the first 5"),
+    Measure("hit@1", "Hit@1", "the first document found is relevant", headline=False),
     Measure("hit@10", "Hit@10", "at least one relevant document among the first 10", headline=False),
     Measure("recall@5", "Recall@5", "share of the relevant documents among the first 5"),
     Measure("recall@10", "Recall@10", "share of the relevant documents among the first 10", headline=False),

@@ -150,6 +150,7 @@ def _rendered(template: str, report: dict[str, Any], *, escape: bool) -> str:
         lstrip_blocks=True,
     )
     room.filters["cell"] = _cell
+    room.filters["p"] = lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}"
     room.globals["write"] = lambda name, value, signed=False: measure(name).write(value, signed=signed)
     return room.get_template(template).render(report=report)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,6 +40,8 @@ class Askable(Protocol):
     @property
     def rules(self) -> Any: ...
     @property
+    def force(self) -> Any: ...
+    @property
     def journal(self) -> Sink: ...
     @property
     def store(self) -> Readable: ...
@@ -49,17 +51,19 @@ class Askable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is tried: a prompt version and a model (None is the one in force), or retrieval alone."""
+    """What is tried: a prompt version and a model (None is the one in force), or retrieval alone.
+
+    A version promoted while a run goes on does not enter it: what was in force at its start stays.
+    """
 
     prompt: str | None = None
     model: str | None = None
     only: Literal["retrieval"] | None = None
 
-    def label(self, rules: Any) -> str:
-        """Return how people name it, e.g. "answer@v1 · extractive"."""
-        if self.only is not None:
-            return "retrieval only"
-        return f"{self.prompt or rules.answer_prompt} · {self.model or rules.model}"
+    @property
+    def label(self) -> str:
+        """How people name it, e.g. "answer@v1 · extractive"."""
+        return "retrieval only" if self.only else f"{self.prompt} · {self.model}"
 
 
 class CaseFailed(Exception):
@@ -81,20 +85,24 @@ async def run(
     run_id: str | None = None,
     concurrency: int | None = None,
     progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run the cases and return {run_id, evalset, variant, metrics, cost_usd, seconds, ...}.
 
     Turns, scores, cases and the run itself are written to the journal while it goes. `kb` is what
-    `corpora.prepare` returned; `limit` takes a seeded choice of the cases. Naming a `run_id` that
-    exists goes on with that run: finished cases are skipped, failed ones are tried again. A case
+    `corpora.prepare` returned; `limit` takes a seeded choice of the cases; `settings` is what else
+    shaped the run, such as {"retrieval": {...}}, kept with it and shown in reports. Naming a `run_id`
+    that exists goes on with that run: finished cases are skipped, failed ones are tried again. A case
     that fails is recorded and does not stop the others; a cancelled run is marked as stopped.
     """
     evalset = evalset.some(limit, seed)
+    variant = _pinned(variant, pipeline)
     if concurrency is None:
-        model = variant.model or pipeline.rules.model
-        concurrency = IN_PROCESS if variant.only or model == "extractive" else REMOTE
+        concurrency = IN_PROCESS if variant.model in (None, "extractive") else REMOTE
     work = _Work(evalset, variant, pipeline, kb, progress)
-    todo = work.begin(run_id or uuid7(), seed, {"limit": limit, "concurrency": concurrency})
+    todo = work.begin(
+        run_id or uuid7(), seed, {**(settings or {}), "limit": limit, "concurrency": concurrency}
+    )
     try:
         remaining = iter(todo)
         async with asyncio.TaskGroup() as group:
@@ -131,17 +139,17 @@ class _Work:
 
     def begin(self, run_id: str, seed: int, settings: dict[str, Any]) -> list[Case]:
         """Write the run and its cases, and return the cases that are still to do."""
-        evalset, variant, rules = self._evalset, self._variant, self._pipeline.rules
+        evalset, variant = self._evalset, self._variant
         about = {key: getattr(evalset, key) for key in ("title", "source", "licence", "thresholds", "chunks")}
         self.run = Run(
             run_id=run_id,
             evalset=evalset.name,
             evalset_fingerprint=evalset.fingerprint,
-            variant=variant.label(rules),
+            variant=variant.label,
             state="running",
             started_at=datetime.now(UTC),
-            prompt=None if variant.only else variant.prompt or rules.answer_prompt,
-            model=None if variant.only else variant.model or rules.model,
+            prompt=variant.prompt,
+            model=variant.model,
             kb=self._kb,
             only=variant.only,
             settings={**settings, **about, "warnings": list(evalset.warnings)},
@@ -304,6 +312,14 @@ class _Work:
         if at_once or now - self._told >= 1.0:
             self._told = now
             self._pipeline.journal.write(self.run)
+
+
+def _pinned(variant: Variant, pipeline: Askable) -> Variant:
+    """Return the variant with what is in force filled in; retrieval alone has no prompt and no model."""
+    if variant.only is not None:
+        return Variant(only=variant.only)
+    prompt = variant.prompt or pipeline.force.label("answer")
+    return Variant(prompt, variant.model or pipeline.rules.model)
 
 
 def _message(message: dict[str, str]) -> Message:

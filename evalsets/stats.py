@@ -45,16 +45,17 @@ class Paired:
     detectable: float | None  # smallest difference found 4 times in 5; None when all pairs are equal
 
 
-def summary(values: ArrayLike, seed: int = 0) -> Interval:
-    """Return the mean with its interval: Wilson when every value is 0 or 1, else bootstrap.
+def summary(values: ArrayLike, seed: int = 0, *, share: bool = True) -> Interval:
+    """Return the mean with its interval: Wilson for shares that are all 0 or 1, else bootstrap.
 
     The bootstrap of a column of ones is (1, 1), which claims too much; Wilson (1927) does not.
+    `share=False` is for times and costs.
     """
     array = np.asarray(values, dtype=float)
     if array.size == 0:
         return Interval(None, None, None, 0)
     mean = float(array.mean())
-    low, high = wilson(mean, array.size) if _binary(array) else bootstrap(array, seed)
+    low, high = wilson(mean, array.size) if share and _binary(array) else bootstrap(array, seed)
     return Interval(mean, low, high, array.size)
 
 

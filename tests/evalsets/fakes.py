@@ -41,7 +41,8 @@ class FakePipeline:
     """Answers "Do <id>. [1]" from document <id>; `outcomes` and `wrong` change single questions."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.rules: Any = SimpleNamespace(answer_prompt="answer@v1", model="extractive")
+        self.rules: Any = SimpleNamespace(model="extractive")
+        self.force: Any = SimpleNamespace(label=lambda name: f"{name}@v1")
         self.journal = Journal(data_dir / "journal")
         self.store = Store(data_dir)
         self.asked: list[Question] = []

@@ -143,4 +143,7 @@ def test_retrieval_that_did_not_run_or_ran_in_part_is_no_zero() -> None:
     assert (refused.value, refused.failed) == (None, False)
     missing = _retrieval(case, _trace(outcome="degraded", hit=None, error_class="store_missing"))
     assert (missing.failed, missing.reason) == (True, "retrieval failed: store_missing")
-    assert _retrieval(case, _trace(top_score=None)).failed
+    part = _trace()
+    span = replace(part.spans[1], attributes={"degraded": "embed_failed"})
+    found = _retrieval(case, replace(part, spans=(part.spans[0], span)))
+    assert (found.failed, found.reason) == (True, "a part of the search failed: embed_failed")

@@ -61,7 +61,7 @@ def test_too_few_cases_say_how_many_more_are_needed() -> None:
     assert found.more_cases is not None and found.more_cases > 100
     assert (
         found.sentence
-        == f"no detectable difference on Recall@5; {found.more_cases} more cases would show 0.030"
+        == f"no detectable difference on Recall@5; {found.more_cases:,} more cases would show 0.030"
     )
 
 

@@ -19,6 +19,10 @@ def test_all_ones_do_not_claim_certainty() -> None:
     assert interval.high == 1.0
 
 
+def test_costs_of_nothing_are_no_shares() -> None:
+    assert stats.summary([0.0] * 9, share=False) == stats.Interval(0.0, 0.0, 0.0, 9)
+
+
 def test_bootstrap_is_seeded_and_near_students_interval() -> None:
     values = np.random.default_rng(1).normal(0.6, 0.2, 40)
     half = stats.student(0.975, 39) * values.std(ddof=1) / np.sqrt(40)
