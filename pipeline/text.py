@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 VOCABULARY = Path(__file__).parent / "knowledge" / "vocab.txt"  # most frequent words first
@@ -76,11 +75,6 @@ def tokens(text: str) -> list[str]:
     if "-" in text:
         text = _SHORT_HYPHEN.sub(r"\1", text)
     return [token.replace(",", "") if token[0].isdigit() else token for token in _TOKEN.findall(text)]
-
-
-def bigrams(stems: list[str]) -> list[tuple[str, str]]:
-    """Return each pair of neighbours."""
-    return list(pairwise(stems))
 
 
 @lru_cache(maxsize=65536)
