@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from console import filters, incidents
-from evalsets import columns
+from evalsets import columns, findings
 from evalsets.cases import list_sets
 from evalsets.columns import Column
 from evalsets.compare import Comparison, NothingInCommon
@@ -239,3 +239,15 @@ def compare(baseline: str, candidate: str, done: int | None) -> Comparison:
             raise Problem(
                 f"These runs cannot be compared: {error}", "Choose runs of the same evalset."
             ) from None
+
+
+def report_of_run(run_id: str) -> dict[str, Any]:
+    """Return what the report of a run says."""
+    with ledger() as opened:
+        return findings.of_run(opened, run_id)
+
+
+def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
+    """Return what the report of a comparison says."""
+    with ledger() as opened:
+        return findings.of_comparison(opened, compare_runs(opened, baseline, candidate))

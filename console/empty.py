@@ -26,10 +26,10 @@ def problems() -> Iterator[None]:
 def no_turns_yet(port: int) -> None:
     """Say where to ask the first question."""
     address = f"http://127.0.0.1:{port}"
+    link = f'<a href="{address}" target="_blank" rel="noopener">{address}</a>'
     note(
         "No turns yet",
-        f'Open the chat at <a href="{address}" target="_blank" rel="noopener">{address}</a> and ask something; '
-        "the turn is here within seconds.",
+        f"Open the chat at {link} and ask something; the turn is here within seconds.",
         key="no-turns",
     )
 
@@ -38,7 +38,8 @@ def none_in_range(newest: datetime, range_name: str, door: str) -> None:
     """Say that other turns exist, and when the newest was."""
     note(
         f"No {escape(door)} turns in the last {escape(range_name)}",
-        f"The newest turn of any door is from {format.moment(newest)} UTC. Choose a longer range or other traffic.",
+        f"The newest turn of any door is from {format.moment(newest)} UTC. "
+        "Choose a longer range or other traffic.",
         key="none-in-range",
     )
 

@@ -92,6 +92,11 @@ def model(name: str) -> str:
     return name.partition(":")[2] or name
 
 
+def variant(label: str) -> str:
+    """Return the label of a run's variant with its model shortened."""
+    return " · ".join(model(part) for part in label.split(" · "))
+
+
 def short_id(turn_id: str) -> str:
     """Return the random end of a UUIDv7; its begin is the clock and looks alike for all turns."""
     return turn_id.replace("-", "")[-8:]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ LOG_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A started run. `born` is the process's start in clock ticks, so that a reused id is not taken for it."""
+    """A started run; `born` (the process's start in clock ticks) tells a reused process id apart."""
 
     run_id: str
     pid: int
@@ -75,10 +76,8 @@ def known(data_dir: Path) -> dict[str, Job]:
 
 def alive(job: Job) -> bool:
     """Say whether the job's process still runs; a finished one that nobody has waited for does not."""
-    try:
+    with suppress(ChildProcessError):  # started by an earlier console, or waited for already
         os.waitpid(job.pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # started by an earlier console, or waited for already
     born = _born(job.pid)
     return born is not None and born == job.born
 

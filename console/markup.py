@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import streamlit as st
+from streamlit.components.v2 import component
 
 from console import palette
 
@@ -26,10 +26,10 @@ OUTCOME_MARKS = {
 
 def show(html: str, key: str) -> None:
     """Show HTML whose variable parts are escaped already; its links open without a reload."""
-    component = st.components.v2.component(
+    mount = component(
         "markup", js=(FOLDER / "markup.js").read_text(), css=(FOLDER / "markup.css").read_text()
     )
-    component(data=html, key=key)
+    mount(data=html, key=key)
 
 
 def address(path: str, **params: str | list[str] | None) -> str:
@@ -71,6 +71,32 @@ def rating(value: float | None) -> str:
         return '<span class="quiet">—</span>'
     colour, label = (palette.GOOD, "▲ up") if value > 0 else (palette.BAD, "▼ down")
     return chip(label, colour)
+
+
+def cell(html: str, css: str = "") -> str:
+    """Return a table cell; `css` is right (numbers), text (wraps), quiet, extra (not on phones)."""
+    return f'<td class="{css}">{html}</td>' if css else f"<td>{html}</td>"
+
+
+def row(cells: Sequence[str], to: str | None = None) -> str:
+    """Return a table row; with an address the whole row opens it."""
+    opens = f' data-open="{escape(to)}"' if to else ""
+    return f"<tr{opens}>{''.join(cells)}</tr>"
+
+
+def table(heads: Sequence[str], rows: Sequence[str], css: str = "list") -> str:
+    """Return a table; a head that ends with a space stands over numbers, at the right."""
+    cells = "".join(
+        f'<th scope="col" class="{"right" if head.endswith(" ") else ""}">{escape(head.strip())}</th>'
+        for head in heads
+    )
+    head, body = f"<thead><tr>{cells}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table class="{css}">{head}{body}</table></div>'
+
+
+def small(html: str, css: str = "") -> str:
+    """Return a second, quieter line of a cell."""
+    return f'<small class="{css}">{html}</small>'
 
 
 def facts(pairs: list[tuple[str, str]]) -> str:

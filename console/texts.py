@@ -58,7 +58,7 @@ def passages(trace: Trace) -> str:
     rows = [_candidate(passage) for passage in sorted(trace.passages, key=lambda passage: passage.rank)]
     heads = ["Rank ", "Passage", "Vector ", "Full text ", "Fused ", "Rerank ", "In prompt", "Cited"]
     best = "Vector is the cosine, full text is BM25, each with its rank at that stage."
-    return f'{table(heads, rows)}<p class="quiet" style="margin-top:8px">{best}</p>'
+    return f'{markup.table(heads, rows)}<p class="quiet" style="margin-top:8px">{best}</p>'
 
 
 def usages(calls: Sequence[Usage]) -> str:
@@ -77,19 +77,7 @@ def usages(calls: Sequence[Usage]) -> str:
         "Time ",
     ]
     heads += ["Cost ", "Price table", "Stop"]
-    return table(heads, [_call(call) for call in calls])
-
-
-def table(heads: Sequence[str], rows: Sequence[str]) -> str:
-    """Return a table; a head that ends with a space stands over numbers, at the right."""
-    cells = "".join(
-        f'<th scope="col" class="{"right" if head.endswith(" ") else ""}">{escape(head.strip())}</th>'
-        for head in heads
-    )
-    return (
-        f'<div class="scroll"><table class="list"><thead><tr>{cells}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return markup.table(heads, [_call(call) for call in calls])
 
 
 def json_of(trace: Trace) -> str:
@@ -99,11 +87,12 @@ def json_of(trace: Trace) -> str:
 
 def _source(passage: Passage) -> str:
     mark = markup.chip("cited", palette.GOOD) if passage.cited else ""
+    score = f'<span class="quiet">{format.score(passage.vector_score)}</span>'
+    title = f'<span class="n">{passage.n}</span><span class="title">{escape(passage.title)}</span>'
+    where = f'<p class="mono quiet">{escape(passage.chunk_id)}</p>'
     return (
-        f'<details class="source" id="passage-{passage.n}"><summary><span class="n">{passage.n}</span>'
-        f'<span class="title">{escape(passage.title)}</span>{mark}'
-        f'<span class="quiet">{format.score(passage.vector_score)}</span></summary>'
-        f'<div class="body"><p class="mono quiet">{escape(passage.chunk_id)}</p>{escape(passage.text or "—")}</div></details>'
+        f'<details class="source" id="passage-{passage.n}"><summary>{title}{mark}{score}</summary>'
+        f'<div class="body">{where}{escape(passage.text or "—")}</div></details>'
     )
 
 
@@ -112,7 +101,7 @@ def _candidate(passage: Passage) -> str:
     if passage.text:
         title = (
             f"<details><summary>{title}</summary>"
-            f'<div class="quiet" style="white-space:pre-wrap;padding:8px 0">{escape(passage.text)}</div></details>'
+            f'<div class="quiet passage">{escape(passage.text)}</div></details>'
         )
     stages = (
         (passage.vector_score, passage.vector_rank),
@@ -120,12 +109,14 @@ def _candidate(passage: Passage) -> str:
         (passage.fused_score, passage.fused_rank),
         (passage.rerank_score, None),
     )
-    numbers = "".join(f'<td class="right">{_staged(score, rank)}</td>' for score, rank in stages)
-    n = "—" if passage.n is None else f'<span class="n">&nbsp;{passage.n}&nbsp;</span>'
-    mark = markup.chip("✓ cited", palette.GOOD) if passage.cited else "—"
-    return (
-        f'<tr><td class="right">{passage.rank}</td><td class="text">{title}</td>{numbers}'
-        f"<td>{n}</td><td>{mark}</td></tr>"
+    return markup.row(
+        [
+            markup.cell(str(passage.rank), "right"),
+            markup.cell(title, "text"),
+            *(markup.cell(_staged(score, rank), "right") for score, rank in stages),
+            markup.cell("—" if passage.n is None else f'<span class="n">{passage.n}</span>'),
+            markup.cell(markup.chip("✓ cited", palette.GOOD) if passage.cited else "—"),
+        ]
     )
 
 
@@ -138,15 +129,17 @@ def _staged(score: float | None, rank: int | None) -> str:
 
 def _call(call: Usage) -> str:
     about = "≈" if call.estimated else ""
-    numbers = (call.input_tokens, call.output_tokens, call.cache_read_tokens, call.cache_write_tokens)
-    tokens = "".join(
-        f'<td class="right">{"—" if number is None else f"{about}{number:,}"}</td>' for number in numbers
-    )
-    price = "unpriced" if call.cost_usd is None else format.usd(call.cost_usd)
-    stop = call.error_class or call.stop_reason or "—"
-    return (
-        f'<tr><td class="right">{call.call}</td><td>{escape(call.purpose)}</td><td>{escape(call.model)}</td>{tokens}'
-        f'<td class="right">{format.seconds(call.first_token_seconds)}</td>'
-        f'<td class="right">{format.seconds(call.seconds)}</td><td class="right">{price}</td>'
-        f'<td class="quiet">{escape(call.price_version or "—")}</td><td>{escape(stop)}</td></tr>'
+    tokens = (call.input_tokens, call.output_tokens, call.cache_read_tokens, call.cache_write_tokens)
+    numbers = ["—" if number is None else f"{about}{number:,}" for number in tokens]
+    numbers += [format.seconds(call.first_token_seconds), format.seconds(call.seconds)]
+    numbers.append("unpriced" if call.cost_usd is None else format.usd(call.cost_usd))
+    return markup.row(
+        [
+            markup.cell(str(call.call), "right"),
+            markup.cell(escape(call.purpose)),
+            markup.cell(escape(call.model)),
+            *(markup.cell(number, "right") for number in numbers),
+            markup.cell(escape(call.price_version or "—"), "quiet"),
+            markup.cell(escape(call.error_class or call.stop_reason or "—")),
+        ]
     )

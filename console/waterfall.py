@@ -63,7 +63,7 @@ def _axis(total: float) -> str:
     ]
     labels = "".join(f'<span style="left:{share:.1%}">{label}</span>' for share, label in marks)
     lines = "".join(f'<i style="left:{share:.1%}"></i>' for share, _ in marks)
-    return f'<div class="axis" aria-hidden="true">{labels}</div><div class="grid" aria-hidden="true">{lines}</div>'
+    return f'<div aria-hidden="true"><div class="axis">{labels}</div><div class="grid">{lines}</div></div>'
 
 
 def _gap(total: float) -> float:
@@ -96,8 +96,9 @@ def _pane(span: Span, trace: Trace, hidden: bool) -> str:
     if span.span_id == 0:
         rows += [("outcome", trace.turn.outcome), ("error class", trace.turn.error_class)]
     colour = palette.KINDS.get(span.kind, palette.NEUTRAL)
+    seen = " hidden" if hidden else ""
     return (
-        f'<div class="pane" data-pane="{span.span_id}"{" hidden" if hidden else ""}><h2>{escape(span.name)}</h2>'
+        f'<div class="pane" data-pane="{span.span_id}"{seen}><h2>{escape(span.name)}</h2>'
         f'<span class="dot" style="--c:{colour}"></span><span class="quiet">{escape(span.kind)} · '
         f"{format.seconds(span.seconds)}</span>{markup.pairs(rows)}</div>"
     )

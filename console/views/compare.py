@@ -7,7 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from console import charts, data, empty, format, markup, palette, texts
+from console import charts, data, empty, format, markup, palette
+from console.views import report
+from console.views import run as one_run
 from evalsets.compare import Comparison, Difference
 from evalsets.measures import measure
 
@@ -23,8 +25,13 @@ SHOWN = (
     "seconds",
     "cost_usd",
 )
+ORDER = ("worse", "better", "none", "same")
 SIGNS = {"better": "✓", "worse": "✕", "same": "≈", "none": "?"}
 TONES = {"better": palette.GOOD, "worse": palette.BAD, "same": palette.NEUTRAL, "none": "#f59e0b"}
+LEGEND = (
+    "Green is better than the baseline, red is worse, both beyond chance (95 %, corrected for the number of "
+    "metrics); grey is no detectable difference. Bold is the best of a column."
+)
 Run = dict[str, Any]
 
 
@@ -33,11 +40,11 @@ def page() -> None:
     st.title("Compare", anchor=False)
     with empty.problems():
         known = [run for run in data.read_runs() if run["done"]]
-        if len({run["evalset"] for run in known}) == 0 or len(known) < 2:
+        if len(known) < 2:
             empty.note(
                 "Two runs are needed",
-                f"{len(known)} of them {'is' if len(known) == 1 else 'are'} there. Start one on the Evals page, "
-                "then another with a different prompt or model.",
+                "Start one on the Evals page, then another with a different prompt or model: "
+                f"{len(known)} of them {'is' if len(known) == 1 else 'are'} there now.",
                 key="too-few",
             )
             return
@@ -50,6 +57,9 @@ def page() -> None:
         _sentences(compared)
         _scatter(baseline, candidates)
         _cases(compared)
+        report.buttons(
+            lambda: data.report_of_comparison(baseline["run_id"], candidates[0]["run_id"]), "comparison"
+        )
 
 
 def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
@@ -75,13 +85,13 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
             max_selections=MOST_RUNS,
             format_func=lambda run_id: _name(of_set[run_id]),
         )
-    st.query_params["baseline"], st.query_params["runs"] = baseline, candidates
-    return of_set[baseline], [of_set[run_id] for run_id in candidates]
+    st.query_params["baseline"], st.query_params["runs"] = baseline or "", candidates
+    return of_set[baseline or newest_first[-1]], [of_set[run_id] for run_id in candidates]
 
 
 def _name(run: Run) -> str:
-    parts = [format.model(part) for part in run["variant"].split(" · ")]
-    return f"{' · '.join(parts)} · {format.minute(run['started_at'])} · {format.short_id(run['run_id'])[-4:]}"
+    when, which = format.minute(run["started_at"]), format.short_id(run["run_id"])[-4:]
+    return f"{format.variant(run['variant'])} · {when} · {which}"
 
 
 def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> None:
@@ -91,20 +101,13 @@ def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> 
         name: _best(name, [summary.get(name, {}).get("mean") for summary in everywhere]) for name in names
     }
     common = min(comparison.common for comparison in compared)
-    heads = ["Run", *(f"{measure(name).title} " for name in names)]
     rows = [_row(baseline, None, names, best)]
     rows += [_row(run, found, names, best) for run, found in zip(candidates, compared, strict=True)]
-    notes = "".join(
-        f'<p class="quiet">{escape(note)}</p>'
-        for note in dict.fromkeys(note for one in compared for note in one.notes)
-    )
-    markup.show(
-        f'<p class="quiet">{common} cases in common, paired case by case. Green is better than the baseline, red is '
-        "worse, both beyond chance (95 %, corrected for the number of metrics); grey is no detectable difference. "
-        f"Bold is the best of a column.</p>{texts.table(heads, rows).replace('list', 'list compare', 1)}"
-        f'<div style="margin-top:10px">{notes}</div>',
-        key="comparison",
-    )
+    table = markup.table(["Run", *(f"{measure(name).title} " for name in names)], rows, "list compare")
+    notes = dict.fromkeys(note for one in compared for note in one.notes)
+    lines = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
+    legend = f"{common} cases in common, paired case by case. {LEGEND}"
+    markup.show(f'<p class="quiet">{legend}</p>{table}<div class="notes">{lines}</div>', key="comparison")
 
 
 def _best(name: str, means: list[float | None]) -> float | None:
@@ -117,16 +120,11 @@ def _best(name: str, means: list[float | None]) -> float | None:
 def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
     summary = data.read_scores(run).summary
     differences = {one.metric: one for one in found.differences} if found else {}
-    where = escape(markup.address("evals", run=run["run_id"]))
-    cells = "".join(
+    cells = [
         _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
-    )
-    parts = " · ".join(format.model(part) for part in run["variant"].split(" · "))
-    return (
-        f'<tr><td class="run"><a href="{where}" data-open="{where}"><b>{escape(parts)}</b></a>'
-        f'<small>{format.minute(run["started_at"])} UTC · <span class="mono">{format.short_id(run["run_id"])}</span>'
-        f"</small></td>{cells}</tr>"
-    )
+    ]
+    link = markup.link(format.variant(run["variant"]), markup.address("evals", run=run["run_id"]), "name")
+    return markup.row([markup.cell(link + one_run.when(run), "run"), *cells])
 
 
 def _cell(
@@ -140,11 +138,9 @@ def _cell(
         value = f"<b>{value}</b>"
     failed = f" · {summary['failed']} failed" if summary["failed"] else ""
     mark = '<span class="quiet">baseline</span>' if is_baseline else _chip(one)
-    return (
-        f'<td class="right">{value}<div>{mark}</div>'
-        f"<small>{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}</small>"
-        f"<small>n {summary['n']}{failed}</small></td>"
-    )
+    interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
+    under = markup.small(interval) + markup.small(f"n {summary['n']}{failed}")
+    return markup.cell(f"{value}<div>{mark}</div>{under}", "right")
 
 
 def _chip(one: Difference | None) -> str:
@@ -165,30 +161,23 @@ def _chip(one: Difference | None) -> str:
 
 def _sentences(compared: list[Comparison]) -> None:
     for place, found in enumerate(compared):
-        ordered = sorted(
-            found.differences, key=lambda one: ("worse", "better", "none", "same").index(one.verdict)
-        )
-        lines = "".join(
-            f'<li style="--c:{TONES[one.verdict]}"><span class="sign">{SIGNS[one.verdict]}</span>'
-            f"<span>{escape(_capital(one.sentence))}."
-            f'<span class="quiet"> {one.n} cases: {len(one.wins)} wins, {len(one.losses)} losses, {one.ties} ties'
-            f"{f', {one.failed} not scored in both' if one.failed else ''}.</span></span></li>"
-            for one in ordered
-        )
-        markup.show(
-            f'<div class="card"><h2>{escape(_variant(found.b))} <span class="quiet">(B) against</span> '
-            f'{escape(_variant(found.a))} <span class="quiet">(A, baseline)</span></h2>'
-            f'<ul class="verdicts">{lines}</ul></div>',
-            key=f"sentences-{place}",
-        )
+        lines = "".join(map(_line, sorted(found.differences, key=lambda one: ORDER.index(one.verdict))))
+        b = f'{escape(format.variant(found.b["variant"]))} <span class="quiet">(B) against</span>'
+        a = f'{escape(format.variant(found.a["variant"]))} <span class="quiet">(A, baseline)</span>'
+        html = f'<div class="card"><h2>{b} {a}</h2><ul class="verdicts">{lines}</ul></div>'
+        markup.show(html, key=f"sentences-{place}")
 
 
-def _variant(run: Run) -> str:
-    return " · ".join(format.model(part) for part in run["variant"].split(" · "))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _line(one: Difference) -> str:
+    """Return the sentence of a metric with its sign, and how many cases speak for it."""
+    cases = f"{one.n} cases: {len(one.wins)} wins, {len(one.losses)} losses, {one.ties} ties"
+    if one.failed:
+        cases += f", {one.failed} not scored in both"
+    sentence = escape(one.sentence[:1].upper() + one.sentence[1:])
+    return (
+        f'<li style="--c:{TONES[one.verdict]}"><span class="sign">{SIGNS[one.verdict]}</span>'
+        f'<span>{sentence}. <span class="quiet">{cases}.</span></span></li>'
+    )
 
 
 def _scatter(baseline: Run, candidates: list[Run]) -> None:
@@ -198,7 +187,14 @@ def _scatter(baseline: Run, candidates: list[Run]) -> None:
         quality, cost = summary.get("groundedness"), summary.get("cost_usd")
         if quality and cost and quality["mean"] is not None and cost["mean"] is not None:
             colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
-            points.append({**quality, "cost_usd": cost["mean"], "name": _variant(run), "colour": colour})
+            points.append(
+                {
+                    **quality,
+                    "cost_usd": cost["mean"],
+                    "name": format.variant(run["variant"]),
+                    "colour": colour,
+                }
+            )
     if len(points) > 1:
         with st.container(border=True):
             st.markdown(
@@ -215,7 +211,10 @@ def _cases(compared: list[Comparison]) -> None:
         at = 0
         if len(compared) > 1:
             at = st.selectbox(
-                "Run", range(len(compared)), format_func=lambda place: _variant(compared[place].b), width=300
+                "Run",
+                range(len(compared)),
+                format_func=lambda place: format.variant(compared[place].b["variant"]),
+                width=300,
             )
         found = compared[at]
         changed = {one.metric: one for one in found.differences if one.wins or one.losses}

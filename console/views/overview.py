@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from console import charts, data, empty, filters, format, markup, palette
 from console.data import Overview
 from console.incidents import LATENCY_OBJECTIVE_SECONDS, Incident
-from traces.queries.overview import ERRORS
+from console.tiles import TILES
 
 LIVE_SECONDS = 10
 WARNING = (
@@ -18,78 +17,6 @@ WARNING = (
     'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M12 3 2 20h20Z"/>'
     '<path d="M12 10v4M12 17.5v.1"/></svg>'
 )
-# Tile: title, facts' column, series' column, format, change, what growing means, definition
-TILES: list[tuple[str, str, str, Any, Any, str, str]] = [
-    ("Turns", "turns", "turns", format.count, format.change, "off", "Questions asked, whatever their end."),
-    (
-        "First token p50",
-        "first_token_p50",
-        "first_token_p50",
-        format.seconds,
-        format.change,
-        "inverse",
-        "Half of the turns showed their first piece of answer sooner than this, counted from the moment the "
-        "question was accepted. Turns that never showed one are not in it.",
-    ),
-    (
-        "First token p95",
-        "first_token_p95",
-        "first_token_p95",
-        format.seconds,
-        format.change,
-        "inverse",
-        "95 of 100 turns showed their first piece of answer sooner than this.",
-    ),
-    (
-        "Latency p95",
-        "latency_p95",
-        "latency_p95",
-        format.seconds,
-        format.change,
-        "inverse",
-        "95 of 100 turns were whole sooner than this: guards, retrieval, model and checks together.",
-    ),
-    (
-        "Retrieval hit rate",
-        "hit_rate",
-        "hit_rate",
-        format.share,
-        format.points,
-        "normal",
-        "Share of the turns that searched the documents in which at least one passage scored above the floor. "
-        "It says that something similar was found, not that it was right: evals measure that.",
-    ),
-    (
-        "Error rate",
-        "error_rate",
-        "error_rate",
-        format.share,
-        format.points,
-        "inverse",
-        f"Share of turns that ended {', '.join(ERRORS)}: no answer, half an answer, or the fallback's answer. "
-        "Refusals and honest 'not in the documents' are not errors.",
-    ),
-    (
-        "Cost per conversation",
-        "cost_per_conversation",
-        "cost_per_conversation",
-        format.usd,
-        format.change,
-        "inverse",
-        "Mean over the conversations of this range whose every model call has a known price. "
-        "Unpriced turns are counted apart, never as $0.",
-    ),
-    (
-        "Thumbs-up share",
-        "up_share",
-        "up_share",
-        format.share,
-        format.points,
-        "normal",
-        "Share of users' ratings that are thumbs-up; the last word of each user on a turn counts. "
-        "Most turns are never rated.",
-    ),
-]
 
 
 def page() -> None:
@@ -144,28 +71,23 @@ def _sentence(incident: Incident, door: str) -> str:
 
 
 def _tiles(seen: Overview, range_name: str) -> None:
+    compared = bool(seen.before["turns"])
     with st.grid(4, min_column_width=158, gap="small"):
-        for title, fact, column, write, compare, growing, definition in TILES:
-            now, before = seen.now[fact], seen.before[fact] if seen.before["turns"] else None
-            delta, colour = _delta(compare(now, before), growing)
-            line = [value for value in seen.column(column) if value is not None]
+        for tile in TILES:
+            now = seen.now[tile.column]
+            before = seen.before[tile.column] if compared else None
+            delta, colour = tile.delta(now, before)
+            line = [value for value in seen.column(tile.column) if value is not None]
             st.metric(
-                title,
-                write(now),
+                tile.title,
+                tile.write(now),
                 delta,
                 delta_color=colour,
-                help=f"{definition}\n\nPrevious {range_name}: {write(before)}.",
+                help=f"{tile.definition}\n\nPrevious {range_name}: {tile.write(before)}.",
                 border=True,
                 chart_data=line if len(line) > 2 else None,
                 height="stretch",
             )
-
-
-def _delta(change: str | None, growing: str) -> tuple[str | int | None, Any]:
-    """Return a metric's change and its colour; a change that rounds to nothing is grey."""
-    if change is not None and not float(change.split()[0].rstrip("%").replace(",", "")):
-        return 0, "off"
-    return change, growing if change else "off"
 
 
 def _caption(seen: Overview, range_name: str, door: str) -> None:
@@ -179,10 +101,14 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
         parts.append(f"{format.count(seen.now['rated'])} ratings")
     line = f'<span class="quiet small">{escape(" · ".join(parts))}</span>'
     if seen.now["unpriced"]:
-        models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
-        label = f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})"
-        line += f' <span class="quiet">·</span> {markup.link(label, markup.address("turns", unpriced="true", last=range_name, via=door))}'
+        line += f' <span class="quiet">·</span> {_unpriced(seen, range_name, door)}'
     markup.show(line, key="caption")
+
+
+def _unpriced(seen: Overview, range_name: str, door: str) -> str:
+    models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
+    where = markup.address("turns", unpriced="true", last=range_name, via=door)
+    return markup.link(f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})", where)
 
 
 def _charts(seen: Overview) -> None:

@@ -36,8 +36,8 @@ def page(turn_id: str) -> None:
 def _not_found(turn_id: str) -> None:
     empty.note(
         "No such turn",
-        f'<span class="mono">{escape(turn_id[:64])}</span> is not in the ledger. It may be a typing error, or the '
-        "turn was erased; a turn asked just now is here within a second or two.",
+        f'<span class="mono">{escape(turn_id[:64])}</span> is not in the ledger. It may be a typing error, '
+        "or the turn was erased; a turn asked just now is here within a second or two.",
         key="no-such-turn",
     )
 
@@ -52,7 +52,8 @@ def _head(turn: Turn, colours: dict[str, str]) -> str:
         )
     if turn.prompt:
         chips.append(markup.chip(turn.prompt, palette.NEUTRAL, "prompt"))
-    return f'<div class="head"><h1>Turn {format.short_id(turn.turn_id)}</h1><div class="chips">{"".join(chips)}</div></div>'
+    title = f"Turn {format.short_id(turn.turn_id)}"
+    return f'<div class="head"><h1>{title}</h1><div class="chips">{"".join(chips)}</div></div>'
 
 
 def _around(turn: Turn, conversation: list[dict[str, Any]]) -> str:
@@ -114,7 +115,7 @@ def _tabs(trace: Trace) -> None:
 def _why_no_payload(turn: Turn, what: str) -> str:
     if not turn.attempts:
         return f"No model was called in this turn, so there is no {what}."
-    return f"The {what} is not kept any more: texts are kept for a shorter time than turns (traces.payload_days)."
+    return f"The {what} is gone: texts are kept for a shorter time than turns (traces.payload_days)."
 
 
 def _versions(turn: Turn) -> list[tuple[str, Any]]:
@@ -141,16 +142,23 @@ def _versions(turn: Turn) -> list[tuple[str, Any]]:
 def _scores(scores: tuple[Score, ...]) -> str:
     if not scores:
         return '<p class="quiet">Nobody and nothing has scored this turn yet.</p>'
-    rows: list[str] = []
-    for score in scores:
-        value = "failed" if score.failed else format.score(score.value)
-        rows.append(
-            f"<tr><td>{escape(score.name)}</td><td class='right'><b>{value}</b></td><td>{escape(score.source)}</td>"
-            f"<td class='quiet'>{escape(score.scorer or score.user_id or '—')}</td>"
-            f"<td class='text'>{escape(' · '.join(part for part in (score.reason, score.tags) if part) or '—')}</td>"
-            f"<td class='quiet'>{format.moment(score.created_at)}</td></tr>"
-        )
-    return texts.table(["Score", "Value ", "Source", "By", "Reason", "When (UTC)"], rows)
+    heads = ["Score", "Value ", "Source", "By", "Reason", "When (UTC)"]
+    return markup.table(heads, [_score(score) for score in scores])
+
+
+def _score(score: Score) -> str:
+    value = "failed" if score.failed else format.score(score.value)
+    why = " · ".join(part for part in (score.reason, score.tags) if part)
+    return markup.row(
+        [
+            markup.cell(escape(score.name)),
+            markup.cell(f"<b>{value}</b>", "right"),
+            markup.cell(escape(score.source)),
+            markup.cell(escape(score.scorer or score.user_id or "—"), "quiet"),
+            markup.cell(escape(why or "—"), "text"),
+            markup.cell(format.moment(score.created_at), "quiet"),
+        ]
+    )
 
 
 def _download(trace: Trace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -26,6 +27,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 RATINGS = ("up", "down", "none")
 AN_ID = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
 SLOW_SECONDS = 3.0  # a full latency bar
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def page() -> None:
@@ -55,7 +57,8 @@ def _list() -> None:
     if not found.matching:
         empty.note(
             "No turn matches",
-            f"Loosen a filter or choose a longer range; the newest turn is from {format.moment(found.newest)} UTC.",
+            "Loosen a filter or choose a longer range; "
+            f"the newest turn is from {format.moment(found.newest)} UTC.",
             key="no-match",
         )
         return
@@ -67,7 +70,7 @@ def _list() -> None:
 def _filter(range_name: str) -> tuple[Filter, str]:
     """Draw the filters and return what they choose."""
     known = data.choices(range_name)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         search = st.text_input(
             "Search",
             key="q",
@@ -76,39 +79,38 @@ def _filter(range_name: str) -> tuple[Filter, str]:
             icon=":material/search:",
             max_chars=200,
             width=340,
+        ).strip()
+        chosen = Filter(
+            since=EVER,
+            until=EVER,  # set below
+            outcome=_choice("Outcome", "outcome", list(OUTCOMES), width=150),
+            model=_choice("Model", "model", known["model"], width=190),
+            prompt=_choice("Prompt", "prompt", known["prompt"], width=140),
+            rating=_choice("Rating", "rating", list(RATINGS), width=110),
+            run_id=st.query_params.get("run"),
+            text=search or None,
         )
-        outcome = _choice("Outcome", "outcome", list(OUTCOMES), width=150)
-        model = _choice("Model", "model", known["model"], width=190)
-        prompt = _choice("Prompt", "prompt", known["prompt"], width=140)
-        rating = _choice("Rating", "rating", list(RATINGS), width=140)
         with st.popover("More", icon=":material/tune:"):
-            door = filters.door_control("via", labelled=True)
-            user = st.text_input("User", key="user", bind="query-params", max_chars=200)
-            slower = st.number_input(
-                "Slower than, seconds", min_value=0.0, step=0.5, key="slower", bind="query-params"
-            )
-            errors = st.toggle("Errors only", key="errors", bind="query-params")
-            missed = st.toggle("Retrieval found nothing", key="missed", bind="query-params")
-            unpriced = st.toggle("Unpriced only", key="unpriced", bind="query-params")
-    window = filters.window(range_name, door)
+            return _more(chosen, range_name), search
+
+
+def _more(chosen: Filter, range_name: str) -> Filter:
+    """Draw the rarer filters and return all of them together with the time span."""
+    window = filters.window(range_name, filters.door_control("via", labelled=True))
     since, until = _span(window.since, window.until)
-    which = Filter(
+    user = st.text_input("User", key="user", bind="query-params", max_chars=200)
+    slower = st.number_input("Slower than, seconds", 0.0, step=0.5, key="slower", bind="query-params")
+    return replace(
+        chosen,
         since=since,
         until=until,
         doors=window.doors,
-        outcome=outcome,
-        model=model,
-        prompt=prompt,
         user_id=user.strip() or None,
-        rating=rating,
         min_seconds=slower or None,
-        errors=errors,
-        missed=missed,
-        unpriced=unpriced,
-        run_id=st.query_params.get("run"),
-        text=search.strip() or None,
+        errors=st.toggle("Errors only", key="errors", bind="query-params"),
+        missed=st.toggle("Retrieval found nothing", key="missed", bind="query-params"),
+        unpriced=st.toggle("Unpriced only", key="unpriced", bind="query-params"),
     )
-    return which, search.strip()
 
 
 def _choice(label: str, key: str, options: list[str], width: int) -> str | None:
@@ -130,13 +132,15 @@ def _choice(label: str, key: str, options: list[str], width: int) -> str | None:
 def _span(since: datetime, until: datetime) -> tuple[datetime, datetime]:
     """Return the time span of the address (an alert's link names one), else the range's."""
     try:
-        asked = (
-            datetime.fromisoformat(st.query_params["since"]),
-            datetime.fromisoformat(st.query_params["until"]),
-        )
+        return _moment("since"), _moment("until")
     except (KeyError, ValueError):
         return since, until
-    return tuple(moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in asked)
+
+
+def _moment(name: str) -> datetime:
+    """Return a time of the address; without a zone it is UTC. Raises KeyError or ValueError."""
+    asked = datetime.fromisoformat(st.query_params[name])
+    return asked if asked.tzinfo else asked.replace(tzinfo=UTC)
 
 
 def _narrowed(which: Filter) -> None:
@@ -168,50 +172,54 @@ def _open_named(search: str) -> None:
         markup.show(f'<p class="quiet">Several turn ids begin or end with this: {links}</p>', key="named")
 
 
+HEADS = (
+    "Time (UTC)",
+    "Question",
+    "Outcome",
+    "Model and prompt",
+    "First token ",
+    "Latency ",
+    "Cost, tokens ",
+    "Rating",
+)
+
+
 def table(rows: list[dict[str, Any]], colours: dict[str, str]) -> str:
     """Return the list of turns as a table; every row opens its turn."""
-    heads = (
-        ("Time (UTC)", ""),
-        ("Question", ""),
-        ("Outcome", ""),
-        ("Model and prompt", ""),
-        ("First token", "right"),
-        ("Latency", "right"),
-        ("Cost and tokens", "right"),
-        ("Rating", ""),
-    )
-    head = "".join(f'<th class="{css}" scope="col">{name}</th>' for name, css in heads)
-    body = "".join(_row(row, colours) for row in rows)
-    return (
-        f'<div class="scroll"><table class="list cards"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return markup.table(HEADS, [_row(row, colours) for row in rows], "list cards")
 
 
 def _row(row: dict[str, Any], colours: dict[str, str]) -> str:
-    where = escape(markup.address("turns", turn=row["turn_id"]))
-    colour = colours.get(row["model"], palette.NEUTRAL)
-    filled = min((row["seconds"] or 0) / SLOW_SECONDS, 1)
-    tone = palette.BAD if filled >= 1 else palette.NEUTRAL
+    to = markup.address("turns", turn=row["turn_id"])
+    model = "—"
+    if row["model"]:
+        model = markup.dotted(format.model(row["model"]), colours.get(row["model"], palette.NEUTRAL))
     priced = "unpriced" if row["cost_usd"] is None and row["attempts"] else format.usd(row["cost_usd"])
-    tokens = None if row["input_tokens"] is None else row["input_tokens"] + (row["output_tokens"] or 0)
-    model = (
-        f'<span class="dot" style="--c:{colour}"></span>{escape(format.model(row["model"]))}'
-        if row["model"]
-        else "—"
+    tokens = "—"
+    if row["input_tokens"] is not None:
+        tokens = f"{row['input_tokens'] + (row['output_tokens'] or 0):,}"
+    return markup.row(
+        [
+            markup.cell(
+                format.moment(row["started_at"]) + markup.small(format.short_id(row["turn_id"]), "mono")
+            ),
+            markup.cell(markup.link(row["question"], to, "clip plain"), "text"),
+            markup.cell(markup.outcome_chip(row["outcome"], row["error_class"])),
+            markup.cell(model + markup.small(escape(row["prompt"] or "—"))),
+            markup.cell(format.seconds(row["first_token_seconds"]), "right extra"),
+            markup.cell(_latency(row["seconds"]), "right"),
+            markup.cell(priced + markup.small(tokens), "right"),
+            markup.cell(markup.rating(row["rating"]), "extra"),
+        ],
+        to,
     )
-    return (
-        f'<tr data-open="{where}"><td>{format.moment(row["started_at"])}'
-        f'<small class="mono">{format.short_id(row["turn_id"])}</small></td>'
-        f'<td class="text"><a class="clip plain" href="{where}" data-open="{where}">{escape(row["question"])}</a></td>'
-        f"<td>{markup.outcome_chip(row['outcome'], row['error_class'])}</td>"
-        f"<td>{model}<small>{escape(row['prompt'] or '—')}</small></td>"
-        f'<td class="right extra">{format.seconds(row["first_token_seconds"])}</td>'
-        f'<td class="right"><span class="bar"><i style="--c:{tone};width:{filled:.0%}"></i></span>'
-        f'<span class="num">{format.seconds(row["seconds"])}</span></td><td class="right">{priced}'
-        f"<small>{'—' if tokens is None else f'{tokens:,}'}</small></td>"
-        f'<td class="extra">{markup.rating(row["rating"])}</td></tr>'
-    )
+
+
+def _latency(seconds: float | None) -> str:
+    filled = min((seconds or 0) / SLOW_SECONDS, 1)
+    tone = palette.BAD if filled >= 1 else palette.NEUTRAL
+    bar = f'<span class="bar"><i style="--c:{tone};width:{filled:.0%}"></i></span>'
+    return f'{bar}<span class="num">{format.seconds(seconds)}</span>'
 
 
 def _footer(matching: int) -> None:

@@ -44,8 +44,8 @@ _PAGE = (
         limit $limit offset $offset
     )
     select turns.turn_id, turns.started_at, door, user_id, conversation_id,
-           substr(question, 1, 240) as question, outcome, error_class, model, prompt, first_token_seconds, seconds, cost_usd, attempts,
-           input_tokens, output_tokens, hit, rating
+           substr(question, 1, 240) as question, outcome, error_class, model, prompt,
+           first_token_seconds, seconds, cost_usd, attempts, input_tokens, output_tokens, hit, rating
     from turns join picked on picked.turn_id = turns.turn_id
     order by turns.started_at desc, turns.turn_id desc
     """
