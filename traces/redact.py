@@ -9,7 +9,7 @@ again inside what it has just passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 import orjson
 
-from traces.records import Case, Passage, Payload, Record, Run, Score, Span, Trace, Turn, Usage
+from traces.records import Case, Payload, Record, Run, Score, Span, Trace, Turn, Usage
 
 REDACTED = "[redacted]"
 _NAME = (
@@ -109,6 +109,8 @@ _TELLS = (
 )
 _BEARERS = frozenset(("ea", "EA", "as", "AS"))
 _TRIES = 100
+_START = 40  # characters by which a passage is found in the prompt
+_FIRST, _NEAR = 6000, 400  # characters of the prompt before the first passage, between two
 _NUMBERS = (int, float, type(None))
 _IN_JSON = (b"pass", b"pwd", b"secret", b"key", b"token", b"credential", b"authorization", b"bearer")
 
@@ -140,8 +142,8 @@ def suspect(record: Record) -> bool:
     """Say whether a record may hold a secret; cheap, and wrong only by being too careful."""
     data: list[Any] = []
     if isinstance(record, Trace):
-        texts = [*_OF[Turn](record.turn), *_OF[Payload](record.payload)]
-        for items in (record.passages, record.usages, record.spans, record.scores):
+        texts = [*_OF[Turn](record.turn), *_OF[Payload](record.payload), *_passage_texts(record)]
+        for items in (record.usages, record.spans, record.scores):
             for item in items:
                 texts += _OF[type(item)](item)
         for span in record.spans:
@@ -158,15 +160,31 @@ def suspect(record: Record) -> bool:
     return suspect_text("\n".join(filter(None, texts))) or (bool(data) and _suspect_data(data))
 
 
+def _passage_texts(trace: Trace) -> Iterator[str | None]:
+    """Yield the passages' texts, without those the prompt repeats word for word, one after the other."""
+    prompt, at = trace.payload.prompt or "", 0
+    for passage in trace.passages:
+        text = passage.text or ""
+        found = prompt.find(text[:_START], at, at + (_NEAR if at else _FIRST))
+        if found >= 0 and prompt.startswith(text, found):
+            at = found + len(text)
+        else:
+            yield text
+        yield from _ABOUT_PASSAGE(passage)
+
+
 def suspect_text(text: str) -> bool:
     """Say whether a text holds a secret, trying the patterns only where one could be."""
-    return any(_told(text, tell) for tell in _TELLS) or _told_bearer(text)
+    for tell in _TELLS:
+        at = text.find(tell.char)
+        if at >= 0 and _told(text, tell, at):
+            return True
+    return _told_bearer(text)
 
 
-def _told(text: str, tell: _Tell) -> bool:
+def _told(text: str, tell: _Tell, at: int) -> bool:
     char, width, lasts, find = tell.char, tell.width, tell.lasts, text.find
     tried = 0
-    at = find(char)
     while at >= 0:
         if text[at - width : at] in lasts:
             start = max(0, at - tell.before)
@@ -221,6 +239,7 @@ def _data(record: type) -> tuple[Callable[[Any], Any], ...]:
 
 
 _OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    record: _texts(record) for record in (Turn, Payload, Passage, Usage, Span, Score, Run, Case)
+    record: _texts(record) for record in (Turn, Payload, Usage, Span, Score, Run, Case)
 }
+_ABOUT_PASSAGE = attrgetter("chunk_id", "document_id", "title", "url")
 _DATA: dict[type, tuple[Callable[[Any], Any], ...]] = {record: _data(record) for record in (Run, Case)}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal, encode
 from traces.records import Case, Run, Span
-from traces.redact import REDACTED, redact, suspect_text
+from traces.redact import REDACTED, redact, suspect, suspect_text
 
 BODY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"] * 3)
 SECRETS = {  # each text, and the part of it that must be gone
@@ -189,3 +189,14 @@ def test_no_text_makes_redaction_slow(piece: str):
 
     spent(1000)
     assert spent(20_000) < 1.0
+
+
+def test_every_free_text_of_a_trace_is_looked_at():
+    secret = "sk-abcdefghijklmnopqrstuvwx"
+    clean = make_trace()
+    (passage,) = clean.passages
+    assert not suspect(clean)
+    for column in ("text", "title", "url", "chunk_id", "document_id"):
+        assert suspect(replace(clean, passages=(replace(passage, **{column: secret}),))), column
+    repeated = replace(clean.payload, prompt=f"SYSTEM\n{secret}")
+    assert suspect(replace(clean, payload=repeated, passages=(replace(passage, text=secret),)))

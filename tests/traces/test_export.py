@@ -1,0 +1,164 @@
+"""Exports hold whole turns; what must be forgotten is gone from store, journal and exports."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.factories import make_passage, make_score, make_trace
+from traces import segments
+from traces.errors import StoreError
+from traces.export import export_jsonl, export_parquet
+from traces.journal import Journal
+from traces.queries.turns import trace
+from traces.records import Payload, Trace
+from traces.retention import erase, prune
+from traces.rows import TABLES
+from traces.store import Store
+
+NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data")
+
+
+def record(store: Store, *traces: Any) -> None:
+    journal = Journal(store.journal)
+    for each in traces:
+        journal.write(each)
+    journal.close()
+
+
+def test_jsonl_holds_whole_turns_of_a_time(store: Store, tmp_path: Path):
+    old, new, live = (make_trace(started_at=NOW + timedelta(days=days)) for days in (-9, 0, 1))
+    record(store, old, new)
+    store.drain()
+    record(store, live)
+    out = tmp_path / "out.jsonl"
+    with store.read() as ledger:
+        assert export_jsonl(ledger, out) == 3
+        assert export_jsonl(ledger, out, since=NOW - timedelta(days=1)) == 2
+        assert export_jsonl(ledger, out, since=NOW - timedelta(days=1), until=NOW + timedelta(hours=1)) == 1
+    (line,) = out.read_bytes().splitlines()
+    assert orjson.loads(line) == orjson.loads(orjson.dumps(new))
+
+
+def test_parquet_holds_every_table_drained_or_not(store: Store, tmp_path: Path):
+    import duckdb
+
+    record(store, make_trace())
+    store.drain()
+    record(store, make_trace())
+    with store.read(exporting=True) as ledger:
+        files = export_parquet(ledger, tmp_path / "it's out")
+    assert [file.stem for file in files] == list(TABLES)
+    with duckdb.connect() as connection:
+        counts = [len(connection.read_parquet(str(file)).fetchall()) for file in files]
+    assert counts == [2, 2, 4, 2, 2, 0, 0, 0]
+    with store.read() as ledger, pytest.raises((StoreError, duckdb.Error)):
+        export_parquet(ledger, tmp_path / "locked")
+
+
+def find(folder: Path, text: str) -> list[str]:
+    """Return the files under a folder, compressed ones unpacked, that hold a text."""
+    found: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            if text.encode() in data:
+                found.append(path.name)
+    return found
+
+
+def user_trace(user: str, word: str) -> Trace:
+    made = make_trace(user_id=user, question=f"{word} question", answer=f"{word} answer")
+    key = made.turn.turn_id
+    return replace(
+        made,
+        payload=Payload(key, f"{word} prompt", f"{word} raw"),
+        passages=(make_passage(key, text=f"{word} passage"),),
+    )
+
+
+def test_an_erased_user_is_gone_everywhere_and_stays_gone(store: Store):
+    word = "xylophone" + os.urandom(4).hex()
+    mine, others = user_trace("eve", word), user_trace("bob", "other")
+    rating = make_score(others.turn.turn_id, user_id="eve", reason=word)
+    judged = make_score(mine.turn.turn_id, "groundedness", 0.5, source="online", reason=word)
+    record(store, mine, others, rating)
+    store.drain()  # into the kept segments
+    alive = Journal(store.journal)
+    drained, undrained = user_trace("eve", word), user_trace("eve", word)
+    alive.write(drained)
+    store.drain()
+    alive.write(undrained)
+    alive.write(judged)
+    alive.write(user_trace("bob", "other"))
+    done = erase(store.data_dir, "eve")
+    assert (done.turns, done.scores, done.lines, done.left) == (3, 2, 5, ())
+    alive.write(user_trace("bob", "other"))
+    alive.close()
+    store.drain()
+    assert find(store.data_dir, word) == []
+    for rebuilt in (False, True):
+        if rebuilt:
+            store.path.write_bytes(b"")
+            Store(store.data_dir).drain()
+        with store.read() as ledger:
+            assert ledger.rows("select user_id, count(*) as n from turns group by 1") == [
+                {"user_id": "bob", "n": 3}
+            ]
+            assert ledger.rows("select * from scores") == []
+            assert trace(ledger, others.turn.turn_id) == others
+    assert erase(store.data_dir, "nobody").turns == 0
+
+
+def test_erasing_names_the_quarantined_files_left_behind(store: Store):
+    record(store, user_trace("eve", "w"))
+    store.drain()
+    store.path.write_bytes(b"")
+    Store(store.data_dir).drain()
+    (left,) = erase(store.data_dir, "eve").left
+    assert re.fullmatch(r"traces\.duckdb\.bad-\w+", left)
+
+
+def test_old_texts_are_pruned_and_turns_stay_even_after_a_rebuild(store: Store):
+    old, new = user_trace("ada", "old"), user_trace("ada", "new")
+    old = replace(old, turn=replace(old.turn, started_at=NOW - timedelta(days=40)))
+    new = replace(new, turn=replace(new.turn, started_at=NOW - timedelta(days=1)))
+    record(store, old)
+    store.drain()
+    (path,) = segments.kept(store.journal)
+    long_ago = (NOW - timedelta(days=40)).timestamp()
+    os.utime(path, (long_ago, long_ago))
+    record(store, new)
+    store.drain()
+    done = prune(store.data_dir, 30, NOW)
+    assert (done.payloads, done.passages, done.segments) == (1, 1, 1)
+    assert prune(store.data_dir, 30, NOW) == type(done)(0, 0, 0)
+    assert store.drain().lines == 0
+    slim = replace(
+        old, payload=Payload(old.turn.turn_id), passages=tuple(replace(p, text=None) for p in old.passages)
+    )
+    for rebuilt in (False, True):
+        if rebuilt:
+            store.path.write_bytes(b"")
+            assert Store(store.data_dir).drain().lines == 2
+        with store.read() as ledger:
+            assert trace(ledger, old.turn.turn_id) == slim
+            assert trace(ledger, new.turn.turn_id) == new
+
+
+def test_pruning_nothing_is_fine(tmp_path: Path):
+    assert prune(tmp_path, 30, NOW).payloads == 0
+    assert erase(tmp_path, "ada").turns == 0
