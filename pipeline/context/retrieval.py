@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.context.found import Found, Retrieved, Vector
 from pipeline.context.rerank import capped, rerank
+from pipeline.context.widen import widen
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.index import Knowledge
@@ -78,6 +79,11 @@ class Retriever:
             rows = await shelf.rows(pool.keys[places].tolist())
             scores = rerank(pool.fused[places], seconds, rows, vector, cosines.mean, cosines.deviation)
             found = self._found(pool, places, rows, scores)
+        if found:
+            with recorder.span("widen", "retrieval", parent):
+                leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
+                around = pool.keys[pool.pages == pool.pages[places[leader]]]
+                found = (widen(found[0], await shelf.rows(around.tolist())), *found[1:])
         return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded)
 
     async def _embed(
