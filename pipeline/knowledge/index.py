@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -34,6 +36,8 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
 MEMORY_CHUNKS = 20_000  # larger knowledge bases are searched on disk, through a vector index
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
+LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
+LOCK_STEP_SECONDS = 0.1
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
 
@@ -139,25 +143,50 @@ class Knowledge:
             raise KnowledgeError(
                 f"knowledge base {kb!r} has no release {version!r}; there are: {known}", "config"
             )
-        table = await self._table(kb)
-        with _plainly(kb):
-            await table.checkout(int(version.removeprefix("v")))
-            await table.restore()
-        return await self.release(kb)
+        async with self.writing(kb):
+            table = await self._table(kb)
+            with _plainly(kb):
+                await table.checkout(int(version.removeprefix("v")))
+                await table.restore()
+            return await self.release(kb)
 
     async def remove(self, kb: str) -> None:
         """Delete a knowledge base with all its releases."""
         folder = self.folder / f"{_checked(kb)}.lance"
         if not folder.is_dir():
             await self._table(kb)  # raises store_missing
-        try:
-            with _plainly(kb):
-                await (await self._connect()).drop_table(kb)
-        except KnowledgeError:
-            await asyncio.to_thread(shutil.rmtree, folder)
-        self._forget(kb)
+        async with self.writing(kb):
+            try:
+                with _plainly(kb):
+                    await (await self._connect()).drop_table(kb)
+            except KnowledgeError:
+                await asyncio.to_thread(shutil.rmtree, folder)
+            self._forget(kb)
         for leftover in (self._probes(kb), self._lag(kb)):
             leftover.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def writing(self, kb: str) -> AsyncIterator[None]:
+        """Be the only writer of the knowledge base, in this process and among others.
+
+        Waits for another writer to end; the system frees the lock of one that was killed.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder / f"{_checked(kb)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            for attempt in range(int(LOCK_SECONDS / LOCK_STEP_SECONDS)):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if attempt == 0:
+                        log.warning("knowledge base %r is being written, waiting for that to end", kb)
+                    await asyncio.sleep(LOCK_STEP_SECONDS)
+            else:
+                raise KnowledgeError(f"knowledge base {kb!r} is being written by another process", "shed")
+            yield
+        finally:
+            os.close(handle)
 
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""

@@ -97,11 +97,24 @@ async def store(
     Stopped half-way, a second run goes on where the first ended. `prune` removes the documents
     that were not given; `ready` holds vectors known already.
     """
+    async with knowledge.writing(kb):
+        return await _store(documents, kb, knowledge, progress, prune, ready or {}, skipped)
+
+
+async def _store(
+    documents: Iterable[Document],
+    kb: str,
+    knowledge: Knowledge,
+    progress: Progress | None,
+    prune: bool,
+    ready: Ready,
+    skipped: Sequence[tuple[str, str]],
+) -> Ingested:
     began = time.monotonic()
     known = await knowledge.contents(kb)
     work = await asyncio.to_thread(_sort, documents, known)
     work.skipped[:0] = skipped
-    writer = _Writer(kb, knowledge, ready or {}, len(work.waiting), progress)
+    writer = _Writer(kb, knowledge, ready, len(work.waiting), progress)
     problem = await writer.write(work.waiting)
     gone = [key for key in known if key not in work.seen] if prune and problem is None else []
     if gone:

@@ -119,6 +119,16 @@ class OneBadVector(WordEmbedder):
         return await super().embed_passages(texts, spans)
 
 
+async def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion, "BATCH_CHUNKS", 2)
+    pages = [[Document(f"d{n}", "", f"Writer {writer} page {n}.") for n in range(8)] for writer in range(4)]
+    results = await asyncio.gather(*(store(some, "kb", make(tmp_path)) for some in pages))
+    assert sorted((one.added, one.updated) for one in results) == [(0, 8), (0, 8), (0, 8), (8, 0)]
+    shelf = await make(tmp_path).open("kb")
+    texts = {row.text.split()[1] for row in await shelf.rows(list(range(shelf.chunks)))}
+    assert shelf.chunks == 8 and len(texts) == 1
+
+
 async def test_one_bad_vector_costs_one_document(tmp_path: Path) -> None:
     knowledge = Knowledge(tmp_path / "data" / "knowledge", OneBadVector())
     done = await store(documents(6), "kb", knowledge)
