@@ -8,7 +8,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
 
 DEFAULTS = Path(__file__).parent / "config.toml"
@@ -124,6 +133,16 @@ class Guardrails(Section):
     links: Literal["keep", "strip"]
 
 
+class Auth(Section):
+    keys: SecretStr = SecretStr("")
+
+    @field_validator("keys")
+    @classmethod
+    def _readable(cls, value: SecretStr) -> SecretStr:
+        Keys(value.get_secret_value())
+        return value
+
+
 class Traces(Section):
     durability: Literal["background", "fsync"]
     payload_days: int = Field(ge=1)
@@ -146,6 +165,7 @@ class Settings(BaseSettings):
     memory: Memory
     limits: Limits
     guardrails: Guardrails
+    auth: Auth = Auth()
     traces: Traces
 
     @field_validator("embedder")
@@ -240,4 +260,6 @@ def _sentence(detail: Any) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key{_suggest(key, _keys(Settings, ''))}"
     message = detail["msg"].removeprefix("Value error, ")
+    if key.startswith("auth."):
+        return f"{key}: {message}"  # the value may be a key, so it is not repeated
     return f"{key}: {message} (got {detail['input']!r})"

@@ -144,6 +144,7 @@ class Pipeline:
         self.store = store
         self.running = 0
         self.unrecorded = 0  # turns the journal refused, a full disk for example
+        self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
         self._clock = clock
 
     async def answer(self, question: Question) -> AsyncIterator[Event]:
@@ -436,12 +437,15 @@ class Pipeline:
         citations = sum(row.cited for row in rows)
         recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
         try:
-            return recorder.close()
+            trace = recorder.close()
         except JournalError as error:
             self.unrecorded += 1
             log.error("turn %s could not be recorded: %s", turn.turn_id, error)
             assert recorder.trace is not None
-            return recorder.trace
+            trace = recorder.trace
+        for observe in self.observers:
+            observe(trace)
+        return trace
 
     def _remember(self, turn: Running, trace: Trace) -> Answer:
         row = trace.turn

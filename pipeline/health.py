@@ -1,0 +1,77 @@
+"""Whether this process can answer, and what stands in its way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.turn import Pipeline
+
+log = logging.getLogger(__name__)
+_FRESH_SECONDS = 2.0
+
+
+class Health:
+    """Looks at each thing a turn depends on; an answer is good for two seconds."""
+
+    def __init__(self, pipeline: Pipeline, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pipeline = pipeline
+        self._clock = clock
+        self._prepared = False
+        self._lock = asyncio.Lock()
+        self._seen: tuple[float, list[dict[str, Any]]] | None = None
+
+    async def prepare(self, work: Callable[[Pipeline], Awaitable[None]] | None) -> None:
+        """Run what must be done once after the start; ready from then on, whatever came of it."""
+        try:
+            if work is not None:
+                await work(self._pipeline)
+        except Exception:
+            log.exception("the preparation after the start failed")
+        finally:
+            self._prepared = True
+
+    async def report(self, *, details: bool) -> dict[str, Any]:
+        """Return the state of each dependency and breaker; what is wrong only with details."""
+        async with self._lock:
+            if self._seen is None or self._clock() - self._seen[0] > _FRESH_SECONDS:
+                self._seen = (self._clock(), [await self._knowledge(), await asyncio.to_thread(self._traces)])
+        parts = self._seen[1]
+        breakers = self._pipeline.gateway.report()
+        if not details:
+            parts = [{"name": part["name"], "state": part["state"]} for part in parts]
+            breakers = [{"name": report["name"], "state": report["state"]} for report in breakers]
+        fine = all(part["state"] == "ok" for part in parts)
+        fine = fine and all(report["state"] == "closed" for report in breakers)
+        state = "starting" if not self._prepared else "ok" if fine else "degraded"
+        return {
+            "ready": self._prepared,
+            "state": state,
+            "running_turns": self._pipeline.running,
+            "dependencies": parts,
+            "breakers": breakers,
+        }
+
+    async def _knowledge(self) -> dict[str, Any]:
+        status = await self._pipeline.knowledge.status(self._pipeline.rules.kb)
+        detail = status.problem or (None if status.chunks else f"knowledge base {status.kb!r} is empty")
+        state = "ok" if detail is None else "degraded" if status.chunks else "down"
+        return {
+            "name": "knowledge",
+            "state": state,
+            "detail": detail,
+            "version": status.version,
+            "documents": status.documents,
+        }
+
+    def _traces(self) -> dict[str, Any]:
+        health = self._pipeline.store.health()
+        notes = [health.trouble] if health.trouble else []
+        if self._pipeline.unrecorded:
+            notes.append(f"{self._pipeline.unrecorded} turns could not be recorded")
+        notes += [f"{name} was put aside, damaged" for name in health.quarantined]
+        return {"name": "traces", "state": "degraded" if notes else "ok", "detail": "; ".join(notes) or None}
