@@ -10,9 +10,8 @@ from pipeline.context.found import Retrieved
 from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.models.model import Model, Prompt, Stop, Text
-from pipeline.models.watch import Limits
 
-QUICK = Limits(connect_seconds=0.5, first_token_seconds=0.4, gap_seconds=0.4)
+QUICK: dict[str, Any] = {"first_token_seconds": 0.4, "gap_seconds": 0.4}
 ANSWER = "Open Settings and switch Bounce Keys on [1]."
 
 # fault → (error class or "stop"/"length"/"refusal", the text that was streamed before)
@@ -42,17 +41,12 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "error_middle": ("overloaded", "Open Settings and "),
     "error_with_text": ("overloaded", "Open Settings and "),
     "reset": ("cut", ""),
-    "garbage": ("timeout_first_token", ""),
     "cut_first": ("cut", ""),
     "cut_middle": ("cut", "Open Settings and "),
     "end_first": ("cut", ""),
     "end_middle": ("cut", "Open Settings and "),
     "end_inside_event": ("cut", "Open Settings and "),
     "nothing": ("protocol", ""),
-    "hang": ("timeout_first_token", ""),
-    "hang_after_head": ("timeout_first_token", ""),
-    "only_pings": ("timeout_first_token", ""),
-    "stall": ("timeout_gap", "Open Settings and "),
     "malformed": ("protocol", "Open Settings and "),
     "wrong_shape": ("protocol", ""),
     "odd_but_fine": ("stop", ANSWER),
@@ -68,6 +62,14 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "tool_call": ("protocol", ""),
     "refusal": ("refusal", ""),
     "length": ("length", ANSWER),
+}
+
+SILENCES: dict[str, tuple[str, str]] = {
+    "garbage": ("timeout_first_token", ""),
+    "hang": ("timeout_first_token", ""),
+    "hang_after_head": ("timeout_first_token", ""),
+    "only_pings": ("timeout_first_token", ""),
+    "stall": ("timeout_gap", "Open Settings and "),
 }
 
 

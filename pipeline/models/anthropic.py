@@ -32,14 +32,15 @@ class AnthropicMessages:
         *,
         base_url: str | None = None,
         api_key: str,
-        limits: Limits | None = None,
-        provider: str = "anthropic",
+        connect_seconds: float = 3.0,
+        first_token_seconds: float = 10.0,
+        gap_seconds: float = 15.0,
     ) -> None:
-        self.name = f"{provider}:{model}"
+        self.name = f"anthropic:{model}"
         self._model = model
         self._base_url = base_url or BASE_URL
         self._api_key = api_key
-        self._limits = limits or Limits()
+        self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
         self._client = PerLoop(self._connect)
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:

@@ -47,8 +47,11 @@ def network_errors() -> tuple[type[Exception], ...]:
     return (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 
 
-def pool(limits: Limits) -> httpx2.AsyncClient:
-    """Return a new connection pool. Redirects are not followed: they would carry the key away."""
+def pool(limits: Limits, kept: int = 100) -> httpx2.AsyncClient:
+    """Return a new pool that keeps `kept` idle connections open.
+
+    Redirects are not followed: they would carry the key away.
+    """
     import httpx2
 
     return httpx2.AsyncClient(
@@ -57,7 +60,7 @@ def pool(limits: Limits) -> httpx2.AsyncClient:
             connect=limits.connect_seconds,
             read=max(limits.first_token_seconds, limits.gap_seconds) + 1.0,  # the Watch is stricter
         ),
-        limits=httpx2.Limits(max_connections=500, max_keepalive_connections=100, keepalive_expiry=30.0),
+        limits=httpx2.Limits(max_connections=500, max_keepalive_connections=kept, keepalive_expiry=30.0),
         follow_redirects=False,
     )
 

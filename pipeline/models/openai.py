@@ -36,14 +36,16 @@ class OpenAIChat:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        limits: Limits | None = None,
         provider: str = "openai",
+        connect_seconds: float = 3.0,
+        first_token_seconds: float = 10.0,
+        gap_seconds: float = 15.0,
     ) -> None:
         self.name = f"{provider}:{model}"
         self._model = model
         self._base_url = base_url or BASE_URL
         self._api_key = api_key or LOCAL_KEY
-        self._limits = limits or Limits()
+        self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
         self._most = "max_tokens" if provider == "local" else "max_completion_tokens"
         self._client = PerLoop(self._connect)
 
@@ -78,8 +80,10 @@ class OpenAIChat:
     def _connect(self) -> AsyncOpenAI:
         import openai
 
+        # llama.cpp closes a connection after a stream without saying so; the next call would meet that.
+        http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
         sdk = openai.AsyncOpenAI(
-            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=pool(self._limits)
+            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         _ = sdk.chat.completions.with_streaming_response, sdk.platform_headers()  # imported on first use
         return sdk

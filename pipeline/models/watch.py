@@ -20,9 +20,9 @@ LONGEST_STREAM = 32_000_000  # bytes
 class Limits:
     """How long one call may take, in seconds."""
 
-    connect_seconds: float = 3.0
-    first_token_seconds: float = 10.0
-    gap_seconds: float = 15.0
+    connect_seconds: float
+    first_token_seconds: float
+    gap_seconds: float
 
 
 class Watch:

@@ -12,7 +12,7 @@ from pipeline.events import Message
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Prompt, Text, Tokens
 from tests.faultd import FaultServer
-from tests.wire import ANSWER, OUTCOMES, QUICK, ask, make_prompt
+from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-ant-planted-0123456789"
 
@@ -31,7 +31,7 @@ def server(served: FaultServer) -> FaultServer:
 
 @pytest.fixture
 async def model(server: FaultServer) -> AsyncIterator[AnthropicMessages]:
-    model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY, limits=QUICK)
+    model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY)
     yield model
     await model.close()
 
@@ -46,6 +46,16 @@ async def test_every_fault_has_its_class(
     assert KEY not in str(heard.error)
     assert len(server.requests) == 1, "the SDK must not retry"
     assert (await ask(model)).text == ANSWER, "the next call works"
+
+
+@pytest.mark.parametrize(("fault", "outcome"), SILENCES.items())
+async def test_every_silence_has_its_limit(server: FaultServer, fault: str, outcome: tuple[str, str]) -> None:
+    model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY, **QUICK)
+    await model.warm()
+    server.script(fault)
+    heard = await ask(model)
+    await model.close()
+    assert (heard.outcome, heard.text) == outcome
 
 
 async def test_what_is_sent(server: FaultServer, model: AnthropicMessages) -> None:

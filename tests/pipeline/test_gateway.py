@@ -17,7 +17,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from tests.factories import make_turn
 from tests.faultd import FaultServer
-from tests.wire import ANSWER, QUICK, make_prompt
+from tests.wire import ANSWER, make_prompt
 from traces.recorder import Recorder
 from traces.records import Record, Trace
 
@@ -302,7 +302,7 @@ async def test_over_the_wire_until_all_is_down() -> None:
     prices = Prices()
     with FaultServer() as first, FaultServer() as second:
         models = [
-            OpenAIChat("gpt-6-luna", base_url=server.openai_url, api_key="sk-x", limits=QUICK)
+            OpenAIChat("gpt-6-luna", base_url=server.openai_url, api_key="sk-x", first_token_seconds=1.5)
             for server in (first, second)
         ]
         models[1].name = "openai:gpt-6.1-terra"
@@ -338,7 +338,7 @@ async def _answer(gateway: Gateway) -> tuple[str, str, str | None]:
 
 async def test_leaving_closes_the_upstream_and_leaks_no_task() -> None:
     with FaultServer("ok?words=400&rate=100") as server:
-        model = OpenAIChat("m", base_url=server.openai_url, api_key="sk-x", limits=QUICK)
+        model = OpenAIChat("m", base_url=server.openai_url, api_key="sk-x")
         gateway = Gateway([model], Scripted("Passages.", name="extractive"), prices=Prices())
         await gateway.warm()
         before = len(asyncio.all_tasks())

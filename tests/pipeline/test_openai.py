@@ -15,9 +15,8 @@ import pytest
 
 from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
-from pipeline.models.watch import Limits
 from tests.faultd import FaultServer
-from tests.wire import ANSWER, OUTCOMES, QUICK, ask, make_prompt
+from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-planted-0123456789"
 
@@ -36,7 +35,7 @@ def server(served: FaultServer) -> FaultServer:
 
 @pytest.fixture
 async def model(server: FaultServer) -> AsyncIterator[OpenAIChat]:
-    model = OpenAIChat("gpt-6-luna", base_url=server.openai_url, api_key=KEY, limits=QUICK)
+    model = OpenAIChat("gpt-6-luna", base_url=server.openai_url, api_key=KEY)
     yield model
     await model.close()
 
@@ -51,6 +50,16 @@ async def test_every_fault_has_its_class(
     assert KEY not in str(heard.error)
     assert len(server.requests) == 1, "the SDK must not retry"
     assert (await ask(model)).text == ANSWER, "the next call works"
+
+
+@pytest.mark.parametrize(("fault", "outcome"), SILENCES.items())
+async def test_every_silence_has_its_limit(server: FaultServer, fault: str, outcome: tuple[str, str]) -> None:
+    model = OpenAIChat("gpt-6-luna", base_url=server.openai_url, api_key=KEY, **QUICK)
+    await model.warm()
+    server.script(fault)
+    heard = await ask(model)
+    await model.close()
+    assert (heard.outcome, heard.text) == outcome
 
 
 async def test_what_is_sent(server: FaultServer, model: OpenAIChat) -> None:
@@ -70,7 +79,7 @@ async def test_what_is_sent(server: FaultServer, model: OpenAIChat) -> None:
 
 
 async def test_a_local_server_gets_the_older_limit_and_no_secret(server: FaultServer) -> None:
-    model = OpenAIChat("qwen", base_url=server.openai_url, limits=QUICK, provider="local")
+    model = OpenAIChat("qwen", base_url=server.openai_url, provider="local")
     heard = await ask(model)
     await model.close()
     assert model.name == "local:qwen"
@@ -130,15 +139,18 @@ async def test_a_drip_ends_at_the_deadline(server: FaultServer, model: OpenAICha
     assert heard.text.startswith("Open Settings and ")
 
 
-async def test_a_slow_reader_is_not_the_providers_silence(server: FaultServer, model: OpenAIChat) -> None:
+async def test_a_slow_reader_is_not_the_providers_silence(server: FaultServer) -> None:
+    model = OpenAIChat("m", base_url=server.openai_url, api_key=KEY, gap_seconds=1.0)
+    await model.warm()
     server.script("ok?words=30&rate=100")
     words = 0
     async with aclosing(model.stream(make_prompt(), 10.0)) as events:
         async for event in events:
             if words == 1:
-                await asyncio.sleep(3 * QUICK.gap_seconds)
+                await asyncio.sleep(1.5)
             words += isinstance(event, Text)
     assert words > 1
+    await model.close()
 
 
 async def test_closing_closes_the_upstream(server: FaultServer, model: OpenAIChat) -> None:
@@ -175,7 +187,7 @@ async def test_connections_are_kept(server: FaultServer, model: OpenAIChat) -> N
 
 
 async def _outcome(base_url: str, connect_seconds: float = 0.5) -> str:
-    model = OpenAIChat("m", base_url=base_url, api_key=KEY, limits=Limits(connect_seconds, 1.0, 1.0))
+    model = OpenAIChat("m", base_url=base_url, api_key=KEY, connect_seconds=connect_seconds)
     await model.warm()
     heard = await ask(model)
     await model.close()
