@@ -64,7 +64,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
         "title": settings.get("title") or run["evalset"],
         "run": _about(run),
         "versions": _versions(ledger, run),
-        "warnings": [*settings.get("warnings", []), *_state(run)],
+        "warnings": [*settings.get("warnings", []), *_state(run), *_unread(ledger)],
         "tiles": list(_tiles(found, run["seed"] or 0)),
         "metrics": list(_metrics(found, settings.get("thresholds") or {}, run["seed"] or 0)),
         "outcomes": dict(Counter(case["outcome"] or "no turn" for case in cases).most_common()),
@@ -81,7 +81,7 @@ def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
         "made_at": _moment(datetime.now(UTC)),
         "title": (b["settings"] or {}).get("title") or b["evalset"],
         "sentence": comparison.sentence,
-        "notes": list(comparison.notes),
+        "notes": [*comparison.notes, *_unread(ledger)],
         "common": comparison.common,
         "a": _about(a),
         "b": _about(b),
@@ -131,6 +131,12 @@ def _state(run: Mapping[str, Any]) -> Iterable[str]:
         yield f"This run is {run['state']}: {run['done']} of {run['cases']} cases are done."
     if run["failed"]:
         yield f"{run['failed']} of {run['cases']} cases failed; they are counted apart and in no mean."
+
+
+def _unread(ledger: Rows) -> Iterable[str]:
+    hidden = getattr(ledger, "hidden_bytes", 0)
+    if hidden:
+        yield f"{hidden:,} bytes of the journal are not read yet; run `answerdeck traces drain` first."
 
 
 def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:

@@ -31,6 +31,7 @@ IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of 
 class Readable(Protocol):
     """What a run needs of the store."""
 
+    def drain(self) -> Any: ...
     def read(self) -> AbstractContextManager[Rows]: ...
 
 
@@ -100,9 +101,7 @@ async def run(
     if concurrency is None:
         concurrency = IN_PROCESS if variant.model in (None, "extractive") else REMOTE
     work = _Work(evalset, variant, pipeline, kb, progress)
-    todo = work.begin(
-        run_id or uuid7(), seed, {**(settings or {}), "limit": limit, "concurrency": concurrency}
-    )
+    todo = work.begin(run_id, seed, {**(settings or {}), "limit": limit, "concurrency": concurrency})
     try:
         remaining = iter(todo)
         async with asyncio.TaskGroup() as group:
@@ -137,8 +136,9 @@ class _Work:
         self._seconds_before = 0.0
         self.run: Run
 
-    def begin(self, run_id: str, seed: int, settings: dict[str, Any]) -> list[Case]:
+    def begin(self, named: str | None, seed: int, settings: dict[str, Any]) -> list[Case]:
         """Write the run and its cases, and return the cases that are still to do."""
+        run_id = named or uuid7()
         evalset, variant = self._evalset, self._variant
         about = {key: getattr(evalset, key) for key in ("title", "source", "licence", "thresholds", "chunks")}
         self.run = Run(
@@ -159,7 +159,7 @@ class _Work:
             seed=seed,
             cost_usd=0.0,
         )
-        finished = self._resume()
+        finished = self._resume() if named else set()
         for case in evalset.cases:
             if case.case_id not in finished:
                 self._pipeline.journal.write(replace(case, run_id=run_id))
@@ -200,6 +200,7 @@ class _Work:
 
     def _resume(self) -> set[str]:
         """Take over what a run of this id has done already, and return its finished cases."""
+        self._pipeline.store.drain()  # a ledger reads only so much of an undrained journal
         with self._pipeline.store.read() as ledger:
             before = [row for row in runs.runs(ledger, limit=100_000) if row["run_id"] == self.run.run_id]
             if not before:
