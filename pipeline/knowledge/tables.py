@@ -1,0 +1,207 @@
+"""LanceDB itself: connection, tables, indexes, the writers' lock, and its errors in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import KnowledgeError
+from pipeline.knowledge.rows import EMBEDDER
+from pipeline.knowledge.shelf import RowIds, TextSearch
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection
+    from lancedb.table import AsyncTable
+
+log = logging.getLogger(__name__)
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+KEY = re.compile(r"[0-9a-f]{32}")
+STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
+LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
+LOCK_STEP_SECONDS = 0.1
+KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
+TEXT_QUERY_CHARACTERS = 1_000
+
+
+class Tables:
+    """The open tables of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._connection: AsyncConnection | None = None
+        self._open: dict[str, AsyncTable] = {}
+
+    async def connect(self) -> AsyncConnection:
+        """Return the connection; the first call imports LanceDB."""
+        if self._connection is None:
+            import lancedb
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._connection = await lancedb.connect_async(
+                str(self._folder), read_consistency_interval=timedelta(seconds=STALE_SECONDS)
+            )
+        return self._connection
+
+    async def open(self, kb: str) -> AsyncTable:
+        """Return the table at its newest version; raises KnowledgeError store_missing."""
+        if not (self._folder / f"{checked(kb)}.lance").is_dir() or kb not in self._open:
+            self._open.pop(kb, None)
+            with plainly(kb):
+                self._open[kb] = await (await self.connect()).open_table(kb)
+        return self._open[kb]
+
+    async def at(self, kb: str, version: int) -> AsyncTable:
+        """Return a handle of its own that stays at one version whatever is written."""
+        table = await (await self.connect()).open_table(kb)
+        await table.checkout(version)
+        return table
+
+    async def create(self, kb: str, schema: Any) -> AsyncTable:
+        """Return the table, made empty when there is none."""
+        try:
+            return await self.open(kb)
+        except KnowledgeError as error:
+            if error.error_class != "store_missing":
+                raise
+        with plainly(kb):
+            await (await self.connect()).create_table(kb, schema=schema, exist_ok=True)
+        return await self.open(kb)
+
+    def forget(self, kb: str) -> None:
+        """Open the table anew next time."""
+        self._open.pop(kb, None)
+
+
+async def index(table: AsyncTable, *, vectors: bool) -> None:
+    """Make the indexes that are missing and bring new rows into all of them."""
+    from lancedb.index import FTS, BTree, IvfRq
+
+    indexed = {column for one in await table.list_indices() for column in one.columns}
+    for column, config in (("searched", FTS()), ("chunk_id", BTree()), ("document_key", BTree())):
+        if column not in indexed:
+            await table.create_index(column, config=config)
+    if vectors and "vector" not in indexed:
+        await table.create_index("vector", config=IvfRq(distance_type="cosine"))
+    await table.optimize(cleanup_older_than=KEEP)
+
+
+async def fingerprint(table: AsyncTable) -> str:
+    """Return the fingerprint of the embedder that made the table's vectors."""
+    return ((await table.schema()).metadata or {}).get(EMBEDDER, b"unknown").decode()
+
+
+async def contents(table: AsyncTable) -> dict[str, str]:
+    """Return the stored documents: key to content hash."""
+    rows = await table.query().select(["document_key", "content"]).to_arrow()
+    return dict(zip(rows["document_key"].to_pylist(), rows["content"].to_pylist(), strict=True))
+
+
+@asynccontextmanager
+async def lock(folder: Path, kb: str) -> AsyncIterator[None]:
+    """Be the only writer of the knowledge base, in this process and among others.
+
+    Waits for another writer to end; the system frees the lock of one that was killed.
+    """
+    handle = _lock_file(folder, kb)
+    try:
+        for attempt in range(int(LOCK_SECONDS / LOCK_STEP_SECONDS)):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 0:
+                    log.warning("knowledge base %r is being written, waiting for that to end", kb)
+                await asyncio.sleep(LOCK_STEP_SECONDS)
+        else:
+            raise KnowledgeError(f"knowledge base {kb!r} is being written by another process", "shed")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock_file(folder: Path, kb: str) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.open(folder / f"{checked(kb)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+@contextmanager
+def plainly(kb: str) -> Iterator[None]:
+    """Turn the store's errors into KnowledgeError with a sentence fit for people."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        if isinstance(error, ValueError) and "was not found" in str(error):
+            raise KnowledgeError(
+                f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
+                "store_missing",
+            ) from error
+        reason = str(error).partition(", /")[0]  # the rest is a path on the machine Lance was built on
+        log.warning("knowledge base %r: %s: %.300s", kb, type(error).__name__, reason)
+        raise KnowledgeError(
+            f"knowledge base {kb!r} cannot be read, its files are damaged; remove it and ingest again",
+            "store_damaged",
+        ) from error
+
+
+async def searchable(table: AsyncTable, kb: str) -> bool:
+    """Say whether the full-text index answers."""
+    try:
+        await text_search(table, kb)("text", 1)
+    except KnowledgeError:
+        return False
+    return True
+
+
+def text_search(table: AsyncTable, kb: str) -> TextSearch:
+    """Return the full-text search of one table."""
+
+    async def search(query: str, limit: int) -> tuple[RowIds, NDArray[np.float32]]:
+        with plainly(kb):
+            found = (
+                await table.query()
+                .nearest_to_text(query[:TEXT_QUERY_CHARACTERS], columns="searched")
+                .select(["_score"])
+                .with_row_id()
+                .limit(limit)
+                .to_arrow()
+            )
+        return found["_rowid"].to_numpy(), found["_score"].to_numpy()
+
+    return search
+
+
+def checked(kb: str) -> str:
+    """Return the name, or raise KnowledgeError when it cannot name a knowledge base."""
+    if not NAME.fullmatch(kb):
+        raise KnowledgeError(
+            f"{kb!r} cannot name a knowledge base; use 1 to 64 letters, digits, - and _", "config"
+        )
+    return kb
+
+
+def quoted(keys: Sequence[str]) -> str:
+    """Return document keys as a SQL list; they are hashes of ours, never a user's text."""
+    if not all(KEY.fullmatch(key) for key in keys):
+        raise ValueError("document keys are 32 hexadecimal digits")
+    return ", ".join(f"'{key}'" for key in keys)
+
+
+def label(version: int) -> str:
+    """Return a table's version as people see it."""
+    return f"v{version}"
+
+
+def number(version: str) -> int:
+    """Undo `label`."""
+    return int(version.removeprefix("v"))
