@@ -70,6 +70,9 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     with naming(path.name):
+        if not path.exists():
+            duckdb.connect(str(path), config=_OURS).close()
+            path.chmod(0o600)
         connection = duckdb.connect(str(path), config=_OURS | {"threads": 1, "memory_limit": "512MB"})
         try:
             connection.execute("set TimeZone = 'UTC'")

@@ -119,7 +119,7 @@ class Journal:
     def _rotate(self) -> None:
         self._sync()
         self._leave()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = open_segment(self.folder)
         self._size = 0
         self._torn = False

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from traces.errors import StoreBusy
+from traces.errors import StoreBusy, StoreError
 
 _FIRST_PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.05
@@ -39,7 +39,12 @@ def holding(data_dir: Path, mode: Literal["shared", "alone"], seconds: float) ->
         yield
         return
     until = time.monotonic() + seconds
-    gate, main = _open(data_dir / "traces.gate"), _open(data_dir / "traces.lock")
+    gate = _open(data_dir / "traces.gate")
+    try:
+        main = _open(data_dir / "traces.lock")
+    except StoreError:
+        os.close(gate)
+        raise
     try:
         _wait(gate, mode == "shared", until)
         if mode == "shared":
@@ -53,7 +58,10 @@ def holding(data_dir: Path, mode: Literal["shared", "alone"], seconds: float) ->
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open {str(path)!r}: {error.strerror}; check the folder's owner") from error
 
 
 def _wait(descriptor: int, shared: bool, until: float) -> None:

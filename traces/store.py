@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from traces import duck, segments
@@ -16,10 +17,12 @@ from traces.election import Election
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
 from traces.locks import holding
+from traces.retention import prune
 from traces.rows import live_rows
 
 TAIL_BYTES = 16 << 20
 READER_WAITS_SECONDS = 2.0
+DAY_SECONDS = 86_400.0
 AFTER_WINDOW_SECONDS = 0.6  # a window costs 60 ms of CPU; rows are still in the store within a second
 log = logging.getLogger(__name__)
 
@@ -75,12 +78,18 @@ class Store:
                 return Drained(elected=False)
             return self._drain()
 
-    def keep_draining(self, stop: threading.Event, every_seconds: float) -> None:
+    def keep_draining(
+        self, stop: threading.Event, every_seconds: float, payload_days: int | None = None
+    ) -> None:
         """Be the drainer while elected, until `stop` is set; returns when another process is."""
-        self.journal.mkdir(parents=True, exist_ok=True)
+        self.journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prune_at = time.monotonic()
         with self._election.won() as won:
             while won and not stop.is_set():
                 drained = self._drain()
+                if payload_days is not None and time.monotonic() >= prune_at:
+                    prune(self.data_dir, payload_days, datetime.now(UTC))
+                    prune_at += DAY_SECONDS
                 stop.wait(max(every_seconds, AFTER_WINDOW_SECONDS) if drained.windows else every_seconds)
             if won:
                 self._drain()
@@ -99,22 +108,29 @@ class Store:
         note = self._election.read()
         return Health(
             damaged_lines=segments.damaged(self.journal),
-            quarantined=tuple(sorted(path.name for path in self.data_dir.glob("traces.duckdb.bad-*"))),
+            quarantined=tuple(
+                sorted(
+                    path.name for path in self.data_dir.glob("traces.duckdb.bad-*") if path.suffix != ".wal"
+                )
+            ),
             drainer=note.pid,
             drained_at=note.at,
             trouble=note.trouble,
         )
 
 
-def drain_forever(store: Store, stop: threading.Event, every_seconds: float = 0.3) -> None:
+def drain_forever(
+    store: Store, stop: threading.Event, every_seconds: float = 0.3, payload_days: int | None = None
+) -> None:
     """Drain until `stop` is set, whenever no other process does; never raises.
 
+    With `payload_days`, bulky texts older than that are forgotten, at the start and once a day.
     What goes wrong is logged once and stays in `Store.health().trouble` until it is over.
     """
     said: str | None = None
     while not stop.is_set():
         try:
-            store.keep_draining(stop, every_seconds)
+            store.keep_draining(stop, every_seconds, payload_days)
         except StoreBusy as error:
             log.info("draining waits: %s", error)
         except Exception as error:  # the named boundary: the chat goes on, the journal keeps all

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,7 @@ from traces.queries.turns import trace
 from traces.records import Payload, Trace
 from traces.retention import erase, prune
 from traces.rows import TABLES
-from traces.store import Store
+from traces.store import Store, drain_forever
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
@@ -157,6 +159,27 @@ def test_old_texts_are_pruned_and_turns_stay_even_after_a_rebuild(store: Store):
         with store.read() as ledger:
             assert trace(ledger, old.turn.turn_id) == slim
             assert trace(ledger, new.turn.turn_id) == new
+
+
+def test_the_drainer_prunes_by_itself(store: Store):
+    old = user_trace("ada", "old")
+    old = replace(old, turn=replace(old.turn, started_at=datetime.now(UTC) - timedelta(days=40)))
+    record(store, old)
+    stop = threading.Event()
+    drainer = threading.Thread(target=drain_forever, args=(store, stop, 0.02, 30))
+    drainer.start()
+    try:
+        until = time.monotonic() + 20
+        payload = old.payload
+        while payload.prompt is not None:
+            assert time.monotonic() < until
+            with store.read() as ledger:
+                found = trace(ledger, old.turn.turn_id)
+            assert found is not None
+            payload = found.payload
+    finally:
+        stop.set()
+        drainer.join()
 
 
 def test_pruning_nothing_is_fine(tmp_path: Path):

@@ -200,6 +200,12 @@ def test_a_folder_that_cannot_be_made_is_a_journal_error(tmp_path: Path):
     assert journal.dropped == 1
 
 
+def test_only_the_owner_may_read_a_segment(journal: Journal):
+    journal.write(make_trace())
+    (path,) = journal.folder.glob("*.jsonl")
+    assert (path.stat().st_mode & 0o777, journal.folder.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
 def test_encoding_gives_the_dataclass_fields():
     trace = make_trace()
     line = orjson.loads(encode(trace))
