@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.context.found import Vector
+from pipeline.knowledge.rows import matrix
 from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, Keys, Row, Scores, row, spread
 
 if TYPE_CHECKING:
     from lancedb.table import AsyncTable
 
-POOL = 400  # rows taken from each search
+POOL = 200  # rows taken from each search
 SAMPLE = 2_000  # rows whose cosines stand for all, to turn scores into z-scores
 WANTED_RECALL = 0.95
 QUERIES = 40  # stored vectors asked for their neighbours to measure the index
@@ -82,8 +83,12 @@ class TableShelf:
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""
-        rows = await self._take(keys.tolist(), ["vector"])
-        return np.array([np.asarray(one["vector"], np.float32) @ vector for one in rows], np.float32)
+        with self._guard():
+            taken = self._table.take_row_ids(keys.tolist()).select(["vector"]).with_row_id()
+            found = await taken.to_arrow()
+        order = np.argsort(found["_rowid"].to_numpy())
+        values = matrix(found)[order] @ vector
+        return values[np.argsort(np.argsort(keys))]
 
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
@@ -108,11 +113,7 @@ async def drawn(table: AsyncTable, size: int = SAMPLE) -> NDArray[np.float32]:
     """Return vectors spread evenly over the table."""
     chunks = await table.count_rows()
     places = np.unique(np.linspace(0, chunks - 1, min(size, chunks)).astype(int)).tolist()
-    rows = await table.take_offsets(places).select(["vector"]).to_arrow()
-    vectors = rows["vector"].combine_chunks()
-    return np.ascontiguousarray(vectors.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(
-        len(rows), -1
-    )
+    return matrix(await table.take_offsets(places).select(["vector"]).to_arrow())
 
 
 async def measure(table: AsyncTable) -> Probes:

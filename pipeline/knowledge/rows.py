@@ -86,20 +86,21 @@ def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, RowIds, ND
     """Take columns, pages, row ids and vectors out of Arrow, without rows whose checksum fails."""
     columns = {name: rows[name].to_pylist() for name in COLUMNS}
     shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
-    matrix = _matrix(rows)
-    whole = np.abs(np.linalg.norm(matrix, axis=1) - 1.0) < 0.01
+    vectors = matrix(rows)
+    whole = np.abs(np.linalg.norm(vectors, axis=1) - 1.0) < 0.01
     sums = zip(shown, columns["checksum"], whole, strict=True)
     sound = [bool(norm) and checksum(*texts) == stored for texts, stored, norm in sums]
     if not all(sound):
         log.error("knowledge base %r: %d damaged chunks are left out", kb, sound.count(False))
-        rows, matrix = rows.take(np.flatnonzero(sound)), matrix[np.array(sound)]
+        rows, vectors = rows.take(np.flatnonzero(sound)), vectors[np.array(sound)]
         columns = {name: list(compress(values, sound)) for name, values in columns.items()}
     _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
     pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
-    return columns, pages, rows["_rowid"].to_numpy(), matrix
+    return columns, pages, rows["_rowid"].to_numpy(), vectors
 
 
-def _matrix(rows: Any) -> NDArray[np.float32]:
+def matrix(rows: Any) -> NDArray[np.float32]:
+    """Return the vectors of Arrow rows as one matrix."""
     vectors = rows["vector"].combine_chunks()
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(flat, np.float32).reshape(-1, vectors.type.list_size)
