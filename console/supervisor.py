@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from types import FrameType
@@ -21,6 +20,7 @@ from pipeline.settings import Settings
 
 START_SECONDS = 180
 STOP_SECONDS = 30
+PATIENCE_SECONDS = 60  # after that a chat without its knowledge base is better than none
 RESTARTS = 3  # within a minute; after that the whole stops
 
 
@@ -31,14 +31,19 @@ class Child:
     name: str
     arguments: list[str]
     env: dict[str, str]
-    health: str
+    health: str  # answers 200 when there is nothing left to wait for
+    alive: str  # answers 200 as soon as the process serves
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     ready: bool = False
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            self.arguments, env=self.env, start_new_session=True, preexec_fn=_die_with_parent
+            self.arguments,
+            env=self.env,
+            stdout=subprocess.DEVNULL,  # Streamlit's greeting; what is wrong comes on stderr
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
         self.starts += 1
 
@@ -46,11 +51,12 @@ class Child:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def answers(self) -> bool:
+    def answers(self, *, patient: bool) -> bool:
+        """Tell whether it is ready, or, when `patient` is over, at least serves."""
         try:
-            with urllib.request.urlopen(self.health, timeout=2) as reply:
+            with urllib.request.urlopen(self.health if patient else self.alive, timeout=2) as reply:
                 return reply.status == 200
-        except (urllib.error.URLError, OSError):
+        except OSError:
             return False
 
 
@@ -87,11 +93,12 @@ def _children(settings: Settings) -> list[Child]:
     console_env = environment(settings) | {"OPENBLAS_NUM_THREADS": "1"}
     console_env.pop("PYTHONDONTWRITEBYTECODE", None)
     return [
-        Child("chat", serve, env, f"http://127.0.0.1:{port}/healthz"),
+        Child("chat", serve, env, f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/healthz"),
         Child(
             "console",
             command(settings),
             console_env,
+            f"http://127.0.0.1:{console_port}/_stcore/health",
             f"http://127.0.0.1:{console_port}/_stcore/health",
         ),
     ]
@@ -111,7 +118,8 @@ def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> 
         for child in children:
             if not child.running and not _restart(child):
                 return 1
-            child.ready = child.ready or child.answers()
+            patient = time.monotonic() - began < PATIENCE_SECONDS
+            child.ready = child.ready or child.answers(patient=patient)
         if not announced and all(child.ready for child in children):
             announced = True
             print(f"Ready after {time.monotonic() - began:.1f} s.", flush=True)

@@ -47,11 +47,13 @@ def build(settings: Settings) -> Pipeline:
     outbound = Outbound(pii=guards.pii, links=guards.links)
     knowledge = Knowledge(data / "knowledge", embedder(settings))
     extractive = Extractive()
+    overrides = settings.models.prices
     names = [name for name in (settings.models.primary, settings.models.fallback) if name]
     gateway = Gateway(
         [model(name, settings) for name in names if name != "extractive"],
         extractive,
-        prices=Prices(),
+        prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
+        make=lambda name: model(name, settings),
     )
     return Pipeline(
         rules=Rules(
@@ -105,6 +107,7 @@ async def prepare(pipeline: Pipeline) -> None:
             loaded.touch()
         await knowledge.embedder.embed_query("warm up")
         await knowledge.open(pipeline.rules.kb)
+        await pipeline.gateway.warm()
     except (KnowledgeError, EmbedError, OSError) as error:
         log.warning("knowledge base %r is not ready: %s", pipeline.rules.kb, error)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -147,7 +147,7 @@ class Pipeline:
         self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
         self._clock = clock
 
-    async def answer(self, question: Question) -> AsyncIterator[Event]:
+    async def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Yield Started, then Sources, Delta and Retract as they come, then Answer or Failed.
 
         Every accepted turn leaves exactly one trace, written before the last event is yielded.
@@ -228,7 +228,7 @@ class Pipeline:
         self.memory.close()
         self.journal.close()
 
-    async def _steps(self, turn: Running) -> AsyncIterator[Event]:
+    async def _steps(self, turn: Running) -> AsyncGenerator[Event]:
         wait = await self.quota.take(turn.question.user_id) if turn.question.door != "eval" else None
         if wait is not None:
             raise Refused("rate_limited", say.slow_down(wait), status=429, retry_after=wait)
@@ -339,7 +339,7 @@ class Pipeline:
         turn.recorder.keep(prompt=prompt.render())
         return prompt
 
-    async def _respond(self, turn: Running, prompt: Prompt) -> AsyncIterator[Event]:
+    async def _respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
         numbers = {passage.n for passage in turn.passages if passage.n is not None}
         allowed = "\n".join([turn.text, *(passage.text or "" for passage in turn.passages)])
         guard = self.outbound.open(numbers, allowed_text=allowed, canary=prompt.system)

@@ -94,9 +94,8 @@ async def test_a_secret_is_not_streamed_even_in_pieces() -> None:
 
 
 async def test_a_follow_up_is_searched_as_a_standalone_question() -> None:
-    model = Scripted(
-        "It suspends [1].", "How do I resume my laptop after closing the lid?", "Open the lid [1]."
-    )
+    standalone = "How do I resume my laptop after closing the lid?"
+    model = Scripted("It suspends [1].", standalone, "Open the lid [1].")
     pipeline = await make_pipeline(model)
     first, _ = await ask(pipeline, LID)
     assert isinstance(first, Answer)
