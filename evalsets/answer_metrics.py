@@ -55,7 +55,11 @@ def retrieval(case: Case, trace: Trace, *, chunks: bool = False) -> list[Measure
         return [Measured(name, None, f"a part of the search failed: {lost}", failed=True) for name in names]
     ranked = metrics.ranking(trace.passages, chunks=chunks)
     first = next((rank for rank, found in enumerate(ranked, 1) if found in set(case.relevant_ids)), None)
-    reason = f"first relevant at rank {first}" if first else f"not among {len(ranked)} found"
+    reason = (
+        f"first relevant at rank {first}"
+        if first
+        else f"not among {len(ranked)} found; first {', '.join(ranked[:3])}"
+    )
     return [
         Measured(name, value, reason) for name, value in metrics.retrieval(ranked, case.relevant_ids).items()
     ]
