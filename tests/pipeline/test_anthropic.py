@@ -11,7 +11,7 @@ import pytest
 from pipeline.events import Message
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Prompt, Text, Tokens
-from tests.faultd import FaultServer
+from pipeline.rehearsal.server import FaultServer
 from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-ant-planted-0123456789"

@@ -15,8 +15,8 @@ from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
+from pipeline.rehearsal.server import FaultServer
 from tests.factories import make_turn
-from tests.faultd import FaultServer
 from tests.wire import ANSWER, make_prompt
 from traces.recorder import Recorder
 from traces.records import Record, Trace

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
-from tests.faultd import FaultServer
+from pipeline.rehearsal.server import FaultServer
 from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-planted-0123456789"

@@ -1,4 +1,4 @@
-"""The two protocols' events and bodies, as faultd sends them."""
+"""The two protocols' events and bodies, as the server sends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways a model server breaks, one function each; faultd runs them by name."""
+"""The ways a model server breaks, one function each; the server runs them by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.dialects import Dialect
+from pipeline.rehearsal.dialects import Dialect
 
 WORDS = ["Open ", "Settings ", "and ", "switch ", "Bounce ", "Keys ", "on ", "[1]."]
 
