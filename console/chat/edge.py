@@ -1,4 +1,4 @@
-"""Who asks: the login name, or a random id this browser keeps; and the doors Gradio leaves open."""
+"""Who looks at the page: who signed in, or a random id the browser keeps; and doors Gradio leaves open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.auth import LOCAL, Person
+from pipeline.middleware import PERSON
 
 COOKIE = "answerdeck_browser"
 YEAR = 365 * 24 * 3600
@@ -54,10 +57,14 @@ class Edge:
         await self._app(scope, receive, named)
 
 
-def user_id(request: Any) -> str:
-    """Return the login name, or a name made from the browser's id that does not give the id away."""
-    if request.username:
-        return request.username
+def person(request: Any) -> Person | None:
+    """Return who signed in, or None when nobody has to."""
+    found: Person | None = request.request.scope.get(PERSON)
+    return None if found is None or found is LOCAL else found
+
+
+def guest(request: Any) -> str:
+    """Return a name made from the browser's id, which does not give the id away."""
     value = request.cookies.get(COOKIE, "")
     secret = value if _VALUE.match(value) else f"tab {request.session_hash}"
     return "guest-" + hashlib.sha256(secret.encode()).hexdigest()[:12]

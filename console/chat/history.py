@@ -12,12 +12,13 @@ from markupsafe import Markup
 from console.chat import markup
 
 
-def drawer(conversations: Sequence[Mapping[str, Any]], current: str, today: date) -> Markup:
-    """Return the list, grouped by how long ago a conversation was last used."""
+def drawer(
+    conversations: Sequence[Mapping[str, Any]], current: str, today: date, login: str | None = None
+) -> Markup:
+    """Return the list, grouped by how long ago a conversation was last used; who signed in can leave."""
     groups = groupby(conversations, key=lambda conversation: _age(conversation["updated_at"], today))
-    return markup.render(
-        "drawer.html", current=current, groups=[(label, list(members)) for label, members in groups]
-    )
+    listed = [(label, list(members)) for label, members in groups]
+    return markup.render("drawer.html", current=current, groups=listed, login=login)
 
 
 def _age(updated_at: str, today: date) -> str:

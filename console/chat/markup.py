@@ -109,11 +109,15 @@ def _pieces(token: Token, titles: dict[int, str], turn_id: str, seen: Counter[in
             continue
         before = token.content[end : match.start()]
         pieces.append(Token("text", "", 0, content=before.rstrip(" ")))
-        chip = _CHIP.format(n=n, k=seen[n] - 1, turn=turn_id, title=titles[n])
-        pieces.append(Token("chip", "", 0, content=str(chip)))
+        pieces.append(Token("chip", "", 0, content=_chip(n, seen[n] - 1, turn_id, titles[n])))
         end = match.end()
     pieces.append(Token("text", "", 0, content=token.content[end:]))
     return pieces
+
+
+@lru_cache(maxsize=2048)
+def _chip(n: int, k: int, turn_id: str, title: str) -> str:
+    return str(_CHIP.format(n=n, k=k, turn=turn_id, title=title))
 
 
 def _markdown() -> MarkdownIt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,21 @@ import gradio as gr
 import gradio.themes as themes
 from fastapi import FastAPI
 from markupsafe import Markup
+from starlette.middleware import Middleware
 
 from console.chat import edge, history, markup, sources, thread
 from console.chat.talk import Reader, Talk, View
+from pipeline.build import SAMPLE_KB
 from pipeline.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
 NAME = "Answerdeck"
 PURPOSE = "Answers from your documents, with their sources"
 EXAMPLES = (
-    "How do I stop my laptop going to sleep when I shut the lid?",
-    "How can I record a video of my screen?",
-    "How do I get back a file I deleted?",
     "How do I connect to a hidden wireless network?",
+    "Where should I store my backup?",
+    "How do I change the size of the text?",
+    "What do WEP and WPA mean?",
 )
 _FINE_PRINT = Markup(
     '<p class="fine-print">Answers can be wrong: check the sources. Do not share passwords.</p>'
@@ -59,11 +61,11 @@ _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     """Mount the chat page at `/`; routes the application has already stay reachable."""
-    talk = Talk(pipeline, EXAMPLES)
-    demo = Page(talk, settings.server.console_port).blocks()
+    examples = EXAMPLES if settings.kb == SAMPLE_KB else ()
+    demo = Page(Talk(pipeline, examples), settings.server.console_port, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
-    app.add_middleware(edge.Edge)
+    app.user_middleware.append(Middleware(edge.Edge))  # inside the API's own border, not around it
     return gr.mount_gradio_app(
         app,
         demo,
@@ -87,8 +89,9 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
 class Page:
     """Lays the page out and connects its controls to the talk."""
 
-    def __init__(self, talk: Talk, console_port: int) -> None:
+    def __init__(self, talk: Talk, console_port: int, examples: Sequence[str]) -> None:
         self._talk = talk
+        self._examples = examples
         self._console_port = console_port
 
     def blocks(self) -> gr.Blocks:
@@ -100,7 +103,7 @@ class Page:
                 drawer = _region(history.drawer([], "", datetime.now(UTC).date()), "drawer")
                 with gr.Column(elem_id="middle"):
                     with gr.Column(elem_id="thread"):
-                        past = _region(thread.welcome(EXAMPLES), "past")
+                        past = _region(thread.welcome(self._examples), "past")
                         live = _region("", "live")
                     with gr.Row(elem_id="composer"):
                         box = gr.Textbox(
@@ -188,9 +191,11 @@ class Page:
     def _reader(self, request: gr.Request) -> Reader:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
-        return Reader(
-            edge.user_id(request), request.session_hash or "", f"http://{host}:{self._console_port}"
-        )
+        tab, console = request.session_hash or "", f"http://{host}:{self._console_port}"
+        person = edge.person(request)
+        if person is None:  # nobody signs in: only this machine can connect, and may look inside
+            return Reader(edge.guest(request), tab, None, console)
+        return Reader(person.name, tab, person.name, console if person.may("viewer") else None)
 
 
 def _on(event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, **more: Any) -> None:

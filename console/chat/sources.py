@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -51,13 +52,18 @@ def evidence(text: str, claim: str) -> Span | None:
     """Return the offsets of the sentence of `text` that shares most words with `claim`, or None."""
     wanted = set(words(claim))
     best, span = 0.0, None
-    for start, end in sentences(text):
-        said = set(words(text[start:end]))
+    for sentence, said in _said(text):
         shared = len(wanted & said)
         overlap = 2 * shared / (len(wanted) + len(said)) if shared else 0.0
         if overlap > best:
-            best, span = overlap, (start, end)
+            best, span = overlap, sentence
     return span
+
+
+@lru_cache(maxsize=256)
+def _said(text: str) -> tuple[tuple[Span, frozenset[str]], ...]:
+    """Return the sentences of a text with their content words."""
+    return tuple(((start, end), frozenset(words(text[start:end]))) for start, end in sentences(text))
 
 
 def _without(exchange: Exchange | None) -> Markup:
@@ -112,8 +118,8 @@ def _window(text: str, span: Span | None) -> Span:
     right = max(left + SNIPPET, end)
     if right >= len(text):
         return left, len(text)
-    lines, stops = text.rfind("\n", end, right), text.rfind(". ", end, right) + 1
-    return left, lines if lines > left else stops or max(end, text.rfind(" ", left, right))
+    whole = max(text.rfind("\n", end, right), text.rfind(". ", end, right) + 1)
+    return left, whole if whole > left + SNIPPET // 2 else max(end, text.rfind(" ", left, right))
 
 
 def _marked(text: str, marks: Mapping[Span, list[int]], left: int, right: int) -> Markup:

@@ -190,8 +190,8 @@ def serve(folder: Path, port: int) -> None:
     app = FastAPI(openapi_url=None)
 
     @app.get("/readyz")
-    def readyz() -> dict[str, str]:
-        return {"status": "ok"}
+    def readyz() -> dict[str, Any]:
+        return {"ready": True, "state": "ok"}
 
     @app.get("/rehearsal")
     def state() -> dict[str, Any]:

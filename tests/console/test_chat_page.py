@@ -218,6 +218,18 @@ def test_light_dark_and_names(page: Page) -> None:
     assert page.evaluate("document.body.classList.contains('dark')")
 
 
+def test_a_question_that_cannot_be_sent_goes_back_into_the_box(browser: Browser, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    page = browser.new_context().new_page()
+    page.goto(chat)
+    page.wait_for_selector("#drawer .drawer")
+    page.route("**/queue/join*", lambda route: route.abort())
+    begin(page, "Is anybody there?")
+    expect(page.get_by_label("Your question", exact=True)).to_have_value("Is anybody there?")
+    page.context.close()
+
+
 def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:
     from playwright.sync_api import expect
 

@@ -154,6 +154,7 @@
     const turn = find('#live .turn');
     const now = running();
     const question = turn ? find('.bubble', turn).innerText : '';
+    if (now) sending = '';
     const began = now && (!wasRunning || question !== newest);
     if (began) stick = true;
     if ((began || !phone.matches) && stick) requestAnimationFrame(follow);
@@ -182,6 +183,7 @@
   };
   const drawnDrawer = () => {
     const conversation = find('#drawer .drawer')?.dataset.conversation || '';
+    document.body.classList.remove('restoring');
     const url = new URL(location.href);
     conversation ? url.searchParams.set('c', conversation) : url.searchParams.delete('c');
     if (url.href !== location.href) history.replaceState(history.state, '', url);
@@ -195,10 +197,9 @@
     let text = 'Connection lost';
     try {
       const response = await fetch('readyz', { headers: { accept: 'application/json' } });
-      state = response.ok ? 'good' : 'poor';
-      text = response.ok ? 'All systems normal' : 'Limited service';
-      const body = await response.json();
-      if (response.ok && body.status && !['ok', 'ready', 'normal'].includes(body.status)) { state = 'poor'; text = 'Limited service'; }
+      const told = (await response.json()).state;
+      state = told === 'ok' ? 'good' : 'poor';
+      text = { ok: 'All systems normal', starting: 'Starting…' }[told] || 'Limited service';
     } catch { /* the pill says so */ }
     if (!pill) return;
     pill.hidden = false;
@@ -206,8 +207,35 @@
     find('.say', pill).textContent = text;
   };
 
+  // A question that could not be sent goes back into the box; who has been signed out signs in again.
+  let sending = '';
+  const giveBack = () => {
+    const area = box();
+    if (!sending || area.value) return;
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(area, sending);
+    area.dispatchEvent(new Event('input', { bubbles: true }));
+    sending = '';
+    poll();
+  };
+  const plain = window.fetch;
+  window.fetch = async (...request) => {
+    const joining = String(request[0]?.url || request[0]).includes('/queue/join');
+    try {
+      const response = await plain(...request);
+      if (response.status === 401) location.assign('login');
+      if (joining && !response.ok) giveBack();
+      return response;
+    } catch (error) {
+      if (joining) giveBack();
+      throw error;
+    }
+  };
+
   window.answerdeck = {
-    take: (text) => [text, ''],
+    take: (text) => {
+      sending = text;
+      return [text, ''];
+    },
     drawn: (element) => {
       const region = element.closest('#live, #past, #sources, #drawer')?.id;
       if (region === 'live') drawnLive();
@@ -220,6 +248,8 @@
   thread?.setAttribute('role', 'log');
   thread?.setAttribute('aria-live', 'polite');
   thread?.setAttribute('aria-label', 'Conversation');
+  document.body.classList.toggle('restoring', new URLSearchParams(location.search).has('c'));
+  setTimeout(() => document.body.classList.remove('restoring'), 1500);
   fitDrawer();
   poll();
   setInterval(poll, 30000);

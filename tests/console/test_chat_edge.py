@@ -1,0 +1,76 @@
+"""Who looks at the page, and what the page does not open."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient
+
+from console.chat import edge
+from pipeline.auth import LOCAL, Person
+from pipeline.middleware import PERSON
+
+
+def client() -> TestClient:
+    app = FastAPI(middleware=[Middleware(edge.Edge)])
+
+    @app.get("/{path:path}")
+    def page(path: str) -> str:
+        return path
+
+    return TestClient(app)
+
+
+def request(cookies: dict[str, str] | None = None, scope: dict[str, Any] | None = None) -> Any:
+    return SimpleNamespace(
+        cookies=cookies or {}, session_hash="s1", request=SimpleNamespace(scope=scope or {})
+    )
+
+
+def test_a_browser_gets_an_id_once_and_only_with_the_page() -> None:
+    browser = client()
+    given = browser.get("/").headers["set-cookie"]
+    assert "HttpOnly" in given
+    assert "SameSite=Lax" in given
+    assert "Secure" not in given
+    assert "set-cookie" not in browser.get("/").headers
+    assert "set-cookie" not in client().get("/readyz").headers
+
+
+def test_a_forged_id_is_replaced() -> None:
+    browser = client()
+    browser.cookies.set(edge.COOKIE, "short")
+    assert edge.COOKIE in browser.get("/").headers["set-cookie"]
+
+
+def test_the_name_of_a_guest_does_not_give_the_id_away() -> None:
+    value = "a" * 22
+    name = edge.guest(request({edge.COOKIE: value}))
+    assert name == edge.guest(request({edge.COOKIE: value}))
+    assert name != edge.guest(request({edge.COOKIE: "b" * 22}))
+    assert value not in name
+
+
+def test_without_an_id_a_guest_is_the_tab() -> None:
+    assert edge.guest(request()) == edge.guest(request({edge.COOKIE: "../../x"}))
+
+
+def test_who_signed_in_is_known_by_name() -> None:
+    ada = Person("ada", "user")
+    assert edge.person(request(scope={PERSON: ada})) == ada
+    assert edge.person(request(scope={PERSON: LOCAL})) is None
+    assert edge.person(request()) is None
+
+
+def test_file_doors_are_closed() -> None:
+    for path in (
+        "/gradio_api/upload",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/proxy=http://x",
+        "/gradio_api/runs",
+    ):
+        assert client().get(path).status_code == 404
+    assert client().get("/gradio_api/startup-events").status_code == 200
