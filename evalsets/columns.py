@@ -20,6 +20,11 @@ class Column:
     reasons: dict[str, str] = field(default_factory=dict)  # of the values
 
     @property
+    def numbers(self) -> list[float]:
+        """Return the values by case id, so that a seeded interval is the same wherever it is computed."""
+        return [self.values[key] for key in sorted(self.values)]
+
+    @property
     def coverage(self) -> float | None:
         """Return the share of the cases meant to be scored that were; None when none was meant to be."""
         meant = len(self.values) + len(self.failed)
@@ -56,7 +61,7 @@ def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, A
         if column.coverage is None:
             continue
         share = measure(name).unit == "share"
-        interval = stats.summary(list(column.values.values()), seed, share=share)
+        interval = stats.summary(column.numbers, seed, share=share)
         table[name] = {
             "mean": interval.mean,
             "ci_low": interval.low,

@@ -144,7 +144,7 @@ def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
         about, column = measure(name), found.get(name)
         if column is None or not column.values:
             continue
-        values = list(column.values.values())
+        values = column.numbers
         if about.unit == "seconds":
             low, high = _quantiles(values)
             yield {

@@ -69,6 +69,16 @@ async def test_the_dict_knows_every_case(made: Reported, caplog: pytest.LogCaptu
     assert {"c1", "c4"} <= {case["case_id"] for case in found["worst"]}
 
 
+async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
+    pipeline = FakePipeline(tmp_path)
+    pipeline.wrong = {"c3", "c11"}
+    found = await runner.run(make_set(30), Variant(), pipeline)
+    with pipeline.store.read() as ledger:
+        told = findings.of_run(ledger, found["run_id"])
+    rows = {row["name"]: {key: row[key] for key in found["metrics"]["hit@5"]} for row in told["metrics"]}
+    assert rows == found["metrics"]
+
+
 async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
     text = report.markdown(await made())
     row = next(line for line in text.splitlines() if line.startswith("| c2"))
