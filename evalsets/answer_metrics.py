@@ -16,7 +16,7 @@ from evalsets import metrics
 from pipeline.guardrails.grounding import GroundedSentence, ground
 from traces.records import Case, Passage, Trace
 
-SUPPORTED = 0.75  # from here a citation counts as right; agrees with 88 % of the labels of begin (wow_dev)
+SUPPORTED = 0.75  # a citation is right from here on; read off the labels of begin, 88 % agree
 ABSTAINED = ("no_context", "refused")
 BROKEN = ("degraded", "cut", "abandoned", "failed")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
