@@ -33,7 +33,7 @@ class Health:
         except Exception:
             log.exception("the preparation after the start failed")
         finally:
-            self._prepared = True
+            self._prepared, self._seen = True, None
 
     async def report(self, *, details: bool) -> dict[str, Any]:
         """Return the state of each dependency and breaker; what is wrong only with details."""

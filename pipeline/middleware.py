@@ -74,6 +74,8 @@ class Border:
             await answer.instead(self._too_large(), scope, receive)
         except Exception:
             log.exception("request %s to %s failed", answer.request_id, scope["path"])
+            if answer.begun:
+                raise  # the server cuts the connection, so that nobody takes a part for the whole
             await answer.instead(_sorry(answer.request_id), scope, receive)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, refusal: Response | None) -> None:
@@ -187,10 +189,9 @@ class _Answer:
         await self._send(message)
 
     async def instead(self, response: Response, scope: Scope, receive: Receive) -> None:
-        """Send another response, when none has begun; a begun one can only be cut."""
-        if self.begun:
-            raise RuntimeError(f"request {self.request_id} broke off after its answer had begun")
-        await response(scope, receive, self)
+        """Send another response, when none has begun."""
+        if not self.begun:
+            await response(scope, receive, self)
 
 
 def fault(data: bytes) -> str | None:
