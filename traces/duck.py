@@ -40,8 +40,12 @@ class Unfit(ValueError):
 
 @cache
 def migrations() -> tuple[str, ...]:
-    """Return the numbered migrations' SQL, in order; their count is the schema's version."""
-    return tuple(path.read_text() for path in sorted(SCHEMA.glob("[0-9]*.sql")))
+    """Return the numbered migrations' SQL, in order; their count is the schema's version.
+
+    Columns marked bulky get DuckDB's strongest compression (a third of the space for our texts).
+    """
+    texts = [path.read_text() for path in sorted(SCHEMA.glob("[0-9]*.sql"))]
+    return tuple(text.replace("/* bulky */", "using compression zstd") for text in texts)
 
 
 @contextmanager
@@ -75,7 +79,8 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             path.chmod(0o600)
         connection = duckdb.connect(str(path), config=_OURS | {"threads": 1, "memory_limit": "512MB"})
         try:
-            connection.execute("set TimeZone = 'UTC'")
+            # dict_fsst costs five times the rest of a checkpoint; dictionary and zstd serve us as well
+            connection.execute("set TimeZone = 'UTC'; set disabled_compression_methods = 'dict_fsst'")
             _migrate(connection)
             yield connection
         finally:

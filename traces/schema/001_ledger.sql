@@ -1,5 +1,5 @@
 -- The ledger's tables: one per dataclass in traces/records.py, same names, same order.
--- Types and statements are those PostgreSQL and DuckDB share.
+-- Types and statements are those PostgreSQL and DuckDB share; /* bulky */ is a hint to duck.py.
 
 create table turns (
     turn_id text not null,
@@ -11,7 +11,7 @@ create table turns (
     outcome text not null,
     client_turn_id text,
     standalone text,
-    answer text,
+    answer text /* bulky */,
     error_class text,
     refusal text,
     kb text,
@@ -43,8 +43,8 @@ create table turns (
 
 create table payloads (
     turn_id text not null,
-    prompt text,
-    raw_response text
+    prompt text /* bulky */,
+    raw_response text /* bulky */
 );
 
 create table spans (
@@ -66,7 +66,7 @@ create table passages (
     document_id text not null,
     title text not null,
     url text not null,
-    text text,
+    text text /* bulky */,
     n bigint,
     vector_score double precision,
     vector_rank bigint,
