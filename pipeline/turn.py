@@ -187,10 +187,10 @@ class Pipeline:
         yield turn.failed or self._remember(turn, trace)
 
     async def retrieve(self, question: Question) -> Trace:
-        """Run a turn up to its passages, without a model; for retrieval evals."""
-        turn = self._open(question)
+        """Run a turn up to its passages, without a model (follow-ups are rewritten by rules)."""
+        turn = self._open(replace(question, model="extractive"))
         try:
-            await self._retrieve(turn, turn.text)
+            await self._retrieve(turn, await self._condense(turn, question.history or ()))
         except KnowledgeError as error:
             turn.end("failed", error.error_class)
         else:

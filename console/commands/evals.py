@@ -88,6 +88,7 @@ async def _run(
     """Build the pipeline, index what the evalset brings, run it with a progress bar."""
     from evalsets import corpora
     from evalsets.runner import run
+    from pipeline.settings import load as load_settings
 
     pipeline = _pipeline(variant)
     try:
@@ -99,7 +100,15 @@ async def _run(
                 advance(done, total, f"{failures} failed" if failures else "")
 
             return await run(
-                cases, variant, pipeline, kb=kb, limit=limit, seed=seed, run_id=run_id, progress=progress
+                cases,
+                variant,
+                pipeline,
+                kb=kb,
+                limit=limit,
+                seed=seed,
+                run_id=run_id,
+                progress=progress,
+                settings={"retrieval": load_settings().retrieval.model_dump()},
             )
     finally:
         await pipeline.close()
@@ -172,10 +181,13 @@ def _pipeline(variant: Variant) -> Pipeline:
 
 
 def _ledger() -> AbstractContextManager[Ledger]:
+    """Open the ledger, all of the journal moved in: a run just finished is many lines."""
     from pipeline.settings import load
     from traces.store import Store
 
-    return Store(load().data_dir).read()
+    store = Store(load().data_dir)
+    store.drain()
+    return store.read()
 
 
 def _bar(quiet: bool) -> AbstractContextManager[Any]:

@@ -65,6 +65,10 @@ def ingest(
     )
     for path, reason in result.skipped:
         print(f"  skipped {path}: {reason}")
+    if result.pending:
+        print(f"  {result.pending} documents wait; run the same command again to go on.")
+    if result.problem:
+        print(f"  {result.problem}")
 
 
 @kb_app.command("list")
@@ -85,7 +89,7 @@ def list_kbs(json: Json = False) -> None:
     elif not rows:
         print("There is no knowledge base yet. Add documents: answerdeck ingest PATH")
     else:
-        table(list(rows[0]), (row.values() for row in rows), title=f"answering: {default}")
+        table(list(rows[0]), (list(row.values()) for row in rows), title=f"answering: {default}")
 
 
 @kb_app.command()
@@ -115,7 +119,7 @@ def history(kb: Name = None, json: Json = False) -> None:
     if json:
         emit(rows)
     elif rows:
-        table(list(rows[0]), (row.values() for row in rows))
+        table(list(rows[0]), (list(row.values()) for row in rows))
     else:
         print("No version has been released yet.")
 
