@@ -81,7 +81,7 @@ def _panel(
     )
 
 
-def _card(passage: Mapping[str, Any], claims: list[str], *, unfolded: bool) -> Card:
+def _card(passage: Mapping[str, Any], claims: list[list[str]], *, unfolded: bool) -> Card:
     text = passage["text"] or ""
     marks = _marks(text, claims)
     left, right = _window(text, min(marks, key=lambda span: min(marks[span]), default=None))
@@ -97,11 +97,11 @@ def _card(passage: Mapping[str, Any], claims: list[str], *, unfolded: bool) -> C
     )
 
 
-def _marks(text: str, claims: list[str]) -> dict[Span, list[int]]:
+def _marks(text: str, claims: list[list[str]]) -> dict[Span, list[int]]:
     """Return the sentences of the text that say the claims, each with the numbers of its claims."""
     marks: dict[Span, list[int]] = {}
     for k, claim in enumerate(claims):
-        if span := evidence(text, claim):
+        for span in {span for sentence in claim if (span := evidence(text, sentence))}:
             marks.setdefault(span, []).append(k)
     return marks
 
@@ -140,15 +140,23 @@ def _tight(text: str) -> str:
     return re.sub(r"\n{2,}", "\n", text)
 
 
-def _claims(answer: str) -> dict[int, list[str]]:
-    """Return what the answer says with each mark of each number, in the order of the marks."""
-    claims: dict[int, list[str]] = {}
-    before = ""
+def _claims(answer: str) -> dict[int, list[list[str]]]:
+    """Return the sentences each mark of each number stands for, in the order of the marks.
+
+    A mark stands for its sentence and those before it on the same line that carry no mark.
+    """
+    claims: dict[int, list[list[str]]] = {}
+    run: list[str] = []
+    said: list[str] = []
+    position = 0
     for start, end in sentences(answer):
-        sentence = answer[start:end]
-        said = markup.MARKER.sub("", sentence)
-        text = said if words(said) else before  # a marker after the full stop belongs to what it follows
-        for n in markup.MARKER.findall(sentence):
-            claims.setdefault(int(n), []).append(text)
-        before = text
+        if "\n" in answer[position:start]:
+            run = []
+        position = end
+        text = markup.MARKER.sub("", answer[start:end])
+        run = [*run, text] if words(text) else run
+        if numbers := markup.MARKER.findall(answer[start:end]):
+            said, run = run or said, []  # a mark after the full stop belongs to what it follows
+            for n in numbers:
+                claims.setdefault(int(n), []).append(said)
     return claims

@@ -47,6 +47,14 @@ def test_every_mark_of_a_number_names_its_own_sentence() -> None:
     assert '<mark data-k="1">5. Switch the Bounce Keys switch to on.</mark>' in html
 
 
+def test_a_mark_stands_for_the_unmarked_sentences_before_it_on_its_line() -> None:
+    text = "Bounce keys:\n1. Click on Settings. Click Accessibility in the sidebar [1].\n2. Typing Assist [1]."
+    html = str(sources.panel(exchange(text)))
+    assert '<mark data-k="0">2. Click on Settings.</mark>' in html
+    assert '<mark data-k="0">3. Click Accessibility in the sidebar to open the panel.</mark>' in html
+    assert '<mark data-k="1">4. Press Typing Assist (AccessX) in the Typing section.</mark>' in html
+
+
 def test_a_long_passage_shows_the_part_around_its_evidence_and_unfolds() -> None:
     html = str(sources.panel(exchange("Switch the Bounce Keys switch to on [1].")))
     snippet = html[html.index('class="snippet"') : html.index('class="whole"')]
