@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from console import filters, incidents
-from evalsets import columns, findings
+from evalsets import columns
 from evalsets.cases import list_sets
 from evalsets.columns import Column
 from evalsets.compare import Comparison, NothingInCommon
@@ -27,7 +27,7 @@ from traces.queries.turns import trace
 from traces.records import Trace
 from traces.store import Ledger, Store
 
-FRESH_SECONDS = 10  # how long a page may show what it read before
+FRESH_SECONDS = 2  # how long a page may show what it read before
 PAGE_SIZE = 25
 STEPS = {
     StoreBusy: "It frees itself within seconds; reload the page.",
@@ -77,10 +77,11 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of turns and how many match in all."""
+    """A page of turns, how many match in all, and every model in order of first use."""
 
     rows: list[dict[str, Any]]
     matching: int
+    models: list[str]
     newest: datetime | None
 
 
@@ -135,7 +136,8 @@ def read_listing(which: Filter, page: int) -> Listing:
     """Return a page of the turns that match, newest first."""
     with ledger() as opened:
         rows = listing.page(opened, which, PAGE_SIZE, (page - 1) * PAGE_SIZE)
-        return Listing(rows, listing.count(opened, which), overview.newest(opened))
+        matching = listing.count(opened, which)
+        return Listing(rows, matching, overview.models(opened), overview.newest(opened))
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
@@ -160,11 +162,14 @@ def find_turns(part: str) -> list[str]:
 
 
 @st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
-def read_turn(turn_id: str) -> tuple[Trace, list[dict[str, Any]]] | None:
-    """Return a turn with all that is recorded of it, and the turns of its conversation."""
+def read_turn(turn_id: str) -> tuple[Trace, list[dict[str, Any]], list[str]] | None:
+    """Return a turn with all that is recorded of it, its conversation's turns, and the models."""
     with ledger() as opened:
         found = trace(opened, turn_id)
-        return None if found is None else (found, listing.conversation(opened, found.turn.conversation_id))
+        if found is None:
+            return None
+        conversation = listing.conversation(opened, found.turn.conversation_id)
+        return found, conversation, overview.models(opened)
 
 
 def _facts(opened: Ledger, window: Window) -> dict[str, Any]:
@@ -243,11 +248,15 @@ def compare(baseline: str, candidate: str, done: int | None) -> Comparison:
 
 def report_of_run(run_id: str) -> dict[str, Any]:
     """Return what the report of a run says."""
+    from evalsets import findings
+
     with ledger() as opened:
         return findings.of_run(opened, run_id)
 
 
 def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
     """Return what the report of a comparison says."""
+    from evalsets import findings
+
     with ledger() as opened:
         return findings.of_comparison(opened, compare_runs(opened, baseline, candidate))

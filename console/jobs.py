@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,8 @@ from traces.ids import uuid7
 
 FOLDER = "console/jobs"  # below the data folder
 LOG_BYTES = 4_000
+_children: dict[str, subprocess.Popen[bytes]] = {}  # of this console, so that ended ones are waited for
+COMMAND = (sys.executable, "-m", "console.cli", "eval", "run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ def start(
     arguments += ["--limit", str(limit)] if limit else []
     with _log(folder, run_id).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "console.cli", "eval", "run", *arguments],
+            [*COMMAND, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
             start_new_session=True,
         )
+    _children[run_id] = process
     title = " · ".join(["retrieval only"] if only_retrieval else [part for part in (prompt, model) if part])
     job = Job(run_id, process.pid, _born(process.pid), datetime.now(UTC).isoformat(), f"{evalset} · {title}")
     _write(folder / f"{run_id}.json", job)
@@ -76,8 +78,10 @@ def known(data_dir: Path) -> dict[str, Job]:
 
 def alive(job: Job) -> bool:
     """Say whether the job's process still runs; a finished one that nobody has waited for does not."""
-    with suppress(ChildProcessError):  # started by an earlier console, or waited for already
-        os.waitpid(job.pid, os.WNOHANG)
+    child = _children.get(job.run_id)
+    if child is not None and child.poll() is not None:
+        del _children[job.run_id]
+        return False
     born = _born(job.pid)
     return born is not None and born == job.born
 

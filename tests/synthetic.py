@@ -19,7 +19,20 @@ from typing import Any, cast
 
 from traces.ids import uuid7
 from traces.journal import Journal
-from traces.records import Case, Outcome, Passage, Payload, Record, Run, Score, Span, SpanKind, Trace, Turn, Usage
+from traces.records import (
+    Case,
+    Outcome,
+    Passage,
+    Payload,
+    Record,
+    Run,
+    Score,
+    Span,
+    SpanKind,
+    Trace,
+    Turn,
+    Usage,
+)
 from traces.store import Store
 
 HERE = Path(__file__).parent.parent
@@ -32,7 +45,14 @@ MODELS: list[tuple[str, float, float, float, float | None, float | None]] = [
 ]
 HOURS = (2, 1, 1, 1, 1, 2, 4, 8, 14, 20, 22, 21, 18, 20, 22, 21, 18, 14, 11, 10, 9, 8, 6, 3)
 PEOPLE = [f"user-{number:03d}" for number in range(180)]
-COMMENTS = ("wrong page", "not what I asked", "the steps are for another version", "too long", "spot on", "thanks!")
+COMMENTS = (
+    "wrong page",
+    "not what I asked",
+    "the steps are for another version",
+    "too long",
+    "spot on",
+    "thanks!",
+)
 
 
 def history(
@@ -97,7 +117,7 @@ class _Turn:
         self.slow = 5.5 < days_ago < 6.3  # the provider was slow
         self.prompt = "answer@v2" if days_ago < 12 else "answer@v1"
         self.model = random.choices(MODELS, weights=[model[1] for model in MODELS])[0]
-        self.outcome = self._outcome()
+        self.outcome: Outcome = self._outcome()
 
     def _outcome(self) -> Outcome:
         found = 0.70 if self.blind else 0.945
@@ -127,7 +147,9 @@ class _Turn:
             question=case["question"],
             outcome=self.outcome,
             answer=answer,
-            error_class={"failed": "provider_5xx", "cut": "timeout_gap", "degraded": "overloaded"}.get(self.outcome),  # type: ignore[arg-type]
+            error_class={"failed": "provider_5xx", "cut": "timeout_gap", "degraded": "overloaded"}.get(
+                self.outcome
+            ),  # type: ignore[arg-type]
             refusal="injection:ignore_previous" if self.outcome == "refused" else None,
             kb="default",
             index_version="3",
@@ -191,7 +213,11 @@ class _Turn:
         tokens_in, tokens_out = self.random.randint(900, 2_400), self.random.randint(60, 260)
         slower = 2.4 if self.slow else 1.0
         begun = first * self.random.lognormvariate(0, 0.28) * slower
-        cost = None if price_in is None or price_out is None else (tokens_in * price_in + tokens_out * price_out) / 1e6
+        cost = (
+            None
+            if price_in is None or price_out is None
+            else (tokens_in * price_in + tokens_out * price_out) / 1e6
+        )
         return Usage(
             key,
             1,
@@ -318,7 +344,9 @@ def _run(
     )
 
 
-def _eval_scores(random: Random, shared: Random, turn: Turn, better: float, only: str | None) -> Iterator[Score]:
+def _eval_scores(
+    random: Random, shared: Random, turn: Turn, better: float, only: str | None
+) -> Iterator[Score]:
     recall = 1.0 if shared.random() < 0.86 + (0.03 if random.random() < 0.05 else 0) else 0.0
     values: dict[str, float | None] = {
         "completed": 1.0,
@@ -329,9 +357,11 @@ def _eval_scores(random: Random, shared: Random, turn: Turn, better: float, only
     if only is None:
         hard = shared.gauss(0.84, 0.1)
         values["groundedness"] = min(1.0, max(0.0, hard + better + random.gauss(0, 0.05)))
-        values["citation_precision"] = min(1.0, max(0.0, shared.gauss(0.9, 0.08) + better / 2 + random.gauss(0, 0.04)))
+        values["citation_precision"] = min(
+            1.0, max(0.0, shared.gauss(0.9, 0.08) + better / 2 + random.gauss(0, 0.04))
+        )
         values["abstention_correct"] = float(random.random() < 0.93)
-        values["reference_f1"] = min(1.0, max(0.0, shared.gauss(0.46, 0.15) + better + random.gauss(0, 0.06)))
+        values["reference_f1"] = _share(shared.gauss(0.46, 0.15) + better + random.gauss(0, 0.06))
         values["seconds"], values["first_token_seconds"] = turn.seconds, turn.first_token_seconds
         values["cost_usd"] = turn.cost_usd
     for name, value in values.items():
@@ -351,9 +381,15 @@ def _eval_scores(random: Random, shared: Random, turn: Turn, better: float, only
         )
 
 
+def _share(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
 def _prompt(turn: Turn, passages: tuple[Passage, ...]) -> str:
     given = "\n\n".join(f"[{passage.n}] {passage.title}\n{passage.text}" for passage in passages if passage.n)
-    rules = "Answer only from the passages. Cite each sentence as [n]. Say so when they do not have the answer."
+    rules = (
+        "Answer only from the passages. Cite each sentence as [n]. Say so when they do not have the answer."
+    )
     return f"SYSTEM\n{rules}\n\nUSER\n{given}\n\nQuestion: {turn.question}"
 
 
@@ -374,7 +410,9 @@ def _cases() -> list[dict[str, Any]]:
 
 
 def _documents() -> list[dict[str, str]]:
-    return [cast(dict[str, str], json.loads(line)) for line in _lines("pipeline/knowledge/sample/documents.jsonl")]
+    return [
+        cast(dict[str, str], json.loads(line)) for line in _lines("pipeline/knowledge/sample/documents.jsonl")
+    ]
 
 
 def _lines(path: str) -> list[str]:

@@ -136,9 +136,9 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
         empty.note("No runs yet", how, key="no-runs")
         return
     st.subheader("Runs", anchor=False)
-    heads = ["Run", "State", *(f"{measure(name).title} " for name in IN_LIST), "Cost ", "Time "]
+    heads = ["Run", "State", *(f"{measure(name).title} " for name in IN_LIST), "Cost, time "]
     rows = [_row(run, started) for run in known[:MOST_RUNS]]
-    markup.show(markup.table(heads, rows), key="runs")
+    markup.show(markup.table(heads, rows, "list compare"), key="runs")
     st.caption("Mean and 95 % interval. Scores that failed are counted beside the mean, never as 0.")
 
 
@@ -151,8 +151,7 @@ def _row(run: Run, started: dict[str, jobs.Job]) -> str:
             markup.cell(title + one_run.when(run), "text"),
             markup.cell(one_run.state_chip(run, started) + markup.small(one_run.cases_of(run))),
             *(markup.cell(_mean(found.summary.get(name), name), "right") for name in IN_LIST),
-            markup.cell(format.usd(run["cost_usd"]), "right"),
-            markup.cell(format.seconds(run["seconds"]), "right"),
+            markup.cell(format.usd(run["cost_usd"]) + markup.small(format.seconds(run["seconds"])), "right"),
         ],
         to,
     )

@@ -22,8 +22,8 @@ def page(turn_id: str) -> None:
         markup.show(back, key="back")
         _not_found(turn_id)
         return
-    trace, conversation = found
-    colours = palette.model_colours(data.models())
+    trace, conversation, models = found
+    colours = palette.model_colours(models)
     markup.show(
         f"<p>{back}</p>{_head(trace.turn, colours)}{_around(trace.turn, conversation)}"
         f"{markup.facts(_facts(trace))}{waterfall.render(trace)}",

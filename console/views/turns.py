@@ -63,7 +63,7 @@ def _list() -> None:
         )
         return
     st.session_state["turns_list"] = dict(st.query_params)
-    markup.show(table(found.rows, palette.model_colours(data.models())), key="turns")
+    markup.show(table(found.rows, palette.model_colours(found.models)), key="turns")
     _footer(found.matching)
 
 

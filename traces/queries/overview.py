@@ -139,13 +139,13 @@ def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
 
 
 def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
-    """What did each model cost, step by step, and how many turns called it without a known price?"""
+    """What did each model cost, step by step, and how many of its calls have no known price?"""
     return ledger.rows(
         """
         select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
                usages.model as model,
                sum(usages.cost_usd) as cost_usd,
-               count(distinct usages.turn_id) filter (where usages.cost_usd is null) as unpriced
+               count(*) filter (where usages.cost_usd is null) as unpriced
         from usages
         join turns on turns.turn_id = usages.turn_id
         where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from console import data, jobs
+from tests import synthetic
+from tests.console.console_server import page, shown
+from traces.journal import Journal
+from traces.records import Run
+from traces.store import Store
+
+SLEEPER = (
+    sys.executable,
+    "-c",
+    "import sys, time; print('asked for', sys.argv[1:], flush=True); time.sleep(60)",
+)
+FAILER = (sys.executable, "-c", "import sys; sys.exit('no such evalset')")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    journal = Journal(folder / "journal")
+    for record in synthetic.runs():
+        journal.write(record)
+    journal.close()
+    Store(folder).drain()
+    return folder
+
+
+@pytest.fixture
+def runs(five_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(five_runs))
+    page("evals")
+    return data.read_runs()
+
+
+def until(happens: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if happens():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_no_runs_says_how_to_start_one(folder: Path) -> None:
+    app = page("evals")
+    assert not app.exception
+    assert "No runs yet" in shown(app)
+    assert [button.label for button in app.button] == ["Start run"]
+
+
+def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[dict]) -> None:
+    app = page("evals")
+    html = shown(app)
+    assert not app.exception
+    assert html.count("✓ finished") == 5
+    assert "97 of 97 cases" in html
+    scores = data.read_scores(next(run for run in runs if run["only"] is None))
+    found = scores.summary["groundedness"]
+    assert f"{found['mean']:.3f}" in html
+    assert f"{found['ci_low']:.3f} – {found['ci_high']:.3f}" in html
+
+
+def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[dict]) -> None:
+    run = next(run for run in runs if run["only"] is None)
+    app = page("evals", run=run["run_id"])
+    html = shown(app)
+    assert not app.exception
+    assert "Groundedness" in html and "Not applicable" in html
+    assert f"/compare?evalset=demo&amp;baseline={runs[runs.index(run) + 1]['run_id']}" in html
+    assert run["evalset_fingerprint"] in html
+    assert html.count("/turns?turn=") >= 20
+    assert "No such run" in shown(page("evals", run="unknown"))
+
+
+def test_the_report_of_a_run_is_one_html_file(runs: list[dict]) -> None:
+    from console.views import report
+
+    page("evals")
+    html = report._written(data.report_of_run(runs[0]["run_id"]), "html")
+    assert html.lstrip().lower().startswith("<!doctype html>")
+    assert "http" not in html.split("</head>")[0]
+
+
+def test_comparing_says_what_is_better_in_a_sentence(runs: list[dict]) -> None:
+    by_label = {(run["prompt"], run["model"]): run["run_id"] for run in runs}
+    baseline = by_label["answer@v1", "anthropic:claude-haiku-5-5"]
+    candidate = by_label["answer@v2", "anthropic:claude-sonnet-5"]
+    app = page("compare", evalset="demo", baseline=baseline, runs=candidate)
+    html = shown(app)
+    assert not app.exception
+    assert "97 cases in common" in html
+    assert "B is better on Groundedness by" in html
+    assert "B is worse on Cost per turn by" in html
+    assert "No detectable difference on Abstention right" in html
+    assert "▲ +0.0" in html and "baseline" in html
+    assert "A, baseline · " in html  # both answers of a changed case
+    assert app.query_params["baseline"] == baseline
+
+
+def test_one_run_alone_asks_for_another(folder: Path) -> None:
+    app = page("compare")
+    assert not app.exception
+    assert "Two runs are needed" in shown(app)
+
+
+def test_starting_a_run_makes_a_process_that_can_be_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
+    app = page("evals")
+    app.button[0].click().run()
+    (job,) = jobs.known(folder).values()
+    assert jobs.alive(job)
+    assert until(lambda: "asked for" in jobs.said(folder, job.run_id))
+    said = jobs.said(folder, job.run_id)
+    assert f"'demo', '--run', '{job.run_id}', '--json'" in said
+    assert "'--prompt', 'answer@v1', '--model', 'extractive'" in said
+    jobs.stop(job)
+    assert until(lambda: not jobs.alive(job))
+
+
+def test_a_run_that_does_not_start_shows_its_last_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "COMMAND", FAILER)
+    job = jobs.start(folder, "demo", only_retrieval=True, limit=3)
+    assert until(lambda: not jobs.alive(job))
+    app = page("evals")
+    assert not app.exception
+    assert "did not start" in app.status[0].label
+    assert "no such evalset" in app.code[0].value
+
+
+def test_progress_is_read_from_the_ledger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
+    job = jobs.start(folder, "demo", prompt="answer@v1", model="extractive")
+    run = _run(job.run_id)
+    _write(folder, run, replace(run, done=40, failed=2, seconds=20.0))
+    app = page("evals")
+    assert not app.exception
+    assert "◌ running" in shown(app)
+    assert "40 of 97 cases, 2 failed" in shown(app)
+    assert [button.label for button in app.button] == ["Start run", "Stop this run"]
+    jobs.stop(job)
+    assert until(lambda: not jobs.alive(job))
+    assert "✕ interrupted" in shown(page("evals"))
+
+
+def test_a_reused_process_id_is_not_taken_for_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
+    job = jobs.start(folder, "demo")
+    assert not jobs.alive(replace(job, born="1"))
+    jobs.stop(replace(job, born="1"))
+    assert jobs.alive(job)
+    jobs.stop(job)
+    assert until(lambda: not jobs.alive(job))
+
+
+def test_the_pages_load_nothing_heavy_by_themselves() -> None:
+    pages = "console.views.overview, console.views.turns, console.views.evals, console.views.compare"
+    heavy = "{'ragas', 'lancedb', 'gradio', 'langchain', 'onnxruntime'}"
+    code = f"import sys, {pages}; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def _run(run_id: str) -> Run:
+    return Run(
+        run_id,
+        "demo",
+        "4be1c7d09a55",
+        "answer@v1 · extractive",
+        "running",
+        datetime.now(UTC),
+        cases=97,
+        done=0,
+        failed=0,
+    )
+
+
+def _write(folder: Path, *records: Run) -> None:
+    journal = Journal(folder / "journal")
+    for record in records:
+        journal.write(record)
+    journal.close()

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import data, filters, incidents
+from tests.console.console_server import page, shown
+from tests.factories import make_score, make_trace
+from traces.journal import Journal
+from traces.queries import overview
+from traces.records import Record, Trace, Usage
+from traces.store import Store
+
+NOW = datetime.now(UTC)
+
+
+def ago(**length: float) -> datetime:
+    return NOW - timedelta(**length)
+
+
+def write(folder: Path, *records: Record) -> None:
+    journal = Journal(folder / "journal")
+    for record in records:
+        journal.write(record)
+    journal.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def priced(cost: float | None, model: str = "openai:gpt-6-luna", **columns: Any) -> Trace:
+    trace = make_trace(cost_usd=cost, model=model, **columns)
+    usage = Usage(trace.turn.turn_id, 1, "answer", model, 100, 10, cost_usd=cost)
+    return Trace(trace.turn, trace.payload, trace.spans, trace.passages, (usage,))
+
+
+def facts(folder: Path, range_name: str = "24h", door: str = "production") -> dict[str, Any]:
+    window = filters.window(range_name, door, NOW + timedelta(seconds=5))
+    with Store(folder).read() as ledger:
+        return overview.facts(ledger, window)
+
+
+def test_facts_count_what_happened_and_leave_out_what_was_not_measured(folder: Path) -> None:
+    write(
+        folder,
+        make_trace(started_at=ago(hours=1), seconds=1.0, hit=True),
+        make_trace(started_at=ago(hours=2), seconds=3.0, hit=False, outcome="no_context"),
+        make_trace(
+            started_at=ago(hours=3), seconds=2.0, hit=None, outcome="refused", first_token_seconds=None
+        ),
+        make_trace(started_at=ago(hours=4), seconds=2.0, hit=True, outcome="failed"),
+        make_trace(started_at=ago(hours=30), seconds=9.0),
+    )
+    found = facts(folder)
+    assert found["turns"] == 4
+    assert found["searched"] == 3
+    assert found["hit_rate"] == pytest.approx(2 / 3)
+    assert found["error_rate"] == pytest.approx(1 / 4)
+    assert found["latency_p95"] == pytest.approx(2.85)
+
+
+@pytest.mark.parametrize(("door", "turns"), [("production", 2), ("eval", 1), ("chat", 1), ("all", 4)])
+def test_eval_and_replay_turns_are_no_production(folder: Path, door: str, turns: int) -> None:
+    doors = ("chat", "api", "eval", "replay")
+    write(folder, *(make_trace(started_at=ago(hours=1), door=name) for name in doors))
+    assert facts(folder, door=door)["turns"] == turns
+
+
+def test_an_unpriced_turn_is_counted_apart_and_never_free(folder: Path) -> None:
+    write(
+        folder,
+        priced(0.02, conversation_id="a", started_at=ago(hours=1)),
+        priced(0.04, conversation_id="a", started_at=ago(hours=1)),
+        priced(None, "local:mystery", conversation_id="b", started_at=ago(hours=1)),
+        make_trace(
+            conversation_id="c", started_at=ago(hours=1), cost_usd=None, attempts=None, outcome="refused"
+        ),
+    )
+    window = filters.window("24h", "production")
+    with Store(folder).read() as ledger:
+        assert overview.facts(ledger, window)["unpriced"] == 1
+        per_conversation = overview.cost_per_conversation(ledger, window)
+        by_model = {row["model"]: row for row in overview.cost_by_model(ledger, window, 3600)}
+    assert per_conversation == {"cost_usd": pytest.approx(0.03), "conversations": 2}
+    assert by_model["local:mystery"]["cost_usd"] is None
+    assert by_model["local:mystery"]["unpriced"] == 1
+
+
+def test_the_last_word_of_a_user_is_the_rating(folder: Path) -> None:
+    trace = make_trace(started_at=ago(hours=1))
+    other = make_trace(started_at=ago(hours=1))
+    key = trace.turn.turn_id
+    write(
+        folder,
+        trace,
+        other,
+        make_score(key, value=1.0, user_id="ada", created_at=ago(minutes=50)),
+        make_score(key, value=-1.0, user_id="ada", created_at=ago(minutes=40)),
+        make_score(other.turn.turn_id, value=1.0, user_id="bob", created_at=ago(minutes=40)),
+    )
+    with Store(folder).read() as ledger:
+        found = overview.thumbs(ledger, filters.window("24h", "production"))
+    assert found == {"rated": 2, "up_share": pytest.approx(0.5)}
+
+
+def test_the_series_covers_the_window_and_marks_what_is_absent(folder: Path) -> None:
+    write(folder, make_trace(started_at=ago(minutes=5)), make_trace(started_at=ago(hours=20)))
+    page("overview")
+    seen = data.read_overview("24h", "production")
+    column = seen.column("turns")
+    assert len(column) == len(seen.times) == 48
+    assert sum(value for value in column if value is not None) == 2
+    assert column.count(None) == 46
+
+
+def test_the_page_shows_eight_facts_with_their_change(folder: Path) -> None:
+    now = [make_trace(started_at=ago(hours=hour), seconds=1.2, door="chat") for hour in range(1, 9)]
+    before = [make_trace(started_at=ago(hours=30), seconds=1.0, door="chat") for _ in range(4)]
+    write(folder, *now, *before)
+    app = page("overview", range="24h")
+    assert not app.exception
+    values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert list(values) == [
+        "Turns",
+        "First token p50",
+        "First token p95",
+        "Latency p95",
+        "Retrieval hit rate",
+        "Error rate",
+        "Cost per conversation",
+        "Thumbs-up share",
+    ]
+    assert values["Turns"] == ("8", "+100.0%")
+    assert values["Latency p95"] == ("1.20 s", "+20.0%")
+    assert values["Retrieval hit rate"][0] == "100.0%"
+    assert values["Thumbs-up share"][0] == "—"
+    assert "data up to" in shown(app)
+
+
+def test_unpriced_turns_are_named_with_a_link(folder: Path) -> None:
+    write(folder, priced(None, "local:mystery", started_at=ago(minutes=5)))
+    html = shown(page("overview", range="24h"))
+    assert "unpriced: 1 turns (mystery)" in html
+    assert "/turns?unpriced=true&amp;last=24h" in html
+
+
+def test_an_empty_ledger_says_where_to_ask(folder: Path) -> None:
+    app = page("overview")
+    assert not app.exception and not app.error
+    assert "No turns yet" in shown(app)
+    assert "http://127.0.0.1:7860" in shown(app)
+
+
+def test_an_empty_range_says_when_the_newest_turn_was(folder: Path) -> None:
+    write(folder, make_trace(started_at=ago(days=3)))
+    html = shown(page("overview", range="1h"))
+    assert "No production turns in the last 1h" in html
+
+
+def test_a_damaged_store_is_a_banner_with_the_next_step(folder: Path) -> None:
+    (folder / "traces.duckdb").write_bytes(b"this is no database" * 1000)
+    app = page("overview")
+    assert not app.exception
+    assert "cannot be read" in app.error[0].value
+    assert "answerdeck traces drain" in app.error[0].value
+
+
+def test_a_broken_configuration_is_a_banner_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", "nonsense")
+    app = page("overview")
+    assert not app.exception
+    assert "configuration" in app.error[0].value
+
+
+def steps(count: int, **columns: Any) -> list[dict[str, Any]]:
+    usual = {"turns": 100, "searched": 100, "hit_rate": 0.95, "error_rate": 0.01, "latency_p95": 2.0}
+    return [{"step": number, **usual, **columns} for number in range(count)]
+
+
+def test_no_incident_is_found_in_a_quiet_series() -> None:
+    assert incidents.find(steps(28), NOW, timedelta(hours=6)) == []
+
+
+def test_an_incident_names_the_worst_step_its_value_and_the_usual() -> None:
+    series = steps(28)
+    series[9]["hit_rate"] = 0.7
+    series[10]["hit_rate"] = 0.64
+    (found,) = incidents.find(series, NOW, timedelta(hours=6))
+    assert (found.kind, found.value, found.usual) == ("hit_rate", 0.64, 0.95)
+    assert found.since == NOW + timedelta(hours=60)
+    assert found.until - found.since == timedelta(hours=6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [({"error_rate": 0.2}, "error_rate"), ({"latency_p95": 4.5}, "latency")],
+)
+def test_errors_and_latency_are_watched_too(columns: dict[str, float], kind: str) -> None:
+    series = steps(28)
+    series[3].update(columns)
+    assert [found.kind for found in incidents.find(series, NOW, timedelta(hours=6))] == [kind]
+
+
+def test_few_turns_or_small_drops_raise_no_alarm() -> None:
+    series = steps(28)
+    series[3].update(searched=10, turns=10, hit_rate=0.4, error_rate=0.6, latency_p95=9.0)
+    series[5]["hit_rate"] = 0.90
+    assert incidents.find(series, NOW, timedelta(hours=6)) == []

@@ -1,0 +1,103 @@
+"""The console in a real Chromium: it draws, links and reads without leaving this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import synthetic
+from tests.console.console_server import serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+IDLE = "[data-testid='stApp'][data-test-script-state='notRunning']"
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("console")
+    synthetic.write(folder, 3_000, days=8, detailed=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ANSWERDECK_DATA_DIR", raising=False)
+        with serving(folder) as address:
+            yield address
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+def go(tab: Page, address: str) -> None:
+    tab.goto(address)
+    tab.wait_for_selector(IDLE)
+
+
+def test_every_page_draws_and_asks_nobody_else(console: str, tab: Page) -> None:
+    outside: list[str] = []
+    local = (console, console.replace("http", "ws"), "data:", "blob:")
+    tab.on("request", lambda request: None if request.url.startswith(local) else outside.append(request.url))
+    for path, heading in (
+        ("/?range=7d", "Overview"),
+        ("/turns", "Turns"),
+        ("/evals", "Evals"),
+        ("/compare", "Compare"),
+    ):
+        go(tab, console + path)
+        tab.get_by_role("heading", name=heading, level=1).wait_for()
+        assert tab.get_by_test_id("stException").count() == 0
+    assert outside == []
+
+
+def test_an_alert_leads_to_its_turns_and_back(console: str, tab: Page) -> None:
+    go(tab, f"{console}/?range=7d")
+    tab.get_by_role("alert").filter(has_text="Retrieval hit rate fell to").get_by_text(
+        "Open the turns"
+    ).click()
+    tab.get_by_text("newest first").wait_for()
+    assert "missed=true" in tab.url and "since=" in tab.url
+    tab.locator("tr[data-open]").first.click()
+    tab.get_by_text("← All turns").wait_for()
+    assert "turn=" in tab.url
+    tab.go_back()
+    tab.get_by_text("newest first").wait_for()
+    assert "missed=true" in tab.url
+
+
+def test_a_pasted_id_opens_the_turn_and_a_step_shows_its_notes(console: str, tab: Page) -> None:
+    go(tab, f"{console}/turns?last=7d&outcome=answered")
+    turn = (tab.locator("tr[data-open]").first.get_attribute("data-open") or "").partition("turn=")[2]
+    tab.get_by_label("Search").fill(turn)
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Timeline").wait_for()
+    assert tab.url.endswith(turn)
+    tab.get_by_text("vector search").first.click()
+    tab.locator(".pane:not([hidden])").filter(has_text="vector search").wait_for()
+    tab.locator("a.cite").first.click()
+    assert tab.locator("details.source[open]").count() == 1
+
+
+def test_a_link_with_a_turn_opens_it_from_the_front_page(console: str, tab: Page) -> None:
+    go(tab, f"{console}/turns?last=7d")
+    turn = (tab.locator("tr[data-open]").first.get_attribute("data-open") or "").partition("turn=")[2]
+    go(tab, f"{console}/?turn={turn}")
+    tab.get_by_role("heading", name=f"Turn {turn[-8:]}").wait_for()
+
+
+@pytest.mark.parametrize("path", ["/?range=7d", "/turns?last=7d", "/evals", "/compare"])
+def test_nothing_runs_off_a_phone(console: str, browser: Browser, path: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    tab = context.new_page()
+    go(tab, console + path)
+    tab.wait_for_timeout(800)
+    over = tab.evaluate(
+        "(e => e.scrollWidth - e.clientWidth)(document.querySelector('[data-testid=stMain]'))"
+    )
+    context.close()
+    assert over == 0
