@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from traces import duck, segments
 from traces.errors import StoreBusy, StoreDamaged, StoreError
-from traces.locks import holding
+from traces.locks import enter, holding
 from traces.rows import Damaged, Row, by_table, rows
 from traces.segments import Block
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW_BYTES = 8 << 20
 WAITS_SECONDS = 3.0  # for the readers before it
+STRANGER_SECONDS = 1.0  # for a program that is not ours
 LONGEST_GAP_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ class Drainer:
     @contextmanager
     def window(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Hold the store alone and open it to write."""
-        with holding(self._data_dir, "alone", WAITS_SECONDS), duck.writing(self.path) as connection:
-            yield connection
+        with holding(self._data_dir, "alone", WAITS_SECONDS), ExitStack() as stack:
+            yield enter(stack, lambda: duck.writing(self.path), STRANGER_SECONDS)
 
     def _pass(self, done: Drained) -> None:
         if self._marks and not self.path.exists():

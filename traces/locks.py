@@ -6,15 +6,17 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from traces.errors import StoreBusy, StoreError
 
 _FIRST_PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.05
+_STRANGER_PAUSE_SECONDS = 0.02
+T = TypeVar("T")
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
@@ -55,6 +57,18 @@ def holding(data_dir: Path, mode: Literal["shared", "alone"], seconds: float) ->
     finally:
         os.close(gate)
         os.close(main)
+
+
+def enter(stack: ExitStack, opened: Callable[[], AbstractContextManager[T]], seconds: float) -> T:
+    """Enter what `opened` makes, again and again while a stranger (a DuckDB shell) makes it StoreBusy."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return stack.enter_context(opened())
+        except StoreBusy:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_STRANGER_PAUSE_SECONDS)
 
 
 def _open(path: Path) -> int:

@@ -6,24 +6,24 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from traces import duck, segments
-from traces.drainer import Drained, Drainer
+from traces.drainer import STRANGER_SECONDS, Drained, Drainer
 from traces.election import Election
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
-from traces.locks import holding
+from traces.locks import enter, holding
 from traces.retention import prune
 from traces.rows import live_rows
 
 TAIL_BYTES = 16 << 20
 READER_WAITS_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
-AFTER_WINDOW_SECONDS = 0.6  # a window costs 60 ms of CPU; rows are still in the store within a second
+AFTER_WINDOW_SECONDS = 0.5  # a window costs 60 ms of CPU; rows are still in the store within a second
 log = logging.getLogger(__name__)
 
 
@@ -54,8 +54,9 @@ class Store:
         try:
             with (
                 holding(self.data_dir, "shared", READER_WAITS_SECONDS),
-                duck.reading(self.path) as connection,
+                ExitStack() as stack,
             ):
+                connection = enter(stack, lambda: duck.reading(self.path), STRANGER_SECONDS)
                 marks = duck.marks(connection, "stored")
                 blocks, hidden = segments.tail(self.journal, marks, TAIL_BYTES)
                 duck.append_live(connection, live_rows(line for block in blocks for _, line in block.lines()))
