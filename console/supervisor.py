@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from console.launch import command, environment
+from pipeline.build import check
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 
@@ -62,6 +63,7 @@ class Child:
 
 def supervise(settings: Settings) -> int:
     """Run everything until SIGINT or SIGTERM; return the exit code. Prints both addresses when ready."""
+    check(settings)
     _check_ports(settings)
     stop = threading.Event()
 
@@ -117,7 +119,7 @@ def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> 
     while not stop.wait(0.2):
         for child in children:
             if not child.running and not _restart(child):
-                return 1
+                return child.process.returncode if child.process else 1
             patient = time.monotonic() - began < PATIENCE_SECONDS
             child.ready = child.ready or child.answers(patient=patient)
         if not announced and all(child.ready for child in children):

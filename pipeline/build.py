@@ -34,12 +34,9 @@ LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 def build(settings: Settings) -> Pipeline:
     """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
+    check(settings)
     data = settings.data_dir
-    _writable(data)
-    prompts = Library()
-    problems = _prompt_problems(prompts, settings)
-    if problems:
-        raise ConfigurationError(problems)
+    prompts = Library(settings.prompts.folder)
     guards, limits = settings.guardrails, settings.limits
     inbound = Inbound(
         question_characters=limits.question_characters, injection=guards.injection, harm=guards.harm
@@ -91,6 +88,14 @@ def build(settings: Settings) -> Pipeline:
         knowledge=knowledge,
         store=Store(data),
     )
+
+
+def check(settings: Settings) -> None:
+    """Look at what the settings name, before anything starts; raises ConfigurationError."""
+    _writable(settings.data_dir)
+    problems = _prompt_problems(Library(), settings)
+    if problems:
+        raise ConfigurationError(problems)
 
 
 async def prepare(pipeline: Pipeline) -> None:

@@ -77,7 +77,7 @@ async def _knowledge(settings: Settings) -> list[Finding]:
         found.append(Finding("embedder", False, str(error)))
     status = await Knowledge(settings.data_dir / "knowledge", chosen).status(settings.kb)
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
-    if status.problem is not None:
+    if status.problem is not None and status.version is not None:
         found.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
