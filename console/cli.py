@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.commands import ask, doctor, evals, kb, prompts, serve, traces
+from console.commands import ask, bench, doctor, evals, kb, prompts, serve, traces
 
 app = typer.Typer(
     name="answerdeck",
@@ -20,6 +20,7 @@ prompts.register(app)
 evals.register(app)
 traces.register(app)
 doctor.register(app)
+bench.register(app)
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ async def ensure_sample(knowledge: Knowledge, kb: str, progress: Progress | None
     known = await knowledge.contents(kb)
     if not known.keys() <= {document.key for document in documents}:
         return None
-    return await store(documents, kb, knowledge, progress, ready=_sample_vectors(knowledge.embedder))
+    return await store(documents, kb, knowledge, progress, ready=sample_vectors(knowledge.embedder))
 
 
 def sample() -> list[Document]:
@@ -281,7 +281,7 @@ async def _embed(
     ]
 
 
-def _sample_vectors(embedder: Embedder) -> Ready:
+def sample_vectors(embedder: Embedder) -> Ready:
     """Return the shipped vectors by key; none when another embedder made them."""
     with np.load(SAMPLE / "vectors.npz") as file:
         if str(file["fingerprint"]) != embedder.fingerprint:

@@ -1,0 +1,78 @@
+"""The 2,000 passages and the questions that ours and the bare SDK's turn both work on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge.chunking import Chunk, chunk
+from pipeline.knowledge.documents import Document
+from pipeline.knowledge.embedding import Embedder, PassageVectors
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import Ready, sample, sample_vectors, store
+
+KB = "bench"
+PASSAGES = 2_000
+NOISE = 0.02  # per dimension; keeps the editions of a passage apart
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents, and the vectors of each of their chunks: nothing is embedded here."""
+
+    documents: list[Document]
+    chunks: list[Chunk]
+    vectors: Ready
+
+
+def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
+    """Return editions of the sample until there are so many passages; always the same ones.
+
+    An edition has the sample's text under another title, and its vectors a little turned.
+    """
+    ready, random = sample_vectors(embedder), np.random.default_rng(1)
+    made = Corpus([], [], {})
+    for number, document in enumerate(itertools.cycle(pages := sample())):
+        edition = number // len(pages) + 1
+        title = f"{document.title} (edition {edition})"
+        named = replace(document, document_id=f"{document.document_id}-{edition}", title=title)
+        for own, base in zip(chunk(named), chunk(document), strict=False):
+            known = ready.get(vector_files.key(*base.embedded))
+            if known is None or len(own.spans) != len(base.spans):
+                break  # the longer title cut this page otherwise; the next one will do
+            made.vectors[vector_files.key(*own.embedded)] = _turned(known, random)
+            made.chunks.append(own)
+        else:
+            made.documents.append(named)
+        if len(made.chunks) >= passages:
+            return made
+    raise AssertionError("editions never end")
+
+
+def questions(start: int = 0) -> Iterator[str]:
+    """Yield questions that the sample answers, no two alike."""
+    titles = [document.title for document in sample()]
+    for number in itertools.count(start):
+        title = titles[number * 7 % len(titles)]
+        yield f"{title}: how is it done on computer {number + 1}?"
+
+
+async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
+    """Store the corpus as a knowledge base for us and as one file of arrays for the peer."""
+    await store(made.documents, KB, Knowledge(data_dir / "knowledge", embedder), ready=made.vectors)
+    vectors = [made.vectors[vector_files.key(*one.embedded)].vector for one in made.chunks]
+    np.savez(peer, texts=np.array([one.text for one in made.chunks]), vectors=np.stack(vectors))
+
+
+def _turned(known: PassageVectors, random: np.random.Generator) -> PassageVectors:
+    def turn(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        moved = rows + random.normal(0, NOISE, rows.shape).astype(np.float32)
+        return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+
+    return PassageVectors(turn(known.vector), None if known.sentences is None else turn(known.sentences))
