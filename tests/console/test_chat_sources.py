@@ -48,7 +48,7 @@ def test_every_mark_of_a_number_names_its_own_sentence() -> None:
 
 
 def test_a_mark_stands_for_the_unmarked_sentences_before_it_on_its_line() -> None:
-    text = "Bounce keys:\n1. Click on Settings. Click Accessibility in the sidebar [1].\n2. Typing Assist [1]."
+    text = "Keys:\n1. Click on Settings. Click Accessibility in the sidebar [1].\n2. Typing Assist [1]."
     html = str(sources.panel(exchange(text)))
     assert '<mark data-k="0">2. Click on Settings.</mark>' in html
     assert '<mark data-k="0">3. Click Accessibility in the sidebar to open the panel.</mark>' in html

@@ -175,6 +175,12 @@
     };
     tick();
   };
+  let form = '';
+  const drawnForm = () => {
+    const open = find('.comment');
+    if (open && open.dataset.turn !== form) requestAnimationFrame(() => open.scrollIntoView({ block: 'nearest', behavior: 'smooth' }));
+    form = open?.dataset.turn || '';
+  };
   const drawnPanel = () => {
     if (wanted && find('#sources .panel')?.dataset.turn === wanted.turn) {
       reveal(wanted);
@@ -239,6 +245,7 @@
     drawn: (element) => {
       const region = element.closest('#live, #past, #sources, #drawer')?.id;
       if (region === 'live') drawnLive();
+      if (region === 'live' || region === 'past') drawnForm();
       if (region === 'sources') drawnPanel();
       if (region === 'drawer') drawnDrawer();
     },
