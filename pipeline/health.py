@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from pipeline.prompts.choice import trouble
+
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
 
@@ -39,7 +41,8 @@ class Health:
         """Return the state of each dependency and breaker; what is wrong only with details."""
         async with self._lock:
             if self._seen is None or self._clock() - self._seen[0] > _FRESH_SECONDS:
-                self._seen = (self._clock(), [await self._knowledge(), await asyncio.to_thread(self._traces)])
+                parts = [await self._knowledge(), await asyncio.to_thread(self._traces), self._prompts()]
+                self._seen = (self._clock(), parts)
         parts = self._seen[1]
         breakers = self._pipeline.gateway.report()
         if not details:
@@ -67,6 +70,10 @@ class Health:
             "version": status.version,
             "documents": status.documents,
         }
+
+    def _prompts(self) -> dict[str, Any]:
+        detail = trouble(self._pipeline.prompts, self._pipeline.force)
+        return {"name": "prompts", "state": "degraded" if detail else "ok", "detail": detail}
 
     def _traces(self) -> dict[str, Any]:
         health = self._pipeline.store.health()

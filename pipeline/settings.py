@@ -100,6 +100,7 @@ class Models(Section):
 
 
 class Prompts(Section):
+    folder: Path | None = None
     answer: str = Field(pattern=r"^[a-z_]+@v\d+$")
     condense: str = Field(pattern=r"^[a-z_]+@v\d+$")
 
@@ -148,6 +149,13 @@ class Traces(Section):
     payload_days: int = Field(ge=1)
 
 
+class Gate(Section):
+    evalsets: list[str] = Field(min_length=1)
+    slower: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    dearer: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    after_deployment: bool
+
+
 class Settings(BaseSettings):
     """Everything that can be set; other code receives values, not this object."""
 
@@ -167,6 +175,7 @@ class Settings(BaseSettings):
     guardrails: Guardrails
     auth: Auth = Auth()
     traces: Traces
+    gate: Gate
 
     @field_validator("embedder")
     @classmethod

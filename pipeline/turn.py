@@ -37,8 +37,9 @@ from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop
+from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
-from pipeline.prompts.library import Library
+from pipeline.prompts.library import Library, PromptVersion
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -229,7 +230,8 @@ class Pipeline:
         self.journal.close()
 
     async def _steps(self, turn: Running) -> AsyncGenerator[Event]:
-        wait = await self.quota.take(turn.question.user_id) if turn.question.door != "eval" else None
+        counted = turn.question.door not in ("eval", "replay")
+        wait = await self.quota.take(turn.question.user_id) if counted else None
         if wait is not None:
             raise Refused("rate_limited", say.slow_down(wait), status=429, retry_after=wait)
         with turn.recorder.span("inbound guard", "guard") as span:
@@ -279,7 +281,7 @@ class Pipeline:
         return history
 
     async def _condense(self, turn: Running, history: tuple[Message, ...]) -> str:
-        version = self.prompts.get(self.force.label("condense"))
+        version = self._prompt("condense", turn)
         standalone = await self.condenser.condense(
             turn.text, history, version, turn.recorder, model=turn.question.model
         )
@@ -309,6 +311,9 @@ class Pipeline:
         top = retrieved.top_score
         return self.rules.scope and top is not None and top < self.rules.floor
 
+    def _prompt(self, name: str, turn: Running) -> PromptVersion:
+        return choose(self.prompts, self.force, name, turn.recorder.turn.conversation_id)
+
     def _assemble(
         self,
         turn: Running,
@@ -317,7 +322,8 @@ class Pipeline:
         retrieved: Retrieved,
         share: float = 1.0,
     ) -> Prompt:
-        version = self.prompts.get(turn.question.prompt or self.force.label("answer"))
+        wanted = turn.question.prompt
+        version = self.prompts.get(wanted) if wanted else self._prompt("answer", turn)
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
             prompt = assemble(
                 version,
@@ -469,7 +475,7 @@ class Pipeline:
             notice=turn.notice,
             trace=trace,
         )
-        if turn.question.history is None and turn.question.door != "eval":
+        if turn.question.history is None and turn.question.door not in ("eval", "replay"):
             self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
         return answer
 

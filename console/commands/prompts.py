@@ -25,7 +25,8 @@ def list_prompts(json: Json = False) -> None:
     from pipeline.prompts.library import Library
     from pipeline.settings import load
 
-    library, settings = Library(), load()
+    settings = load()
+    library = Library(settings.prompts.folder)
     released = library.released()
     force = {settings.prompts.answer, settings.prompts.condense}
     rows = [

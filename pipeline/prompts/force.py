@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ import orjson
 
 from pipeline.errors import AnswerdeckError
 
-Action = Literal["promote", "override", "rollback"]
+log = logging.getLogger(__name__)
+Action = Literal["promote", "override", "rollback", "canary", "return"]
+BECOMING = ("promote", "override", "rollback")  # what changes the version in force
 
 
 class AuditError(AnswerdeckError):
@@ -35,6 +38,35 @@ class Change:
     reason: str | None  # required for an override
     gate: dict[str, Any] | None  # which runs the decision rests on
     digest: str
+    share: float | None = None  # of the conversations, for a canary
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A version that a share of the conversations is answered with."""
+
+    label: str
+    fingerprint: str
+    share: float  # 0..1
+    at: str  # when it began
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a prompt stands: versions with their fingerprints, the one in force last, and the canary."""
+
+    trail: list[tuple[str, str | None]]  # a default has no fingerprint of its own
+    canary: Canary | None = None
+
+    def take(self, change: Change) -> None:
+        """Follow one entry of the log; whatever comes into force ends a canary."""
+        self.canary = None
+        if change.action == "canary":
+            self.canary = Canary(change.after, change.fingerprint, change.share or 0.0, change.at)
+        elif change.action == "rollback" and len(self.trail) > 1:
+            self.trail.pop()
+        elif change.action in BECOMING:
+            self.trail.append((change.after, change.fingerprint))
 
 
 class Force:
@@ -42,20 +74,36 @@ class Force:
 
     def __init__(self, path: Path, defaults: dict[str, str]) -> None:
         self.path = path
+        self.trouble: str | None = None  # why the log cannot be used; what was read before goes on
         self._defaults = defaults
         self._seen: tuple[int, int] | None = None
-        self._current = dict(defaults)
+        self._standings = self._follow([])
+
+    @property
+    def names(self) -> list[str]:
+        """The prompts there are."""
+        return list(self._defaults)
 
     def label(self, name: str) -> str:
         """Return the version in force, such as "answer@v2"."""
+        return self.standing(name).trail[-1][0]
+
+    def standing(self, name: str) -> Standing:
+        """Return how a prompt stands now; an altered log is reported in `trouble` and changes nothing."""
         try:
             stat = self.path.stat()
         except FileNotFoundError:
-            return self._defaults[name]
+            if self._seen is not None:
+                self._seen, self._standings = None, self._follow([])
+            return self._standings[name]
         if self._seen != (stat.st_mtime_ns, stat.st_size):
-            self._current = {**self._defaults, **{c.prompt: c.after for c in self.changes()}}
             self._seen = stat.st_mtime_ns, stat.st_size
-        return self._current[name]
+            try:
+                self._standings, self.trouble = self._follow(self.changes()), None
+            except AuditError as error:
+                self.trouble = f"{error}; the versions read before stay in force"
+                log.error("%s", self.trouble)
+        return self._standings[name]
 
     def changes(self) -> list[Change]:
         """Return the log, oldest first; raises AuditError when it was altered."""
@@ -81,6 +129,7 @@ class Force:
         actor: str,
         reason: str | None = None,
         gate: dict[str, Any] | None = None,
+        share: float | None = None,
     ) -> Change:
         """Put a version in force; durable when this returns, seen by every process with its next turn."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,11 +137,11 @@ class Force:
             fcntl.flock(file, fcntl.LOCK_EX)
             _drop_torn_line(file)
             changes = self.changes()
-            before = {**self._defaults, **{c.prompt: c.after for c in changes}}[name]
+            before = self._follow(changes)[name].trail[-1][0]
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            entry = Change(now, actor, action, name, before, after, fingerprint, reason, gate, "")
+            entry = Change(now, actor, action, name, before, after, fingerprint, reason, gate, "", share)
             digest = _digest(entry, changes[-1].digest if changes else "")
-            line = orjson.dumps({**asdict(entry), "digest": digest}) + b"\n"
+            line = orjson.dumps({**_entry(entry), "digest": digest}) + b"\n"
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -100,13 +149,15 @@ class Force:
 
     def previous(self, name: str) -> str | None:
         """Return the version a rollback would go back to, or None when nothing was changed yet."""
-        trail = [self._defaults[name]]
-        for change in self.changes():
-            if change.prompt == name:
-                trail = (
-                    trail[:-1] if change.action == "rollback" and len(trail) > 1 else [*trail, change.after]
-                )
-        return trail[-2] if len(trail) > 1 else None
+        trail = self._follow(self.changes())[name].trail
+        return trail[-2][0] if len(trail) > 1 else None
+
+    def _follow(self, changes: list[Change]) -> dict[str, Standing]:
+        standings = {name: Standing([(label, None)]) for name, label in self._defaults.items()}
+        for change in changes:
+            if change.prompt in standings:
+                standings[change.prompt].take(change)
+        return standings
 
 
 def _parse(line: bytes, number: int) -> Change:
@@ -117,8 +168,14 @@ def _parse(line: bytes, number: int) -> Change:
 
 
 def _digest(change: Change, before: str) -> str:
-    entry = {**asdict(change), "digest": before}
+    entry = {**_entry(change), "digest": before}
     return hashlib.sha256(orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _entry(change: Change) -> dict[str, Any]:
+    """Return the columns of an entry; a share is written only where there is one."""
+    columns = asdict(change)
+    return columns if change.share is not None else {k: v for k, v in columns.items() if k != "share"}
 
 
 def _drop_torn_line(file: Any) -> None:

@@ -49,8 +49,8 @@ class PromptVersion:
 class Library:
     """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml."""
 
-    def __init__(self, folder: Path = SHIPPED) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or SHIPPED
         self._read: dict[Path, tuple[int, PromptVersion]] = {}
 
     def get(self, label: str) -> PromptVersion:
@@ -75,14 +75,36 @@ class Library:
         path = self.folder / "released.toml"
         return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
 
-    def new(self, name: str, source: PromptVersion) -> Path:
-        """Write the next version of `name` as a copy of `source`; return its path."""
-        numbers = [version.version for version in self.versions() if version.name == name]
-        path = self.folder / name / f"v{max(numbers, default=0) + 1}.md"
+    def new(self, name: str, source: PromptVersion, text: str | None = None) -> Path:
+        """Write the next version of `name`, `text` or a copy of `source`; return its path.
+
+        Raises PromptError when the text is no prompt, or is that of a version there is already.
+        """
+        known = [version for version in self.versions() if version.name == name]
+        path = self.folder / name / f"v{max((version.version for version in known), default=0) + 1}.md"
+        if text is not None:
+            parsed = read(text, path)
+            if parsed.placeholders != source.placeholders:
+                wanted = ", ".join(source.placeholders)
+                raise PromptError(f"{name} is filled with these placeholders, use each of them: {wanted}")
+            same = [version.label for version in known if version.fingerprint == parsed.fingerprint]
+            if same:
+                raise PromptError(f"this is {same[0]} unchanged")
         path.parent.mkdir(exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(source.text)
+            file.write(source.text if text is None else text)
         return path
+
+    def release(self, version: PromptVersion) -> bool:
+        """List a version as released, so that its file may not change; False in a read-only folder."""
+        if version.label in self.released():
+            return True
+        try:
+            with (self.folder / "released.toml").open("a", encoding="utf-8") as file:
+                file.write(f'"{version.label}" = "{version.fingerprint}"\n')
+        except OSError:
+            return False
+        return True
 
     def _checked(self, version: PromptVersion) -> PromptVersion:
         expected = self.released().get(version.label)
@@ -97,9 +119,14 @@ class Library:
 def parse(path: Path) -> PromptVersion:
     """Read a prompt file; raises PromptError saying what is wrong with it."""
     try:
-        text = path.read_text("utf-8").replace("\r\n", "\n")
+        return read(path.read_text("utf-8"), path)
     except UnicodeDecodeError as error:
         raise PromptError(f"{path.name} is not UTF-8: {error}") from None
+
+
+def read(text: str, path: Path) -> PromptVersion:
+    """Return the version that a text at this path is; raises PromptError saying what is wrong with it."""
+    text = text.replace("\r\n", "\n")
     match = _PARTS.match(text)
     if match is None:
         raise PromptError(f"{path.parent.name}/{path.name} needs a +++ TOML head, '# system' and '# user'")

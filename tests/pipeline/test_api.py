@@ -236,6 +236,7 @@ async def test_health_readiness_and_metrics() -> None:
     assert {part["name"]: part["state"] for part in ready["dependencies"]} == {
         "knowledge": "ok",
         "traces": "ok",
+        "prompts": "ok",
     }
     assert 'answerdeck_turns_total{door="api",outcome="answered"} 1.0' in text
     assert 'answerdeck_turns_total{door="api",outcome="refused"} 1.0' in text
