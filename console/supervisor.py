@@ -110,7 +110,7 @@ def _drain(settings: Settings, stop: threading.Event) -> None:
     """Move the journal into the store until told to stop, and once more after that."""
     from traces.store import Store, drain_forever
 
-    drain_forever(Store(settings.data_dir), stop)
+    drain_forever(Store(settings.data_dir), stop, payload_days=settings.traces.payload_days)
 
 
 def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> int:

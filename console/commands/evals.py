@@ -56,6 +56,10 @@ def run_evalset(
     model: Annotated[str | None, typer.Option(help="Model, e.g. openai:gpt-6-luna.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of choice and intervals.")] = 0,
     run_id: Annotated[str | None, typer.Option("--run", help="Name of the run; go on with one.")] = None,
+    queries: Annotated[
+        str | None,
+        typer.Option(help="Of a BEIR folder: 'last', 'rewrite' or 'tasks' (if it has tasks.jsonl)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run an evalset through the pipeline; each case is a turn, each metric a score."""
@@ -67,8 +71,10 @@ def run_evalset(
 
     if only not in (None, "retrieval"):
         raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
+    if queries not in (None, "last", "rewrite", "tasks"):
+        raise wrong(f"--queries {queries!r} is unknown; it can be 'last', 'rewrite' or 'tasks'")
     try:
-        cases = load(evalset)
+        cases = load(evalset, queries=queries)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     variant = Variant(prompt=prompt, model=model, only="retrieval" if only else None)

@@ -14,6 +14,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
+    from console.commands import ledger  # its commands join the same group
+
+    assert ledger.traces_app is traces_app
     app.add_typer(traces_app, name="traces")
 
 

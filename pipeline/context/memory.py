@@ -59,8 +59,8 @@ class Memory:
         Raises Refused (404) when the conversation belongs to somebody else.
         """
         rows = self._rows(
-            "select user_id, question, answer from exchanges where conversation_id = ?"
-            " order by turn_id desc limit ?",
+            "select user_id, question, answer from exchanges"
+            " where conversation_id = ? and outcome <> 'failed' order by turn_id desc limit ?",
             conversation_id,
             max(self._turns, 1),
         )
