@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from evalsets import jsonl
-from evalsets.cases import ANSWERABILITY, Evalset, EvalsetError, fingerprint
+from evalsets.cases import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
 from traces.records import Case
 
 
-def load(folder: Path) -> Evalset:
+def load(folder: Path, form: Queries | None = None) -> Evalset:
     """Return the evalset of a BEIR folder; its corpus is to be indexed apart.
 
-    Ids may be `id` or `_id`. Judgements above 0 count as relevant. `user_turns` (a text for each
-    user turn, the last one the query) becomes the history; `kind` or `answerability`, and
-    `reference`, are taken when present. Queries without judgement and without answerability are
-    left out, as is usual with BEIR. Raises EvalsetError for bad lines and duplicate ids;
-    judgements that name unknown queries or documents become warnings.
+    Ids may be `id` or `_id`. Judgements above 0 count as relevant. `form` is "last" (the query as it
+    stands, its earlier user turns as history), "rewrite" (its standalone form) or "tasks": tasks.jsonl,
+    with the whole history, the answerability and the human reference of each turn; the default when
+    that file is there. `kind` or `answerability`, and `reference`, are taken when present. Queries
+    without judgement and without answerability are left out, as is usual with BEIR. Raises
+    EvalsetError for bad lines and duplicate ids; judgements that name unknown queries or documents
+    become warnings.
     """
     problems: list[str] = []
     qrels_path = next((path for path in _qrels_paths(folder) if path.is_file()), None)
@@ -32,7 +34,11 @@ def load(folder: Path) -> Evalset:
     corpus = folder / "corpus.jsonl"
     documents = set(_ids(corpus, problems))
     qrels = _qrels(qrels_path, problems)
-    queries = dict(_queries(folder / "queries.jsonl", problems))
+    tasks = folder / "tasks.jsonl"
+    form = form or ("tasks" if tasks.is_file() else "last")
+    queries = dict(_queries(tasks if form == "tasks" else folder / "queries.jsonl", problems))
+    if form == "rewrite":
+        queries = {key: _rewritten(key, row, problems) for key, row in queries.items()}
     cases = tuple(
         _case(key, row, qrels.get(key))
         for key, row in queries.items()
@@ -48,6 +54,7 @@ def load(folder: Path) -> Evalset:
         cases=cases,
         title=folder.resolve().name,
         corpus=corpus,
+        source=f"{folder.resolve().name}: {form}",
         warnings=tuple(_warnings(qrels, queries, documents, len(cases))),
     )
 
@@ -119,15 +126,34 @@ def _kind(row: dict[str, Any]) -> str | None:
     return kind if kind in ANSWERABILITY else None
 
 
-def _case(key: str, row: dict[str, Any], relevant: list[str] | None) -> Case:
+def _rewritten(key: str, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    rewrite = row.get("rewrite")
+    if not isinstance(rewrite, str) or not rewrite.strip():
+        problems.append(f"query {key!r} has no rewrite; ask the last turn instead (--queries last)")
+    return {**row, "text": rewrite, "user_turns": None}
+
+
+def _history(row: dict[str, Any]) -> list[dict[str, str]] | None:
+    """Return what was said before: the whole conversation of a task, or the user's turns of a query."""
+    said = row.get("history")
+    if isinstance(said, list):
+        return [
+            {"role": message["role"], "text": message["text"]}
+            for message in said
+            if isinstance(message, dict) and message.get("role") in ("user", "assistant")
+        ] or None
     turns = row.get("user_turns")
     earlier = turns[:-1] if isinstance(turns, list) else []
+    return [{"role": "user", "text": str(text)} for text in earlier] or None
+
+
+def _case(key: str, row: dict[str, Any], relevant: list[str] | None) -> Case:
     reference = row.get("reference")
     return Case(
         run_id="",
         case_id=key,
         question=row["text"],
-        history=[{"role": "user", "text": str(text)} for text in earlier] or None,
+        history=_history(row),
         reference=reference if isinstance(reference, str) else None,
         relevant_ids=relevant,
         answerability=_kind(row),

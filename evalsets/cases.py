@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evalsets import jsonl
 from pipeline.errors import AnswerdeckError
 from traces.records import Case
 
 SETS = Path(__file__).parent / "sets"
+Queries = Literal["last", "rewrite", "tasks"]
 ANSWERABILITY = ("answerable", "partial", "unanswerable", "off_topic", "conversational")
 FIELDS = frozenset(
     "id question history reference relevant_ids answerability must_refuse must_contain tags".split()  # noqa: SIM905
@@ -47,6 +48,7 @@ class Evalset:
     thresholds: dict[str, float] = field(default_factory=dict)  # metric -> least (or most) mean
     chunks: bool = False  # relevant ids name chunks instead of documents
     corpus: Path | None = None  # documents to index apart: jsonl of {id, title, text, url}
+    planted: dict[str, str] = field(default_factory=dict)  # document -> the attack planted in it
     sample: bool = False  # its documents are the shipped sample knowledge base
     kb: str | None = None  # the knowledge base to ask; None is the one in force
     warnings: tuple[str, ...] = ()
@@ -65,24 +67,23 @@ class Evalset:
         return replace(self, cases=tuple(case for case in self.cases if case.case_id in chosen))
 
 
-def load(name_or_path: str | Path) -> Evalset:
-    """Return a shipped evalset by name, or one from a .jsonl, a .csv or a BEIR folder.
+def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None) -> Evalset:
+    """Return an evalset by name (the team's before the shipped), or from a .jsonl, a .csv or a BEIR folder.
 
-    Raises EvalsetError naming every bad line, duplicate id and unknown field.
+    `own` is the folder of the team's sets, the data folder's by default; `queries` says which form of
+    a BEIR folder's questions to ask. Raises EvalsetError naming every bad line, duplicate id and
+    unknown field.
     """
     path = Path(name_or_path)
-    shipped = SETS / f"{name_or_path}.jsonl"
-    if isinstance(name_or_path, str) and "/" not in name_or_path and shipped.is_file():
-        path = shipped
+    if isinstance(name_or_path, str) and "/" not in name_or_path:
+        path = next((found for found in _files(own) if found.stem == name_or_path), path)
     if path.is_dir():
         from evalsets import beir
 
-        return beir.load(path)
+        return beir.load(path, queries)
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in SETS.glob("*.jsonl")))
-        raise EvalsetError(
-            [f"no evalset {str(name_or_path)!r}; shipped are {known}, or give a file or folder"]
-        )
+        known = ", ".join(sorted({found.stem for found in _files(own)}))
+        raise EvalsetError([f"no evalset {str(name_or_path)!r}; there are {known}, or give a file or folder"])
     problems: list[str] = []
     rows = _csv(path, problems) if path.suffix == ".csv" else jsonl.objects(path, problems)
     cases = tuple(_cases(path, rows, problems))
@@ -91,18 +92,37 @@ def load(name_or_path: str | Path) -> Evalset:
         problems.append(f"{path.name}: holds no case")
     if problems:
         raise EvalsetError(problems)
-    return Evalset(name=path.stem, fingerprint=fingerprint(cases), cases=cases, **head)
+    corpus = head["corpus"].read_bytes() if "corpus" in head else b""
+    return Evalset(name=path.stem, fingerprint=fingerprint(cases, corpus), cases=cases, **head)
 
 
-def list_sets() -> list[dict[str, Any]]:
-    """Return what is shipped: name, title, cases, source, licence."""
-    found = []
-    for path in sorted(SETS.glob("*.jsonl")):
-        head = tomllib.loads(path.with_suffix(".toml").read_text())
+def list_sets(own: Path | None = None) -> list[dict[str, Any]]:
+    """Return the sets to choose from, the demo first, the team's own last: name, title, cases, source, licence, shipped."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in _files(own):
+        head = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
         cases = sum(1 for line in path.read_bytes().splitlines() if line.strip())
         about = {key: head.get(key, "") for key in ("title", "source", "licence")}
-        found.append({"name": path.stem, "cases": cases, **about})
-    return found
+        found.setdefault(
+            path.stem, {"name": path.stem, "cases": cases, **about, "shipped": path.parent == SETS}
+        )
+    return sorted(
+        found.values(), key=lambda row: (not row["shipped"], not row["name"].startswith("demo"), row["name"])
+    )
+
+
+def own_folder() -> Path:
+    """Return the folder of the team's own sets: in the data folder, so that they outlive an update."""
+    from pipeline.settings import load as settings
+
+    return settings().data_dir / "evalsets"
+
+
+def _files(own: Path | None) -> list[Path]:
+    """Return the files of all named sets, the team's own first; a corpus has no .toml beside it."""
+    folders = (own or own_folder(), SETS)
+    found = [path for folder in folders for path in sorted(folder.glob("*.jsonl"))]
+    return [path for path in found if path.with_suffix(".toml").is_file()]
 
 
 def fingerprint(cases: Sequence[Case], corpus: bytes = b"") -> str:
@@ -216,4 +236,7 @@ def _head(path: Path, problems: list[str]) -> dict[str, Any]:
         head["corpus"] = path.parent / corpus
         if not head["corpus"].is_file():
             problems.append(f"{path.name}: corpus {corpus!r} is not there")
+        else:
+            rows = jsonl.objects(head["corpus"], problems)
+            head["planted"] = {str(row.get("id")): row["attack"] for _, row in rows if row.get("attack")}
     return {**head, "chunks": labels == "chunks"}

@@ -270,7 +270,8 @@ class _Work:
         found = answer_metrics.retrieval(case, trace, chunks=self._evalset.chunks)
         if self._variant.only == "retrieval":
             return [*found, Measured("seconds", trace.turn.seconds)]
-        return [*found, *answer_metrics.answer(case, trace)]
+        held = answer_metrics.injection(case, trace, self._evalset.planted)
+        return [*found, *answer_metrics.answer(case, trace), *held]
 
     def _note(self, trace: Trace) -> None:
         """Take from a turn what the run was made with, and add its cost."""

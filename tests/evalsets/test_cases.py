@@ -53,7 +53,7 @@ def test_the_list_of_sets() -> None:
 
 
 def test_an_unknown_name_names_the_known_ones() -> None:
-    with pytest.raises(cases.EvalsetError, match="shipped are demo"):
+    with pytest.raises(cases.EvalsetError, match="there are .*demo, demo_conversations"):
         cases.load("dmeo")
 
 
