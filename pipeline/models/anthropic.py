@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import ModelError
 from pipeline.models.connection import PerLoop, broken, network_errors, pool
 from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
+from pipeline.models.structured import Form, Reply, post
 from pipeline.models.usage import count
 from pipeline.models.watch import Limits, Watch
 
@@ -61,6 +63,19 @@ class AnthropicMessages:
         except (anthropic.AnthropicError, *network_errors()) as error:
             raise broken(self.name, error) from None
 
+    async def fill(self, form: Form, seconds: float) -> Reply:
+        """Return the reply to a form, under its JSON schema; raise ModelError."""
+        await self._client.get()
+        body = {
+            "model": self._model,
+            "max_tokens": form.max_output_tokens,
+            "messages": [{"role": "user", "content": form.prompt}],
+            "output_config": {"format": {"type": "json_schema", "schema": form.schema}},
+        }
+        url = f"{self._base_url.rstrip('/')}/v1/messages"
+        found, call = await post(self._http, self.name, url, self._headers, body, seconds)
+        return replied(found, self.name, call)
+
     async def warm(self) -> None:
         """Import the SDK and build its client now instead of in the first turn."""
         await self._client.get()
@@ -74,10 +89,12 @@ class AnthropicMessages:
     def _connect(self) -> AsyncAnthropic:
         import anthropic
 
+        self._http = http = pool(self._limits)
         sdk = anthropic.AsyncAnthropic(
-            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=pool(self._limits)
+            api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         _ = sdk.messages.with_streaming_response, sdk.platform_headers()  # imported on first use
+        self._headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
         return sdk
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
@@ -121,6 +138,16 @@ def take(event: dict[str, Any], reading: Reading) -> None:
             reading.stop = STOPS.get(reason, "stop")
     elif kind == "message_stop":
         reading.ended = True
+
+
+def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
+    """Read a whole message."""
+    try:
+        text = "".join(block.get("text") or "" for block in found["content"])
+    except (LookupError, TypeError, AttributeError):
+        raise ModelError("protocol", f"{name}: the reply holds no message") from None
+    stop = STOPS.get(found.get("stop_reason") or "", "stop")
+    return Reply(text, stop, tokens(found.get("usage") or {}, None), str(found.get("model") or name), call)
 
 
 def tokens(usage: dict[str, Any], before: Tokens | None) -> Tokens:

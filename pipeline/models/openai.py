@@ -11,6 +11,7 @@ from pipeline.models.connection import PerLoop, broken, network_errors, pool
 from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
+from pipeline.models.structured import Form, Reply, post
 from pipeline.models.usage import count
 from pipeline.models.watch import Limits, Watch
 
@@ -67,6 +68,20 @@ class OpenAIChat:
         except (openai.OpenAIError, *network_errors()) as error:
             raise broken(self.name, error) from None
 
+    async def fill(self, form: Form, seconds: float) -> Reply:
+        """Return the reply to a form, under its JSON schema; raise ModelError."""
+        await self._client.get()
+        schema = {"name": form.name, "schema": form.schema, "strict": True}
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": form.prompt}],
+            "response_format": {"type": "json_schema", "json_schema": schema},
+            self._most: form.max_output_tokens,
+        }
+        url = f"{self._base_url.rstrip('/')}/chat/completions"
+        found, call = await post(self._http, self.name, url, self._headers, body, seconds)
+        return replied(found, self.name, call)
+
     async def warm(self) -> None:
         """Import the SDK and build its client now instead of in the first turn."""
         await self._client.get()
@@ -81,11 +96,12 @@ class OpenAIChat:
         import openai
 
         # llama.cpp closes a connection after a stream without saying so; the next call would meet that.
-        http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
+        self._http = http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
         sdk = openai.AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         _ = sdk.chat.completions.with_streaming_response, sdk.platform_headers()  # imported on first use
+        self._headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
         return sdk
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
@@ -122,6 +138,21 @@ def take(event: dict[str, Any], reading: Reading) -> None:
         if reason in BROKEN_STOPS:
             raise ModelError("cut", f"{reading.name}: the server ended its answer with {reason!r}")
         reading.stop = reading.stop or STOPS.get(reason, "stop")
+
+
+def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
+    """Read a whole `chat.completion`."""
+    try:
+        choice = found["choices"][0]
+        message, reason = choice["message"], choice.get("finish_reason")
+        refused = bool(message.get("refusal"))
+        text = message.get("content") or ""
+    except (LookupError, TypeError, AttributeError):
+        raise ModelError("protocol", f"{name}: the reply holds no message") from None
+    if reason in BROKEN_STOPS or not isinstance(text, str):
+        raise ModelError("protocol", f"{name}: the server ended its reply with {reason!r}")
+    stop = "refusal" if refused else STOPS.get(reason, "stop")
+    return Reply(text, stop, tokens(found.get("usage") or {}), str(found.get("model") or name), call)
 
 
 def tokens(usage: dict[str, Any]) -> Tokens:
