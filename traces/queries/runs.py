@@ -85,6 +85,30 @@ def cases_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
     )
 
 
+def passages_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+    """Return the passages that reached the prompt in a run's turns, in their order there."""
+    return ledger.rows(
+        _SCORES  # noqa: S608 - two constants
+        + """
+        select passages.turn_id, passages.n, passages.title, passages.text from passages
+        join in_force on in_force.turn_id = passages.turn_id and in_force.name = 'completed'
+        where passages.n is not null and passages.text is not null
+        order by passages.turn_id, passages.n
+        """,
+        run_id=run_id,
+    )
+
+
+def scored_by(ledger: Rows, run_id: str, scorer: str) -> set[tuple[str, str]]:
+    """Return the (case_id, name) that a scorer has scored in a run; failed ones are not."""
+    rows = ledger.rows(
+        "select case_id, name from scores where run_id = $run_id and scorer = $scorer and not failed",
+        run_id=run_id,
+        scorer=scorer,
+    )
+    return {(row["case_id"], row["name"]) for row in rows}
+
+
 def turns_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
     """Return the turns in force of a run."""
     return ledger.rows(
