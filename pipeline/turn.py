@@ -36,6 +36,7 @@ from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.gateway import Gateway
+from pipeline.models.merged import merged
 from pipeline.models.model import Prompt, Stop
 from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
@@ -347,13 +348,14 @@ class Pipeline:
 
     async def _respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
         numbers = {passage.n for passage in turn.passages if passage.n is not None}
-        allowed = "\n".join([turn.text, *(passage.text or "" for passage in turn.passages)])
+        shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
+        allowed = "\n".join([turn.text, *shown])
         guard = self.outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
         raw: list[str] = []
         stop: Stop | None = None
         stream = self.gateway.stream(prompt, turn.recorder, turn.left, model=turn.question.model)
         try:
-            async with aclosing(stream) as events:
+            async with aclosing(merged(stream)) as events:
                 async for event in events:
                     if isinstance(event, Stop):
                         stop = event
