@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,9 +192,10 @@ def encode(record: Record) -> bytes:
 
 
 def _reader(record: type) -> Callable[[Any], dict[str, Any]]:
-    """Return the function that makes a record a dict; written out, it is twice as fast as orjson's own."""
-    names = ", ".join(f"{field.name!r}: record.{field.name}" for field in fields(record))
-    return eval(f"lambda record: {{{names}}}")
+    """Return the function that makes a record a dict, faster than orjson does for slots."""
+    names = tuple(field.name for field in fields(record))
+    values = attrgetter(*names)
+    return lambda record: dict(zip(names, values(record), strict=True))
 
 
 _READ = {record: _reader(record) for record in (Turn, Payload, Span, Passage, Usage, Score, Run, Case)}

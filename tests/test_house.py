@@ -1,0 +1,161 @@
+"""The order of the house: who imports whom, which vendor lives where, what the pages promise."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("traces", "pipeline", "evalsets", "console")  # each imports only from rooms before it
+
+# A vendor is imported in as few files as can be; the ones named here and no others.
+VENDORS = {
+    "anthropic": {"pipeline/models"},
+    "duckdb": {"traces/duck.py"},
+    "gradio": {"console/chat/page.py"},
+    "lancedb": {"pipeline/knowledge/tables.py"},
+    "limits": {"pipeline/guardrails"},
+    "onnxruntime": {"pipeline/knowledge/embedding.py"},
+    "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
+    "plotly": {"console/charts.py", "console/waterfall.py"},
+    "ragas": {"evalsets"},
+    "genai_prices": {"pipeline/models/prices.py"},
+    "phonenumbers": {"pipeline/guardrails/private.py"},
+    "stdnum": {"pipeline/guardrails/private.py"},
+    "prometheus_client": {"pipeline/metrics.py"},
+    "pydantic_settings": {"pipeline/settings.py"},
+    "pypdf": {"pipeline/knowledge/pdf.py"},
+}
+
+
+def sources() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=True)
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def imports(path: Path) -> set[str]:
+    """Return the top-level packages a file imports, lazily or not; those for types alone do not count."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typed = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    unseen = {id(inner) for node in typed for inner in ast.walk(node)}
+    found: set[str] = set()
+    for node in (node for node in ast.walk(tree) if id(node) not in unseen):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_a_room_imports_only_from_rooms_below_it() -> None:
+    wrong = []
+    for path in sources():
+        room = path.relative_to(ROOT).parts[0]
+        if room in ROOMS:
+            above = set(ROOMS[ROOMS.index(room) + 1 :])
+            wrong += [
+                f"{path.relative_to(ROOT)} imports {name}" for name in imports(path) & (above | {"tests"})
+            ]
+    assert not wrong
+
+
+def test_a_vendor_is_imported_where_the_table_says() -> None:
+    found = defaultdict(set)
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        if name.split("/")[0] in ROOMS:
+            for vendor in imports(path) & VENDORS.keys():
+                found[vendor].add(name)
+    wrong = [
+        f"{vendor} in {name}"
+        for vendor, names in found.items()
+        for name in names
+        if not any(name.startswith(place) for place in VENDORS[vendor])
+    ]
+    assert not wrong
+    assert set(found) == set(VENDORS), "a vendor of the table is used nowhere"
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    names = {name.split("/")[0] for name in listed.splitlines()}
+    files = {"README.md", "pyproject.toml", "Makefile", "LICENSE", "CHANGELOG.md"}
+    assert {name for name in names if not name.startswith(".")} == {*ROOMS, "tests", *files}
+    assert "uv.lock" not in names
+
+
+def test_locks_are_pinned_hashed_and_name_no_address() -> None:
+    for lock in (ROOT / ".ci").glob("requirements*.txt"):
+        text = lock.read_text()
+        assert "://" not in text
+        pins = re.findall(r"^[a-z0-9][^\s]*==\S+ \\$", text, re.MULTILINE)
+        assert len(pins) == text.count("==")
+        assert "--hash=sha256:" in text
+
+
+def test_no_pickle_no_eval_no_yaml_load() -> None:
+    """What is read from disk or network is never executed."""
+    wrong = []
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] not in ROOMS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = getattr(node, "id", None) if isinstance(node, ast.Name) else None
+            if name in {"eval", "exec"} or (isinstance(node, ast.Attribute) and node.attr == "unsafe_load"):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+        wrong += [
+            f"{path.relative_to(ROOT)} {name}" for name in imports(path) & {"pickle", "shelve", "marshal"}
+        ]
+    assert not wrong
+
+
+def test_the_changelog_is_short_and_says_what_a_user_notices() -> None:
+    lines = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
+    assert lines
+    assert [line for line in lines if len(line[2:].split()) > 25] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"{room}/README.md" for room in ROOMS)])
+def test_links_and_pictures_of_a_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    targets = re.findall(r"\]\((?!https?://|#)([^)\s]+)\)", text)
+    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
+    assert not missing
+
+
+def test_the_readmes_name_only_commands_and_keys_that_exist() -> None:
+    from typer.main import get_command
+
+    from console.cli import app
+    from pipeline.settings import Settings, _keys
+
+    root = get_command(app)
+    known = _keys(Settings, "")
+    wrong = []
+    for page in [ROOT / "README.md", *(ROOT / room / "README.md" for room in ROOMS)]:
+        text = page.read_text()
+        for line in re.findall(r"answerdeck ((?:[a-z]+ ?){1,2})", text):
+            words = line.split()
+            command = root.commands.get(words[0])  # type: ignore[attr-defined]  # a group has commands
+            inner = getattr(command, "commands", None)
+            if command is None or (inner and len(words) > 1 and words[1] not in inner):
+                wrong.append(f"{page.name}: answerdeck {line}")
+        for key in re.findall(r"ANSWERDECK_([A-Z_]+)", text):
+            if key.lower().replace("__", ".") not in known:
+                wrong.append(f"{page.name}: ANSWERDECK_{key}")
+    assert not wrong
+
+
+def test_shipped_data_names_its_licence() -> None:
+    for name in ("LICENSE", "NOTICE"):
+        assert "Creative Commons" in (ROOT / "pipeline/knowledge/sample" / name).read_text()
+    for path in (ROOT / "evalsets/sets").glob("*.toml"):
+        about = tomllib.loads(path.read_text())
+        assert about.get("licence"), path.name
+        assert about.get("source"), path.name
