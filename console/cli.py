@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.commands import ask, bench, doctor, evals, kb, prompts, serve, traces
+from console.commands import ask, bench, doctor, evals, judges, kb, prompts, serve, traces
 
 app = typer.Typer(
     name="answerdeck",
@@ -18,6 +18,7 @@ ask.register(app)
 kb.register(app)
 prompts.register(app)
 evals.register(app)
+judges.register(app)
 traces.register(app)
 doctor.register(app)
 bench.register(app)

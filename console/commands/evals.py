@@ -60,6 +60,10 @@ def run_evalset(
         str | None,
         typer.Option(help="Of a BEIR folder: 'last', 'rewrite' or 'tasks' (if it has tasks.jsonl)."),
     ] = None,
+    judge: Annotated[str | None, typer.Option(help="Let this model judge the answers afterwards.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="RAGAS metrics it judges, comma-separated.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="Stop judging at this many dollars.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the judge is paid.")] = False,
     json: Json = False,
 ) -> None:
     """Run an evalset through the pipeline; each case is a turn, each metric a score."""
@@ -78,14 +82,32 @@ def run_evalset(
     except EvalsetError as error:
         raise wrong(str(error)) from None
     variant = Variant(prompt=prompt, model=model, only="retrieval" if only else None)
+    _check_judge(judge, metrics)
     try:
         report = asyncio.run(_run(cases, variant, limit, seed, run_id, quiet=json))
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
+    if judge is not None:
+        from console.commands.judges import DEFAULT, judged
+
+        report["judged"] = judged(report["run_id"], judge, metrics or DEFAULT, budget, yes=yes, quiet=json)
+        report["metrics"] |= report["judged"]["metrics"]
     if json:
         emit(report)
         return
     _show(report)
+
+
+def _check_judge(judge: str | None, metrics: str | None) -> None:
+    """End the command before a run is made that could not be judged as asked."""
+    if judge is None:
+        return
+    from console.commands.judges import DEFAULT, chosen
+    from evalsets.judging import job
+    from pipeline.settings import load
+
+    chosen(metrics or DEFAULT)
+    job(judge, load())
 
 
 async def _run(

@@ -1,0 +1,189 @@
+"""`answerdeck eval score`: a judge scores a run's answers; `eval calibrate`: what its word is worth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.commands.evals import Json, RunId, eval_app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evalsets.judged import Estimate, Sample
+    from evalsets.judging import Job
+    from evalsets.scoring import Judgement
+
+DEFAULT = "faithfulness,answer_relevancy"
+JudgeName = Annotated[str, typer.Option("--judge", help="The model that judges, e.g. openai:gpt-6-luna.")]
+Metrics = Annotated[str, typer.Option(help="Comma-separated RAGAS metrics.")]
+Budget = Annotated[float | None, typer.Option(min=0, help="Stop at this many US dollars.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")]
+
+
+def register(app: typer.Typer) -> None:
+    """The commands join `answerdeck eval` when this file is imported."""
+
+
+@eval_app.command("score")
+def score_run(
+    run: RunId,
+    judge: JudgeName,
+    metrics: Metrics = DEFAULT,
+    budget: Budget = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Add a judge's scores to a finished run; what it has scored already is not asked again."""
+    from console.commands.screen import emit, failed
+
+    report = judged(run, judge, metrics, budget, yes=yes, quiet=json)
+    if json:
+        emit(report)
+    else:
+        _show(report)
+    if report["stopped"]:
+        raise failed(f"stopped at the cap of ${budget:g}; the same command with a larger one goes on")
+
+
+def judged(
+    run: str, judge: str, metrics: str, budget: float | None, *, yes: bool, quiet: bool
+) -> dict[str, Any]:
+    """Estimate, ask for consent, judge, and return the JSON of what came of it."""
+    import asyncio
+
+    from console.commands.screen import failed, wrong
+    from evalsets import judging, scoring
+    from evalsets.judged import estimate
+    from pipeline.models.prices import Prices
+    from pipeline.settings import load
+    from traces.queries import runs
+    from traces.store import Store
+
+    names = chosen(metrics)
+    settings = load()
+    job = judging.job(judge, settings, budget_usd=budget)
+    overrides = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
+    store = Store(settings.data_dir)
+    store.drain()
+    with store.read() as ledger:
+        try:
+            row = runs.run(ledger, run)
+        except runs.UnknownRun as error:
+            raise wrong(str(error)) from None
+        samples = scoring.samples(ledger, row["run_id"])
+    if not samples:
+        raise wrong(f"run {row['run_id']} has no answers to judge")
+    expected = estimate(samples, names, judge, Prices(overrides))
+    if budget is not None and expected.usd is None:
+        raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
+    _consent(expected, judge, budget, yes=yes, quiet=quiet)
+    try:
+        scorer, judgement = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
+    except KeyboardInterrupt:
+        raise failed("stopped; the same command goes on where it was") from None
+    store.drain()
+    with store.read() as ledger:
+        table = scoring.summary(ledger, row["run_id"], names, row["seed"] or 0)
+    return _report(row, scorer, judgement, table)
+
+
+def chosen(metrics: str) -> list[str]:
+    """Return the metric names of a comma-separated list, or end the command when one is unknown."""
+    from console.commands.screen import wrong
+    from evalsets.judged import JUDGED
+
+    names = list(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
+    unknown = [name for name in names if name not in JUDGED]
+    if unknown or not names:
+        what = f"unknown metric {unknown[0]!r}" if unknown else "no metric"
+        raise wrong(f"{what}; there are {', '.join(JUDGED)}")
+    return names
+
+
+async def _score(
+    store: Any, job: Job, row: dict[str, Any], samples: Sequence[Sample], names: list[str], *, quiet: bool
+) -> tuple[str, Judgement]:
+    from console.commands.evals import _bar
+    from evalsets import scoring
+    from evalsets.judging import Worker
+    from traces.journal import Journal
+    from traces.queries import runs
+
+    journal = Journal(store.data_dir / "journal")
+    try:
+        with _bar(quiet) as step:
+            step("Starting the judge")
+            async with Worker(job, store.data_dir) as worker:
+                with store.read() as ledger:
+                    done = runs.scored_by(ledger, row["run_id"], worker.scorer)
+                advance = step("Judging")
+
+                def progress(scored: int, total: int, usd: float | None) -> None:
+                    advance(scored, total, "unpriced" if usd is None else f"${usd:.4f}")
+
+                judgement = await scoring.score(
+                    row, samples, names, worker, journal, done=done, progress=progress
+                )
+                return worker.scorer, judgement
+    finally:
+        journal.close()
+
+
+def _consent(expected: Estimate, judge: str, budget: float | None, *, yes: bool, quiet: bool) -> None:
+    price = "at an unknown price" if expected.usd is None else f"about ${expected.usd:.2f}"
+    said = (
+        f"{judge} will be asked up to {expected.calls:,} times for {expected.samples:,} scores: about "
+        f"{expected.input_tokens:,} tokens in and {expected.output_tokens:,} out, {price}"
+    )
+    if not quiet:
+        print(said + (f" ({expected.price_version})" if expected.price_version else ""), file=sys.stderr)
+    if yes or (expected.usd is not None and expected.usd <= (budget or 0.0)):
+        return
+    if not sys.stdin.isatty():
+        from console.commands.screen import wrong
+
+        raise wrong(f"{said}. Agree with --yes, or set --budget above that")
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+def _report(row: dict[str, Any], scorer: str, judgement: Judgement, table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run_id": row["run_id"],
+        "evalset": row["evalset"],
+        "variant": row["variant"],
+        "scorer": scorer,
+        "metrics": table,
+        "scored": judgement.scored,
+        "failed": judgement.failed,
+        "not_applicable": judgement.not_applicable,
+        "already": judgement.already,
+        "stopped": "budget" if judgement.left else None,
+        "left": judgement.left,
+        "flagged": judgement.flagged,
+        "calls": judgement.spent.calls,
+        "cached": judgement.spent.cached,
+        "input_tokens": judgement.spent.input_tokens,
+        "output_tokens": judgement.spent.output_tokens,
+        "cost_usd": judgement.spent.usd,
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    from console.commands.screen import table
+    from evalsets.measures import measure
+
+    rows = []
+    for name, found in report["metrics"].items():
+        show = measure(name).write
+        interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
+        mean = None if found["mean"] is None else show(found["mean"])
+        rows.append((name, mean, interval, found["n"], found["failed"], found["not_applicable"]))
+    table(("metric", "mean", "95 % interval", "n", "failed", "not applicable"), rows, report["scorer"])
+    cost = "unpriced" if report["cost_usd"] is None else f"${report['cost_usd']:.4f}"
+    print(f"\nrun {report['run_id']} · {report['calls']} calls, {report['cached']} remembered · {cost}")
+    if report["flagged"]:
+        print(f"Texts that speak to the judge in {', '.join(report['flagged'][:5])}: look at these scores.")
