@@ -58,14 +58,19 @@ def ask(port: int, question: str) -> dict[str, Any]:
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], int, int, Path]]:
     folder = tmp_path_factory.mktemp("up")
     port, console_port = free_port(), free_port()
-    log = (folder / "log").open("w+")
+    log = (folder / "log").open("w+")  # the network is closed; attempts are noted in folder/attempts
     process = subprocess.Popen(
         [sys.executable, "-m", "console.cli", "up", f"--port={port}", f"--console-port={console_port}"],
         stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "ANSWERDECK_DATA_DIR": str(folder / "data")},
+        env={
+            **os.environ,
+            "ANSWERDECK_DATA_DIR": str(folder / "data"),
+            "PYTHONPATH": str(ROOT / "tests" / "closed"),
+            "CLOSED_NETWORK_LOG": str(folder / "attempts"),
+        },
         start_new_session=True,
     )
     try:
@@ -130,6 +135,8 @@ def test_ctrl_c_stops_everything(up: Any) -> None:
         assert not Path(f"/proc/{pid}").exists()
     shown = (folder / "log").read_text()
     assert shown.rstrip().endswith("Stopped.")
+    attempts = folder / "attempts"
+    assert not attempts.exists(), f"something tried to leave the machine: {attempts.read_text()}"
     assert "Traceback" not in shown
 
 
