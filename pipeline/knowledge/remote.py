@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.breaker import Breaker
 from pipeline.context.found import Vector
 from pipeline.knowledge.embedding import (
     QUERY_CHARACTERS,
@@ -21,7 +22,6 @@ from pipeline.knowledge.embedding import (
     checked,
     sendable,
 )
-from pipeline.models.breaker import Breaker
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response

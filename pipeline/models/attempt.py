@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
+from pipeline.breaker import Breaker, Permit
 from pipeline.errors import ErrorClass, ModelError
-from pipeline.models.breaker import Breaker, Permit
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.prices import Cost, Prices
 from pipeline.models.usage import estimate

@@ -10,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from pipeline.breaker import Breaker, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
-from pipeline.models.breaker import Breaker, Change, Policy
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop
 from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate

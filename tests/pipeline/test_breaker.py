@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.models.breaker import Breaker, Change, Permit, Policy
+from pipeline.breaker import Breaker, Change, Permit, Policy
 
 POLICY = Policy(minimum_calls=5, open_seconds=10.0, jitter=0.0, slow_seconds=2.0)
 
