@@ -26,20 +26,39 @@ def draw(figure: Figure, key: str, alt: str, named: Mapping[str, str] | None = N
 
 
 def lines(times: Times, named: Mapping[str, tuple[Numbers, str]], tick: str) -> Figure:
-    """Draw one line per name, a gap where nothing was measured."""
+    """Draw one line per name, a gap where nothing was measured, a dot where a step stands alone."""
     from plotly.graph_objects import Scatter
 
     figure = _figure()
     for name, (values, colour) in named.items():
         hover = "%{y:.1%}" if tick.endswith("%") else "%{y:.2f} s"
         line = {"color": colour, "width": 2}
+        dots = {"size": [5 if lone else 0 for lone in _alone(values)], "color": colour, "opacity": 1}
         figure.add_trace(
             Scatter(
-                x=times, y=values, name=name, mode="lines", line=line, hovertemplate=hover, connectgaps=False
+                x=times,
+                y=values,
+                name=name,
+                mode="lines+markers",
+                line=line,
+                marker=dots,
+                hovertemplate=hover,
+                connectgaps=False,
             )
         )
+    if times:
+        figure.update_xaxes(range=[times[0], times[-1]])  # else room is left for the dots
     figure.update_yaxes(tickformat=tick, rangemode="tozero")
     return figure
+
+
+def _alone(values: Numbers) -> list[bool]:
+    """Say of each value whether it has no neighbour, so that no line would show it."""
+    padded = [None, *values, None]
+    return [
+        padded[at] is not None and padded[at - 1] is None and padded[at + 1] is None
+        for at in range(1, len(padded) - 1)
+    ]
 
 
 LATENCY = {"p50": "#0ea5e9", "p95": "#6366f1", "p99": palette.NEUTRAL}
@@ -66,7 +85,7 @@ def rates(times: Times, hit_rate: Numbers, error_rate: Numbers) -> Figure:
     """Draw the retrieval hit rate and the error rate on one scale from 0 to 100 %."""
     named = {"hit rate": hit_rate, "error rate": error_rate}
     figure = lines(times, {name: (values, RATES[name]) for name, values in named.items()}, ".0%")
-    figure.update_yaxes(range=[0, 1.04], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_yaxes(range=[-0.02, 1.04], tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
 
@@ -87,33 +106,6 @@ def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, st
         )
     figure.update_layout(barmode="stack", bargap=0.18)
     figure.update_yaxes(tickprefix="$", rangemode="tozero", nticks=5)
-    return figure
-
-
-def outcomes(counted: Mapping[str, int]) -> Figure:
-    """Draw how turns ended, a bar each, with count and share beside it."""
-    from plotly.graph_objects import Bar
-
-    total = sum(counted.values()) or 1
-    names = [name.replace("_", " ") for name in counted]
-    texts = [f"{format.count(number)} · {format.share(number / total)}" for number in counted.values()]
-    colours = [palette.OUTCOMES.get(name, palette.NEUTRAL) for name in counted]
-    figure = _figure()
-    figure.add_trace(
-        Bar(
-            y=names,
-            x=list(counted.values()),
-            orientation="h",
-            text=texts,
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": colours, "cornerradius": 3},
-            hovertemplate="%{y}: %{text}<extra></extra>",
-        )
-    )
-    figure.update_layout(hovermode="closest", bargap=0.42, margin={"l": 8, "r": 8, "t": 4, "b": 4})
-    figure.update_xaxes(visible=False, range=[0, max(counted.values(), default=1) * 1.42])
-    figure.update_yaxes(autorange="reversed", ticklabelstandoff=6, showgrid=False)
     return figure
 
 

@@ -25,7 +25,7 @@ from traces.queries.listing import Filter
 from traces.queries.overview import Window
 from traces.queries.turns import trace
 from traces.records import Trace
-from traces.store import Ledger, Store
+from traces.store import Health, Ledger, Store
 
 FRESH_SECONDS = 2  # how long a page may show what it read before
 PAGE_SIZE = 25
@@ -59,6 +59,7 @@ class Overview:
     outcomes: dict[str, int]
     models: list[str]
     incidents: list[incidents.Incident]
+    notes: list[str]
     newest: datetime | None
 
     @property
@@ -127,6 +128,7 @@ def read_overview(range_name: str, door: str) -> Overview:
             outcomes=overview.outcomes(opened, window),
             models=overview.models(opened),
             incidents=incidents.find(series, window.since, step),
+            notes=_notes(Store(settings().data_dir).health(), opened.hidden_bytes),
             newest=overview.newest(opened),
         )
 
@@ -172,6 +174,24 @@ def read_turn(turn_id: str) -> tuple[Trace, list[dict[str, Any]], list[str]] | N
         return found, conversation, overview.models(opened)
 
 
+def _notes(health: Health, hidden_bytes: int) -> list[str]:
+    """Say what keeps the ledger from being whole, and what to do about it."""
+    notes: list[str] = []
+    if health.trouble:
+        notes.append(f"Turns are kept in the journal but cannot be moved into the store: {health.trouble}")
+    if hidden_bytes:
+        size = f"{hidden_bytes / 1e6:,.0f} MB"
+        notes.append(
+            f"{size} of older turns are not in these numbers yet: they wait in the journal. "
+            "They come in while `answerdeck up` runs; `answerdeck traces drain` brings them in now."
+        )
+    if health.damaged_lines:
+        notes.append(
+            f"{health.damaged_lines:,} damaged journal lines were put aside; `answerdeck doctor` says where."
+        )
+    return notes
+
+
 def _facts(opened: Ledger, window: Window) -> dict[str, Any]:
     conversation = overview.cost_per_conversation(opened, window)
     return {**overview.facts(opened, window), "cost_per_conversation": conversation["cost_usd"]}
@@ -196,16 +216,19 @@ def read_runs(evalset: str | None = None) -> list[dict[str, Any]]:
         return runs.runs(opened, evalset=evalset, limit=100)
 
 
-def read_scores(run: dict[str, Any]) -> RunScores:
-    """Return a run with its metrics; a finished run is read and computed once."""
-    return _scores(run["run_id"], run["state"], run["done"], run)
+def read_scores(run: dict[str, Any], names: tuple[str, ...] | None = None) -> RunScores:
+    """Return a run with its metrics, summed up for `names` only; a finished run is computed once."""
+    return _scores(run["run_id"], run["state"], run["done"], names, run)
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def _scores(run_id: str, state: str, done: int | None, _run: dict[str, Any]) -> RunScores:
+@st.cache_data(max_entries=300, show_spinner=False)
+def _scores(
+    run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: dict[str, Any]
+) -> RunScores:
     with ledger() as opened:
         found = columns.columns(runs.scores_of(opened, run_id))
-    return RunScores(_run, found, columns.summary(found, _run["seed"] or 0))
+    asked = found if names is None else {name: found[name] for name in names if name in found}
+    return RunScores(_run, found, columns.summary(asked, _run["seed"] or 0))
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)

@@ -19,7 +19,7 @@ def problems() -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        st.error(f"**{_plain(problem.what)}**\n\n{_plain(problem.next_step)}", icon=":material/database_off:")
+        st.error(f"**{_plain(problem.what)}**\n\n{problem.next_step}", icon=":material/database_off:")
         st.button("Try again", key="again", icon=":material/refresh:")
 
 

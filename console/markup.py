@@ -73,6 +73,16 @@ def rating(value: float | None) -> str:
     return chip(label, colour)
 
 
+def bar(label: str, share: float, value: str, colour: str, to: str) -> str:
+    """Return a bar of `share` of the full width, with its label and value, that opens an address."""
+    where, name = escape(to), escape(label)
+    fill = f'<i style="--c:{colour};width:{share:.2%}"></i>'
+    return (
+        f'<a href="{where}" data-open="{where}"><span>{name}</span><span class="track">{fill}</span>'
+        f'<span class="value">{escape(value)}</span></a>'
+    )
+
+
 def cell(html: str, css: str = "") -> str:
     """Return a table cell; `css` is right (numbers), text (wraps), quiet, extra (not on phones)."""
     return f'<td class="{css}">{html}</td>' if css else f"<td>{html}</td>"

@@ -95,7 +95,7 @@ def _name(run: Run) -> str:
 
 
 def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> None:
-    everywhere = [data.read_scores(run).summary for run in (baseline, *candidates)]
+    everywhere = [data.read_scores(run, SHOWN).summary for run in (baseline, *candidates)]
     names = [name for name in SHOWN if any(name in summary for summary in everywhere)]
     best = {
         name: _best(name, [summary.get(name, {}).get("mean") for summary in everywhere]) for name in names
@@ -118,7 +118,7 @@ def _best(name: str, means: list[float | None]) -> float | None:
 
 
 def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
-    summary = data.read_scores(run).summary
+    summary = data.read_scores(run, SHOWN).summary
     differences = {one.metric: one for one in found.differences} if found else {}
     cells = [
         _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
@@ -183,7 +183,7 @@ def _line(one: Difference) -> str:
 def _scatter(baseline: Run, candidates: list[Run]) -> None:
     points: list[dict[str, Any]] = []
     for place, run in enumerate((baseline, *candidates)):
-        summary = data.read_scores(run).summary
+        summary = data.read_scores(run, SHOWN).summary
         quality, cost = summary.get("groundedness"), summary.get("cost_usd")
         if quality and cost and quality["mean"] is not None and cost["mean"] is not None:
             colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
@@ -230,7 +230,10 @@ def _cases(compared: list[Comparison]) -> None:
             width=300,
         )
     one = changed[name]
-    a, b = data.read_scores(found.a).columns[name].values, data.read_scores(found.b).columns[name].values
+    a, b = (
+        data.read_scores(found.a, SHOWN).columns[name].values,
+        data.read_scores(found.b, SHOWN).columns[name].values,
+    )
     order = sorted(
         (*one.losses, *one.wins), key=lambda case: (case in one.wins, -abs(b[case] - a[case]), case)
     )

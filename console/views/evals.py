@@ -143,7 +143,7 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
 
 
 def _row(run: Run, started: dict[str, jobs.Job]) -> str:
-    found = data.read_scores(run) if run["state"] != "running" else RunScores(run, {}, {})
+    found = data.read_scores(run, IN_LIST) if run["state"] != "running" else RunScores(run, {}, {})
     to = markup.address("evals", run=run["run_id"])
     title = f"{markup.link(run['evalset'], to)} · {escape(format.variant(run['variant']))}"
     return markup.row(

@@ -37,13 +37,15 @@ def body(range_name: str, door: str) -> None:
         if seen.newest is None:
             empty.no_turns_yet(data.settings().server.port)
             return
+        for note in seen.notes:
+            st.warning(note, icon=":material/hourglass_top:")
         _alerts(seen, door)
         if not seen.now["turns"]:
             empty.none_in_range(seen.newest, range_name, door)
             return
         _tiles(seen, range_name)
         _caption(seen, range_name, door)
-        _charts(seen)
+        _charts(seen, range_name, door)
 
 
 def _alerts(seen: Overview, door: str) -> None:
@@ -111,7 +113,7 @@ def _unpriced(seen: Overview, range_name: str, door: str) -> str:
     return markup.link(f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})", where)
 
 
-def _charts(seen: Overview) -> None:
+def _charts(seen: Overview, range_name: str, door: str) -> None:
     with st.grid(2, min_column_width=330, gap="small"):
         with st.container(border=True, height="stretch"):
             _title("Latency percentiles", "Whole turn, by the time it began.")
@@ -133,8 +135,24 @@ def _charts(seen: Overview) -> None:
             figure = charts.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
             charts.draw(figure, "rates", "Retrieval hit rate and error rate over time.", charts.RATES)
         with st.container(border=True, height="stretch"):
-            _title("Outcomes", "How the turns ended.")
-            charts.draw(charts.outcomes(seen.outcomes), "outcomes", "Turns by outcome, with count and share.")
+            _title("Outcomes", "How the turns ended; each bar opens its turns.")
+            markup.show(_outcomes(seen, range_name, door), key="outcomes")
+
+
+def _outcomes(seen: Overview, range_name: str, door: str) -> str:
+    """Return a bar for each outcome, with count and share; it links to its turns."""
+    most, total = max(seen.outcomes.values()), sum(seen.outcomes.values())
+    bars = [
+        markup.bar(
+            name.replace("_", " "),
+            number / most,
+            f"{format.count(number)} · {format.share(number / total)}",
+            palette.OUTCOMES.get(name, palette.NEUTRAL),
+            markup.address("turns", outcome=name, last=range_name, via=door),
+        )
+        for name, number in seen.outcomes.items()
+    ]
+    return f'<div class="bars">{"".join(bars)}</div>'
 
 
 def _cost(seen: Overview) -> None:

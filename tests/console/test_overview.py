@@ -12,7 +12,7 @@ from tests.factories import make_score, make_trace
 from traces.journal import Journal
 from traces.queries import overview
 from traces.records import Record, Trace, Usage
-from traces.store import Store
+from traces.store import Health, Store
 
 NOW = datetime.now(UTC)
 
@@ -148,6 +148,22 @@ def test_unpriced_turns_are_named_with_a_link(folder: Path) -> None:
     html = shown(page("overview", range="24h"))
     assert "unpriced: 1 turns (mystery)" in html
     assert "/turns?unpriced=true&amp;last=24h" in html
+
+
+def test_every_outcome_links_to_its_turns(folder: Path) -> None:
+    write(folder, make_trace(started_at=ago(minutes=5)), make_trace(started_at=ago(minutes=6), outcome="cut"))
+    html = shown(page("overview", range="24h"))
+    assert "1 · 50.0%" in html
+    assert "/turns?outcome=cut&amp;last=24h&amp;via=production" in html
+
+
+def test_a_ledger_that_is_not_whole_says_so() -> None:
+    trouble = Health(2, (), None, None, "no space left on device")
+    notes = data._notes(trouble, 7_000_000)
+    assert "no space left on device" in notes[0]
+    assert "7 MB" in notes[1] and "answerdeck traces drain" in notes[1]
+    assert "2 damaged journal lines" in notes[2]
+    assert data._notes(Health(0, (), 1, NOW, None), 0) == []
 
 
 def test_an_empty_ledger_says_where_to_ask(folder: Path) -> None:
