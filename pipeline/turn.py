@@ -76,17 +76,15 @@ class Running:
     def __init__(self, question: Question, recorder: Recorder, seconds: float) -> None:
         self.question = question
         self.recorder = recorder
-        self.text = clean(question.text).strip()
+        self.turn_id = recorder.turn.turn_id
+        self.conversation_id = recorder.turn.conversation_id
+        self.text = recorder.turn.question
         self.said: list[str] = []
         self.passages: tuple[Passage, ...] = ()
         self.outcome: Outcome = "failed"
         self.notice: str | None = None
         self.failed: Failed | None = None
         self._seconds = seconds
-
-    @property
-    def turn_id(self) -> str:
-        return self.recorder.turn.turn_id
 
     @property
     def left(self) -> float:
@@ -167,7 +165,7 @@ class Pipeline:
                 return
         turn = self._open(question)
         with self._counted():
-            yield Started(turn.turn_id, turn.recorder.turn.conversation_id)
+            yield Started(turn.turn_id, turn.conversation_id)
             try:
                 async with aclosing(self._steps(turn)) as events:
                     async for event in events:
@@ -277,7 +275,7 @@ class Pipeline:
         if turn.question.conversation_id is None:
             return ()
         with turn.recorder.span("recall", "memory") as span:
-            history = self.memory.recall(turn.question.user_id, turn.recorder.turn.conversation_id)
+            history = self.memory.recall(turn.question.user_id, turn.conversation_id)
             span.note(messages=len(history))
         return history
 
@@ -305,7 +303,7 @@ class Pipeline:
         )
         if retrieved.degraded is not None:
             turn.notice = say.PARTIAL_SEARCH
-        turn.recorder.retrieved(_rows(turn, retrieved))
+        turn.recorder.retrieved(found.passage for found in retrieved.found)
         return retrieved
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
@@ -336,7 +334,7 @@ class Pipeline:
                 context_tokens=int(self.rules.context_tokens * share),
                 max_output_tokens=self.rules.max_output_tokens,
             )
-            rows = _rows(turn, prompt.retrieved)
+            rows = [found.passage for found in prompt.retrieved.found]
             turn.passages = tuple(row for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
         turn.recorder.retrieved(rows)
@@ -439,9 +437,9 @@ class Pipeline:
         """Write the turn's one trace; a journal that cannot be written is counted, not raised."""
         recorder = turn.recorder
         cited = {int(n) for n in _MARKER.findall(turn.answer)}
-        rows = tuple(replace(row, cited=row.n in cited) for row in recorder.passages)
+        rows = tuple(_row(turn.turn_id, passage, cited) for passage in recorder.passages)
         turn.passages = tuple(row for row in rows if row.n is not None)
-        recorder.retrieved(row if row.n is not None else replace(row, text=None) for row in rows)
+        recorder.retrieved(rows)
         citations = sum(row.cited for row in rows)
         recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
         try:
@@ -482,8 +480,10 @@ class Pipeline:
         return answer
 
 
-def _rows(turn: Running, retrieved: Retrieved) -> tuple[Passage, ...]:
-    return tuple(replace(found.passage, turn_id=turn.turn_id) for found in retrieved.found)
+def _row(turn_id: str, passage: Passage, cited: set[int]) -> Passage:
+    """Return a passage as it is recorded: without its text when it did not reach the prompt."""
+    text = None if passage.n is None else passage.text
+    return replace(passage, turn_id=turn_id, text=text, cited=passage.n in cited)
 
 
 def _citation(passage: Passage) -> Citation:

@@ -48,8 +48,9 @@ class Recorder:
     """Collects what one turn does. Call `close` once, in a `finally`."""
 
     def __init__(self, turn: Turn, sink: Sink, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.turn = turn
         self.trace: Trace | None = None
+        self._turn = turn
+        self._noted: dict[str, Any] = {}
         self._sink = sink
         self._clock = clock
         self._began = clock()
@@ -60,6 +61,13 @@ class Recorder:
         self._usages: list[Usage] = []
         self._scores: list[Score] = []
         self._payload = Payload(turn_id=turn.turn_id)
+
+    @property
+    def turn(self) -> Turn:
+        """The turn as far as it is known."""
+        if self._noted:  # a Turn has 40 columns: it is copied when somebody looks, not at each note
+            self._turn, self._noted = replace(self._turn, **self._noted), {}
+        return self._turn
 
     @property
     def elapsed(self) -> float:
@@ -94,7 +102,7 @@ class Recorder:
 
     def note(self, **columns: Any) -> None:
         """Set columns of the turn; the last word counts."""
-        self.turn = replace(self.turn, **columns)
+        self._noted.update(columns)
 
     def keep(self, *, prompt: str | None = None, raw_response: str | None = None) -> None:
         """Keep the bulky texts of the turn."""
@@ -109,7 +117,7 @@ class Recorder:
 
     def used(self, usage: Usage) -> None:
         """Add one model call; `turn_id` and `call` are filled in here."""
-        self._usages.append(replace(usage, turn_id=self.turn.turn_id, call=len(self._usages) + 1))
+        self._usages.append(replace(usage, turn_id=self._turn.turn_id, call=len(self._usages) + 1))
 
     def score(self, name: str, value: float | None, *, scorer: str, reason: str | None = None) -> None:
         """Add an online score of this turn."""
@@ -136,7 +144,7 @@ class Recorder:
             if outcome is not None:
                 self.note(outcome=outcome)
             self.note(seconds=self.elapsed, **self._sums())
-            root = Span(self.turn.turn_id, 0, None, "turn", "turn", 0.0, self.elapsed, {})
+            root = Span(self._turn.turn_id, 0, None, "turn", "turn", 0.0, self.elapsed, {})
             spans = tuple(sorted((root, *self._spans), key=lambda span: span.span_id))
             self.trace = Trace(
                 self.turn, self._payload, spans, self.passages, tuple(self._usages), tuple(self._scores)
@@ -148,7 +156,7 @@ class Recorder:
         seconds = self.elapsed - start
         self._spans.append(
             Span(
-                self.turn.turn_id,
+                self._turn.turn_id,
                 opened.span_id,
                 parent,
                 name,

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
@@ -86,11 +87,17 @@ def _postings(passages: Sequence[Titled]) -> tuple[dict[str, set[int]], int]:
     postings: dict[str, set[int]] = defaultdict(set)
     count = 0
     for passage in passages:
-        for text in (passage.title, *_cut(passage.text or "")):
-            for word in tokens(text):
-                postings[stem(word)].add(count)
+        for stems in _stems(passage.title, passage.text or ""):
+            for word in stems:
+                postings[word].add(count)
             count += 1
     return dict(postings), count
+
+
+@lru_cache(maxsize=512)
+def _stems(title: str, text: str) -> tuple[tuple[str, ...], ...]:
+    """Return the stems of a passage's title and of each of its sentences; the same passages come often."""
+    return tuple(tuple({stem(word) for word in tokens(part)}) for part in (title, *_cut(text)))
 
 
 def _cut(text: str) -> Iterable[str]:

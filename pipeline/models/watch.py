@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 DRAIN_SECONDS = 0.1  # how long an answered stream may take to end, so that its connection is kept
 LONGEST_STREAM = 32_000_000  # bytes
+PACE_SECONDS = 0.005  # what a fast server sends meanwhile arrives in one read, not token by token
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,15 @@ class Watch:
 
     async def read(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """Yield what arrives; raise ModelError when it is late or endless."""
-        total = 0
+        total, waits = 0, 0
+
+        def waited() -> None:
+            nonlocal waits
+            waits += 1
+
         async with aclosing(chunks):
             while True:
+                seen, mark = waits, self._loop.call_soon(waited)  # runs only when the read has to wait
                 try:
                     received = await self.wait(anext(chunks))
                 except StopAsyncIteration:
@@ -103,6 +110,8 @@ class Watch:
                     if self.answered:
                         return
                     raise
+                finally:
+                    mark.cancel()
                 total += len(received)
                 if total > LONGEST_STREAM:
                     raise ModelError(
@@ -110,6 +119,8 @@ class Watch:
                     )
                 left = self._loop.time()
                 yield received
+                if waits > seen and self.started and not self.answered:
+                    await asyncio.sleep(PACE_SECONDS)
                 self._due += self._loop.time() - left
 
     def _move(self, due: float) -> None:
