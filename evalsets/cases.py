@@ -93,11 +93,17 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     if problems:
         raise EvalsetError(problems)
     corpus = head["corpus"].read_bytes() if "corpus" in head else b""
+    synthetic = sum("synthetic" in (one.tags or ()) for one in cases)
+    if synthetic:
+        note = (
+            f"{synthetic} of {len(cases)} questions are synthetic: written by rules or a model, not by people"
+        )
+        head["warnings"] = (note,)
     return Evalset(name=path.stem, fingerprint=fingerprint(cases, corpus), cases=cases, **head)
 
 
 def list_sets(own: Path | None = None) -> list[dict[str, Any]]:
-    """Return the sets to choose from, the demo first, the team's own last: name, title, cases, source, licence, shipped."""
+    """Return the sets to choose from, the demo first, the team's own last."""
     found: dict[str, dict[str, Any]] = {}
     for path in _files(own):
         head = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))

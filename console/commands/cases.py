@@ -1,0 +1,201 @@
+"""`answerdeck eval import, add, remove, synthesise`: where the team's own cases come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.commands.evals import Json, eval_app
+
+if TYPE_CHECKING:
+    from evalsets.imports import Imported
+    from evalsets.synthetic import Made
+
+Name = Annotated[str | None, typer.Option("--name", help="Name of the evalset; the file's by default.")]
+Set = Annotated[str, typer.Option("--set", help="The team's evalset; begun when there is none.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Take over an evalset of this name.")]
+Texts = list[str] | None
+
+
+def register(app: typer.Typer) -> None:
+    """The commands join `answerdeck eval` when this file is imported."""
+
+
+@eval_app.command("import")
+def bring_in(
+    file: Annotated[Path, typer.Argument(help="A file, or a BEIR folder.", exists=True)],
+    format: Annotated[
+        str | None, typer.Option(help="csv, beir, ragas, langfuse or promptfoo; recognised by default.")
+    ] = None,
+    name: Name = None,
+    replace: Replace = False,
+    json: Json = False,
+) -> None:
+    """Make an evalset of another tool's file, and say what of it could not be mapped."""
+    from console.commands.screen import emit, wrong
+    from evalsets import imports, own
+    from evalsets.cases import EvalsetError
+
+    if format is not None and format not in imports.FORMATS:
+        raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
+    name = name or file.resolve().stem
+    try:
+        found = imports.read(file, format)  # type: ignore[arg-type] # checked above
+        head = {"title": name, "owner": "", "source": f"imported from {file.name} ({found.format})"}
+        path = own.save(name, found.rows, head, corpus=found.corpus, replace=replace)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    if json:
+        emit({"evalset": name, "path": str(path), **found.told()})
+    else:
+        _tell(name, found, path)
+
+
+@eval_app.command("add")
+def add_case(
+    turn_id: Annotated[str, typer.Argument(help="A turn id, or its beginning or end.")],
+    to: Set,
+    relevant: Annotated[Texts, typer.Option(help="A relevant document; may be repeated.")] = None,
+    reference: Annotated[str | None, typer.Option(help="What should have been answered.")] = None,
+    must_contain: Annotated[Texts, typer.Option(help="A text the answer must hold; repeatable.")] = None,
+    answerability: Annotated[str | None, typer.Option(help="answerable, unanswerable, off_topic …")] = None,
+    guard: Annotated[bool, typer.Option("--guard", help="Tag it: every later release must pass it.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a case of a turn; what is not given is taken from its answer."""
+    from console.commands.screen import emit, wrong
+    from evalsets import own
+    from evalsets.cases import EvalsetError
+
+    row, retrieved = _drafted(turn_id)
+    given = {"relevant_ids": relevant, "reference": reference, "must_contain": must_contain}
+    row |= {key: value for key, value in {**given, "answerability": answerability}.items() if value}
+    if guard:
+        row["tags"] = [*row.get("tags", []), own.GUARD]
+    try:
+        made = own.add(to, row)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    strangers = [key for key in relevant or () if key not in retrieved]
+    if json:
+        emit({"evalset": to, "case": own.row_of(made), "not_retrieved": strangers})
+        return
+    print(f"{to}: added case {made.case_id}, {made.question[:80]!r}")
+    if strangers:
+        print(f"  not among what the turn found: {', '.join(strangers)}")
+    print(f"  take it out again: answerdeck eval remove {made.case_id} --set {to}")
+
+
+@eval_app.command("remove")
+def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: Set) -> None:
+    """Take a case out of one of the team's evalsets."""
+    from console.commands.screen import wrong
+    from evalsets import own
+    from evalsets.cases import EvalsetError
+
+    try:
+        gone = own.remove(to, case_id)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    if not gone:
+        raise wrong(f"{to}: no case {case_id!r}")
+    print(f"{to}: case {case_id} is out")
+
+
+@eval_app.command()
+def synthesise(
+    kb: Annotated[str, typer.Option("--kb", help="The knowledge base the questions are about.")],
+    count: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+    model: Annotated[str | None, typer.Option(help="Let this model write them; else rules do.")] = None,
+    name: Name = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
+    replace: Replace = False,
+    json: Json = False,
+) -> None:
+    """Make questions of documents: a first evalset, always marked as synthetic."""
+    import asyncio
+
+    from console.commands.screen import emit, failed, wrong
+    from evalsets import own
+    from evalsets.cases import EvalsetError
+
+    name = name or f"{kb}_synthetic"
+    made, cost = asyncio.run(_synthesised(kb, count, model, seed))
+    if not made.rows:
+        raise failed("no question could be made" + "".join(f"\n  {one}" for one in made.dropped[:5]))
+    by = model or "rules over titles, headings and definitions"
+    head = {
+        "title": f"Synthetic questions about {kb}",
+        "owner": "",
+        "source": f"synthetic: written by {by}, seed {seed}; not by people",
+        "notice": "A smoke test, not a benchmark: each question was made from the document it is judged by.",
+        "kb": kb,
+    }
+    try:
+        path = own.save(name, made.rows, head, replace=replace)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    if json:
+        emit({"evalset": name, "path": str(path), "cases": len(made.rows), "dropped": made.dropped} | cost)
+        return
+    print(f"{name}: {len(made.rows)} synthetic cases, {path}")
+    for one in made.dropped:
+        print(f"  dropped {one}")
+    print(f"Run it: answerdeck eval run {name}")
+
+
+def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
+    """Return the case a turn suggests, and the documents it retrieved."""
+    from console.commands.evals import _ledger
+    from console.commands.screen import wrong
+    from evalsets import from_turn
+    from traces.queries import listing
+    from traces.queries.turns import trace
+
+    with _ledger() as ledger:
+        named = [turn_id] if trace(ledger, turn_id) else listing.named(ledger, turn_id)
+        if len(named) != 1:
+            raise wrong(
+                f"{len(named) or 'no'} turns have the id {turn_id!r}; `answerdeck traces search` finds one"
+            )
+        found = trace(ledger, named[0])
+        assert found is not None
+        row = from_turn.draft(found, from_turn.earlier(ledger, found))
+    return row, {passage.document_id for passage in found.passages}
+
+
+async def _synthesised(kb: str, count: int, model: str | None, seed: int) -> tuple[Made, dict[str, Any]]:
+    from evalsets import synthetic
+    from pipeline import build
+    from pipeline.models.model import Tokens
+    from pipeline.models.prices import Prices
+    from pipeline.settings import check_model, load
+
+    settings = load()
+    pipeline = build.build(settings)
+    try:
+        chunks = await synthetic.passages(pipeline.knowledge, kb)
+        if model is None:
+            return synthetic.by_rules(chunks, count, seed), {"cost_usd": 0.0}
+        check_model(model)
+        made = await synthetic.by_model(chunks, count, build.model(model, settings), seed)
+        cost = Prices().cost(model, Tokens(made.input_tokens, made.output_tokens))
+        return made, {"cost_usd": cost.usd}
+    finally:
+        await pipeline.close()
+
+
+def _tell(name: str, found: Imported, path: Path) -> None:
+    told = found.told()
+    print(f"{name}: {told['cases']} cases from {found.format}, {path}")
+    if told["unmapped"]:
+        print("Not mapped:")
+        for lost in told["unmapped"]:
+            print(f"  {lost['field']} ({lost['rows']} rows): {lost['why']}")
+    if found.dropped:
+        print(f"Left out, {len(found.dropped)}:")
+        for one in found.dropped:
+            print(f"  {one}")
+    print(f"Run it: answerdeck eval run {name}")

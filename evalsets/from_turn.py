@@ -1,0 +1,54 @@
+"""Makes a case of a turn: what was asked and answered, filled in for a person to correct."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from traces.ledger import Ledger
+from traces.queries import listing
+from traces.queries.turns import traces
+from traces.records import Trace
+
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+KEPT_BEFORE = 6  # turns of the conversation that become the history
+
+
+def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
+    """Return the case a turn suggests, as a line of an evalset.
+
+    The answer stands as the reference and the cited documents as the relevant ones; both are
+    guesses to be corrected. A turn that was refused or not answered has neither.
+    """
+    turn = trace.turn
+    row: dict[str, Any] = {"id": f"turn-{turn.turn_id[-12:]}", "question": turn.question}
+    history = [message for earlier in before[-KEPT_BEFORE:] for message in _said(earlier)]
+    if history:
+        row["history"] = history
+    if turn.outcome == "answered" and turn.answer:
+        row["reference"] = _MARKER.sub("", turn.answer).strip()
+        row["relevant_ids"] = list(dict.fromkeys(one.document_id for one in trace.passages if one.cited))
+        row["answerability"] = "answerable"
+    thumbs = [score for score in trace.scores if score.name == "feedback" and score.value is not None]
+    if thumbs and (thumbs[-1].value or 0) < 0:
+        row["tags"] = ["thumbs-down"]
+    return {key: value for key, value in row.items() if value != []}
+
+
+def earlier(ledger: Ledger, trace: Trace) -> list[Trace]:
+    """Return the turns of the same conversation that came before, oldest first."""
+    ids = [row["turn_id"] for row in listing.conversation(ledger, trace.turn.conversation_id)]
+    if trace.turn.turn_id not in ids:
+        return []
+    wanted = ids[: ids.index(trace.turn.turn_id)][-KEPT_BEFORE:]
+    return traces(ledger, wanted) if wanted else []
+
+
+def _said(trace: Trace) -> list[dict[str, str]]:
+    turn = trace.turn
+    if turn.outcome not in ("answered", "no_context") or not turn.answer:
+        return []
+    return [
+        {"role": "user", "text": turn.question},
+        {"role": "assistant", "text": _MARKER.sub("", turn.answer).strip()},
+    ]
