@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from console.commands import ask, bench, doctor, evals, judges, kb, prompts, serve, traces
+from console.commands import (
+    ask,
+    bench,
+    cases,
+    doctor,
+    evals,
+    gate,
+    judges,
+    kb,
+    promotion,
+    prompts,
+    serve,
+    traces,
+)
 
 app = typer.Typer(
     name="answerdeck",
@@ -17,7 +30,10 @@ serve.register(app)
 ask.register(app)
 kb.register(app)
 prompts.register(app)
+promotion.register(app)
 evals.register(app)
+cases.register(app)
+gate.register(app)
 judges.register(app)
 traces.register(app)
 doctor.register(app)

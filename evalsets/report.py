@@ -82,18 +82,18 @@ def csv(report: dict[str, Any]) -> str:
 def junit(report: dict[str, Any]) -> str:
     """Return JUnit XML: a test a metric, failed by a missed threshold, low coverage or a loss against A."""
     rows = report["metrics"] if report["kind"] == "run" else report["differences"]
-    suite = ElementTree.Element("testsuite", name=_xml(report["title"]))
+    suite = ElementTree.Element("testsuite", name=xml_text(report["title"]))
     failures = 0
     for row in rows:
         test = ElementTree.SubElement(
-            suite, "testcase", classname=_xml(report["title"]), name=row.get("name") or row["metric"]
+            suite, "testcase", classname=xml_text(report["title"]), name=row.get("name") or row["metric"]
         )
         text, failed = _judged(row)
         if failed:
             failures += 1
-            ElementTree.SubElement(test, "failure", message=_xml(text))
+            ElementTree.SubElement(test, "failure", message=xml_text(text))
         else:
-            ElementTree.SubElement(test, "system-out").text = _xml(text)
+            ElementTree.SubElement(test, "system-out").text = xml_text(text)
     suite.attrib.update(tests=str(len(rows)), failures=str(failures), errors="0")
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
@@ -172,7 +172,7 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.prompts.library import PromptVersion
+    from pipeline.prompts.library import Library, PromptVersion
 
 prompts_app = typer.Typer(no_args_is_help=True, help="Look after the versioned prompts.")
 Label = Annotated[str, typer.Argument(help="A prompt version, e.g. answer@v1.")]
@@ -22,18 +22,21 @@ def register(app: typer.Typer) -> None:
 def list_prompts(json: Json = False) -> None:
     """List every version, its fingerprint and state."""
     from console.commands.screen import emit, table
+    from pipeline.prompts.force import Force
     from pipeline.prompts.library import Library
     from pipeline.settings import load
 
     settings = load()
     library = Library(settings.prompts.folder)
     released = library.released()
-    force = {settings.prompts.answer, settings.prompts.condense}
+    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+    force = Force(settings.data_dir / "audit.jsonl", defaults)
+    states = {label: state for name in force.names for label, state in force.standing(name).states().items()}
     rows = [
         {
             "prompt": version.label,
             "fingerprint": version.fingerprint,
-            "state": "in force" if version.label in force else "",
+            "state": states.get(version.label) or ("released" if version.label in released else "candidate"),
             "released": version.label in released,
             "purpose": version.purpose,
         }
@@ -77,9 +80,8 @@ def new(
 ) -> None:
     """Begin the next version as a copy of one that exists."""
     from console.commands.screen import wrong
-    from pipeline.prompts.library import Library
 
-    library = Library()
+    library = _library()
     versions = [version for version in library.versions() if version.name == name]
     if not versions:
         names = ", ".join(sorted({version.name for version in library.versions()}))
@@ -90,9 +92,16 @@ def new(
 
 def _get(label: str) -> PromptVersion:
     from console.commands.screen import wrong
-    from pipeline.prompts.library import Library, PromptError
+    from pipeline.prompts.library import PromptError
 
     try:
-        return Library().get(label)
+        return _library().get(label)
     except PromptError as error:
         raise wrong(str(error)) from None
+
+
+def _library() -> Library:
+    from pipeline.prompts.library import Library
+    from pipeline.settings import load
+
+    return Library(load().prompts.folder)

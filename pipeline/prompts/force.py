@@ -24,6 +24,10 @@ class AuditError(AnswerdeckError):
     """The audit log was altered: an entry does not follow from the one before it."""
 
 
+class Overtaken(AnswerdeckError):
+    """Another version came into force between reading and changing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One entry of the audit log. `digest` covers the entry and the digest before it."""
@@ -67,6 +71,11 @@ class Standing:
             self.trail.pop()
         elif change.action in BECOMING:
             self.trail.append((change.after, change.fingerprint))
+
+    def states(self) -> dict[str, str]:
+        """Return the versions that answer now: "in force", and "canary" with its share."""
+        found = {self.canary.label: f"canary {self.canary.share:.0%}"} if self.canary else {}
+        return {**found, self.trail[-1][0]: "in force"}
 
 
 class Force:
@@ -130,14 +139,20 @@ class Force:
         reason: str | None = None,
         gate: dict[str, Any] | None = None,
         share: float | None = None,
+        expected: str | None = None,
     ) -> Change:
-        """Put a version in force; durable when this returns, seen by every process with its next turn."""
+        """Put a version in force; durable when this returns, seen by every process with its next turn.
+
+        Raises Overtaken when the version in force is no longer the `expected` one.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _drop_torn_line(file)
             changes = self.changes()
             before = self._follow(changes)[name].trail[-1][0]
+            if expected not in (None, before):
+                raise Overtaken(f"{before} came into force meanwhile, not {expected}; look again")
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             entry = Change(now, actor, action, name, before, after, fingerprint, reason, gate, "", share)
             digest = _digest(entry, changes[-1].digest if changes else "")

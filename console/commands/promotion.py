@@ -1,0 +1,243 @@
+"""`answerdeck prompts check/promote/rollback/history/canary`: what is in force, and how it comes to be."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.commands.prompts import Json, Label, prompts_app
+
+if TYPE_CHECKING:
+    from evalsets.release import Evidence
+    from pipeline.prompts.force import Change, Force
+    from pipeline.prompts.library import Library
+    from pipeline.settings import Settings
+    from pipeline.turn import Pipeline
+
+Name = Annotated[str, typer.Argument(help="The prompt, e.g. answer.")]
+Actor = Annotated[str | None, typer.Option(help="Who does it; the user of this machine by default.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """The commands join `answerdeck prompts` when this file is imported."""
+
+
+@prompts_app.command()
+def check(label: Label, json: Json = False) -> None:
+    """Say whether a version may be promoted: exit 1 with the reasons when not."""
+    from console.commands.screen import emit
+
+    with _opened() as (pipeline, settings):
+        found = _evidence(pipeline, settings, label)
+        in_force = pipeline.force.label(label.partition("@")[0])
+    if json:
+        emit({"prompt": label, "in_force": in_force, "passed": not any(one.reasons for one in found),
+              "evalsets": [one.to_dict() for one in found]})  # fmt: skip
+    else:
+        _show(label, in_force, found)
+    if any(one.reasons for one in found):
+        raise typer.Exit(1)
+
+
+@prompts_app.command()
+def promote(
+    label: Label,
+    run_evals: Annotated[
+        bool, typer.Option("--run-evals", help="Run the evalsets that are missing.")
+    ] = False,
+    override: Annotated[bool, typer.Option("--override", help="Against the gate; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the gate is overridden; kept in the log.")] = None,
+    actor: Actor = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put a version in force once its evalsets passed on exactly what would answer."""
+    from console.commands.screen import emit, wrong
+    from evalsets import release
+
+    if override and not (reason or "").strip():
+        raise wrong("--override needs --reason 'why the gate is wrong here'")
+    name = label.partition("@")[0]
+    with _opened() as (pipeline, settings):
+        _get(pipeline, label)
+        if pipeline.force.label(name) == label and pipeline.force.standing(name).canary is None:
+            print(f"{label} is in force already.")
+            return
+        if run_evals:
+            _run_missing(pipeline, settings, label, quiet=json)
+        found = _evidence(pipeline, settings, label)
+        if not json:
+            _show(label, pipeline.force.label(name), found)
+        if not yes and not any(one.reasons for one in found):
+            _confirm(f"Promote {label}, in place of {pipeline.force.label(name)}?")
+        change = release.promote(
+            pipeline, label, found, actor=actor or _user(), override=reason if override else None
+        )
+    _tell(change, json, emit)
+
+
+@prompts_app.command()
+def rollback(
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the log.")] = None,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Go back to the version that was in force before."""
+    from console.commands.screen import emit
+    from evalsets import release
+
+    prompts, force = _standing()
+    _known(force, name)
+    change = release.rollback(prompts, force, name, actor=actor or _user(), reason=reason)
+    _tell(change, json, emit)
+
+
+@prompts_app.command()
+def history(json: Json = False) -> None:
+    """List every promotion, override, canary and rollback, oldest first."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, table
+
+    changes = _standing()[1].changes()
+    if json:
+        emit([asdict(change) for change in changes])
+        return
+    if not changes:
+        print("Nothing was promoted yet; the versions of the configuration are in force.")
+        return
+    columns = ("at", "actor", "action", "before", "after", "fingerprint", "reason")
+    table(columns, ([getattr(change, column) for column in columns] for change in changes))
+
+
+def _run_missing(pipeline: Pipeline, settings: Settings, label: str, *, quiet: bool) -> None:
+    import asyncio
+
+    from console.commands.evals import _bar
+    from console.commands.screen import failed
+    from evalsets.release import run_missing
+
+    with _bar(quiet) as bar:
+
+        def step(title: str) -> Any:
+            advance = bar(title)
+            return lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else "")
+
+        try:
+            asyncio.run(run_missing(pipeline, label, settings.gate.evalsets, step))
+        except KeyboardInterrupt:
+            raise failed("stopped; what is finished stays, run the same command again") from None
+
+
+def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Evidence]:
+    import asyncio
+
+    from console.commands.screen import wrong
+    from evalsets.cases import EvalsetError
+    from evalsets.gate import Limits
+    from evalsets.release import evidence
+
+    _get(pipeline, label)
+    limits = Limits(settings.gate.slower, settings.gate.dearer)
+    try:
+        return asyncio.run(evidence(pipeline, label, settings.gate.evalsets, limits))
+    except EvalsetError as error:
+        raise wrong(f"gate.evalsets: {error}") from None
+
+
+def _get(pipeline: Pipeline, label: str) -> None:
+    from console.commands.screen import wrong
+    from pipeline.prompts.library import PromptError
+
+    try:
+        pipeline.prompts.get(label)
+    except PromptError as error:
+        raise wrong(str(error)) from None
+    _known(pipeline.force, label.partition("@")[0])
+
+
+def _known(force: Force, name: str) -> None:
+    from console.commands.screen import wrong
+
+    if name not in force.names:
+        raise wrong(f"no prompt {name!r} is in use; there are {', '.join(force.names)}")
+
+
+def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
+    """Print a line an evalset, and what the gate looked at where there are runs."""
+    from console.commands.screen import table
+    from evalsets.measures import measure
+
+    for one in found:
+        mark = "passed" if not one.reasons else "not passed"
+        print(f"{one.evalset} ({one.cases} cases), {label} against {in_force}: {mark}")
+        if one.verdict is not None:
+            rows = [
+                (check.name, check.state, measure(check.name).write(check.baseline),
+                 measure(check.name).write(check.candidate), check.text)
+                for check in one.verdict.checks
+            ]  # fmt: skip
+            table(("check", "state", "baseline", "candidate", "what it says"), rows)
+        for version in one.missing:
+            print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
+
+
+def _tell(change: Change, json: bool, emit: Any) -> None:
+    from dataclasses import asdict
+
+    if json:
+        emit(asdict(change))
+        return
+    print(f"{change.after} is in force, in place of {change.before}; the chat uses it with its next turn.")
+    print(f"Go back: answerdeck prompts rollback {change.prompt}")
+
+
+def _confirm(question: str) -> None:
+    import sys
+
+    from console.commands.screen import wrong
+
+    if not sys.stdin.isatty():
+        raise wrong("nobody is here to confirm; add --yes")
+    if not typer.confirm(question):
+        raise typer.Exit(1)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Pipeline, Settings]]:
+    """Build the pipeline and close what it holds open."""
+    import asyncio
+
+    from pipeline.build import build
+    from pipeline.settings import load
+
+    settings = load()
+    pipeline = build(settings)
+    try:
+        yield pipeline, settings
+    finally:
+        asyncio.run(pipeline.close())
+
+
+def _standing() -> tuple[Library, Force]:
+    """Return the prompts and which are in force, without building a pipeline."""
+    from pipeline.prompts.force import Force
+    from pipeline.prompts.library import Library
+    from pipeline.settings import load
+
+    settings = load()
+    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+    return Library(settings.prompts.folder), Force(settings.data_dir / "audit.jsonl", defaults)
