@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -187,3 +186,76 @@ def _show(report: dict[str, Any]) -> None:
     print(f"\nrun {report['run_id']} · {report['calls']} calls, {report['cached']} remembered · {cost}")
     if report["flagged"]:
         print(f"Texts that speak to the judge in {', '.join(report['flagged'][:5])}: look at these scores.")
+
+
+@eval_app.command()
+def calibrate(
+    scorer: Annotated[str, typer.Argument(help="groundedness, evidence, or a RAGAS metric (with --judge).")],
+    folder: Annotated[str, typer.Argument(help="begin, mtrag_human_eval, a folder, or a labelled .jsonl.")],
+    judge: Annotated[str | None, typer.Option(help="The model that judges, e.g. openai:gpt-6-luna.")] = None,
+    budget: Budget = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Hold a scorer against people's labels: its agreement with them, with an interval."""
+    import asyncio
+
+    from console.commands.screen import emit, failed, wrong
+    from evalsets import calibration, labelled
+    from evalsets.cases import EvalsetError
+    from pipeline.settings import load
+
+    settings = load()
+    if scorer not in calibration.FREE:
+        if judge is None:
+            raise wrong(f"{scorer} needs --judge; without one there are {', '.join(calibration.FREE)}")
+        chosen(scorer)
+    try:
+        known = labelled.load(folder)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    if (known.about == "question") != (scorer == "evidence"):
+        raise wrong(f"{known.name} holds labelled {known.about}s, {scorer} scores something else")
+    try:
+        name, scores = asyncio.run(_scores(known, scorer, judge, budget, settings, yes=yes, quiet=json))
+    except KeyboardInterrupt:
+        raise failed("stopped; what the judge said is remembered") from None
+    found = calibration.calibrate(known, scorer, name, scores)
+    calibration.remember(settings.data_dir, found)
+    if json:
+        emit(found.plain())
+        return
+    value = "cannot be told" if found.value is None else f"{found.value:.3f}"
+    interval = "" if found.ci_low is None else f" ({found.ci_low:.3f} to {found.ci_high:.3f})"
+    print(f"{scorer} by {name} on {known.name}: {found.kind} {value}{interval}, n {found.n}")
+    if found.failed or found.not_applicable:
+        print(f"{found.failed} failed, {found.not_applicable} not applicable; both are left out")
+    if found.people is not None:
+        print(f"One annotator against the others: {found.people:.3f}")
+
+
+async def _scores(
+    known: Any, scorer: str, judge: str | None, budget: float | None, settings: Any, *, yes: bool, quiet: bool
+) -> tuple[str, Any]:
+    from console.commands.evals import _bar
+    from evalsets import calibration, judging
+    from evalsets.judged import estimate
+    from evalsets.runner import SCORER
+    from pipeline.build import embedder
+    from pipeline.models.prices import Prices
+
+    with _bar(quiet) as step:
+        if scorer == "groundedness":
+            return SCORER, calibration.grounded(known)
+        if scorer == "evidence":
+            advance = step("Reading")
+            return SCORER, await calibration.evident(known, embedder(settings), lambda n, of: advance(n, of))
+        assert judge is not None
+        job = judging.job(judge, settings, budget_usd=budget)
+        rates = {name: own.model_dump(exclude_none=True) for name, own in settings.models.prices.items()}
+        expected = estimate([one.sample for one in known.items], [scorer], judge, Prices(rates))
+        _consent(expected, judge, budget, yes=yes, quiet=quiet)
+        advance = step("Judging")
+        async with judging.Worker(job, settings.data_dir) as worker:
+            scores = await calibration.judged(known, scorer, worker, lambda n, of: advance(n, of))
+        return worker.scorer, scores
