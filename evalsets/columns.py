@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean, stdev
 from typing import Any
 
 from evalsets import stats
@@ -18,6 +19,7 @@ class Column:
     failed: dict[str, str] = field(default_factory=dict)  # case -> why scoring failed
     skipped: dict[str, str] = field(default_factory=dict)  # case -> why it does not apply
     reasons: dict[str, str] = field(default_factory=dict)  # of the values
+    spreads: dict[str, float] = field(default_factory=dict)  # deviation between repetitions of a case
 
     @property
     def numbers(self) -> list[float]:
@@ -45,16 +47,43 @@ class Column:
 
 
 def columns(scores: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
-    """Return the columns of rows {case_id, name, value, failed, reason}, in the order people read them."""
+    """Return the columns of rows {case_id, name, value, failed, reason}, in the order people read them.
+
+    Repetitions of a case become one value, their mean. A case of which a repetition failed has failed:
+    the mean of those that happened to work would hide it.
+    """
     found: dict[str, Column] = {}
+    gathered: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in scores:
-        column = found.setdefault(row["name"], Column())
-        column.put(row["case_id"], row["value"], row["reason"], row["failed"])
+        gathered.setdefault((row["name"], row["case_id"]), []).append(row)
+    for (name, case_id), rows in gathered.items():
+        column = found.setdefault(name, Column())
+        value, reason, failed = rows[-1]["value"], rows[-1]["reason"], rows[-1]["failed"]
+        if len({row.get("repetition") for row in rows}) > 1:
+            value, reason, failed = _together(rows)
+            values = [row["value"] for row in rows if row["value"] is not None]
+            column.spreads[case_id] = stdev(values) if len(values) > 1 else 0.0
+        column.put(case_id, value, reason, failed)
     return {name: found[name] for name in ordered(set(found))}
 
 
+def _together(rows: list[Mapping[str, Any]]) -> tuple[float | None, str | None, bool]:
+    failed = [row["reason"] for row in rows if row["failed"]]
+    if failed:
+        return None, f"{len(failed)} of {len(rows)} repetitions failed: {failed[0]}", True
+    values = [row["value"] for row in rows if row["value"] is not None]
+    if not values:
+        return None, rows[0]["reason"], False
+    worst = min(rows, key=lambda row: (row["value"] is None, row["value"]))
+    said = f"; lowest: {worst['reason']}" if worst["reason"] else ""
+    return fmean(values), f"mean of {len(values)}, {min(values):.3g} to {max(values):.3g}{said}", False
+
+
 def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Return {metric: {mean, ci_low, ci_high, n, failed, not_applicable}} of those meant for some case."""
+    """Return {metric: {mean, ci_low, ci_high, n, failed, not_applicable}} of those meant for some case.
+
+    With repetitions also `spread`: the deviation between them, the mean over the cases.
+    """
     table: dict[str, dict[str, Any]] = {}
     for name in ordered(set(found)):
         column = found[name]
@@ -70,4 +99,6 @@ def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, A
             "failed": len(column.failed),
             "not_applicable": len(column.skipped),
         }
+        if column.spreads:  # the run had repetitions
+            table[name]["spread"] = fmean(column.spreads.values())
     return table

@@ -5,74 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from evalsets import answer_metrics, columns, metrics
-from evalsets.answer_metrics import BROKEN, Measured
+from evalsets import columns
+from evalsets.answer_cache import SERVED
+from evalsets.answer_metrics import Measured
+from evalsets.asking import Askable, Asker, Variant
 from evalsets.cases import Evalset, EvalsetError
-from pipeline.events import Answer, Event, Failed, Message, Question
+from evalsets.fan import Fan, InProcess
 from traces.ids import uuid7
+from traces.processes import mine
 from traces.queries import runs
-from traces.queries.overview import Rows
-from traces.recorder import Sink
 from traces.records import Case, Run, Score, Trace
+
+__all__ = ["Askable", "Variant", "run"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]  # cases done (failed ones included), in all, failed
 SCORER = "answerdeck@1"
 NOTED = ("prompt", "prompt_fingerprint", "model", "kb", "index_version", "guardrails", "code_version")
 IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of one that is awaited
-
-
-class Readable(Protocol):
-    """What a run needs of the store."""
-
-    def drain(self) -> Any: ...
-    def read(self) -> AbstractContextManager[Rows]: ...
-
-
-class Askable(Protocol):
-    """What a run needs of the pipeline."""
-
-    @property
-    def rules(self) -> Any: ...
-    @property
-    def force(self) -> Any: ...
-    @property
-    def journal(self) -> Sink: ...
-    @property
-    def store(self) -> Readable: ...
-    def answer(self, question: Question) -> AsyncIterator[Event]: ...
-    async def retrieve(self, question: Question) -> Trace: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """What is tried: a prompt version and a model (None is the one in force), or retrieval alone.
-
-    A version promoted while a run goes on does not enter it: what was in force at its start stays.
-    """
-
-    prompt: str | None = None
-    model: str | None = None
-    only: Literal["retrieval"] | None = None
-
-    @property
-    def label(self) -> str:
-        """How people name it, e.g. "answer@v1 · extractive"."""
-        return "retrieval only" if self.only else f"{self.prompt} · {self.model}"
-
-
-class CaseFailed(Exception):
-    """A turn was not accepted or ended without an answer."""
-
-    def __init__(self, message: str, turn_id: str | None) -> None:
-        super().__init__(message)
-        self.turn_id = turn_id
+Task = tuple[Case, int]  # a case and which repetition of it
 
 
 async def run(
@@ -85,6 +41,10 @@ async def run(
     seed: int = 0,
     run_id: str | None = None,
     concurrency: int | None = None,
+    repetitions: int = 1,
+    retries: int = 0,
+    budget_usd: float | None = None,
+    fan: Fan | None = None,
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -92,28 +52,31 @@ async def run(
 
     Turns, scores, cases and the run itself are written to the journal while it goes. `kb` is what
     `corpora.prepare` returned; `limit` takes a seeded choice of the cases; `settings` is what else
-    shaped the run, such as {"retrieval": {...}}, kept with it and shown in reports. Naming a `run_id`
-    that exists goes on with that run: finished cases are skipped, failed ones are tried again. A case
-    that fails is recorded and does not stop the others; a cancelled run is marked as stopped.
+    shaped the run, such as {"retrieval": {...}}, kept with it and shown in reports. Each case is asked
+    `repetitions` times; failed ones are asked again `retries` times. At `budget_usd` no further case
+    is begun and the run is stopped; those under way are finished. Naming a `run_id` that exists goes
+    on with that run: finished cases are skipped, failed ones are tried again. A case that fails is
+    recorded and does not stop the others; a cancelled run is marked as stopped.
     """
     evalset = evalset.some(limit, seed)
-    variant = _pinned(variant, pipeline)
+    variant = variant.pinned(pipeline)
     if concurrency is None:
         concurrency = IN_PROCESS if variant.model in (None, "extractive") else REMOTE
-    work = _Work(evalset, variant, pipeline, kb, progress)
-    todo = work.begin(run_id, seed, {**(settings or {}), "limit": limit, "concurrency": concurrency})
+    fan = fan or InProcess(concurrency)
+    shaped = {**(settings or {}), "limit": limit, "concurrency": concurrency, "repetitions": repetitions}
+    work = _Work(evalset, variant, pipeline, kb, progress, budget_usd)
+    todo = work.begin(run_id, seed, shaped)
     try:
-        remaining = iter(todo)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(todo))):
-                group.create_task(work.go_on(remaining))
+        await fan.map(todo, work.do)
+        for _ in range(retries):
+            await fan.map(work.broken(todo), work.do)
     except asyncio.CancelledError:
         work.end("stopped")
         raise
-    except BaseExceptionGroup as errors:
-        work.end("failed", error=repr(errors.exceptions[0]))
-        raise errors.exceptions[0] from None
-    work.end("finished")
+    except BaseException as error:
+        work.end("failed", error=repr(error))
+        raise
+    work.end("stopped" if work.spent else "finished", error=work.spent)
     return work.result()
 
 
@@ -121,26 +84,38 @@ class _Work:
     """A run under way."""
 
     def __init__(
-        self, evalset: Evalset, variant: Variant, pipeline: Askable, kb: str | None, progress: Progress | None
+        self,
+        evalset: Evalset,
+        variant: Variant,
+        pipeline: Askable,
+        kb: str | None,
+        progress: Progress | None,
+        budget_usd: float | None,
     ) -> None:
+        self.spent: str | None = None  # why no further case is begun
         self._evalset = evalset
         self._variant = variant
         self._pipeline = pipeline
         self._kb = kb
         self._progress = progress
-        self._columns: dict[str, columns.Column] = {}
+        self._budget_usd = budget_usd
+        self._scores: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._ends: dict[str, dict[int, float]] = {}  # case -> repetition -> completed?
         self._done = self._failed = 0
         self._unpriced = False
+        self._calls = self._kept = 0
         self._began = time.monotonic()
         self._told = 0.0
         self._seconds_before = 0.0
         self.run: Run
 
-    def begin(self, named: str | None, seed: int, settings: dict[str, Any]) -> list[Case]:
-        """Write the run and its cases, and return the cases that are still to do."""
+    def begin(self, named: str | None, seed: int, settings: dict[str, Any]) -> list[Task]:
+        """Write the run and its cases, and return what is still to do."""
         run_id = named or uuid7()
         evalset, variant = self._evalset, self._variant
         about = {key: getattr(evalset, key) for key in ("title", "source", "licence", "thresholds", "chunks")}
+        about["budget_usd"] = self._budget_usd
+        about["process"] = mine()
         self.run = Run(
             run_id=run_id,
             evalset=evalset.name,
@@ -159,22 +134,31 @@ class _Work:
             seed=seed,
             cost_usd=0.0,
         )
-        finished = self._resume() if named else set()
+        finished = self._resume() if named else set[tuple[str, int]]()
+        every = range(1, settings["repetitions"] + 1)
+        todo = [(case, n) for n in every for case in evalset.cases if (case.case_id, n) not in finished]
+        asked = {case.case_id for case, _ in todo}
         for case in evalset.cases:
-            if case.case_id not in finished:
+            if case.case_id in asked:
                 self._pipeline.journal.write(replace(case, run_id=run_id))
+        self._asker = Asker(evalset, variant, self._pipeline, self._kb, run_id)
         self._tell(at_once=True)
-        return [case for case in evalset.cases if case.case_id not in finished]
+        return todo
 
-    async def go_on(self, cases: Iterator[Case]) -> None:
-        """Take case after case until none is left; several of these share the iterator."""
-        for case in cases:
-            trace, measured, turn_id = await self._measure(case)
-            if trace is not None:
-                self._note(trace)
-            self._record(case, turn_id, measured)
-            self._tell()
-            await asyncio.sleep(0)  # a case may have had nothing to wait for; let a cancel through
+    async def do(self, task: Task) -> None:
+        """Ask one case once, unless the money is spent."""
+        if self.spent is not None:
+            return
+        case, repetition = task
+        trace, measured, turn_id = await self._asker.measure(case, repetition)
+        if trace is not None:
+            self._note(trace)
+        self._record(case, repetition, turn_id, measured)
+        self._tell()
+
+    def broken(self, tasks: Iterable[Task]) -> list[Task]:
+        """Return those of the tasks that failed."""
+        return [(case, n) for case, n in tasks if self._completed(case.case_id, n) == 0.0]
 
     def end(self, state: Literal["finished", "stopped", "failed"], error: str | None = None) -> None:
         """Write the last state of the run."""
@@ -184,125 +168,117 @@ class _Work:
     def result(self) -> dict[str, Any]:
         """Return the JSON of the run."""
         run = self.run
+        found = columns.columns(self._scores[key] for key in sorted(self._scores))
         return {
             "run_id": run.run_id,
             "evalset": run.evalset,
             "variant": run.variant,
-            "metrics": columns.summary(self._columns, run.seed or 0),
+            "metrics": columns.summary(found, run.seed or 0),
             "cost_usd": run.cost_usd,
             "seconds": run.seconds,
             "state": run.state,
             "evalset_fingerprint": run.evalset_fingerprint,
             "cases": run.cases,
             "failed": run.failed,
+            "calls": self._calls,
+            "calls_from_cache": self._kept,
+            "error": run.error,
             "warnings": list(self._evalset.warnings),
         }
 
-    def _resume(self) -> set[str]:
+    def _resume(self) -> set[tuple[str, int]]:
         """Take over what a run of this id has done already, and return its finished cases."""
         self._pipeline.store.drain()  # a ledger reads only so much of an undrained journal
         with self._pipeline.store.read() as ledger:
             before = [row for row in runs.runs(ledger, limit=100_000) if row["run_id"] == self.run.run_id]
             if not before:
                 return set()
-            same = ("evalset_fingerprint", "variant", "seed", "cases")
-            for key in same:
-                if before[0][key] != getattr(self.run, key):
-                    was, now = before[0][key], getattr(self.run, key)
-                    raise EvalsetError(
-                        [f"run {self.run.run_id}: {key} was {was!r} and is {now!r}; start a new run"]
-                    )
+            self._check_same(before[0])
             scores = runs.scores_of(ledger, self.run.run_id)
-        finished = {row["case_id"] for row in scores if row["name"] == "completed" and row["value"] == 1.0}
-        self._columns = columns.columns(row for row in scores if row["case_id"] in finished)
-        self._done = len(finished)
+        for row in scores:
+            self._scores[row["name"], row["case_id"], _number(row["repetition"])] = row
+        finished = {
+            (key, n) for name, key, n in self._scores if name == "completed" and self._completed(key, n)
+        }
+        self._scores = {key: row for key, row in self._scores.items() if key[1:] in finished}
+        for key, n in finished:
+            self._ended(key, n, 1.0)
         self._seconds_before = before[0]["seconds"] or 0.0
         self._unpriced = before[0]["cost_usd"] is None
         noted = {key: before[0][key] for key in NOTED}
         self.run = replace(self.run, **noted, cost_usd=before[0]["cost_usd"])
         return finished
 
-    async def _measure(self, case: Case) -> tuple[Trace | None, list[Measured], str]:
-        """Ask a case and score it; whatever goes wrong becomes failed scores of this case."""
-        try:
-            trace = await self._ask(case)
-            scores = self._score(case, trace)
-        except Exception as error:
-            if not isinstance(error, CaseFailed):
-                log.exception("case %s of run %s failed", case.case_id, self.run.run_id)
-            reason = str(error) if isinstance(error, CaseFailed) else f"{type(error).__name__}: {error}"
-            names = list(answer_metrics.applicable(case)) if self._variant.only is None else []
-            names += [name for name, _, _ in metrics.TABLE] if case.relevant_ids else []
-            lost = [Measured(name, None, reason, failed=True) for name in names]
-            turn_id = getattr(error, "turn_id", None) or ""
-            return None, [*lost, Measured("completed", 0.0, reason)], turn_id
-        turn = trace.turn
-        broken = turn.outcome in BROKEN
-        reason = f"{turn.outcome}: {turn.error_class}" if broken else turn.outcome
-        return trace, [*scores, Measured("completed", float(not broken), reason)], turn.turn_id
+    def _check_same(self, before: dict[str, Any]) -> None:
+        """Raise EvalsetError when the run of this id was another one."""
+        values = {key: getattr(self.run, key) for key in ("evalset_fingerprint", "variant", "seed", "cases")}
+        same = {key: (before[key], value) for key, value in values.items()}
+        repetitions = (before["settings"] or {}).get("repetitions", 1)
+        same["repetitions"] = (repetitions, (self.run.settings or {})["repetitions"])
+        for key, (was, now) in same.items():
+            if was != now:
+                raise EvalsetError(
+                    [f"run {self.run.run_id}: {key} was {was!r} and is {now!r}; start a new run"]
+                )
 
-    async def _ask(self, case: Case) -> Trace:
-        question = Question(
-            text=case.question,
-            user_id="eval",
-            door="eval",
-            kb=self._kb,
-            prompt=self._variant.prompt,
-            model=self._variant.model,
-            history=tuple(_message(message) for message in case.history or ()),
-            run_id=self.run.run_id,
-            case_id=case.case_id,
-        )
-        if self._variant.only == "retrieval":
-            return await self._pipeline.retrieve(question)
-        last: Event | None = None
-        events = self._pipeline.answer(question)
-        async with aclosing(events) as stream:  # type: ignore[type-var] # an async generator in fact
-            async for event in stream:
-                last = event
-        if isinstance(last, Answer) and last.trace is not None:
-            return last.trace
-        if isinstance(last, Failed):
-            raise CaseFailed(f"{last.code}: {last.message}", last.turn_id)
-        raise CaseFailed("the turn ended without an answer", None)
-
-    def _score(self, case: Case, trace: Trace) -> list[Measured]:
-        found = answer_metrics.retrieval(case, trace, chunks=self._evalset.chunks)
-        if self._variant.only == "retrieval":
-            return [*found, Measured("seconds", trace.turn.seconds)]
-        held = answer_metrics.injection(case, trace, self._evalset.planted)
-        return [*found, *answer_metrics.answer(case, trace), *held]
+    def _completed(self, case_id: str, repetition: int) -> float | None:
+        row = self._scores.get(("completed", case_id, repetition))
+        return None if row is None else row["value"]
 
     def _note(self, trace: Trace) -> None:
         """Take from a turn what the run was made with, and add its cost."""
         turn = trace.turn
         known = {key: getattr(turn, key) for key in NOTED if getattr(self.run, key) is None}
+        self._calls += len(trace.usages)
+        self._kept += sum(usage.price_version == SERVED for usage in trace.usages)
         self._unpriced |= bool(turn.attempts) and turn.cost_usd is None
         cost = None if self._unpriced else (self.run.cost_usd or 0.0) + (turn.cost_usd or 0.0)
         self.run = replace(self.run, **known, cost_usd=cost)
+        cap = self._budget_usd
+        if cap is not None and cost is None:
+            self.spent = f"a call has no known price, so the cap of ${cap:g} cannot be kept"
+        elif cap is not None and cost is not None and cost >= cap > 0:
+            self.spent = f"the cap of ${cap:g} is reached"
 
-    def _record(self, case: Case, turn_id: str, measured: Iterable[Measured]) -> None:
+    def _record(self, case: Case, repetition: int, turn_id: str, measured: Iterable[Measured]) -> None:
         """Write the scores of a case, "completed" last: a case with that one is finished."""
         for one in measured:
-            column = self._columns.setdefault(one.name, columns.Column())
-            column.put(case.case_id, one.value, one.reason, one.failed)
-            self._pipeline.journal.write(
-                Score(
-                    score_id=uuid7(),
-                    turn_id=turn_id,
-                    name=one.name,
-                    value=one.value,
-                    source="eval",
-                    created_at=datetime.now(UTC),
-                    scorer=SCORER,
-                    reason=one.reason,
-                    failed=one.failed,
-                    run_id=self.run.run_id,
-                    case_id=case.case_id,
-                )
+            tag = f"repetition:{repetition}" if repetition > 1 else None
+            score = Score(
+                score_id=uuid7(),
+                turn_id=turn_id,
+                name=one.name,
+                value=one.value,
+                source="eval",
+                created_at=datetime.now(UTC),
+                scorer=SCORER,
+                reason=one.reason,
+                failed=one.failed,
+                tags=tag,
+                run_id=self.run.run_id,
+                case_id=case.case_id,
             )
-        self._done += 1
-        self._failed += self._columns["completed"].values[case.case_id] == 0.0
+            self._scores[one.name, case.case_id, repetition] = {
+                "name": one.name,
+                "case_id": case.case_id,
+                "value": one.value,
+                "reason": one.reason,
+                "failed": one.failed,
+                "repetition": tag,
+            }
+            self._pipeline.journal.write(score)
+            if one.name == "completed":
+                self._ended(case.case_id, repetition, one.value or 0.0)
+
+    def _ended(self, case_id: str, repetition: int, completed: float) -> None:
+        """Count cases that are done, with all their repetitions, and those of which one failed."""
+        ends = self._ends.setdefault(case_id, {})
+        wanted = (self.run.settings or {})["repetitions"]
+        self._done -= len(ends) == wanted
+        self._failed -= 0.0 in ends.values()
+        ends[repetition] = completed
+        self._done += len(ends) == wanted
+        self._failed += 0.0 in ends.values()
 
     def _tell(self, *, at_once: bool = False) -> None:
         """Report progress: to the caller each time, to the ledger at most once a second."""
@@ -316,13 +292,6 @@ class _Work:
             self._pipeline.journal.write(self.run)
 
 
-def _pinned(variant: Variant, pipeline: Askable) -> Variant:
-    """Return the variant with what is in force filled in; retrieval alone has no prompt and no model."""
-    if variant.only is not None:
-        return Variant(only=variant.only)
-    prompt = variant.prompt or pipeline.force.label("answer")
-    return Variant(prompt, variant.model or pipeline.rules.model)
-
-
-def _message(message: dict[str, str]) -> Message:
-    return Message("user" if message["role"] == "user" else "assistant", message["text"])
+def _number(repetition: str | None) -> int:
+    """Return the number of a score's repetition."""
+    return int(repetition.partition(":")[2]) if repetition else 1

@@ -142,6 +142,8 @@ class Attempt:
         unpaid = error_class in UNBILLED and not self.characters
         tokens = Tokens() if unpaid else self.tokens()
         cost = Cost(0.0, "not billed") if unpaid else self._ask.prices.cost(self._model.name, tokens)
+        if self.stop is not None and self.stop.kept is not None:
+            cost = Cost(0.0, self.stop.kept)
         reported = self.stop or self.error
         span.error = error_class
         span.note(

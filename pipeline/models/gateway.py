@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from pipeline.breaker import Breaker, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
-from pipeline.models.model import Model, ModelEvent, Prompt, Stop
+from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens
+from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate
 from traces.recorder import Recorder
@@ -63,6 +64,7 @@ class Gateway:
         policy: Policy | None = None,
         make: Callable[[str], Model] | None = None,
         on_change: Callable[[Change], None] | None = None,
+        paces: Mapping[str, Pace] | None = None,  # by provider
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -75,6 +77,7 @@ class Gateway:
         self._policy = policy
         self._make = make
         self._on_change = on_change
+        self._paces = paces or {}
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -89,22 +92,27 @@ class Gateway:
         seconds: float,
         purpose: str = "answer",
         model: str | None = None,
+        first: str | None = None,
     ) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then exactly one Stop; record every call on the recorder.
 
         With `model`, that model answers or ModelError is raised: it is never replaced. Without,
-        the last resort answers when no other can and `Stop.degraded` says why (for the purpose
-        "answer" only). A stream that breaks after its first token ends with `Stop.cut`.
-        context_overflow is raised, so that the caller can trim its prompt and ask once more.
+        `first` is asked before the others, and the last resort answers when no other can and
+        `Stop.degraded` says why (for the purpose "answer" only). A stream that breaks after its first
+        token ends with `Stop.cut`. context_overflow is raised, so that the caller can trim its prompt
+        and ask once more.
         Close the iterator (`aclosing`) before closing the recorder: closing records the call.
         """
         ask = Ask(prompt, recorder, purpose, self._prices, self._clock)
         deadline = self._clock() + seconds
-        chain = self._chain if model is None else (self._named(model),)
+        chain = self._chosen(model, first)
         error: ModelError | None = None
         calls = 0
         for candidate in chain:
             for number in (1, 2):
+                if (late := await self._pace(ask, candidate, deadline)) is not None:
+                    error = late
+                    break
                 attempt = self._admit(ask, candidate, number)
                 if attempt is None:
                     skipped = self._skip(ask, candidate)
@@ -145,9 +153,9 @@ class Gateway:
         """Return the state of each model's breaker."""
         return [breaker.report() for breaker in self.breakers.values()]
 
-    async def warm(self) -> None:
-        """Import SDKs and prices now; the first turn is then as fast as the next."""
-        for model in self._chain:
+    async def warm(self, *names: str) -> None:
+        """Import SDKs and prices now, for these models too; the first turn is then as fast as the next."""
+        for model in (*self._chain, *(self._named(name) for name in names)):
             if warm := getattr(model, "warm", None):
                 await warm()
             await asyncio.to_thread(self._prices.rates, model.name)
@@ -157,6 +165,45 @@ class Gateway:
         for model in self._models.values():
             if close := getattr(model, "close", None):
                 await close()
+
+    def quote(
+        self, input_tokens: int, output_tokens: int, model: str | None = None, first: str | None = None
+    ) -> float | None:
+        """Return what one call of the dearest model that may answer would cost; None if one is unpriced."""
+        tokens = Tokens(input_tokens, output_tokens)
+        costs = [self._prices.cost(one.name, tokens).usd for one in self._chosen(model, first)]
+        known = [cost for cost in costs if cost is not None]
+        return max(known, default=0.0) if len(known) == len(costs) else None
+
+    def _chosen(self, model: str | None, first: str | None) -> tuple[Model, ...]:
+        if model is not None:
+            return (self._named(model),)
+        if first is None:
+            return self._chain
+        head = self._named(first)
+        return (head, *(one for one in self._chain if one is not head))
+
+    async def _pace(self, ask: Ask, model: Model, deadline: float) -> ModelError | None:
+        """Wait until the provider's limits allow a call; an error when that takes too long."""
+        pace = self._paces.get(model.name.partition(":")[0])
+        if pace is None:
+            return None
+        tokens = (estimate(ask.prompt, 0).input_tokens or 0) + ask.prompt.max_output_tokens
+        wait = pace.wait(tokens)
+        if wait + TIME_TO_ANSWER > deadline - self._clock():
+            return ModelError("rate_limited", f"{model.name}: our own pace would wait {wait:.1f} s")
+        pace.take(tokens)
+        if wait > 0:
+            with ask.recorder.span(f"pace · {model.name}", "model", model=model.name, waited_seconds=wait):
+                await self._sleep(wait)
+        return None
+
+    def wrap(self, wrapped: Callable[[Model], Model]) -> None:
+        """Put a wrapping around every model, those made later included; for evals that remember answers."""
+        self._models = {name: wrapped(model) for name, model in self._models.items()}
+        self._chain = tuple(wrapped(model) for model in self._chain)
+        if (make := self._make) is not None:
+            self._make = lambda name: wrapped(make(name))
 
     def _named(self, name: str) -> Model:
         if name not in self._models:

@@ -66,6 +66,7 @@ class Stop:
     degraded: ErrorClass | None = None
     cut: ErrorClass | None = None
     request_id: str | None = None  # the provider's name for the call
+    kept: str | None = None  # the cache that answered in the model's place: no time, no cost
 
 
 ModelEvent = Text | Stop

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from traces.processes import gone
 from traces.queries.overview import Rows
 
 # A run that was resumed may hold a case twice; the newest score of a name is in force, and the
-# turn that the newest "completed" score names is the case's turn.
+# turn that the newest "completed" score names is the case's turn. The second and later repetitions
+# of a case say so in their tags; its turn is that of the first.
 _SCORES = """
-    with ranked as (
-        select scores.*, row_number() over (
-            partition by case_id, name order by created_at desc, score_id desc) as place
+    with repeated as (
+        select scores.*, case when tags like 'repetition:%' then tags end as repetition
         from scores where run_id = $run_id and source = 'eval'
+    ), ranked as (
+        select repeated.*, row_number() over (
+            partition by case_id, name, repetition order by created_at desc, score_id desc) as place
+        from repeated
     ), in_force as (select * from ranked where place = 1)
 """
 
@@ -22,8 +27,8 @@ class UnknownRun(LookupError):
 
 
 def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
-    """Return the runs as they stand, newest first."""
-    return ledger.rows(
+    """Return the runs as they stand, newest first; one whose process is gone has stopped."""
+    known = ledger.rows(
         """
         select * from runs
         where cast($evalset as text) is null or evalset = $evalset
@@ -32,6 +37,13 @@ def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[
         evalset=evalset,
         limit=limit,
     )
+    return [_standing(row) for row in known]
+
+
+def _standing(row: dict[str, Any]) -> dict[str, Any]:
+    if row["state"] != "running" or not gone((row["settings"] or {}).get("process") or {}):
+        return row
+    return {**row, "state": "stopped", "error": "its process ended without a word; the run can go on"}
 
 
 def run(ledger: Rows, run_id: str) -> dict[str, Any]:
@@ -54,12 +66,12 @@ def run(ledger: Rows, run_id: str) -> dict[str, Any]:
 
 
 def scores_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
-    """Return the scores in force of a run: one a case and name."""
+    """Return the scores in force of a run: one a case, name and repetition (None is the first)."""
     return ledger.rows(
         _SCORES  # noqa: S608 - two constants
         + """
-        select case_id, name, value, failed, reason, scorer, turn_id, created_at
-        from in_force order by case_id, name
+        select case_id, name, value, failed, reason, scorer, turn_id, created_at, repetition
+        from in_force order by case_id, name, repetition
         """,
         run_id=run_id,
     )
@@ -77,6 +89,7 @@ def cases_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
                in_force.value as completed, in_force.reason
         from cases as asked
         left join in_force on in_force.case_id = asked.case_id and in_force.name = 'completed'
+            and in_force.repetition is null
         left join turns on turns.turn_id = in_force.turn_id
         where asked.run_id = $run_id
         order by asked.case_id
