@@ -57,6 +57,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "long_line?size=900": ("stop", "x" * 900),
     "endless_line": ("protocol", ""),
     "empty": ("empty", ""),
+    "garbage": ("protocol", ""),
     "blank": ("empty", ""),
     "only_thinking": ("empty", ""),
     "tool_call": ("protocol", ""),
@@ -65,7 +66,6 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 }
 
 SILENCES: dict[str, tuple[str, str]] = {
-    "garbage": ("timeout_first_token", ""),
     "hang": ("timeout_first_token", ""),
     "hang_after_head": ("timeout_first_token", ""),
     "only_pings": ("timeout_first_token", ""),

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.request import getproxies
 
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.watch import Limits
@@ -54,7 +55,11 @@ def pool(limits: Limits, kept: int = 100) -> httpx2.AsyncClient:
     """
     import httpx2
 
+    from pipeline.models.wire import Wire
+
+    proxied = bool(getproxies().keys() & {"http", "https", "all"})  # httpx2 knows how to use them
     return httpx2.AsyncClient(
+        transport=None if proxied else Wire(limits.connect_seconds, kept),
         timeout=httpx2.Timeout(
             limits.gap_seconds,
             connect=limits.connect_seconds,
