@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+_WIDE = re.compile("[^\x00-\u024f]")
 CHARACTERS_PER_TOKEN = 3.6  # English prose runs at 4.2 to 4.7 in current vocabularies
 
 
 def estimate(text: str) -> int:
     """Return about how many tokens the text has; non-ASCII characters count as one each."""
-    wide = 0 if text.isascii() else sum(character > "\u024f" for character in text)
+    wide = 0 if text.isascii() else len(_WIDE.findall(text))
     return wide + round((len(text) - wide) / CHARACTERS_PER_TOKEN + 0.5)

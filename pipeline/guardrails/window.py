@@ -84,19 +84,22 @@ class Window:
         at = len(self._context)
         text = self._context + self._waiting + text
         out: list[str] = []
+        waits, look = 0, not end  # characters of the unfinished suffix, and whether it must be looked for
         while at < len(text):
             if self._until is not None:
                 ending = self._until.search(text, at)
                 if ending is None:
                     at = len(text) if end else max(at, len(text) - _TAIL)
                     break
-                self._until, text, at = None, text[ending.end() :], 0
+                self._until, text, at, look = None, text[ending.end() :], 0, not end
                 continue
             match = self._found.search(text, at)
-            waits = None if end else self._unfinished.search(text, at)
-            if waits is not None and (match is None or waits.start() <= match.start()):
-                self._keep(out, text[at : waits.start()])
-                at = waits.start()
+            if look:
+                suffix, look = self._unfinished.search(text, at), False
+                waits = len(text) - suffix.start() if suffix else 0
+            if waits and (match is None or len(text) - waits <= match.start()):
+                self._keep(out, text[at : len(text) - waits])
+                at = len(text) - waits
                 break
             if match is None:
                 self._keep(out, text[at:])
@@ -107,6 +110,7 @@ class Window:
             stop = match.start() + change.covered
             self._change(out, change, text[match.start() : stop])
             text, at = text[stop:], 0  # what follows a match begins afresh
+            look = not end and (waits > len(text) or self._unfinished.match(text) is not None)
         self._context, self._waiting = text[at - 1 : at] if at else "", text[at:]
         return out[0] if len(out) == 1 else "".join(out)
 
