@@ -7,21 +7,28 @@ import logging
 import os
 from pathlib import Path
 
+from pipeline.admission import Admission
+from pipeline.breaker import Policy
+from pipeline.breakers import Breakers
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConfigurationError, KnowledgeError
+from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.quota import Quota
+from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.extractive import Extractive
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
+from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
+from pipeline.routing import Routes
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline, Rules
 from traces.journal import Journal
@@ -29,6 +36,7 @@ from traces.store import Store
 
 log = logging.getLogger(__name__)
 SAMPLE_KB = "default"
+LOCAL = Policy(slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)  # files of this machine
 LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 
@@ -36,6 +44,7 @@ def build(settings: Settings) -> Pipeline:
     """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
     check(settings)
     data = settings.data_dir
+    breakers = Breakers(data / "breakers.jsonl")
     prompts = Library(settings.prompts.folder)
     guards, limits = settings.guardrails, settings.limits
     inbound = Inbound(
@@ -51,6 +60,8 @@ def build(settings: Settings) -> Pipeline:
         extractive,
         prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
         make=lambda name: model(name, settings),
+        paces=paces(settings),
+        on_change=breakers.note,
     )
     return Pipeline(
         rules=Rules(
@@ -61,19 +72,26 @@ def build(settings: Settings) -> Pipeline:
             context_tokens=settings.memory.context_tokens,
             max_output_tokens=settings.models.max_output_tokens,
             turn_seconds=limits.turn_seconds,
-            running_turns=limits.running_turns,
             model=settings.models.primary,
             guardrails=_fingerprint(inbound.fingerprint, outbound.fingerprint),
             code_version=code_version(),
+            routes=Routes(**settings.models.routes.model_dump()),
         ),
         prompts=prompts,
         force=Force(
             data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
         ),
-        quota=Quota(limits.requests_per_minute),
+        quota=Quota(limits.requests_per_minute, limits.tokens_per_minute),
+        admission=Admission(
+            limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns
+        ),
+        budget=Budget(Spending(data / "spending.sqlite"), Limits(**settings.budgets.model_dump())),
         inbound=inbound,
         memory=Memory(
-            data / "conversations.sqlite", turns=settings.memory.turns, tokens=settings.memory.tokens
+            data / "conversations.sqlite",
+            turns=settings.memory.turns,
+            tokens=settings.memory.tokens,
+            breaker=breakers.get("conversations", LOCAL),
         ),
         condenser=Condenser(None if settings.models.primary == "extractive" else gateway),
         retriever=Retriever(
@@ -81,12 +99,14 @@ def build(settings: Settings) -> Pipeline:
             candidates=settings.retrieval.candidates,
             passages=settings.retrieval.passages,
             text_weight=settings.retrieval.text_weight,
+            breakers=breakers,
         ),
         gateway=gateway,
         outbound=outbound,
         journal=Journal(data / "journal", settings.traces.durability),
         knowledge=knowledge,
         store=Store(data),
+        breakers=breakers,
     )
 
 
@@ -112,7 +132,8 @@ async def prepare(pipeline: Pipeline) -> None:
             loaded.touch()
         await knowledge.embedder.embed_query("warm up")
         await knowledge.open(pipeline.rules.kb)
-        await pipeline.gateway.warm()
+        routes = pipeline.rules.routes
+        await pipeline.gateway.warm(*(name for name in (routes.cheap, routes.strong) if name))
     except (KnowledgeError, EmbedError, OSError) as error:
         log.warning("knowledge base %r is not ready: %s", pipeline.rules.kb, error)
 
@@ -139,6 +160,16 @@ def model(name: str, settings: Settings) -> Model:
         key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
         return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
     raise ConfigurationError([f"models: {name!r} is unknown"])
+
+
+def paces(settings: Settings) -> dict[str, Pace]:
+    """Return the pace of each provider that has limits."""
+    found: dict[str, Pace] = {}
+    for provider in ("openai", "anthropic", "local"):
+        endpoint = getattr(settings.models, provider)
+        if endpoint.requests_per_minute or endpoint.tokens_per_minute:
+            found[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
+    return found
 
 
 def embedder(settings: Settings) -> Embedder:

@@ -17,8 +17,10 @@ _TYPES = {
 _STATUSES = {
     "rate_limited": 429,
     "budget": 429,
+    "too_many_turns": 429,
     "busy": 503,
     "shed": 503,
+    "stopping": 503,
     "bad_id": 422,
     "conversation_not_found": 404,
     "turn_not_found": 404,

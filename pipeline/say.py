@@ -14,10 +14,17 @@ EMPTY = "There are no documents to answer from yet. Add some with `answerdeck in
 NO_KNOWLEDGE = "I cannot search the documents right now. Please try again in a moment."
 PARTIAL_SEARCH = "Only a part of the search worked for this answer."
 DEGRADED = "The language model is not reachable; these are the best matching passages."
+FORGOTTEN = "I could not look up our earlier conversation for this answer."
+NOT_KEPT = "Your feedback cannot be kept right now. Please try again in a moment."
+STOPPING = "The server is being restarted. Please ask again in a moment."
 CUT = "The answer was cut short. Please ask again for the rest."
 SHORTENED = "The answer reached its length limit."
 WITHHELD = "I cannot show this answer."
 BUSY = "Too many questions are being answered right now. Please try again in a few seconds."
+ONE_BY_ONE = "Several of your questions are still being answered. Please wait for them."
+BUDGET = "The budget for answers is used up for now; these are the best matching passages."
+NO_BUDGET = "The budget is used up for now."
+UNPRICED = "The model has no known price, so only the best matching passages are shown."
 
 _ABSTENTION = re.compile(
     r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"

@@ -50,6 +50,8 @@ class Server(Section):
 
 class Endpoint(Section):
     base_url: str | None = None
+    requests_per_minute: int | None = Field(None, ge=1)  # what the provider allows
+    tokens_per_minute: int | None = Field(None, ge=1)
 
     @field_validator("base_url")
     @classmethod
@@ -68,6 +70,24 @@ class ModelRates(Section):
     cache_write_per_million: Dollars | None = None
 
 
+class Routes(Section):
+    on: bool = False
+    cheap: str | None = None
+    strong: str | None = None
+    escalate_below: Share = 0.5
+
+    @field_validator("cheap", "strong")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        return None if value is None else check_model(value)
+
+    @model_validator(mode="after")
+    def _both(self) -> Routes:
+        if self.on and (self.cheap is None or self.strong is None):
+            raise ValueError("routes are on, so name both cheap and strong")
+        return self
+
+
 class Models(Section):
     primary: str
     fallback: str | None = None
@@ -79,6 +99,7 @@ class Models(Section):
     anthropic: Endpoint
     local: Endpoint
     prices: dict[str, ModelRates] = {}
+    routes: Routes = Routes()
 
     @field_validator("primary", "fallback")
     @classmethod
@@ -122,8 +143,20 @@ class Limits(Section):
     question_characters: int = Field(ge=1, le=100_000)
     body_bytes: int = Field(ge=1_000, le=50_000_000)
     requests_per_minute: int = Field(ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    user_turns: int = Field(ge=1)
     running_turns: int = Field(ge=1, le=10_000)
+    queued_turns: int = Field(ge=0, le=100_000)
+    queue_seconds: Seconds
+    expected_turns_per_minute: int | None = Field(None, ge=1)
     turn_seconds: Seconds
+
+
+class Budgets(Section):
+    user_day_usd: Dollars | None = None
+    day_usd: Dollars | None = None
+    month_usd: Dollars | None = None
+    unpriced: Literal["allow", "refuse"] = "allow"
 
 
 class Guardrails(Section):
@@ -156,6 +189,10 @@ class Gate(Section):
     after_deployment: bool
 
 
+class Evals(Section):
+    judge_floor: Share
+
+
 class Settings(BaseSettings):
     """Everything that can be set; other code receives values, not this object."""
 
@@ -172,10 +209,12 @@ class Settings(BaseSettings):
     retrieval: Retrieval
     memory: Memory
     limits: Limits
+    budgets: Budgets = Budgets()
     guardrails: Guardrails
     auth: Auth = Auth()
     traces: Traces
     gate: Gate
+    evals: Evals
 
     @field_validator("embedder")
     @classmethod
@@ -225,7 +264,9 @@ def load(**overrides: Any) -> Settings:
 
 def _missing_keys(settings: Settings) -> list[str]:
     """Name the secrets that the chosen models need and the environment lacks."""
-    wanted = [settings.models.primary, settings.models.fallback or "", settings.embedder]
+    models = settings.models
+    routes = (models.routes.cheap, models.routes.strong)
+    wanted = [name or "" for name in (models.primary, models.fallback, *routes, settings.embedder)]
     problems: list[str] = []
     for provider, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")):
         if any(name.startswith(f"{provider}:") for name in wanted):

@@ -10,14 +10,19 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from pipeline import say
+from pipeline.admission import Admission
+from pipeline.alarm import Alarm, Alarms, Over, Reason
+from pipeline.breaker import Breaker, Policy
+from pipeline.breakers import Breakers, reports
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
 from pipeline.context.found import Retrieved
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
-from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
+from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
     Citation,
@@ -30,6 +35,7 @@ from pipeline.events import (
     Sources,
     Started,
 )
+from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.inbound import Inbound, clean
 from pipeline.guardrails.outbound import Outbound, OutboundStream
@@ -41,6 +47,9 @@ from pipeline.models.model import Prompt, Stop
 from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
+from pipeline.purse import Purse
+from pipeline.recording import Recording
+from pipeline.routing import NO_ROUTES, Routes, complexity
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -49,8 +58,11 @@ from traces.records import Outcome, Passage, Score, Trace, Turn
 from traces.store import Store
 
 log = logging.getLogger(__name__)
+SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
+JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 _MARKER = re.compile(r"\[(\d{1,3})\]")
+_REFUSALS: dict[str, ErrorClass] = {"budget": "budget", "shed": "shed", "busy": "shed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +76,19 @@ class Rules:
     context_tokens: int
     max_output_tokens: int
     turn_seconds: float
-    running_turns: int
     model: str
     guardrails: str
     code_version: str
+    routes: Routes = NO_ROUTES
+    saving_share: float = 0.5  # of the context, when a budget nears its end
 
 
 class Running:
     """A turn under way: what is known of it so far."""
 
-    def __init__(self, question: Question, recorder: Recorder, seconds: float) -> None:
+    def __init__(self, question: Question, recorder: Recorder, seconds: float, purse: Purse) -> None:
         self.question = question
+        self.purse = purse
         self.recorder = recorder
         self.turn_id = recorder.turn.turn_id
         self.conversation_id = recorder.turn.conversation_id
@@ -84,6 +98,8 @@ class Running:
         self.outcome: Outcome = "failed"
         self.notice: str | None = None
         self.failed: Failed | None = None
+        self.first: str | None = None  # the model to ask before the others
+        self.groundedness: float | None = None
         self._seconds = seconds
 
     @property
@@ -99,6 +115,11 @@ class Running:
         self.outcome = outcome
         if error_class is not None:
             self.recorder.note(error_class=error_class)
+
+    def over(self, reason: Reason) -> None:
+        """End a turn whose time is over, by the clock or because the server stops."""
+        self.notice = say.STOPPING if reason == "stopping" else say.CUT
+        self.end("cut", "shed" if reason == "stopping" else "deadline")
 
     def say(self, text: str) -> Delta:
         """Add to the answer and return the delta to send."""
@@ -118,6 +139,8 @@ class Pipeline:
         prompts: Library,
         force: Force,
         quota: Quota,
+        admission: Admission,
+        budget: Budget,
         inbound: Inbound,
         memory: Memory,
         condenser: Condenser,
@@ -127,12 +150,15 @@ class Pipeline:
         journal: Journal,
         knowledge: Knowledge,
         store: Store,
+        breakers: Breakers | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.rules = rules
         self.prompts = prompts
         self.force = force
         self.quota = quota
+        self.admission = admission
+        self.budget = budget
         self.inbound = inbound
         self.memory = memory
         self.condenser = condenser
@@ -142,10 +168,26 @@ class Pipeline:
         self.journal = journal
         self.knowledge = knowledge
         self.store = store
-        self.running = 0
-        self.unrecorded = 0  # turns the journal refused, a full disk for example
+        self.recording = Recording(journal, (breakers := breakers or Breakers()).get("journal", JOURNAL))
         self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
+        self._breakers = breakers
+        self._alarms = Alarms()
         self._clock = clock
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more turns are accepted."""
+        return self._alarms.stopping
+
+    @property
+    def unrecorded(self) -> int:
+        """Records that are not in the journal, a full disk for example: lost or waiting for it."""
+        return self.recording.lost + self.recording.held
+
+    @property
+    def running(self) -> int:
+        """How many turns are under way."""
+        return self.admission.running
 
     async def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Yield Started, then Sources, Delta and Retract as they come, then Answer or Failed.
@@ -153,28 +195,36 @@ class Pipeline:
         Every accepted turn leaves exactly one trace, written before the last event is yielded.
         A request that is not accepted (bad id, too many at once) yields one Failed and no trace.
         """
-        refusal = self._admit(question)
+        refusal = _malformed(question) or self._stopped()
         if refusal is not None:
             yield refusal
             return
-        if question.client_turn_id is not None:
-            done = self.memory.repeated(question.user_id, question.client_turn_id)
-            if done is not None:
-                for event in say.again(done):
-                    yield event
-                return
+        done = self._repeated(question)
+        if done is not None:
+            for event in say.again(done):
+                yield event
+            return
+        refusal = await self.admission.enter(question.user_id)
+        if refusal is not None:
+            yield refusal
+            return
         turn = self._open(question)
-        with self._counted():
-            yield Started(turn.turn_id, turn.conversation_id)
+        self.recording.begin(turn.recorder.turn)
+        with self._counted(turn) as alarm:
             try:
+                yield Started(turn.turn_id, turn.conversation_id)
                 async with aclosing(self._steps(turn)) as events:
-                    async for event in events:
+                    while (event := await alarm.wait(anext(events, None))) is not None:
                         yield event
+            except Over as over:
+                if not turn.said:
+                    yield turn.say(say.STOPPING if over.reason == "stopping" else say.sorry(turn.turn_id))
+                turn.over(over.reason)
             except (GeneratorExit, asyncio.CancelledError):
                 turn.end("abandoned", "cancelled")
                 raise
             except Refused as refused:
-                turn.end("refused", "shed" if refused.status == 503 else "guard_in")
+                turn.end("refused", _REFUSALS.get(refused.code, "guard_in"))
                 turn.failed = Failed(refused.code, str(refused), turn.turn_id, refused.retry_after)
             except Exception:
                 log.exception("turn %s failed", turn.turn_id)
@@ -219,12 +269,33 @@ class Pipeline:
             tags=",".join(tags) if tags else None,
             user_id=user_id,
         )
-        self.journal.write(score)
+        try:
+            self.journal.write(score)
+        except JournalError as error:
+            log.error("feedback could not be recorded: %s", error)
+            raise Refused("store_unwritable", say.NOT_KEPT, status=503, retry_after=5.0) from None
         return score
+
+    def breakers(self) -> dict[str, Breaker]:
+        """Return the breakers of all dependencies by name."""
+        return {**self.gateway.breakers, **self._breakers.by_name}
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return the state of all breakers."""
+        return reports(self.breakers())
+
+    async def drain(self, seconds: float) -> int:
+        """Accept no more turns, let those under way end within `seconds`, then cut them short.
+
+        Returns how many had to be cut; each of them still tells its user and is recorded.
+        """
+        return await self._alarms.stop(seconds)
 
     async def close(self) -> None:
         """Flush and close what the pipeline holds open."""
+        self.recording.close()
         await self.gateway.close()
+        self.budget.spending.close()
         self.memory.close()
         self.journal.close()
 
@@ -241,6 +312,7 @@ class Pipeline:
             turn.end("refused", "guard_in")
             yield turn.say(verdict.message)
             return
+        turn.purse.look()
         history = self._recall(turn)
         standalone = await self._condense(turn, history)
         try:
@@ -255,10 +327,12 @@ class Pipeline:
             yield Sources(())
             yield turn.say(say.NOT_FOUND if retrieved.found else say.EMPTY)
             return
-        prompt = self._assemble(turn, standalone, history, retrieved)
+        share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
+        prompt = self._assemble(turn, standalone, history, retrieved, share=share)
+        self._route(turn, needed_history=standalone != turn.text)
         yield Sources(turn.passages)
         try:
-            async with aclosing(self._respond(turn, prompt)) as events:
+            async with aclosing(self._routed(turn, prompt)) as events:
                 async for event in events:
                     yield event
         except ModelError as error:
@@ -275,15 +349,29 @@ class Pipeline:
         if turn.question.conversation_id is None:
             return ()
         with turn.recorder.span("recall", "memory") as span:
-            history = self.memory.recall(turn.question.user_id, turn.conversation_id)
+            try:
+                history = self.memory.recall(turn.question.user_id, turn.conversation_id)
+            except ConversationsError as error:
+                log.warning("turn %s: %s", turn.turn_id, error)
+                span.error, turn.notice = "ConversationsError", say.FORGOTTEN
+                return ()
             span.note(messages=len(history))
         return history
 
+    def _repeated(self, question: Question) -> dict[str, Any] | None:
+        """Return the turn this client already got; None too when that cannot be looked up."""
+        if question.client_turn_id is None:
+            return None
+        try:
+            return self.memory.repeated(question.user_id, question.client_turn_id)
+        except ConversationsError as error:
+            log.warning("a client's turn could not be looked up: %s", error)
+            return None
+
     async def _condense(self, turn: Running, history: tuple[Message, ...]) -> str:
         version = self._prompt("condense", turn)
-        standalone = await self.condenser.condense(
-            turn.text, history, version, turn.recorder, model=turn.question.model
-        )
+        model = turn.question.model if turn.purse.saving == "no" else "extractive"
+        standalone = await self.condenser.condense(turn.text, history, version, turn.recorder, model=model)
         if standalone != turn.text:
             turn.recorder.note(standalone=standalone)
         return standalone
@@ -344,6 +432,74 @@ class Pipeline:
         turn.recorder.keep(prompt=prompt.render())
         return prompt
 
+    def _route(self, turn: Running, *, needed_history: bool) -> None:
+        """Choose the model to ask first."""
+        routes = self.rules.routes
+        if turn.purse.saving == "stop" or turn.question.model is not None:
+            return
+        if turn.purse.saving == "degrade" and routes.cheap is not None:
+            route, reasons = "cheap", ("budget",)
+        elif routes.on:
+            found = complexity(turn.text, turn.passages, needed_history=needed_history)
+            route, reasons = ("strong" if found.complex else "cheap"), found.reasons
+        else:
+            return
+        turn.first = routes.cheap if route == "cheap" else routes.strong
+        turn.recorder.note(route=route, model_wanted=turn.first)
+        with turn.recorder.span("route", "model", route=route, reasons=list(reasons)):
+            pass
+
+    async def _routed(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
+        """Answer within the budget; let the strong model answer when the cheap one's is not grounded.
+
+        The cheap answer streams and is taken back when it fails, so that the many good ones are not
+        slowed down. The OpenAI protocol cannot take words back: there it is held until it is checked.
+        """
+        if not turn.purse.hold(turn.turn_id, prompt, turn.first):
+            turn.purse.stop()
+        kept: list[Event] = []
+        may = self._may_escalate(turn)
+        async with aclosing(self._respond(turn, prompt)) as events:
+            async for event in events:
+                if may and turn.question.door == "openai":
+                    kept.append(event)
+                else:
+                    yield event
+        if not may or not self._escalates(turn, prompt):
+            for event in kept:
+                yield event
+            return
+        if not kept:
+            yield Retract("", "ungrounded")
+        turn.said = []
+        async with aclosing(self._respond(turn, prompt)) as events:
+            async for event in events:
+                yield event
+
+    def _may_escalate(self, turn: Running) -> bool:
+        routes = self.rules.routes
+        return (
+            routes.on
+            and routes.escalate_below > 0
+            and turn.purse.saving == "no"
+            and turn.first is not None
+            and turn.first == routes.cheap
+        )
+
+    def _escalates(self, turn: Running, prompt: Prompt) -> bool:
+        """Say whether the strong model must answer again, and hold what that costs."""
+        score, cheap = turn.groundedness, turn.first
+        if turn.outcome != "answered" or score is None or score >= self.rules.routes.escalate_below:
+            return False
+        turn.first = self.rules.routes.strong
+        if not turn.purse.hold(turn.turn_id, prompt, turn.first):
+            turn.first = cheap
+            return False
+        turn.recorder.note(route="strong")
+        with turn.recorder.span("escalate", "model", groundedness=score, after=cheap):
+            pass
+        return True
+
     async def _respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
         numbers = {passage.n for passage in turn.passages if passage.n is not None}
         shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
@@ -351,7 +507,8 @@ class Pipeline:
         guard = self.outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
         raw: list[str] = []
         stop: Stop | None = None
-        stream = self.gateway.stream(prompt, turn.recorder, turn.left, model=turn.question.model)
+        model = "extractive" if turn.purse.saving == "stop" else turn.question.model
+        stream = self.gateway.stream(prompt, turn.recorder, turn.left, model=model, first=turn.first)
         try:
             async with aclosing(merged(stream)) as events:
                 async for event in events:
@@ -378,8 +535,7 @@ class Pipeline:
         with turn.recorder.span("outbound guard", "guard") as span:
             span.note(findings=guard.findings)
             grounding = ground(turn.answer, turn.passages)
-        if grounding.score is not None and not stop.abstained:
-            turn.recorder.score("groundedness", grounding.score, scorer="lexical")
+        turn.groundedness = None if stop.abstained else grounding.score
         turn.recorder.note(model=stop.model, stop_reason=stop.reason)
         if stop.abstained or say.abstains(turn.answer):
             turn.end("no_context")
@@ -390,29 +546,25 @@ class Pipeline:
         if stop.cut is not None:
             turn.notice = say.CUT
             turn.end("cut", stop.cut)
+        elif turn.purse.saving == "stop":
+            turn.notice = turn.purse.notice
+            turn.end("degraded", "budget")
         elif stop.degraded is not None:
             turn.notice = say.DEGRADED
             turn.end("degraded", stop.degraded)
         elif stop.reason == "length":
             turn.notice = say.SHORTENED
 
-    def _admit(self, question: Question) -> Failed | None:
-        for name in ("conversation_id", "client_turn_id"):
-            value = getattr(question, name)
-            if value is not None and not _ID.match(value):
-                message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
-                return Failed("bad_id", message, None)
-        if self.running >= self.rules.running_turns:
-            return Failed("busy", say.BUSY, None, retry_after=2.0)
-        return None
+    def _stopped(self) -> Failed | None:
+        return Failed("stopping", say.STOPPING, None, retry_after=10.0) if self.stopping else None
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self.running += 1
+    def _counted(self, turn: Running) -> Iterator[Alarm]:
         try:
-            yield
+            with self._alarms.set(self.rules.turn_seconds + SPARE_SECONDS) as alarm:
+                yield alarm
         finally:
-            self.running -= 1
+            self.admission.leave(turn.question.user_id, turn.recorder.elapsed)
 
     def _open(self, question: Question) -> Running:
         rules = self.rules
@@ -431,10 +583,11 @@ class Pipeline:
             run_id=question.run_id,
             case_id=question.case_id,
         )
-        return Running(question, Recorder(turn, self.journal, self._clock), rules.turn_seconds)
+        recorder = Recorder(turn, self.recording, self._clock)
+        return Running(question, recorder, rules.turn_seconds, Purse(self.budget, self.gateway, question))
 
     def _close(self, turn: Running) -> Trace:
-        """Write the turn's one trace; a journal that cannot be written is counted, not raised."""
+        """Write the turn's one trace."""
         recorder = turn.recorder
         cited = {int(n) for n in _MARKER.findall(turn.answer)}
         rows = tuple(_row(turn.turn_id, passage, cited) for passage in recorder.passages)
@@ -442,13 +595,11 @@ class Pipeline:
         recorder.retrieved(rows)
         citations = sum(row.cited for row in rows)
         recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
-        try:
-            trace = recorder.close()
-        except JournalError as error:
-            self.unrecorded += 1
-            log.error("turn %s could not be recorded: %s", turn.turn_id, error)
-            assert recorder.trace is not None
-            trace = recorder.trace
+        if turn.groundedness is not None:
+            recorder.score("groundedness", turn.groundedness, scorer="lexical")
+        trace = recorder.close()
+        turn.purse.settle(trace)
+        self.quota.spend(trace.turn.user_id, trace.turn.input_tokens, trace.turn.output_tokens)
         for observe in self.observers:
             observe(trace)
         return trace
@@ -476,8 +627,20 @@ class Pipeline:
             trace=trace,
         )
         if turn.question.history is None and turn.question.door not in ("eval", "replay"):
-            self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
+            try:
+                self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
+            except ConversationsError as error:
+                log.error("turn %s is not remembered: %s", turn.turn_id, error)
         return answer
+
+
+def _malformed(question: Question) -> Failed | None:
+    for name in ("conversation_id", "client_turn_id"):
+        value = getattr(question, name)
+        if value is not None and not _ID.match(value):
+            message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
+            return Failed("bad_id", message, None)
+    return None
 
 
 def _row(turn_id: str, passage: Passage, cited: set[int]) -> Passage:

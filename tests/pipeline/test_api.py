@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from pipeline import say, streaming
+from pipeline.admission import Admission
 from pipeline.api import create_app
 from pipeline.models.model import Model
 from pipeline.models.scripted import Scripted
@@ -109,7 +110,8 @@ async def test_too_many_requests_are_429_with_the_time_to_wait() -> None:
 
 async def test_a_full_house_is_503_before_any_event() -> None:
     async with door() as (http, pipeline):
-        pipeline.running = 10**6
+        pipeline.admission = Admission(1, 0, 1.0, 9)
+        pipeline.admission.running = 1
         for headers in (EVENTS, WHOLE):
             answer = await http.post("/api/chat", json={"question": LID}, headers=headers)
             assert answer.status_code == 503

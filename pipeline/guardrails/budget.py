@@ -1,0 +1,163 @@
+"""Budgets: what a turn may still cost, and what happens at 50, 80 and 100 per cent."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from pipeline.guardrails.spending import EVERYBODY, Spending, Sums
+
+log = logging.getLogger(__name__)
+Saving = Literal["no", "degrade", "stop"]
+ALERT, DEGRADE, STOP = 0.5, 0.8, 1.0
+LEVELS = (ALERT, DEGRADE, STOP)
+UNPRICED = "unpriced"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Dollars per user and day, per day and per month; None is no limit. Days end at midnight, UTC."""
+
+    user_day_usd: float | None = None
+    day_usd: float | None = None
+    month_usd: float | None = None
+    unpriced: Literal["allow", "refuse"] = "allow"
+
+    @property
+    def any(self) -> bool:
+        return not (self.user_day_usd is None and self.day_usd is None and self.month_usd is None)
+
+    def shares(self, sums: Sums, user_id: str, day: str) -> Iterator[tuple[str, str, float]]:
+        """Yield period, who and the share of the limit that is used, for each limit there is."""
+        found = (
+            (day, user_id, sums.user_day, self.user_day_usd),
+            (day, EVERYBODY, sums.day, self.day_usd),
+            (day[:7], EVERYBODY, sums.month, self.month_usd),
+        )
+        for period, who, usd, limit in found:
+            if limit is not None:
+                yield period, who, usd / limit if limit > 0 else STOP
+
+    def over(self, sums: Sums, usd: float) -> bool:
+        """Say whether `usd` more would break a limit."""
+        pairs = ((sums.user_day, self.user_day_usd), (sums.day, self.day_usd), (sums.month, self.month_usd))
+        return any(limit is not None and spent + usd > limit for spent, limit in pairs)
+
+
+class Budget:
+    """Says what a turn may do, holds its estimate, and settles what it cost.
+
+    Without limits nothing is held, but what is spent is added up all the same, so that a limit set
+    later knows the month. When the file of sums cannot be used, limits are taken as reached: the
+    retrieval-only answer costs nothing.
+    """
+
+    def __init__(
+        self,
+        spending: Spending,
+        limits: Limits,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.limits = limits
+        self.spending = spending
+        self.trouble: str | None = None
+        self._now = now
+
+    @property
+    def day(self) -> str:
+        return f"{self._now():%Y-%m-%d}"
+
+    def saving(self, user_id: str) -> Saving:
+        """Return how much a turn of this user must save now."""
+        if not self.limits.any:
+            return "no"
+        day = self.day
+        try:
+            sums = self.spending.sums(user_id, day)
+        except sqlite3.Error as error:
+            self._fail(error)
+            return "stop"
+        used = max(share for _, _, share in self.limits.shares(sums, user_id, day))
+        return "stop" if used >= STOP else "degrade" if used >= DEGRADE else "no"
+
+    def hold(self, turn_id: str, user_id: str, usd: float | None) -> bool:
+        """Hold an estimate before a model is called; False when it does not fit.
+
+        None is the estimate of an unpriced model: it fits, unless the settings refuse such models.
+        """
+        if not self.limits.any:
+            return True
+        if usd is None:
+            return self.limits.unpriced == "allow"
+        clock, day = self._now().timestamp(), self.day
+        try:
+            return self.spending.hold(
+                turn_id, user_id, day, usd, clock, lambda sums: not self.limits.over(sums, usd)
+            )
+        except sqlite3.Error as error:
+            self._fail(error)
+            return False
+
+    def settle(self, turn_id: str, user_id: str, usd: float, unpriced: int) -> None:
+        """Record what a turn cost; a turn without cost that held nothing need not be settled."""
+        day = self.day
+        try:
+            sums = self.spending.settle(turn_id, user_id, day, usd, unpriced)
+            if unpriced and self.spending.reach(day, EVERYBODY, UNPRICED):
+                log.warning("budget: turns of models without a known price; set models.prices for them")
+            for period, who, share in self.limits.shares(sums, user_id, day):
+                self._reach(period, who, share)
+        except sqlite3.Error as error:
+            self._fail(error)
+        else:
+            self.trouble = None
+
+    def stopped(self, user_id: str) -> None:
+        """Note that a turn was stopped, so that operators learn of it once."""
+        day = self.day
+        try:
+            for period, who, share in self.limits.shares(self.spending.sums(user_id, day), user_id, day):
+                if share >= DEGRADE:
+                    self._reach(period, who, STOP)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the day ends and its budget begins anew."""
+        now = self._now()
+        return (datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1) - now).total_seconds()
+
+    def report(self) -> dict[str, Any]:
+        """Return each limit with what is used of it, the levels reached, and unpriced turns."""
+        day = self.day
+        try:
+            today, month = self.spending.totals(day), self.spending.totals(day[:7])
+            reached = self.spending.reached(day, day[:7])
+        except sqlite3.Error as error:
+            self._fail(error)
+            return {"trouble": self.trouble}
+        rows = (("day", day, today, self.limits.day_usd), ("month", day[:7], month, self.limits.month_usd))
+        return {
+            "budgets": [
+                {"name": name, "period": period, "spent_usd": sums["usd"], "limit_usd": limit}
+                for name, period, sums, limit in rows
+            ],
+            "user_day_usd": self.limits.user_day_usd,
+            "unpriced_turns": month["unpriced"],
+            "reached": reached,
+            "trouble": self.trouble,
+        }
+
+    def _reach(self, period: str, who: str, share: float) -> None:
+        for level in LEVELS:
+            if share >= level and self.spending.reach(period, who, f"{level:.0%}"):
+                log.warning("budget: %.0f %% of %s used by %s", level * 100, period, who or "everybody")
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        self.trouble = f"the budget file cannot be used: {error}"
+        log.error("%s", self.trouble)

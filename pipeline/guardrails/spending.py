@@ -1,0 +1,182 @@
+"""What was spent, per day, month and person: one small SQLite file that all processes share."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+EVERYBODY = ""
+HOLD_SECONDS = 600.0  # longer than any turn; what is held longer was lost with its process
+KEPT_DAYS = 62  # of rows that name a person
+
+_SCHEMA = """
+create table if not exists spent (
+    period text not null,  -- 2026-11-23 or 2026-11
+    who text not null,     -- a user, or '' for everybody
+    usd real not null,
+    turns integer not null,
+    unpriced integer not null,
+    primary key (period, who)
+);
+create table if not exists held (
+    turn_id text primary key,
+    day text not null,
+    who text not null,
+    usd real not null,
+    until real not null
+);
+create table if not exists reached (
+    period text not null,
+    who text not null,
+    level text not null,  -- 50, 80, 100 or unpriced
+    at text not null,
+    primary key (period, who, level)
+);
+"""
+_ADD = """
+insert into spent values (?, ?, ?, ?, ?) on conflict (period, who) do update
+set usd = usd + excluded.usd, turns = turns + excluded.turns, unpriced = unpriced + excluded.unpriced
+"""
+_SUMS = """
+select coalesce(sum(usd) filter (where period = :day and who = :who), 0),
+       coalesce(sum(usd) filter (where period = :day and who = ''), 0),
+       coalesce(sum(usd) filter (where period = :month and who = ''), 0)
+from (
+    select period, who, usd from spent where period in (:day, :month) and who in ('', :who)
+    union all select day, who, usd from held where day = :day and who = :who
+    union all select day, '', usd from held where day = :day
+    union all select :month, '', usd from held where substr(day, 1, 7) = :month
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Dollars spent and held: by the user today, by everybody today, by everybody this month."""
+
+    user_day: float
+    day: float
+    month: float
+
+
+class Spending:
+    """Adds up dollars. A turn holds its estimate before it calls a model and settles the truth after it.
+
+    A hold that a killed process left behind counts as spent once its time is over. A damaged file is
+    put aside and a fresh one begun.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.quarantined: Path | None = None
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError:
+            self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+            path.rename(self.quarantined)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._db = _open(path)
+
+    def sums(self, who: str, day: str) -> Sums:
+        """Return what is spent and held on a day and in its month."""
+        with self._lock:
+            return self._sums(who, day)
+
+    def hold(
+        self, turn_id: str, who: str, day: str, usd: float, clock: float, fits: Callable[[Sums], bool]
+    ) -> bool:
+        """Hold dollars for a turn, more when it holds some, if that fits the sums before them."""
+        with self._begin() as db:
+            lost = db.execute("delete from held where until < ? returning day, who, usd", (clock,)).fetchall()
+            for its_day, its_user, its_usd in lost:
+                self._add(its_day, its_user, its_usd, 0)
+            if not fits(self._sums(who, day)):
+                return False
+            db.execute(
+                "insert into held values (?, ?, ?, ?, ?)"
+                " on conflict (turn_id) do update set usd = usd + excluded.usd, until = excluded.until",
+                (turn_id, day, who, usd, clock + HOLD_SECONDS),
+            )
+        return True
+
+    def settle(self, turn_id: str, who: str, day: str, usd: float, unpriced: int) -> Sums:
+        """Put what a turn cost in the place of what it held; return the sums after it."""
+        with self._begin() as db:
+            held = db.execute("delete from held where turn_id = ? returning day", (turn_id,)).fetchone()
+            self._add(held[0] if held else day, who, usd, unpriced)
+            return self._sums(who, day)
+
+    def reach(self, period: str, who: str, level: str) -> bool:
+        """Note that a level was reached; True the first time in its period."""
+        with self._begin() as db:
+            found = db.execute(
+                "insert or ignore into reached values (?, ?, ?, ?)",
+                (period, who, level, datetime.now(UTC).isoformat(timespec="seconds")),
+            )
+            return found.rowcount > 0
+
+    def reached(self, *periods: str) -> list[dict[str, Any]]:
+        """Return the levels reached in these periods, the newest first."""
+        marks = ",".join("?" * len(periods))
+        columns = ("period", "who", "level", "at")
+        statement = f"select {', '.join(columns)} from reached where period in ({marks}) order by at desc"  # noqa: S608
+        with self._lock:
+            return [dict(zip(columns, row, strict=True)) for row in self._db.execute(statement, periods)]
+
+    def totals(self, period: str) -> dict[str, Any]:
+        """Return what everybody spent in a day or a month."""
+        with self._lock:
+            row = self._db.execute(
+                "select usd, turns, unpriced from spent where period = ? and who = ''", (period,)
+            ).fetchone()
+        usd, turns, unpriced = row or (0.0, 0, 0)
+        return {"usd": usd, "turns": turns, "unpriced": unpriced}
+
+    def forget(self, who: str) -> int:
+        """Delete the rows that name a person; what everybody spent stays."""
+        with self._begin() as db:
+            db.execute("delete from reached where who = ?", (who,))
+            db.execute("update held set who = '-' where who = ?", (who,))
+            return db.execute("delete from spent where who = ?", (who,)).rowcount
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _add(self, day: str, who: str, usd: float, unpriced: int) -> None:
+        for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):
+            self._db.execute(_ADD, (period, name, usd, 1, unpriced))
+
+    def _sums(self, who: str, day: str) -> Sums:
+        return Sums(*self._db.execute(_SUMS, {"who": who, "day": day, "month": day[:7]}).fetchone())
+
+    @contextmanager
+    def _begin(self) -> Iterator[sqlite3.Connection]:
+        """Run a transaction that no other process's can come between."""
+        with self._lock:
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = normal")
+    connection.executescript(_SCHEMA)
+    connection.execute(
+        f"delete from spent where who <> '' and period < date('now', '-{KEPT_DAYS} days')"  # noqa: S608
+    )
+    return connection
