@@ -17,6 +17,7 @@ from evalsets.columns import Column
 from evalsets.compare import Comparison, NothingInCommon
 from evalsets.compare import compare as compare_runs
 from pipeline.errors import ConfigurationError
+from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
 from pipeline.settings import Settings, load
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
@@ -246,8 +247,11 @@ def evalsets() -> dict[str, int]:
 
 def prompts() -> list[str]:
     """Return the versions of the answer prompt, the one in force first, then the newest."""
-    in_force = settings().prompts.answer
-    labels = [version.label for version in Library().versions() if version.name == "answer"]
+    configured = settings().prompts
+    force = Force(settings().data_dir / "audit.jsonl", {"answer": configured.answer})
+    in_force = force.label("answer")
+    versions = Library(configured.folder).versions()
+    labels = [version.label for version in versions if version.name == "answer"]
     return [in_force, *(label for label in reversed(labels) if label != in_force)]
 
 

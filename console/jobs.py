@@ -40,34 +40,39 @@ def start(
     limit: int | None = None,
 ) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
-    folder = data_dir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     run_id = uuid7()
     arguments = [evalset, "--run", run_id, "--json"]
     arguments += ["--only", "retrieval"] if only_retrieval else []
     arguments += ["--prompt", prompt] if prompt and not only_retrieval else []
     arguments += ["--model", model] if model and not only_retrieval else []
     arguments += ["--limit", str(limit)] if limit else []
-    with _log(folder, run_id).open("wb") as log:
+    title = " · ".join(["retrieval only"] if only_retrieval else [part for part in (prompt, model) if part])
+    return launch(data_dir, FOLDER, run_id, [*COMMAND, *arguments], f"{evalset} · {title}")
+
+
+def launch(data_dir: Path, place: str, key: str, command: list[str], title: str) -> Job:
+    """Start a command in a process group of its own and remember it under `place` by its key."""
+    folder = data_dir / place
+    folder.mkdir(parents=True, exist_ok=True)
+    with _log(folder, key).open("wb") as log:
         process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
             start_new_session=True,
         )
-    _children[run_id] = process
-    title = " · ".join(["retrieval only"] if only_retrieval else [part for part in (prompt, model) if part])
-    job = Job(run_id, process.pid, _born(process.pid), datetime.now(UTC).isoformat(), f"{evalset} · {title}")
-    _write(folder / f"{run_id}.json", job)
+    _children[key] = process
+    job = Job(key, process.pid, _born(process.pid), datetime.now(UTC).isoformat(), title)
+    _write(folder / f"{key}.json", job)
     return job
 
 
-def known(data_dir: Path) -> dict[str, Job]:
+def known(data_dir: Path, place: str = FOLDER) -> dict[str, Job]:
     """Return the jobs started from here, by run, newest first."""
     found: dict[str, Job] = {}
-    for path in sorted((data_dir / FOLDER).glob("*.json"), reverse=True)[:50]:
+    for path in sorted((data_dir / place).glob("*.json"), reverse=True)[:50]:
         try:
             job = Job(**json.loads(path.read_text()))
         except (ValueError, TypeError, OSError):
@@ -92,10 +97,10 @@ def stop(job: Job) -> None:
         os.killpg(job.pid, signal.SIGINT)
 
 
-def said(data_dir: Path, run_id: str) -> str:
+def said(data_dir: Path, run_id: str, place: str = FOLDER) -> str:
     """Return the end of what the job printed."""
     try:
-        text = _log(data_dir / FOLDER, run_id).read_bytes()[-LOG_BYTES:]
+        text = _log(data_dir / place, run_id).read_bytes()[-LOG_BYTES:]
     except FileNotFoundError:
         return ""
     return text.decode(errors="replace").strip()

@@ -28,11 +28,20 @@ def register(app: typer.Typer) -> None:
 
 
 @prompts_app.command()
-def check(label: Label, json: Json = False) -> None:
+def check(
+    label: Label,
+    run_evals: Annotated[
+        bool, typer.Option("--run-evals", help="Run the evalsets that are missing.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Say whether a version may be promoted: exit 1 with the reasons when not."""
     from console.commands.screen import emit
 
     with _opened() as (pipeline, settings):
+        if run_evals:
+            _get(pipeline, label)
+            _run_missing(pipeline, settings, label, quiet=json)
         found = _evidence(pipeline, settings, label)
         in_force = pipeline.force.label(label.partition("@")[0])
     if json:

@@ -1,0 +1,53 @@
+"""What prompt versions did on live traffic: one row a version, for side-by-side numbers and canaries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from traces.queries.overview import PRODUCTION, Rows
+
+
+def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """How did each version of a prompt do on the turns that people asked, by label?
+
+    Counts with their totals, means with deviation and number, so that intervals can be computed.
+    Turns that never reached a prompt (refused, nothing found) are not in it.
+    """
+    return ledger.rows(
+        """
+        with grounded as (
+            select turn_id, max(value) as value from scores
+            where name = 'groundedness' and source = 'online' and value is not null group by turn_id
+        ), thumbs as (
+            select turn_id, min(value) as value from scores
+            where name = 'feedback' and value is not null group by turn_id
+        )
+        select turns.prompt,
+               count(*) as turns,
+               count(*) filter (where outcome in ('failed', 'cut', 'degraded')) as errors,
+               count(hit) as searched,
+               count(*) filter (where hit) as hits,
+               count(thumbs.value) as rated,
+               count(*) filter (where thumbs.value <= 0) as down,
+               count(grounded.value) as grounded_n,
+               avg(grounded.value) as grounded_mean,
+               stddev_samp(grounded.value) as grounded_sd,
+               count(turns.seconds) as seconds_n,
+               avg(turns.seconds) as seconds_mean,
+               stddev_samp(turns.seconds) as seconds_sd,
+               count(turns.cost_usd) as cost_n,
+               avg(turns.cost_usd) as cost_mean,
+               stddev_samp(turns.cost_usd) as cost_sd
+        from turns
+        left join grounded on grounded.turn_id = turns.turn_id
+        left join thumbs on thumbs.turn_id = turns.turn_id
+        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+          and starts_with(turns.prompt, $name)
+        group by turns.prompt order by turns.prompt
+        """,
+        since=since,
+        until=until,
+        doors=list(PRODUCTION),
+        name=f"{name}@v",
+    )
