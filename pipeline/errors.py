@@ -58,6 +58,10 @@ class KnowledgeError(AnswerdeckError):
         self.error_class: ErrorClass = error_class
 
 
+class ConversationsError(AnswerdeckError):
+    """The remembered conversations cannot be read or written now."""
+
+
 class ModelError(AnswerdeckError):
     """A model call failed. `retry_after` is in seconds when the provider named one.
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import duck, segments
+from traces import duck, segments, unfinished
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.locks import enter, holding
 from traces.rows import Damaged, Row, by_table, rows
@@ -200,12 +200,26 @@ class Drainer:
                 start = self._marks.get(segments.name(path), 0)
                 if not gone or segments.next_block(path, start, WINDOW_BYTES) is not None:
                     continue
+                if not self._finish(path):
+                    continue
                 torn = segments.rest(path, start)
                 if torn.strip():
                     line = _Line(segments.name(path), start, start + len(torn), torn)
                     self._put_aside(line, "its writer ended in the middle of the line", done)
                 segments.retire(path)
                 done.retired += 1
+
+    def _finish(self, path: Path) -> bool:
+        """Give the turns that ended with their process a trace; False while one may still end by itself."""
+        lost = unfinished.turns(path)
+        if not lost:
+            return True
+        with self.window() as connection:
+            lost = [turn for turn in lost if not duck.has_turn(connection, turn.turn_id)]
+        if lost and unfinished.alive(path):
+            return False  # its process writes on in another segment
+        unfinished.write(self._journal, lost)
+        return True
 
     def _quarantine(self, done: Drained) -> None:
         """Put the damaged store aside under a name that says when; the next pass builds a new one."""

@@ -139,6 +139,11 @@ def marks(
     return dict(connection.execute(_MARKS[schema]).fetchall())
 
 
+def has_turn(connection: duckdb.DuckDBPyConnection, turn_id: str) -> bool:
+    """Say whether the store holds a turn."""
+    return connection.execute("select 1 from turns where turn_id = $1", [turn_id]).fetchone() is not None
+
+
 def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> None:
     """Set how far segments have been drained, within the current transaction."""
     for segment, end in marks.items():

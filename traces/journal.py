@@ -30,6 +30,7 @@ _HEADS: dict[type, bytes] = {
     Score: b'{"kind":"score","written_ns":%d,',
     Run: b'{"kind":"run","written_ns":%d,',
     Case: b'{"kind":"case","written_ns":%d,',
+    Turn: b'{"kind":"begun","written_ns":%d,',
 }
 _OPTIONS = orjson.OPT_NAIVE_UTC
 _DEEPEST = 40
@@ -56,7 +57,13 @@ class Journal:
 
     def write(self, record: Record) -> None:
         """Append one record; raises JournalError when it could not be written whole."""
-        line = encode(record)
+        self._write(encode(record))
+
+    def begin(self, turn: Turn) -> None:
+        """Mark that a turn was accepted: without a trace after it, it becomes one that was cut."""
+        self._write(encode(turn))
+
+    def _write(self, line: bytes) -> None:
         if self._pid != os.getpid():  # forked: the parent's file stays the parent's
             self._forget()
         with self._lock:
@@ -178,7 +185,7 @@ def open_segment(folder: Path) -> int:
         os.close(file)  # the drainer took the empty file away between the two calls
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Record | Turn) -> bytes:
     """Return the record's journal line: JSON in UTF-8, secrets redacted, ended by a newline."""
     head = _HEADS[type(record)] % time.time_ns()
     try:
@@ -201,7 +208,7 @@ def _reader(record: type) -> Callable[[Any], dict[str, Any]]:
 _READ = {record: _reader(record) for record in (Turn, Payload, Span, Passage, Usage, Score, Run, Case)}
 
 
-def _outline(record: Record) -> dict[str, Any]:
+def _outline(record: Record | Turn) -> dict[str, Any]:
     if not isinstance(record, Trace):
         return _READ[type(record)](record)
     return {

@@ -138,7 +138,7 @@ def redacted(value: Any) -> Any:
     return value
 
 
-def suspect(record: Record) -> bool:
+def suspect(record: Record | Turn) -> bool:
     """Say whether a record may hold a secret; cheap, and wrong only by being too careful."""
     data: list[Any] = []
     if isinstance(record, Trace):

@@ -42,6 +42,8 @@ def rows(line: bytes) -> list[tuple[str, Row]]:
         kind = entry["kind"]
         if kind == "trace":
             return _trace_rows(entry)
+        if kind == "begun":
+            return []  # a turn under way; its trace follows, or `traces.unfinished` finds it
         if kind == "score":
             return [("scores", _row["scores"](entry))]
         if kind in ("run", "case"):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
+from pipeline.breaker import Breaker
 from pipeline.context.tokens import estimate
-from pipeline.errors import Refused
+from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
 
+T = TypeVar("T")
+WAIT_SECONDS = 1.0  # for another process that writes
 _SCHEMA = """
 create table if not exists exchanges (
     turn_id text primary key,
@@ -36,11 +41,15 @@ class Memory:
     """The conversations of all users; every read names the user, so nobody sees another's.
 
     Any number of processes may share the file (SQLite WAL). A damaged file is put aside with the
-    time in its name and a fresh one is begun: the chat must start.
+    time in its name and a fresh one is begun: the chat must start. Everything raises
+    ConversationsError while the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, turns: int = 6, tokens: int = 1500) -> None:
+    def __init__(
+        self, path: Path, *, turns: int = 6, tokens: int = 1500, breaker: Breaker | None = None
+    ) -> None:
         self._turns, self._tokens = turns, tokens
+        self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.quarantined: Path | None = None
@@ -139,8 +148,9 @@ class Memory:
 
     def erase(self, user_id: str) -> int:
         """Delete everything of a user; return how many turns there were."""
-        with self._lock:
-            return self._db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
+        return self._run(
+            lambda db: db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
+        )
 
     def owner(self, turn_id: str) -> str | None:
         """Return whose turn this is, or None."""
@@ -157,16 +167,30 @@ class Memory:
         return self._rows(statement, *turn_ids)
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
+        return self._run(lambda db: db.execute(statement, values).fetchall())
 
     def _write(self, statement: str, *values: Any) -> bool:
-        with self._lock:
-            return self._db.execute(statement, values).rowcount > 0
+        return self._run(lambda db: db.execute(statement, values).rowcount > 0)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        permit = self._breaker.admit()
+        if permit is None:
+            raise ConversationsError("the conversations rest after failures")
+        began = time.monotonic()
+        try:
+            with self._lock:
+                result = work(self._db)
+            permit.started(time.monotonic() - began)
+            return result
+        except sqlite3.Error as error:
+            permit.failed(type(error).__name__)
+            raise ConversationsError(f"the conversations cannot be used: {type(error).__name__}") from error
+        finally:
+            permit.left()
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
     connection.executescript(_SCHEMA)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.breaker import Policy
+from pipeline.breakers import Breakers, Guarded
 from pipeline.context.found import Found, Retrieved, Vector
 from pipeline.context.rerank import capped, rerank
 from pipeline.context.widen import widen
-from pipeline.errors import KnowledgeError
+from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
@@ -21,6 +24,10 @@ from traces.records import Passage
 
 log = logging.getLogger(__name__)
 NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
+EMBED_SECONDS = 5.0
+SEARCH_SECONDS = 5.0
+OPEN_SECONDS = 20.0  # the first turn after a start loads the whole table
+LOCAL = Policy(slow_seconds=2.0)
 Numbers = NDArray[np.float64]
 
 
@@ -35,13 +42,32 @@ class Pool:
     fused: Numbers
 
 
+class Store:
+    """The guarded calls to one knowledge base; its full-text index fails by itself."""
+
+    def __init__(self, kb: str, breakers: Breakers) -> None:
+        knowledge, texts = f"knowledge {kb}", f"full-text {kb}"
+        self.open = Guarded(breakers.get(knowledge, LOCAL), OPEN_SECONDS, KnowledgeError, _is_wrong)
+        self.rows = Guarded(breakers.get(knowledge, LOCAL), SEARCH_SECONDS, KnowledgeError)
+        self.texts = Guarded(breakers.get(texts, LOCAL), SEARCH_SECONDS, KnowledgeError)
+
+
 class Retriever:
     """Hybrid retrieval from a knowledge base."""
 
     def __init__(
-        self, knowledge: Knowledge, *, candidates: int = 20, passages: int = 5, text_weight: float = 0.3
+        self,
+        knowledge: Knowledge,
+        *,
+        candidates: int = 20,
+        passages: int = 5,
+        text_weight: float = 0.3,
+        breakers: Breakers | None = None,
     ) -> None:
         self._knowledge = knowledge
+        self._breakers = breakers or Breakers()
+        self._embedder = Guarded(self._breakers.get("embedder", LOCAL), EMBED_SECONDS, EmbedError)
+        self._stores: dict[str, Store] = {}
         self._candidates = candidates
         self._passages = passages
         self._text_weight = text_weight
@@ -52,15 +78,19 @@ class Retriever:
         Raises KnowledgeError store_missing or store_damaged. When one of the two searches cannot
         run, the other answers alone and `degraded` says why.
         """
-        shelf = await self._knowledge.open(kb)
+        store, shelf = await self._open(kb)
         parent = recorder.current
-        text_search = asyncio.create_task(_by_text(shelf, query, recorder, parent))
+        text_search = asyncio.create_task(_by_text(store, shelf, query, recorder, parent))
         try:
             vector, degraded = await self._embed(shelf, query, recorder, parent)
             cosines = Scores.none()
             if vector is not None:
-                with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
-                    cosines = await shelf.by_vector(vector)
+                try:
+                    with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
+                        cosines = await store.rows.call(partial(shelf.by_vector, vector))
+                except KnowledgeError as error:
+                    log.warning("the query is searched by words only: %s", error)
+                    vector, degraded = None, error.error_class
             texts = await text_search
         finally:
             text_search.cancel()
@@ -71,20 +101,35 @@ class Retriever:
         with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
             missing = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
             if vector is not None and len(missing):
-                cosines = _joined(cosines, missing, await shelf.cosines(vector, missing), texts)
+                cosines = _joined(
+                    cosines, missing, await store.rows.call(partial(shelf.cosines, vector, missing)), texts
+                )
             pool = fuse(cosines, texts, self._text_weight)
             places, seconds = best(pool, self._candidates)
             span.note(pool=len(pool.keys), candidates=len(places))
         with recorder.span("rerank", "retrieval", parent):
-            rows = await shelf.rows(pool.keys[places].tolist())
+            rows = await store.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
             scores = rerank(pool.fused[places], seconds, rows, vector, cosines.mean, cosines.deviation)
             found = self._found(pool, places, rows, scores)
         if found:
-            with recorder.span("widen", "retrieval", parent):
-                leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
-                around = pool.keys[pool.pages == pool.pages[places[leader]]]
-                found = (widen(found[0], await shelf.rows(around.tolist())), *found[1:])
+            leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
+            around = pool.keys[pool.pages == pool.pages[places[leader]]]
+            try:
+                with recorder.span("widen", "retrieval", parent):
+                    neighbours = await store.rows.call(partial(shelf.rows, around.tolist()))
+                    found = (widen(found[0], neighbours), *found[1:])
+            except KnowledgeError as error:
+                log.warning("the first passage stays as short as it is: %s", error)
         return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded)
+
+    async def _open(self, kb: str) -> tuple[Store, Shelf]:
+        """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
+        if kb not in self._stores:
+            if not self._knowledge.exists(kb):
+                await self._knowledge.open(kb)  # raises store_missing
+            self._stores[kb] = Store(kb, self._breakers)
+        store = self._stores[kb]
+        return store, await store.open.call(partial(self._knowledge.open, kb))
 
     async def _embed(
         self, shelf: Shelf, query: str, recorder: Recorder, parent: int
@@ -96,7 +141,11 @@ class Retriever:
             return None, "embedder_changed"
         try:
             with recorder.span("embed query", "retrieval", parent, embedder=embedder.fingerprint):
-                return checked(await embedder.embed_query(query), shelf.dimensions), None
+
+                async def embedded() -> Vector:
+                    return checked(await embedder.embed_query(query), shelf.dimensions)
+
+                return await self._embedder.call(embedded), None
         except EmbedError as error:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class
@@ -179,11 +228,16 @@ def _top(values: Numbers, count: int) -> Keys:
     return places[np.argsort(-values[places], kind="stable")]
 
 
-async def _by_text(shelf: Shelf, query: str, recorder: Recorder, parent: int) -> Scores | None:
+def _is_wrong(error: AnswerdeckError) -> bool:
+    """Say whether the question names what is not there, which is no failure of the store."""
+    return isinstance(error, KnowledgeError) and error.error_class in ("store_missing", "config")
+
+
+async def _by_text(store: Store, shelf: Shelf, query: str, recorder: Recorder, parent: int) -> Scores | None:
     """Return the full-text scores, or None when the index cannot answer."""
     try:
         with recorder.span("full-text search", "retrieval", parent) as span:
-            scores = await shelf.by_text(query)
+            scores = await store.texts.call(partial(shelf.by_text, query))
             span.note(found=len(scores.keys))
             return scores
     except KnowledgeError as error:

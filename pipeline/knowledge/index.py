@@ -67,6 +67,10 @@ class Knowledge:
         with plainly("any"):
             return sorted((await (await self._tables.connect()).list_tables()).tables)
 
+    def exists(self, kb: str) -> bool:
+        """Say whether there is such a knowledge base, sound or not; raises KnowledgeError for a bad name."""
+        return (self.folder / f"{checked(kb)}.lance").is_dir()
+
     async def open(self, kb: str) -> Shelf:
         """Return the newest version as retrieval reads it.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.breaker import Breaker
 from pipeline.context.found import Vector
 from pipeline.knowledge.embedding import (
     QUERY_CHARACTERS,
@@ -54,7 +53,6 @@ class RemoteEmbedder:
         self._sleep = sleep
         self._dimensions: int | None = None
         self._remembered = Remembered()
-        self._breaker = Breaker(f"embedder {model}")
 
     async def embed_query(self, text: str) -> Vector:
         """Return the query's vector, or raise EmbedError within a few seconds."""
@@ -81,19 +79,7 @@ class RemoteEmbedder:
         return httpx2.Client(headers=headers, follow_redirects=False, trust_env=False)
 
     def _query(self, text: str) -> Vector:
-        permit = self._breaker.admit()
-        if permit is None:
-            raise EmbedError(f"embedder {self.model!r} has failed repeatedly and rests for a moment")
-        began = time.monotonic()
-        try:
-            vector = self._ask([text], QUERY_SECONDS)[0]
-            permit.started(time.monotonic() - began)
-            return vector
-        except EmbedError as error:
-            permit.failed(str(error))
-            raise
-        finally:
-            permit.left()
+        return self._ask([text], QUERY_SECONDS)[0]
 
     def _patiently(self, texts: Sequence[str]) -> list[Vector]:
         for number in range(TRIES - 1):

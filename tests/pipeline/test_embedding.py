@@ -192,10 +192,9 @@ async def test_a_busy_server_is_asked_again_for_passages_but_not_for_a_query(ser
     assert waits == [0.5, 1.0]
     scripts[:] = [lambda body: (503, {})]
     requests.clear()
-    for number in range(20):
-        with pytest.raises(EmbedError):
-            await embedder.embed_query(f"q{number}")
-    assert len(requests) <= 10  # then the breaker rests
+    with pytest.raises(EmbedError):
+        await embedder.embed_query("q")
+    assert len(requests) == 1
 
 
 async def test_nobody_listening_is_an_embed_error() -> None:
