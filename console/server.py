@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings, load
+from pipeline.stopping import SIGNALS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-DRAIN_SECONDS = 25  # how long running turns may finish after SIGTERM
+CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat page for example
 
 
 def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C; running turns may finish within DRAIN_SECONDS."""
+    """Serve until SIGTERM or Ctrl-C; running turns may end first, see `pipeline.stopping`."""
     import uvicorn
 
     _check(settings, host, workers, chat)
@@ -25,10 +27,12 @@ def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
         "log_level": os.environ.get("LOG_LEVEL", "warning").lower(),
         "access_log": False,
         "server_header": False,
-        "timeout_graceful_shutdown": DRAIN_SECONDS,
+        "timeout_graceful_shutdown": CLOSE_SECONDS,
         "timeout_keep_alive": 30,
         "limit_concurrency": None,
     }
+    for number in SIGNALS:  # the server raises what stopped it once more: by then all is done
+        signal.signal(number, lambda *_: None)
     if workers == 1:
         uvicorn.run(create(settings, chat=chat), **options)
     else:
@@ -44,11 +48,10 @@ def create(settings: Settings, *, chat: bool = True) -> FastAPI:
     """Return the application: the HTTP routes, and the chat page mounted at `/`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.api import create_app
-
     from pipeline.build import build, prepare
 
     pipeline = build(settings)
-    app = create_app(pipeline, settings, prepare=prepare)
+    app = create_app(pipeline, settings, prepare=prepare, gentle=True)
     if chat:
         from console.chat.page import mount
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from pipeline import openai_protocol as protocol
 from pipeline.auth import Keys, Person
-from pipeline.errors import Refused
+from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract, Sources, Started, public
 from pipeline.health import Health
 from pipeline.metrics import Metrics
@@ -25,6 +25,7 @@ from pipeline.middleware import COOKIE, PERSON, Border, cookie
 from pipeline.problem import body as error_body
 from pipeline.problem import headers, problem, status_of
 from pipeline.settings import Settings
+from pipeline.stopping import gently
 from pipeline.streaming import EventStream, attended, last
 from pipeline.turn import Pipeline
 from traces.errors import TracesError
@@ -66,10 +67,12 @@ def create_app(
     settings: Settings,
     *,
     prepare: Callable[[Pipeline], Awaitable[None]] | None = None,
+    gentle: bool = False,
 ) -> FastAPI:
     """Return the application with all routes, behind the border.
 
-    `prepare` runs once in the background after the start; `/readyz` says 503 until it is done.
+    `prepare` runs once in the background after the start; `/readyz` says 503 until it is done. With
+    `gentle`, signals let the running turns end first.
     """
     health = Health(pipeline)
     metrics = Metrics(pipeline)
@@ -79,7 +82,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(health.prepare(prepare))
-        yield
+        with gently(pipeline) if gentle else nullcontext():
+            yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await pipeline.close()
@@ -87,12 +91,14 @@ def create_app(
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Border, body_bytes=settings.limits.body_bytes, keys=keys)
     app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(ConversationsError, _unreadable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     _chat(app, pipeline)
     _openai(app, pipeline, settings)
     _history(app, pipeline)
     _operations(app, pipeline, health, metrics)
+    _breakers(app, pipeline)
     if keys:
         _login(app, keys)
     return app
@@ -201,6 +207,35 @@ def _operations(app: FastAPI, pipeline: Pipeline, health: Health, metrics: Metri
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+class Switch(BaseModel):
+    """The body of POST /api/breakers/{name}."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    isolate: bool
+
+
+def _breakers(app: FastAPI, pipeline: Pipeline) -> None:
+    @app.get("/api/breakers")
+    async def breakers(request: Request) -> Response:
+        if not _person(request).may("viewer"):
+            raise Refused("forbidden", "Only viewers and operators may see the breakers.", status=403)
+        return _json({"breakers": pipeline.report()})
+
+    @app.post("/api/breakers/{name:path}")
+    async def switch(name: str, asked: Switch, request: Request) -> Response:
+        person = _person(request)
+        if not person.may("approver"):
+            raise Refused("forbidden", "Only approvers may isolate or release.", status=403)
+        breaker = pipeline.breakers().get(name)
+        if breaker is None:
+            raise Refused("breaker_not_found", f"There is no breaker {name[:100]!r}.", status=404)
+        if asked.isolate:
+            breaker.isolate(f"isolated by {person.name}")
+        else:
+            breaker.release(f"released by {person.name}")
+        return _json(breaker.report())
+
+
 def _login(app: FastAPI, keys: Keys) -> None:
     @app.get("/login")
     async def page() -> Response:
@@ -286,6 +321,12 @@ def _no_conversation() -> Refused:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return problem(error.status, error.code, str(error), retry_after=error.retry_after)
+
+
+async def _unreadable(_: Request, error: Exception) -> Response:
+    log.warning("%s", error)
+    message = "The conversations cannot be read right now. Please try again in a moment."
+    return problem(503, "conversations_unreadable", message, retry_after=5.0)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -44,7 +44,7 @@ class Health:
                 parts = [await self._knowledge(), await asyncio.to_thread(self._traces), self._prompts()]
                 self._seen = (self._clock(), parts)
         parts = self._seen[1]
-        breakers = self._pipeline.gateway.report()
+        breakers = self._pipeline.report()
         if not details:
             parts = [{"name": part["name"], "state": part["state"]} for part in parts]
             breakers = [{"name": report["name"], "state": report["state"]} for report in breakers]
@@ -55,8 +55,11 @@ class Health:
             "ready": self._prepared,
             "state": state,
             "running_turns": self._pipeline.running,
+            "waiting_turns": self._pipeline.admission.waiting,
+            "stopping": self._pipeline.stopping,
             "dependencies": parts,
             "breakers": breakers,
+            **({"budget": self._pipeline.budget.report()} if details else {}),
         }
 
     async def _knowledge(self) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Metrics:
         self._cost = Counter("answerdeck_cost_usd", "Cost of priced turns.", registry=registry)
         running = Gauge("answerdeck_running_turns", "Turns under way.", registry=registry)
         running.set_function(lambda: pipeline.running)
+        waiting = Gauge("answerdeck_waiting_turns", "Turns in the queue.", registry=registry)
+        waiting.set_function(lambda: pipeline.admission.waiting)
         unrecorded = Gauge("answerdeck_unrecorded_turns", "Turns the journal refused.", registry=registry)
         unrecorded.set_function(lambda: pipeline.unrecorded)
         self._breakers = Gauge(
@@ -60,6 +62,6 @@ class Metrics:
         """Return everything in Prometheus' text format."""
         from prometheus_client import generate_latest
 
-        for report in self._pipeline.gateway.report():
+        for report in self._pipeline.report():
             self._breakers.labels(report["name"]).set(_STATES.get(report["state"], 2))
         return generate_latest(self._registry)
