@@ -9,6 +9,7 @@ from console.commands import (
     bench,
     cases,
     doctor,
+    eval_run,
     evals,
     gate,
     judges,
@@ -32,6 +33,7 @@ kb.register(app)
 prompts.register(app)
 promotion.register(app)
 evals.register(app)
+eval_run.register(app)
 cases.register(app)
 gate.register(app)
 judges.register(app)
