@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ COOKIE = "answerdeck_session"
 _OPEN = frozenset({"/healthz", "/readyz", "/login"})  # answered without a key
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEEPEST = 64
+_DISCARDED_BYTES = 64_000_000
 _BODY_SECONDS = 30.0
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BRACKETS = re.compile(rb'[\[{]|[\]}]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -44,7 +46,11 @@ _PRIVATE = ("/api/", "/v1/", "/metrics")
 
 
 class TooLarge(Exception):
-    """A body went over the cap while it was read."""
+    """A body went over the cap while it was read; `more` of it is to come."""
+
+    def __init__(self, *, more: bool) -> None:
+        super().__init__()
+        self.more = more
 
 
 class Border:
@@ -66,12 +72,17 @@ class Border:
             await self._socket(scope, receive, send, refusal)
             return
         answer = _Answer(scope, send)
+        body = receive
         try:
             if refusal is None:
-                refusal, receive = await self._read(scope, headers, receive)
-            await (refusal or self._app)(scope, receive, answer)
-        except TooLarge:
-            await answer.instead(self._too_large(), scope, receive)
+                refusal, body = await self._read(scope, headers, receive)
+            elif scope["method"] not in _SAFE:
+                await _discard(receive)
+            await (refusal or self._app)(scope, body, answer)
+        except TooLarge as too_large:
+            if too_large.more:
+                await _discard(receive)
+            await answer.instead(self._too_large(), scope, body)
         except Exception:
             log.exception("request %s to %s failed", answer.request_id, scope["path"])
             if answer.begun:
@@ -145,7 +156,7 @@ class Border:
                 return None
             size += len(message.get("body", b""))
             if size > self._cap:
-                raise TooLarge
+                raise TooLarge(more=message.get("more_body", False))
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
                 return b"".join(parts)
@@ -158,13 +169,24 @@ class Border:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._cap:
-                raise TooLarge
+                raise TooLarge(more=message.get("more_body", False))
             return message
 
         return counted
 
     def _too_large(self) -> Response:
         return problem(413, "too_large", f"The request is larger than the {self._cap} bytes allowed.")
+
+
+async def _discard(receive: Receive) -> None:
+    """Read the rest of a refused body away, within bounds; who still sends would miss the response."""
+    taken, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BODY_SECONDS):
+            while more and taken < _DISCARDED_BYTES:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 class _Answer:

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -65,7 +65,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 async def _knowledge(settings: Settings) -> list[Finding]:
     from pipeline.build import embedder
-    from pipeline.errors import AnswerdeckError
+    from pipeline.errors import AnswerdeckError, KnowledgeError
     from pipeline.knowledge.index import Knowledge
 
     chosen = embedder(settings)
@@ -75,9 +75,15 @@ async def _knowledge(settings: Settings) -> list[Finding]:
         found.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
         found.append(Finding("embedder", False, str(error)))
-    status = await Knowledge(settings.data_dir / "knowledge", chosen).status(settings.kb)
+    knowledge = Knowledge(settings.data_dir / "knowledge", chosen)
+    status = await knowledge.status(settings.kb)
+    if status.version is not None:
+        try:
+            await knowledge.open(settings.kb)
+        except KnowledgeError as error:
+            status = replace(status, problem=str(error))
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
-    if status.problem is not None and status.version is not None:
+    if status.problem is not None and settings.kb in await knowledge.names():
         found.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"

@@ -214,3 +214,22 @@ async def test_a_socket_from_elsewhere_is_closed() -> None:
     }
     await make_app()(scope, receive, send)  # type: ignore[arg-type]  # looser dicts than Starlette's
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_a_client_that_sends_too_much_still_hears_why() -> None:
+    """The refused body is read away: closing at once would reset the connection under the response."""
+    body = b'"' + b"x" * 10_000_000 + b'"'
+    head = b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    parts = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    chunked = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    async with served(make_app()) as address:
+        for request in (
+            head + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked,
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+            writer.write(request)
+            await writer.drain()
+            status = await asyncio.wait_for(reader.readline(), 20)
+            assert b"413" in status
+            writer.close()
