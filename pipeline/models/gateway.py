@@ -122,6 +122,7 @@ class Gateway:
                     async for text in texts:
                         yield text
                 calls += 1
+                self._correct(ask, candidate, attempt)
                 if (stop := _ended(attempt, candidate, prompt)) is not None:
                     yield stop
                     return
@@ -188,7 +189,7 @@ class Gateway:
         pace = self._paces.get(model.name.partition(":")[0])
         if pace is None:
             return None
-        tokens = (estimate(ask.prompt, 0).input_tokens or 0) + ask.prompt.max_output_tokens
+        tokens = _most_tokens(ask.prompt)
         wait = pace.wait(tokens)
         if wait + TIME_TO_ANSWER > deadline - self._clock():
             return ModelError("rate_limited", f"{model.name}: our own pace would wait {wait:.1f} s")
@@ -204,6 +205,12 @@ class Gateway:
         self._chain = tuple(wrapped(model) for model in self._chain)
         if (make := self._make) is not None:
             self._make = lambda name: wrapped(make(name))
+
+    def _correct(self, ask: Ask, model: Model, attempt: Attempt) -> None:
+        """Give back to the pace what was counted for the call and not used."""
+        if (pace := self._paces.get(model.name.partition(":")[0])) is not None:
+            used = attempt.tokens()
+            pace.correct(_most_tokens(ask.prompt) - (used.input_tokens or 0) - (used.output_tokens or 0))
 
     def _named(self, name: str) -> Model:
         if name not in self._models:
@@ -265,6 +272,10 @@ def _ended(attempt: Attempt, model: Model, prompt: Prompt) -> Stop | None:
     if error.error_class == "context_overflow":
         raise error
     return None
+
+
+def _most_tokens(prompt: Prompt) -> int:
+    return (estimate(prompt, 0).input_tokens or 0) + prompt.max_output_tokens
 
 
 def _final(attempt: Attempt) -> ModelError:
