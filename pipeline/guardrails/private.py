@@ -55,9 +55,9 @@ UNFINISHED = re.compile(
     r"|[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{1,4}){0,9} ?"
     rf"|\(\+?|\+|{_NUMBER}{{0,40}}[ ()./-]{{0,2}})\Z"
 )
-CALM = re.compile(r"((?:[A-Za-z.]{0,15}[ ,;'\n])*)([A-Za-z.]{0,15})\Z")
-RISKY = re.compile(
-    r"(?i:pass|pwd|secret|key|token|credential|bearer|basic|api|access|private|account|client|auth|refresh"
+CALM = re.compile(r"((?:[A-Za-z.]{0,15}(?:[ ,;'\n]|\[[0-9]{1,3}\]))*)([A-Za-z.]{0,15})\Z")
+RISKY = re.compile(  # every label in FOUND holds one of these
+    r"(?i:pass|pwd|secret|token|credential|bearer|basic|api|access|private|account|client|auth|refresh"
     r"|bot|www)"
 )
 _SECRET = "[secret removed]"

@@ -18,6 +18,7 @@ COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentence
 PAGE = 8  # neighbouring chunks of a document that count as one place
 MATCHES = 4_000  # full-text matches read at most: their spread makes the z-scores
 REMEMBERED = 256  # full-text results kept
+UNPACKED = 512  # rows kept as retrieval reads them, 15 KB each
 
 Keys = NDArray[np.int64]
 RowIds = NDArray[np.uint64]
@@ -103,6 +104,7 @@ class MemoryShelf:
         self._order = np.argsort(row_ids)
         self._row_ids = row_ids[self._order]
         self._texts: OrderedDict[str, Scores] = OrderedDict()
+        self._rows: OrderedDict[int, Row] = OrderedDict()
 
     @property
     def chunks(self) -> int:
@@ -145,8 +147,16 @@ class MemoryShelf:
 
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
-        width = self._matrix.shape[1]
-        return [row({name: self._columns[name][key] for name in COLUMNS}, width) for key in keys]
+        return [self._row(key) for key in keys]
+
+    def _row(self, key: int) -> Row:
+        found = self._rows.get(key)
+        if found is None:
+            columns = {name: self._columns[name][key] for name in COLUMNS}
+            found = self._rows[key] = row(columns, self._matrix.shape[1])
+            if len(self._rows) > UNPACKED:
+                self._rows.popitem(last=False)
+        return found
 
 
 def spread(values: NDArray[np.float32], size: int) -> tuple[float, float]:
