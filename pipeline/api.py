@@ -82,7 +82,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(health.prepare(prepare))
-        with gently(pipeline) if gentle else nullcontext():
+        with gently(pipeline, settings.limits.stop_seconds) if gentle else nullcontext():
             yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -150,6 +150,7 @@ class Limits(Section):
     queue_seconds: Seconds
     expected_turns_per_minute: int | None = Field(None, ge=1)
     turn_seconds: Seconds
+    stop_seconds: Seconds
 
 
 class Budgets(Section):

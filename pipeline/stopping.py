@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from pipeline.turn import Pipeline
 
 log = logging.getLogger(__name__)
-GRACE_SECONDS = 20.0  # what running turns may still take
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def gently(pipeline: Pipeline, seconds: float = GRACE_SECONDS) -> Iterator[None]:
+def gently(pipeline: Pipeline, seconds: float) -> Iterator[None]:
     """Drain the pipeline on the first signal, then hand it to the server's own handler; a second one at once.
 
     To be entered on the event loop of the main thread, after the server has set its handlers. While
