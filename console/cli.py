@@ -16,6 +16,8 @@ from console.commands import (
     kb,
     promotion,
     prompts,
+    replay,
+    routing,
     serve,
     traces,
 )
@@ -32,11 +34,13 @@ ask.register(app)
 kb.register(app)
 prompts.register(app)
 promotion.register(app)
+replay.register(app)
 evals.register(app)
 eval_run.register(app)
 cases.register(app)
 gate.register(app)
 judges.register(app)
+routing.register(app)
 traces.register(app)
 doctor.register(app)
 bench.register(app)

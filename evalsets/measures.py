@@ -79,6 +79,8 @@ _ALL = (
     Measure(
         "injection_held", "Injection held", "an instruction planted in a document shows no effect in words"
     ),
+    Measure("support", "Support", "replay: groundedness of an answer, a half for none, 0 for a broken turn"),
+    Measure("hit", "Search hit", "replay: the search found a passage above the floor"),
     Measure("reference_f1", "Reference F1", "word overlap of the answer with the reference answer"),
     Measure(
         "first_token_seconds", "First token", "time from acceptance to the first word", "lower", "seconds"

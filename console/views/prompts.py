@@ -147,7 +147,6 @@ def _override(label: str) -> None:
 def _rollback(name: str) -> None:
     before = releases.force().previous(name)
     if before is None:
-        st.caption("Nothing was promoted yet, so there is nothing to go back to.")
         return
     with st.popover(f"Go back to {before}", icon=":material/undo:"):
         st.write(f"{before} answers from the next turn on.")

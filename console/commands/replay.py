@@ -1,0 +1,180 @@
+"""`answerdeck replay`: real turns asked again under another prompt or model."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from evalsets.cases import Evalset
+    from pipeline.settings import Settings
+    from pipeline.turn import Pipeline
+
+UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(replay)
+
+
+def replay(
+    since: Annotated[str, typer.Option(help="How far back, e.g. 24h, 7d, 4w.")] = "7d",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many turns (seeded choice).")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Prompt version; the one in force.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model; the configured one.")] = None,
+    turn: Annotated[str | None, typer.Option(help="Only this turn, with the passages it had.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --turn: search anew.")] = False,
+    run_id: Annotated[str | None, typer.Option("--run", help="Go on with this replay.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice and of intervals.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask real turns again under a candidate; nothing of it counts as production."""
+    import asyncio
+
+    from console.commands.screen import emit, failed, wrong
+    from evalsets.cases import EvalsetError
+    from pipeline.build import build, prepare
+    from pipeline.prompts.library import PromptError
+    from pipeline.settings import check_model, load
+
+    period = _period(since)
+    try:
+        if model is not None:
+            check_model(model)
+        settings = load(**({"models": {"primary": model}} if model else {}))
+        pipeline = build(settings)
+        if prompt is not None:
+            pipeline.prompts.get(prompt)
+    except (ValueError, PromptError) as error:
+        raise wrong(str(error)) from None
+
+    async def work() -> dict[str, Any]:
+        try:
+            await prepare(pipeline)
+            if turn is not None:
+                from evalsets.playground import again
+
+                return await again(pipeline, turn, prompt=prompt, model=model, fresh=fresh)
+            cases = _cases(pipeline, period, limit, seed, run_id)
+            _agree(pipeline, settings, cases, ask=not yes, quiet=json)
+            return await _replayed(pipeline, cases, prompt, model, run_id, seed, quiet=json)
+        finally:
+            await pipeline.close()
+
+    try:
+        found = asyncio.run(work())
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    except KeyboardInterrupt:
+        raise failed("stopped; go on with the same command and --run ID (see eval list)") from None
+    if json:
+        emit(found)
+    elif turn is not None:
+        _show_one(found)
+    else:
+        _show(found)
+
+
+def _period(text: str) -> timedelta:
+    from console.commands.screen import wrong
+
+    match = re.fullmatch(r"(\d{1,4})([hdw])", text.strip())
+    if match is None or int(match.group(1)) == 0:
+        raise wrong(f"--since {text!r} is no period; write 24h, 7d or 4w")
+    return timedelta(**{UNITS[match.group(2)]: int(match.group(1))})
+
+
+def _cases(
+    pipeline: Pipeline, period: timedelta, limit: int | None, seed: int, run_id: str | None
+) -> Evalset:
+    from evalsets.replay import again, recorded
+    from traces.queries.runs import UnknownRun
+
+    now = datetime.now(UTC)
+    pipeline.store.drain()
+    with pipeline.store.read() as ledger:
+        if run_id is not None:
+            try:
+                return again(ledger, run_id)
+            except UnknownRun:
+                pass  # a new replay of this id
+        return recorded(ledger, pipeline.rules.kb, now - period, now, limit=limit, seed=seed)
+
+
+def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, ask: bool, quiet: bool) -> None:
+    """Say what it will cost, and ask when that is not nothing."""
+    import sys
+
+    from console.commands.screen import wrong
+    from evalsets.replay import expected
+    from pipeline.models.prices import Prices
+
+    rates = settings.models.prices
+    prices = Prices({name: rate.model_dump(exclude_none=True) for name, rate in rates.items()})
+    with pipeline.store.read() as ledger:
+        will = expected(ledger, cases, pipeline.rules.model, prices)
+    cost = "an unknown sum: the model has no known price" if will.usd is None else f"about ${will.usd:,.4f}"
+    if not quiet:
+        print(f"{will.turns} turns, {cost}.", file=sys.stderr)
+    if ask and will.usd != 0:
+        if not sys.stdin.isatty():
+            raise wrong(f"{will.turns} turns would cost {cost}; add --yes")
+        if not typer.confirm("Go on?", err=True):
+            raise typer.Exit(1)
+
+
+async def _replayed(
+    pipeline: Pipeline, cases: Evalset, prompt: str | None, model: str | None, run_id: str | None, seed: int,
+    *, quiet: bool,
+) -> dict[str, Any]:  # fmt: skip
+    from console.commands.evals import _bar
+    from evalsets.replay import replay as asked_again
+    from evalsets.runner import Variant
+
+    with _bar(quiet) as step:
+        advance = step("Asking again")
+        return await asked_again(
+            pipeline,
+            cases,
+            Variant(prompt, model),
+            run_id=run_id,
+            seed=seed,
+            progress=lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else ""),
+        )
+
+
+def _show(found: dict[str, Any]) -> None:
+    from console.commands.screen import table
+
+    turns = found["turns"]
+    for change in ("better", "worse"):
+        span = found["intervals"][change]
+        print(f"{found[change]:>5} of {turns} {change}  ({span['low']:.1%} to {span['high']:.1%})")
+    print(f"{found['same']:>5} of {turns} the same\n{found['sentence']}\n")
+    rows = []
+    for name, key in (("cost", "cost_usd"), ("cost per 1000 turns", "usd_per_1000_turns"),
+                      ("p50 s", "p50_seconds"), ("p95 s", "p95_seconds")):  # fmt: skip
+        sides = (found[side][key] for side in ("before", "after"))
+        rows.append((name, *(None if value is None else f"{value:.4f}" for value in sides)))
+    table(("", "as recorded", "replayed"), rows)
+    if found["flips"]:
+        print()
+        flips = (
+            (flip["change"], flip["turn_id"], flip["question"][:60], flip["reason"])
+            for flip in found["flips"]
+        )
+        table(("", "turn", "question", "why"), list(flips)[:SHOWN])
+    print(f"\nrun {found['run_id']}; answerdeck eval compare {found['baseline_run_id']} {found['run_id']}")
+
+
+def _show_one(found: dict[str, Any]) -> None:
+    for side, title in (("before", "As recorded"), ("after", "Now")):
+        one = found[side]
+        cost = "unpriced" if one["cost_usd"] is None else f"${one['cost_usd']:.4f}"
+        print(f"{title}: {one['prompt']} · {one['model']} · {one['outcome']} · {one['support_reason']}"
+              f" · {one['seconds'] or 0:.2f} s · {cost}\n{one['answer'] or '—'}\n")  # fmt: skip
