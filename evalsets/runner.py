@@ -136,7 +136,7 @@ class _Work:
         )
         finished = self._resume() if named else set[tuple[str, int]]()
         every = range(1, settings["repetitions"] + 1)
-        todo = [(case, n) for n in every for case in evalset.cases if (case.case_id, n) not in finished]
+        todo = [(case, n) for case in evalset.cases for n in every if (case.case_id, n) not in finished]
         asked = {case.case_id for case, _ in todo}
         for case in evalset.cases:
             if case.case_id in asked:
