@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.text import tokens
+from pipeline.text import sentences, tokens
 from traces.records import Passage
 
 COMPLEX_FROM = 1.0
@@ -22,6 +22,7 @@ WEIGHTS = {
     "diagnoses": 1.0,
     "several questions": 1.0,
     "asks to weigh": 1.0,
+    "tells a case": 0.75,  # more than one sentence
     "condition": 0.5,
     "long": 0.5,
     "many documents": 0.25,
@@ -78,8 +79,10 @@ class Complexity:
 def complexity(question: str, passages: Sequence[Passage], *, needed_history: bool = False) -> Complexity:
     """Judge a question by its words and by the passages found for it."""
     reasons = [name for name, rule in _RULES.items() if rule.search(question)]
-    if len(_PARTS.findall(question.rstrip().rstrip("?"))) >= 1:
+    if _PARTS.search(question.rstrip().rstrip("?")):
         reasons.append("several questions")
+    if len(sentences(question)) > 1:
+        reasons.append("tells a case")
     if len(tokens(question)) >= LONG_WORDS:
         reasons.append("long")
     cosines = {row.document_id: row.vector_score for row in passages if row.vector_score is not None}
