@@ -1,0 +1,184 @@
+"""`answerdeck costs …`: what was spent, and what a month will cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from evalsets.forecast import Assumed, Caching, Traffic
+
+costs_app = typer.Typer(no_args_is_help=True, help="What was spent, and what it will cost.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DAYS = 30
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(costs_app, name="costs")
+
+
+@costs_app.command()
+def show(
+    days: Annotated[int, typer.Option(min=1, max=365, help="So many days back.")] = DAYS, json: Json = False
+) -> None:
+    """Show spending by model, budgets, cost per conversation and per resolved answer."""
+    from datetime import UTC, datetime, timedelta
+
+    from console.commands.screen import emit, table
+    from pipeline.guardrails.budget import Budget, Limits
+    from pipeline.guardrails.spending import Spending
+    from pipeline.settings import load
+    from traces.queries import costs
+    from traces.queries.overview import Window, cost_per_conversation
+    from traces.store import Store
+
+    settings, now = load(), datetime.now(UTC)
+    window = Window(now - timedelta(days=days), now)
+    with Store(settings.data_dir).read() as ledger:
+        models = _by_model(costs.by_day(ledger, window))
+        resolved = costs.resolved(ledger, window)
+        each = cost_per_conversation(ledger, window)["cost_usd"]
+    limits = Limits(**settings.budgets.model_dump())
+    budget = Budget(Spending(settings.data_dir / "spending.sqlite"), limits).report()
+    if json:
+        emit({"models": models, **resolved, "cost_per_conversation": each, "budget": budget})
+        return
+    table(
+        ("model", "cost", "turns", "unpriced turns"),
+        ((row["model"], _usd(row["cost_usd"]), row["turns"], row["unpriced"]) for row in models),
+        f"The last {days} days",
+    )
+    answer = (
+        resolved["cost_usd"] / resolved["resolved"] if resolved["cost_usd"] and resolved["resolved"] else None
+    )
+    print(
+        f"\nper conversation {_usd(each)} · per resolved answer {_usd(answer)} ({resolved['resolved']} resolved)"
+    )
+    for row in budget.get("budgets", ()):
+        limit = "no budget" if row["limit_usd"] is None else f"of {_usd(row['limit_usd'])}"
+        print(f"{row['name']} {row['period']}: {_usd(row['spent_usd'])} {limit}")
+    for row in budget.get("reached", ()):
+        print(f"reached {row['level']} of {row['period']} by {row['who'] or 'everybody'} at {row['at']}")
+
+
+@costs_app.command()
+def forecast(
+    conversations: Annotated[int, typer.Option(min=1, help="A month.")] = 1_000_000,
+    model: Annotated[list[str] | None, typer.Option(help="Model to price; several may be given.")] = None,
+    prompt_tokens_scale: Annotated[float, typer.Option(min=0.01, max=100, help="Longer prompts.")] = 1.0,
+    caching: Annotated[str, typer.Option(help="observed, on or off.")] = "observed",
+    days: Annotated[int, typer.Option(min=1, max=365, help="Traffic of so many days.")] = DAYS,
+    assume: Annotated[
+        str | None, typer.Option(help="Instead of traffic: turns=3,input=2000,output=200,cached_share=0.5")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Forecast a month's cost from real traffic, with its interval."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, wrong
+    from evalsets.forecast import forecast as calculate
+    from pipeline.models.prices import Prices
+    from pipeline.settings import check_model, load
+
+    settings = load()
+    configured = (settings.models.primary, settings.models.fallback)
+    names = model or [name for name in configured if name and name != "extractive"]
+    try:
+        for name in names:
+            check_model(name)
+        if caching not in ("observed", "on", "off"):
+            raise ValueError(f"--caching {caching!r} is unknown; it can be observed, on or off")
+        basis = _assumed(assume) if assume else _traffic(days)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+    own = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
+    found = calculate(
+        basis,
+        names,
+        Prices(own),
+        conversations=conversations,
+        scale=prompt_tokens_scale,
+        caching=cast("Caching", caching),
+    )
+    facts = basis.facts()
+    if json:
+        rows = [asdict(one) for one in found]
+        emit({"conversations": conversations, "basis": facts, "caching": caching, "forecast": rows})
+        return
+    _print(found, facts, conversations)
+
+
+def _print(found: list[Any], facts: dict[str, Any], conversations: int) -> None:
+    from console.commands.screen import table
+
+    rows = [
+        (
+            one.model,
+            "unpriced" if one.usd is None else _usd(one.usd),
+            None if one.low is None else f"{_usd(one.low)} to {_usd(one.high)}",
+            None if one.per_conversation is None else f"${one.per_conversation:.6f}",
+            one.prices,
+        )
+        for one in found
+    ]
+    columns = ("model", "a month", "95 % interval", "per conversation", "prices")
+    table(columns, rows, f"{conversations:,} conversations a month")
+    told = f"{facts['turns_per_conversation']:.1f} turns a conversation; " + "; ".join(
+        f"{purpose} {one['input']:,.0f} tokens in, {one['output']:,.0f} out a turn"
+        for purpose, one in facts["tokens_per_turn"].items()
+    )
+    rests = "Assumed" if facts.get("assumed") else f"From {facts['turns']:,} turns"
+    print(f"\n{rests}: {told}; {facts['cached_share']:.0%} of the input cached.")
+    if not facts.get("assumed"):
+        print("The interval says how well the mean is known if traffic stays alike. Prices are list prices:")
+        print("an estimate, and other models count other tokens and answer at other lengths.")
+
+
+def _traffic(days: int) -> Traffic:
+    from datetime import UTC, datetime, timedelta
+
+    from evalsets.forecast import Traffic
+    from pipeline.settings import load
+    from traces.queries.costs import calls
+    from traces.queries.overview import Window
+    from traces.store import Store
+
+    now = datetime.now(UTC)
+    with Store(load().data_dir).read() as ledger:
+        return Traffic(calls(ledger, Window(now - timedelta(days=days), now)))
+
+
+def _assumed(text: str) -> Assumed:
+    from evalsets.forecast import Assumed
+
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if name.strip() not in ("turns", "input", "output", "cached_share"):
+            raise ValueError(f"--assume {name!r} is unknown; it can be turns, input, output, cached_share")
+        values[name.strip()] = float(value)
+    found = Assumed(**values)
+    if min(found.turns, found.input, found.output) < 0 or not 0 <= found.cached_share <= 1:
+        raise ValueError("--assume: numbers must not be negative, and cached_share is between 0 and 1")
+    return found
+
+
+def _by_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = found.setdefault(
+            row["model"], {"model": row["model"], "cost_usd": None, "turns": 0, "unpriced": 0}
+        )
+        one["turns"] += row["turns"]
+        one["unpriced"] += row["unpriced"]
+        if row["cost_usd"] is not None:
+            one["cost_usd"] = (one["cost_usd"] or 0.0) + row["cost_usd"]
+    return sorted(found.values(), key=lambda one: -(one["cost_usd"] or 0.0))
+
+
+def _usd(value: float | None) -> str:
+    from console.format import usd
+
+    return usd(value)

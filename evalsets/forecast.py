@@ -1,0 +1,200 @@
+"""What a month will cost: from the conversations that were had, at today's prices of any model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+
+from evalsets.stats import bootstrap
+from pipeline.errors import AnswerdeckError
+from pipeline.models.model import Tokens
+from pipeline.models.prices import Prices, Rates
+
+LEAST_TURNS = 30  # under which traffic says too little
+LEAST_DAYS = 3
+ROUNDS = 4000
+Caching = Literal["observed", "on", "off"]
+
+
+class TooLittle(AnswerdeckError):
+    """There is not enough traffic to forecast from, or something it cannot know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The calls of some conversations: rows of `traces.queries.costs.calls`."""
+
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def conversations(self) -> int:
+        return len({row["conversation_id"] for row in self.rows})
+
+    @property
+    def turns(self) -> int:
+        return len({row["turn_id"] for row in self.rows})
+
+    @property
+    def cached_share(self) -> float:
+        """The share of the input tokens that were read from a cache."""
+        asked = sum(row["input_tokens"] or 0 for row in self.rows)
+        return sum(row["cache_read_tokens"] or 0 for row in self.rows) / asked if asked else 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the forecast rests on, in means."""
+        turns, talks = max(self.turns, 1), max(self.conversations, 1)
+        by_purpose: dict[str, dict[str, float]] = defaultdict(lambda: {"input": 0.0, "output": 0.0})
+        for row in self.rows:
+            if row["purpose"] is not None:
+                by_purpose[row["purpose"]]["input"] += (row["input_tokens"] or 0) / turns
+                by_purpose[row["purpose"]]["output"] += (row["output_tokens"] or 0) / turns
+        return {
+            "turns": self.turns,
+            "conversations": self.conversations,
+            "turns_per_conversation": self.turns / talks,
+            "tokens_per_turn": dict(by_purpose),
+            "cached_share": self.cached_share,
+            "estimated_calls": sum(row["estimated"] or 0 for row in self.rows),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A conversation as somebody imagines it, where there is no traffic."""
+
+    turns: float = 3.0
+    input: float = 2000.0
+    output: float = 200.0
+    cached_share: float = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "turns": 0,
+            "conversations": 0,
+            "turns_per_conversation": self.turns,
+            "tokens_per_turn": {"answer": {"input": self.input, "output": self.output}},
+            "cached_share": self.cached_share,
+            "assumed": True,
+        }
+
+    def cost(self, rates: Rates, scale: float, caching: Caching) -> float:
+        share = 0.0 if caching == "off" else self.cached_share
+        asked = round(self.input * scale)
+        tokens = Tokens(asked, round(self.output), round(asked * share))
+        return (rates.cost(tokens) or 0.0) * self.turns
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Dollars a month with one model; None where its price is not known, no interval where assumed."""
+
+    model: str
+    usd: float | None
+    low: float | None
+    high: float | None
+    per_conversation: float | None
+    prices: str | None  # which table
+
+
+def forecast(
+    basis: Traffic | Assumed,
+    models: Sequence[str],
+    prices: Prices,
+    *,
+    conversations: int,
+    scale: float = 1.0,
+    caching: Caching = "observed",
+    seed: int = 0,
+) -> list[Forecast]:
+    """Return what `conversations` a month would cost with each model, and as it was ("as answered").
+
+    `scale` multiplies the prompts. The interval is a 95 % bootstrap over conversations: it says how
+    well the mean is known if traffic stays alike, not how traffic will change. Raises TooLittle.
+    """
+    _enough(basis, caching)
+    found: list[Forecast] = []
+    if isinstance(basis, Traffic) and scale == 1.0 and caching == "observed":
+        found.append(_as_answered(basis, conversations, seed))
+    for name in models:
+        rates = prices.rates(name)
+        if rates is None:
+            found.append(Forecast(name, None, None, None, None, None))
+        elif isinstance(basis, Assumed):
+            each = basis.cost(rates, scale, caching)
+            found.append(Forecast(name, each * conversations, None, None, each, rates.version))
+        else:
+            costs = _costs(basis, rates, scale, caching)
+            found.append(_summed(name, costs, conversations, seed, rates.version))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Dollars at the month's end, with a 95 % interval; None where too few days are known."""
+
+    spent: float
+    usd: float | None
+    low: float | None
+    high: float | None
+    days: int  # that it rests on
+
+
+def project(by_day: Mapping[date, float], today: date, days_left: int, seed: int = 0) -> Projection:
+    """Return the month's cost if the days left are like the last 28 whole ones (resampled days)."""
+    spent = sum(usd for day, usd in by_day.items() if (day.year, day.month) == (today.year, today.month))
+    known = [usd for day, usd in sorted(by_day.items()) if day < today][-28:]
+    if len(known) < LEAST_DAYS:
+        return Projection(spent, None, None, None, len(known))
+    random = np.random.default_rng(seed)
+    sums = random.choice(np.array(known), size=(ROUNDS, max(days_left, 0))).sum(axis=1)
+    low, high = np.quantile(sums, (0.025, 0.975))
+    return Projection(
+        spent, spent + float(np.mean(known)) * days_left, spent + float(low), spent + float(high), len(known)
+    )
+
+
+def _enough(basis: Traffic | Assumed, caching: Caching) -> None:
+    if isinstance(basis, Traffic) and basis.turns < LEAST_TURNS:
+        raise TooLittle(
+            f"{basis.turns} turns are recorded, a forecast needs {LEAST_TURNS};"
+            " give --assume turns=3,input=2000,output=200 to calculate without traffic"
+        )
+    share = basis.cached_share
+    if caching == "on" and not share:
+        raise TooLittle(
+            "no cached token was seen, so nobody knows how many there would be;"
+            " give --assume turns=3,input=2000,output=200,cached_share=0.5"
+        )
+
+
+def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
+    if any(row["unpriced"] for row in traffic.rows):
+        return Forecast("as answered", None, None, None, None, None)
+    costs: dict[str, float] = defaultdict(float)
+    for row in traffic.rows:
+        costs[row["conversation_id"]] += row["cost_usd"] or 0.0
+    return _summed("as answered", list(costs.values()), conversations, seed, "as recorded")
+
+
+def _costs(traffic: Traffic, rates: Rates, scale: float, caching: Caching) -> list[float]:
+    """Return what each conversation would have cost at these rates."""
+    costs: dict[str, float] = defaultdict(float)
+    for row in traffic.rows:
+        read, write = row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0
+        if caching == "off":
+            read = write = 0
+        asked, told = (row["input_tokens"] or 0) * scale, row["output_tokens"] or 0
+        tokens = Tokens(round(asked), told, round(read * scale), round(write * scale))
+        costs[row["conversation_id"]] += rates.cost(tokens) or 0.0
+    return list(costs.values())
+
+
+def _summed(name: str, costs: list[float], conversations: int, seed: int, version: str) -> Forecast:
+    mean = float(np.mean(costs))
+    low, high = bootstrap(costs, seed)
+    return Forecast(name, mean * conversations, low * conversations, high * conversations, mean, version)

@@ -1,0 +1,128 @@
+"""What the Costs page and the forecast ask of the ledger: who spent what, on which model, and for what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traces.queries.overview import Rows, Window
+
+GROUNDED = 0.5  # groundedness from which an answer counts as grounded
+
+
+def by_day(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+    """What did each model cost on each day (UTC), with which tokens, and how many turns are unpriced?"""
+    return ledger.rows(
+        """
+        select cast(date_trunc('day', turns.started_at at time zone 'UTC') as date) as day,
+               usages.model as model,
+               sum(usages.cost_usd) as cost_usd,
+               count(distinct usages.turn_id) as turns,
+               count(distinct usages.turn_id) filter (where usages.cost_usd is null) as unpriced,
+               sum(usages.input_tokens) as input_tokens,
+               sum(usages.output_tokens) as output_tokens,
+               sum(usages.cache_read_tokens) as cache_read_tokens,
+               sum(usages.cache_write_tokens) as cache_write_tokens
+        from usages
+        join turns on turns.turn_id = usages.turn_id
+        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        group by 1, 2
+        order by 1, 2
+        """,
+        **window.bound,
+    )
+
+
+def users(ledger: Rows, window: Window, limit: int = 10) -> list[dict[str, Any]]:
+    """Who spent most, with how many turns and conversations?"""
+    return ledger.rows(
+        """
+        select user_id, sum(cost_usd) as cost_usd, count(*) as turns,
+               count(distinct conversation_id) as conversations,
+               count(*) filter (where cost_usd is null and attempts > 0) as unpriced
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+        group by user_id
+        order by coalesce(sum(cost_usd), 0) desc, turns desc, user_id
+        limit $limit
+        """,
+        limit=limit,
+        **window.bound,
+    )
+
+
+def resolved(ledger: Rows, window: Window) -> dict[str, Any]:
+    """What did a resolved answer cost: one that answered, is grounded, and got no thumb down?
+
+    All turns' known costs count, those of the unresolved ones too.
+    """
+    return ledger.rows(
+        """
+        with said as (
+            select turn_id,
+                   min(value) filter (where name = 'groundedness' and source = 'online') as groundedness,
+                   min(value) filter (where name = 'feedback') as thumb
+            from scores
+            where name in ('groundedness', 'feedback')
+            group by turn_id
+        )
+        select count(*) as turns,
+               count(distinct turns.conversation_id) as conversations,
+               sum(turns.cost_usd) as cost_usd,
+               count(*) filter (where turns.cost_usd is null and turns.attempts > 0) as unpriced,
+               count(*) filter (
+                   where turns.outcome = 'answered' and said.groundedness >= $grounded
+                     and coalesce(said.thumb, 0) >= 0
+               ) as resolved
+        from turns
+        left join said on said.turn_id = turns.turn_id
+        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        """,
+        grounded=GROUNDED,
+        **window.bound,
+    )[0]
+
+
+def routes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+    """How many turns took each route, and what did they cost?"""
+    return ledger.rows(
+        """
+        select route, count(*) as turns, sum(cost_usd) as cost_usd,
+               count(*) filter (where error_class = 'budget') as stopped
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and (route is not null or error_class = 'budget')
+        group by route
+        order by turns desc
+        """,
+        **window.bound,
+    )
+
+
+def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[dict[str, Any]]:
+    """Which calls did the newest conversations make: one row a turn and purpose, its largest call?"""
+    return ledger.rows(
+        """
+        with newest as (
+            select conversation_id, max(started_at) as ended_at
+            from turns
+            where started_at >= $since and started_at < $until and door = any($doors)
+            group by conversation_id
+            order by ended_at desc
+            limit $conversations
+        )
+        select turns.conversation_id as conversation_id, turns.turn_id as turn_id, usages.purpose as purpose,
+               max(usages.input_tokens) as input_tokens, max(usages.output_tokens) as output_tokens,
+               max(usages.cache_read_tokens) as cache_read_tokens,
+               max(usages.cache_write_tokens) as cache_write_tokens,
+               sum(usages.cost_usd) as cost_usd,
+               count(*) filter (where usages.cost_usd is null) as unpriced,
+               count(*) filter (where usages.estimated) as estimated
+        from turns
+        join newest on newest.conversation_id = turns.conversation_id
+        left join usages on usages.turn_id = turns.turn_id
+        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        group by 1, 2, 3
+        """,
+        conversations=conversations,
+        **window.bound,
+    )
