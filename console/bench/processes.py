@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,14 +25,14 @@ class BenchError(AnswerdeckError):
 
 @contextmanager
 def running(
-    arguments: Sequence[str], log: Path, *, pipes: bool = False, **env: str
+    arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None, *, pipes: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     """Run `python …` with these arguments; stop it at the end. Its stderr goes to `log`."""
     channel = subprocess.PIPE if pipes else subprocess.DEVNULL
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, *arguments],
-            env=environment(**env),
+            env=environment(env),
             stdin=channel,
             stdout=channel,
             stderr=errors,
@@ -52,11 +52,11 @@ def running(
                 pipe.close()
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return our environment without its settings, so that every run measures the same."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERDECK_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "OPENBLAS_NUM_THREADS": "1", **more}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", **(more or {})}
 
 
 def wait_for(url: str, process: subprocess.Popen[str], log: Path, seconds: float = 180) -> float:

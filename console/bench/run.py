@@ -29,7 +29,8 @@ def about() -> str:
     """Describe machine and moment: figures from elsewhere cannot be compared without."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    return f"{now} · {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()} · load {load}"
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return f"{now} · {machine} · load {load}"
 
 
 def _say(text: str) -> None:

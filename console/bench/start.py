@@ -49,7 +49,7 @@ def _up(folder: Path) -> tuple[float, list[Figure]]:
     port, console_port, log = free_port(), free_port(), folder / "up.log"
     up = ["-m", "console.cli", "up", "--port", str(port), "--console-port", str(console_port)]
     began = time.perf_counter()
-    with running(up, log, ANSWERDECK_DATA_DIR=str(folder / "data")) as process:
+    with running(up, log, {"ANSWERDECK_DATA_DIR": str(folder / "data")}) as process:
         for url in (f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/"):
             wait_for(url, process, log)
         wait_for(f"http://127.0.0.1:{console_port}/_stcore/health", process, log)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from console.bench.figures import Figure, Goal
 from console.bench.processes import BenchError, running
+from pipeline.knowledge.chunking import Chunk, chunk
+from pipeline.knowledge.ingest import sample
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.records import Passage, Payload, Score, Span, Trace, Turn, Usage
@@ -84,21 +87,53 @@ def _freshness(folder: Path, times: int) -> Figure:
 
 
 def example() -> Trace:
-    """Return a turn of usual size: 13 spans, 20 candidates, 5 passages, about 13 KB."""
-    turn_id, text = uuid7(), "Open Settings, click Accessibility and switch Bounce Keys on. " * 14
-    turn = Turn(
-        turn_id, uuid7(), "bench", "api", datetime.now(UTC), "How do I turn on bounce keys?", "answered"
-    )
-    turn = replace(turn, answer=text[:600], kb="bench", model="openai:stub", seconds=0.03, passages=5)
-    passages = [
-        Passage(turn_id, rank, f"page-{rank}#0", f"page-{rank}", "A page", f"https://example.com/{rank}",
-                text=text if rank <= 5 else None, n=rank if rank <= 5 else None, vector_score=0.5, vector_rank=rank,
-                text_score=3.0, text_rank=rank, fused_score=1.5, fused_rank=rank, rerank_score=2.5)
-        for rank in range(1, 21)
-    ]  # fmt: skip
+    """Return a turn of usual size: 13 spans, 20 candidates of the sample, 5 of them in the prompt."""
+    turn_id, chunks = uuid7(), _chunks()
+    passages = [_passage(turn_id, rank, one) for rank, one in enumerate(chunks, 1)]
     prompt = "\n\n".join(f"[{passage.n}] {passage.text}" for passage in passages if passage.text)
+    answer = chunks[0].text[:600]
+    turn = Turn(
+        turn_id=turn_id,
+        conversation_id=uuid7(),
+        user_id="bench",
+        door="api",
+        started_at=datetime.now(UTC),
+        question=f"{chunks[0].title}: how is it done?",
+        outcome="answered",
+        answer=answer,
+        kb="bench",
+        model="openai:stub",
+        seconds=0.03,
+        passages=5,
+    )
     spans = [Span(turn_id, n, 0, f"step {n}", "retrieval", 0.001 * n, 0.001, {"found": n}) for n in range(13)]
     usage = Usage(turn_id, 1, "answer", "openai:stub", input_tokens=1200, output_tokens=154, cost_usd=0.001)
     score = Score(uuid7(), turn_id, "groundedness", 0.9, "online", datetime.now(UTC), scorer="lexical")
-    payload = Payload(turn_id, prompt=prompt, raw_response=text[:600])
+    payload = Payload(turn_id, prompt=prompt, raw_response=answer)
     return Trace(turn, payload, tuple(spans), tuple(passages), (usage,), (score,))
+
+
+@cache
+def _chunks() -> list[Chunk]:
+    return list(islice((one for document in sample() for one in chunk(document)), 20))
+
+
+def _passage(turn_id: str, rank: int, one: Chunk) -> Passage:
+    """Return a candidate; the first five reached the prompt."""
+    placed = rank <= 5
+    return Passage(
+        turn_id,
+        rank,
+        one.chunk_id,
+        one.document_id,
+        one.title,
+        one.url,
+        text=one.text if placed else None,
+        n=rank if placed else None,
+        vector_score=0.5,
+        vector_rank=rank,
+        text_score=3.0,
+        fused_score=1.5,
+        fused_rank=rank,
+        rerank_score=2.5,
+    )

@@ -84,7 +84,7 @@ def sides(folder: Path) -> Iterator[Sides]:
         bare = ["-m", "console.bench.peer", str(peer_corpus), url]
         with (
             running(bare, folder / "peer.log", pipes=True) as peer,
-            running(serve, log, **env) as server,
+            running(serve, log, env) as server,
         ):
             wait_for(f"http://127.0.0.1:{port}/readyz", server, log)
             yield Sides(peer, server, port)

@@ -2,7 +2,8 @@
 
 In a test: `with FaultServer() as server: server.script("overloaded", "ok")`; each request takes the
 next fault of the script, then "ok" for ever. By hand, or as a stub for benchmarks:
-`python -m pipeline.rehearsal.server --script "status?code=503,ok"` and `--stub --rate 20` (both print the address).
+`python -m pipeline.rehearsal.server --script "status?code=503,ok"` and `--stub --rate 20`; both
+print the address.
 """
 
 from __future__ import annotations
