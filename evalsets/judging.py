@@ -83,6 +83,12 @@ class Worker:
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
     async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
         """Yield a score for each task {id, metric, sample}, as they come; the worker serves once."""
         feeding = asyncio.create_task(self._feed(tasks))

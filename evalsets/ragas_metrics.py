@@ -171,8 +171,10 @@ async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
 
     settings = load()
     overrides = settings.models.prices
+    asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
+    await asked.warm()  # importing its SDK takes seconds that no call should pay for
     judge = Judge(
-        model(job["judge"], settings),  # type: ignore[arg-type]  # the caller let only structured ones pass
+        asked,
         address=job.get("address", ""),
         cache=Cache(Path(job["cache"])) if job.get("cache") else None,
         prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),

@@ -56,9 +56,14 @@ class _Blocker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
 
+def forbid() -> None:
+    """Keep what is forbidden out of this process from now on."""
+    sys.meta_path.insert(0, _Blocker())
+
+
 def main() -> None:
     """Serve one job."""
-    sys.meta_path.insert(0, _Blocker())
+    forbid()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print must not look like a score
     job = json.loads(sys.stdin.buffer.readline())

@@ -1,7 +1,8 @@
 """A loopback judge that answers any JSON schema on both protocols, and breaks on demand.
 
 In a test: `with JudgeStub() as judge: judge.script("broken", "ok")`; each call takes the next fault of
-the script, then "ok" for ever. `judge.answer` may be a function of (prompt, schema) that returns the reply.
+the script, then "ok" for ever. `judge.answer` may be a function of (prompt, schema) that returns the reply,
+`judge.fault_for` one of the prompt that names a fault.
 By hand, for benchmarks: `python -m tests.judge_stub --seconds 0.2` prints its address.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import threading
 import time
@@ -32,6 +32,7 @@ class JudgeStub:
         self.bodies: list[dict[str, Any]] = []
         self.default = "ok"
         self.answer: Callable[[str, dict[str, Any]], Any] = lambda _, schema: filled(schema, schema)
+        self.fault_for: Callable[[str], str | None] = lambda _: None
         self.keep = True
         self._script: list[str] = []
         self._ready = threading.Event()
@@ -58,6 +59,7 @@ class JudgeStub:
         self.calls = self.most_in_flight = 0
         self.prompts, self.bodies, self._script, self.default = [], [], [], "ok"
         self.seconds, self.answer = 0.0, lambda _, schema: filled(schema, schema)
+        self.fault_for = lambda _: None
 
     def __enter__(self) -> JudgeStub:
         return self
@@ -77,10 +79,11 @@ class JudgeStub:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # lets the aborted connections go
         self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 path = head.split(b" ", 2)[1].decode()
@@ -89,13 +92,16 @@ class JudgeStub:
                 status, reply = await self._reply(path, body)
                 if status == 0:
                     break
-                data = reply if isinstance(reply, bytes) else orjson.dumps(reply)
+                data = orjson.dumps(reply)
                 writer.write(
                     b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
                     % (status, len(data))
                     + data
                 )
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
 
     async def _reply(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         self.calls += 1
@@ -105,6 +111,7 @@ class JudgeStub:
             fault = self._script.pop(0) if self._script else self.default
             if path.endswith("/embeddings"):
                 return 200, embedded(body)
+            fault = self.fault_for(body["messages"][0]["content"]) or fault
             if self.keep:
                 self.bodies.append(body)
                 self.prompts.append(body["messages"][0]["content"])
@@ -156,9 +163,8 @@ def openai_reply(model: str, text: str, fault: str) -> dict[str, Any]:
     usage = {"prompt_tokens": TOKENS[0], "completion_tokens": TOKENS[1], "total_tokens": sum(TOKENS)}
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": finish}
-    return {
-        "id": "c", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage
-    }  # fmt: skip
+    about = {"id": "c", "object": "chat.completion", "created": 1, "model": model}
+    return {**about, "choices": [choice], "usage": usage}
 
 
 def anthropic_reply(model: str, text: str, fault: str) -> dict[str, Any]:

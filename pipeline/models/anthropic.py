@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.connection import PerLoop, broken, network_errors, pool
+from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
 from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
@@ -47,7 +47,7 @@ class AnthropicMessages:
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
-        sdk = await self._client.get()
+        sdk = (await self._client.get()).sdk
         import anthropic
 
         try:
@@ -65,7 +65,7 @@ class AnthropicMessages:
 
     async def fill(self, form: Form, seconds: float) -> Reply:
         """Return the reply to a form, under its JSON schema; raise ModelError."""
-        await self._client.get()
+        wire = await self._client.get()
         body = {
             "model": self._model,
             "max_tokens": form.max_output_tokens,
@@ -73,7 +73,7 @@ class AnthropicMessages:
             "output_config": {"format": {"type": "json_schema", "schema": form.schema}},
         }
         url = f"{self._base_url.rstrip('/')}/v1/messages"
-        found, call = await post(self._http, self.name, url, self._headers, body, seconds)
+        found, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
         return replied(found, self.name, call)
 
     async def warm(self) -> None:
@@ -82,20 +82,20 @@ class AnthropicMessages:
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        sdk = self._client.take()
-        if sdk is not None:
-            await sdk.close()
+        wire = self._client.take()
+        if wire is not None:
+            await wire.sdk.close()
 
-    def _connect(self) -> AsyncAnthropic:
+    def _connect(self) -> Wire[AsyncAnthropic]:
         import anthropic
 
-        self._http = http = pool(self._limits)
+        http = pool(self._limits)
         sdk = anthropic.AsyncAnthropic(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         _ = sdk.messages.with_streaming_response, sdk.platform_headers()  # imported on first use
-        self._headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
-        return sdk
+        headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
+        return Wire(sdk, http, headers)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         request: dict[str, Any] = {

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.request import getproxies
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire(Generic[T]):
+    """An SDK's client with the connections below it and the headers it sends."""
+
+    sdk: T
+    http: httpx2.AsyncClient
+    headers: dict[str, str]
 
 
 class PerLoop(Generic[T]):

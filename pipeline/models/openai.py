@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.connection import PerLoop, broken, network_errors, pool
+from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
 from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
@@ -52,7 +52,7 @@ class OpenAIChat:
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
-        sdk = await self._client.get()
+        sdk = (await self._client.get()).sdk
         import openai
 
         try:
@@ -70,7 +70,7 @@ class OpenAIChat:
 
     async def fill(self, form: Form, seconds: float) -> Reply:
         """Return the reply to a form, under its JSON schema; raise ModelError."""
-        await self._client.get()
+        wire = await self._client.get()
         schema = {"name": form.name, "schema": form.schema, "strict": True}
         body = {
             "model": self._model,
@@ -79,7 +79,7 @@ class OpenAIChat:
             self._most: form.max_output_tokens,
         }
         url = f"{self._base_url.rstrip('/')}/chat/completions"
-        found, call = await post(self._http, self.name, url, self._headers, body, seconds)
+        found, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
         return replied(found, self.name, call)
 
     async def warm(self) -> None:
@@ -88,21 +88,21 @@ class OpenAIChat:
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        sdk = self._client.take()
-        if sdk is not None:
-            await sdk.close()
+        wire = self._client.take()
+        if wire is not None:
+            await wire.sdk.close()
 
-    def _connect(self) -> AsyncOpenAI:
+    def _connect(self) -> Wire[AsyncOpenAI]:
         import openai
 
         # llama.cpp closes a connection after a stream without saying so; the next call would meet that.
-        self._http = http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
+        http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
         sdk = openai.AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         _ = sdk.chat.completions.with_streaming_response, sdk.platform_headers()  # imported on first use
-        self._headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
-        return sdk
+        headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
+        return Wire(sdk, http, headers)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
