@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.views import compare, evals, overview, prompts, turns
+from console.views import annotate, compare, costs, evals, overview, prompts, turns
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -16,15 +16,20 @@ pages = {
         overview.page, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
     ),
     "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
+    "costs": st.Page(costs.page, title="Costs", icon=":material/payments:", url_path="costs"),
     "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
     "prompts": st.Page(prompts.page, title="Prompts", icon=":material/edit_note:", url_path="prompts"),
     "compare": st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
 st.session_state["pages"] = pages
 st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
 chosen = st.navigation(
-    {"Monitor": [pages[""], pages["turns"]], "Improve": [pages["evals"], pages["compare"], pages["prompts"]]}
+    {
+        "Monitor": [pages[""], pages["turns"], pages["costs"]],
+        "Improve": [pages["evals"], pages["compare"], pages["annotate"], pages["prompts"]],
+    }
 )
 if chosen is pages[""] and "turn" in st.query_params:
     st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})

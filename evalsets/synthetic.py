@@ -31,9 +31,10 @@ VERBS = frozenset(
     launch let limit listen load lock log look make manage mark mount move mute open order organise
     organize pair paste pin play power press prevent print protect provide put read reboot record
     recover reduce register remove rename replace report require reset resize restart restore run
-    save scan schedule search secure see select send set share show shut sign sort speed start stop
+    save scan schedule search secure see select send set share show shut sign simulate sort speed start stop
     store submit suspend switch sync synchronize take test troubleshoot try turn type undo uninstall
-    unlock update upgrade upload use verify view watch wipe work write zoom""".split()  # noqa: SIM905
+    unlock update upgrade upload use verify view watch wipe work
+    write zoom""".split()  # noqa: SIM905
 )
 _QUESTION = re.compile(r"^(who|what|when|where|why|how|which|can|does|do|is|are)\b", re.IGNORECASE)
 _DEFINITION = re.compile(
@@ -42,6 +43,7 @@ _DEFINITION = re.compile(
 _POINTING = re.compile(
     r"^(this|that|these|those|it|there|here|if|when|you|your|he|she|they|note)\b", re.IGNORECASE
 )
+_TROUBLE = re.compile(r"^(I|My|It|Nothing)\b|[’']t\b")
 HOW = ("How do I {}?", "How can I {}?", "What do I have to do to {}?", "I want to {}. How does that work?")
 ABOUT = ("What should I know about {}?", "Where is {} explained?", "Can you tell me about {}?")
 ASK = """You write test questions for a help-desk assistant. Given a passage of the documentation, write one \
@@ -143,12 +145,14 @@ def _from_chunk(chunk: Row, chance: random.Random) -> list[dict[str, Any]]:
 def _of_title(title: str, chance: random.Random) -> str | None:
     """Return the question a title stands for; None for one that says nothing by itself."""
     title = re.sub(r"^[\d.)\s]+", "", title).strip(" :.–-")
-    if len(title) < 8 or len(title.split()) > 14 or "/" in title:
+    if len(title) < 8 or len(title.split()) > 14 or "/" in title or "\n" in title:
         return None
     if title.endswith("?"):
         return title
     if _QUESTION.match(title):
         return f"{title}?" if title.split()[0].lower() in ("why", "what", "who") else None
+    if _TROUBLE.match(title):
+        return f"{title}. What can I do?"
     if title.split()[0].lower() in VERBS:
         return chance.choice(HOW).format(_lowered(title))
     return chance.choice(ABOUT).format(_lowered(title)) if len(title.split()) > 1 else None

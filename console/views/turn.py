@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import data, empty, format, markup, palette, texts, waterfall
+from console.views import case
 from traces.records import Score, Trace, Turn
 
 
@@ -29,6 +30,7 @@ def page(turn_id: str) -> None:
         f"{markup.facts(_facts(trace))}{waterfall.render(trace)}",
         key=f"turn-{turn_id}",
     )
+    case.button(trace)
     _tabs(trace)
     _download(trace)
 

@@ -43,6 +43,8 @@ def page() -> None:
 def _list() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Turns", anchor=False)
+        inbox = markup.address("turns", rating="down", last="30d")
+        markup.show(markup.link("▼ Thumbs-down inbox", inbox, "back"), key="inbox")
         range_name = filters.range_control("last")
     which, search = _filter(range_name)
     _open_named(search)
