@@ -195,7 +195,8 @@ def _refusal(case: Case, turn: Turn) -> Iterator[Measured]:
 
 
 def _grounded(case: Case, text: str, passages: Sequence[Passage]) -> Iterator[Measured]:
-    grounding = ground(_LATE_MARKERS.sub(r"\2\1", text), passages)  # "Press it. [1]" cites "Press it."
+    heard = [message["text"] for message in case.history or ()]
+    grounding = ground(_LATE_MARKERS.sub(r"\2\1", text), passages, heard)  # "Press it. [1]" cites "Press it."
     if grounding.score is None:
         yield skipped("groundedness", "the answer states nothing")
     else:

@@ -158,7 +158,7 @@ def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> d
 
 def _grounded(one: Labelled) -> Scored:
     passages = [_passage(i, text) for i, text in enumerate(one.sample.retrieved_contexts, 1)]
-    score = ground(one.sample.response, passages).score
+    score = ground(one.sample.response, passages, one.heard).score
     return score, None if score is not None else "not applicable: the answer states nothing"
 
 

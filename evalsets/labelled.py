@@ -39,7 +39,7 @@ class Labelled:
     truth: float  # 0 or 1 for labels, the mean for ratings
     group: str  # answers to the same question are drawn together
     ratings: tuple[float, ...] = ()  # of the single people, when known
-    said: tuple[str, ...] = ()  # the question and what was said before it
+    heard: tuple[str, ...] = ()  # what was said before the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,13 @@ def _mtrag(row: Mapping[str, Any], number: str) -> Labelled:
         tuple(f"{c.get('title') or ''}\n{c['text']}".strip() for c in row["contexts"]),
         row.get("reference") or "",
     )
-    said = (row["question"], *(turn.get("text", "") for turn in row.get("history") or ()))
-    return Labelled(sample, fmean(ratings), row["task_id"], ratings, said)
+    heard = tuple(turn.get("text", "") for turn in row.get("history") or ())
+    return Labelled(sample, fmean(ratings), row["task_id"], ratings, heard)
 
 
 def _begin(row: Mapping[str, Any], number: str) -> Labelled:
     sample = Sample(number, row.get("message") or "", row["response"], (row["knowledge"],))
-    return Labelled(sample, _truth(row["label"]), str(row.get("id") or number), said=(sample.user_input,))
+    return Labelled(sample, _truth(row["label"]), str(row.get("id") or number))
 
 
 def _clapnq(row: Mapping[str, Any], number: str) -> Labelled:
@@ -148,7 +148,7 @@ def _plain(row: Mapping[str, Any], number: str) -> Labelled:
         row.get("reference") or "",
     )
     truth = float(row["rating"]) if "rating" in row else _truth(row["label"])
-    return Labelled(sample, truth, str(row.get("group") or question or number), said=(question,))
+    return Labelled(sample, truth, str(row.get("group") or question or number))
 
 
 def _truth(label: object) -> float:
