@@ -52,7 +52,9 @@ def read(name: str) -> list[Version]:
     shelf, standing = library(), force().standing(name)
     released, states = shelf.released(), standing.states()
     with data.ledger() as opened:
-        known = [run for run in runs.runs(opened) if run["state"] == "finished" and run["only"] is None]
+        sets = {Path(evalset).stem for evalset in data.settings().gate.evalsets}
+        whole = [run for run in runs.runs(opened) if run["state"] == "finished" and run["only"] is None]
+        known = [run for run in whole if run["evalset"] in sets]
         now = datetime.now(UTC)
         online = {row["prompt"]: row for row in versions.live(opened, name, now - timedelta(LIVE_DAYS), now)}
     found: list[Version] = []

@@ -75,6 +75,7 @@ def supervise(settings: Settings) -> int:
     children = _children(settings)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
+    threading.Thread(target=_canaries, args=(settings, stop), name="canaries", daemon=True).start()
     print("Starting Answerdeck …", flush=True)
     for child in children:
         child.start()
@@ -111,6 +112,18 @@ def _drain(settings: Settings, stop: threading.Event) -> None:
     from traces.store import Store, drain_forever
 
     drain_forever(Store(settings.data_dir), stop, payload_days=settings.traces.payload_days)
+
+
+def _canaries(settings: Settings, stop: threading.Event) -> None:
+    """Take back a canary that does worse than the version in force, until told to stop."""
+    from evalsets.canary import watch_forever
+    from pipeline.prompts.force import Force
+    from pipeline.prompts.library import Library
+    from traces.store import Store
+
+    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+    force = Force(settings.data_dir / "audit.jsonl", defaults)
+    watch_forever(Library(settings.prompts.folder), force, Store(settings.data_dir).read, stop)
 
 
 def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> int:

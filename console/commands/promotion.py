@@ -108,6 +108,43 @@ def rollback(
 
 
 @prompts_app.command()
+def canary(
+    label: Label,
+    share: Annotated[int, typer.Option(min=0, max=50, help="Percent of the conversations; 0 ends it.")],
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Answer a share of the conversations with a version; it is taken back when it does worse."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, failed, wrong
+    from evalsets import canary as canaries
+    from pipeline.prompts.library import PromptError
+
+    prompts, force = _standing()
+    name, who = label.partition("@")[0], actor or _user()
+    _known(force, name)
+    try:
+        if share and force.label(name) == label:
+            raise wrong(f"{label} is in force for everybody already")
+        if share:
+            change = canaries.begin(prompts, force, label, share / 100, actor=who)
+        else:
+            change = canaries.end(prompts, force, name, actor=who)
+    except PromptError as error:
+        raise wrong(str(error)) from None
+    if change is None:
+        raise failed(f"{name} has no canary")
+    if json:
+        emit(asdict(change))
+    elif share:
+        print(f"{label} answers {share} % of the conversations, {change.before} the others.")
+        print("While `answerdeck up` runs it is taken back when it does worse. End it: --share 0")
+    else:
+        print(f"{change.after} answers all conversations again.")
+
+
+@prompts_app.command()
 def history(json: Json = False) -> None:
     """List every promotion, override, canary and rollback, oldest first."""
     from dataclasses import asdict

@@ -1,0 +1,104 @@
+"""Watches a canary on live traffic and takes it back when it is worse beyond chance."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from statistics import NormalDist
+from typing import Any
+
+from pipeline.errors import AnswerdeckError
+from pipeline.prompts.force import Canary, Change, Force
+from pipeline.prompts.library import Library
+from traces.errors import TracesError
+from traces.queries import versions
+from traces.queries.overview import Rows
+
+log = logging.getLogger(__name__)
+LEAST = 30  # turns of each side before anything is concluded
+ALPHA = 0.001  # small, for it is looked at again every minute
+EVERY_SECONDS = 60.0
+_normal = NormalDist()
+
+
+def begin(prompts: Library, force: Force, label: str, share: float, *, actor: str) -> Change:
+    """Answer a share (0..1) of the conversations with a version, beside the one in force."""
+    version = prompts.get(label)
+    before = force.label(version.name)
+    return force.change(
+        version.name, label, version.fingerprint, action="canary", actor=actor, share=share, expected=before
+    )
+
+
+def end(prompts: Library, force: Force, name: str, *, actor: str, reason: str | None = None) -> Change | None:
+    """Take the canary of a prompt back; None when there is none."""
+    if force.standing(name).canary is None:
+        return None
+    label = force.label(name)
+    fingerprint = prompts.get(label).fingerprint
+    return force.change(name, label, fingerprint, action="return", actor=actor, reason=reason, expected=label)
+
+
+def watch(prompts: Library, force: Force, ledger: Rows, now: datetime) -> list[Change]:
+    """Take back every canary that did worse than the version in force since it began."""
+    returned: list[Change] = []
+    for name in force.names:
+        canary = force.standing(name).canary
+        if canary is None:
+            continue
+        rows = {row["prompt"]: row for row in versions.live(ledger, name, _since(canary), now)}
+        reasons = list(worse(rows.get(canary.label), rows.get(force.label(name))))
+        if reasons:
+            change = end(prompts, force, name, actor="canary watch", reason="; ".join(reasons))
+            returned += [change] if change else []
+    return returned
+
+
+def worse(canary: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say on what the canary is worse beyond chance: errors, groundedness, thumbs."""
+    if canary is None or other is None:
+        return
+    for count, total, what in (("errors", "turns", "errors"), ("down", "rated", "thumbs down")):
+        a, b, n, m = canary[count], other[count], canary[total], other[total]
+        if min(n, m) >= LEAST and a / n > b / m and _shares(a, n, b, m) < ALPHA:
+            yield f"{what} {a / n:.1%} of {n} against {b / m:.1%} of {m}"
+    n, m = canary["grounded_n"], other["grounded_n"]
+    if min(n, m) >= LEAST:
+        a, b = canary["grounded_mean"], other["grounded_mean"]
+        spread = math.sqrt((canary["grounded_sd"] or 0) ** 2 / n + (other["grounded_sd"] or 0) ** 2 / m)
+        if a < b and spread > 0 and 2 * _normal.cdf((a - b) / spread) < ALPHA:
+            yield f"groundedness {a:.3f} of {n} against {b:.3f} of {m}"
+
+
+def watch_forever(
+    prompts: Library,
+    force: Force,
+    read: Callable[[], AbstractContextManager[Rows]],
+    stop: threading.Event,
+    every_seconds: float = EVERY_SECONDS,
+) -> None:
+    """Look at the canaries every minute until told to stop; what cannot be read is tried again."""
+    while not stop.wait(every_seconds):
+        if all(force.standing(name).canary is None for name in force.names):
+            continue
+        try:
+            with read() as ledger:
+                for change in watch(prompts, force, ledger, datetime.now(UTC)):
+                    log.warning("the canary of %s was taken back: %s", change.prompt, change.reason)
+        except (AnswerdeckError, TracesError, OSError) as error:
+            log.warning("the canaries could not be watched: %s", error)
+
+
+def _since(canary: Canary) -> datetime:
+    return datetime.fromisoformat(canary.at)
+
+
+def _shares(a: int, n: int, b: int, m: int) -> float:
+    """Return the two-sided p-value that two shares are equal (pooled z)."""
+    share = (a + b) / (n + m)
+    spread = math.sqrt(share * (1 - share) * (1 / n + 1 / m))
+    return 1.0 if spread == 0 else 2 * _normal.cdf(-abs(a / n - b / m) / spread)
