@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from evalsets import facts as standing
+from evalsets.calibration import distrust
 from evalsets.columns import Column, columns
 from evalsets.compare import COVERAGE, Comparison, Difference, compare
 from evalsets.facts import Facts
@@ -30,6 +32,8 @@ class Limits:
 
     slower: float = 0.5
     dearer: float = 0.1
+    judge_floor: float = 0.4  # agreement with people under which a judge's metric decides nothing
+    data_dir: Path | None = None  # where judges' agreements are on record; None asks for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ def check(
     found = compare(ledger, baseline, candidate)
     run = found.b
     cases = {row["case_id"]: row for row in runs.cases_of(ledger, run["run_id"])}
-    scored = columns(runs.scores_of(ledger, run["run_id"]))
+    rows = runs.scores_of(ledger, run["run_id"])
+    scored = columns(rows)
     before = columns(runs.scores_of(ledger, found.a["run_id"]))
     least: Mapping[str, float] = (run["settings"] or {}).get("thresholds") or {}
     least = least if thresholds is None else thresholds
@@ -102,8 +107,21 @@ def check(
         *_missing(scored, before, least, run),
         _guarded(cases, scored, before),
     ]
+    if limits.data_dir is not None:
+        used = {(row["name"], row["scorer"]) for row in rows if row["value"] is not None}
+        reasons = distrust(limits.data_dir, sorted(used), limits.judge_floor)
+        checks = [_unheard(one, reasons, least) for one in checks]
     about = [{key: row[key] for key in ("run_id", "variant", "prompt", "model")} for row in (run, found.a)]
     return Verdict(run["evalset"], about[0], about[1], found.sentence, tuple(checks))
+
+
+def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, float]) -> Check:
+    """Take the say from a judge that is not trusted; a threshold that needs it cannot be passed."""
+    if check.name not in reasons:
+        return check
+    state: State = "failed" if check.name in thresholds else "noted"
+    text = f"{measure(check.name).title} may not decide: {reasons[check.name]}"
+    return replace(check, state=state, text=text)
 
 
 def _same(ledger: Rows, facts: Facts, run: dict[str, Any]) -> Check:

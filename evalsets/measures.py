@@ -56,6 +56,18 @@ _ALL = (
     ),
     Measure("citation_recall", "Citation recall", "share of the relevant documents that are cited"),
     Measure("groundedness", "Groundedness", "how well the answer is covered by the passages it was given"),
+    Measure(
+        "faithfulness", "Faithfulness", "share of the answer's statements that a judge finds in the passages"
+    ),
+    Measure("answer_relevancy", "Answer relevancy", "how well the question can be told from the answer"),
+    Measure(
+        "context_precision", "Context precision", "useful passages stand before useless ones, for a judge"
+    ),
+    Measure("context_recall", "Context recall", "share of the reference's statements found in the passages"),
+    Measure("factual_correctness", "Factual correctness", "F1 of the answer's claims with the reference's"),
+    Measure(
+        "noise_sensitivity", "Noise sensitivity", "share of wrong statements that passages led to", "lower"
+    ),
     Measure("abstention_correct", "Abstention right", "answered what can be answered, abstained otherwise"),
     Measure(
         "false_answer",

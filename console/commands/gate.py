@@ -55,6 +55,39 @@ def gate(
         raise typer.Exit(1)
 
 
+@eval_app.command()
+def changed(json: Json = False) -> None:
+    """Run the gate's evalsets again where prompt, model, index, guardrails or code changed since."""
+    import asyncio
+
+    from console.commands.evals import _bar
+    from console.commands.screen import emit
+    from evalsets.release import run_changed
+    from pipeline.build import build
+    from pipeline.settings import load
+
+    settings = load()
+
+    async def work() -> list[str]:
+        pipeline = build(settings)
+        try:
+            with _bar(json) as bar:
+
+                def step(title: str) -> Any:
+                    advance = bar(title)
+                    return lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else "")
+
+                return await run_changed(pipeline, settings.gate.evalsets, step)
+        finally:
+            await pipeline.close()
+
+    made = asyncio.run(work())
+    if json:
+        emit(made)
+    else:
+        print("\n".join(f"run {run_id}" for run_id in made) or "Nothing changed since the last runs.")
+
+
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     import asyncio
 
@@ -68,7 +101,7 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
         first = runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
     facts = asyncio.run(_facts(settings, candidate["prompt"], candidate["kb"], model))
-    limits = Limits(settings.gate.slower, settings.gate.dearer)
+    limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
     with Store(settings.data_dir).read() as ledger:
         return check(ledger, facts, candidate["run_id"], first["run_id"], limits=limits)
 
