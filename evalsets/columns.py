@@ -62,7 +62,8 @@ def columns(scores: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
         if len({row.get("repetition") for row in rows}) > 1:
             value, reason, failed = _together(rows)
             values = [row["value"] for row in rows if row["value"] is not None]
-            column.spreads[case_id] = stdev(values) if len(values) > 1 else 0.0
+            if len(values) > 1 and not failed:
+                column.spreads[case_id] = stdev(values)
         column.put(case_id, value, reason, failed)
     return {name: found[name] for name in ordered(set(found))}
 
