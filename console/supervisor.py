@@ -114,6 +114,20 @@ def _drain(settings: Settings, stop: threading.Event) -> None:
     drain_forever(Store(settings.data_dir), stop, payload_days=settings.traces.payload_days)
 
 
+def _run_changed(settings: Settings) -> None:
+    """Run the evalsets again, aside and gently, when what answers changed since their last run."""
+    command = ["nice", "-n", "10", sys.executable, "-m", "console.cli", "eval", "changed", "--json"]
+    env = {**os.environ, "ANSWERDECK_DATA_DIR": str(settings.data_dir.absolute())}
+    subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+    )
+
+
 def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
     from evalsets.canary import watch_forever
@@ -141,6 +155,8 @@ def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> 
             print(f"  Chat and API  http://127.0.0.1:{settings.server.port}", flush=True)
             print(f"  Console       http://127.0.0.1:{settings.server.console_port}", flush=True)
             print("Ctrl-C stops everything.", flush=True)
+            if settings.gate.after_deployment:
+                _run_changed(settings)
         if not announced and time.monotonic() - began > START_SECONDS:
             print(f"Not ready after {START_SECONDS} s; see the messages above.", file=sys.stderr)
             return 1

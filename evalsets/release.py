@@ -14,6 +14,7 @@ from evalsets.runner import Progress, Variant
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library
+from traces.queries import runs as ledger_runs
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -69,7 +70,7 @@ async def run_missing(
     """Run what the gate needs and the ledger lacks, the baseline first; return the ids of the runs."""
     made: list[str] = []
     for evalset in map(load, evalsets):
-        for version in (pipeline.force.label(_name(label)), label):
+        for version in dict.fromkeys((pipeline.force.label(_name(label)), label)):
             kb = await corpora.prepare(evalset, pipeline.knowledge)
             now = await facts.read(pipeline, kb, **{_name(label): version})
             pipeline.store.drain()
@@ -79,6 +80,17 @@ async def run_missing(
                 progress = step(f"{evalset.name}: {version}")
                 made.append(await _run(pipeline, evalset, now, kb, progress, seed))
     return made
+
+
+async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -> list[str]:
+    """Run the evalsets again that were run on something else than what answers now; return the run ids.
+
+    An evalset that was never run here is left alone.
+    """
+    with pipeline.store.read() as ledger:
+        ran = {run["evalset"] for run in ledger_runs.runs(ledger) if run["state"] == "finished"}
+    known = [name for name in evalsets if load(name).name in ran]
+    return await run_missing(pipeline, pipeline.force.label("answer"), known, step)
 
 
 def promote(

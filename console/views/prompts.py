@@ -37,14 +37,14 @@ def page() -> None:
         _versions(found)
         chosen, other = _chosen(found)
         promote, differs, new, log = st.tabs(["Promote", "What differs", "New version", "Audit log"])
-        with promote:
-            _promote(chosen)
         with differs:
             _differs(chosen, other)
         with new:
             _new(chosen)
         with log:
             _log()
+        with promote:  # last, for it asks the gate, which takes seconds
+            _promote(chosen)
 
 
 def _versions(found: list[Version]) -> None:

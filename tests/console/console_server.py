@@ -62,9 +62,16 @@ def page(name: str, **params: str) -> AppTest:
 def _script() -> None:
     import streamlit as st
 
-    from console.views import compare, evals, overview, turns
+    from console.views import annotate, compare, evals, overview, prompts, turns
 
-    views = {"overview": overview, "turns": turns, "evals": evals, "compare": compare}
+    views = {
+        "annotate": annotate,
+        "overview": overview,
+        "turns": turns,
+        "evals": evals,
+        "compare": compare,
+        "prompts": prompts,
+    }
     views[st.session_state["which"]].page()
 
 

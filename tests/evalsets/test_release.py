@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,4 +98,14 @@ async def test_a_condense_prompt_needs_cases_with_a_history(tmp_path: Path, eval
     await release.run_missing(pipeline, "condense@v2", [evalset], lambda _: lambda *_: None)
     found = await release.evidence(pipeline, "condense@v2", [evalset])
     assert reasons(found) == ["no case of tiny has a history, so it says nothing about condensing"]
+    await pipeline.close()
+
+
+async def test_after_a_change_what_was_run_before_is_run_again(tmp_path: Path, evalset: str) -> None:
+    pipeline = await opened(tmp_path)
+    assert await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None) == []
+    assert len(await release.run_missing(pipeline, "answer@v1", [evalset], lambda _: lambda *_: None)) == 1
+    assert await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None) == []
+    pipeline.rules = replace(pipeline.rules, guardrails="changed")
+    assert len(await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None)) == 1
     await pipeline.close()

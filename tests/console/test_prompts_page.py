@@ -1,0 +1,110 @@
+"""The Prompts page: versions, the difference, a new version, the gate's reasons, the log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from console import releases
+from pipeline.prompts.force import Force
+from pipeline.prompts.library import SHIPPED, Library
+from tests.console.console_server import page, shown
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
+HELD = {
+    "in_force": "answer@v1",
+    "passed": False,
+    "evalsets": [{"evalset": "demo", "missing": ["answer@v2"], "verdict": None,
+                  "reasons": ["needs evalset demo: answer@v2 was not run on this fingerprint"]}],
+}  # fmt: skip
+FINE = {"in_force": "answer@v1", "passed": True, "evalsets": [
+    {"evalset": "demo", "missing": [], "verdict": None, "reasons": []}]}  # fmt: skip
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    folder = tmp_path / "prompts"
+    for name in ("answer", "condense"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "v1.md").write_text((SHIPPED / name / "v1.md").read_text())
+    text = (SHIPPED / "answer" / "v1.md").read_text().replace("short plain", "very <short>")
+    (folder / "answer" / "v2.md").write_text(text)
+    monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(folder))
+    monkeypatch.setattr(releases, "verdict", lambda version: HELD)
+    return Library(folder)
+
+
+def force(tmp_path: Path) -> Force:
+    return Force(tmp_path / "data" / "audit.jsonl", {"answer": "answer@v1", "condense": "condense@v1"})
+
+
+def button(app: AppTest, label: str) -> bool:
+    """Return whether the button is disabled."""
+    return next(one for one in app.button if one.label == label).disabled
+
+
+def test_a_candidate_is_held_back_with_the_reasons(library: Library) -> None:
+    app = page("prompts", version="answer@v2")
+    assert not app.exception
+    html = shown(app)
+    assert "answer@v2 is held back" in html
+    assert "needs evalset demo: answer@v2 was not run on this fingerprint" in html
+    assert button(app, "Promote")
+    assert not button(app, "Run the evals")
+    assert button(app, "Override the gate")
+
+
+def test_a_passed_one_may_be_promoted(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "verdict", lambda version: FINE)
+    asked: list[str] = []
+    monkeypatch.setattr(releases, "promote", lambda label, reason=None: asked.append(label))
+    app = page("prompts", version="answer@v2")
+    assert "answer@v2 may take the place of answer@v1" in shown(app)
+    next(one for one in app.button if one.label == "Promote").click().run()
+    assert asked == ["answer@v2"]
+
+
+def test_the_difference_is_marked_and_escaped(library: Library) -> None:
+    html = shown(page("prompts", version="answer@v2"))
+    assert "very &lt;short&gt;" in html
+    assert "<mark" in html
+    assert "<short>" not in html
+
+
+def test_a_new_version_is_checked_before_it_is_saved(library: Library) -> None:
+    app = page("prompts", version="answer@v2")
+    area = next(one for one in app.text_area if one.label == "Text")
+    area.set_value(str(area.value).replace("{{question}}", "the question")).run()
+    next(one for one in app.button if one.label == "Save as a new version").click().run()
+    assert "placeholders" in app.error[0].value
+    assert not (library.folder / "answer" / "v3.md").exists()
+    area = next(one for one in app.text_area if one.label == "Text")
+    area.set_value(library.get("answer@v2").text.replace("Do not guess.", "Never guess.")).run()
+    next(one for one in app.button if one.label == "Save as a new version").click().run()
+    assert "Never guess." in library.get("answer@v3").text
+
+
+def test_going_back_is_written_to_the_log(library: Library, tmp_path: Path) -> None:
+    version = library.get("answer@v2")
+    force(tmp_path).change("answer", "answer@v2", version.fingerprint, action="promote", actor="ada")
+    app = page("prompts", version="answer@v2")
+    assert "in force" in shown(app)
+    next(one for one in app.button if one.label == "Go back").click().run()
+    assert force(tmp_path).label("answer") == "answer@v1"
+    assert [change.action for change in force(tmp_path).changes()] == ["promote", "rollback"]
+    assert "rollback" in shown(app)
+
+
+def test_an_altered_log_is_a_problem_not_a_crash(library: Library, tmp_path: Path) -> None:
+    version, standing = library.get("answer@v2"), force(tmp_path)
+    standing.change("answer", "answer@v2", version.fingerprint, action="promote", actor="ada")
+    entry = json.loads(standing.path.read_text())
+    standing.path.write_text(json.dumps({**entry, "actor": "eve"}) + "\n")
+    app = page("prompts", version="answer@v2")
+    assert not app.exception
+    assert "audit log cannot be trusted" in app.error[0].value
