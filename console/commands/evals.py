@@ -158,10 +158,12 @@ def _show(report: dict[str, Any]) -> None:
         show = measure(name).write
         interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
         mean = None if found["mean"] is None else show(found["mean"])
-        rows.append((name, mean, interval, found["n"], found["failed"]))
-    table(
-        ("metric", "mean", "95 % interval", "n", "failed"), rows, f"{report['evalset']} · {report['variant']}"
-    )
+        spread = [show(found["spread"])] if "spread" in found else []
+        rows.append((name, mean, interval, found["n"], found["failed"], *spread))
+    columns = ("metric", "mean", "95 % interval", "n", "failed")
+    repeated = any("spread" in found for found in report["metrics"].values())
+    title = f"{report['evalset']} · {report['variant']}"
+    table((*columns, "between repetitions") if repeated else columns, rows, title)
     cost = "unpriced" if report["cost_usd"] is None else f"${report['cost_usd']:.4f}"
     print(f"\nrun {report['run_id']} · {report['seconds']:.1f} s · {cost}")
 

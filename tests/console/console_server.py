@@ -62,7 +62,7 @@ def page(name: str, **params: str) -> AppTest:
 def _script() -> None:
     import streamlit as st
 
-    from console.views import annotate, compare, evals, overview, prompts, turns
+    from console.views import annotate, compare, costs, evals, overview, prompts, turns
 
     views = {
         "annotate": annotate,
@@ -70,6 +70,7 @@ def _script() -> None:
         "turns": turns,
         "evals": evals,
         "compare": compare,
+        "costs": costs,
         "prompts": prompts,
     }
     views[st.session_state["which"]].page()
