@@ -19,6 +19,7 @@ NOT_KEPT = "Your feedback cannot be kept right now. Please try again in a moment
 STOPPING = "The server is being restarted. Please ask again in a moment."
 CUT = "The answer was cut short. Please ask again for the rest."
 SHORTENED = "The answer reached its length limit."
+DECLINED = "The language model declined to answer this question."
 WITHHELD = "I cannot show this answer."
 BUSY = "Too many questions are being answered right now. Please try again in a few seconds."
 ONE_BY_ONE = "Several of your questions are still being answered. Please wait for them."

@@ -165,14 +165,18 @@ class Pipeline:
         self.retriever = retriever
         self.gateway = gateway
         self.outbound = outbound
-        self.journal = journal
         self.knowledge = knowledge
         self.store = store
-        self.recording = Recording(journal, (breakers := breakers or Breakers()).get("journal", JOURNAL))
+        self.registry = breakers or Breakers()
+        self.record_in(journal)
         self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
-        self._breakers = breakers
         self._alarms = Alarms()
         self._clock = clock
+
+    def record_in(self, journal: Journal) -> None:
+        """Write all records to this journal from now on."""
+        self.journal = journal
+        self.recording = Recording(journal, self.registry.get("journal", JOURNAL))
 
     @property
     def stopping(self) -> bool:
@@ -278,7 +282,7 @@ class Pipeline:
 
     def breakers(self) -> dict[str, Breaker]:
         """Return the breakers of all dependencies by name."""
-        return {**self.gateway.breakers, **self._breakers.by_name}
+        return {**self.gateway.breakers, **self.registry.by_name}
 
     def report(self) -> list[dict[str, Any]]:
         """Return the state of all breakers."""
@@ -527,6 +531,8 @@ class Pipeline:
             turn.said = [say.WITHHELD]
             turn.end("refused", "guard_out")
             yield Retract(say.WITHHELD, guard.blocked)
+        elif turn.outcome == "refused" and not turn.said:
+            yield turn.say(say.DECLINED)
 
     def _conclude(self, turn: Running, stop: Stop | None, guard: OutboundStream) -> None:
         """Set the outcome from how the model stopped and what the guard found."""

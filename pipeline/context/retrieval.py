@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
+from pipeline.context.condense import split
 from pipeline.context.found import Found, Retrieved, Vector
 from pipeline.context.rerank import capped, rerank
 from pipeline.context.widen import widen
@@ -24,9 +25,6 @@ from traces.records import Passage
 
 log = logging.getLogger(__name__)
 NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
-EMBED_SECONDS = 5.0
-SEARCH_SECONDS = 5.0
-OPEN_SECONDS = 20.0  # the first turn after a start loads the whole table
 LOCAL = Policy(slow_seconds=2.0)
 Numbers = NDArray[np.float64]
 
@@ -42,14 +40,23 @@ class Pool:
     fused: Numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each dependency is waited for, in seconds."""
+
+    embed: float = 5.0
+    search: float = 5.0
+    open: float = 20.0  # the first turn after a start loads the whole table
+
+
 class Store:
     """The guarded calls to one knowledge base; its full-text index fails by itself."""
 
-    def __init__(self, kb: str, breakers: Breakers) -> None:
+    def __init__(self, kb: str, breakers: Breakers, patience: Patience) -> None:
         knowledge, texts = f"knowledge {kb}", f"full-text {kb}"
-        self.open = Guarded(breakers.get(knowledge, LOCAL), OPEN_SECONDS, KnowledgeError, _is_wrong)
-        self.rows = Guarded(breakers.get(knowledge, LOCAL), SEARCH_SECONDS, KnowledgeError)
-        self.texts = Guarded(breakers.get(texts, LOCAL), SEARCH_SECONDS, KnowledgeError)
+        self.open = Guarded(breakers.get(knowledge, LOCAL), patience.open, KnowledgeError, _is_wrong)
+        self.rows = Guarded(breakers.get(knowledge, LOCAL), patience.search, KnowledgeError)
+        self.texts = Guarded(breakers.get(texts, LOCAL), patience.search, KnowledgeError)
 
 
 class Retriever:
@@ -63,10 +70,12 @@ class Retriever:
         passages: int = 5,
         text_weight: float = 0.3,
         breakers: Breakers | None = None,
+        patience: Patience = Patience(),
     ) -> None:
         self._knowledge = knowledge
         self._breakers = breakers or Breakers()
-        self._embedder = Guarded(self._breakers.get("embedder", LOCAL), EMBED_SECONDS, EmbedError)
+        self._embedder = Guarded(self._breakers.get("embedder", LOCAL), patience.embed, EmbedError)
+        self._patience = patience
         self._stores: dict[str, Store] = {}
         self._candidates = candidates
         self._passages = passages
@@ -127,7 +136,7 @@ class Retriever:
         if kb not in self._stores:
             if not self._knowledge.exists(kb):
                 await self._knowledge.open(kb)  # raises store_missing
-            self._stores[kb] = Store(kb, self._breakers)
+            self._stores[kb] = Store(kb, self._breakers, self._patience)
         store = self._stores[kb]
         return store, await store.open.call(partial(self._knowledge.open, kb))
 
@@ -143,7 +152,12 @@ class Retriever:
             with recorder.span("embed query", "retrieval", parent, embedder=embedder.fingerprint):
 
                 async def embedded() -> Vector:
-                    return checked(await embedder.embed_query(query), shelf.dimensions)
+                    vector = checked(await embedder.embed_query(query), shelf.dimensions)
+                    question, topic = split(query)
+                    if not topic:
+                        return vector
+                    alone = checked(await embedder.embed_query(question), shelf.dimensions)
+                    return _between(vector, alone)
 
                 return await self._embedder.call(embedded), None
         except EmbedError as error:
@@ -243,6 +257,13 @@ async def _by_text(store: Store, shelf: Shelf, query: str, recorder: Recorder, p
     except KnowledgeError as error:
         log.warning("the query is searched by vector only: %s", error)
         return None
+
+
+def _between(one: Vector, other: Vector) -> Vector:
+    """Return the unit vector half way: a follow-up's topic helps to find, its own words lead."""
+    middle = one + other
+    length = float(np.linalg.norm(middle))
+    return (middle / length).astype(np.float32) if length else one
 
 
 def _joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:

@@ -100,19 +100,30 @@ class Force:
     def standing(self, name: str) -> Standing:
         """Return how a prompt stands now; an altered log is reported in `trouble` and changes nothing."""
         try:
-            stat = self.path.stat()
-        except FileNotFoundError:
+            stamp = self.stamp()
+        except OSError as error:
+            log.error("the audit log cannot be read (%s); what was read before is in force", error.strerror)
+            return self._standings[name]
+        if stamp is None:
             if self._seen is not None:
                 self._seen, self._standings = None, self._follow([])
             return self._standings[name]
-        if self._seen != (stat.st_mtime_ns, stat.st_size):
-            self._seen = stat.st_mtime_ns, stat.st_size
+        if self._seen != stamp:
+            self._seen = stamp
             try:
                 self._standings, self.trouble = self._follow(self.changes()), None
             except AuditError as error:
                 self.trouble = f"{error}; the versions read before stay in force"
                 log.error("%s", self.trouble)
         return self._standings[name]
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Return time and size of the log; None when there is none yet."""
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
 
     def changes(self) -> list[Change]:
         """Return the log, oldest first; raises AuditError when it was altered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import tomllib
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import AnswerdeckError
 
+log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
 _NAME = re.compile(r"^([a-z_]+)@v(\d+)$")
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
@@ -57,13 +59,25 @@ class Library:
         """Return a version such as "answer@v2"; raises PromptError naming the ones that exist."""
         match = _NAME.match(label)
         path = self.folder / match.group(1) / f"v{match.group(2)}.md" if match else None
-        if path is None or not path.is_file():
-            known = ", ".join(version.label for version in self.versions()) or "none"
-            raise PromptError(f"there is no prompt {label!r}; known: {known}")
-        stamp = path.stat().st_mtime_ns
-        if path not in self._read or self._read[path][0] != stamp:
-            self._read[path] = stamp, self._checked(parse(path))
+        try:
+            stamp = None if path is None else self.stamp(path)
+            if path is None or stamp is None:
+                known = ", ".join(version.label for version in self.versions()) or "none"
+                raise PromptError(f"there is no prompt {label!r}; known: {known}")
+            if path not in self._read or self._read[path][0] != stamp:
+                self._read[path] = stamp, self._checked(parse(path))
+        except OSError as error:
+            if path not in self._read:
+                raise PromptError(f"{label} cannot be read: {error.strerror}") from None
+            log.warning("%s cannot be read, what was read before goes on: %s", label, error.strerror)
         return self._read[path][1]
+
+    def stamp(self, path: Path) -> int | None:
+        """Return when the file was last changed; None when there is no such file."""
+        try:
+            return path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def versions(self) -> list[PromptVersion]:
         """Return every readable version, by name and number."""

@@ -410,3 +410,26 @@ async def usage(call: Call) -> None:
     await call.begin(WORDS)
     counts = {name: json.loads(value) for name, value in call.options.items() if name != "missing"}
     await call.finish(missing="missing" in call.options, **counts)
+
+
+@fault
+async def vectors(call: Call) -> None:
+    """Embeddings that cannot be used; option: wrong (nan, huge, zero, short, none, doubled, text)."""
+    wrong = call.options.get("wrong", "nan")
+    good = json.loads(call.dialect.whole(""))
+    rows = good["data"]
+    for row in rows:
+        numbers = row["embedding"]
+        changed: dict[str, Any] = {
+            "nan": [float("nan")] * len(numbers),
+            "huge": [1e308] * len(numbers),
+            "zero": [0.0] * len(numbers),
+            "short": numbers[: len(numbers) // 2],
+            "text": "AAAA",
+        }
+        row["embedding"] = changed.get(wrong, numbers)
+    if wrong == "none":
+        rows.clear()
+    elif wrong == "doubled":
+        rows += [dict(row) for row in rows]
+    await call.whole(200, json.dumps(good).encode())

@@ -16,7 +16,7 @@ import threading
 import time
 from urllib.parse import parse_qsl
 
-from pipeline.rehearsal.dialects import Anthropic, OpenAI
+from pipeline.rehearsal.dialects import Anthropic, Dialect, Embeddings, OpenAI
 from pipeline.rehearsal.faults import FAULTS, Call, Request
 
 STUB_TOKENS = 154  # the reply length of the peers in the performance facts
@@ -97,7 +97,7 @@ class FaultServer:
         request.fault, _, options = (self._script.pop(0) if self._script else self.default).partition("?")
         request.peer = writer.get_extra_info("peername")[1]
         self.requests.append(request)
-        dialect = Anthropic(request.body) if request.path.endswith("/messages") else OpenAI(request.body)
+        dialect = _dialect(request)
         call = Call(request, dialect, reader, writer, dict(parse_qsl(options, keep_blank_values=True)))
         work = asyncio.ensure_future(FAULTS[request.fault](call))
         more = asyncio.ensure_future(reader.read(1))  # a waiting client is silent: its hang-up, or the next
@@ -112,6 +112,12 @@ class FaultServer:
             for task in (work, more):
                 task.cancel()
             await asyncio.gather(work, more, return_exceptions=True)
+
+
+def _dialect(request: Request) -> Dialect:
+    if request.path.endswith("/messages"):
+        return Anthropic(request.body)
+    return Embeddings(request.body) if request.path.endswith("/embeddings") else OpenAI(request.body)
 
 
 def main() -> None:
