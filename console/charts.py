@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -107,6 +107,21 @@ def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, st
     figure.update_layout(barmode="stack", bargap=0.18)
     figure.update_yaxes(tickprefix="$", rangemode="tozero", nticks=5)
     return figure
+
+
+def midnight(day: date) -> datetime:
+    """Return when a day begins, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def limit(figure: Figure, times: Times, value: float, name: str) -> None:
+    """Draw a dotted line at a limit, over the whole width."""
+    from plotly.graph_objects import Scatter
+
+    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
+    figure.add_trace(
+        Scatter(x=list(times), y=[value] * len(times), name=name, mode="lines", line=line, hoverinfo="skip")
+    )
 
 
 def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:

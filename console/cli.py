@@ -8,6 +8,7 @@ from console.commands import (
     ask,
     bench,
     cases,
+    costs,
     doctor,
     eval_run,
     evals,
@@ -42,6 +43,7 @@ gate.register(app)
 judges.register(app)
 routing.register(app)
 traces.register(app)
+costs.register(app)
 doctor.register(app)
 bench.register(app)
 

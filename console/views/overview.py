@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from console import charts, data, empty, filters, format, markup, palette
+from console import charts, costs, data, empty, filters, format, markup, palette
 from console.data import Overview
 from console.incidents import LATENCY_OBJECTIVE_SECONDS, Incident
 from console.tiles import TILES
@@ -50,6 +50,7 @@ def body(range_name: str, door: str) -> None:
 
 def _alerts(seen: Overview, door: str) -> None:
     lines = [_sentence(incident, door) for incident in seen.incidents]
+    lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
         markup.show(html, key="alerts")
