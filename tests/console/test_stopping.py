@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.rehearsal.server import FaultServer
 from tests.console.test_supervisor import free_port, wait_for
-from tests.faultd import FaultServer
 from traces.store import Store
 
 ROOT = Path(__file__).parents[2]
