@@ -34,7 +34,7 @@ class Job:
     judge: str
     address: str = ""
     concurrency: int = 64  # samples at a time
-    calls: int = 32  # model calls at a time
+    calls: int = 48  # model calls at a time
     seconds: float = 60.0  # of one call
     budget_usd: float | None = None
     cache: str | None = None
@@ -58,7 +58,7 @@ def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cach
         address=endpoint.base_url or "",
         budget_usd=budget_usd,
         cache=str(folder) if cache else None,
-        calls=4 if provider == "local" else 32,
+        calls=4 if provider == "local" else 48,
         seconds=300.0 if provider == "local" else 60.0,
     )
 

@@ -3,7 +3,7 @@
 Started by `evalsets.judging`, ended by it or by the end of its input. First line in: the job
 {judge, concurrency, calls, seconds, budget_usd, cache, address}; then {id, metric, sample} each, and
 {"end": true}. Out: {ready, ragas, scorer}, then {id, metric, value, reason, failed, ...} each, then
-{done}. An input that ends without {"end": true} means that nobody reads on: the process ends at once.
+{done}. An input that closes before that means that nobody reads on: the process ends at once.
 
 RAGAS's telemetry is off, its disk cache (pickle) and its multi-modal metrics (CVE-2026-6587) cannot be
 imported here.
@@ -71,6 +71,8 @@ def main() -> None:
         from evalsets.ragas_metrics import serve
 
         asyncio.run(serve(job, sys.stdin.buffer, out))
+        out.flush()
+        os._exit(0)  # a thread still waits for the input's end
     except ImportError as error:
         out.write(json.dumps({"error": f"RAGAS cannot be imported: {error}"}) + "\n")
     except BrokenPipeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +15,8 @@ from evalsets.facts import Facts
 from evalsets.gate import Limits, Verdict, check
 from evalsets.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
+from traces.ids import uuid7
+from traces.records import Score
 
 FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1 959ce9fa")
 THRESHOLDS = {"hit@5": 0.9}
@@ -139,3 +142,22 @@ async def test_it_is_told_to_people_and_build_servers(pipeline: FakePipeline) ->
     suite = ElementTree.fromstring(gate_report.junit(verdict).partition("?>")[2])
     assert (suite.get("failures"), suite.get("tests")) == ("1", str(len(verdict.checks)))
     assert [test.get("name") for test in suite if test.find("failure") is not None] == ["guard"]
+
+
+async def test_a_judge_nobody_checked_decides_nothing(pipeline: FakePipeline, tmp_path: Path) -> None:
+    ids = await run(pipeline), await run(pipeline)
+    for run_id, value in zip(ids, (0.2, 0.9), strict=True):
+        for i in range(29):
+            score = Score(
+                uuid7(), "t", "faithfulness", value, "eval", datetime.now(UTC),
+                scorer="ragas-0.4.3/openai:x@1", run_id=run_id, case_id=f"c{i}",
+            )  # fmt: skip
+            pipeline.journal.write(score)
+    asked = Limits(data_dir=tmp_path)
+    assert state(judge(pipeline, *ids), "faithfulness") == "failed"
+    verdict = judge(pipeline, *ids, limits=asked)
+    assert verdict.passed
+    told = next(one.text for one in verdict.checks if one.name == "faithfulness")
+    assert "may not decide" in told
+    verdict = judge(pipeline, *ids, limits=asked, thresholds={"faithfulness": 0.1})
+    assert state(verdict, "faithfulness") == "failed"

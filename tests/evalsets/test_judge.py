@@ -68,10 +68,13 @@ async def test_asking_twice_for_one_sample_is_two_questions(
     stub: JudgeStub, model: OpenAIChat, tmp_path: Path
 ) -> None:
     judge = Judge(model, cache=Cache(tmp_path), prices=PRICES)
-    for _ in range(2):
-        bill = judge.open()
-        for _ in range(3):
-            await judge.ask("p", Question)
+    judge.open()
+    for _ in range(3):
+        await judge.ask("p", Question)
+    assert stub.calls == 3
+    bill = judge.open()
+    for _ in range(3):
+        await judge.ask("p", Question)
     assert stub.calls == 3
     assert (bill.calls, bill.cached, bill.usd) == (0, 3, 0.0)
 

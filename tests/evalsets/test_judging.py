@@ -135,6 +135,7 @@ def test_it_ends_with_its_parent(stub: JudgeStub, tmp_path: Path) -> None:
     stub.seconds = 20.0
     worker.stdin.write(json.dumps({"judge": "openai:gpt-6-luna"}).encode() + b"\n")
     worker.stdin.write(json.dumps({"id": 0, "metric": "faithfulness", "sample": SAMPLE}).encode() + b"\n")
+    worker.stdin.write(b'{"end": true}\n')
     worker.stdin.flush()
     assert b"ready" in worker.stdout.readline()
     worker.stdin.close()
