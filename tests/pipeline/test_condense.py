@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.context.condense import needs_history, rewrite
+from pipeline.context.condense import needs_history, rewrite, split
 from pipeline.events import Message
 
 PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant", "Open Settings [1]."))
@@ -19,6 +19,7 @@ PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant",
         ("Should he be an administrator?", True),
         ("How do I do that?", True),
         ("why?", True),
+        ("Can I see how much is left as a number?", True),
         ("How do I back up my files?", False),
         ("Is it possible to print from my phone?", False),
         ("Is there a limit on the file size?", False),
@@ -42,11 +43,29 @@ def test_rewrite_looks_past_follow_ups_and_never_glues_turns() -> None:
         Message("user", "And is it the one that is always used?"),
         Message("assistant", "Yes."),
     )
-    assert rewrite("Can it do leaflets?", history) == "Can it do leaflets? (add new printer)"
+    assert rewrite("Can it do leaflets?", history) == "Can it do leaflets? (add new printer always used)"
     long = (Message("user", "Explain " + " ".join(f"topic{i}" for i in range(50))),)
-    assert len(rewrite("And it?", long).split()) <= 6
+    assert len(rewrite("And it?", long).split()) <= 7
+
+
+def test_rewrite_takes_what_the_last_follow_up_added() -> None:
+    history = (*PRINTER, Message("user", "How do I change its password?"), Message("assistant", "So."))
+    assert rewrite("And the picture?", history) == "And the picture? (add new printer change password)"
 
 
 def test_rewrite_without_a_topic_changes_nothing() -> None:
     assert rewrite("And it?", (Message("user", "Is it?"),)) == "And it?"
     assert rewrite("And it?", ()) == "And it?"
+
+
+@pytest.mark.parametrize(
+    ("standalone", "parts"),
+    [
+        ("Can it do leaflets? (add new printer)", ("Can it do leaflets?", "add new printer")),
+        ("Can it do leaflets?", ("Can it do leaflets?", "")),
+        ("(odd)", ("(odd)", "")),
+        ("f(x) is what?", ("f(x) is what?", "")),
+    ],
+)
+def test_split_gives_back_what_rewrite_added(standalone: str, parts: tuple[str, str]) -> None:
+    assert split(standalone) == parts
