@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.views import annotate, compare, costs, evals, overview, prompts, turns
+from console.views import annotate, compare, costs, evals, overview, playground, prompts, turns
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -18,6 +18,9 @@ pages = {
     "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
     "costs": st.Page(costs.page, title="Costs", icon=":material/payments:", url_path="costs"),
     "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
+    "playground": st.Page(
+        playground.page, title="Playground", icon=":material/replay:", url_path="playground"
+    ),
     "prompts": st.Page(prompts.page, title="Prompts", icon=":material/edit_note:", url_path="prompts"),
     "compare": st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
@@ -28,7 +31,13 @@ st.html(ASSETS / "console.css")
 chosen = st.navigation(
     {
         "Monitor": [pages[""], pages["turns"], pages["costs"]],
-        "Improve": [pages["evals"], pages["compare"], pages["annotate"], pages["prompts"]],
+        "Improve": [
+            pages["evals"],
+            pages["compare"],
+            pages["annotate"],
+            pages["prompts"],
+            pages["playground"],
+        ],
     }
 )
 if chosen is pages[""] and "turn" in st.query_params:

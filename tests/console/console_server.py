@@ -62,7 +62,7 @@ def page(name: str, **params: str) -> AppTest:
 def _script() -> None:
     import streamlit as st
 
-    from console.views import annotate, compare, costs, evals, overview, prompts, turns
+    from console.views import annotate, compare, costs, evals, overview, playground, prompts, turns
 
     views = {
         "annotate": annotate,
@@ -72,6 +72,7 @@ def _script() -> None:
         "compare": compare,
         "costs": costs,
         "prompts": prompts,
+        "playground": playground,
     }
     views[st.session_state["which"]].page()
 

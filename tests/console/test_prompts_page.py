@@ -108,3 +108,28 @@ def test_an_altered_log_is_a_problem_not_a_crash(library: Library, tmp_path: Pat
     app = page("prompts", version="answer@v2")
     assert not app.exception
     assert "audit log cannot be trusted" in app.error[0].value
+
+
+def test_the_playground_shows_both_answers(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    from console.views import playground
+
+    side = {
+        "turn_id": "t1", "prompt": "answer@v1", "prompt_fingerprint": "0123abcd", "model": "extractive",
+        "outcome": "answered", "answer": "Press <it>. [1]", "seconds": 0.1, "first_token_seconds": 0.05,
+        "input_tokens": 10, "output_tokens": 5, "cost_usd": 0.0, "index_version": "v1",
+        "support_reason": "grounded 0.90", "placed": [{"n": 1, "title": "Keys", "cited": True}],
+    }  # fmt: skip
+    played = {"before": side, "after": {**side, "answer": "Do not."}}
+    monkeypatch.setattr(playground, "_ask", lambda turn, prompt, model, fresh: played)
+    app = page("playground", turn="t1")
+    next(one for one in app.button if one.label == "Ask again").click().run()
+    assert not app.exception
+    html = shown(app)
+    assert "Press &lt;it&gt;. [1]" in html
+    assert "Do not." in html
+
+
+def test_the_playground_names_an_unknown_turn(library: Library) -> None:
+    app = page("playground", turn="nope")
+    next(one for one in app.button if one.label == "Ask again").click().run()
+    assert "no turn with this id" in app.error[0].value
