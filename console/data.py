@@ -239,9 +239,9 @@ def read_cases(run_id: str) -> dict[str, dict[str, Any]]:
         return {row["case_id"]: row for row in runs.cases_of(opened, run_id)}
 
 
-@st.cache_resource
+@st.cache_data(ttl=10, show_spinner=False)
 def evalsets() -> dict[str, int]:
-    """Return the shipped evalsets and how many cases each has."""
+    """Return the evalsets, shipped and the team's own, and how many cases each has."""
     return {row["name"]: row["cases"] for row in list_sets()}
 
 

@@ -25,7 +25,7 @@ async def prepare(evalset: Evalset, knowledge: Knowledge, progress: Progress | N
     from pipeline.knowledge.documents import Document
 
     if evalset.kb is not None:
-        return evalset.kb
+        return await _warmed(evalset.kb, knowledge)
     if evalset.sample:
         await ingest.ensure_sample(knowledge, SAMPLE_KB, progress)
         return await _warmed(SAMPLE_KB, knowledge)

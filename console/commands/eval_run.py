@@ -127,6 +127,7 @@ async def _run(
     try:
         with _bar(quiet) as step:
             kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
+            await pipeline.knowledge.embedder.embed_query("warm up")  # else the first case waits for it
         chosen = cases.some(options["limit"], options["seed"])
         expected = await _agree(
             chosen, variant, pipeline, settings, kb, options["repetitions"], budget, yes, quiet
