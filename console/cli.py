@@ -10,6 +10,7 @@ from console.commands import (
     cases,
     costs,
     doctor,
+    drill,
     eval_run,
     evals,
     gate,
@@ -46,6 +47,7 @@ traces.register(app)
 costs.register(app)
 doctor.register(app)
 bench.register(app)
+drill.register(app)
 
 
 def main() -> None:

@@ -65,6 +65,7 @@ class Points:
         self.seen: list[Point] = []
         self.fault: str | None = None
         self.on = False  # whether calls are counted: not between turns
+        self.broken: dict[str, str] = {}  # fails whatever is counted: the name of a call -> its fault
         self._at: int | None = None
         self._lasting = False
         self._name: str | None = None
@@ -82,6 +83,8 @@ class Points:
 
     def next(self, name: str, server: str | None = None) -> str | None:
         """Count a call; return the fault it meets, or None."""
+        if name in self.broken:
+            return self.broken[name]
         if not self.on:
             return None
         point = Point(len(self.seen), name, server)

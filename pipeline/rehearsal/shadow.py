@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from pipeline.breaker import Policy
 from pipeline.build import build
 from pipeline.context.condenser import Condenser
 from pipeline.context.found import Vector
@@ -165,7 +166,14 @@ class PointedDatabase:
 
 
 async def shadow(
-    settings: Settings, folder: Path, servers: Servers, points: Points, *, seconds: float, remote: bool
+    settings: Settings,
+    folder: Path,
+    servers: Servers,
+    points: Points,
+    *,
+    seconds: float,
+    remote: bool,
+    policy: Policy | None = None,
 ) -> Pipeline:
     """Build as production does, then put two providers on loopback and a counter around every dependency.
 
@@ -200,7 +208,10 @@ async def shadow(
             points,
         ),
     ]
-    pipeline.gateway = Gateway(models, Extractive(), prices=Prices(), on_change=pipeline.registry.note)
+    if policy is not None:
+        pipeline.registry.rehearse(policy)
+    note = pipeline.registry.note
+    pipeline.gateway = Gateway(models, Extractive(), prices=Prices(), policy=policy, on_change=note)
     pipeline.condenser = Condenser(pipeline.gateway, seconds=1.0)
     pipeline.rules = replace(pipeline.rules, turn_seconds=seconds)
     journal = PointedJournal(folder / "journal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -268,3 +268,19 @@ def rehearsed(folder: Path) -> Settings:
 def open_files() -> int:
     """Return how many files and sockets this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def sweep_all(progress: Callable[[str], None]) -> list[Result]:
+    """Run all pairs; a healthy turn that fails between them ends the sweep as a broken pair."""
+    results: list[Result] = []
+    async with Rehearsal() as sweep:
+        found = await sweep.pairs()
+        for number, pair in enumerate(found):
+            if number % 50 == 0:
+                progress(f"fault sweep: {number} of {len(found)} pairs")
+            try:
+                results.append(await sweep.run(pair))
+            except AssertionError as error:
+                results.append(Result(str(pair), "not run", None, 0.0, (str(error),)))
+                break
+    return results
