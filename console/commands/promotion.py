@@ -190,7 +190,7 @@ def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Eviden
     from evalsets.release import evidence
 
     _get(pipeline, label)
-    limits = Limits(settings.gate.slower, settings.gate.dearer)
+    limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
     try:
         return asyncio.run(evidence(pipeline, label, settings.gate.evalsets, limits))
     except EvalsetError as error:
