@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.views import annotate, compare, costs, evals, overview, playground, prompts, turns
+from console.views import annotate, breakers, compare, costs, evals, overview, playground, prompts, turns
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -16,6 +16,9 @@ pages = {
         overview.page, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
     ),
     "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
+    "breakers": st.Page(
+        breakers.page, title="Breakers", icon=":material/electrical_services:", url_path="breakers"
+    ),
     "costs": st.Page(costs.page, title="Costs", icon=":material/payments:", url_path="costs"),
     "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
     "playground": st.Page(
@@ -30,7 +33,7 @@ st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
 chosen = st.navigation(
     {
-        "Monitor": [pages[""], pages["turns"], pages["costs"]],
+        "Monitor": [pages[""], pages["turns"], pages["costs"], pages["breakers"]],
         "Improve": [
             pages["evals"],
             pages["compare"],
