@@ -22,6 +22,7 @@ class Purse:
         self._gateway = gateway
         self._question = question
         self._exact = question.model is not None or question.door in ("eval", "replay")
+        self._wanted = 0.0  # what did not fit
         self._counts = False  # a model that costs something, or nobody knows what, may be called
 
     def look(self) -> None:
@@ -39,11 +40,22 @@ class Purse:
         if not self._counts or self.saving == "stop" or not self._budget.limits.any:
             return True
         tokens = estimate(prompt.render())
-        usd = self._gateway.quote(tokens, prompt.max_output_tokens, self._question.model, first)
+        only = first if self.saving == "degrade" else None
+        usd = self._gateway.quote(
+            tokens, prompt.max_output_tokens, only or self._question.model, None if only else first
+        )
         if self._budget.hold(turn_id, self._question.user_id, usd):
             return True
         self.notice = say.UNPRICED if usd is None else say.BUDGET
+        self._wanted = usd or 0.0
         return False
+
+    def degrade(self) -> bool:
+        """Save where nothing was saved yet; False when that is so already, or another model must not answer."""
+        if self._exact or self.saving != "no":
+            return False
+        self.saving = "degrade"
+        return True
 
     def stop(self) -> None:
         """Go on without any model that costs; raises Refused when only one model may answer."""
@@ -59,7 +71,7 @@ class Purse:
 
     def _stop(self) -> None:
         self.saving = "stop"
-        self._budget.stopped(self._question.user_id)
+        self._budget.stopped(self._question.user_id, self._wanted)
         if self._exact:
             wait = self._budget.seconds_left
             raise Refused("budget", say.NO_BUDGET, status=429, retry_after=wait)

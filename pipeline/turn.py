@@ -459,7 +459,7 @@ class Pipeline:
         The cheap answer streams and is taken back when it fails, so that the many good ones are not
         slowed down. The OpenAI protocol cannot take words back: there it is held until it is checked.
         """
-        if not turn.purse.hold(turn.turn_id, prompt, turn.first):
+        if not turn.purse.hold(turn.turn_id, prompt, turn.first) and not self._cheaper(turn, prompt):
             turn.purse.stop()
         kept: list[Event] = []
         may = self._may_escalate(turn)
@@ -479,6 +479,13 @@ class Pipeline:
         async with aclosing(self._respond(turn, prompt)) as events:
             async for event in events:
                 yield event
+
+    def _cheaper(self, turn: Running, prompt: Prompt) -> bool:
+        """Say whether the cheap model still fits the budget, and take it if it does."""
+        if self.rules.routes.cheap is None or not turn.purse.degrade():
+            return False
+        self._route(turn, needed_history=False)
+        return turn.purse.hold(turn.turn_id, prompt, turn.first)
 
     def _may_escalate(self, turn: Running) -> bool:
         routes = self.rules.routes
@@ -512,7 +519,10 @@ class Pipeline:
         raw: list[str] = []
         stop: Stop | None = None
         model = "extractive" if turn.purse.saving == "stop" else turn.question.model
-        stream = self.gateway.stream(prompt, turn.recorder, turn.left, model=model, first=turn.first)
+        alone = turn.purse.saving == "degrade" and turn.first is not None
+        stream = self.gateway.stream(
+            prompt, turn.recorder, turn.left, model=model, first=turn.first, alone=alone
+        )
         try:
             async with aclosing(merged(stream)) as events:
                 async for event in events:

@@ -31,16 +31,18 @@ class Limits:
     def any(self) -> bool:
         return not (self.user_day_usd is None and self.day_usd is None and self.month_usd is None)
 
-    def shares(self, sums: Sums, user_id: str, day: str) -> Iterator[tuple[str, str, float]]:
-        """Yield period, who and the share of the limit that is used, for each limit there is."""
+    def shares(
+        self, sums: Sums, user_id: str, day: str, usd: float = 0.0
+    ) -> Iterator[tuple[str, str, float]]:
+        """Yield period, who and the share of the limit used by the sums and `usd` more, for each limit."""
         found = (
             (day, user_id, sums.user_day, self.user_day_usd),
             (day, EVERYBODY, sums.day, self.day_usd),
             (day[:7], EVERYBODY, sums.month, self.month_usd),
         )
-        for period, who, usd, limit in found:
+        for period, who, spent, limit in found:
             if limit is not None:
-                yield period, who, usd / limit if limit > 0 else STOP
+                yield period, who, (spent + usd) / limit if limit > 0 else STOP
 
     def over(self, sums: Sums, usd: float) -> bool:
         """Say whether `usd` more would break a limit."""
@@ -116,12 +118,16 @@ class Budget:
         else:
             self.trouble = None
 
-    def stopped(self, user_id: str) -> None:
-        """Note that a turn was stopped, so that operators learn of it once."""
+    def stopped(self, user_id: str, usd: float = 0.0) -> None:
+        """Note that a turn was stopped, so that operators learn of it once.
+
+        A budget with room for `usd` more is not used up: other turns only held it for a moment.
+        """
         day = self.day
         try:
-            for period, who, share in self.limits.shares(self.spending.sums(user_id, day), user_id, day):
-                if share >= DEGRADE:
+            sums = self.spending.sums(user_id, day)
+            for period, who, share in self.limits.shares(sums, user_id, day, usd):
+                if share >= STOP:
                     self._reach(period, who, STOP)
         except sqlite3.Error as error:
             self._fail(error)

@@ -49,16 +49,16 @@ select coalesce(sum(usd) filter (where period = :day and who = :who), 0),
        coalesce(sum(usd) filter (where period = :month and who = ''), 0)
 from (
     select period, who, usd from spent where period in (:day, :month) and who in ('', :who)
-    union all select day, who, usd from held where day = :day and who = :who
-    union all select day, '', usd from held where day = :day
-    union all select :month, '', usd from held where substr(day, 1, 7) = :month
+    union all select day, who, usd from held where :held and day = :day and who = :who
+    union all select day, '', usd from held where :held and day = :day
+    union all select :month, '', usd from held where :held and substr(day, 1, 7) = :month
 )
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Dollars spent and held: by the user today, by everybody today, by everybody this month."""
+    """Dollars: of the user today, of everybody today, of everybody this month."""
 
     user_day: float
     day: float
@@ -86,19 +86,19 @@ class Spending:
             self._db = _open(path)
 
     def sums(self, who: str, day: str) -> Sums:
-        """Return what is spent and held on a day and in its month."""
+        """Return what is spent on a day and in its month, without what is only held."""
         with self._lock:
-            return self._sums(who, day)
+            return self._sums(who, day, held=False)
 
     def hold(
         self, turn_id: str, who: str, day: str, usd: float, clock: float, fits: Callable[[Sums], bool]
     ) -> bool:
-        """Hold dollars for a turn, more when it holds some, if that fits the sums before them."""
+        """Hold dollars for a turn, more when it holds some, if that fits what is spent and held before."""
         with self._begin() as db:
             lost = db.execute("delete from held where until < ? returning day, who, usd", (clock,)).fetchall()
             for its_day, its_user, its_usd in lost:
                 self._add(its_day, its_user, its_usd, 0)
-            if not fits(self._sums(who, day)):
+            if not fits(self._sums(who, day, held=True)):
                 return False
             db.execute(
                 "insert into held values (?, ?, ?, ?, ?)"
@@ -112,7 +112,7 @@ class Spending:
         with self._begin() as db:
             held = db.execute("delete from held where turn_id = ? returning day", (turn_id,)).fetchone()
             self._add(held[0] if held else day, who, usd, unpriced)
-            return self._sums(who, day)
+            return self._sums(who, day, held=False)
 
     def reach(self, period: str, who: str, level: str) -> bool:
         """Note that a level was reached; True the first time in its period."""
@@ -155,8 +155,9 @@ class Spending:
         for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):
             self._db.execute(_ADD, (period, name, usd, 1, unpriced))
 
-    def _sums(self, who: str, day: str) -> Sums:
-        return Sums(*self._db.execute(_SUMS, {"who": who, "day": day, "month": day[:7]}).fetchone())
+    def _sums(self, who: str, day: str, *, held: bool) -> Sums:
+        bound = {"who": who, "day": day, "month": day[:7], "held": held}
+        return Sums(*self._db.execute(_SUMS, bound).fetchone())
 
     @contextmanager
     def _begin(self) -> Iterator[sqlite3.Connection]:

@@ -93,11 +93,12 @@ class Gateway:
         purpose: str = "answer",
         model: str | None = None,
         first: str | None = None,
+        alone: bool = False,
     ) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then exactly one Stop; record every call on the recorder.
 
         With `model`, that model answers or ModelError is raised: it is never replaced. Without,
-        `first` is asked before the others, and the last resort answers when no other can and
+        `first` is asked before the others (or `alone`), and the last resort answers when no other can and
         `Stop.degraded` says why (for the purpose "answer" only). A stream that breaks after its first
         token ends with `Stop.cut`. context_overflow is raised, so that the caller can trim its prompt
         and ask once more.
@@ -105,7 +106,7 @@ class Gateway:
         """
         ask = Ask(prompt, recorder, purpose, self._prices, self._clock)
         deadline = self._clock() + seconds
-        chain = self._chosen(model, first)
+        chain = self._chosen(model, first)[: 1 if alone else None]
         error: ModelError | None = None
         calls = 0
         for candidate in chain:

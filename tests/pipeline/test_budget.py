@@ -170,6 +170,17 @@ async def test_at_80_per_cent_the_cheap_model_answers_from_less() -> None:
     assert (after.outcome, after.notice) == ("answered", None)
 
 
+async def test_what_the_dear_model_may_not_cost_the_cheap_one_may() -> None:
+    dear, cheap = Scripted(SUSPENDS, name="dear"), Scripted(SUSPENDS, name="cheap")
+    pipeline = await with_budget(dear, cheap, day_usd=0.05, routes=Routes(cheap="cheap", strong="dear"))
+    little = {name: value / 100 for name, value in PRICE.items()}
+    pipeline.gateway._prices = Prices({"dear": PRICE, "cheap": little})
+    answer, _ = await ask(pipeline, LID)
+    assert isinstance(answer, Answer)
+    assert (answer.model, answer.outcome, dear.prompts) == ("cheap", "answered", [])
+    assert pipeline.budget.report()["reached"] == []
+
+
 async def test_at_100_per_cent_the_passages_answer_at_no_cost() -> None:
     model = Scripted(SUSPENDS, name="dear")
     pipeline = await with_budget(model, day_usd=10.0)
