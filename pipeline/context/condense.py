@@ -3,9 +3,9 @@
 A follow-up that stands alone is written "question (topic words)": the retriever searches with and
 without the words in brackets and evidence weighs them less, since the new question has to lead.
 Retrieval with rerank, raw / topic glued to the query as before / as now: mtrag_cloud recall@5 .411 /
-.413 / .426, hit@1 .298 / .293 / .314; the demo's 20 turns hit@1 .450 / .400 / .650; 41 more turns over
-the same pages .610 / .585 / .756. Tried and worse: counting short questions as follow-ups, whole
-questions as topics, adding the topic to every question.
+.413 / .425, hit@1 .298 / .293 / .309; the demo's 20 turns hit@1 .450 / .400 / .700; 41 more turns over
+the same pages .610 / .585 / .732. Tried and worse: counting short questions as follow-ups, whole
+questions as topics, adding the topic to every question, full-text search without the topic.
 """
 
 from __future__ import annotations

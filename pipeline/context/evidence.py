@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.context.condense import split
 from pipeline.context.found import Found, Retrieved
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
@@ -19,6 +20,9 @@ Numbers = NDArray[np.float64]
 WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evidence.py
 READ = 5  # passages read when none is numbered yet
 ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
+TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
+FOLLOWED = 1.5  # factor on the odds of a follow-up: it says less, and the talk was of the documents before
+UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
 
 _KINDS = (
@@ -39,6 +43,16 @@ _CUES = {
     "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
     "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
 }
+_ASK = r"^\W*(?:and |so |but )?(?:what|which|is there|do you have|give me|tell me|how much)\b.*"
+_FORMS = (  # what is asked for, and what it looks like
+    (r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d"),
+    (
+        r"\b(?:price|fee|costs?|charged?)\b",
+        r"[$€£¥]|\b(?:pric\w+|costs?|charg\w+|fees?|free|paid|pay\w*|bill\w*)\b",
+    ),
+    (r"\be-?mail address\b", r"\S@\S|\be-?mail|\bmailing list"),
+)
+_FORM_PATTERNS = [(re.compile(_ASK + a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in _FORMS]
 _KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
 _WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
 _CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
@@ -93,7 +107,11 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         return Reading(page.passages, (), 0.0)
     suffix = "" if page.vectors else "_lexical"
     probabilities = _model("sentence" + suffix)(page.sentence_features())
-    strength_ = _model("strength" + suffix)(page.strength_features())
+    strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
+    if split(question)[1]:
+        strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
+    if page.unmet():
+        strength_ *= UNMET
     return Reading(
         page.passages,
         tuple(
@@ -109,7 +127,7 @@ def read(question: str, retrieved: Retrieved) -> Reading:
                 strict=True,
             )
         ),
-        float(strength_[0]),
+        strength_,
     )
 
 
@@ -121,10 +139,13 @@ class Page:
         self.passages = tuple(f for f in numbered or retrieved.found[:READ] if f.passage.text)
         self.question = question
         self.kind = kind(question)
+        own, _ = split(question)
+        said = {stem(token) for token in tokens(own)}
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
         self.asked = list(dict.fromkeys(stem(token) for token in asked))
         rarities = {stem(token): rarity(token) for token in reversed(asked)}
-        self.rarity = np.array([rarities[word] for word in self.asked])
+        shares = [1.0 if word in said else TOPIC_SHARE for word in self.asked]
+        self.rarity = np.array([rarities[word] for word in self.asked]) * shares
         named = names(question)
         self.named = np.array([word in named for word in self.asked], float)
         self.vector = retrieved.query_vector
@@ -201,6 +222,11 @@ class Page:
             "title": _overlap(self.titles[self.owner[best]], stems),
         }
         return {name: np.array([float(value)]) for name, value in values.items()}
+
+    def unmet(self) -> bool:
+        """Tell whether the question asks for something with a known look that no passage has."""
+        forms = [look for asked, look in _FORM_PATTERNS if asked.search(self.question)]
+        return any(not any(look.search(text) for text in self.texts) for look in forms)
 
     def _support(self) -> Numbers:
         """Return what ranks passages among themselves: cosines, or shared words without vectors."""

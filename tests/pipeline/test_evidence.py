@@ -62,6 +62,33 @@ def test_a_missing_name_lowers_strength() -> None:
     assert unknown < known
 
 
+HELP = "You can get help with the desktop. Ask on the mailing list for help with the desktop."
+
+
+def test_a_phone_number_must_be_there() -> None:
+    asked = "What phone number can I call for help with the desktop?"
+    near = [[NEAR, NEAR]]
+    without = strength(asked, retrieved(HELP, vectors=near))
+    assert (
+        without
+        < ABSTAIN_BELOW
+        < strength(asked, retrieved(HELP + " Call +49 30 123456.", vectors=[[NEAR] * 3]))
+    )
+    assert strength("How do I show a phone number?", retrieved(HELP, vectors=near)) > without
+
+
+def test_the_topic_of_a_follow_up_weighs_less_than_its_own_words() -> None:
+    page = retrieved("Change the screen brightness. Keep your backup elsewhere.")
+    first, second = read("And the backup? (screen brightness)", page).sentences
+    assert second.probability > read("And the backup screen brightness?", page).sentences[1].probability
+    assert first.probability < read("And the backup screen brightness?", page).sentences[0].probability
+
+
+def test_a_follow_up_needs_a_little_less_evidence() -> None:
+    page = retrieved(BRIGHTNESS, vectors=[[MIDDLE, MIDDLE, MIDDLE]])
+    assert strength("And the rest? (rest)", page) > strength("And the rest?", page)
+
+
 def test_only_numbered_passages_are_read() -> None:
     everything = retrieved(BRIGHTNESS, BACKUP)
     unnumbered = Found(make_passage(rank=2, text=BACKUP, n=None), tuple(sentences(BACKUP)))

@@ -57,10 +57,10 @@ async def test_a_procedure_comes_whole_with_its_lead() -> None:
     pieces, stop = await answer(prompt("How do I turn on bounce keys?", BOUNCE))
     text = "".join(pieces)
     assert (
-        "To turn on bounce keys [1]:\n\n1. Open the Activities overview and start typing Settings [1].\n"
-        in text
+        "To turn on bounce keys:\n\n1. Open the Activities overview and start typing Settings [1].\n" in text
     )
     assert "2. Click on Settings. The panel opens [1].\n3. Switch the Bounce Keys switch to on [1]." in text
+    assert not text.startswith("Ignore")  # the page's summary says nothing more
     assert "search for it" not in text and "It is fast" not in text and "See Sticky" not in text
     assert not stop.abstained and stop.tokens.estimated and stop.reason == "stop"
 
@@ -106,3 +106,41 @@ async def test_it_is_deterministic_and_keeps_to_its_length() -> None:
     assert await answer(asked) == await answer(asked)
     pieces, stop = await answer(prompt("How do I turn on bounce keys?", BOUNCE, max_output_tokens=20))
     assert stop.reason == "length" and len(pieces) == 1
+
+
+async def test_steps_of_another_page_are_not_added() -> None:
+    steps = "To turn on bounce keys:\n1. Open Settings.\n2. Switch Bounce Keys on."
+    other = "3. Turn on the keypad for bounce keys.\n4. Press the key."
+    pieces, _ = await answer(prompt("How do I turn on bounce keys?", steps, other))
+    assert "3. " not in "".join(pieces)
+
+
+async def test_a_title_glued_to_its_sentence_is_dropped() -> None:
+    text = "Save your work before suspending You should save all of your work before you suspend."
+    pieces, _ = await answer(prompt("Should I save my work before suspending?", text))
+    assert "".join(pieces) == "You should save all of your work before you suspend [1]."
+
+
+async def test_prose_is_short_and_marks_stand_before_the_citation() -> None:
+    text = " ".join(f"Bounce keys help person number {i} to type!" for i in range(20))
+    pieces, _ = await answer(prompt("Who do bounce keys help?", text))
+    assert 1 <= len(pieces) <= 5
+    assert all(piece.endswith("! [1]") for piece in pieces)
+
+
+async def test_a_list_is_no_match_for_steps_when_a_task_is_asked() -> None:
+    text = (
+        "You can record a video of the screen.\n- Record a part of the screen\n- Record all of the screen\n\n"
+        "To record a video of the screen:\n1. Press Print.\n2. Select the screen to record a video."
+    )
+    pieces, _ = await answer(prompt("How do I record a video of the screen?", text))
+    assert "1. Press Print [1]." in "".join(pieces)
+
+
+async def test_pictures_questions_and_pointers_are_left_out() -> None:
+    text = (
+        "![icon](https://example.org/icon.svg) Bounce keys ignore quick presses of one key. "
+        "How do I use bounce keys? See the page of bounce keys."
+    )
+    pieces, _ = await answer(prompt("What do bounce keys do?", text))
+    assert "".join(pieces) == "Bounce keys ignore quick presses of one key [1]."
