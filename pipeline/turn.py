@@ -299,6 +299,8 @@ class Pipeline:
         """Flush and close what the pipeline holds open."""
         self.recording.close()
         await self.gateway.close()
+        if close := getattr(self.knowledge.embedder, "close", None):
+            close()
         self.budget.spending.close()
         self.memory.close()
         self.journal.close()

@@ -34,14 +34,14 @@ def page() -> None:
         key = st.text_input("Your key (approver)", type="password", width=280)
     with empty.problems():
         st.fragment(_state, run_every=WATCH_SECONDS)(key)
-    st.subheader("History", anchor=False)
-    _history()
 
 
 def _state(key: str | None) -> None:
     with empty.problems():
         for report in _ask("", key)["breakers"]:
             _breaker(report, key)
+    st.subheader("History", anchor=False)
+    _history()
 
 
 def _breaker(report: Report, key: str | None) -> None:

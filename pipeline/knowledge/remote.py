@@ -71,6 +71,12 @@ class RemoteEmbedder:
         self._alive(texts, vectors)
         return [PassageVectors(vector, None) for vector in vectors]
 
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if "_client" in self.__dict__:
+            self._client.close()
+            del self.__dict__["_client"]
+
     @cached_property
     def _client(self) -> Client:
         import httpx2

@@ -108,6 +108,10 @@ class PointedEmbedder:
             self._server.script(fault)
         return await self._embedder.embed_query(text)
 
+    def close(self) -> None:
+        if close := getattr(self._embedder, "close", None):
+            close()
+
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         return await self._embedder.embed_passages(texts, spans)
 

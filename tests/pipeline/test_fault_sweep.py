@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.rehearsal.sweep import Rehearsal, Result, Sweep, open_files
 
-EVERY = 9  # of the pairs in the default run; the whole is slow
+EVERY = 13  # of the pairs in the default run; the whole is slow
 
 
 async def swept(sweep: Sweep, every: int) -> tuple[int, list[Result]]:

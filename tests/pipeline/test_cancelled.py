@@ -1,0 +1,56 @@
+"""A client that leaves closes the call to the provider within a second, through both doors."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from pipeline.api import create_app
+from pipeline.models.anthropic import AnthropicMessages
+from pipeline.models.openai import OpenAIChat
+from pipeline.settings import load
+from tests.faultd import FaultServer
+from tests.pipeline.served import served
+from tests.pipeline.turns import make_pipeline
+
+LID = "What happens when I close the lid of my laptop?"
+LIMITS: dict[str, Any] = {"connect_seconds": 2.0, "first_token_seconds": 5.0, "gap_seconds": 5.0}
+DOORS: dict[str, dict[str, Any]] = {
+    "/api/chat": {"question": LID},
+    "/v1/chat/completions": {
+        "model": "answerdeck",
+        "stream": True,
+        "messages": [{"role": "user", "content": LID}],
+    },
+}
+
+
+def openai(server: FaultServer) -> OpenAIChat:
+    return OpenAIChat("stub", base_url=server.openai_url, api_key="k", **LIMITS)
+
+
+def anthropic(server: FaultServer) -> AnthropicMessages:
+    return AnthropicMessages("stub", base_url=server.anthropic_url, api_key="k", **LIMITS)
+
+
+@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("make", [openai, anthropic])
+async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[FaultServer], Any]) -> None:
+    with FaultServer("ok?words=600&rate=20") as provider:
+        pipeline = await make_pipeline(make(provider))
+        outcomes: list[str] = []
+        pipeline.observers.append(lambda trace: outcomes.append(trace.turn.outcome))
+        async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=20) as http:
+            async with http.stream("POST", address + path, json=DOORS[path]) as reply:
+                async for piece in reply.aiter_text():
+                    if "delta" in piece and "Settings" in piece:
+                        break
+            left = time.monotonic()
+            while provider.requests[0].disconnected is None and time.monotonic() - left < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert provider.requests[0].disconnected is not None
+            assert time.monotonic() - left < 1.0
+    assert outcomes == ["abandoned"]
