@@ -51,7 +51,7 @@ class Purse:
         return False
 
     def degrade(self) -> bool:
-        """Save where nothing was saved yet; False when that is so already, or another model must not answer."""
+        """Begin to save; False when the turn does already, or when no other model may answer it."""
         if self._exact or self.saving != "no":
             return False
         self.saving = "degrade"

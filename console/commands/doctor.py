@@ -48,6 +48,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _data(settings)
     yield from asyncio.run(_knowledge(settings))
     yield from _models(settings)
+    yield from _limits(settings)
+    yield from _prices(settings)
     yield from _traces(settings)
     for name, port in (("chat", settings.server.port), ("console", settings.server.console_port)):
         running = _listens("127.0.0.1", port)
@@ -100,9 +102,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
         "anthropic": models.anthropic.base_url or "https://api.anthropic.com",
         "local": models.local.base_url or "",
     }
-    for name in (models.primary, models.fallback):
-        if name is None or name == "extractive":
-            continue
+    for name in _used(settings):
         url = urlsplit(urls[name.partition(":")[0]])
         port = url.port or (443 if url.scheme == "https" else 80)
         reached = _listens(url.hostname or "", port)
@@ -112,6 +112,72 @@ def _models(settings: Settings) -> Iterator[Finding]:
         )
     if models.primary == "extractive":
         yield Finding("model extractive", True, "built in, needs nothing")
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    """Say whether the expected peak fits what the providers allow."""
+    used = dict.fromkeys(name.partition(":")[0] for name in _used(settings))
+    endpoints = {name: getattr(settings.models, name) for name in used}
+    limited = {
+        name: one for name, one in endpoints.items() if one.requests_per_minute or one.tokens_per_minute
+    }
+    if not limited:
+        return
+    turns = settings.limits.expected_turns_per_minute
+    if turns is None:
+        yield Finding("provider limits", None, "set limits.expected_turns_per_minute to see whether they fit")
+        return
+    calls, tokens, source = _per_turn(settings)
+    for name, endpoint in limited.items():
+        wanted = (
+            ("requests", turns * calls, endpoint.requests_per_minute),
+            ("tokens", turns * tokens, endpoint.tokens_per_minute),
+        )
+        for what, need, limit in wanted:
+            if limit is not None:
+                about = f"{turns} turns a minute need {need:,.0f} of {limit:,} ({source})"
+                yield Finding(f"{name} {what} a minute", need <= limit, about)
+
+
+def _per_turn(settings: Settings) -> tuple[float, float, str]:
+    """Return calls and tokens of a turn, and where the numbers come from."""
+    from datetime import UTC, datetime, timedelta
+
+    from traces.errors import TracesError
+    from traces.queries.costs import per_turn
+    from traces.queries.overview import Window
+    from traces.store import Store
+
+    now = datetime.now(UTC)
+    try:
+        with Store(settings.data_dir).read() as ledger:
+            seen = per_turn(ledger, Window(now - timedelta(days=30), now))
+    except (TracesError, OSError):
+        seen = {"turns": 0}
+    if seen["turns"] >= 30:
+        return seen["calls"], seen["tokens"], f"as the last {seen['turns']:,} turns"
+    most = settings.memory.context_tokens + settings.models.max_output_tokens
+    return 1.0, float(most), "the largest turn there may be, for want of traffic"
+
+
+def _prices(settings: Settings) -> Iterator[Finding]:
+    """Say which models a budget cannot count."""
+    from pipeline.models.prices import Prices
+
+    budgets = settings.budgets
+    if budgets.user_day_usd is None and budgets.day_usd is None and budgets.month_usd is None:
+        return
+    prices = Prices({name: one.model_dump(exclude_none=True) for name, one in settings.models.prices.items()})
+    for name in _used(settings):
+        if prices.rates(name) is None:
+            what = "its turns count in no budget" if budgets.unpriced == "allow" else "it is never asked"
+            yield Finding(f"price of {name}", False, f'unknown: {what}; set models.prices."{name}"')
+
+
+def _used(settings: Settings) -> list[str]:
+    models = settings.models
+    names = (models.primary, models.fallback, models.routes.cheap, models.routes.strong)
+    return list(dict.fromkeys(name for name in names if name and name != "extractive"))
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:

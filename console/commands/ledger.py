@@ -72,6 +72,7 @@ def erase(
 
     from console.commands.screen import emit
     from pipeline.context.memory import Memory
+    from pipeline.guardrails.spending import Spending
     from pipeline.settings import load
     from traces.retention import erase as forget
 
@@ -81,6 +82,9 @@ def erase(
     memory = Memory(settings.data_dir / "conversations.sqlite")
     remembered = memory.erase(user)
     memory.close()
+    spending = Spending(settings.data_dir / "spending.sqlite")
+    spending.forget(user)
+    spending.close()
     erased = forget(settings.data_dir, user)
     if json:
         emit({"user": user, "conversation_turns": remembered, **asdict(erased)})

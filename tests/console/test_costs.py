@@ -94,3 +94,28 @@ def test_an_unknown_assumption_is_named(
         cli.main()
     assert ended.value.code == 2
     assert "talks" in capsys.readouterr().err
+
+
+def doctored(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, tuple[Any, str]]:
+    monkeypatch.setattr(sys, "argv", ["answerdeck", "doctor", "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    return {row["what"]: (row["ok"], row["found"]) for row in json.loads(capsys.readouterr().out)}
+
+
+def test_doctor_says_whether_the_peak_fits_and_what_no_budget_counts(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", "local:mine")
+    monkeypatch.setenv("ANSWERDECK_MODELS__LOCAL__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("ANSWERDECK_MODELS__LOCAL__TOKENS_PER_MINUTE", "50000")
+    monkeypatch.setenv("ANSWERDECK_MODELS__LOCAL__REQUESTS_PER_MINUTE", "500")
+    monkeypatch.setenv("ANSWERDECK_LIMITS__EXPECTED_TURNS_PER_MINUTE", "100")
+    found = doctored(capsys, monkeypatch)
+    assert found["local requests a minute"][0] is True
+    fits, about = found["local tokens a minute"]
+    assert fits is False
+    assert about.startswith("100 turns a minute need 702,400 of 50,000")
+    assert found["price of local:mine"][0] is False

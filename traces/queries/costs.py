@@ -126,3 +126,18 @@ def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[dict[
         conversations=conversations,
         **window.bound,
     )
+
+
+def per_turn(ledger: Rows, window: Window) -> dict[str, Any]:
+    """How many calls and tokens did a turn that called a provider take on average?"""
+    return ledger.rows(
+        """
+        select count(*) as turns,
+               avg(attempts) as calls,
+               avg(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as tokens
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and attempts > 0 and model <> 'extractive'
+        """,
+        **window.bound,
+    )[0]
