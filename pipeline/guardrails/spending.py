@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger(__name__)
 EVERYBODY = ""
 HOLD_SECONDS = 600.0  # longer than any turn; what is held longer was lost with its process
 KEPT_DAYS = 62  # of rows that name a person
 
 _SCHEMA = """
+pragma journal_mode = wal;
+pragma synchronous = normal;
 create table if not exists spent (
     period text not null,  -- 2026-11-23 or 2026-11
     who text not null,     -- a user, or '' for everybody
@@ -74,16 +78,22 @@ class Spending:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._swept = ""  # the day on which old rows were last deleted
         self.quarantined: Path | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = _connect(path)
         try:
-            self._db = _open(path)
+            self._db.executescript(_SCHEMA)
+        except sqlite3.OperationalError:
+            log.exception("%s cannot be used now", path)  # full or locked: each use tries again
         except sqlite3.DatabaseError:
+            self._db.close()
             self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             path.rename(self.quarantined)
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._db = _open(path)
+            self._db = _connect(path)
+            self._db.executescript(_SCHEMA)
 
     def sums(self, who: str, day: str) -> Sums:
         """Return what is spent on a day and in its month, without what is only held."""
@@ -112,6 +122,10 @@ class Spending:
         with self._begin() as db:
             held = db.execute("delete from held where turn_id = ? returning day", (turn_id,)).fetchone()
             self._add(held[0] if held else day, who, usd, unpriced)
+            if self._swept != day:
+                self._swept = day
+                old = (date.fromisoformat(day) - timedelta(days=KEPT_DAYS)).isoformat()
+                db.execute("delete from spent where who <> '' and period < ?", (old,))
             return self._sums(who, day, held=False)
 
     def reach(self, period: str, who: str, level: str) -> bool:
@@ -172,12 +186,5 @@ class Spending:
             self._db.execute("commit")
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = normal")
-    connection.executescript(_SCHEMA)
-    connection.execute(
-        f"delete from spent where who <> '' and period < date('now', '-{KEPT_DAYS} days')"  # noqa: S608
-    )
-    return connection
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)

@@ -102,6 +102,15 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
     assert budget.saving("ada") == "no"
 
 
+def test_a_file_that_is_locked_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    first = purse(tmp_path, day_usd=1.0)
+    first.settle("t", "ada", 0.7, 0)
+    with first.spending._begin():
+        second = purse(tmp_path, day_usd=1.0)
+        assert second.spending.quarantined is None
+        assert second.report()["budgets"][0]["spent_usd"] == pytest.approx(0.7)
+
+
 def test_a_file_that_cannot_be_used_stops_paid_answers(tmp_path: Path) -> None:
     budget = purse(tmp_path, day_usd=1.0)
     budget.spending.close()
