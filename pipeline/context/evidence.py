@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.condense import split
+from pipeline.context.condense import COMMON, split
+from pipeline.context.forms import unmet
 from pipeline.context.found import Found, Retrieved
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
@@ -21,7 +22,7 @@ WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evid
 READ = 5  # passages read when none is numbered yet
 ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
 TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
-FOLLOWED = 1.5  # factor on the odds of a follow-up: it says less, and the talk was of the documents before
+FOLLOWED = 3.7  # factor on the odds of a follow-up whose telling words are all there: it says less
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
 
@@ -43,16 +44,6 @@ _CUES = {
     "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
     "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
 }
-_ASK = r"^\W*(?:and |so |but )?(?:what|which|is there|do you have|give me|tell me|how much)\b.*"
-_FORMS = (  # what is asked for, and what it looks like
-    (r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d"),
-    (
-        r"\b(?:price|fee|costs?|charged?)\b",
-        r"[$€£¥]|\b(?:pric\w+|costs?|charg\w+|fees?|free|paid|pay\w*|bill\w*)\b",
-    ),
-    (r"\be-?mail address\b", r"\S@\S|\be-?mail|\bmailing list"),
-)
-_FORM_PATTERNS = [(re.compile(_ASK + a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in _FORMS]
 _KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
 _WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
 _CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
@@ -108,9 +99,9 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     suffix = "" if page.vectors else "_lexical"
     probabilities = _model("sentence" + suffix)(page.sentence_features())
     strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
-    if split(question)[1]:
+    if page.followed():
         strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
-    if page.unmet():
+    if unmet(question, page.texts):
         strength_ *= UNMET
     return Reading(
         page.passages,
@@ -140,11 +131,11 @@ class Page:
         self.question = question
         self.kind = kind(question)
         own, _ = split(question)
-        said = {stem(token) for token in tokens(own)}
+        self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
         self.asked = list(dict.fromkeys(stem(token) for token in asked))
         rarities = {stem(token): rarity(token) for token in reversed(asked)}
-        shares = [1.0 if word in said else TOPIC_SHARE for word in self.asked]
+        shares = [1.0 if word in self.said else TOPIC_SHARE for word in self.asked]
         self.rarity = np.array([rarities[word] for word in self.asked]) * shares
         named = names(question)
         self.named = np.array([word in named for word in self.asked], float)
@@ -223,10 +214,14 @@ class Page:
         }
         return {name: np.array([float(value)]) for name, value in values.items()}
 
-    def unmet(self) -> bool:
-        """Tell whether the question asks for something with a known look that no passage has."""
-        forms = [look for asked, look in _FORM_PATTERNS if asked.search(self.question)]
-        return any(not any(look.search(text) for text in self.texts) for look in forms)
+    def followed(self) -> bool:
+        """Tell whether this is a follow-up of which every telling word stands in the passages."""
+        there = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0)) > 0
+        lacking = (
+            word in self.said and rare >= COMMON and not known
+            for word, rare, known in zip(self.asked, self.rarity, there, strict=True)
+        )
+        return bool(split(self.question)[1]) and not any(lacking)
 
     def _support(self) -> Numbers:
         """Return what ranks passages among themselves: cosines, or shared words without vectors."""

@@ -11,7 +11,7 @@ from itertools import groupby
 from pipeline.context.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
 from pipeline.context.tokens import estimate
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
-from pipeline.models.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead
+from pipeline.models.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.say import NOT_FOUND
 from pipeline.text import list_marker
 
@@ -150,7 +150,7 @@ def _procedures(reading: Reading) -> Iterator[Procedure]:
                 runs[-1] = replace(runs[-1], items=runs[-1].items + run.items)
             else:
                 runs.append(run)
-    yield from (run for run in runs if len(run.items) >= 2)
+    yield from (run for run in runs if sum(not links(item[0].text) for item in run.items) >= 2)
 
 
 def _runs(passage: list[Sentence]) -> Iterator[Procedure]:

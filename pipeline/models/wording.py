@@ -12,7 +12,7 @@ POINTER = re.compile(
 SUMMARY = re.compile(
     r"(?:how|why|what|where|when|advice|tips|information|automatically|add|adjust|allow|apply|attach|avoid|back"
     r"|browse|calibrate|change|check|choose|clean|clear|configure|connect|control|convert|copy|create"
-    r"|customi[sz]e|define|delete|disable|display|double-check|edit|enable|ensure|erase|explore|fill|find|fix|follow|force|get"
+    r"|customi[sz]e|define|delete|disable|display|double-check|edit|eject|enable|ensure|erase|explore|fill|find|fix|follow|force|get"
     r"|give|have|hide|ignore|import|improve|increase|install|join|keep|learn|let|limit|link|list|lock|log|make"
     r"|manage|maximi[sz]e|move|open|organi[sz]e|pair|perform|pick|play|press|prevent|print|protect|quickly|read"
     r"|record|recover|reduce|remove|rename|replace|reset|resize|resolve|restore|reverse|run|save|scan|search|see|select"
@@ -25,6 +25,8 @@ _GLUED = re.compile(
     r"(?=(?:You|Your|If|When|This|These|There|It|To|Some|Sometimes|Many|Most) [a-z])"
 )
 _IMAGE = re.compile(r"!?\[[^\]]*\]\([^()\s]*\.(?:svg|png|jpe?g|gif)[^()]*\)\s*", re.IGNORECASE)
+_LINK = re.compile(r"\W*\[[^\]]*\]\([^()]*\)\W*")
+_TWICE = re.compile(r"(?P<title>[A-Z][\w -]{1,40}?) (?=(?P=title)\b)")
 LABEL = re.compile(r"^(?:note|tip|warning|important|caution)\s*:\s*", re.IGNORECASE)
 
 
@@ -32,10 +34,16 @@ def empty(text: str) -> bool:
     """Tell whether a sentence says nothing by itself: a heading, a question, a lead without its list."""
     return (
         not flat(text)
+        or links(text)
         or heading(text)
         or text.rstrip().endswith((":", "?"))
         or POINTER.match(text) is not None
     )
+
+
+def links(text: str) -> bool:
+    """Tell whether a sentence is nothing but a link."""
+    return _LINK.fullmatch(text) is not None
 
 
 def heading(text: str) -> bool:
@@ -61,5 +69,5 @@ def flat(text: str) -> str:
     text = LABEL.sub("", _IMAGE.sub("", text).lstrip("#:").strip())
     marker = list_marker(text)
     text = " ".join((text[len(marker) :] if marker else text).split())
-    glued = None if marker else _GLUED.match(text)
+    glued = None if marker else _TWICE.match(text) or _GLUED.match(text)
     return text[glued.end() :] if glued else text

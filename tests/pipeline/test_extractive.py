@@ -140,7 +140,21 @@ async def test_a_list_is_no_match_for_steps_when_a_task_is_asked() -> None:
 async def test_pictures_questions_and_pointers_are_left_out() -> None:
     text = (
         "![icon](https://example.org/icon.svg) Bounce keys ignore quick presses of one key. "
-        "How do I use bounce keys? See the page of bounce keys."
+        "How do I use bounce keys? See the page of bounce keys. [Bounce keys](https://example.org)."
     )
+    pieces, _ = await answer(prompt("What do bounce keys do?", text))
+    assert "".join(pieces) == "Bounce keys ignore quick presses of one key [1]."
+
+
+async def test_a_list_of_links_is_no_procedure() -> None:
+    text = (
+        "Bounce keys ignore quick presses. Learn about bounce keys:\n- [One](https://a)\n- [Two](https://b)"
+    )
+    pieces, _ = await answer(prompt("How do I use bounce keys?", text))
+    assert "".join(pieces) == "Bounce keys ignore quick presses [1]."
+
+
+async def test_a_title_before_itself_is_said_once() -> None:
+    text = "Bounce keys Bounce keys ignore quick presses of one key."
     pieces, _ = await answer(prompt("What do bounce keys do?", text))
     assert "".join(pieces) == "Bounce keys ignore quick presses of one key [1]."
