@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from console.commands import (
+    alerts,
     ask,
     bench,
     cases,
@@ -16,6 +17,7 @@ from console.commands import (
     gate,
     judges,
     kb,
+    lookback,
     promotion,
     prompts,
     replay,
@@ -42,9 +44,11 @@ eval_run.register(app)
 cases.register(app)
 gate.register(app)
 judges.register(app)
+lookback.register(app)
 routing.register(app)
 traces.register(app)
 costs.register(app)
+alerts.register(app)
 doctor.register(app)
 bench.register(app)
 drill.register(app)

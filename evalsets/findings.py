@@ -94,7 +94,7 @@ def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
 def _about(run: Mapping[str, Any]) -> dict[str, Any]:
     settings = run["settings"] or {}
     about = {key: run[key] for key in _RUN}
-    about |= {key: settings.get(key) for key in ("limit", "concurrency", "source", "licence")}
+    about |= {key: settings.get(key) for key in ("limit", "concurrency", "repetitions", "source", "licence")}
     return about | {"started_at": _moment(run["started_at"]), "finished_at": _moment(run["finished_at"])}
 
 

@@ -112,6 +112,7 @@ async def _run(
     cache: bool,
     yes: bool,
     quiet: bool,
+    retrieval: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the pipeline, index what the evalset brings, say the price, run with a progress bar."""
     from console.commands.evals import _bar, _pipeline
@@ -120,8 +121,8 @@ async def _run(
     from evalsets.runner import run
     from pipeline.settings import load
 
-    settings = load()
-    pipeline = _pipeline(variant)
+    settings = load(**({"retrieval": retrieval} if retrieval else {}))
+    pipeline = _pipeline(variant, retrieval)
     if cache:
         remember(pipeline, settings.data_dir)
     try:

@@ -95,7 +95,8 @@ def report(
         print(path)
 
 
-def _pipeline(variant: Variant) -> Pipeline:
+def _pipeline(variant: Variant, retrieval: dict[str, Any] | None = None) -> Pipeline:
+    """Return a pipeline that answers as the variant does, with these retrieval settings if given."""
     from console.commands.screen import wrong
     from pipeline.build import build
     from pipeline.prompts.library import PromptError
@@ -104,7 +105,8 @@ def _pipeline(variant: Variant) -> Pipeline:
     try:
         if variant.model is not None:
             check_model(variant.model)
-        settings = load(**({"models": {"primary": variant.model}} if variant.model else {}))
+        changed: dict[str, Any] = {"models": {"primary": variant.model}} if variant.model else {}
+        settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build(settings)
         if variant.prompt is not None:
             pipeline.prompts.get(variant.prompt)
