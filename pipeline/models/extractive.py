@@ -30,7 +30,7 @@ _DANGLING = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|his|she|her|such|however|but|and|also|so|then"
     r"|therefore|thus|moreover|furthermore|in addition|instead|otherwise|additionally|as a result|for example"
     r"|similarly|in (?:this|that|these|those) cases?|(?:some|one|many|most) of (?:these|those|them)|as such"
-    r"|if (?:not|so))\b",
+    r"|if (?:not|so)|in (?:practice|fact))\b",
     re.IGNORECASE,
 )
 _TASK = re.compile(
@@ -103,7 +103,11 @@ def compose(question: str, reading: Reading) -> list[str]:
         home = _passage(best).found
         last = _passage(best).position
         chosen = [s for s in chosen if s.found == home and s.probability >= best.probability * 0.5]
-        after = [s for s in chosen if s.position > last and s.probability >= best.probability * AFTER_SHARE]
+        leans = {s.position - 1 for s in reading.sentences if s.found == home and _DANGLING.match(s.text)}
+        least = best.probability * AFTER_SHARE
+        after = [
+            s for s in chosen if s.position > last and s.probability >= least and s.position not in leans
+        ]
         chosen = [s for s in chosen if s.position < last] + after[:AFTER_STEPS]
     elif not chosen:
         chosen = sorted(prose or reading.sentences, key=lambda s: -s.probability)[:1]

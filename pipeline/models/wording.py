@@ -25,6 +25,7 @@ _GLUED = re.compile(
     r"(?=(?:You|Your|If|When|This|These|There|It|To|Some|Sometimes|Many|Most) [a-z])"
 )
 _IMAGE = re.compile(r"!?\[[^\]]*\]\([^()\s]*\.(?:svg|png|jpe?g|gif)[^()]*\)\s*", re.IGNORECASE)
+_LINKED = re.compile(r"\[([^\[\]]+)\]\([^()\s]*\)")  # the source opens the page; an address is noise
 _LINK = re.compile(r"\W*\[[^\]]*\]\([^()]*\)\W*")
 _TWICE = re.compile(r"(?P<title>[A-Z][\w -]{1,40}?) (?=(?P=title)\b)")
 LABEL = re.compile(r"^(?:note|tip|warning|important|caution)\s*:\s*", re.IGNORECASE)
@@ -66,7 +67,7 @@ def cited(text: str, n: int) -> str:
 
 def flat(text: str) -> str:
     """Return the text on one line, without list marker, heading signs, label or a title glued to it."""
-    text = LABEL.sub("", _IMAGE.sub("", text).lstrip("#:").strip())
+    text = LABEL.sub("", _LINKED.sub(r"\1", _IMAGE.sub("", text)).lstrip("#:").strip())
     marker = list_marker(text)
     text = " ".join((text[len(marker) :] if marker else text).split())
     glued = None if marker else _TWICE.match(text) or _GLUED.match(text)

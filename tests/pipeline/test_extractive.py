@@ -139,7 +139,7 @@ async def test_a_list_is_no_match_for_steps_when_a_task_is_asked() -> None:
 
 async def test_pictures_questions_and_pointers_are_left_out() -> None:
     text = (
-        "![icon](https://example.org/icon.svg) Bounce keys ignore quick presses of one key. "
+        "![icon](https://example.org/icon.svg) [Bounce keys](https://b) ignore quick presses of one key. "
         "How do I use bounce keys? See the page of bounce keys. [Bounce keys](https://example.org)."
     )
     pieces, _ = await answer(prompt("What do bounce keys do?", text))
@@ -158,3 +158,12 @@ async def test_a_title_before_itself_is_said_once() -> None:
     text = "Bounce keys Bounce keys ignore quick presses of one key."
     pieces, _ = await answer(prompt("What do bounce keys do?", text))
     assert "".join(pieces) == "Bounce keys ignore quick presses of one key [1]."
+
+
+async def test_an_argument_begun_after_the_steps_is_not_cut_in_half() -> None:
+    text = BOUNCE.replace(
+        "See Sticky", "You may think that bounce keys slow you down. In practice they do not.\nSee"
+    )
+    pieces, _ = await answer(prompt("How do I turn on bounce keys?", text))
+    assert "3. Switch the Bounce Keys switch to on" in "".join(pieces)
+    assert "You may think" not in "".join(pieces)
