@@ -29,8 +29,9 @@ from pipeline.models.prices import Prices
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
+from pipeline.running import Rules
 from pipeline.settings import Settings
-from pipeline.turn import Pipeline, Rules
+from pipeline.turn import Pipeline
 from traces.journal import Journal
 from traces.store import Store
 

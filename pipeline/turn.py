@@ -8,15 +8,17 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import say
 from pipeline.admission import Admission
-from pipeline.alarm import Alarm, Alarms, Over, Reason
+from pipeline.alarm import Alarm, Alarms, Over
+from pipeline.answering import Answering
 from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, reports
+from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
 from pipeline.context.found import Retrieved
@@ -25,108 +27,38 @@ from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
-    Citation,
-    Delta,
     Event,
     Failed,
     Message,
     Question,
-    Retract,
     Sources,
     Started,
 )
 from pipeline.guardrails.budget import Budget
-from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.inbound import Inbound, clean
-from pipeline.guardrails.outbound import Outbound, OutboundStream
+from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.index import Knowledge
 from pipeline.models.gateway import Gateway
-from pipeline.models.merged import merged
-from pipeline.models.model import Prompt, Stop
+from pipeline.models.model import Prompt
 from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
 from pipeline.purse import Purse
 from pipeline.recording import Recording
-from pipeline.routing import NO_ROUTES, Routes, complexity
+from pipeline.running import Rules, Running
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.recorder import Recorder
-from traces.records import Outcome, Passage, Score, Trace, Turn
+from traces.records import Score, Trace, Turn
 from traces.store import Store
 
 log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
 JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 _REFUSALS: dict[str, ErrorClass] = {"budget": "budget", "shed": "shed", "busy": "shed"}
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The values that shape a turn, taken from the configuration once."""
-
-    kb: str
-    passages: int
-    floor: float
-    scope: bool
-    context_tokens: int
-    max_output_tokens: int
-    turn_seconds: float
-    model: str
-    guardrails: str
-    code_version: str
-    routes: Routes = NO_ROUTES
-    saving_share: float = 0.5  # of the context, when a budget nears its end
-
-
-class Running:
-    """A turn under way: what is known of it so far."""
-
-    def __init__(self, question: Question, recorder: Recorder, seconds: float, purse: Purse) -> None:
-        self.question = question
-        self.purse = purse
-        self.recorder = recorder
-        self.turn_id = recorder.turn.turn_id
-        self.conversation_id = recorder.turn.conversation_id
-        self.text = recorder.turn.question
-        self.said: list[str] = []
-        self.passages: tuple[Passage, ...] = ()
-        self.outcome: Outcome = "failed"
-        self.notice: str | None = None
-        self.failed: Failed | None = None
-        self.first: str | None = None  # the model to ask before the others
-        self.groundedness: float | None = None
-        self._seconds = seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline of the turn."""
-        return max(self._seconds - self.recorder.elapsed, 0.0)
-
-    @property
-    def answer(self) -> str:
-        return "".join(self.said).strip()
-
-    def end(self, outcome: Outcome, error_class: ErrorClass | None = None) -> None:
-        self.outcome = outcome
-        if error_class is not None:
-            self.recorder.note(error_class=error_class)
-
-    def over(self, reason: Reason) -> None:
-        """End a turn whose time is over, by the clock or because the server stops."""
-        self.notice = say.STOPPING if reason == "stopping" else say.CUT
-        self.end("cut", "shed" if reason == "stopping" else "deadline")
-
-    def say(self, text: str) -> Delta:
-        """Add to the answer and return the delta to send."""
-        if not self.said:
-            self.recorder.note(first_token_seconds=self.recorder.elapsed)
-        self.said.append(text)
-        return Delta(text)
 
 
 class Pipeline:
@@ -335,17 +267,18 @@ class Pipeline:
             return
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
         prompt = self._assemble(turn, standalone, history, retrieved, share=share)
-        self._route(turn, needed_history=standalone != turn.text)
+        answering = Answering(self.rules, self.gateway, self.outbound)
+        answering.route(turn, needed_history=standalone != turn.text)
         yield Sources(turn.passages)
         try:
-            async with aclosing(self._routed(turn, prompt)) as events:
+            async with aclosing(answering.answer(turn, prompt)) as events:
                 async for event in events:
                     yield event
         except ModelError as error:
             if error.error_class != "context_overflow" or turn.said:
                 raise
             shorter = self._assemble(turn, standalone, (), retrieved, share=0.4)
-            async with aclosing(self._respond(turn, shorter)) as events:
+            async with aclosing(answering.respond(turn, shorter)) as events:
                 async for event in events:
                     yield event
 
@@ -438,141 +371,6 @@ class Pipeline:
         turn.recorder.keep(prompt=prompt.render())
         return prompt
 
-    def _route(self, turn: Running, *, needed_history: bool) -> None:
-        """Choose the model to ask first."""
-        routes = self.rules.routes
-        if turn.purse.saving == "stop" or turn.question.model is not None:
-            return
-        if turn.purse.saving == "degrade" and routes.cheap is not None:
-            route, reasons = "cheap", ("budget",)
-        elif routes.on:
-            found = complexity(turn.text, turn.passages, needed_history=needed_history)
-            route, reasons = ("strong" if found.complex else "cheap"), found.reasons
-        else:
-            return
-        turn.first = routes.cheap if route == "cheap" else routes.strong
-        turn.recorder.note(route=route, model_wanted=turn.first)
-        with turn.recorder.span("route", "model", route=route, reasons=list(reasons)):
-            pass
-
-    async def _routed(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
-        """Answer within the budget; let the strong model answer when the cheap one's is not grounded.
-
-        The cheap answer streams and is taken back when it fails, so that the many good ones are not
-        slowed down. The OpenAI protocol cannot take words back: there it is held until it is checked.
-        """
-        if not turn.purse.hold(turn.turn_id, prompt, turn.first) and not self._cheaper(turn, prompt):
-            turn.purse.stop()
-        kept: list[Event] = []
-        may = self._may_escalate(turn)
-        async with aclosing(self._respond(turn, prompt)) as events:
-            async for event in events:
-                if may and turn.question.door == "openai":
-                    kept.append(event)
-                else:
-                    yield event
-        if not may or not self._escalates(turn, prompt):
-            for event in kept:
-                yield event
-            return
-        if not kept:
-            yield Retract("", "ungrounded")
-        turn.said = []
-        async with aclosing(self._respond(turn, prompt)) as events:
-            async for event in events:
-                yield event
-
-    def _cheaper(self, turn: Running, prompt: Prompt) -> bool:
-        """Say whether the cheap model still fits the budget, and take it if it does."""
-        if self.rules.routes.cheap is None or not turn.purse.degrade():
-            return False
-        self._route(turn, needed_history=False)
-        return turn.purse.hold(turn.turn_id, prompt, turn.first)
-
-    def _may_escalate(self, turn: Running) -> bool:
-        routes = self.rules.routes
-        return (
-            routes.on
-            and routes.escalate_below > 0
-            and turn.purse.saving == "no"
-            and turn.first is not None
-            and turn.first == routes.cheap
-        )
-
-    def _escalates(self, turn: Running, prompt: Prompt) -> bool:
-        """Say whether the strong model must answer again, and hold what that costs."""
-        score, cheap = turn.groundedness, turn.first
-        if turn.outcome != "answered" or score is None or score >= self.rules.routes.escalate_below:
-            return False
-        turn.first = self.rules.routes.strong
-        if not turn.purse.hold(turn.turn_id, prompt, turn.first):
-            turn.first = cheap
-            return False
-        turn.recorder.note(route="strong")
-        with turn.recorder.span("escalate", "model", groundedness=score, after=cheap):
-            pass
-        return True
-
-    async def _respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
-        numbers = {passage.n for passage in turn.passages if passage.n is not None}
-        shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
-        allowed = "\n".join([turn.text, *shown])
-        guard = self.outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
-        raw: list[str] = []
-        stop: Stop | None = None
-        model = "extractive" if turn.purse.saving == "stop" else turn.question.model
-        alone = turn.purse.saving == "degrade" and turn.first is not None
-        stream = self.gateway.stream(
-            prompt, turn.recorder, turn.left, model=model, first=turn.first, alone=alone
-        )
-        try:
-            async with aclosing(merged(stream)) as events:
-                async for event in events:
-                    if isinstance(event, Stop):
-                        stop = event
-                        continue
-                    raw.append(event.text)
-                    if safe := guard.feed(event.text):
-                        yield turn.say(safe)
-            if rest := guard.finish():
-                yield turn.say(rest)
-        finally:
-            turn.recorder.keep(raw_response="".join(raw))
-        self._conclude(turn, stop, guard)
-        if guard.blocked is not None:
-            turn.said = [say.WITHHELD]
-            turn.end("refused", "guard_out")
-            yield Retract(say.WITHHELD, guard.blocked)
-        elif turn.outcome == "refused" and not turn.said:
-            yield turn.say(say.DECLINED)
-
-    def _conclude(self, turn: Running, stop: Stop | None, guard: OutboundStream) -> None:
-        """Set the outcome from how the model stopped and what the guard found."""
-        if stop is None:
-            raise ModelError("protocol", "the gateway ended without a stop")
-        with turn.recorder.span("outbound guard", "guard") as span:
-            span.note(findings=guard.findings)
-            grounding = ground(turn.answer, turn.passages)
-        turn.groundedness = None if stop.abstained else grounding.score
-        turn.recorder.note(model=stop.model, stop_reason=stop.reason)
-        if stop.abstained or say.abstains(turn.answer):
-            turn.end("no_context")
-        elif stop.reason == "refusal":
-            turn.end("refused", "refused")
-        else:
-            turn.end("answered")
-        if stop.cut is not None:
-            turn.notice = say.CUT
-            turn.end("cut", stop.cut)
-        elif turn.purse.saving == "stop":
-            turn.notice = turn.purse.notice
-            turn.end("degraded", "budget")
-        elif stop.degraded is not None:
-            turn.notice = say.DEGRADED
-            turn.end("degraded", stop.degraded)
-        elif stop.reason == "length":
-            turn.notice = say.SHORTENED
-
     def _stopped(self) -> Failed | None:
         return Failed("stopping", say.STOPPING, None, retry_after=10.0) if self.stopping else None
 
@@ -605,45 +403,15 @@ class Pipeline:
         return Running(question, recorder, rules.turn_seconds, Purse(self.budget, self.gateway, question))
 
     def _close(self, turn: Running) -> Trace:
-        """Write the turn's one trace."""
-        recorder = turn.recorder
-        cited = {int(n) for n in _MARKER.findall(turn.answer)}
-        rows = tuple(_row(turn.turn_id, passage, cited) for passage in recorder.passages)
-        turn.passages = tuple(row for row in rows if row.n is not None)
-        recorder.retrieved(rows)
-        citations = sum(row.cited for row in rows)
-        recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)
-        if turn.groundedness is not None:
-            recorder.score("groundedness", turn.groundedness, scorer="lexical")
-        trace = recorder.close()
-        turn.purse.settle(trace)
+        """Write the turn's one trace and tell who watches."""
+        trace = record(turn)
         self.quota.spend(trace.turn.user_id, trace.turn.input_tokens, trace.turn.output_tokens)
         for observe in self.observers:
             observe(trace)
         return trace
 
     def _remember(self, turn: Running, trace: Trace) -> Answer:
-        row = trace.turn
-        answer = Answer(
-            turn_id=row.turn_id,
-            conversation_id=row.conversation_id,
-            outcome=row.outcome,
-            answer=turn.answer,
-            citations=tuple(_citation(passage) for passage in turn.passages if passage.cited),
-            passages=turn.passages,
-            usage={
-                "input_tokens": row.input_tokens,
-                "output_tokens": row.output_tokens,
-                "cache_read_tokens": row.cache_read_tokens,
-                "cache_write_tokens": row.cache_write_tokens,
-            },
-            cost_usd=row.cost_usd,
-            first_token_seconds=row.first_token_seconds,
-            seconds=row.seconds,
-            model=row.model,
-            notice=turn.notice,
-            trace=trace,
-        )
+        row, answer = trace.turn, told(turn, trace)
         if turn.question.history is None and turn.question.door not in ("eval", "replay"):
             try:
                 self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
@@ -659,14 +427,3 @@ def _malformed(question: Question) -> Failed | None:
             message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
             return Failed("bad_id", message, None)
     return None
-
-
-def _row(turn_id: str, passage: Passage, cited: set[int]) -> Passage:
-    """Return a passage as it is recorded: without its text when it did not reach the prompt."""
-    text = None if passage.n is None else passage.text
-    return replace(passage, turn_id=turn_id, text=text, cited=passage.n in cited)
-
-
-def _citation(passage: Passage) -> Citation:
-    assert passage.n is not None
-    return Citation(passage.n, passage.chunk_id, passage.document_id, passage.title, passage.url)

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of turns: nothing acknowledged is lost, nothing doubled, what was cut shows as cut."""
+"""kill -9 in the middle of turns: nothing acknowledged lost, nothing doubled, what was cut shows as cut."""
 
 import os
 import random

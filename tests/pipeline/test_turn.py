@@ -198,7 +198,8 @@ async def test_too_many_questions_a_minute_are_told_when_to_come_back() -> None:
 
 
 async def test_more_turns_than_allowed_are_shed_without_a_trace() -> None:
-    pipeline = await make_pipeline(Scripted("slow " * 50, gap_seconds=0.01), limits={"running_turns": 1, "queued_turns": 0})
+    one = {"running_turns": 1, "queued_turns": 0}
+    pipeline = await make_pipeline(Scripted("slow " * 50, gap_seconds=0.01), limits=one)
     running = asyncio.ensure_future(ask(pipeline, LID))
     await asyncio.sleep(0.1)
     shed, events = await ask(pipeline, LID)

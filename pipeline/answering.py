@@ -1,0 +1,162 @@
+"""Lets a model answer: which one, what may be shown of it, and how the turn ends by it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from pipeline import say
+from pipeline.errors import ModelError
+from pipeline.events import Event, Retract
+from pipeline.guardrails.grounding import ground
+from pipeline.guardrails.outbound import Outbound, OutboundStream
+from pipeline.models.gateway import Gateway
+from pipeline.models.merged import merged
+from pipeline.models.model import Prompt, Stop
+from pipeline.routing import complexity
+from pipeline.running import Rules, Running
+
+
+class Answering:
+    """The last part of a turn: route, stream past the outbound guard, ground, conclude."""
+
+    def __init__(self, rules: Rules, gateway: Gateway, outbound: Outbound) -> None:
+        self._rules = rules
+        self._gateway = gateway
+        self._outbound = outbound
+
+    def route(self, turn: Running, *, needed_history: bool) -> None:
+        """Choose the model to ask first."""
+        routes = self._rules.routes
+        if turn.purse.saving == "stop" or turn.question.model is not None:
+            return
+        if turn.purse.saving == "degrade" and routes.cheap is not None:
+            route, reasons = "cheap", ("budget",)
+        elif routes.on:
+            found = complexity(turn.text, turn.passages, needed_history=needed_history)
+            route, reasons = ("strong" if found.complex else "cheap"), found.reasons
+        else:
+            return
+        turn.first = routes.cheap if route == "cheap" else routes.strong
+        turn.recorder.note(route=route, model_wanted=turn.first)
+        with turn.recorder.span("route", "model", route=route, reasons=list(reasons)):
+            pass
+
+    async def answer(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
+        """Answer within the budget; let the strong model answer when the cheap one's is not grounded.
+
+        The cheap answer streams and is taken back when it fails, so that the many good ones are not
+        slowed down. The OpenAI protocol cannot take words back: there it is held until it is checked.
+        """
+        if not turn.purse.hold(turn.turn_id, prompt, turn.first) and not self._cheaper(turn, prompt):
+            turn.purse.stop()
+        kept: list[Event] = []
+        may = self._may_escalate(turn)
+        async with aclosing(self.respond(turn, prompt)) as events:
+            async for event in events:
+                if may and turn.question.door == "openai":
+                    kept.append(event)
+                else:
+                    yield event
+        if not may or not self._escalates(turn, prompt):
+            for event in kept:
+                yield event
+            return
+        if not kept:
+            yield Retract("", "ungrounded")
+        turn.said = []
+        async with aclosing(self.respond(turn, prompt)) as events:
+            async for event in events:
+                yield event
+
+    def _cheaper(self, turn: Running, prompt: Prompt) -> bool:
+        """Say whether the cheap model still fits the budget, and take it if it does."""
+        if self._rules.routes.cheap is None or not turn.purse.degrade():
+            return False
+        self.route(turn, needed_history=False)
+        return turn.purse.hold(turn.turn_id, prompt, turn.first)
+
+    def _may_escalate(self, turn: Running) -> bool:
+        routes = self._rules.routes
+        return (
+            routes.on
+            and routes.escalate_below > 0
+            and turn.purse.saving == "no"
+            and turn.first is not None
+            and turn.first == routes.cheap
+        )
+
+    def _escalates(self, turn: Running, prompt: Prompt) -> bool:
+        """Say whether the strong model must answer again, and hold what that costs."""
+        score, cheap = turn.groundedness, turn.first
+        if turn.outcome != "answered" or score is None or score >= self._rules.routes.escalate_below:
+            return False
+        turn.first = self._rules.routes.strong
+        if not turn.purse.hold(turn.turn_id, prompt, turn.first):
+            turn.first = cheap
+            return False
+        turn.recorder.note(route="strong")
+        with turn.recorder.span("escalate", "model", groundedness=score, after=cheap):
+            pass
+        return True
+
+    async def respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
+        """Stream one model's answer as far as the outbound guard lets it pass."""
+        numbers = {passage.n for passage in turn.passages if passage.n is not None}
+        shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
+        allowed = "\n".join([turn.text, *shown])
+        guard = self._outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
+        raw: list[str] = []
+        stop: Stop | None = None
+        model = "extractive" if turn.purse.saving == "stop" else turn.question.model
+        alone = turn.purse.saving == "degrade" and turn.first is not None
+        stream = self._gateway.stream(
+            prompt, turn.recorder, turn.left, model=model, first=turn.first, alone=alone
+        )
+        try:
+            async with aclosing(merged(stream)) as events:
+                async for event in events:
+                    if isinstance(event, Stop):
+                        stop = event
+                        continue
+                    raw.append(event.text)
+                    if safe := guard.feed(event.text):
+                        yield turn.say(safe)
+            if rest := guard.finish():
+                yield turn.say(rest)
+        finally:
+            turn.recorder.keep(raw_response="".join(raw))
+        self._conclude(turn, stop, guard)
+        if guard.blocked is not None:
+            turn.said = [say.WITHHELD]
+            turn.end("refused", "guard_out")
+            yield Retract(say.WITHHELD, guard.blocked)
+        elif turn.outcome == "refused" and not turn.said:
+            yield turn.say(say.DECLINED)
+
+    def _conclude(self, turn: Running, stop: Stop | None, guard: OutboundStream) -> None:
+        """Set the outcome from how the model stopped and what the guard found."""
+        if stop is None:
+            raise ModelError("protocol", "the gateway ended without a stop")
+        with turn.recorder.span("outbound guard", "guard") as span:
+            span.note(findings=guard.findings)
+            grounding = ground(turn.answer, turn.passages)
+        turn.groundedness = None if stop.abstained else grounding.score
+        turn.recorder.note(model=stop.model, stop_reason=stop.reason)
+        if stop.abstained or say.abstains(turn.answer):
+            turn.end("no_context")
+        elif stop.reason == "refusal":
+            turn.end("refused", "refused")
+        else:
+            turn.end("answered")
+        if stop.cut is not None:
+            turn.notice = say.CUT
+            turn.end("cut", stop.cut)
+        elif turn.purse.saving == "stop":
+            turn.notice = turn.purse.notice
+            turn.end("degraded", "budget")
+        elif stop.degraded is not None:
+            turn.notice = say.DEGRADED
+            turn.end("degraded", stop.degraded)
+        elif stop.reason == "length":
+            turn.notice = say.SHORTENED
