@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-NAMES = ("turn", "extractive", "trace", "start")
+NAMES = ("turn", "extractive", "trace", "start", "resilience")
 
 
 def register(app: typer.Typer) -> None:

@@ -142,7 +142,7 @@ class Drill:
         outcome = last.outcome if isinstance(last, Answer) else f"error {getattr(last, 'code', '?')}"
         played.outcomes[outcome] = played.outcomes.get(outcome, 0) + 1
         turn_id = getattr(last, "turn_id", None)
-        played.recorded += self._traced.count(turn_id) == 1
+        played.recorded += turn_id is not None and self._traced.count(turn_id) == 1
 
     async def _ask(self, text: str) -> Event:
         last: Event = Failed("internal", "no event", None)

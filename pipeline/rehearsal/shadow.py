@@ -33,7 +33,7 @@ from pipeline.turn import Pipeline
 from traces.journal import Journal
 
 KEY = "sk-rehearsal-0123456789abcdefghij"  # must show nowhere
-LIMITS: dict[str, float] = {"connect_seconds": 0.5, "first_token_seconds": 0.4, "gap_seconds": 0.4}
+LIMITS: dict[str, Any] = {"connect_seconds": 0.5, "first_token_seconds": 0.4, "gap_seconds": 0.4}
 PATIENCE = Patience(embed=0.5, search=0.5, open=0.5)
 DOCUMENTS = (
     Document(
