@@ -22,6 +22,7 @@ from pipeline.settings import Settings
 START_SECONDS = 180
 STOP_SECONDS = 30
 PATIENCE_SECONDS = 60  # after that a chat without its knowledge base is better than none
+ALERT_SECONDS = 60.0
 RESTARTS = 3  # within a minute; after that the whole stops
 
 
@@ -76,6 +77,8 @@ def supervise(settings: Settings) -> int:
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
     threading.Thread(target=_canaries, args=(settings, stop), name="canaries", daemon=True).start()
+    if settings.alerts.webhooks:
+        threading.Thread(target=_alert, args=(stop,), name="alerts", daemon=True).start()
     print("Starting Answerdeck …", flush=True)
     for child in children:
         child.start()
@@ -138,6 +141,22 @@ def _canaries(settings: Settings, stop: threading.Event) -> None:
     defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
     force = Force(settings.data_dir / "audit.jsonl", defaults)
     watch_forever(Library(settings.prompts.folder), force, Store(settings.data_dir).read, stop)
+
+
+def _alert(stop: threading.Event) -> None:
+    """Look for alerts every minute, in a process of its own, and tell the webhooks."""
+    command = [sys.executable, "-m", "console.cli", "alerts", "check", "--post"]
+    while not stop.wait(ALERT_SECONDS):
+        try:
+            subprocess.run(
+                command,
+                stdout=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                timeout=ALERT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            print("The check for alerts took too long; trying again.", file=sys.stderr, flush=True)
 
 
 def _watch(children: list[Child], stop: threading.Event, settings: Settings) -> int:

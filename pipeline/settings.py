@@ -160,6 +160,18 @@ class Budgets(Section):
     unpriced: Literal["allow", "refuse"] = "allow"
 
 
+class Alerts(Section):
+    webhooks: list[str] = []
+    first_token_seconds: Seconds = 3.0
+
+    @field_validator("webhooks")
+    @classmethod
+    def _http(cls, value: list[str]) -> list[str]:
+        if not all(url.startswith(("http://", "https://")) for url in value):
+            raise ValueError("every webhook must be an http(s) address")
+        return value
+
+
 class Guardrails(Section):
     injection: Policy
     harm: Policy
@@ -211,6 +223,7 @@ class Settings(BaseSettings):
     memory: Memory
     limits: Limits
     budgets: Budgets = Budgets()
+    alerts: Alerts = Alerts()
     guardrails: Guardrails
     auth: Auth = Auth()
     traces: Traces
