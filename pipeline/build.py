@@ -44,41 +44,17 @@ LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 def build(settings: Settings) -> Pipeline:
     """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
     check(settings)
-    data = settings.data_dir
+    data, guards, limits = settings.data_dir, settings.guardrails, settings.limits
     breakers = Breakers(data / "breakers.jsonl")
-    prompts = Library(settings.prompts.folder)
-    guards, limits = settings.guardrails, settings.limits
     inbound = Inbound(
         question_characters=limits.question_characters, injection=guards.injection, harm=guards.harm
     )
     outbound = Outbound(pii=guards.pii, links=guards.links)
     knowledge = Knowledge(data / "knowledge", embedder(settings))
-    extractive = Extractive()
-    overrides = settings.models.prices
-    names = [name for name in (settings.models.primary, settings.models.fallback) if name]
-    gateway = Gateway(
-        [model(name, settings) for name in names if name != "extractive"],
-        extractive,
-        prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
-        make=lambda name: model(name, settings),
-        paces=paces(settings),
-        on_change=breakers.note,
-    )
+    gateway = _gateway(settings, breakers)
     return Pipeline(
-        rules=Rules(
-            kb=settings.kb,
-            passages=settings.retrieval.passages,
-            floor=settings.retrieval.floor,
-            scope=guards.scope == "block",
-            context_tokens=settings.memory.context_tokens,
-            max_output_tokens=settings.models.max_output_tokens,
-            turn_seconds=limits.turn_seconds,
-            model=settings.models.primary,
-            guardrails=_fingerprint(inbound.fingerprint, outbound.fingerprint),
-            code_version=code_version(),
-            routes=Routes(**settings.models.routes.model_dump()),
-        ),
-        prompts=prompts,
+        rules=_rules(settings, _fingerprint(inbound.fingerprint, outbound.fingerprint)),
+        prompts=Library(settings.prompts.folder),
         force=Force(
             data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
         ),
@@ -111,10 +87,39 @@ def build(settings: Settings) -> Pipeline:
     )
 
 
+def _rules(settings: Settings, guardrails: str) -> Rules:
+    return Rules(
+        kb=settings.kb,
+        passages=settings.retrieval.passages,
+        floor=settings.retrieval.floor,
+        scope=settings.guardrails.scope == "block",
+        context_tokens=settings.memory.context_tokens,
+        max_output_tokens=settings.models.max_output_tokens,
+        turn_seconds=settings.limits.turn_seconds,
+        model=settings.models.primary,
+        guardrails=guardrails,
+        code_version=code_version(),
+        routes=Routes(**settings.models.routes.model_dump()),
+    )
+
+
+def _gateway(settings: Settings, breakers: Breakers) -> Gateway:
+    names = [name for name in (settings.models.primary, settings.models.fallback) if name]
+    overrides = settings.models.prices
+    return Gateway(
+        [model(name, settings) for name in names if name != "extractive"],
+        Extractive(),
+        prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
+        make=lambda name: model(name, settings),
+        paces=paces(settings),
+        on_change=breakers.note,
+    )
+
+
 def check(settings: Settings) -> None:
     """Look at what the settings name, before anything starts; raises ConfigurationError."""
     _writable(settings.data_dir)
-    problems = _prompt_problems(Library(), settings)
+    problems = _prompt_problems(Library(settings.prompts.folder), settings)
     if problems:
         raise ConfigurationError(problems)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.events import Answer, Failed, Question
 
 
 def register(app: typer.Typer) -> None:
@@ -25,54 +28,58 @@ def ask(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from pipeline.build import build, prepare
-    from pipeline.events import Answer, Delta, Failed, Question, Retract
+    from pipeline.events import Failed, Question
     from pipeline.prompts.library import PromptError
-    from pipeline.settings import check_model, load
+    from pipeline.settings import check_model
 
     if not question.strip():
         raise wrong("the question is empty")
-    if model is not None:
-        try:
-            check_model(model)
-        except ValueError as error:
-            raise wrong(str(error)) from None
-
-    async def turn() -> Answer | Failed:
-        settings = load(**({"models": {"primary": model}} if model else {}))
-        pipeline = build(settings)
-        try:
-            if prompt is not None:
-                pipeline.prompts.get(prompt)
-            await prepare(pipeline)
-            asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
-            last: Answer | Failed | None = None
-            async for event in pipeline.answer(asked):
-                if isinstance(event, Delta) and not json:
-                    print(event.text, end="", flush=True)
-                elif isinstance(event, Retract) and not json:
-                    print(f"\n{event.text}", end="")
-                elif isinstance(event, Answer | Failed):
-                    last = event
-            assert last is not None
-            return last
-        finally:
-            await pipeline.close()
-
     try:
-        end = asyncio.run(turn())
-    except PromptError as error:
+        if model is not None:
+            check_model(model)
+        asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
+        end = asyncio.run(_turn(asked, quiet=json))
+    except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
     if isinstance(end, Failed):
         raise failed(end.message)
     if json:
         emit(end.to_dict())
-        return
+    else:
+        _show(end)
+    if end.outcome == "failed":
+        raise typer.Exit(1)
+
+
+async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
+    """Run one turn, printing it as it streams unless `quiet`."""
+    from pipeline.build import build, prepare
+    from pipeline.events import Answer, Delta, Failed, Retract
+    from pipeline.settings import load
+
+    pipeline = build(load(**({"models": {"primary": question.model}} if question.model else {})))
+    try:
+        if question.prompt is not None:
+            pipeline.prompts.get(question.prompt)
+        await prepare(pipeline)
+        last: Answer | Failed | None = None
+        async for event in pipeline.answer(question):
+            if isinstance(event, Delta) and not quiet:
+                print(event.text, end="", flush=True)
+            elif isinstance(event, Retract) and not quiet:
+                print(f"\n{event.text}", end="")
+            elif isinstance(event, Answer | Failed):
+                last = event
+        assert last is not None
+        return last
+    finally:
+        await pipeline.close()
+
+
+def _show(end: Answer) -> None:
     print()
     if end.notice:
         print(f"\n{end.notice}", file=sys.stderr)
     for citation in end.citations:
         print(f"  [{citation.n}] {citation.title}  {citation.url}")
     print(f"\n{end.outcome} · {end.seconds or 0:.2f} s · turn {end.turn_id}", file=sys.stderr)
-    if end.outcome == "failed":
-        raise typer.Exit(1)
