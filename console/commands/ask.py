@@ -35,11 +35,13 @@ def ask(
     if not question.strip():
         raise wrong("the question is empty")
     try:
-        if model is not None:
-            check_model(model)
-        asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
+        check_model(model or "extractive")
+    except ValueError as error:
+        raise wrong(str(error)) from None
+    asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
+    try:
         end = asyncio.run(_turn(asked, quiet=json))
-    except (ValueError, PromptError) as error:
+    except PromptError as error:
         raise wrong(str(error)) from None
     if isinstance(end, Failed):
         raise failed(end.message)
