@@ -156,8 +156,10 @@ class Drill:
         while time.monotonic() < until and not played.recovered:
             last = await self._ask(QUESTIONS[0])
             well = isinstance(last, Answer) and (last.outcome, last.notice) == ("answered", None)
-            closed = all(report["state"] == "closed" for report in self._pipeline.report())
-            played.recovered = well and closed and self._pipeline.recording.held == 0
+            shut = any(
+                report["state"] == "open" for report in self._pipeline.report()
+            )  # half open: not asked yet
+            played.recovered = well and not shut and self._pipeline.recording.held == 0
             await asyncio.sleep(0.0 if played.recovered else 0.1)
         for report in self._pipeline.report():
             for change in report["history"]:

@@ -1,0 +1,17 @@
+"""The drill's scenes hold: the right outcome, one trace a turn, and recovery."""
+
+from pipeline.rehearsal.drill import SCENES, drill
+
+CHOSEN = ("both providers down", "journal unwritable", "embedder down")
+
+
+async def test_chosen_scenes_hold() -> None:
+    played = await drill_of(*CHOSEN)
+    assert {name: problems for name, problems, _ in played} == {name: [] for name in CHOSEN}
+    outcomes = {name: outcome for name, _, outcome in played}
+    assert outcomes["both providers down"] == {"degraded": 12}
+
+
+async def drill_of(*names: str) -> list[tuple[str, list[str], dict[str, int]]]:
+    scenes = [scene for scene in SCENES if scene.name in names]
+    return [(one.name, one.problems, one.outcomes) for one in await drill(lambda _: None, scenes)]
