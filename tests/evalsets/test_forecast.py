@@ -10,6 +10,7 @@ import pytest
 from evalsets.forecast import Assumed, TooLittle, Traffic, forecast, project
 from pipeline.models.prices import Prices
 
+SWITCHES: tuple[dict[str, Any], ...] = ({}, {"scale": 2.0}, {"caching": "off"})
 PRICES = Prices(
     {
         "local:a": {"input_per_million": 1.0, "output_per_million": 10.0, "cache_read_per_million": 0.1},
@@ -49,7 +50,7 @@ def test_a_month_is_the_mean_conversation_times_their_number() -> None:
 def test_longer_prompts_and_no_caching_cost_more() -> None:
     plain, longer, bare = (
         forecast(TALKS, ["local:a"], PRICES, conversations=1000, **switch)[-1].usd or 0
-        for switch in ({}, {"scale": 2.0}, {"caching": "off"})
+        for switch in SWITCHES
     )
     assert longer - plain == pytest.approx(1000 * 2 * 550 / 1e6)
     assert bare - plain == pytest.approx(1000 * 2 * 450 / 1e6)
