@@ -1,10 +1,13 @@
 """The drill's scenes hold: the right outcome, one trace a turn, and recovery."""
 
+import pytest
+
 from pipeline.rehearsal.drill import SCENES, drill
 
 CHOSEN = ("both providers down", "journal unwritable", "embedder down")
 
 
+@pytest.mark.slow
 async def test_chosen_scenes_hold() -> None:
     played = await drill_of(*CHOSEN)
     assert {name: problems for name, problems, _ in played} == {name: [] for name in CHOSEN}
