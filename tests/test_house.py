@@ -106,9 +106,10 @@ def test_no_pickle_no_eval_no_yaml_load() -> None:
         if path.relative_to(ROOT).parts[0] not in ROOMS:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            name = getattr(node, "id", None) if isinstance(node, ast.Name) else None
-            if name in {"eval", "exec"} or (isinstance(node, ast.Attribute) and node.attr == "unsafe_load"):
-                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+            if isinstance(node, ast.Name) and node.id in {"eval", "exec"}:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.id}")
+            if isinstance(node, ast.Attribute) and node.attr in {"unsafe_load", "full_load"}:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.attr}")
         wrong += [
             f"{path.relative_to(ROOT)} {name}" for name in imports(path) & {"pickle", "shelve", "marshal"}
         ]
