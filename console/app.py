@@ -6,7 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.views import annotate, breakers, compare, costs, evals, overview, playground, prompts, turns
+from console.views import (
+    annotate,
+    breakers,
+    compare,
+    costs,
+    evals,
+    history,
+    overview,
+    playground,
+    prompts,
+    turns,
+)
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -21,6 +32,7 @@ pages = {
     ),
     "costs": st.Page(costs.page, title="Costs", icon=":material/payments:", url_path="costs"),
     "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
+    "history": st.Page(history.page, title="History", icon=":material/timeline:", url_path="history"),
     "playground": st.Page(
         playground.page, title="Playground", icon=":material/replay:", url_path="playground"
     ),
@@ -37,6 +49,7 @@ chosen = st.navigation(
         "Improve": [
             pages["evals"],
             pages["compare"],
+            pages["history"],
             pages["annotate"],
             pages["prompts"],
             pages["playground"],

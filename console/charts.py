@@ -184,3 +184,75 @@ _TICKS = [
     {"dtickrange": [60_000, 43_200_000], "value": "%H:%M\n%-d %b"},
     {"dtickrange": [43_200_001, None], "value": "%-d %b"},
 ]
+
+
+def history(
+    points: Mapping[str, Sequence[dict[str, Any]]],
+    colours: Mapping[str, str],
+    changes: Mapping[datetime, str],
+) -> Figure:
+    """Draw one line a variant, a point with its interval a run, and a vertical line at each change.
+
+    A point is {at, mean, ci_low, ci_high, text, run_id}; the texts are HTML, escaped already.
+    """
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    for name, found in points.items():
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [point["ci_high"] - point["mean"] for point in found],
+            "arrayminus": [point["mean"] - point["ci_low"] for point in found],
+            "thickness": 1.2,
+            "width": 3,
+        }
+        figure.add_trace(
+            Scatter(
+                x=[point["at"] for point in found],
+                y=[point["mean"] for point in found],
+                error_y=error,
+                name=name,
+                mode="lines+markers",
+                line={"color": colours[name], "width": 1.5},
+                marker={"size": 8, "color": colours[name]},
+                text=[point["text"] for point in found],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    _mark(figure, changes)
+    figure.update_layout(hovermode="closest", height=HEIGHT + 70)
+    return figure
+
+
+def show_shares(figure: Figure, low: float, high: float, least: float) -> None:
+    """Let the y axis show the shares from low to high and at least this much, within 0 to 1."""
+    room = max((least - (high - low)) / 2, 0.05 * (high - low))
+    low, high = low - room, high + room
+    low, high = (low - (high - 1), 1.0) if high > 1 else (low, high)
+    low, high = (0.0, high - low) if low < 0 else (low, high)
+    margin = 0.04 * (high - low)
+    figure.update_layout(yaxis_range=[low - margin, min(high, 1.0) + margin])
+
+
+def _mark(figure: Figure, changes: Mapping[datetime, str]) -> None:
+    """Draw the changes as dashed lines with a diamond at the foot that says on hover what changed."""
+    from plotly.graph_objects import Scatter
+
+    amber = "#f59e0b"
+    for at in changes:
+        figure.add_vline(x=at, line={"color": amber, "width": 1, "dash": "dash"}, layer="below")
+    figure.add_trace(
+        Scatter(
+            x=list(changes),
+            y=[0.02] * len(changes),
+            yaxis="y2",
+            mode="markers",
+            name="change",
+            marker={"size": 10, "symbol": "diamond", "color": amber},
+            text=list(changes.values()),
+            hovertemplate="%{text}<extra></extra>",
+            cliponaxis=False,
+        )
+    )
+    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})

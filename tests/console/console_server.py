@@ -62,7 +62,7 @@ def page(name: str, **params: str) -> AppTest:
 def _script() -> None:
     import streamlit as st
 
-    from console.views import annotate, compare, costs, evals, overview, playground, prompts, turns
+    from console.views import annotate, compare, costs, evals, history, overview, playground, prompts, turns
 
     views = {
         "annotate": annotate,
@@ -71,6 +71,7 @@ def _script() -> None:
         "evals": evals,
         "compare": compare,
         "costs": costs,
+        "history": history,
         "prompts": prompts,
         "playground": playground,
     }

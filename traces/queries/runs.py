@@ -147,3 +147,39 @@ def price_versions(ledger: Rows, run_id: str) -> list[str]:
         run_id=run_id,
     )
     return [row["version"] for row in rows]
+
+
+def history(ledger: Rows, evalset: str, metric: str) -> list[dict[str, Any]]:
+    """Return the scores in force of one metric over all finished runs of an evalset."""
+    return ledger.rows(
+        """
+        with repeated as (
+            select scores.*, case when scores.tags like 'repetition:%' then scores.tags end as repetition
+            from scores join runs on runs.run_id = scores.run_id
+            where runs.evalset = $evalset and runs.state = 'finished'
+              and scores.source = 'eval' and scores.name = $metric
+        ), ranked as (
+            select repeated.*, row_number() over (
+                partition by run_id, case_id, repetition order by created_at desc, score_id desc) as place
+            from repeated
+        )
+        select run_id, case_id, name, value, failed, reason, repetition
+        from ranked where place = 1 order by run_id, case_id, repetition
+        """,
+        evalset=evalset,
+        metric=metric,
+    )
+
+
+def metrics(ledger: Rows, evalset: str) -> list[str]:
+    """Return the names of what finished runs of an evalset were scored on."""
+    rows = ledger.rows(
+        """
+        select distinct scores.name from scores join runs on runs.run_id = scores.run_id
+        where runs.evalset = $evalset and runs.state = 'finished' and scores.source = 'eval'
+          and scores.value is not null
+        order by scores.name
+        """,
+        evalset=evalset,
+    )
+    return [row["name"] for row in rows]
