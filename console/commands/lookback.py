@@ -10,7 +10,12 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evalsets.bisect import Trial
+    from evalsets.cases import Evalset
     from evalsets.reproduce import Reproduction
+    from evalsets.runner import Variant
 
 Set = Annotated[str | None, typer.Option("--evalset", help="Where the evalset is; by its name by default.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before money is spent.")]
@@ -61,30 +66,12 @@ def reproduce(
 
 def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> dict[str, Any]:
     """Run the evalset of a report again as it was run, without the answer cache; return the run."""
-    import asyncio
-
-    from console.commands.eval_run import _run
-    from console.commands.screen import failed, wrong
-    from evalsets.cases import EvalsetError, load
     from evalsets.runner import Variant
 
-    try:
-        cases = load(evalset or run["evalset"])
-    except EvalsetError as error:
-        raise wrong(f"{error}; --evalset says where it is") from None
     prompt, _, model = run["variant"].partition(" · ")
     variant = Variant(only="retrieval") if run["only"] else Variant(prompt, model)
-    options = {
-        "limit": run["limit"],
-        "seed": run["seed"] or 0,
-        "run_id": None,
-        "repetitions": run.get("repetitions") or 1,
-        "retries": 1,
-    }
-    try:
-        return asyncio.run(_run(cases, variant, options, None, cache=False, yes=yes, quiet=quiet))
-    except KeyboardInterrupt:
-        raise failed("stopped") from None
+    options = _options(run["seed"], run["limit"], run.get("repetitions"))
+    return _made(_cases(run, evalset), variant, options, cache=False, yes=yes, quiet=quiet)
 
 
 def _tell(found: Reproduction, made: dict[str, Any] | None) -> None:
@@ -99,3 +86,95 @@ def _tell(found: Reproduction, made: dict[str, Any] | None) -> None:
         print(f"  - {text}")
     for text in found.notes:
         print(f"note: {text}")
+
+
+@eval_app.command()
+def bisect(
+    metric: Annotated[str, typer.Argument(help="A metric that dropped, e.g. recall@5.")],
+    good: Annotated[str, typer.Option(help="The run before the drop.")],
+    bad: Annotated[str, typer.Option(help="The run after it.")],
+    evalset: Set = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Name the change behind a drop: prompt, model and retrieval settings are tried one at a time."""
+    from console.commands.evals import _ledger
+    from console.commands.screen import emit, table, wrong
+    from evalsets import bisect as bisecting
+    from evalsets.measures import measure
+    from traces.queries import runs
+
+    try:
+        with _ledger() as ledger:
+            first = runs.run(ledger, good)
+        found = bisecting.find(_ledger, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
+    except (runs.UnknownRun, bisecting.Unlike) as error:
+        raise wrong(str(error)) from None
+    if json:
+        emit(found.to_dict())
+        return
+    write = measure(metric).write
+    rows = (
+        (
+            one.title,
+            write(one.difference.mean_b),
+            write(one.difference.difference, signed=True),
+            f"{write(one.difference.ci_low, signed=True)} to {write(one.difference.ci_high, signed=True)}",
+            "worse" if one.to_blame else "no",
+            one.run_id,
+        )
+        for one in found.steps
+    )
+    table(("tried", metric, "difference", "95 % interval", "worse?", "run"), rows)
+    print(f"\n{found.sentence}")
+    for text in found.fixed:
+        print(f"not tried, cannot be switched from here: {text}")
+
+
+def _asking(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> Callable[[Trial], str]:
+    """Return what runs the evalset of `run` with one change."""
+    import sys
+
+    from console.commands.screen import wrong
+
+    cases = _cases(run, evalset)
+    if cases.fingerprint != run["evalset_fingerprint"]:
+        was = run["evalset_fingerprint"]
+        raise wrong(f"{run['evalset']} changed since: {was} then, {cases.fingerprint} now")
+    settings = run["settings"] or {}
+    options = _options(run["seed"], settings.get("limit"), settings.get("repetitions"))
+
+    def ask(trial: Trial) -> str:
+        print(f"Trying: {trial.title}", file=sys.stderr)
+        made = _made(
+            cases, trial.variant, options, cache=True, yes=yes, quiet=quiet, retrieval=trial.retrieval
+        )
+        return made["run_id"]
+
+    return ask
+
+
+def _cases(run: dict[str, Any], evalset: str | None) -> Evalset:
+    from console.commands.screen import wrong
+    from evalsets.cases import EvalsetError, load
+
+    try:
+        return load(evalset or run["evalset"])
+    except EvalsetError as error:
+        raise wrong(f"{error}; --evalset says where it is") from None
+
+
+def _options(seed: int | None, limit: int | None, repetitions: int | None) -> dict[str, Any]:
+    return {"limit": limit, "seed": seed or 0, "run_id": None, "repetitions": repetitions or 1, "retries": 1}
+
+
+def _made(cases: Evalset, variant: Variant, options: dict[str, Any], **how: Any) -> dict[str, Any]:
+    import asyncio
+
+    from console.commands.eval_run import _run
+    from console.commands.screen import failed
+
+    try:
+        return asyncio.run(_run(cases, variant, options, None, **how))
+    except KeyboardInterrupt:
+        raise failed("stopped; the runs that are finished stay") from None
