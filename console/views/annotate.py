@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from console import data, empty, format, markup, texts
+from console import data, empty, format, markup, texts, trust
 from evalsets import reviews
 from evalsets.agreement import Agreement
 from evalsets.reviews import ASPECTS, GRADES, Kappa
@@ -188,6 +188,11 @@ def _about(found: Trace, row: dict[str, Any]) -> str:
 
 
 def _agreement() -> None:
+    on_record = trust.table()
+    if on_record:
+        st.subheader("Scorers against people's labels", anchor=False)
+        markup.show(on_record, key="trust")
+        st.caption("A judge counts in a gate when its best set reaches the floor (`eval calibrate`).")
     with data.ledger() as opened:
         rows = asked.given(opened)
     if not rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from console import data, empty, format, jobs, markup, palette
+from console import data, empty, format, jobs, markup, palette, trust
 from console.data import RunScores
 from console.views import report
 from evalsets.measures import measure
@@ -31,11 +31,13 @@ def page(run_id: str) -> None:
     found = data.read_scores(run)
     head = f"{back}{_head(run)}{_about(run, list(known.values()))}"
     markup.show(f"{head}<h2>Metrics</h2>{_metrics(found)}", key=f"run-{run_id}")
-    weakest, made = st.tabs(["Weakest cases", "Made with"])
+    weakest, made, agreement = st.tabs(["Weakest cases", "Made with", "Agreement with people"])
     with weakest:
         _weakest(found)
     with made:
         markup.show(markup.pairs(_made_with(run)), key="made-with")
+    with agreement:
+        _trust(found)
     report.buttons(lambda: data.report_of_run(run_id), f"run-{run_id[:13]}")
 
 
@@ -107,6 +109,16 @@ def _metric(name: str, summary: dict[str, Any]) -> str:
             markup.cell(escape(what), "text quiet"),
         ]
     )
+
+
+def _trust(found: RunScores) -> None:
+    """Draw how far the scorers of this run's metrics agree with people, where that was measured."""
+    table = trust.table(set(found.summary))
+    if table:
+        markup.show(table, key="trust")
+        st.caption("A judge counts in a gate when its best set reaches the floor.")
+    else:
+        st.caption("Not measured here yet: `answerdeck eval calibrate groundedness begin` is free.")
 
 
 def _weakest(found: RunScores) -> None:

@@ -66,6 +66,7 @@ def _around(turn: Turn, conversation: list[dict[str, Any]]) -> str:
         f"user {escape(turn.user_id)}",
         f"by {escape(turn.door)}",
         f'<span class="mono">{escape(turn.turn_id)}</span>',
+        markup.link("open in Playground →", markup.address("playground", turn=turn.turn_id)),
     ]
     if turn.turn_id in ids and len(ids) > 1:
         at = ids.index(turn.turn_id)
