@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from console import data, jobs
-from pipeline.prompts.force import AuditError, Change, Force
+from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries import runs, versions
 
@@ -118,6 +118,35 @@ def rollback(name: str) -> str | None:
     except (PromptError, release.NotPromoted) as error:
         return str(error)
     return None
+
+
+def begin_canary(label: str, share: float) -> str | None:
+    """Answer a share of the conversations with a version; return why that failed, or None."""
+    from evalsets import canary
+
+    try:
+        canary.begin(library(), force(), label, share, actor=actor())
+    except (PromptError, AuditError, Overtaken) as error:
+        return str(error)
+    return None
+
+
+def end_canary(name: str) -> str | None:
+    """Let the version in force answer everybody again; return why that failed, or None."""
+    from evalsets import canary
+
+    try:
+        canary.end(library(), force(), name, actor=actor(), reason="from the console")
+    except (PromptError, AuditError, Overtaken) as error:
+        return str(error)
+    return None
+
+
+def live_since(name: str, at: str) -> dict[str, dict[str, Any]]:
+    """Return what each version of a prompt did on live traffic since a moment, by label."""
+    with data.ledger() as opened:
+        rows = versions.live(opened, name, datetime.fromisoformat(at), datetime.now(UTC))
+    return {row["prompt"]: row for row in rows}
 
 
 def run_evals(label: str) -> None:

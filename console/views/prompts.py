@@ -9,6 +9,7 @@ import streamlit as st
 
 from console import data, empty, format, markup, palette, releases, side_by_side
 from console.releases import Version
+from console.views import canary
 from console.views import run as one_run
 from evalsets.measures import measure
 from pipeline.prompts.force import Change
@@ -36,7 +37,10 @@ def page() -> None:
             return
         _versions(found)
         chosen, other = _chosen(found)
-        promote, differs, new, log = st.tabs(["Promote", "What differs", "New version", "Audit log"])
+        titles = ["Promote", "Canary", "What differs", "New version", "Audit log"]
+        promote, trial, differs, new, log = st.tabs(titles)
+        with trial:
+            canary.draw(chosen)
         with differs:
             _differs(chosen, other)
         with new:
