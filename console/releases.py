@@ -15,6 +15,7 @@ from typing import Any
 import streamlit as st
 
 from console import data, jobs
+from evalsets.facts import trial
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries import runs, versions
@@ -53,7 +54,11 @@ def read(name: str) -> list[Version]:
     released, states = shelf.released(), standing.states()
     with data.ledger() as opened:
         sets = {Path(evalset).stem for evalset in data.settings().gate.evalsets}
-        whole = [run for run in runs.runs(opened) if run["state"] == "finished" and run["only"] is None]
+        whole = [
+            run
+            for run in runs.runs(opened)
+            if run["state"] == "finished" and run["only"] is None and not trial(run)
+        ]
         known = [run for run in whole if run["evalset"] in sets]
         now = datetime.now(UTC)
         online = {row["prompt"]: row for row in versions.live(opened, name, now - timedelta(LIVE_DAYS), now)}

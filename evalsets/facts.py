@@ -89,9 +89,15 @@ def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False
     for run in runs.runs(ledger, evalset=evalset.name, limit=1000):
         whole = run["cases"] == len(evalset.cases) and run["evalset_fingerprint"] == evalset.fingerprint
         known = not condense or (run["settings"] or {}).get("condense") is not None
-        if run["state"] == "finished" and run["only"] is None and whole and known and not facts.differs(run):
+        real = run["state"] == "finished" and run["only"] is None and not trial(run)
+        if real and whole and known and not facts.differs(run):
             return run
     return None
+
+
+def trial(run: Mapping[str, Any]) -> bool:
+    """Say whether a run was made to try a change, in a bisection: it speaks for nothing that is in force."""
+    return bool((run["settings"] or {}).get("trial"))
 
 
 def mixed(ledger: Rows, run: Mapping[str, Any]) -> list[str]:

@@ -113,6 +113,7 @@ async def _run(
     yes: bool,
     quiet: bool,
     retrieval: dict[str, Any] | None = None,
+    trial: str | None = None,
 ) -> dict[str, Any]:
     """Build the pipeline, index what the evalset brings, say the price, run with a progress bar."""
     from console.commands.evals import _bar, _pipeline
@@ -140,6 +141,7 @@ async def _run(
                 advance(done, total, f"{failures} failed" if failures else "")
 
             shaped = {"retrieval": settings.retrieval.model_dump(), "estimate_usd": expected}
+            shaped |= {"trial": trial} if trial else {}
             return await run(
                 cases,
                 variant,

@@ -108,10 +108,12 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
 
 def _newest(ledger: Ledger, baseline: dict[str, Any]) -> dict[str, Any]:
     """Return the newest run of the baseline's evalset; raises UnknownRun when there is no other."""
+    from evalsets.facts import trial
     from traces.queries import runs
 
     for row in runs.runs(ledger, evalset=str(baseline["evalset"])):
-        if row["run_id"] != baseline["run_id"] and row["only"] == baseline["only"]:
+        other = row["run_id"] != baseline["run_id"] and row["only"] == baseline["only"]
+        if other and not trial(row):
             return row
     raise runs.UnknownRun(f"no other run of {baseline['evalset']!r}; `answerdeck eval run` makes one")
 

@@ -147,7 +147,14 @@ def _asking(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool)
     def ask(trial: Trial) -> str:
         print(f"Trying: {trial.title}", file=sys.stderr)
         made = _made(
-            cases, trial.variant, options, cache=True, yes=yes, quiet=quiet, retrieval=trial.retrieval
+            cases,
+            trial.variant,
+            options,
+            cache=True,
+            yes=yes,
+            quiet=quiet,
+            retrieval=trial.retrieval,
+            trial=trial.title,
         )
         return made["run_id"]
 

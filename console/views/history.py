@@ -13,6 +13,7 @@ from console import charts, data, empty, format, markup, palette, trends
 from console.views import run as one_run
 from evalsets import changes
 from evalsets.changes import Changed
+from evalsets.facts import trial
 from evalsets.measures import measure, ordered
 
 EVERY = "all variants"
@@ -28,7 +29,7 @@ def page() -> None:
     """Draw the choice, the chart with its change markers, and the table of changes."""
     st.title("History", anchor=False)
     with empty.problems():
-        finished = [run for run in data.read_runs() if run["state"] == "finished"]
+        finished = [run for run in data.read_runs() if run["state"] == "finished" and not trial(run)]
         if not finished:
             empty.note(
                 "No finished runs yet",
@@ -45,6 +46,9 @@ def page() -> None:
         evalset, metric, runs = chosen
         found = trends.means(evalset, metric)
         shown = [run for run in runs if run["run_id"] in found]
+        if not shown:
+            empty.note("No run has this metric", "Choose another metric or variant above.", key="no-metric")
+            return
         changed = changes.over_time(shown)
         _chart(shown, found, metric, changed)
         _table(shown, found, metric, changed)

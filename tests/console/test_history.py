@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
+from traces.records import Run
 from traces.store import Store
 
 if TYPE_CHECKING:
@@ -64,3 +66,19 @@ def test_one_variant_alone_did_not_change(five_runs: Path, monkeypatch: pytest.M
     assert not app.exception
     assert len(figure(app)["data"][0]["x"]) == 1
     assert "were the same in all these runs" in app.caption[-1].value
+
+
+def test_a_bisections_trials_are_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    journal = Journal(tmp_path / "journal")
+    for record in synthetic.runs():
+        if isinstance(record, Run) and record.only is None:
+            record = replace(record, settings={**(record.settings or {}), "trial": "passages 5 → 1"})
+        journal.write(record)
+    journal.close()
+    app = page("history")
+    assert not app.exception
+    assert "No run has this metric" in shown(app)  # what is left is of retrieval alone
+    metric = next(one for one in app.selectbox if one.label == "Metric")
+    metric.set_value("hit@5").run()
+    assert sum(len(line["x"]) for line in figure(app)["data"][:-1]) == 1

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import release
+from evalsets import corpora, release, runner
+from evalsets.cases import load
 from evalsets.release import Evidence, NotPromoted
+from evalsets.runner import Variant
 from pipeline.prompts.force import Overtaken
 from pipeline.prompts.library import SHIPPED
 from pipeline.turn import Pipeline
@@ -108,4 +110,17 @@ async def test_after_a_change_what_was_run_before_is_run_again(tmp_path: Path, e
     assert await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None) == []
     pipeline.rules = replace(pipeline.rules, guardrails="changed")
     assert len(await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None)) == 1
+    await pipeline.close()
+
+
+async def test_a_bisections_trial_is_no_evidence(tmp_path: Path, evalset: str) -> None:
+    pipeline = await opened(tmp_path)
+    cases = load(evalset)
+    kb = await corpora.prepare(cases, pipeline.knowledge)
+    for prompt in ("answer@v1", "answer@v2"):
+        variant = Variant(prompt, pipeline.rules.model)
+        await runner.run(cases, variant, pipeline, kb=kb, settings={"trial": "passages 5 → 1"})
+    pipeline.store.drain()
+    (found,) = await release.evidence(pipeline, "answer@v2", [evalset])
+    assert found.missing == ("answer@v2", "answer@v1")
     await pipeline.close()
