@@ -49,8 +49,7 @@ def test_a_month_is_the_mean_conversation_times_their_number() -> None:
 
 def test_longer_prompts_and_no_caching_cost_more() -> None:
     plain, longer, bare = (
-        forecast(TALKS, ["local:a"], PRICES, conversations=1000, **switch)[-1].usd or 0
-        for switch in SWITCHES
+        forecast(TALKS, ["local:a"], PRICES, conversations=1000, **switch)[-1].usd or 0 for switch in SWITCHES
     )
     assert longer - plain == pytest.approx(1000 * 2 * 550 / 1e6)
     assert bare - plain == pytest.approx(1000 * 2 * 450 / 1e6)
