@@ -38,6 +38,7 @@ class Facts:
     guardrails: str
     code_version: str
     condense: str  # "condense@v1 959ce9fa"; kept in the settings of a run
+    retrieval: Mapping[str, Any] | None = None  # its settings; kept in the settings of a run too
 
     def differs(self, run: Mapping[str, Any]) -> list[str]:
         """Say in what a run was made with something else; nothing when it speaks for these facts."""
@@ -51,7 +52,16 @@ class Facts:
         condense = (run["settings"] or {}).get("condense")
         if condense is not None and condense != self.condense:
             found.append(f"{condense} in the run, {self.condense} now")
-        return found
+        return found + self._searched_otherwise((run["settings"] or {}).get("retrieval"))
+
+    def _searched_otherwise(self, retrieval: Mapping[str, Any] | None) -> list[str]:
+        if retrieval is None or self.retrieval is None:
+            return []
+        return [
+            f"retrieval.{key} {retrieval.get(key)} in the run, {value} now"
+            for key, value in self.retrieval.items()
+            if retrieval.get(key) != value
+        ]
 
 
 async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, **prompts: str) -> Facts:
@@ -72,6 +82,7 @@ async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, 
         guardrails=pipeline.rules.guardrails,
         code_version=pipeline.rules.code_version,
         condense=f"{condense.label} {condense.fingerprint}",
+        retrieval=pipeline.rules.retrieval,
     )
 
 

@@ -100,6 +100,7 @@ def _rules(settings: Settings, guardrails: str) -> Rules:
         guardrails=guardrails,
         code_version=code_version(),
         routes=Routes(**settings.models.routes.model_dump()),
+        retrieval=settings.retrieval.model_dump(),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline import say
 from pipeline.alarm import Reason
@@ -29,6 +31,7 @@ class Rules:
     guardrails: str
     code_version: str
     routes: Routes = NO_ROUTES
+    retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
     saving_share: float = 0.5  # of the context, when a budget nears its end
 
 

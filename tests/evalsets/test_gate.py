@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evalsets import gate_report, runner
-from evalsets.facts import Facts
+from evalsets.facts import PARTS, Facts
 from evalsets.gate import Limits, Verdict, check
 from evalsets.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
@@ -161,3 +161,11 @@ async def test_a_judge_nobody_checked_decides_nothing(pipeline: FakePipeline, tm
     assert "may not decide" in told
     verdict = judge(pipeline, *ids, limits=asked, thresholds={"faithfulness": 0.1})
     assert state(verdict, "faithfulness") == "failed"
+
+
+def test_a_run_under_other_retrieval_settings_does_not_speak_for_these() -> None:
+    facts = replace(FACTS, retrieval={"candidates": 20, "passages": 5})
+    made = {key: getattr(facts, key) for key, _ in PARTS} | {"only": None}
+    assert facts.differs({**made, "settings": {"retrieval": {"candidates": 20, "passages": 5}}}) == []
+    other = facts.differs({**made, "settings": {"retrieval": {"candidates": 1, "passages": 5}}})
+    assert other == ["retrieval.candidates 1 in the run, 20 now"]
