@@ -11,8 +11,8 @@ import pytest
 from pipeline.api import create_app
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.openai import OpenAIChat
+from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load
-from tests.faultd import FaultServer
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
