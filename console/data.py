@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from console import filters, incidents
+from console import filters, incidents, readiness
 from evalsets import columns
 from evalsets.cases import list_sets
 from evalsets.columns import Column
@@ -129,7 +129,10 @@ def read_overview(range_name: str, door: str) -> Overview:
             outcomes=overview.outcomes(opened, window),
             models=overview.models(opened),
             incidents=incidents.find(series, window.since, step),
-            notes=_notes(Store(settings().data_dir).health(), opened.hidden_bytes),
+            notes=[
+                *readiness.notes(settings().server.port),
+                *_notes(Store(settings().data_dir).health(), opened.hidden_bytes),
+            ],
             newest=overview.newest(opened),
         )
 

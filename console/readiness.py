@@ -1,0 +1,36 @@
+"""What the running chat says it cannot use, so that the console shows it too."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+SECONDS = 0.5
+LEDGER = "traces"  # the console reads the ledger itself and says more about it
+
+
+def notes(port: int) -> list[str]:
+    """Return a sentence for each dependency that is not well; none when no chat answers on this machine."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=SECONDS) as reply:
+            found = json.load(reply)
+    except urllib.error.HTTPError as error:
+        found = _body(error)
+    except (OSError, ValueError):
+        return []
+    return [
+        f"The chat cannot use its {one['name']}: {one['detail']}"
+        for one in found.get("dependencies", [])
+        if one["state"] != "ok" and one["detail"] and one["name"] != LEDGER
+    ]
+
+
+def _body(error: urllib.error.HTTPError) -> dict[str, Any]:
+    """Return the report of a chat that is not ready; empty when it is not ours to read."""
+    try:
+        body = json.load(error)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
