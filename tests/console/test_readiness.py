@@ -10,7 +10,7 @@ from console.readiness import notes
 DAMAGED = {
     "name": "knowledge",
     "state": "down",
-    "detail": "its files are damaged; remove it and ingest again",
+    "detail": "its files are damaged",
 }
 WELL = {"name": "prompts", "state": "ok", "detail": None}
 LEDGER = {"name": "traces", "state": "degraded", "detail": "the console says this itself"}
@@ -24,7 +24,7 @@ def chat(status: int, body: Any) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, *_: Any) -> None: ...
+        def log_message(self, format: str, *args: Any) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Ready)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
