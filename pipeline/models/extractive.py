@@ -102,7 +102,9 @@ def compose(question: str, reading: Reading) -> list[str]:
     if best:
         home = _passage(best).found
         last = _passage(best).position
+        steps = [s for item in best.items for s in item]
         chosen = [s for s in chosen if s.found == home and s.probability >= best.probability * 0.5]
+        chosen = [s for s in chosen if not any(_within(s, step) for step in steps)]
         leans = {s.position - 1 for s in reading.sentences if s.found == home and _DANGLING.match(s.text)}
         least = best.probability * AFTER_SHARE
         after = [

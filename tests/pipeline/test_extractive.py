@@ -115,6 +115,17 @@ async def test_steps_of_another_page_are_not_added() -> None:
     assert "3. " not in "".join(pieces)
 
 
+async def test_a_step_is_not_said_again_after_the_steps() -> None:
+    text = (
+        "1. Press the Print key to take a screenshot.\n2. Click the round button.\n\n"
+        "Screenshots are saved.\nPress the Print key to take a screenshot."
+    )
+    pieces, _ = await answer(prompt("How do I take a screenshot?", text))
+    said = "".join(pieces)
+    assert "2. Click the round button [1]." in said
+    assert said.count("Press the Print key") == 1
+
+
 async def test_a_title_glued_to_its_sentence_is_dropped() -> None:
     text = "Save your work before suspending You should save all of your work before you suspend."
     pieces, _ = await answer(prompt("Should I save my work before suspending?", text))
