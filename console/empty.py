@@ -23,6 +23,15 @@ def problems() -> Iterator[None]:
         st.button("Try again", key="again", icon=":material/refresh:")
 
 
+def done(problem: str | None, message: str) -> None:
+    """After a change: say why it did not happen, or that it did and draw the page again."""
+    if problem:
+        st.error(problem)
+        return
+    st.toast(message, icon=":material/check:")
+    st.rerun()
+
+
 def no_turns_yet(port: int) -> None:
     """Say where to ask the first question."""
     address = f"http://127.0.0.1:{port}"

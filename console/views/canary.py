@@ -37,7 +37,7 @@ def draw(version: Version) -> None:
         return
     st.fragment(_live, run_every=WATCH_SECONDS)(name)
     if st.button(f"Stop the canary of {canary.label}", key=f"stop-{name}", icon=":material/stop:"):
-        _done(releases.end_canary(name), "The canary is over")
+        empty.done(releases.end_canary(name), "The canary is over")
 
 
 def _begin(version: Version) -> None:
@@ -54,17 +54,9 @@ def _begin(version: Version) -> None:
         f"are worse beyond chance, from {LEAST} turns a side on. It ends when a version comes into force."
     )
     if pressed:
-        _done(
+        empty.done(
             releases.begin_canary(label, percent / 100), f"{label} answers {percent} % of the conversations"
         )
-
-
-def _done(problem: str | None, message: str) -> None:
-    if problem:
-        st.error(problem)
-        return
-    st.toast(message, icon=":material/check:")
-    st.rerun()
 
 
 def _live(name: str) -> None:

@@ -125,7 +125,7 @@ def _promote(version: Version) -> None:
             _override(label)
         _rollback(version.prompt.name)
     if pressed:
-        _done(releases.promote(label), f"{label} is in force")
+        empty.done(releases.promote(label), f"{label} is in force")
     for one in verdict["evalsets"]:
         if one["verdict"]:
             _checks(one["verdict"])
@@ -145,7 +145,7 @@ def _override(label: str) -> None:
         st.write("Promote against the gate. Your name and the reason stay in the audit log.")
         reason = st.text_area("Reason", key=f"reason-{label}", max_chars=500)
         if st.button("Override the gate", key=f"override-{label}", disabled=not (reason or "").strip()):
-            _done(releases.promote(label, reason), f"{label} is in force, against the gate")
+            empty.done(releases.promote(label, reason), f"{label} is in force, against the gate")
 
 
 def _rollback(name: str) -> None:
@@ -155,15 +155,7 @@ def _rollback(name: str) -> None:
     with st.popover(f"Go back to {before}", icon=":material/undo:"):
         st.write(f"{before} answers from the next turn on.")
         if st.button("Go back", key=f"rollback-{name}", type="primary"):
-            _done(releases.rollback(name), f"{before} is in force")
-
-
-def _done(problem: str | None, message: str) -> None:
-    if problem:
-        st.error(problem)
-        return
-    st.toast(message, icon=":material/check:")
-    st.rerun()
+            empty.done(releases.rollback(name), f"{before} is in force")
 
 
 def _watch(label: str) -> None:
