@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import ErrorClass
 from pipeline.models.failures import failure, retry_after
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -86,4 +87,6 @@ JSON = st.recursive(
 
 @given(st.sampled_from([None, 200, 302, 400, 401, 404, 429, 500, 529]), JSON, st.text(max_size=40))
 def test_nothing_breaks_it(status: int | None, body: Any, header: str) -> None:
-    failure("m", status, body, {"retry-after": header, "x-request-id": header}, now=NOW)
+    found = failure("m", status, body, {"retry-after": header, "x-request-id": header}, now=NOW)
+    assert found.error_class in get_args(ErrorClass)
+    assert found.retry_after is None or found.retry_after >= 0
