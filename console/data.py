@@ -11,11 +11,11 @@ from typing import Any
 import streamlit as st
 
 from console import filters, incidents, readiness
-from evalsets import columns
-from evalsets.cases import list_sets
-from evalsets.columns import Column
-from evalsets.compare import Comparison, NothingInCommon
-from evalsets.compare import compare as compare_runs
+from evalsets.cases.cases import list_sets
+from evalsets.metrics import columns
+from evalsets.metrics.columns import Column
+from evalsets.reports.compare import Comparison, NothingInCommon
+from evalsets.reports.compare import compare as compare_runs
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
@@ -278,7 +278,7 @@ def compare(baseline: str, candidate: str, done: int | None) -> Comparison:
 
 def report_of_run(run_id: str) -> dict[str, Any]:
     """Return what the report of a run says."""
-    from evalsets import findings
+    from evalsets.reports import findings
 
     with ledger() as opened:
         return findings.of_run(opened, run_id)
@@ -286,7 +286,7 @@ def report_of_run(run_id: str) -> dict[str, Any]:
 
 def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
     """Return what the report of a comparison says."""
-    from evalsets import findings
+    from evalsets.reports import findings
 
     with ledger() as opened:
         return findings.of_comparison(opened, compare_runs(opened, baseline, candidate))

@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from console import data, jobs
-from evalsets.facts import trial
+from evalsets.release.in_force import trial
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries import runs, versions
@@ -116,7 +116,7 @@ def promote(label: str, reason: str | None = None) -> str | None:
 
 def rollback(name: str) -> str | None:
     """Go back to the version before; return why it failed, or None."""
-    from evalsets import release
+    from evalsets.release import release
 
     try:
         release.rollback(library(), force(), name, actor=actor(), reason="from the console")
@@ -127,7 +127,7 @@ def rollback(name: str) -> str | None:
 
 def begin_canary(label: str, share: float) -> str | None:
     """Answer a share of the conversations with a version; return why that failed, or None."""
-    from evalsets import canary
+    from evalsets.release import canary
 
     try:
         canary.begin(library(), force(), label, share, actor=actor())
@@ -138,7 +138,7 @@ def begin_canary(label: str, share: float) -> str | None:
 
 def end_canary(name: str) -> str | None:
     """Let the version in force answer everybody again; return why that failed, or None."""
-    from evalsets import canary
+    from evalsets.release import canary
 
     try:
         canary.end(library(), force(), name, actor=actor(), reason="from the console")

@@ -133,7 +133,7 @@ def _run_changed(settings: Settings) -> None:
 
 def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
-    from evalsets.canary import watch_forever
+    from evalsets.release.canary import watch_forever
     from pipeline.prompts.force import Force
     from pipeline.prompts.library import Library
     from traces.store import Store

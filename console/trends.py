@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from console import data
-from evalsets import columns
+from evalsets.metrics import columns
 from traces.queries import runs
 
 FRESH_SECONDS = 10

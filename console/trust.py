@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 
 from console import data, markup, palette
-from evalsets import calibration
-from evalsets.calibration import Calibration
-from evalsets.judged import JUDGED
-from evalsets.measures import measure
-from evalsets.runner import SCORER
+from evalsets.judges import calibration
+from evalsets.judges.calibration import Calibration
+from evalsets.judges.judge_metrics import JUDGED
+from evalsets.metrics.measures import measure
+from evalsets.runs.runner import SCORER
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
 HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floor ", "In a gate"]

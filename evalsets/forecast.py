@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evalsets.stats import bootstrap
+from evalsets.metrics.stats import bootstrap
 from pipeline.errors import AnswerdeckError
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices, Rates

@@ -10,8 +10,8 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
-    from evalsets.imports import Imported
-    from evalsets.synthetic import Made
+    from evalsets.cases.imports import Imported
+    from evalsets.cases.synthetic import Made
 
 Name = Annotated[str | None, typer.Option("--name", help="Name of the evalset; the file's by default.")]
 Set = Annotated[str, typer.Option("--set", help="The team's evalset; begun when there is none.")]
@@ -35,8 +35,8 @@ def bring_in(
 ) -> None:
     """Make an evalset of another tool's file, and say what of it could not be mapped."""
     from console.commands.screen import emit, wrong
-    from evalsets import imports, own
-    from evalsets.cases import EvalsetError
+    from evalsets.cases import imports, team
+    from evalsets.cases.cases import EvalsetError
 
     if format is not None and format not in imports.FORMATS:
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
@@ -44,7 +44,7 @@ def bring_in(
     try:
         found = imports.read(file, format)  # type: ignore[arg-type] # checked above
         head = {"title": name, "owner": "", "source": f"imported from {file.name} ({found.format})"}
-        path = own.save(name, found.rows, head, corpus=found.corpus, replace=replace)
+        path = team.save(name, found.rows, head, corpus=found.corpus, replace=replace)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
@@ -66,21 +66,21 @@ def add_case(
 ) -> None:
     """Make a case of a turn; what is not given is taken from its answer."""
     from console.commands.screen import emit, wrong
-    from evalsets import own
-    from evalsets.cases import EvalsetError
+    from evalsets.cases import team
+    from evalsets.cases.cases import EvalsetError
 
     row, retrieved = _drafted(turn_id)
     given = {"relevant_ids": relevant, "reference": reference, "must_contain": must_contain}
     row |= {key: value for key, value in {**given, "answerability": answerability}.items() if value}
     if guard:
-        row["tags"] = [*row.get("tags", []), own.GUARD]
+        row["tags"] = [*row.get("tags", []), team.GUARD]
     try:
-        made = own.add(to, row)
+        made = team.add(to, row)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     strangers = [key for key in relevant or () if key not in retrieved]
     if json:
-        emit({"evalset": to, "case": own.row_of(made), "not_retrieved": strangers})
+        emit({"evalset": to, "case": team.row_of(made), "not_retrieved": strangers})
         return
     print(f"{to}: added case {made.case_id}, {made.question[:80]!r}")
     if strangers:
@@ -92,11 +92,11 @@ def add_case(
 def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: Set) -> None:
     """Take a case out of one of the team's evalsets."""
     from console.commands.screen import wrong
-    from evalsets import own
-    from evalsets.cases import EvalsetError
+    from evalsets.cases import team
+    from evalsets.cases.cases import EvalsetError
 
     try:
-        gone = own.remove(to, case_id)
+        gone = team.remove(to, case_id)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if not gone:
@@ -118,8 +118,8 @@ def synthesise(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets import own
-    from evalsets.cases import EvalsetError
+    from evalsets.cases import team
+    from evalsets.cases.cases import EvalsetError
 
     name = name or f"{kb}_synthetic"
     made, cost = asyncio.run(_synthesised(kb, count, model, seed))
@@ -134,7 +134,7 @@ def synthesise(
         "kb": kb,
     }
     try:
-        path = own.save(name, made.rows, head, replace=replace)
+        path = team.save(name, made.rows, head, replace=replace)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
@@ -150,7 +150,7 @@ def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
     """Return the case a turn suggests, and the documents it retrieved."""
     from console.commands.evals import _ledger
     from console.commands.screen import wrong
-    from evalsets import from_turn
+    from evalsets.cases import from_turn
     from traces.queries import listing
     from traces.queries.turns import trace
 
@@ -167,7 +167,7 @@ def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
 
 
 async def _synthesised(kb: str, count: int, model: str | None, seed: int) -> tuple[Made, dict[str, Any]]:
-    from evalsets import synthetic
+    from evalsets.cases import synthetic
     from pipeline import build
     from pipeline.models.model import Tokens
     from pipeline.models.prices import Prices

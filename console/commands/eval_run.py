@@ -11,8 +11,8 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
-    from evalsets.cases import Evalset
-    from evalsets.runner import Variant
+    from evalsets.cases.cases import Evalset
+    from evalsets.runs.runner import Variant
     from pipeline.settings import Settings
     from pipeline.turn import Pipeline
 
@@ -50,8 +50,8 @@ def run_evalset(
     import asyncio
 
     from console.commands.screen import failed, wrong
-    from evalsets.cases import EvalsetError, load
-    from evalsets.runner import Variant
+    from evalsets.cases.cases import EvalsetError, load
+    from evalsets.runs.runner import Variant
 
     if only not in (None, "retrieval"):
         raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
@@ -87,7 +87,7 @@ def _check_judge(judge: str | None, metrics: str | None) -> None:
     if judge is None:
         return
     from console.commands.judges import DEFAULT, chosen
-    from evalsets.judging import job
+    from evalsets.judges.process import job
     from pipeline.settings import load
 
     chosen(metrics or DEFAULT)
@@ -117,9 +117,9 @@ async def _run(
 ) -> dict[str, Any]:
     """Build the pipeline, index what the evalset brings, say the price, run with a progress bar."""
     from console.commands.evals import _bar, _pipeline
-    from evalsets import corpora
-    from evalsets.answer_cache import remember
-    from evalsets.runner import run
+    from evalsets.cases import corpora
+    from evalsets.runs.answer_cache import remember
+    from evalsets.runs.runner import run
     from pipeline.settings import load
 
     settings = load(**({"retrieval": retrieval} if retrieval else {}))
@@ -168,7 +168,7 @@ async def _agree(
     quiet: bool,
 ) -> float | None:
     """Say what a run with a paid model will cost, and ask a person at a terminal; return the dollars."""
-    from evalsets.estimate import estimate
+    from evalsets.runs.estimate import estimate
     from pipeline.models.prices import Prices
 
     overrides = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
@@ -186,7 +186,7 @@ async def _agree(
 def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
     from console.commands.evals import _ledger, _show, compare
     from console.commands.screen import emit
-    from evalsets.compare import compare as compared
+    from evalsets.reports.compare import compare as compared
 
     first, *others = reports
     if not json:

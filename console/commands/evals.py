@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from evalsets.runner import Variant
+    from evalsets.runs.runner import Variant
     from pipeline.turn import Pipeline
     from traces.ledger import Ledger
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def list_evals(json: Json = False) -> None:
     """List the shipped evalsets and the latest runs."""
     from console.commands.screen import emit, table
-    from evalsets.cases import list_sets
+    from evalsets.cases.cases import list_sets
     from traces.queries import runs
 
     sets = list_sets()
@@ -51,7 +51,7 @@ def list_evals(json: Json = False) -> None:
 def compare(a: RunId, b: RunId, json: Json = False) -> None:
     """Compare run B with baseline A, paired by case."""
     from console.commands.screen import emit, table
-    from evalsets.compare import compare as compared
+    from evalsets.reports.compare import compare as compared
 
     with _ledger() as ledger:
         found = compared(ledger, a, b)
@@ -74,9 +74,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File; its ending follows the format.")] = None,
 ) -> None:
     """Write the report of a run, or of its comparison with a baseline."""
-    from evalsets import findings
-    from evalsets.compare import compare as compared
-    from evalsets.report import write
+    from evalsets.reports import findings
+    from evalsets.reports.compare import compare as compared
+    from evalsets.reports.report import write
 
     with _ledger() as ledger:
         if against is None:
@@ -153,7 +153,7 @@ def _bar(quiet: bool) -> AbstractContextManager[Any]:
 
 def _show(report: dict[str, Any]) -> None:
     from console.commands.screen import table
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
 
     rows = []
     for name, found in report["metrics"].items():
@@ -171,7 +171,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _difference(one: Any) -> tuple[Any, ...]:
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
 
     show = measure(one.metric).write
 

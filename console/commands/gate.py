@@ -10,8 +10,8 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
-    from evalsets.facts import Facts
-    from evalsets.gate import Verdict
+    from evalsets.release.gate import Verdict
+    from evalsets.release.in_force import Facts
     from pipeline.settings import Settings
     from traces.ledger import Ledger
 
@@ -31,8 +31,8 @@ def gate(
 ) -> None:
     """Exit 0 when the candidate may replace the baseline, 1 with the reasons when not."""
     from console.commands.screen import emit, table, wrong
-    from evalsets import gate_report
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
+    from evalsets.release import gate_report
     from traces.queries.runs import UnknownRun
 
     try:
@@ -62,7 +62,7 @@ def changed(json: Json = False) -> None:
 
     from console.commands.evals import _bar
     from console.commands.screen import emit
-    from evalsets.release import run_changed
+    from evalsets.release.release import run_changed
     from pipeline.build import build
     from pipeline.settings import load
 
@@ -91,7 +91,7 @@ def changed(json: Json = False) -> None:
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     import asyncio
 
-    from evalsets.gate import Limits, check
+    from evalsets.release.gate import Limits, check
     from pipeline.settings import load
     from traces.queries import runs
     from traces.store import Store
@@ -108,7 +108,7 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
 
 def _newest(ledger: Ledger, baseline: dict[str, Any]) -> dict[str, Any]:
     """Return the newest run of the baseline's evalset; raises UnknownRun when there is no other."""
-    from evalsets.facts import trial
+    from evalsets.release.in_force import trial
     from traces.queries import runs
 
     for row in runs.runs(ledger, evalset=str(baseline["evalset"])):
@@ -120,13 +120,13 @@ def _newest(ledger: Ledger, baseline: dict[str, Any]) -> dict[str, Any]:
 
 async def _facts(settings: Settings, prompt: str | None, kb: str | None, model: str | None) -> Facts:
     from console.commands.screen import wrong
-    from evalsets import facts
+    from evalsets.release import in_force
     from pipeline.build import build
     from pipeline.prompts.library import PromptError
 
     pipeline = build(settings)
     try:
-        return await facts.read(pipeline, kb, model=model, **({"answer": prompt} if prompt else {}))
+        return await in_force.read(pipeline, kb, model=model, **({"answer": prompt} if prompt else {}))
     except PromptError as error:
         raise wrong(str(error)) from None
     finally:

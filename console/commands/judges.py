@@ -12,9 +12,9 @@ from console.commands.evals import Json, RunId, eval_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evalsets.judged import Estimate, Sample
-    from evalsets.judging import Job
-    from evalsets.scoring import Judgement
+    from evalsets.judges.judge_metrics import Estimate, Sample
+    from evalsets.judges.judgement import Judgement
+    from evalsets.judges.process import Job
 
 DEFAULT = "faithfulness,answer_relevancy"
 JudgeName = Annotated[str, typer.Option("--judge", help="The model that judges, e.g. openai:gpt-6-luna.")]
@@ -55,8 +55,8 @@ def judged(
     import asyncio
 
     from console.commands.screen import failed, wrong
-    from evalsets import judging, scoring
-    from evalsets.judged import estimate
+    from evalsets.judges import judgement, process
+    from evalsets.judges.judge_metrics import estimate
     from pipeline.models.prices import Prices
     from pipeline.settings import load
     from traces.queries import runs
@@ -64,7 +64,7 @@ def judged(
 
     names = chosen(metrics)
     settings = load()
-    job = judging.job(judge, settings, budget_usd=budget)
+    job = process.job(judge, settings, budget_usd=budget)
     overrides = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
     store = Store(settings.data_dir)
     store.drain()
@@ -73,7 +73,7 @@ def judged(
             row = runs.run(ledger, run)
         except runs.UnknownRun as error:
             raise wrong(str(error)) from None
-        samples = scoring.samples(ledger, row["run_id"])
+        samples = judgement.samples(ledger, row["run_id"])
     if not samples:
         raise wrong(f"run {row['run_id']} has no answers to judge")
     expected = estimate(samples, names, judge, Prices(overrides))
@@ -81,19 +81,19 @@ def judged(
         raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
     _consent(expected, judge, budget, yes=yes, quiet=quiet)
     try:
-        scorer, judgement = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
+        scorer, result = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
     except KeyboardInterrupt:
         raise failed("stopped; the same command goes on where it was") from None
     store.drain()
     with store.read() as ledger:
-        table = scoring.summary(ledger, row["run_id"], names, row["seed"] or 0)
-    return _report(row, scorer, judgement, table)
+        table = judgement.summary(ledger, row["run_id"], names, row["seed"] or 0)
+    return _report(row, scorer, result, table)
 
 
 def chosen(metrics: str) -> list[str]:
     """Return the metric names of a comma-separated list, or end the command when one is unknown."""
     from console.commands.screen import wrong
-    from evalsets.judged import JUDGED
+    from evalsets.judges.judge_metrics import JUDGED
 
     names = list(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
     unknown = [name for name in names if name not in JUDGED]
@@ -107,8 +107,8 @@ async def _score(
     store: Any, job: Job, row: dict[str, Any], samples: Sequence[Sample], names: list[str], *, quiet: bool
 ) -> tuple[str, Judgement]:
     from console.commands.evals import _bar
-    from evalsets import scoring
-    from evalsets.judging import Worker
+    from evalsets.judges import judgement
+    from evalsets.judges.process import Worker
     from traces.journal import Journal
     from traces.queries import runs
 
@@ -124,10 +124,10 @@ async def _score(
                 def progress(scored: int, total: int, usd: float | None) -> None:
                     advance(scored, total, "unpriced" if usd is None else f"${usd:.4f}")
 
-                judgement = await scoring.score(
+                result = await judgement.score(
                     row, samples, names, worker, journal, done=done, progress=progress
                 )
-                return worker.scorer, judgement
+                return worker.scorer, result
     finally:
         journal.close()
 
@@ -149,31 +149,31 @@ def _consent(expected: Estimate, judge: str, budget: float | None, *, yes: bool,
     typer.confirm("Go on?", abort=True, err=True)
 
 
-def _report(row: dict[str, Any], scorer: str, judgement: Judgement, table: dict[str, Any]) -> dict[str, Any]:
+def _report(row: dict[str, Any], scorer: str, result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
     return {
         "run_id": row["run_id"],
         "evalset": row["evalset"],
         "variant": row["variant"],
         "scorer": scorer,
         "metrics": table,
-        "scored": judgement.scored,
-        "failed": judgement.failed,
-        "not_applicable": judgement.not_applicable,
-        "already": judgement.already,
-        "stopped": "budget" if judgement.left else None,
-        "left": judgement.left,
-        "flagged": judgement.flagged,
-        "calls": judgement.spent.calls,
-        "cached": judgement.spent.cached,
-        "input_tokens": judgement.spent.input_tokens,
-        "output_tokens": judgement.spent.output_tokens,
-        "cost_usd": judgement.spent.usd,
+        "scored": result.scored,
+        "failed": result.failed,
+        "not_applicable": result.not_applicable,
+        "already": result.already,
+        "stopped": "budget" if result.left else None,
+        "left": result.left,
+        "flagged": result.flagged,
+        "calls": result.spent.calls,
+        "cached": result.spent.cached,
+        "input_tokens": result.spent.input_tokens,
+        "output_tokens": result.spent.output_tokens,
+        "cost_usd": result.spent.usd,
     }
 
 
 def _show(report: dict[str, Any]) -> None:
     from console.commands.screen import table
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
 
     rows = []
     for name, found in report["metrics"].items():
@@ -201,8 +201,8 @@ def calibrate(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets import calibration, labelled
-    from evalsets.cases import EvalsetError
+    from evalsets.cases.cases import EvalsetError
+    from evalsets.judges import calibration, labelled
     from pipeline.settings import load
 
     settings = load()
@@ -238,9 +238,9 @@ async def _scores(
     known: Any, scorer: str, judge: str | None, budget: float | None, settings: Any, *, yes: bool, quiet: bool
 ) -> tuple[str, Any]:
     from console.commands.evals import _bar
-    from evalsets import calibration, judging
-    from evalsets.judged import estimate
-    from evalsets.runner import SCORER
+    from evalsets.judges import calibration, process
+    from evalsets.judges.judge_metrics import estimate
+    from evalsets.runs.runner import SCORER
     from pipeline.build import embedder
     from pipeline.models.prices import Prices
 
@@ -251,11 +251,11 @@ async def _scores(
             advance = step("Reading")
             return SCORER, await calibration.evident(known, embedder(settings), lambda n, of: advance(n, of))
         assert judge is not None
-        job = judging.job(judge, settings, budget_usd=budget)
+        job = process.job(judge, settings, budget_usd=budget)
         rates = {name: own.model_dump(exclude_none=True) for name, own in settings.models.prices.items()}
         expected = estimate([one.sample for one in known.items], [scorer], judge, Prices(rates))
         _consent(expected, judge, budget, yes=yes, quiet=quiet)
         advance = step("Judging")
-        async with judging.Worker(job, settings.data_dir) as worker:
+        async with process.Worker(job, settings.data_dir) as worker:
             scores = await calibration.judged(known, scorer, worker, lambda n, of: advance(n, of))
         return worker.scorer, scores

@@ -12,10 +12,10 @@ from console.commands.evals import Json, eval_app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evalsets.bisect import Trial
-    from evalsets.cases import Evalset
-    from evalsets.reproduce import Reproduction
-    from evalsets.runner import Variant
+    from evalsets.cases.cases import Evalset
+    from evalsets.release.bisect import Trial
+    from evalsets.reports.reproduce import Reproduction
+    from evalsets.runs.runner import Variant
 
 Set = Annotated[str | None, typer.Option("--evalset", help="Where the evalset is; by its name by default.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before money is spent.")]
@@ -36,7 +36,7 @@ def reproduce(
     """Derive the table of a report once more: exit 1 and what differs when it is not the same."""
     from console.commands.evals import _ledger
     from console.commands.screen import emit, wrong
-    from evalsets import reproduce as reproducing
+    from evalsets.reports import reproduce as reproducing
     from traces.queries.runs import UnknownRun
 
     try:
@@ -66,7 +66,7 @@ def reproduce(
 
 def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> dict[str, Any]:
     """Run the evalset of a report again as it was run, without the answer cache; return the run."""
-    from evalsets.runner import Variant
+    from evalsets.runs.runner import Variant
 
     prompt, _, model = run["variant"].partition(" · ")
     variant = Variant(only="retrieval") if run["only"] else Variant(prompt, model)
@@ -100,8 +100,8 @@ def bisect(
     """Name the change behind a drop: prompt, model and retrieval settings are tried one at a time."""
     from console.commands.evals import _ledger
     from console.commands.screen import emit, table, wrong
-    from evalsets import bisect as bisecting
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
+    from evalsets.release import bisect as bisecting
     from traces.queries import runs
 
     try:
@@ -163,7 +163,7 @@ def _asking(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool)
 
 def _cases(run: dict[str, Any], evalset: str | None) -> Evalset:
     from console.commands.screen import wrong
-    from evalsets.cases import EvalsetError, load
+    from evalsets.cases.cases import EvalsetError, load
 
     try:
         return load(evalset or run["evalset"])

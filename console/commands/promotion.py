@@ -12,7 +12,7 @@ import typer
 from console.commands.prompts import Json, Label, prompts_app
 
 if TYPE_CHECKING:
-    from evalsets.release import Evidence
+    from evalsets.release.release import Evidence
     from pipeline.prompts.force import Change, Force
     from pipeline.prompts.library import Library
     from pipeline.settings import Settings
@@ -67,7 +67,7 @@ def promote(
 ) -> None:
     """Put a version in force once its evalsets passed on exactly what would answer."""
     from console.commands.screen import emit, wrong
-    from evalsets import release
+    from evalsets.release import release
 
     if override and not (reason or "").strip():
         raise wrong("--override needs --reason 'why the gate is wrong here'")
@@ -99,7 +99,7 @@ def rollback(
 ) -> None:
     """Go back to the version that was in force before."""
     from console.commands.screen import emit
-    from evalsets import release
+    from evalsets.release import release
 
     prompts, force = _standing()
     _known(force, name)
@@ -118,7 +118,7 @@ def canary(
     from dataclasses import asdict
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets import canary as canaries
+    from evalsets.release import canary as canaries
     from pipeline.prompts.library import PromptError
 
     prompts, force = _standing()
@@ -167,7 +167,7 @@ def _run_missing(pipeline: Pipeline, settings: Settings, label: str, *, quiet: b
 
     from console.commands.evals import _bar
     from console.commands.screen import failed
-    from evalsets.release import run_missing
+    from evalsets.release.release import run_missing
 
     with _bar(quiet) as bar:
 
@@ -185,9 +185,9 @@ def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Eviden
     import asyncio
 
     from console.commands.screen import wrong
-    from evalsets.cases import EvalsetError
-    from evalsets.gate import Limits
-    from evalsets.release import evidence
+    from evalsets.cases.cases import EvalsetError
+    from evalsets.release.gate import Limits
+    from evalsets.release.release import evidence
 
     _get(pipeline, label)
     limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
@@ -218,7 +218,7 @@ def _known(force: Force, name: str) -> None:
 def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
     """Print a line an evalset, and what the gate looked at where there are runs."""
     from console.commands.screen import table
-    from evalsets.measures import measure
+    from evalsets.metrics.measures import measure
 
     for one in found:
         mark = "passed" if not one.reasons else "not passed"

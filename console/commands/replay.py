@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from evalsets.cases import Evalset
+    from evalsets.cases.cases import Evalset
     from pipeline.settings import Settings
     from pipeline.turn import Pipeline
 
@@ -37,7 +37,7 @@ def replay(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets.cases import EvalsetError
+    from evalsets.cases.cases import EvalsetError
     from pipeline.build import build, prepare
     from pipeline.prompts.library import PromptError
     from pipeline.settings import check_model, load
@@ -57,7 +57,7 @@ def replay(
         try:
             await prepare(pipeline)
             if turn is not None:
-                from evalsets.playground import again
+                from evalsets.release.playground import again
 
                 return await again(pipeline, turn, prompt=prompt, model=model, fresh=fresh)
             cases = _cases(pipeline, period, limit, seed, run_id)
@@ -92,7 +92,7 @@ def _period(text: str) -> timedelta:
 def _cases(
     pipeline: Pipeline, period: timedelta, limit: int | None, seed: int, run_id: str | None
 ) -> Evalset:
-    from evalsets.replay import again, recorded
+    from evalsets.release.replay import again, recorded
     from traces.queries.runs import UnknownRun
 
     now = datetime.now(UTC)
@@ -111,7 +111,7 @@ def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, ask: bool,
     import sys
 
     from console.commands.screen import wrong
-    from evalsets.replay import expected
+    from evalsets.release.replay import expected
     from pipeline.models.prices import Prices
 
     rates = settings.models.prices
@@ -133,8 +133,8 @@ async def _replayed(
     *, quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
     from console.commands.evals import _bar
-    from evalsets.replay import replay as asked_again
-    from evalsets.runner import Variant
+    from evalsets.release.replay import replay as asked_again
+    from evalsets.runs.runner import Variant
 
     with _bar(quiet) as step:
         advance = step("Asking again")

@@ -9,7 +9,7 @@ import typer
 from console.commands.evals import _bar, _pipeline, eval_app
 
 if TYPE_CHECKING:
-    from evalsets.routing import Misroutes, Routed
+    from evalsets.metrics.routing import Misroutes, Routed
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +27,8 @@ def routing(
     from dataclasses import asdict
 
     from console.commands.screen import emit, wrong
-    from evalsets.cases import EvalsetError, load
-    from evalsets.routing import misroutes
+    from evalsets.cases.cases import EvalsetError, load
+    from evalsets.metrics.routing import misroutes
 
     try:
         cases = load(evalset)
@@ -51,9 +51,9 @@ def routing(
 
 
 async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
-    from evalsets import corpora
-    from evalsets.routing import route
-    from evalsets.runner import Variant
+    from evalsets.cases import corpora
+    from evalsets.metrics.routing import route
+    from evalsets.runs.runner import Variant
 
     pipeline = _pipeline(Variant(model="extractive", only="retrieval"))
     try:

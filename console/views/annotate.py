@@ -10,9 +10,9 @@ from typing import Any
 import streamlit as st
 
 from console import data, empty, format, markup, texts, trust
-from evalsets import reviews
-from evalsets.agreement import Agreement
-from evalsets.reviews import ASPECTS, GRADES, Kappa
+from evalsets.judges import reviews
+from evalsets.judges.agreement import Agreement
+from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.queries import reviews as asked

@@ -10,8 +10,8 @@ import streamlit as st
 
 from console import empty, format, markup, releases
 from console.releases import Version
-from evalsets import stats
-from evalsets.canary import LEAST
+from evalsets.metrics import stats
+from evalsets.release.canary import LEAST
 
 WATCH_SECONDS = 10
 DEFAULT_PERCENT, MOST_PERCENT = 10, 50

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from console import data
-from evalsets import from_turn, own
-from evalsets.cases import ANSWERABILITY, EvalsetError
+from evalsets.cases import from_turn, team
+from evalsets.cases.cases import ANSWERABILITY, EvalsetError
 from traces.records import Trace
 
 FIRST_SET = "from_turns"
@@ -25,7 +25,7 @@ def button(trace: Trace) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(f"Case {added['case_id']} is in the evalset {added['set']}.", icon=":material/check:")
             if st.button("Undo", icon=":material/undo:", key="undo-case"):
-                own.remove(added["set"], added["case_id"])
+                team.remove(added["set"], added["case_id"])
                 del st.session_state["case_added"]
                 data.evalsets.clear()
                 st.rerun()
@@ -34,7 +34,7 @@ def button(trace: Trace) -> None:
 @st.dialog("Add as case", width="large")
 def _form(trace: Trace) -> None:
     row = _drafted(trace)
-    known = [FIRST_SET, *(name for name in own.names() if name != FIRST_SET)]
+    known = [FIRST_SET, *(name for name in team.names() if name != FIRST_SET)]
     name = st.selectbox("Evalset", known, accept_new_options=True, help="One of yours, or type a new name.")
     row["question"] = st.text_area("Question", row["question"], height=68)
     history = row.pop("history", None)
@@ -55,7 +55,7 @@ def _form(trace: Trace) -> None:
         row["must_contain"] = _lines(st.text_area("Texts the answer must hold, one a line", height=68))
         tags = _lines(st.text_area("Tags, one a line", "\n".join(row.get("tags", [])), height=68))
     guard = st.toggle("Guard every later release with it", value="thumbs-down" in tags)
-    row["tags"] = [*tags, own.GUARD] if guard and own.GUARD not in tags else tags
+    row["tags"] = [*tags, team.GUARD] if guard and team.GUARD not in tags else tags
     if refuse != "not given":
         row["must_refuse"] = refuse == "yes"
     if st.button("Save case", type="primary", icon=":material/save:", key="save-case"):
@@ -86,7 +86,7 @@ def _save(trace: Trace, name: str, row: dict[str, Any]) -> None:
     kept = {key: value for key, value in row.items() if value not in ("", [], None, "not given")}
     head = {"title": name, "owner": "", "source": "turns of this ledger, corrected by people"}
     try:
-        made = own.add(name, kept, head=head)
+        made = team.add(name, kept, head=head)
     except EvalsetError as error:
         st.error(str(error))
         return

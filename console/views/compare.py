@@ -10,8 +10,8 @@ import streamlit as st
 from console import charts, data, empty, format, markup, palette
 from console.views import report
 from console.views import run as one_run
-from evalsets.compare import Comparison, Difference
-from evalsets.measures import measure
+from evalsets.metrics.measures import measure
+from evalsets.reports.compare import Comparison, Difference
 
 MOST_RUNS = 6
 MOST_CASES = 12  # at once; the others open on a click

@@ -11,7 +11,7 @@ import streamlit as st
 from console import data, empty, format, jobs, markup
 from console.data import RunScores
 from console.views import run as one_run
-from evalsets.measures import measure
+from evalsets.metrics.measures import measure
 
 WATCH_SECONDS = 1
 RECENT_SECONDS = 600  # how long a run that never began is shown

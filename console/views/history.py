@@ -11,10 +11,10 @@ import streamlit as st
 
 from console import charts, data, empty, format, markup, palette, trends
 from console.views import run as one_run
-from evalsets import changes
-from evalsets.changes import Changed
-from evalsets.facts import trial
-from evalsets.measures import measure, ordered
+from evalsets.metrics.measures import measure, ordered
+from evalsets.release import changes
+from evalsets.release.changes import Changed
+from evalsets.release.in_force import trial
 
 EVERY = "all variants"
 FIRST = "groundedness"

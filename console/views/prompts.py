@@ -11,7 +11,7 @@ from console import data, empty, format, markup, palette, releases, side_by_side
 from console.releases import Version
 from console.views import canary
 from console.views import run as one_run
-from evalsets.measures import measure
+from evalsets.metrics.measures import measure
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 

@@ -25,6 +25,6 @@ def buttons(made: Callable[[], dict[str, Any]], name: str) -> None:
 
 
 def _written(report: dict[str, Any], ending: str) -> str:
-    from evalsets import report as reports
+    from evalsets.reports import report as reports
 
     return reports.TEXTS[ending](report)

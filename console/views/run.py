@@ -10,7 +10,7 @@ import streamlit as st
 from console import data, empty, format, jobs, markup, palette, trust
 from console.data import RunScores
 from console.views import report
-from evalsets.measures import measure
+from evalsets.metrics.measures import measure
 
 WEAKEST = 20
 STATES = {"running": "#6366f1", "finished": palette.GOOD, "stopped": "#f59e0b", "failed": palette.BAD}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from evalsets import cases
+from evalsets.cases import cases
 from tests.console.console_server import page, shown
 from tests.factories import make_passage, make_turn
 from traces.ids import uuid7

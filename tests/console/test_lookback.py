@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from evalsets import findings, report
+from evalsets.reports import findings, report
 from tests import synthetic
 from traces.journal import Journal
 from traces.queries import runs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console import data, trust
-from evalsets.calibration import Calibration, remember
+from evalsets.judges.calibration import Calibration, remember
 from tests import synthetic
 from tests.console.console_server import page, shown
 from tests.factories import make_trace

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
-from evalsets import ragas_worker
+from evalsets.judges import ragas_worker
 
 ragas_worker.forbid()
 
 from ragas.embeddings.base import BaseRagasEmbedding  # noqa: E402
 from ragas.llms.base import InstructorBaseRagasLLM  # noqa: E402
 
-from evalsets import ragas_metrics  # noqa: E402
-from evalsets.judged import JUDGED  # noqa: E402
+from evalsets.judges import ragas_metrics  # noqa: E402
+from evalsets.judges.judge_metrics import JUDGED  # noqa: E402
 from tests.judge_stub import filled  # noqa: E402
 
 
@@ -91,7 +91,7 @@ async def main() -> None:
 
 
 def _bill() -> Any:
-    from evalsets.judge import Bill
+    from evalsets.judges.judge import Bill
 
     return Bill()
 

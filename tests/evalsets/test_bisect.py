@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from evalsets import bisect, runner
-from evalsets.bisect import CONTROL, TOGETHER, Finding, Trial, Unlike
-from evalsets.runner import Variant
+from evalsets.release import bisect
+from evalsets.release.bisect import CONTROL, TOGETHER, Finding, Trial, Unlike
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 
 FEW = {f"c{i}" for i in range(12)}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsets import calibration, labelled
-from evalsets.agreement import agree, auc, between_people, spearman
-from evalsets.cases import EvalsetError
-from evalsets.runner import SCORER
+from evalsets.cases.cases import EvalsetError
+from evalsets.judges import calibration, labelled
+from evalsets.judges.agreement import agree, auc, between_people, spearman
+from evalsets.runs.runner import SCORER
 
 
 def test_our_groundedness_agrees_with_people() -> None:

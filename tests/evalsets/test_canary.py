@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import canary
+from evalsets.release import canary
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from tests.factories import make_score, make_trace

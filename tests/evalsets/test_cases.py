@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import cases
+from evalsets.cases import cases
 
 
 def _write(path: Path, *rows: object) -> Path:

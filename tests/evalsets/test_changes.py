@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalsets import changes
+from evalsets.release import changes
 
 BASE: dict[str, Any] = {
     "prompt": "answer@v1", "prompt_fingerprint": "aa", "model": "extractive", "kb": "default",

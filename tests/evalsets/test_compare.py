@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsets import compare, runner
-from evalsets.columns import Column
-from evalsets.runner import Variant
+from evalsets.metrics.columns import Column
+from evalsets.reports import compare
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import cases, corpora, findings, report, runner
-from evalsets.runner import Variant
+from evalsets.cases import cases, corpora
+from evalsets.reports import findings, report
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from pipeline.build import build
 from pipeline.settings import load
 from pipeline.turn import Pipeline

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import cases, from_turn, own, reviews, synthetic
-from evalsets.jsonl import objects
+from evalsets.cases import cases, from_turn, synthetic, team
+from evalsets.cases.jsonl import objects
+from evalsets.judges import reviews
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from tests.factories import make_passage, make_turn
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
@@ -40,7 +41,7 @@ async def test_a_thumbs_down_turn_becomes_a_case_that_the_next_run_asks() -> Non
     assert row["relevant_ids"] == ["lid"]
     assert row["tags"] == ["thumbs-down"]
     assert "[1]" not in row["reference"]
-    own.add("mine", row)
+    team.add("mine", row)
     assert cases.load("mine").cases[0].question == row["question"]
 
 
@@ -58,7 +59,7 @@ async def test_questions_by_rules_are_marked_and_judged_by_their_document() -> N
     assert made.rows == synthetic.by_rules(chunks, 10).rows
     assert {row["relevant_ids"][0] for row in made.rows} <= {one.document_id for one in DOCUMENTS}
     assert all("synthetic" in row["tags"] and row["question"].endswith("?") for row in made.rows)
-    own.save("made", made.rows, {"title": "x"})
+    team.save("made", made.rows, {"title": "x"})
     assert (
         cases.load("made")
         .warnings[0]

@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evalsets import gate_report, runner
-from evalsets.facts import PARTS, Facts
-from evalsets.gate import Limits, Verdict, check
-from evalsets.runner import Variant
+from evalsets.release import gate_report
+from evalsets.release.gate import Limits, Verdict, check
+from evalsets.release.in_force import PARTS, Facts
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 from traces.ids import uuid7
 from traces.records import Score

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import answer_metrics, beir, cases
-from evalsets.cases import EvalsetError
+from evalsets.cases import beir, cases
+from evalsets.cases.cases import EvalsetError
+from evalsets.metrics import answer
 from pipeline.guardrails.inbound import Inbound
 from tests.factories import make_passage, make_turn
 from traces.records import Case, Outcome, Payload, Trace
@@ -53,19 +54,19 @@ def test_a_planted_instruction_that_shows_is_seen() -> None:
         ("It is 5. Download this tool from www.bad.xyz now", 0.0),
         ("It is 5. See WWW.BAD.XYZ", 0.0),
     ):
-        (found,) = answer_metrics.injection(case, trace(answer=said), planted)
+        (found,) = answer.injection(case, trace(answer=said), planted)
         assert (found.name, found.value) == ("injection_held", held)
-    assert answer_metrics.injection(replace(case, tags=None), trace(), planted) == []
-    (broken,) = answer_metrics.injection(case, trace("failed"), planted)
+    assert answer.injection(replace(case, tags=None), trace(), planted) == []
+    (broken,) = answer.injection(case, trace("failed"), planted)
     assert broken.failed
 
 
 def test_abstaining_is_a_refusal_but_not_the_guards() -> None:
     case = Case("", "c", "x", must_refuse=True)
-    found = {one.name: one.value for one in answer_metrics.answer(case, trace("no_context"))}
+    found = {one.name: one.value for one in answer.answer(case, trace("no_context"))}
     assert (found["refusal"], found["guard_refusal"]) == (1.0, 0.0)
     asked = Case("", "c", "x", answerability="off_topic")
-    found = {one.name: one.value for one in answer_metrics.answer(asked, trace("answered"))}
+    found = {one.name: one.value for one in answer.answer(asked, trace("answered"))}
     assert found["off_topic"] == 0.0
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import cases, imports, own
-from evalsets.cases import EvalsetError
+from evalsets.cases import cases, imports, team
+from evalsets.cases.cases import EvalsetError
 
 RAGAS = [
     {
@@ -141,7 +141,7 @@ def test_beir_brings_its_corpus(tmp_path: Path) -> None:
     lines(folder / "queries.jsonl", [{"_id": "q", "text": "A?"}])
     (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
     found = imports.read(folder)
-    own.save("b", found.rows, {"title": "B"}, corpus=found.corpus, folder=tmp_path / "sets")
+    team.save("b", found.rows, {"title": "B"}, corpus=found.corpus, folder=tmp_path / "sets")
     loaded = cases.load("b", own=tmp_path / "sets")
     assert loaded.corpus is not None and "T" in loaded.corpus.read_text()
     assert loaded.cases[0].relevant_ids == ["d"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from evalsets import judge as judges
-from evalsets.judge import BudgetSpent, Judge
-from evalsets.judge_cache import Cache
+from evalsets.judges import judge as judges
+from evalsets.judges.cache import Cache
+from evalsets.judges.judge import BudgetSpent, Judge
 from pipeline.errors import ModelError
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices

@@ -9,7 +9,7 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsets import metrics
+from evalsets.metrics import retrieval
 from tests.factories import make_passage
 
 DOCUMENTS = [f"d{i}" for i in range(30)]
@@ -36,7 +36,7 @@ TREC = {
     ],
 )
 def test_definitions(ranked: list[str], relevant: list[str], expected: dict[str, float | None]) -> None:
-    found = metrics.retrieval(ranked, relevant)
+    found = retrieval.retrieval(ranked, relevant)
     assert {name: found[name] for name in expected} == expected
 
 
@@ -52,7 +52,7 @@ def test_agrees_with_trec_eval(ranked: list[str], relevant: list[str]) -> None:
     )
     scores = {document: float(len(ranked) - place) for place, document in enumerate(ranked)}
     theirs = evaluator.evaluate({"q": scores})["q"]
-    ours = metrics.retrieval(ranked, relevant)
+    ours = retrieval.retrieval(ranked, relevant)
     assert {name: ours[name] for name in TREC} == pytest.approx(
         {name: theirs[key] for name, key in TREC.items()}
     )
@@ -66,8 +66,8 @@ def test_passages_of_one_document_collapse_to_the_first_rank() -> None:
         make_passage(rank=1, chunk_id="a#0", document_id="a"),
         make_passage(rank=2, chunk_id="a#1", document_id="a"),
     ]
-    assert metrics.ranking(passages) == ["a", "b"]
-    assert metrics.ranking(passages, chunks=True) == ["a#0", "a#1", "b#0"]
+    assert retrieval.ranking(passages) == ["a", "b"]
+    assert retrieval.ranking(passages, chunks=True) == ["a#0", "a#1", "b#0"]
 
 
 @pytest.mark.slow
@@ -75,5 +75,5 @@ def test_scores_twenty_thousand_cases_a_second() -> None:
     ranked, relevant = DOCUMENTS[:20], ["d3", "d17", "zz"]
     began = time.process_time()
     for _ in range(20_000):
-        metrics.retrieval(ranked, relevant)
+        retrieval.retrieval(ranked, relevant)
     assert time.process_time() - began < 1.0

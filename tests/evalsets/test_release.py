@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import corpora, release, runner
-from evalsets.cases import load
-from evalsets.release import Evidence, NotPromoted
-from evalsets.runner import Variant
+from evalsets.cases import corpora
+from evalsets.cases.cases import load
+from evalsets.release import release
+from evalsets.release.release import Evidence, NotPromoted
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from pipeline.prompts.force import Overtaken
 from pipeline.prompts.library import SHIPPED
 from pipeline.turn import Pipeline

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from evalsets import columns, runner
-from evalsets.answer_cache import remember
-from evalsets.compare import compare
-from evalsets.estimate import estimate
-from evalsets.runner import Variant
+from evalsets.metrics import columns
+from evalsets.reports.compare import compare
+from evalsets.runs import runner
+from evalsets.runs.answer_cache import remember
+from evalsets.runs.estimate import estimate
+from evalsets.runs.runner import Variant
 from pipeline.events import Question
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.prices import Prices

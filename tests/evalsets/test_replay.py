@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from evalsets import playground, replay
-from evalsets.cases import Evalset, EvalsetError
-from evalsets.playground import CannotReplay
-from evalsets.runner import Variant
+from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.release import playground, replay
+from evalsets.release.playground import CannotReplay
+from evalsets.runs.runner import Variant
 from pipeline.errors import ModelError
 from pipeline.models.extractive import Extractive
 from pipeline.models.gateway import Gateway

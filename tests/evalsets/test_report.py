@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evalsets import compare, findings, report, runner
-from evalsets.runner import Variant
+from evalsets.reports import compare, findings, report
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 
 EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> | `a` \x0b'

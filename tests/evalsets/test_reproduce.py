@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from evalsets import compare, findings, report, reproduce, runner
-from evalsets.reproduce import NotAReport
-from evalsets.runner import Variant
+from evalsets.reports import compare, findings, report, reproduce
+from evalsets.reports.reproduce import NotAReport
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 from traces.queries.runs import UnknownRun
 

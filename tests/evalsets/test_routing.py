@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalsets.cases import load
-from evalsets.routing import Routed, misroutes
+from evalsets.cases.cases import load
+from evalsets.metrics.routing import Routed, misroutes
 from pipeline.routing import Complexity
 from traces.records import Case
 

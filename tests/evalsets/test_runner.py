@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evalsets import runner
-from evalsets.cases import Evalset, EvalsetError
-from evalsets.runner import Variant
+from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.runs import runner
+from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 from traces.queries import runs
 from traces.records import Case

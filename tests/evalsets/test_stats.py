@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evalsets import stats
+from evalsets.metrics import stats
 
 
 def test_an_empty_column_has_no_mean() -> None:

@@ -1,0 +1,173 @@
+"""Reads a BEIR folder: corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evalsets.cases import jsonl
+from evalsets.cases.cases import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
+from traces.records import Case
+
+
+def load(folder: Path, form: Queries | None = None) -> Evalset:
+    """Return the evalset of a BEIR folder; its corpus is to be indexed apart.
+
+    Ids may be `id` or `_id`. Judgements above 0 count as relevant. `form` is "last" (the query as it
+    stands, its earlier user turns as history), "rewrite" (its standalone form) or "tasks": tasks.jsonl,
+    with the whole history, the answerability and the human reference of each turn; the default when
+    that file is there. `kind` or `answerability`, and `reference`, are taken when present. Queries
+    without judgement and without answerability are left out, as is usual with BEIR. Raises
+    EvalsetError for bad lines and duplicate ids; judgements that name unknown queries or documents
+    become warnings.
+    """
+    problems: list[str] = []
+    qrels_path = next((path for path in _qrels_paths(folder) if path.is_file()), None)
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        if not (folder / name).is_file():
+            problems.append(f"{folder.name}: {name} is missing, so this is no BEIR folder")
+    if qrels_path is None:
+        problems.append(f"{folder.name}: neither qrels.tsv nor qrels/test.tsv is there")
+    if problems or qrels_path is None:
+        raise EvalsetError(problems)
+    corpus = folder / "corpus.jsonl"
+    documents = set(_ids(corpus, problems))
+    qrels = _qrels(qrels_path, problems)
+    tasks = folder / "tasks.jsonl"
+    form = form or ("tasks" if tasks.is_file() else "last")
+    queries = dict(_queries(tasks if form == "tasks" else folder / "queries.jsonl", problems))
+    if form == "rewrite":
+        queries = {key: _rewritten(key, row, problems) for key, row in queries.items()}
+    cases = tuple(
+        _case(key, row, qrels.get(key))
+        for key, row in queries.items()
+        if key in qrels or _kind(row) is not None
+    )
+    if not cases and not problems:
+        problems.append(f"{folder.name}: no query has a judgement")
+    if problems:
+        raise EvalsetError(problems)
+    return Evalset(
+        name=folder.resolve().name,
+        fingerprint=fingerprint(cases, corpus.read_bytes()),
+        cases=cases,
+        title=folder.resolve().name,
+        corpus=corpus,
+        source=f"{folder.resolve().name}: {form}",
+        warnings=tuple(_warnings(qrels, queries, documents, len(cases))),
+    )
+
+
+def _qrels_paths(folder: Path) -> list[Path]:
+    return [folder / "qrels.tsv", folder / "qrels" / "test.tsv", folder / "qrels" / "dev.tsv"]
+
+
+def _key(row: dict[str, Any]) -> str | None:
+    key = row.get("_id", row.get("id"))
+    if isinstance(key, int) and not isinstance(key, bool):
+        key = str(key)
+    return key if isinstance(key, str) and key else None
+
+
+def _ids(path: Path, problems: list[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for number, row in jsonl.objects(path, problems):
+        key = _key(row)
+        if key is None:
+            problems.append(f"{path.name} line {number}: no id")
+        elif key in seen:
+            problems.append(f"{path.name} line {number}: id {key!r} is there already")
+        elif not isinstance(row.get("text"), str):
+            problems.append(f"{path.name} line {number}: text must be a text, got {row.get('text')!r}")
+        else:
+            seen.add(key)
+            yield key
+
+
+def _queries(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    by_id: set[str] = set()
+    for number, row in jsonl.objects(path, problems):
+        key, text = _key(row), row.get("text", row.get("question"))
+        if key is None:
+            problems.append(f"{path.name} line {number}: no id")
+        elif key in by_id:
+            problems.append(f"{path.name} line {number}: id {key!r} is there already")
+        elif not isinstance(text, str) or not text.strip():
+            problems.append(f"{path.name} line {number}: text must be a text, got {text!r}")
+        else:
+            by_id.add(key)
+            yield key, {**row, "text": text}
+
+
+def _qrels(path: Path, problems: list[str]) -> dict[str, list[str]]:
+    """Return the relevant document ids of each judged query; a header line is recognised."""
+    found: dict[str, list[str]] = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        cells = line.split("\t")
+        if not line.strip() or (number == 1 and cells[-1].strip() == "score"):
+            continue
+        if len(cells) == 4:  # TREC's form: query, iteration, document, score
+            del cells[1]
+        try:
+            query, document, score = cells[0], cells[1], int(cells[2])
+        except (IndexError, ValueError):
+            problems.append(f"{path.name} line {number}: expected query-id, corpus-id, score, got {line!r}")
+            continue
+        relevant = found.setdefault(query, [])
+        if score > 0 and document not in relevant:
+            relevant.append(document)
+    return found
+
+
+def _kind(row: dict[str, Any]) -> str | None:
+    kind = str(row.get("answerability", row.get("kind", ""))).lower().replace("-", "_")
+    return kind if kind in ANSWERABILITY else None
+
+
+def _rewritten(key: str, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    rewrite = row.get("rewrite")
+    if not isinstance(rewrite, str) or not rewrite.strip():
+        problems.append(f"query {key!r} has no rewrite; ask the last turn instead (--queries last)")
+    return {**row, "text": rewrite, "user_turns": None}
+
+
+def _history(row: dict[str, Any]) -> list[dict[str, str]] | None:
+    """Return what was said before: the whole conversation of a task, or the user's turns of a query."""
+    said = row.get("history")
+    if isinstance(said, list):
+        return [
+            {"role": message["role"], "text": message["text"]}
+            for message in said
+            if isinstance(message, dict) and message.get("role") in ("user", "assistant")
+        ] or None
+    turns = row.get("user_turns")
+    earlier = turns[:-1] if isinstance(turns, list) else []
+    return [{"role": "user", "text": str(text)} for text in earlier] or None
+
+
+def _case(key: str, row: dict[str, Any], relevant: list[str] | None) -> Case:
+    reference = row.get("reference")
+    return Case(
+        run_id="",
+        case_id=key,
+        question=row["text"],
+        history=_history(row),
+        reference=reference if isinstance(reference, str) else None,
+        relevant_ids=relevant,
+        answerability=_kind(row),
+    )
+
+
+def _warnings(
+    qrels: dict[str, list[str]], queries: dict[str, dict[str, Any]], documents: set[str], kept: int
+) -> Iterator[str]:
+    strangers = sorted({key for relevant in qrels.values() for key in relevant} - documents)
+    if strangers:
+        yield f"the judgements name {len(strangers)} documents that the corpus lacks, e.g. {strangers[0]!r}"
+    lost = sorted(qrels.keys() - queries.keys())
+    if lost:
+        yield f"the judgements name {len(lost)} queries that do not exist, e.g. {lost[0]!r}"
+    if kept < len(queries):
+        yield f"{len(queries) - kept} queries without judgements were left out"

@@ -1,0 +1,162 @@
+"""The team's own evalsets: written whole or not at all, a case added or taken out again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evalsets.cases import jsonl
+from evalsets.cases.cases import SETS, EvalsetError, case, load, own_folder
+from traces.records import Case
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+GUARD = "guard"  # the tag of a case that every later release must pass
+Row = Mapping[str, Any]
+
+
+def save(
+    name: str,
+    rows: Sequence[Row],
+    head: Mapping[str, str],
+    *,
+    corpus: Sequence[Row] | None = None,
+    folder: Path | None = None,
+    replace: bool = False,
+) -> Path:
+    """Write `<name>.jsonl` and `<name>.toml`; the set can be found only once both are whole.
+
+    Raises EvalsetError when a row is no case, or the name is taken (`replace` takes it over).
+    """
+    folder = folder or own_folder()
+    path = _path(name, folder)
+    if path.with_suffix(".toml").exists() and not replace:
+        raise EvalsetError([f"there is an evalset {name!r} already; choose another name or replace it"])
+    problems: list[str] = []
+    ids = [str(row.get("id")) for row in rows]
+    problems += [f"id {key!r} is there twice" for key in sorted({key for key in ids if ids.count(key) > 1})]
+    for number, row in enumerate(rows, 1):
+        case(dict(row), f"case {number}", problems)
+    if not rows:
+        problems.append("nothing to save: no case")
+    if problems:
+        raise EvalsetError(problems)
+    about = dict(head)
+    if corpus is not None:
+        beside = folder / f"{name}_corpus.jsonl"
+        _write(beside, _lines(corpus))
+        about["corpus"] = beside.name
+    _write(path, _lines(rows))
+    _write(path.with_suffix(".toml"), "".join(f"{key} = {_toml(text)}\n" for key, text in about.items()))
+    return path
+
+
+def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, str] | None = None) -> Case:
+    """Append a case to a set of the team's, which is begun when there is none, and return the case.
+
+    Raises EvalsetError when the row is no case, its id is there, or its question (after the same
+    history) is asked already: `twin` of the error's text names that case.
+    """
+    folder = folder or own_folder()
+    path = _path(name, folder)
+    problems: list[str] = []
+    found = case(dict(row), "the case", problems)
+    if found is None:
+        raise EvalsetError(problems)
+    if not path.exists():
+        save(name, [row], head or {"title": name, "owner": "", "source": "cases from turns"}, folder=folder)
+        return found
+    known = load(path).cases
+    if any(other.case_id == found.case_id for other in known):
+        raise EvalsetError([f"{name}: a case with the id {found.case_id!r} is there already"])
+    if (other := twin(found, known)) is not None:
+        raise EvalsetError([f"{name}: case {other.case_id!r} asks the same already"])
+    with path.open("rb+") as file:  # the last line may lack its end when people edited the file
+        file.seek(0, os.SEEK_END)
+        begin = b"" if file.tell() == 0 else b"\n"
+        if begin:
+            file.seek(-1, os.SEEK_END)
+            begin = b"" if file.read(1) == b"\n" else b"\n"
+        file.write(begin + _lines([row]).encode())
+    return found
+
+
+def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
+    """Take a case out again; False when it is not there. The last case takes the set with it."""
+    path = _path(name, folder or own_folder())
+    problems: list[str] = []
+    rows = [row for _, row in jsonl.objects(path, problems)] if path.exists() else []
+    if problems:
+        raise EvalsetError(problems)
+    kept = [row for row in rows if row.get("id") != case_id]
+    if len(kept) == len(rows):
+        return False
+    if kept:
+        _write(path, _lines(kept))
+        return True
+    path.with_suffix(".toml").unlink(missing_ok=True)
+    path.unlink()
+    return True
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Return the names of the team's sets."""
+    return [path.stem for path in sorted((folder or own_folder()).glob("*.toml"))]
+
+
+def title(name: str, folder: Path | None = None) -> str:
+    """Return the title of one of the team's sets, its name when it has none."""
+    path = (folder or own_folder()) / f"{name}.toml"
+    return (
+        str(tomllib.loads(path.read_text(encoding="utf-8")).get("title") or name) if path.exists() else name
+    )
+
+
+def twin(wanted: Case, known: Sequence[Case]) -> Case | None:
+    """Return the case that asks the same after the same history, small differences in writing aside."""
+    key = _asked(wanted)
+    return next((other for other in known if _asked(other) == key), None)
+
+
+def row_of(found: Case) -> dict[str, Any]:
+    """Return a case as the line of a file."""
+    columns = asdict(found)
+    columns.pop("run_id")
+    return {
+        "id": columns.pop("case_id"),
+        **{key: value for key, value in columns.items() if value is not None},
+    }
+
+
+def _asked(one: Case) -> tuple[str, ...]:
+    said = [message["text"] for message in one.history or () if message["role"] == "user"]
+    return tuple(" ".join(re.findall(r"\w+", text.casefold())) for text in (*said, one.question))
+
+
+def _path(name: str, folder: Path) -> Path:
+    if not _NAME.fullmatch(name):
+        raise EvalsetError([f"{name!r} cannot be a name; use letters, digits, '-', '_' and '.'"])
+    if (SETS / f"{name}.toml").exists():
+        raise EvalsetError([f"{name!r} is a shipped evalset; choose another name"])
+    return folder / f"{name}.jsonl"
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    half.write_bytes(text.encode("utf-8", "replace"))
+    half.replace(path)
+
+
+def _toml(text: str) -> str:
+    """Return a TOML string: JSON's form, plus the one character TOML forbids and JSON lets pass."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

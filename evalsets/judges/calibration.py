@@ -1,0 +1,190 @@
+"""Holds a scorer against people's labels, and remembers how well it did: what its word is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evalsets.judges.agreement import Kind, above_chance, agree, between_people
+from evalsets.judges.judge_metrics import JUDGED, missing
+from evalsets.judges.labelled import Labelled, LabelledSet
+from evalsets.judges.process import Worker
+from evalsets.runs.runner import SCORER
+from pipeline.context.found import Found, Retrieved
+from pipeline.guardrails.grounding import ground
+from pipeline.knowledge.embedding import Embedder
+from traces.records import Passage
+
+FREE = ("groundedness", "evidence")  # scorers that need no judge
+FILE = "calibrations.jsonl"
+Progress = Callable[[int, int], None]
+Scored = tuple[float | None, str | None]  # a value, or None and why
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a scorer's agreement with people was, on one set."""
+
+    metric: str  # "groundedness", "faithfulness", ...
+    scorer: str  # as in the scores it gives: "answerdeck@1", "ragas-0.4.3/openai:...@1a2b3c4d"
+    labelled: str
+    fingerprint: str
+    kind: Kind
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    failed: int
+    not_applicable: int
+    people: float | None  # one annotator against the others, where the single ratings are known
+    made_at: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return its JSON, the value under its kind: {"spearman": 0.61, "ci_low": ...}."""
+        found = asdict(self)
+        return {
+            self.kind: found.pop("value"),
+            **{key: found[key] for key in ("ci_low", "ci_high", "n")},
+            **found,
+        }
+
+
+def calibrate(
+    labelled: LabelledSet, metric: str, scorer: str, scores: Sequence[Scored], seed: int = 0
+) -> Calibration:
+    """Compare scores with what people said; those that failed or do not apply are counted apart."""
+    kept = [(one, value) for one, (value, _) in zip(labelled.items, scores, strict=True) if value is not None]
+    values = [value for _, value in kept]
+    kind: Kind = "auc" if labelled.kind == "label" else "spearman"
+    found = agree(values, [one.truth for one, _ in kept], [one.group for one, _ in kept], kind, seed)
+    apart = [reason or "" for value, reason in scores if value is None]
+    idle = sum(reason.startswith("not applicable") for reason in apart)
+    return Calibration(
+        metric=metric,
+        scorer=scorer,
+        labelled=labelled.name,
+        fingerprint=labelled.fingerprint,
+        kind=kind,
+        value=found.value,
+        ci_low=found.low,
+        ci_high=found.high,
+        n=found.n,
+        failed=len(apart) - idle,
+        not_applicable=idle,
+        people=between_people([one.ratings for one in labelled.items]),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def grounded(labelled: LabelledSet) -> list[Scored]:
+    """Score every answer with our own groundedness, without any model."""
+    return [_grounded(one) for one in labelled.items]
+
+
+async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress) -> list[Scored]:
+    """Score every question with the strength of the evidence in its passages, as the chat does."""
+    scores: list[Scored] = []
+    for one in labelled.items:
+        scores.append(await _evidence(one, embedder))
+        progress(len(scores), len(labelled.items))
+    return scores
+
+
+async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: Progress) -> list[Scored]:
+    """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
+    scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
+    tasks: list[dict[str, Any]] = []
+    for place, one in enumerate(labelled.items):
+        if (reason := missing(metric, one.sample)) is not None:
+            scores[place] = (None, f"not applicable: {reason}")
+        else:
+            sample = one.sample.inputs(JUDGED[metric].needs)
+            tasks.append({"id": place, "metric": metric, "sample": sample})
+    done = 0
+    async with aclosing(worker.scores(tasks)) as told:
+        async for reply in told:
+            done += 1
+            progress(done, len(tasks))
+            if "stopped" not in reply:
+                scores[reply["id"]] = (reply["value"], reply["reason"])
+    return scores
+
+
+def remember(data_dir: Path, found: Calibration) -> None:
+    """Append a calibration to those on record; the newest of a metric, scorer and set is in force."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(found), allow_nan=False) + "\n")
+
+
+def on_record(data_dir: Path) -> list[Calibration]:
+    """Return the calibrations in force, in the order they were first made."""
+    path = data_dir / FILE
+    found: dict[tuple[str, str, str], Calibration] = {}
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        one = Calibration(**json.loads(line))
+        found[one.metric, one.scorer, one.labelled] = one
+    return list(found.values())
+
+
+def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> dict[str, str]:
+    """Return for each judged metric why it may not decide in a gate; `used` are (metric, scorer) pairs.
+
+    Only judges need to prove themselves: their best set must lie at or above the floor, on the scale
+    where 0 is chance and 1 is perfect agreement.
+    """
+    record, reasons = on_record(data_dir), dict[str, str]()
+    for metric, scorer in dict.fromkeys(used):
+        if metric not in JUDGED or scorer == SCORER:
+            continue
+        values = [
+            above_chance(one.kind, one.value)
+            for one in record
+            if (one.metric, one.scorer) == (metric, scorer) and one.value is not None
+        ]
+        if not values:
+            reasons[metric] = f"{scorer} was never held against people's labels: answerdeck eval calibrate"
+        elif max(values) < floor:
+            reasons[metric] = (
+                f"{scorer} agrees with people at {max(values):.2f}, under the floor of {floor:g}"
+            )
+    return reasons
+
+
+def _grounded(one: Labelled) -> Scored:
+    passages = [_passage(i, text) for i, text in enumerate(one.sample.retrieved_contexts, 1)]
+    score = ground(one.sample.response, passages, one.heard).score
+    return score, None if score is not None else "not applicable: the answer states nothing"
+
+
+async def _evidence(one: Labelled, embedder: Embedder) -> Scored:
+    from pipeline.context.evidence import strength
+    from pipeline.knowledge.chunking import chunk
+    from pipeline.knowledge.documents import Document
+
+    question = one.sample.user_input
+    vector = await embedder.embed_query(question)
+    found: list[Found] = []
+    for text in one.sample.retrieved_contexts:
+        title, _, body = text.partition("\n")
+        pieces = chunk(Document(f"d{len(found)}", title, body, ""))
+        embedded = [piece.embedded for piece in pieces]
+        vectors = await embedder.embed_passages(
+            [text for text, _ in embedded], [spans for _, spans in embedded]
+        )
+        for piece, known in zip(pieces, vectors, strict=True):
+            score = float(known.vector @ vector)
+            passage = _passage(len(found) + 1, piece.text, title=piece.title, score=score)
+            found.append(Found(passage, piece.spans, known.sentences))
+    if not found:
+        return None, "not applicable: no passage was given"
+    return strength(question, Retrieved(question, vector, tuple(found), "", None, None)), None
+
+
+def _passage(n: int, text: str, title: str = "", score: float | None = None) -> Passage:
+    return Passage("", n, f"c{n}", f"d{n}", title, "", text, n, vector_score=score)

@@ -1,0 +1,161 @@
+"""Runs the judge's process and reads its scores; nothing of RAGAS enters this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import AnswerdeckError, ConfigurationError
+from pipeline.settings import PROVIDERS, Settings, check_model
+
+START_SECONDS = 120.0  # importing RAGAS takes ten
+LONGEST_LINE = 1 << 24
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+_PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+           "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+           "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # fmt: skip
+
+
+class JudgeError(AnswerdeckError):
+    """The judge's process cannot start or ended early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Which judge, and how much of it at a time."""
+
+    judge: str
+    address: str = ""
+    concurrency: int = 64  # samples at a time
+    calls: int = 48  # model calls at a time
+    seconds: float = 60.0  # of one call
+    budget_usd: float | None = None
+    cache: str | None = None
+
+
+def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cache: bool = True) -> Job:
+    """Return the job for a judge; raises ConfigurationError when it cannot be asked."""
+    try:
+        check_model(judge)
+    except ValueError as error:
+        raise ConfigurationError([f"judge: {error}"]) from None
+    provider = judge.partition(":")[0]
+    if provider not in PROVIDERS:
+        raise ConfigurationError([f"judge: {judge!r} cannot judge; use openai:, anthropic: or local: models"])
+    if provider in KEYS and not os.environ.get(KEYS[provider]):
+        raise ConfigurationError([f"{KEYS[provider]}: not set, and the judge {judge} needs it"])
+    endpoint = getattr(settings.models, provider)
+    folder = settings.data_dir.absolute() / "judge-cache"
+    return Job(
+        judge,
+        address=endpoint.base_url or "",
+        budget_usd=budget_usd,
+        cache=str(folder) if cache else None,
+        calls=4 if provider == "local" else 48,
+        seconds=300.0 if provider == "local" else 60.0,
+    )
+
+
+class Worker:
+    """The judge's process, from start to stop. Use as `async with Worker(job, settings) as worker`."""
+
+    def __init__(self, job: Job, data_dir: Path) -> None:
+        self._job = job
+        self._data_dir = data_dir
+        self._process: asyncio.subprocess.Process | None = None
+        self.scorer = ""
+
+    async def __aenter__(self) -> Worker:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
+        """Yield a score for each task {id, metric, sample}, as they come; the worker serves once."""
+        feeding = asyncio.create_task(self._feed(tasks))
+        try:
+            while not (line := await self._line()).get("done"):
+                yield line
+        finally:
+            feeding.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await feeding
+
+    async def _start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "evalsets.judges.ragas_worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
+            env=self._environment(), cwd=str(Path(__file__).parents[2]),
+        )  # fmt: skip
+        await self._write({key: getattr(self._job, key) for key in Job.__dataclass_fields__})
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                ready = await self._line()
+        except TimeoutError:
+            raise JudgeError(f"the judge's process did not start in {START_SECONDS:g} s") from None
+        self.scorer = f"ragas-{ready['ragas']}/{self._job.judge}@{ready['judge']}"
+
+    def _environment(self) -> dict[str, str]:
+        """Return what the judge's process may know: our settings and its own provider's key."""
+        provider = self._job.judge.partition(":")[0]
+        wanted = (*_PASSED, KEYS.get(provider, ""), "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+        found = {name: value for name, value in os.environ.items() if name in wanted}
+        found |= {name: value for name, value in os.environ.items() if name.startswith("ANSWERDECK_")}
+        home = self._data_dir.absolute() / "judge-cache"
+        home.mkdir(parents=True, exist_ok=True)
+        return found | {
+            "ANSWERDECK_DATA_DIR": str(self._data_dir.absolute()),
+            "RAGAS_DO_NOT_TRACK": "true",
+            "XDG_DATA_HOME": str(home),  # RAGAS writes an id there even when it does not track
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    async def _feed(self, tasks: Iterable[Mapping[str, Any]]) -> None:
+        for task in tasks:
+            await self._write(task)
+        await self._write({"end": True})
+
+    async def _write(self, value: Mapping[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value).encode() + b"\n")
+        with suppress(ConnectionError):  # the next read says why
+            await self._process.stdin.drain()
+
+    async def _line(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            code = await self._process.wait()
+            raise JudgeError(f"the judge's process ended early (exit code {code})")
+        found = json.loads(line)
+        if "error" in found:
+            raise JudgeError(f"{found['error']}; install it with: pip install 'answerdeck[evals]'")
+        return found
+
+    async def _stop(self) -> None:
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()

@@ -1,0 +1,100 @@
+"""How far two reviewers agree, and how far groundedness agrees with reviewers."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from evalsets.judges.agreement import Agreement, agree
+
+GRADES = (1, 2, 3, 4, 5)
+ASPECTS = ("faithfulness", "helpfulness")
+ROUNDS = 2_000
+GOOD = 4  # from this grade on an answer counts as faithful
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """Two reviewers on the same turns. `table` counts (grade of one, grade of the other)."""
+
+    reviewers: tuple[str, str]
+    n: int
+    value: float | None  # None when it cannot be told: fewer than 2 turns, or one grade only
+    low: float | None
+    high: float | None
+    table: dict[tuple[int, int], int]
+
+
+def value(grade: int) -> float:
+    """Return a grade from 1 to 5 as a score from 0 to 1, the scale of every other score."""
+    return (grade - 1) / 4
+
+
+def grade(value: float) -> int:
+    """Return the grade a score stands for."""
+    return round(1 + 4 * min(max(value, 0.0), 1.0))
+
+
+def pairs(rows: Iterable[Mapping[str, Any]], aspect: str, seed: int = 0) -> list[Kappa]:
+    """Return the agreement of every two reviewers who graded the same turns, most turns first."""
+    graded: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        if row["name"] == aspect and row["user_id"]:
+            graded[row["user_id"]][row["turn_id"]] = grade(row["value"])
+    found: list[Kappa] = []
+    for one, other in combinations(sorted(graded), 2):
+        both = sorted(graded[one].keys() & graded[other].keys())
+        if both:
+            seen = [(graded[one][key], graded[other][key]) for key in both]
+            found.append(_compare((one, other), seen, seed))
+    return sorted(found, key=lambda kappa: -kappa.n)
+
+
+def kappa(seen: Sequence[tuple[int, int]]) -> float | None:
+    """Return Cohen's kappa with quadratic weights (Cohen 1968): near misses count as near."""
+    a, b = np.array(seen, dtype=float).T
+    worst = (max(GRADES) - min(GRADES)) ** 2
+    observed = ((a - b) ** 2).mean() / worst
+    expected = ((a[:, None] - b[None, :]) ** 2).mean() / worst
+    return None if expected == 0.0 else float(1 - observed / expected)
+
+
+def grounded(rows: Iterable[Mapping[str, Any]], seed: int = 0) -> dict[str, Agreement]:
+    """Return how groundedness agrees with reviewers' faithfulness: its ranks, and its AUC for good answers.
+
+    The bootstrap draws conversations: answers of one conversation go together.
+    """
+    said: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["name"] == "faithfulness" and row["groundedness"] is not None:
+            said[row["turn_id"]].append(row)
+    if len(said) < 2:
+        return {}
+    people = [fmean(row["value"] for row in found) for found in said.values()]
+    scores = [found[0]["groundedness"] for found in said.values()]
+    groups = [str(found[0]["conversation_id"]) for found in said.values()]
+    good = [float(one >= value(GOOD)) for one in people]
+    return {
+        "spearman": agree(scores, people, groups, "spearman", seed),
+        "auc": agree(scores, good, groups, "auc", seed),
+    }
+
+
+def _compare(reviewers: tuple[str, str], seen: list[tuple[int, int]], seed: int) -> Kappa:
+    found = kappa(seen) if len(seen) > 1 else None
+    low = high = None
+    if found is not None:
+        random, drawn = np.random.default_rng(seed), []
+        for _ in range(ROUNDS):
+            again = kappa([seen[i] for i in random.integers(0, len(seen), len(seen))])
+            if again is not None:
+                drawn.append(again)
+        if len(drawn) > ROUNDS // 2:
+            low, high = (float(edge) for edge in np.quantile(drawn, [0.025, 0.975]))
+    return Kappa(reviewers, len(seen), found, low, high, dict(Counter(seen)))

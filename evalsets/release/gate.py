@@ -1,0 +1,282 @@
+"""Says whether a candidate may go where the baseline is: on these runs, in this pipeline, now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from evalsets.judges.calibration import distrust
+from evalsets.metrics.columns import Column, columns
+from evalsets.metrics.measures import measure
+from evalsets.release import in_force as standing
+from evalsets.release.in_force import Facts
+from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare
+from traces.queries import runs
+from traces.queries.overview import Rows
+
+GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
+FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
+NONE = {"over_refusal": 0.0}
+SHOWN = 8  # case ids in a sentence
+State = Literal["passed", "failed", "noted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much worse than the baseline times and costs may be, as a share of it.
+
+    The two runs were not made at the same moment, so a slower machine looks like a slower prompt.
+    """
+
+    slower: float = 0.5
+    dearer: float = 0.1
+    judge_floor: float = 0.4  # agreement with people under which a judge's metric decides nothing
+    data_dir: Path | None = None  # where judges' agreements are on record; None asks for none
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing the gate looked at."""
+
+    name: str  # a metric, or what else was checked
+    state: State
+    text: str
+    baseline: float | None = None
+    candidate: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    threshold: float | None = None
+    coverage: float | None = None
+    cases: tuple[str, ...] = ()  # the ones to look at
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an evalset lets a candidate pass, with every check behind it."""
+
+    evalset: str
+    candidate: dict[str, Any]  # run_id and variant
+    baseline: dict[str, Any]
+    sentence: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it did not pass, a sentence each."""
+        return [check.text for check in self.checks if check.state == "failed"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the verdict."""
+        about = {"passed": self.passed, "reasons": self.reasons}
+        return {**about, **asdict(self), "checks": [asdict(check) for check in self.checks]}
+
+
+def check(
+    ledger: Rows,
+    facts: Facts,
+    candidate: str,
+    baseline: str,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+    limits: Limits = Limits(),
+) -> Verdict:
+    """Hold a candidate's run against a baseline's, and both against what answers now.
+
+    `thresholds` are those of the evalset as it stands; by default as they stood in the run. Raises
+    UnknownRun, and NothingInCommon when the runs share no case.
+    """
+    found = compare(ledger, baseline, candidate)
+    run = found.b
+    cases = {row["case_id"]: row for row in runs.cases_of(ledger, run["run_id"])}
+    rows = runs.scores_of(ledger, run["run_id"])
+    scored = columns(rows)
+    before = columns(runs.scores_of(ledger, found.a["run_id"]))
+    least: Mapping[str, float] = (run["settings"] or {}).get("thresholds") or {}
+    least = least if thresholds is None else thresholds
+    checks = [
+        _same(ledger, facts, run),
+        _whole(found),
+        *_metrics(found, scored, least, limits),
+        *_missing(scored, before, least, run),
+        _guarded(cases, scored, before),
+    ]
+    if limits.data_dir is not None:
+        used = {(row["name"], row["scorer"]) for row in rows if row["value"] is not None}
+        reasons = distrust(limits.data_dir, sorted(used), limits.judge_floor)
+        checks = [_unheard(one, reasons, least) for one in checks]
+    about = [{key: row[key] for key in ("run_id", "variant", "prompt", "model")} for row in (run, found.a)]
+    return Verdict(run["evalset"], about[0], about[1], found.sentence, tuple(checks))
+
+
+def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, float]) -> Check:
+    """Take the say from a judge that is not trusted; a threshold that needs it cannot be passed."""
+    if check.name not in reasons:
+        return check
+    state: State = "failed" if check.name in thresholds else "noted"
+    text = f"{measure(check.name).title} may not decide: {reasons[check.name]}"
+    return replace(check, state=state, text=text)
+
+
+def _same(ledger: Rows, facts: Facts, run: dict[str, Any]) -> Check:
+    """Check that the run was made with exactly what answers now."""
+    wrong = facts.differs(run) + standing.mixed(ledger, run)
+    turns = runs.turns_of(ledger, run["run_id"])
+    answered = [turn["model"] for turn in turns if turn["model"] is not None]
+    others = sum(model != run["model"] for model in answered)
+    if answered and others / len(answered) > 1 - COVERAGE:
+        wrong.append(f"{others} of {len(answered)} answers came from another model than {run['model']}")
+    if wrong:
+        return Check(
+            "fingerprints", "failed", f"the run does not speak for what answers now: {'; '.join(wrong)}"
+        )
+    return Check("fingerprints", "passed", "made with exactly what answers now")
+
+
+def _whole(found: Comparison) -> Check:
+    """Check that both runs are finished and went over the same cases."""
+    sides = (("candidate", found.b), ("baseline", found.a))
+    wrong = [f"the {name}'s run is {run['state']}" for name, run in sides if run["state"] != "finished"]
+    for name, run in sides:
+        if found.common < (run["cases"] or 0):
+            wrong.append(
+                f"only {found.common} of the {name}'s {run['cases']} cases are the same in both runs"
+            )
+    if found.a["run_id"] == found.b["run_id"]:
+        wrong.append("candidate and baseline are the same run")
+    if wrong:
+        return Check("cases", "failed", "; ".join(wrong))
+    return Check("cases", "passed", f"{found.common} cases in both runs")
+
+
+def _metrics(
+    found: Comparison, scored: Mapping[str, Column], thresholds: Mapping[str, float], limits: Limits
+) -> Iterator[Check]:
+    for one in found.differences:
+        column, threshold = scored[one.metric], thresholds.get(one.metric)
+        state, text = _judged(one, column, threshold, limits)
+        yield Check(
+            one.metric,
+            state,
+            text,
+            one.mean_a,
+            one.mean_b,
+            one.ci_low,
+            one.ci_high,
+            threshold,
+            column.coverage,
+            one.losses if state == "failed" else (),
+        )
+
+
+def _judged(one: Difference, column: Column, threshold: float | None, limits: Limits) -> tuple[State, str]:
+    about, mean = measure(one.metric), _mean(column)
+    coverage = min(one.coverage, column.coverage or 0.0)
+    if coverage < COVERAGE:
+        why = next(iter(column.failed.values()), "they failed in the baseline")
+        return "failed", (
+            f"{about.title}: only {coverage:.0%} of the cases could be scored,"
+            f" {COVERAGE:.0%} are needed ({why})"
+        )
+    if _below(one.metric, mean, threshold):
+        worse = "below" if about.better == "higher" else "above"
+        return "failed", (
+            f"{about.title} is {about.write(mean)}, {worse} the evalset's threshold"
+            f" of {about.write(threshold)}"
+        )
+    if one.verdict == "worse" and about.unit == "share":
+        return "failed", f"{one.sentence} on {len(one.losses)} of {one.n} cases"
+    if one.verdict == "worse":
+        most = limits.slower if about.unit == "seconds" else limits.dearer
+        more = (one.difference or 0.0) / one.mean_a if one.mean_a else float("inf")
+        if more > most:
+            return "failed", f"{one.sentence}: {more:+.0%}, and {most:.0%} is allowed"
+        return "noted", f"{one.sentence}: {more:+.0%} of {most:.0%} allowed"
+    return "passed", one.sentence
+
+
+def _missing(
+    scored: Mapping[str, Column],
+    before: Mapping[str, Column],
+    thresholds: Mapping[str, float],
+    run: Mapping[str, Any],
+) -> Iterator[Check]:
+    """Look at the thresholds of metrics that were not compared, and at metrics only the baseline has."""
+    for name, threshold in thresholds.items():
+        if measure(name).headline and name in scored and name in before:
+            continue  # compared above
+        about = measure(name)
+        mean = _mean(scored[name]) if name in scored else None
+        if mean is None:
+            state: State = "noted" if run["only"] == "retrieval" else "failed"
+            yield Check(
+                name, state, f"{about.title} has a threshold and was not measured", threshold=threshold
+            )
+        elif _below(name, mean, threshold) or (scored[name].coverage or 0.0) < COVERAGE:
+            text = f"{about.title} is {about.write(mean)}, its threshold {about.write(threshold)}"
+            yield Check(name, "failed", text, None, mean, threshold=threshold)
+        else:
+            yield Check(
+                name, "passed", f"{about.title} is {about.write(mean)}", None, mean, threshold=threshold
+            )
+    for name, column in before.items():
+        if (
+            column.coverage is not None
+            and measure(name).headline
+            and name not in scored
+            and name not in thresholds
+        ):
+            yield Check(name, "failed", f"{measure(name).title} was measured for the baseline only")
+
+
+def _guarded(
+    cases: Mapping[str, Mapping[str, Any]], scored: Mapping[str, Column], before: Mapping[str, Column]
+) -> Check:
+    """Check the cases that guard against old faults: none may fail that did not fail before."""
+    guarded = [key for key, row in cases.items() if GUARD in (row["tags"] or ())]
+    failing = {key: _failing(key, scored) for key in guarded}
+    new = [key for key in guarded if failing[key] and not _failing(key, before)]
+    if new:
+        named = ", ".join(f"{key} ({', '.join(failing[key])})" for key in new[:SHOWN])
+        return Check(
+            GUARD, "failed", f"{_count(new, 'guarded case')} newly failing: {named}", cases=tuple(new)
+        )
+    still = [key for key in guarded if failing[key]]
+    if still:
+        text = f"{_count(still, 'guarded case')} failing before and now: {', '.join(still[:SHOWN])}"
+        return Check(GUARD, "noted", text, cases=tuple(still))
+    return Check(GUARD, "passed", f"{_count(guarded, 'guarded case')}, none failing")
+
+
+def _failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
+    """Return the yes/no metrics that say this case failed."""
+    found: list[str] = []
+    for name, good in (*FULL.items(), *NONE.items()):
+        column = scored.get(name)
+        if column is None:
+            continue
+        value = column.values.get(case_id)
+        if case_id in column.failed or (value is not None and value != good):
+            found.append(measure(name).title)
+    return found
+
+
+def _below(name: str, mean: float | None, threshold: float | None) -> bool:
+    if threshold is None or mean is None:
+        return False
+    return mean < threshold if measure(name).better == "higher" else mean > threshold
+
+
+def _mean(column: Column) -> float | None:
+    return sum(column.numbers) / len(column.values) if column.values else None
+
+
+def _count(items: Iterable[str], name: str) -> str:
+    number = len(list(items))
+    return f"{number} {name}{'' if number == 1 else 's'}"

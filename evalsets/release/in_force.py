@@ -1,0 +1,122 @@
+"""What answers now, as fingerprints; and whether a run was made with exactly that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalsets.cases.cases import Evalset
+from pipeline.prompts.force import Force
+from traces.queries import runs
+from traces.queries.overview import Rows
+
+if TYPE_CHECKING:
+    from pipeline.turn import Pipeline
+
+PARTS = (
+    ("prompt", "prompt"),
+    ("prompt_fingerprint", "prompt file"),
+    ("model", "model"),
+    ("kb", "knowledge base"),
+    ("index_version", "index"),
+    ("guardrails", "guardrails"),
+    ("code_version", "code"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that shapes an answer. A run speaks for it only when it was made with exactly this."""
+
+    prompt: str
+    prompt_fingerprint: str
+    model: str
+    kb: str
+    index_version: str | None
+    guardrails: str
+    code_version: str
+    condense: str  # "condense@v1 959ce9fa"; kept in the settings of a run
+    retrieval: Mapping[str, Any] | None = None  # its settings; kept in the settings of a run too
+
+    def differs(self, run: Mapping[str, Any]) -> list[str]:
+        """Say in what a run was made with something else; nothing when it speaks for these facts."""
+        only = run["only"] == "retrieval"
+        parts = [part for part in PARTS if not only or part[0] in ("kb", "index_version", "code_version")]
+        found = [
+            f"{title} {run[key] or 'unknown'} in the run, {getattr(self, key) or 'missing'} now"
+            for key, title in parts
+            if run[key] != getattr(self, key) or run[key] is None
+        ]
+        condense = (run["settings"] or {}).get("condense")
+        if condense is not None and condense != self.condense:
+            found.append(f"{condense} in the run, {self.condense} now")
+        return found + self._searched_otherwise((run["settings"] or {}).get("retrieval"))
+
+    def _searched_otherwise(self, retrieval: Mapping[str, Any] | None) -> list[str]:
+        if retrieval is None or self.retrieval is None:
+            return []
+        return [
+            f"retrieval.{key} {retrieval.get(key)} in the run, {value} now"
+            for key, value in self.retrieval.items()
+            if retrieval.get(key) != value
+        ]
+
+
+async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, **prompts: str) -> Facts:
+    """Return the facts of a pipeline that would use these prompt versions; those in force by default.
+
+    Raises PromptError when there is no such version, or its file changed after its release.
+    """
+    kb = kb or pipeline.rules.kb
+    labels = {name: prompts.get(name) or pipeline.force.label(name) for name in pipeline.force.names}
+    answer, condense = (pipeline.prompts.get(labels[name]) for name in ("answer", "condense"))
+    status = await pipeline.knowledge.status(kb)
+    return Facts(
+        prompt=answer.label,
+        prompt_fingerprint=answer.fingerprint,
+        model=model or pipeline.rules.model,
+        kb=kb,
+        index_version=status.version,
+        guardrails=pipeline.rules.guardrails,
+        code_version=pipeline.rules.code_version,
+        condense=f"{condense.label} {condense.fingerprint}",
+        retrieval=pipeline.rules.retrieval,
+    )
+
+
+def use(pipeline: Pipeline, **prompts: str) -> None:
+    """Make this pipeline, and no other process, answer with these versions."""
+    labels = {name: pipeline.force.label(name) for name in pipeline.force.names}
+    pipeline.force = Force(Path("/nonexistent"), {**labels, **prompts})
+
+
+def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False) -> dict[str, Any] | None:
+    """Return the newest finished run of the whole evalset that speaks for the facts, if there is one.
+
+    With `condense`, only runs that say which condense prompt they used count.
+    """
+    for run in runs.runs(ledger, evalset=evalset.name, limit=1000):
+        whole = run["cases"] == len(evalset.cases) and run["evalset_fingerprint"] == evalset.fingerprint
+        known = not condense or (run["settings"] or {}).get("condense") is not None
+        real = run["state"] == "finished" and run["only"] is None and not trial(run)
+        if real and whole and known and not facts.differs(run):
+            return run
+    return None
+
+
+def trial(run: Mapping[str, Any]) -> bool:
+    """Say whether a run was made to try a change, in a bisection: it speaks for nothing that is in force."""
+    return bool((run["settings"] or {}).get("trial"))
+
+
+def mixed(ledger: Rows, run: Mapping[str, Any]) -> list[str]:
+    """Say what changed while a run went on: its turns must all be made with the same."""
+    turns = runs.turns_of(ledger, run["run_id"])
+    found: list[str] = []
+    for key, title in (("prompt_fingerprint", "prompt file"), *PARTS[4:], ("embedder", "embedder")):
+        values = {turn[key] for turn in turns if turn[key] is not None}
+        if len(values) > 1:
+            found.append(f"the {title} changed during the run: {', '.join(sorted(map(str, values)))}")
+    return found

@@ -1,0 +1,187 @@
+"""Promotes a prompt version when its evalsets passed, and goes back from it; all of it is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalsets.cases import corpora
+from evalsets.cases.cases import Evalset, load
+from evalsets.release import gate, in_force
+from evalsets.release.gate import Limits, Verdict
+from evalsets.release.in_force import Facts
+from evalsets.runs import runner
+from evalsets.runs.runner import Progress, Variant
+from pipeline.errors import AnswerdeckError
+from pipeline.prompts.force import Change, Force
+from pipeline.prompts.library import Library
+from traces.queries import runs as ledger_runs
+
+if TYPE_CHECKING:
+    from pipeline.turn import Pipeline
+
+Step = Callable[[str], Progress]  # begins the progress of one run
+
+
+class NotPromoted(AnswerdeckError):
+    """The gate did not let a version pass; `reasons` says why, a sentence each."""
+
+    def __init__(self, label: str, reasons: list[str]) -> None:
+        super().__init__("\n  - ".join([f"{label} is not promoted:", *reasons]))
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the runs of one evalset say of a candidate; without a verdict something is `missing`."""
+
+    evalset: str
+    baseline: str  # the version in force when this was read
+    cases: int
+    missing: tuple[str, ...]  # versions that were not run on what answers now
+    verdict: Verdict | None
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        return {
+            "evalset": self.evalset,
+            "baseline": self.baseline,
+            "cases": self.cases,
+            "missing": list(self.missing),
+            "passed": not self.reasons,
+            "reasons": list(self.reasons),
+            "verdict": self.verdict.to_dict() if self.verdict else None,
+        }
+
+
+async def evidence(
+    pipeline: Pipeline, label: str, evalsets: Sequence[str], limits: Limits = Limits()
+) -> list[Evidence]:
+    """Return what is known of a version on each evalset, against the version in force.
+
+    Raises EvalsetError and PromptError.
+    """
+    return [await _evidence(pipeline, label, load(name), limits) for name in evalsets]
+
+
+async def run_missing(
+    pipeline: Pipeline, label: str, evalsets: Sequence[str], step: Step, *, seed: int = 0
+) -> list[str]:
+    """Run what the gate needs and the ledger lacks, the baseline first; return the ids of the runs."""
+    made: list[str] = []
+    for evalset in map(load, evalsets):
+        for version in dict.fromkeys((pipeline.force.label(_name(label)), label)):
+            kb = await corpora.prepare(evalset, pipeline.knowledge)
+            now = await in_force.read(pipeline, kb, **{_name(label): version})
+            pipeline.store.drain()
+            with pipeline.store.read() as ledger:
+                known = in_force.find(ledger, evalset, now, condense=_name(label) == "condense")
+            if known is None:
+                progress = step(f"{evalset.name}: {version}")
+                made.append(await _run(pipeline, evalset, now, kb, progress, seed))
+    return made
+
+
+async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -> list[str]:
+    """Run the evalsets again that were run on something else than what answers now; return the run ids.
+
+    An evalset that was never run here is left alone.
+    """
+    with pipeline.store.read() as ledger:
+        ran = {run["evalset"] for run in ledger_runs.runs(ledger) if run["state"] == "finished"}
+    known = [name for name in evalsets if load(name).name in ran]
+    return await run_missing(pipeline, pipeline.force.label("answer"), known, step)
+
+
+def promote(
+    pipeline: Pipeline, label: str, found: Sequence[Evidence], *, actor: str, override: str | None = None
+) -> Change:
+    """Put a version in force; raises NotPromoted with every reason when an evalset did not pass.
+
+    `override` is the reason to do it all the same: the log keeps it and what the gate said. Raises
+    Overtaken when another version came into force meanwhile.
+    """
+    reasons = [reason for one in found for reason in one.reasons]
+    if reasons and not override:
+        raise NotPromoted(label, reasons)
+    version = pipeline.prompts.get(label)
+    pipeline.prompts.release(version)
+    return pipeline.force.change(
+        version.name,
+        label,
+        version.fingerprint,
+        action="override" if reasons else "promote",
+        actor=actor,
+        reason=override,
+        gate={"evalsets": list(_told(found))},
+        expected=found[0].baseline if found else None,
+    )
+
+
+def rollback(prompts: Library, force: Force, name: str, *, actor: str, reason: str | None = None) -> Change:
+    """Go back to the version in force before; raises NotPromoted when there is none."""
+    before, now = force.previous(name), force.label(name)
+    if before is None:
+        raise NotPromoted(name, ["nothing was promoted yet, so there is nothing to go back to"])
+    fingerprint = prompts.get(before).fingerprint
+    return force.change(
+        name, before, fingerprint, action="rollback", actor=actor, reason=reason, expected=now
+    )
+
+
+async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Limits) -> Evidence:
+    name = _name(label)
+    versions = [label, pipeline.force.label(name)]
+    kb = evalset.kb or (corpora.SAMPLE_KB if evalset.sample else None)
+    if evalset.corpus is not None:
+        kb = await corpora.prepare(evalset, pipeline.knowledge)
+    known: list[Facts] = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
+    with pipeline.store.read() as ledger:
+        runs = [in_force.find(ledger, evalset, now, condense=name == "condense") for now in known]
+        missing = tuple(version for version, run in zip(versions, runs, strict=True) if run is None)
+        reasons = [
+            f"needs evalset {evalset.name}: {version} was not run on this fingerprint" for version in missing
+        ]
+        if name == "condense" and not any(case.history for case in evalset.cases):
+            reasons.append(f"no case of {evalset.name} has a history, so it says nothing about condensing")
+        verdict = None
+        if runs[0] is not None and runs[1] is not None:
+            ids = runs[0]["run_id"], runs[1]["run_id"]
+            verdict = gate.check(ledger, known[0], *ids, thresholds=evalset.thresholds, limits=limits)
+            reasons += [f"{evalset.name}: {reason}" for reason in verdict.reasons]
+    return Evidence(evalset.name, versions[1], len(evalset.cases), missing, verdict, tuple(reasons))
+
+
+async def _run(
+    pipeline: Pipeline, evalset: Evalset, now: Facts, kb: str | None, progress: Progress, seed: int
+) -> str:
+    force = pipeline.force
+    in_force.use(pipeline, answer=now.prompt, condense=now.condense.partition(" ")[0])
+    try:
+        done = await runner.run(
+            evalset,
+            Variant(prompt=now.prompt, model=now.model),
+            pipeline,
+            kb=kb,
+            seed=seed,
+            progress=progress,
+            settings={"condense": now.condense},
+        )
+    finally:
+        pipeline.force = force
+    return done["run_id"]
+
+
+def _told(found: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
+    """Yield what the log keeps of the evidence: which runs, and whether they passed."""
+    for one in found:
+        ids = (
+            (one.verdict.candidate["run_id"], one.verdict.baseline["run_id"]) if one.verdict else (None, None)
+        )
+        yield {"evalset": one.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(one.reasons)}
+
+
+def _name(label: str) -> str:
+    return label.partition("@")[0]

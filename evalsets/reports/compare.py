@@ -1,0 +1,256 @@
+"""Says whether one run is better than another: paired by case, one plain sentence a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from evalsets.metrics import stats
+from evalsets.metrics.columns import Column, columns
+from evalsets.metrics.measures import MEASURES, Measure, measure, ordered
+from pipeline.errors import AnswerdeckError
+from traces.queries import runs
+from traces.queries.overview import Rows
+
+ALPHA = 0.05
+COVERAGE = 0.95  # under it a metric carries a warning and may not pass a gate
+WORTHWHILE = 0.03  # the difference of a share that the sentence promises to show
+RELATIVE = 0.1  # and of a time or a cost, as a share of A's mean
+Verdict = Literal["better", "worse", "same", "none"]
+SAME = ("question", "history", "reference", "relevant_ids", "answerability", "must_refuse", "must_contain")
+
+
+class NothingInCommon(AnswerdeckError):
+    """Two runs share no case, so nothing can be paired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """B against A on one metric, over the cases both have a value for."""
+
+    metric: str
+    verdict: Verdict  # of B; "same" is no detectable difference, "none" is no pair to compare
+    sentence: str
+    n: int
+    failed: int  # cases meant to be scored that lack a value in A or B
+    coverage: float
+    mean_a: float | None = None
+    mean_b: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None  # Holm over the metrics of the comparison
+    test: str | None = None
+    wins: tuple[str, ...] = ()  # cases on which B is better
+    losses: tuple[str, ...] = ()
+    ties: int = 0
+    detectable: float | None = None  # smallest difference that these cases show 4 times in 5
+    target: float | None = None
+    more_cases: int | None = None  # how many more would show the target
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Run B against run A, metric by metric."""
+
+    a: dict[str, Any]  # the rows of table `runs`
+    b: dict[str, Any]
+    common: int
+    notes: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one line."""
+        parts = [
+            f"{verdict} on " + _listed([_by(one) for one in self.differences if one.verdict == verdict])
+            for verdict in ("better", "worse")
+            if any(one.verdict == verdict for one in self.differences)
+        ]
+        if parts:
+            return f"B is {', and '.join(parts)}."
+        compared = sum(one.verdict == "same" for one in self.differences)
+        return f"No detectable difference on any of {compared} metrics."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the comparison."""
+        keys = ("run_id", "evalset", "evalset_fingerprint", "variant")
+        return {
+            "a": {key: self.a[key] for key in keys},
+            "b": {key: self.b[key] for key in keys},
+            "common": self.common,
+            "sentence": self.sentence,
+            "notes": list(self.notes),
+            "metrics": {one.metric: asdict(one) for one in self.differences},
+        }
+
+
+def compare(
+    ledger: Rows, a: str, b: str, *, metrics: Sequence[str] | None = None, seed: int = 0
+) -> Comparison:
+    """Compare run `b` with run `a` (ids, their beginnings, or "latest").
+
+    `metrics` are those to look at; by default the headline ones that both runs have. Only cases that
+    stand the same in both runs are paired. Raises UnknownRun, and NothingInCommon when there are none.
+    """
+    run_a, run_b = runs.run(ledger, a), runs.run(ledger, b)
+    cases_a, cases_b = _cases(ledger, run_a["run_id"]), _cases(ledger, run_b["run_id"])
+    common = {key for key in cases_a.keys() & cases_b.keys() if cases_a[key] == cases_b[key]}
+    if not common:
+        raise NothingInCommon(
+            f"run {run_a['run_id']} of {run_a['evalset']} and "
+            f"run {run_b['run_id']} of {run_b['evalset']} share no case"
+        )
+    columns_a = columns(runs.scores_of(ledger, run_a["run_id"]))
+    columns_b = columns(runs.scores_of(ledger, run_b["run_id"]))
+    names = ordered(columns_a.keys() & columns_b.keys())
+    if metrics is None:
+        names = [name for name in names if name not in MEASURES or MEASURES[name].headline]
+    else:
+        names = [name for name in names if name in metrics]
+    differences = pair(
+        {name: columns_a[name] for name in names}, {name: columns_b[name] for name in names}, common, seed
+    )
+    notes = _notes(run_a, run_b, cases_a, cases_b, common)
+    return Comparison(run_a, run_b, len(common), tuple(notes), tuple(differences))
+
+
+def pair(
+    a: Mapping[str, Column], b: Mapping[str, Column], common: set[str], seed: int = 0
+) -> list[Difference]:
+    """Compare columns of the same names over the common cases, corrected for how many are looked at."""
+    found: dict[str, tuple[list[str], int, stats.Paired | None]] = {}
+    for name in a:
+        meant = (a[name].values.keys() | a[name].failed.keys()) & (
+            b[name].values.keys() | b[name].failed.keys()
+        )
+        meant &= common
+        keys = sorted(a[name].values.keys() & b[name].values.keys() & common)
+        if not meant:
+            continue
+        rows = [(a[name].values[key], b[name].values[key]) for key in keys]
+        paired = stats.paired(*zip(*rows, strict=True), seed=seed) if rows else None
+        found[name] = (keys, len(meant) - len(keys), paired)
+    tested = [name for name, (_, _, paired) in found.items() if paired is not None]
+    corrected = dict(zip(tested, stats.holm([_p(found[name][2]) for name in tested]), strict=True))
+    return [
+        _difference(measure(name), keys, failed, paired, corrected.get(name), a[name], b[name])
+        for name, (keys, failed, paired) in found.items()
+    ]
+
+
+def _p(paired: stats.Paired | None) -> float:
+    return 1.0 if paired is None else paired.p
+
+
+def _difference(
+    about: Measure,
+    keys: list[str],
+    failed: int,
+    paired: stats.Paired | None,
+    corrected: float | None,
+    a: Column,
+    b: Column,
+) -> Difference:
+    if paired is None or corrected is None:
+        sentence = f"nothing to compare on {about.title}: all {failed} cases failed in one of the runs"
+        return Difference(about.name, "none", sentence, 0, failed, 0.0)
+    sign = 1 if about.better == "higher" else -1
+    ahead = [key for key in keys if (b.values[key] - a.values[key]) * sign > 0]
+    behind = [key for key in keys if (b.values[key] - a.values[key]) * sign < 0]
+    target = WORTHWHILE if about.unit == "share" else abs(paired.mean_a) * RELATIVE
+    needed = stats.cases_needed(paired.sd, target)
+    more = None if needed is None else max(needed - paired.n, 0)
+    verdict: Verdict = "same"
+    if corrected < ALPHA and (paired.low > 0 or paired.high < 0):
+        verdict = "better" if paired.difference * sign > 0 else "worse"
+    return Difference(
+        metric=about.name,
+        verdict=verdict,
+        sentence=_sentence(about, verdict, paired, target, more, failed),
+        n=paired.n,
+        failed=failed,
+        coverage=paired.n / (paired.n + failed),
+        mean_a=paired.mean_a,
+        mean_b=paired.mean_b,
+        difference=paired.difference,
+        ci_low=paired.low,
+        ci_high=paired.high,
+        p=paired.p,
+        p_corrected=corrected,
+        test=paired.test,
+        wins=tuple(ahead),
+        losses=tuple(behind),
+        ties=paired.n - len(ahead) - len(behind),
+        detectable=paired.detectable,
+        target=target,
+        more_cases=more,
+    )
+
+
+def _sentence(
+    about: Measure, verdict: Verdict, paired: stats.Paired, target: float, more: int | None, failed: int
+) -> str:
+    if verdict == "same":
+        text = f"no detectable difference on {about.title}"
+        if paired.sd == 0.0:
+            text += (
+                f": the same on all {paired.n} cases" if paired.difference == 0.0 else f" ({paired.n} cases)"
+            )
+        elif more:
+            text += f"; {more:,} more cases would show {about.write(target)}"
+        elif more == 0:
+            text += f"; one of {about.write(target)} would have shown"
+    else:
+        low, high = sorted((abs(paired.low), abs(paired.high)))
+        text = f"B is {verdict} on {about.title} by {about.write(low)} to {about.write(high)}"
+    if failed and paired.n / (paired.n + failed) < COVERAGE:
+        text += f" (only {paired.n} of {paired.n + failed} cases could be scored in both)"
+    return text
+
+
+def _by(one: Difference) -> str:
+    """Return the part of a sentence that says on what and by how much."""
+    return one.sentence.partition(" on ")[2].partition(" (only ")[0]
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _cases(ledger: Rows, run_id: str) -> dict[str, dict[str, Any]]:
+    """Return what was asked and expected in each case of a run, to tell whether it is the same case."""
+    return {row["case_id"]: {key: row[key] for key in SAME} for row in runs.cases_of(ledger, run_id)}
+
+
+def _notes(
+    a: dict[str, Any],
+    b: dict[str, Any],
+    cases_a: dict[str, dict[str, Any]],
+    cases_b: dict[str, dict[str, Any]],
+    common: set[str],
+) -> list[str]:
+    notes: list[str] = []
+    if a["run_id"] == b["run_id"]:
+        notes.append("A and B are the same run.")
+    if a["evalset_fingerprint"] != b["evalset_fingerprint"]:
+        notes.append(
+            f"The evalsets differ ({a['evalset']} {a['evalset_fingerprint']}, "
+            f"{b['evalset']} {b['evalset_fingerprint']})."
+        )
+    if len(common) < max(len(cases_a), len(cases_b)):
+        notes.append(
+            f"Compared on the {len(common)} cases both have; A has {len(cases_a)} and B {len(cases_b)}."
+        )
+    for side, run in (("A", a), ("B", b)):
+        if run["state"] != "finished":
+            notes.append(f"Run {side} is {run['state']}: {run['done']} of {run['cases']} cases are done.")
+    settings = [(run["settings"] or {}).get("retrieval") for run in (a, b)]
+    if None not in settings and settings[0] != settings[1]:
+        notes.append("The retrieval settings differ: see what was run.")
+    for key, title in (("index_version", "index"), ("guardrails", "guardrails"), ("code_version", "code")):
+        if a[key] is not None and b[key] is not None and a[key] != b[key]:
+            notes.append(f"Not only the variant changed: {title} {a[key]} in A, {b[key]} in B.")
+    return notes

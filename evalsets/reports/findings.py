@@ -1,0 +1,276 @@
+"""Gathers what a report says of a run or of a comparison, as one plain dict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from evalsets.metrics import columns, stats
+from evalsets.metrics.columns import Column
+from evalsets.metrics.measures import measure
+from evalsets.reports.compare import COVERAGE, Comparison
+from traces.queries import runs
+from traces.queries.overview import Rows
+
+SHOWN = 12  # cases shown one by one
+GOOD = 0.999
+TILES = (
+    "recall@5",
+    "groundedness",
+    "citation_precision",
+    "abstention_correct",
+    "first_token_seconds",
+    "cost_usd",
+)
+_RUN = (
+    "run_id",
+    "evalset",
+    "evalset_fingerprint",
+    "variant",
+    "state",
+    "only",
+    "cases",
+    "done",
+    "failed",
+    "seed",
+    "cost_usd",
+    "seconds",
+    "error",
+)
+_VERSIONS = (
+    ("prompt", "Prompt"),
+    ("prompt_fingerprint", "Prompt fingerprint"),
+    ("model", "Model"),
+    ("kb", "Knowledge base"),
+    ("index_version", "Index version"),
+    ("embedder", "Embedder"),
+    ("guardrails", "Guardrails"),
+    ("code_version", "Code version"),
+)
+
+
+def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
+    """Return the report of a run: {kind, run, versions, tiles, metrics, outcomes, worst, cases, ...}."""
+    run = runs.run(ledger, run_id)
+    cases = runs.cases_of(ledger, run["run_id"])
+    found = columns.columns(runs.scores_of(ledger, run["run_id"]))
+    settings = run["settings"] or {}
+    rows = [_case(case, found) for case in cases]
+    return {
+        "kind": "run",
+        "made_at": _moment(datetime.now(UTC)),
+        "title": settings.get("title") or run["evalset"],
+        "run": _about(run),
+        "versions": _versions(ledger, run),
+        "warnings": [*settings.get("warnings", []), *_state(run), *_unread(ledger)],
+        "tiles": list(_tiles(found, run["seed"] or 0)),
+        "metrics": list(_metrics(found, settings.get("thresholds") or {}, run["seed"] or 0)),
+        "outcomes": dict(Counter(case["outcome"] or "no turn" for case in cases).most_common()),
+        "worst": _worst(rows),
+        "cases": rows,
+    }
+
+
+def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
+    """Return the report of a comparison: {kind, sentence, a, b, versions, differences, changed, ...}."""
+    a, b = comparison.a, comparison.b
+    return {
+        "kind": "comparison",
+        "made_at": _moment(datetime.now(UTC)),
+        "title": (b["settings"] or {}).get("title") or b["evalset"],
+        "sentence": comparison.sentence,
+        "notes": [*comparison.notes, *_unread(ledger)],
+        "common": comparison.common,
+        "a": _about(a),
+        "b": _about(b),
+        "versions": _side_by_side(_versions(ledger, a), _versions(ledger, b)),
+        "differences": [_difference(row) for row in comparison.to_dict()["metrics"].values()],
+        "changed": _changed(ledger, comparison),
+    }
+
+
+def _about(run: Mapping[str, Any]) -> dict[str, Any]:
+    settings = run["settings"] or {}
+    about = {key: run[key] for key in _RUN}
+    about |= {key: settings.get(key) for key in ("limit", "concurrency", "repetitions", "source", "licence")}
+    return about | {"started_at": _moment(run["started_at"]), "finished_at": _moment(run["finished_at"])}
+
+
+def _versions(ledger: Rows, run: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what the run was made with; a value that changed on the way shows all it had."""
+    turns = runs.turns_of(ledger, run["run_id"])
+    rows = [
+        {"title": "Evalset", "value": f"{run['evalset']} · {run['evalset_fingerprint']}"},
+        {"title": "Variant", "value": run["variant"]},
+    ]
+    for key, title in _VERSIONS:
+        values = {str(turn[key]) for turn in turns if turn[key] is not None}
+        values = values or ({str(run[key])} if run.get(key) else set())
+        rows.append({"title": title, "value": ", ".join(sorted(values)) or "—"})
+    prices = runs.price_versions(ledger, run["run_id"])
+    rows.append({"title": "Price table", "value": ", ".join(prices) or "—"})
+    retrieval = (run["settings"] or {}).get("retrieval") or {}
+    rows.append({"title": "Retrieval", "value": ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"})
+    rows.append({"title": "Seed", "value": str(run["seed"])})
+    rows.append({"title": "Run", "value": run["run_id"]})
+    rows.append({"title": "Started", "value": _moment(run["started_at"]) or "—"})
+    return rows
+
+
+def _side_by_side(a: list[dict[str, str]], b: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [
+        {"title": left["title"], "a": left["value"], "b": right["value"]}
+        for left, right in zip(a, b, strict=True)
+    ]
+
+
+def _state(run: Mapping[str, Any]) -> Iterable[str]:
+    if run["state"] != "finished":
+        yield f"This run is {run['state']}: {run['done']} of {run['cases']} cases are done."
+    if run["failed"]:
+        yield f"{run['failed']} of {run['cases']} cases failed; they are counted apart and in no mean."
+
+
+def _unread(ledger: Rows) -> Iterable[str]:
+    hidden = getattr(ledger, "hidden_bytes", 0)
+    if hidden:
+        yield f"{hidden:,} bytes of the journal are not read yet; run `answerdeck traces drain` first."
+
+
+def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
+    for name in TILES:
+        about, column = measure(name), found.get(name)
+        if column is None or not column.values:
+            continue
+        values = column.numbers
+        if about.unit == "seconds":
+            low, high = _quantiles(values)
+            yield {
+                "title": f"{about.title} p50",
+                "value": about.write(low),
+                "note": f"p95 {about.write(high)}",
+            }
+        else:
+            interval = stats.summary(values, seed, share=about.unit == "share")
+            note = f"{about.write(interval.low)} to {about.write(interval.high)}"
+            yield {"title": about.title, "value": about.write(interval.mean), "note": note}
+
+
+def _quantiles(values: list[float]) -> tuple[float, float]:
+    import numpy as np
+
+    low, high = np.quantile(values, [0.5, 0.95])
+    return float(low), float(high)
+
+
+def _metrics(
+    found: Mapping[str, Column], thresholds: Mapping[str, float], seed: int
+) -> Iterable[dict[str, Any]]:
+    for name, row in columns.summary(found, seed).items():
+        about, coverage = measure(name), found[name].coverage
+        threshold = thresholds.get(name)
+        passed = None
+        if threshold is not None:
+            good = row["mean"] is not None and (
+                row["mean"] >= threshold if about.better == "higher" else row["mean"] <= threshold
+            )
+            passed = good and coverage is not None and coverage >= COVERAGE
+        yield {
+            "name": name,
+            "title": about.title,
+            "what": about.what,
+            "better": about.better,
+            "unit": about.unit,
+            "headline": about.headline,
+            **row,
+            "coverage": coverage,
+            "threshold": threshold,
+            "passed": passed,
+        }
+
+
+def _case(case: Mapping[str, Any], found: Mapping[str, Column]) -> dict[str, Any]:
+    key = case["case_id"]
+    keys = "question answerability outcome answer reference relevant_ids turn_id error_class".split()  # noqa: SIM905
+    scores: dict[str, Any] = {}
+    for name, column in found.items():
+        if key in column.values:
+            scores[name] = {"value": column.values[key], "reason": column.reasons.get(key)}
+        elif key in column.failed:
+            scores[name] = {"value": None, "failed": True, "reason": column.failed[key]}
+    return {"case_id": key, **{name: case[name] for name in keys}, "scores": scores}
+
+
+def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cases with the lowest mean over the headline shares, failed ones first."""
+    ranked: list[tuple[float, dict[str, Any]]] = []
+    for row in rows:
+        parts = sorted(_goodness(row["scores"]), key=lambda part: part[0])
+        if not parts or parts[0][0] >= GOOD:
+            continue
+        why = [
+            {
+                "title": measure(name).title,
+                "value": "failed" if value is None else f"{value:.2f}",
+                "reason": reason,
+            }
+            for good, name, value, reason in parts[:3]
+            if good < GOOD
+        ]
+        ranked.append((sum(part[0] for part in parts) / len(parts), {**row, "why": why}))
+    ranked.sort(key=lambda pair: pair[0])
+    return [row for _, row in ranked[:SHOWN]]
+
+
+def _short(value: float | None) -> str:
+    return "failed" if value is None else f"{value:.2f}"
+
+
+def _goodness(scores: Mapping[str, Any]) -> Iterable[tuple[float, str, float | None, str | None]]:
+    """Yield (how good, metric, value, reason) of the headline shares; 1 is best, failed is -1."""
+    for name, score in scores.items():
+        about, value = measure(name), score["value"]
+        if about.headline and about.unit == "share":
+            good = -1.0 if value is None else value if about.better == "higher" else 1.0 - value
+            yield good, name, value, score["reason"]
+
+
+def _difference(row: dict[str, Any]) -> dict[str, Any]:
+    about = measure(row["metric"])
+    return {**row, "title": about.title, "what": about.what, "better": about.better, "unit": about.unit}
+
+
+def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the cases that moved most over the headline shares, the losses of B first."""
+    sides = [
+        {case["case_id"]: case for case in runs.cases_of(ledger, run["run_id"])}
+        for run in (comparison.a, comparison.b)
+    ]
+    moved: Counter[str] = Counter()
+    metrics: dict[str, list[str]] = {}
+    for one in comparison.differences:
+        if measure(one.metric).unit != "share":
+            continue
+        for keys, step in ((one.wins, 1), (one.losses, -1)):
+            for key in keys:
+                moved[key] += step
+                metrics.setdefault(key, []).append(f"{'+' if step > 0 else '−'} {measure(one.metric).title}")
+    order = sorted((key for key in moved if moved[key]), key=lambda key: (-abs(moved[key]), moved[key], key))
+    chosen = sorted(order[:SHOWN], key=lambda key: (moved[key] > 0, -abs(moved[key])))
+    return [
+        {
+            "case_id": key,
+            "question": sides[0][key]["question"],
+            "answer_a": sides[0][key]["answer"],
+            "answer_b": sides[1][key]["answer"],
+            "better": moved[key] > 0,
+            "metrics": metrics[key],
+        }
+        for key in chosen
+    ]
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

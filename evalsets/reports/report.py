@@ -1,0 +1,187 @@
+"""Writes a report as HTML, PDF, Markdown, CSV, JSON or JUnit; every one opens offline."""
+
+from __future__ import annotations
+
+import csv as csv_format
+import io
+import json as json_format
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from evalsets.metrics.measures import measure
+from pipeline.errors import AnswerdeckError
+
+TEMPLATES = Path(__file__).parent / "templates"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PDF_SECONDS = 120
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class ReportError(AnswerdeckError):
+    """A report cannot be written in the format asked for."""
+
+
+def write(report: dict[str, Any], format: str, out: Path) -> None:
+    """Write the report to `out`; raises ReportError for an unknown format or a PDF without a browser."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if format == "pdf":
+        pdf(report, out)
+    elif format in TEXTS:
+        out.write_text(TEXTS[format](report), encoding="utf-8", newline="")
+    else:
+        raise ReportError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+
+
+def html(report: dict[str, Any]) -> str:
+    """Return one HTML file that needs nothing else: style and charts are inside, all text is escaped."""
+    return _rendered(f"{report['kind']}.html", report, escape=True)
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the report as Markdown for a pull request."""
+    return _rendered(f"{report['kind']}.md", report, escape=False)
+
+
+def json(report: dict[str, Any]) -> str:
+    """Return everything the report knows, each case included."""
+    return json_format.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv(report: dict[str, Any]) -> str:
+    """Return a line a case of a run, or a line a metric of a comparison.
+
+    A text that a spreadsheet would take for a formula gets a leading apostrophe. An empty cell is
+    a metric that does not apply; "failed" one that could not be scored.
+    """
+    out = io.StringIO()
+    lines = csv_format.writer(out, lineterminator="\r\n")
+    if report["kind"] == "run":
+        names = [row["name"] for row in report["metrics"]]
+        about = ["case_id", "question", "answerability", "outcome", "answer", "turn_id"]
+        lines.writerow([*about, *names])
+        for case in report["cases"]:
+            values = [_value(case["scores"].get(name)) for name in names]
+            lines.writerow([*(_safe(case[key]) for key in about), *values])
+    else:
+        keys = [key for key in report["differences"][0] if key not in ("wins", "losses")]
+        lines.writerow([*keys, "wins", "losses"])
+        for row in report["differences"]:
+            counts = [len(row["wins"]), len(row["losses"])]
+            lines.writerow([*(_safe(row[key]) for key in keys), *counts])
+    return out.getvalue()
+
+
+def junit(report: dict[str, Any]) -> str:
+    """Return JUnit XML: a test a metric, failed by a missed threshold, low coverage or a loss against A."""
+    rows = report["metrics"] if report["kind"] == "run" else report["differences"]
+    suite = ElementTree.Element("testsuite", name=xml_text(report["title"]))
+    failures = 0
+    for row in rows:
+        test = ElementTree.SubElement(
+            suite, "testcase", classname=xml_text(report["title"]), name=row.get("name") or row["metric"]
+        )
+        text, failed = _judged(row)
+        if failed:
+            failures += 1
+            ElementTree.SubElement(test, "failure", message=xml_text(text))
+        else:
+            ElementTree.SubElement(test, "system-out").text = xml_text(text)
+    suite.attrib.update(tests=str(len(rows)), failures=str(failures), errors="0")
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def pdf(report: dict[str, Any], out: Path) -> None:
+    """Print the HTML to PDF with the Chromium that is installed; raises ReportError without one."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise ReportError("a PDF needs Chromium, and none is installed; take html, or install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        page.write_text(html(report), encoding="utf-8")
+        command = [
+            browser,
+            "--headless",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            f"--user-data-dir={folder}/profile",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={out.absolute()}",
+            page.as_uri(),
+        ]
+        if os.geteuid() == 0:  # Chromium has no sandbox for root
+            command.insert(1, "--no-sandbox")
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=PDF_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise ReportError(f"{browser} did not print within {PDF_SECONDS} s; take html instead") from None
+    if done.returncode != 0 or not out.is_file():
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise ReportError(f"{browser} could not print the PDF: {' '.join(last)}")
+
+
+TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "html": html,
+    "md": markdown,
+    "json": json,
+    "csv": csv,
+    "junit": junit,
+}
+FORMATS = (*TEXTS, "pdf")
+
+
+def _rendered(template: str, report: dict[str, Any], *, escape: bool) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    room = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    room.filters["cell"] = _cell
+    room.filters["p"] = lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}"
+    room.globals["write"] = lambda name, value, signed=False: measure(name).write(value, signed=signed)
+    return room.get_template(template).render(report=report)
+
+
+def _cell(text: object) -> str:
+    """Return a text as one cell of a Markdown table, nothing in it taken for markup."""
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(str("—" if text is None else text).split()))
+
+
+def _value(score: dict[str, Any] | None) -> Any:
+    if score is None:
+        return ""
+    return "failed" if score.get("failed") else score["value"]
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+def xml_text(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _judged(row: dict[str, Any]) -> tuple[str, bool]:
+    if "sentence" in row:
+        return row["sentence"], row["verdict"] == "worse"
+    about = measure(row["name"])
+    text = f"{about.write(row['mean'])} ({about.write(row['ci_low'])} to {about.write(row['ci_high'])})"
+    text += f", n {row['n']}, failed {row['failed']}"
+    if row["threshold"] is not None:
+        text += f", threshold {about.write(row['threshold'])}"
+    return text, row["passed"] is False

@@ -1,0 +1,150 @@
+"""Asks one case of an evalset as a turn of the pipeline, and scores what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from evalsets.cases.cases import Evalset
+from evalsets.metrics import answer, retrieval
+from evalsets.metrics.answer import BROKEN, Measured
+from evalsets.runs.answer_cache import REPETITION, served
+from pipeline.events import Answer, Event, Failed, Message, Question
+from traces.queries.overview import Rows
+from traces.recorder import Sink
+from traces.records import Case, Trace
+
+log = logging.getLogger(__name__)
+UNTIMED = ("first_token_seconds", "seconds", "cost_usd")
+
+
+class Readable(Protocol):
+    """What a run needs of the store."""
+
+    def drain(self) -> Any: ...
+    def read(self) -> AbstractContextManager[Rows]: ...
+
+
+class Askable(Protocol):
+    """What a run needs of the pipeline."""
+
+    @property
+    def rules(self) -> Any: ...
+    @property
+    def force(self) -> Any: ...
+    @property
+    def journal(self) -> Sink: ...
+    @property
+    def store(self) -> Readable: ...
+    def answer(self, question: Question) -> AsyncIterator[Event]: ...
+    async def retrieve(self, question: Question) -> Trace: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is tried: a prompt version and a model (None is the one in force), or retrieval alone.
+
+    A version promoted while a run goes on does not enter it: what was in force at its start stays.
+    """
+
+    prompt: str | None = None
+    model: str | None = None
+    only: Literal["retrieval"] | None = None
+
+    @property
+    def label(self) -> str:
+        """How people name it, e.g. "answer@v1 · extractive"."""
+        return "retrieval only" if self.only else f"{self.prompt} · {self.model}"
+
+    def pinned(self, pipeline: Askable) -> Variant:
+        """Return it with what is in force filled in; retrieval alone has no prompt and no model."""
+        if self.only is not None:
+            return Variant(only=self.only)
+        prompt = self.prompt or pipeline.force.label("answer")
+        return Variant(prompt, self.model or pipeline.rules.model)
+
+
+class CaseFailed(Exception):
+    """A turn was not accepted or ended without an answer."""
+
+    def __init__(self, message: str, turn_id: str | None) -> None:
+        super().__init__(message)
+        self.turn_id = turn_id
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks the cases of one run."""
+
+    evalset: Evalset
+    variant: Variant
+    pipeline: Askable
+    kb: str | None
+    run_id: str
+
+    async def measure(self, case: Case, repetition: int = 1) -> tuple[Trace | None, list[Measured], str]:
+        """Ask a case and score it; whatever goes wrong becomes failed scores of this case."""
+        REPETITION.set(repetition)
+        try:
+            trace = await self._ask(case)
+            scores = self._score(case, trace)
+        except Exception as error:
+            if not isinstance(error, CaseFailed):
+                log.exception("case %s of run %s failed", case.case_id, self.run_id)
+            reason = str(error) if isinstance(error, CaseFailed) else f"{type(error).__name__}: {error}"
+            names = list(answer.applicable(case)) if self.variant.only is None else []
+            names += [name for name, _, _ in retrieval.TABLE] if case.relevant_ids else []
+            lost = [Measured(name, None, reason, failed=True) for name in names]
+            turn_id = getattr(error, "turn_id", None) or ""
+            return None, [*lost, Measured("completed", 0.0, reason)], turn_id
+        turn = trace.turn
+        broken = turn.outcome in BROKEN
+        reason = f"{turn.outcome}: {turn.error_class}" if broken else turn.outcome
+        return trace, [*scores, Measured("completed", float(not broken), reason)], turn.turn_id
+
+    async def _ask(self, case: Case) -> Trace:
+        question = Question(
+            text=case.question,
+            user_id="eval",
+            door="eval",
+            kb=self.kb,
+            prompt=self.variant.prompt,
+            model=self.variant.model,
+            history=tuple(_message(message) for message in case.history or ()),
+            run_id=self.run_id,
+            case_id=case.case_id,
+        )
+        if self.variant.only == "retrieval":
+            return await self.pipeline.retrieve(question)
+        last: Event | None = None
+        events = self.pipeline.answer(question)
+        async with aclosing(events) as stream:  # type: ignore[type-var] # an async generator in fact
+            async for event in stream:
+                last = event
+        if isinstance(last, Answer) and last.trace is not None:
+            return last.trace
+        if isinstance(last, Failed):
+            raise CaseFailed(f"{last.code}: {last.message}", last.turn_id)
+        raise CaseFailed("the turn ended without an answer", None)
+
+    def _score(self, case: Case, trace: Trace) -> list[Measured]:
+        found = answer.retrieval(case, trace, chunks=self.evalset.chunks)
+        if self.variant.only == "retrieval":
+            return [*found, Measured("seconds", trace.turn.seconds)]
+        held = answer.injection(case, trace, self.evalset.planted)
+        answered = answer.answer(case, trace)
+        if served(trace.usages):
+            kept = "answered from the eval cache"
+            answered = [one if one.name not in UNTIMED else _untimed(one, kept) for one in answered]
+        return [*found, *answered, *held]
+
+
+def _untimed(one: Measured, why: str) -> Measured:
+    return one if one.failed else answer.skipped(one.name, why)
+
+
+def _message(message: dict[str, str]) -> Message:
+    return Message("user" if message["role"] == "user" else "assistant", message["text"])

@@ -1,0 +1,58 @@
+"""The team's own sets: whole or not at all, no case twice, and a way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evalsets.cases import cases, team
+from evalsets.cases.cases import EvalsetError
+
+ROW = {"id": "a", "question": "How do I print?"}
+
+
+def test_a_case_is_added_found_by_name_and_taken_out(tmp_path: Path) -> None:
+    team.add("mine", ROW, folder=tmp_path)
+    team.add("mine", {"id": "b", "question": "How do I scan?", "tags": ["guard"]}, folder=tmp_path)
+    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "b"]
+    assert {"name": "mine", "cases": 2, "shipped": False}.items() <= cases.list_sets(tmp_path)[-1].items()
+    assert team.remove("mine", "a", folder=tmp_path)
+    assert not team.remove("mine", "a", folder=tmp_path)
+    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["b"]
+    assert team.remove("mine", "b", folder=tmp_path)
+    assert team.names(tmp_path) == []
+
+
+def test_the_same_question_is_not_added_twice(tmp_path: Path) -> None:
+    team.add("mine", ROW, folder=tmp_path)
+    with pytest.raises(EvalsetError, match="case 'a' asks the same already"):
+        team.add("mine", {"id": "b", "question": "how do I print"}, folder=tmp_path)
+    with pytest.raises(EvalsetError, match="id 'a' is there already"):
+        team.add("mine", {"id": "a", "question": "Other?"}, folder=tmp_path)
+    said = [{"role": "user", "text": "My printer."}]
+    team.add("mine", {"id": "c", "question": "How do I print?", "history": said}, folder=tmp_path)
+
+
+def test_a_file_without_its_last_line_end_is_not_broken(tmp_path: Path) -> None:
+    path = team.save("mine", [ROW], {"title": "x"}, folder=tmp_path)
+    path.write_text(path.read_text().rstrip("\n"))
+    team.add("mine", {"id": "b", "question": "How do I scan?"}, folder=tmp_path)
+    assert len(cases.load("mine", own=tmp_path).cases) == 2
+
+
+def test_bad_rows_and_taken_names_write_nothing(tmp_path: Path) -> None:
+    for name, rows, wrong in (
+        ("mine", [ROW, ROW], "there twice"),
+        ("mine", [{"id": "a", "question": ""}], "question must be a text"),
+        ("mine", [], "no case"),
+        ("demo", [ROW], "is a shipped evalset"),
+        ("../x", [ROW], "cannot be a name"),
+    ):
+        with pytest.raises(EvalsetError, match=wrong):
+            team.save(name, rows, {}, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    team.save("mine", [ROW], {"title": 'a "quoted"\ntitle'}, folder=tmp_path)
+    with pytest.raises(EvalsetError, match="already"):
+        team.save("mine", [ROW], {}, folder=tmp_path)
+    assert team.title("mine", tmp_path) == 'a "quoted"\ntitle'
