@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from console import incidents
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
 from pipeline.settings import Settings
+from traces import incidents
 from traces.queries import overview
 from traces.queries.overview import Window
 from traces.store import Store

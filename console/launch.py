@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.settings import Settings
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "dashboard"
 HEALTH = "/_stcore/health"  # answers "ok" when the console is up
 
 

@@ -7,8 +7,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigurationError
+from pipeline.http.stopping import SIGNALS
 from pipeline.settings import Settings, load
-from pipeline.stopping import SIGNALS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -17,7 +17,7 @@ CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat 
 
 
 def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C; running turns may end first, see `pipeline.stopping`."""
+    """Serve until SIGTERM or Ctrl-C; running turns may end first, see `pipeline.http.stopping`."""
     import uvicorn
 
     _check(settings, host, workers, chat)
@@ -47,8 +47,8 @@ def worker() -> FastAPI:
 def create(settings: Settings, *, chat: bool = True) -> FastAPI:
     """Return the application: the HTTP routes, and the chat page mounted at `/`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pipeline.api import create_app
     from pipeline.build import build, prepare
+    from pipeline.http.api import create_app
 
     pipeline = build(settings)
     app = create_app(pipeline, settings, prepare=prepare, gentle=True)

@@ -1,4 +1,4 @@
-"""Fits pipeline/context/evidence.json: `python -m evalsets.fit_evidence DATA_FOLDER`.
+"""Fits pipeline/extractive/evidence.json: `python -m evalsets.fit_evidence DATA_FOLDER`.
 
 Reads clapnq_dev (sentences that annotators chose, answerable or not) and demo_gnome_help
 (answerable or not), prints cross-validated figures, and writes the weights of four small
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context import evidence
-from pipeline.context.found import Found, Retrieved, Vector
+from pipeline.extractive import evidence
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import MiniLM, PassageVectors
+from pipeline.knowledge.found import Found, Retrieved, Vector
 from traces.records import Passage
 
 Array = NDArray[np.float64]

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import Counter, deque
 
-from pipeline import say
+from pipeline import notices
 from pipeline.events import Failed
 
 FIRST_GUESS_SECONDS = 2.0  # how long a turn takes, before one was seen
@@ -41,12 +41,12 @@ class Admission:
     async def enter(self, user_id: str) -> Failed | None:
         """Wait for a place; return None when there is one (call `leave` at the end), else why not."""
         if self._users[user_id] >= self._per_user:
-            return Failed("too_many_turns", say.ONE_BY_ONE, None, retry_after=max(1.0, self.turn_seconds))
+            return Failed("too_many_turns", notices.ONE_BY_ONE, None, retry_after=max(1.0, self.turn_seconds))
         if self.running < self.most and not self._queue:
             self._take(user_id)
             return None
         if len(self._queue) >= self._queued:
-            return Failed("busy", say.BUSY, None, retry_after=self.come_back)
+            return Failed("busy", notices.BUSY, None, retry_after=self.come_back)
         return await self._wait(user_id)
 
     def leave(self, user_id: str, seconds: float) -> None:
@@ -72,7 +72,7 @@ class Admission:
                 self._queue.remove(place)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            return Failed("busy", say.BUSY, None, retry_after=self.come_back)
+            return Failed("busy", notices.BUSY, None, retry_after=self.come_back)
         return None
 
     def _take(self, user_id: str) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from pipeline import say
+from pipeline import notices
 from pipeline.errors import ModelError
 from pipeline.events import Event, Retract
 from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.outbound import Outbound, OutboundStream
+from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
 from pipeline.models.model import Prompt, Stop
 from pipeline.routing import complexity
-from pipeline.running import Rules, Running
 
 
 class Answering:
@@ -25,7 +25,7 @@ class Answering:
         self._gateway = gateway
         self._outbound = outbound
 
-    def route(self, turn: Running, *, needed_history: bool) -> None:
+    def route(self, turn: LiveTurn, *, needed_history: bool) -> None:
         """Choose the model to ask first."""
         routes = self._rules.routes
         if turn.purse.saving == "stop" or turn.question.model is not None:
@@ -42,7 +42,7 @@ class Answering:
         with turn.recorder.span("route", "model", route=route, reasons=list(reasons)):
             pass
 
-    async def answer(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
+    async def answer(self, turn: LiveTurn, prompt: Prompt) -> AsyncGenerator[Event]:
         """Answer within the budget; let the strong model answer when the cheap one's is not grounded.
 
         The cheap answer streams and is taken back when it fails, so that the many good ones are not
@@ -69,14 +69,14 @@ class Answering:
             async for event in events:
                 yield event
 
-    def _cheaper(self, turn: Running, prompt: Prompt) -> bool:
+    def _cheaper(self, turn: LiveTurn, prompt: Prompt) -> bool:
         """Say whether the cheap model still fits the budget, and take it if it does."""
         if self._rules.routes.cheap is None or not turn.purse.degrade():
             return False
         self.route(turn, needed_history=False)
         return turn.purse.hold(turn.turn_id, prompt, turn.first)
 
-    def _may_escalate(self, turn: Running) -> bool:
+    def _may_escalate(self, turn: LiveTurn) -> bool:
         routes = self._rules.routes
         return (
             routes.on
@@ -86,7 +86,7 @@ class Answering:
             and turn.first == routes.cheap
         )
 
-    def _escalates(self, turn: Running, prompt: Prompt) -> bool:
+    def _escalates(self, turn: LiveTurn, prompt: Prompt) -> bool:
         """Say whether the strong model must answer again, and hold what that costs."""
         score, cheap = turn.groundedness, turn.first
         if turn.outcome != "answered" or score is None or score >= self._rules.routes.escalate_below:
@@ -100,7 +100,7 @@ class Answering:
             pass
         return True
 
-    async def respond(self, turn: Running, prompt: Prompt) -> AsyncGenerator[Event]:
+    async def respond(self, turn: LiveTurn, prompt: Prompt) -> AsyncGenerator[Event]:
         """Stream one model's answer as far as the outbound guard lets it pass."""
         numbers = {passage.n for passage in turn.passages if passage.n is not None}
         shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
@@ -128,13 +128,13 @@ class Answering:
             turn.recorder.keep(raw_response="".join(raw))
         self._conclude(turn, stop, guard)
         if guard.blocked is not None:
-            turn.said = [say.WITHHELD]
+            turn.said = [notices.WITHHELD]
             turn.end("refused", "guard_out")
-            yield Retract(say.WITHHELD, guard.blocked)
+            yield Retract(notices.WITHHELD, guard.blocked)
         elif turn.outcome == "refused" and not turn.said:
-            yield turn.say(say.DECLINED)
+            yield turn.say(notices.DECLINED)
 
-    def _conclude(self, turn: Running, stop: Stop | None, guard: OutboundStream) -> None:
+    def _conclude(self, turn: LiveTurn, stop: Stop | None, guard: OutboundStream) -> None:
         """Set the outcome from how the model stopped and what the guard found."""
         if stop is None:
             raise ModelError("protocol", "the gateway ended without a stop")
@@ -143,20 +143,20 @@ class Answering:
             grounding = ground(turn.answer, turn.passages)
         turn.groundedness = None if stop.abstained else grounding.score
         turn.recorder.note(model=stop.model, stop_reason=stop.reason)
-        if stop.abstained or say.abstains(turn.answer):
+        if stop.abstained or notices.abstains(turn.answer):
             turn.end("no_context")
         elif stop.reason == "refusal":
             turn.end("refused", "refused")
         else:
             turn.end("answered")
         if stop.cut is not None:
-            turn.notice = say.CUT
+            turn.notice = notices.CUT
             turn.end("cut", stop.cut)
         elif turn.purse.saving == "stop":
             turn.notice = turn.purse.notice
             turn.end("degraded", "budget")
         elif stop.degraded is not None:
-            turn.notice = say.DEGRADED
+            turn.notice = notices.DEGRADED
             turn.end("degraded", stop.degraded)
         elif stop.reason == "length":
-            turn.notice = say.SHORTENED
+            turn.notice = notices.SHORTENED

@@ -14,6 +14,7 @@ from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConfigurationError, KnowledgeError
+from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
@@ -21,7 +22,7 @@ from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
-from pipeline.models.extractive import Extractive
+from pipeline.live_turn import Rules
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.pace import Pace
@@ -29,7 +30,6 @@ from pipeline.models.prices import Prices
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
-from pipeline.running import Rules
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 from traces.journal import Journal

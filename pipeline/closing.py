@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 
 from pipeline.events import Answer, Citation
-from pipeline.running import Running
+from pipeline.live_turn import LiveTurn
 from traces.records import Passage, Trace
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
-def record(turn: Running) -> Trace:
+def record(turn: LiveTurn) -> Trace:
     """Write the turn's one trace, its passages as they were used, and settle what it cost."""
     recorder = turn.recorder
     cited = {int(n) for n in _MARKER.findall(turn.answer)}
@@ -28,7 +28,7 @@ def record(turn: Running) -> Trace:
     return trace
 
 
-def told(turn: Running, trace: Trace) -> Answer:
+def told(turn: LiveTurn, trace: Trace) -> Answer:
     """Return what the caller is told at the end."""
     row = trace.turn
     return Answer(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline import say
-from pipeline.context.tokens import estimate
+from pipeline import notices
 from pipeline.errors import Refused
 from pipeline.events import Question
 from pipeline.guardrails.budget import Budget, Saving
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
+from pipeline.models.tokens import estimate
 from traces.records import Trace
 
 
@@ -17,7 +17,7 @@ class Purse:
 
     def __init__(self, budget: Budget, gateway: Gateway, question: Question) -> None:
         self.saving: Saving = "no"
-        self.notice = say.BUDGET
+        self.notice = notices.BUDGET
         self._budget = budget
         self._gateway = gateway
         self._question = question
@@ -46,7 +46,7 @@ class Purse:
         )
         if self._budget.hold(turn_id, self._question.user_id, usd):
             return True
-        self.notice = say.UNPRICED if usd is None else say.BUDGET
+        self.notice = notices.UNPRICED if usd is None else notices.BUDGET
         self._wanted = usd or 0.0
         return False
 
@@ -74,4 +74,4 @@ class Purse:
         self._budget.stopped(self._question.user_id, self._wanted)
         if self._exact:
             wait = self._budget.seconds_left
-            raise Refused("budget", say.NO_BUDGET, status=429, retry_after=wait)
+            raise Refused("budget", notices.NO_BUDGET, status=429, retry_after=wait)

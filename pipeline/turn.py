@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import say
+from pipeline import notices
 from pipeline.admission import Admission
 from pipeline.alarm import Alarm, Alarms, Over
 from pipeline.answering import Answering
+from pipeline.backlog import Backlog
 from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, reports
 from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
-from pipeline.context.found import Retrieved
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
@@ -38,15 +38,15 @@ from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.inbound import Inbound, clean
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.quota import Quota
+from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
+from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
 from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
 from pipeline.purse import Purse
-from pipeline.recording import Recording
-from pipeline.running import Rules, Running
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -108,7 +108,7 @@ class Pipeline:
     def record_in(self, journal: Journal) -> None:
         """Write all records to this journal from now on."""
         self.journal = journal
-        self.recording = Recording(journal, self.registry.get("journal", JOURNAL))
+        self.backlog = Backlog(journal, self.registry.get("journal", JOURNAL))
 
     @property
     def stopping(self) -> bool:
@@ -118,7 +118,7 @@ class Pipeline:
     @property
     def unrecorded(self) -> int:
         """Records that are not in the journal, a full disk for example: lost or waiting for it."""
-        return self.recording.lost + self.recording.held
+        return self.backlog.lost + self.backlog.held
 
     @property
     def running(self) -> int:
@@ -137,7 +137,7 @@ class Pipeline:
             return
         done = self._repeated(question)
         if done is not None:
-            for event in say.again(done):
+            for event in notices.again(done):
                 yield event
             return
         refusal = await self.admission.enter(question.user_id)
@@ -145,7 +145,7 @@ class Pipeline:
             yield refusal
             return
         turn = self._open(question)
-        self.recording.begin(turn.recorder.turn)
+        self.backlog.begin(turn.recorder.turn)
         with self._counted(turn) as alarm:
             try:
                 yield Started(turn.turn_id, turn.conversation_id)
@@ -154,7 +154,9 @@ class Pipeline:
                         yield event
             except Over as over:
                 if not turn.said:
-                    yield turn.say(say.STOPPING if over.reason == "stopping" else say.sorry(turn.turn_id))
+                    yield turn.say(
+                        notices.STOPPING if over.reason == "stopping" else notices.sorry(turn.turn_id)
+                    )
                 turn.over(over.reason)
             except (GeneratorExit, asyncio.CancelledError):
                 turn.end("abandoned", "cancelled")
@@ -165,9 +167,9 @@ class Pipeline:
             except Exception:
                 log.exception("turn %s failed", turn.turn_id)
                 turn.end("cut" if turn.said else "failed", "internal")
-                turn.notice = say.CUT
+                turn.notice = notices.CUT
                 if not turn.said:
-                    yield turn.say(say.sorry(turn.turn_id))
+                    yield turn.say(notices.sorry(turn.turn_id))
             finally:
                 trace = self._close(turn)
         yield turn.failed or self._remember(turn, trace)
@@ -209,7 +211,7 @@ class Pipeline:
             self.journal.write(score)
         except JournalError as error:
             log.error("feedback could not be recorded: %s", error)
-            raise Refused("store_unwritable", say.NOT_KEPT, status=503, retry_after=5.0) from None
+            raise Refused("store_unwritable", notices.NOT_KEPT, status=503, retry_after=5.0) from None
         return score
 
     def breakers(self) -> dict[str, Breaker]:
@@ -229,7 +231,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Flush and close what the pipeline holds open."""
-        self.recording.close()
+        self.backlog.close()
         await self.gateway.close()
         if close := getattr(self.knowledge.embedder, "close", None):
             close()
@@ -237,11 +239,11 @@ class Pipeline:
         self.memory.close()
         self.journal.close()
 
-    async def _steps(self, turn: Running) -> AsyncGenerator[Event]:
+    async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
         counted = turn.question.door not in ("eval", "replay")
         wait = await self.quota.take(turn.question.user_id) if counted else None
         if wait is not None:
-            raise Refused("rate_limited", say.slow_down(wait), status=429, retry_after=wait)
+            raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
         with turn.recorder.span("inbound guard", "guard") as span:
             verdict = self.inbound.check(turn.text)
             span.note(action=verdict.action, rule=verdict.rule)
@@ -258,12 +260,12 @@ class Pipeline:
         except KnowledgeError as error:
             log.warning("turn %s: %s", turn.turn_id, error)
             turn.end("degraded", error.error_class)
-            yield turn.say(say.NO_KNOWLEDGE)
+            yield turn.say(notices.NO_KNOWLEDGE)
             return
         if not retrieved.found or self._out_of_scope(retrieved):
             turn.end("no_context")
             yield Sources(())
-            yield turn.say(say.NOT_FOUND if retrieved.found else say.EMPTY)
+            yield turn.say(notices.NOT_FOUND if retrieved.found else notices.EMPTY)
             return
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
         prompt = self._assemble(turn, standalone, history, retrieved, share=share)
@@ -282,7 +284,7 @@ class Pipeline:
                 async for event in events:
                     yield event
 
-    def _recall(self, turn: Running) -> tuple[Message, ...]:
+    def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
         if turn.question.history is not None:
             return turn.question.history
         if turn.question.conversation_id is None:
@@ -292,7 +294,7 @@ class Pipeline:
                 history = self.memory.recall(turn.question.user_id, turn.conversation_id)
             except ConversationsError as error:
                 log.warning("turn %s: %s", turn.turn_id, error)
-                span.error, turn.notice = "ConversationsError", say.FORGOTTEN
+                span.error, turn.notice = "ConversationsError", notices.FORGOTTEN
                 return ()
             span.note(messages=len(history))
         return history
@@ -307,7 +309,7 @@ class Pipeline:
             log.warning("a client's turn could not be looked up: %s", error)
             return None
 
-    async def _condense(self, turn: Running, history: tuple[Message, ...]) -> str:
+    async def _condense(self, turn: LiveTurn, history: tuple[Message, ...]) -> str:
         version = self._prompt("condense", turn)
         model = turn.question.model if turn.purse.saving == "no" else "extractive"
         standalone = await self.condenser.condense(turn.text, history, version, turn.recorder, model=model)
@@ -315,7 +317,7 @@ class Pipeline:
             turn.recorder.note(standalone=standalone)
         return standalone
 
-    async def _retrieve(self, turn: Running, query: str) -> Retrieved:
+    async def _retrieve(self, turn: LiveTurn, query: str) -> Retrieved:
         kb = turn.question.kb or self.rules.kb
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:
@@ -329,7 +331,7 @@ class Pipeline:
             hit=bool(retrieved.found) and (top is None or top >= self.rules.floor),
         )
         if retrieved.degraded is not None:
-            turn.notice = say.PARTIAL_SEARCH
+            turn.notice = notices.PARTIAL_SEARCH
         turn.recorder.retrieved(found.passage for found in retrieved.found)
         return retrieved
 
@@ -337,12 +339,12 @@ class Pipeline:
         top = retrieved.top_score
         return self.rules.scope and top is not None and top < self.rules.floor
 
-    def _prompt(self, name: str, turn: Running) -> PromptVersion:
+    def _prompt(self, name: str, turn: LiveTurn) -> PromptVersion:
         return choose(self.prompts, self.force, name, turn.recorder.turn.conversation_id)
 
     def _assemble(
         self,
-        turn: Running,
+        turn: LiveTurn,
         standalone: str,
         history: tuple[Message, ...],
         retrieved: Retrieved,
@@ -372,17 +374,17 @@ class Pipeline:
         return prompt
 
     def _stopped(self) -> Failed | None:
-        return Failed("stopping", say.STOPPING, None, retry_after=10.0) if self.stopping else None
+        return Failed("stopping", notices.STOPPING, None, retry_after=10.0) if self.stopping else None
 
     @contextmanager
-    def _counted(self, turn: Running) -> Iterator[Alarm]:
+    def _counted(self, turn: LiveTurn) -> Iterator[Alarm]:
         try:
             with self._alarms.set(self.rules.turn_seconds + SPARE_SECONDS) as alarm:
                 yield alarm
         finally:
             self.admission.leave(turn.question.user_id, turn.recorder.elapsed)
 
-    def _open(self, question: Question) -> Running:
+    def _open(self, question: Question) -> LiveTurn:
         rules = self.rules
         turn = Turn(
             turn_id=uuid7(),
@@ -399,10 +401,10 @@ class Pipeline:
             run_id=question.run_id,
             case_id=question.case_id,
         )
-        recorder = Recorder(turn, self.recording, self._clock)
-        return Running(question, recorder, rules.turn_seconds, Purse(self.budget, self.gateway, question))
+        recorder = Recorder(turn, self.backlog, self._clock)
+        return LiveTurn(question, recorder, rules.turn_seconds, Purse(self.budget, self.gateway, question))
 
-    def _close(self, turn: Running) -> Trace:
+    def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""
         trace = record(turn)
         self.quota.spend(trace.turn.user_id, trace.turn.input_tokens, trace.turn.output_tokens)
@@ -410,7 +412,7 @@ class Pipeline:
             observe(trace)
         return trace
 
-    def _remember(self, turn: Running, trace: Trace) -> Answer:
+    def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
         row, answer = trace.turn, told(turn, trace)
         if turn.question.history is None and turn.question.door not in ("eval", "replay"):
             try:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.context.found import Vector
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
+from pipeline.knowledge.found import Vector
 from pipeline.text import words
 
 

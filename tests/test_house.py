@@ -21,12 +21,12 @@ VENDORS = {
     "limits": {"pipeline/guardrails"},
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
     "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
-    "plotly": {"console/charts.py", "console/waterfall.py"},
+    "plotly": {"console/dashboard/charts.py", "console/dashboard/waterfall.py"},
     "ragas": {"evalsets"},
     "genai_prices": {"pipeline/models/prices.py"},
     "phonenumbers": {"pipeline/guardrails/private.py"},
     "stdnum": {"pipeline/guardrails/private.py"},
-    "prometheus_client": {"pipeline/metrics.py"},
+    "prometheus_client": {"pipeline/http/metrics.py"},
     "pydantic_settings": {"pipeline/settings.py"},
     "pypdf": {"pipeline/knowledge/pdf.py"},
 }
@@ -62,6 +62,47 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
             wrong += [
                 f"{path.relative_to(ROOT)} imports {name}" for name in imports(path) & (above | {"tests"})
             ]
+    assert not wrong
+
+
+# Inside a room the folders stand in lines: each imports only from the lines before its own.
+LAYERS = {
+    "pipeline": [
+        {"knowledge", "prompts"},
+        {"models"},
+        {"context", "guardrails"},
+        {"extractive"},
+        {"http"},
+        {"rehearsal"},
+    ],
+    "evalsets": [{"cases"}, {"metrics"}, {"judges"}, {"runs"}, {"reports"}, {"release"}],
+    "console": [{"chat", "dashboard", "bench"}, {"commands"}],
+}
+
+
+def modules(path: Path) -> set[str]:
+    """Return the dotted names of our own modules and names that a file imports, for types or not."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name.partition(".")[0] in ROOMS}
+
+
+@pytest.mark.parametrize("room", LAYERS)
+def test_the_folders_of_a_room_import_only_from_lines_before_theirs(room: str) -> None:
+    line = {folder: number for number, folders in enumerate(LAYERS[room]) for folder in folders}
+    wrong = []
+    for path in sources():
+        parts = path.relative_to(ROOT).parts
+        if parts[0] != room or len(parts) < 3 or parts[1] not in line:
+            continue
+        for name in modules(path):
+            other = [*name.split("."), ""][1] if name.startswith(f"{room}.") else ""
+            if other != parts[1] and line.get(other, -1) >= line[parts[1]]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not wrong
 
 

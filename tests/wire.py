@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pipeline.context.found import Retrieved
 from pipeline.errors import ModelError
 from pipeline.events import Message
+from pipeline.knowledge.found import Retrieved
 from pipeline.models.model import Model, Prompt, Stop, Text
 
 QUICK: dict[str, Any] = {"first_token_seconds": 0.4, "gap_seconds": 0.4}

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.auth import LOCAL, Person
-from pipeline.middleware import PERSON
+from pipeline.http.middleware import PERSON
 
 COOKIE = "answerdeck_browser"
 YEAR = 365 * 24 * 3600

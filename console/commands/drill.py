@@ -52,7 +52,7 @@ def drill(
         for result in broken:
             print(f"  {result.pair}: {'; '.join(result.broken)}")
     if out is not None:
-        from console.drill_report import page
+        from console.commands.drill_report import page
 
         out.write_text(page(out.suffix, played, results), "utf-8")
         progress(f"wrote {out}")

@@ -10,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pipeline.context.found import Retrieved
 from pipeline.errors import ModelError
 from pipeline.events import Message
+from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import MemoryShelf, Row
 from pipeline.models.model import Model, Prompt, Text, Tokens

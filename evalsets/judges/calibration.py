@@ -14,10 +14,10 @@ from evalsets.judges.agreement import Kind, above_chance, agree, between_people
 from evalsets.judges.judge_metrics import JUDGED, missing
 from evalsets.judges.labelled import Labelled, LabelledSet
 from evalsets.judges.process import Worker
-from evalsets.runs.runner import SCORER
-from pipeline.context.found import Found, Retrieved
+from evalsets.metrics.measures import SCORER
 from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.found import Found, Retrieved
 from traces.records import Passage
 
 FREE = ("groundedness", "evidence")  # scorers that need no judge
@@ -163,7 +163,7 @@ def _grounded(one: Labelled) -> Scored:
 
 
 async def _evidence(one: Labelled, embedder: Embedder) -> Scored:
-    from pipeline.context.evidence import strength
+    from pipeline.extractive.evidence import strength
     from pipeline.knowledge.chunking import chunk
     from pipeline.knowledge.documents import Document
 

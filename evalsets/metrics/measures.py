@@ -7,6 +7,8 @@ from typing import Literal
 
 Unit = Literal["share", "seconds", "usd"]
 
+SCORER = "answerdeck@1"  # who measured, on the scores of metrics without a judge
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

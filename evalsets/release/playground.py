@@ -6,9 +6,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from evalsets.release.replay import recorded_history, support
-from pipeline.context.found import Found, Retrieved
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Answer, Event, Failed, Message, Question
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
 from traces.queries.turns import trace
 from traces.recorder import Recorder

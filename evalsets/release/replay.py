@@ -13,10 +13,10 @@ from evalsets.metrics.answer import ABSTAINED, BROKEN, Measured
 from evalsets.reports.compare import compare
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
-from pipeline.context.tokens import estimate
 from pipeline.events import Event, Question
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
+from pipeline.models.tokens import estimate
 from traces.ids import uuid7
 from traces.queries import runs, traffic
 from traces.queries.turns import traces

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from evalsets.cases.cases import Evalset, EvalsetError
 from evalsets.metrics import columns
 from evalsets.metrics.answer import Measured
+from evalsets.metrics.measures import SCORER
 from evalsets.runs.answer_cache import SERVED
 from evalsets.runs.asker import Askable, Asker, Variant
 from evalsets.runs.workers import Fan, InProcess
@@ -25,7 +26,7 @@ __all__ = ["Askable", "Variant", "run"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]  # cases done (failed ones included), in all, failed
-SCORER = "answerdeck@1"
+
 NOTED = ("prompt", "prompt_fingerprint", "model", "kb", "index_version", "guardrails", "code_version")
 IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of one that is awaited
 Task = tuple[Case, int]  # a case and which repetition of it

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.context.found import Found, Retrieved
-from pipeline.context.tokens import estimate
 from pipeline.events import Message
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
+from pipeline.models.tokens import estimate
 from pipeline.prompts.library import PromptVersion
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from pipeline.context.condense import needs_history, rewrite
-from pipeline.context.found import Retrieved
 from pipeline.errors import ModelError
 from pipeline.events import Message
+from pipeline.knowledge.found import Retrieved
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Text
 from pipeline.prompts.library import PromptVersion

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import orjson
 
 from pipeline.breaker import Breaker
-from pipeline.context.tokens import estimate
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
+from pipeline.models.tokens import estimate
 
 T = TypeVar("T")
 WAIT_SECONDS = 1.0  # for another process that writes

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.found import Vector
+from pipeline.knowledge.found import Vector
 from pipeline.knowledge.shelf import Row
 
 SECOND = 0.3  # weight of the second-best chunk of the same page: support from the neighbourhood

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.condense import split
-from pipeline.context.found import Found, Retrieved, Vector
 from pipeline.context.rerank import capped, rerank
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.embedding import EmbedError, checked
+from pipeline.knowledge.found import Found, Retrieved, Vector
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
 from traces.recorder import Recorder

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.context.found import Found
+from pipeline.knowledge.found import Found
 from pipeline.knowledge.shelf import Row
 
 REACH = 2  # chunks taken before and after

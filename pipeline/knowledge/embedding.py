@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.found import Vector
 from pipeline.errors import AnswerdeckError, ErrorClass
+from pipeline.knowledge.found import Vector
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.found import Vector
+from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
 from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, Keys, Row, Scores, row, spread
 

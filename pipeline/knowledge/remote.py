@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.context.found import Vector
 from pipeline.knowledge.embedding import (
     QUERY_CHARACTERS,
     EmbedError,
@@ -21,6 +20,7 @@ from pipeline.knowledge.embedding import (
     checked,
     sendable,
 )
+from pipeline.knowledge.found import Vector
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response

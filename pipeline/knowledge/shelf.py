@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.found import Vector
+from pipeline.knowledge.found import Vector
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 PAGE = 8  # neighbouring chunks of a document that count as one place

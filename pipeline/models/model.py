@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.context.found import Retrieved
 from pipeline.errors import ErrorClass
 from pipeline.events import Message
+from pipeline.knowledge.found import Retrieved
 
 
 @dataclass(frozen=True, slots=True)

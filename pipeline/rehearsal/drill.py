@@ -159,7 +159,7 @@ class Drill:
             shut = any(
                 report["state"] == "open" for report in self._pipeline.report()
             )  # half open: not asked yet
-            played.recovered = well and not shut and self._pipeline.recording.held == 0
+            played.recovered = well and not shut and self._pipeline.backlog.held == 0
             await asyncio.sleep(0.0 if played.recovered else 0.1)
         for report in self._pipeline.report():
             for change in report["history"]:

@@ -12,16 +12,16 @@ from typing import Any, cast
 from pipeline.breaker import Policy
 from pipeline.build import build
 from pipeline.context.condenser import Condenser
-from pipeline.context.found import Vector
 from pipeline.context.retrieval import Patience, Retriever
+from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors, Spans
+from pipeline.knowledge.found import Vector
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
 from pipeline.knowledge.remote import RemoteEmbedder
 from pipeline.knowledge.shelf import Keys, Scores, Shelf
 from pipeline.models.anthropic import AnthropicMessages
-from pipeline.models.extractive import Extractive
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model, ModelEvent, Prompt
 from pipeline.models.openai import OpenAIChat

@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.api import frame
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
+from pipeline.http.api import frame
 from pipeline.rehearsal.points import KINDS, Point, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow
 from pipeline.settings import Settings, load
@@ -123,7 +123,7 @@ class Sweep:
         self._servers.reset()
         for breaker in self.pipeline.breakers().values():
             breaker.release()
-        self.pipeline.recording.catch_up()
+        self.pipeline.backlog.catch_up()
         await asyncio.sleep(0.01)
         return self._judge(pair, events, seconds)
 

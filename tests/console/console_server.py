@@ -62,7 +62,17 @@ def page(name: str, **params: str) -> AppTest:
 def _script() -> None:
     import streamlit as st
 
-    from console.views import annotate, compare, costs, evals, history, overview, playground, prompts, turns
+    from console.dashboard.views import (
+        annotate,
+        compare,
+        costs,
+        evals,
+        history,
+        overview,
+        playground,
+        prompts,
+        turns,
+    )
 
     views = {
         "annotate": annotate,

@@ -96,8 +96,8 @@ def test_a_turn_becomes_a_case_and_no_case_again(folder: Path, turns: list[Trace
 def _open_form() -> None:
     import streamlit as st
 
-    from console import data
-    from console.views import case
+    from console.dashboard import data
+    from console.dashboard.views import case
 
     found = data.read_turn(st.session_state["turn_id"])
     assert found is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from console import releases
+from console.dashboard import releases
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from tests.console.console_server import page, shown

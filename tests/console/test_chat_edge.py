@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from console.chat import edge
 from pipeline.auth import LOCAL, Person
-from pipeline.middleware import PERSON
+from pipeline.http.middleware import PERSON
 
 
 def client() -> TestClient:

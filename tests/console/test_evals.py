@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console import data, jobs
+from console.dashboard import data, jobs
 from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
@@ -90,7 +90,7 @@ def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[dict]) -
 
 
 def test_the_report_of_a_run_is_one_html_file(runs: list[dict]) -> None:
-    from console.views import report
+    from console.dashboard.views import report
 
     page("evals")
     html = report._written(data.report_of_run(runs[0]["run_id"]), "html")
@@ -174,7 +174,7 @@ def test_a_reused_process_id_is_not_taken_for_the_run(folder: Path, monkeypatch:
 
 
 def test_the_pages_load_nothing_heavy_by_themselves() -> None:
-    pages = "console.views.overview, console.views.turns, console.views.evals, console.views.compare"
+    pages = ", ".join(f"console.dashboard.views.{name}" for name in ("overview", "turns", "evals", "compare"))
     heavy = "{'ragas', 'lancedb', 'gradio', 'langchain', 'onnxruntime'}"
     code = f"import sys, {pages}; print(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from console import data, filters, incidents
+from console.dashboard import data, filters
 from tests.console.console_server import page, shown
 from tests.factories import make_score, make_trace
+from traces import incidents
 from traces.journal import Journal
 from traces.queries import overview
 from traces.records import Record, Trace, Usage

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from console import releases
+from console.dashboard import releases
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from tests.console.console_server import page, shown
@@ -111,7 +111,7 @@ def test_an_altered_log_is_a_problem_not_a_crash(library: Library, tmp_path: Pat
 
 
 def test_the_playground_shows_both_answers(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    from console.views import playground
+    from console.dashboard.views import playground
 
     side = {
         "turn_id": "t1", "prompt": "answer@v1", "prompt_fingerprint": "0123abcd", "model": "extractive",

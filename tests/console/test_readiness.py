@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from console.readiness import notes
+from console.dashboard.readiness import notes
 
 DAMAGED = {
     "name": "knowledge",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console import data, trust
+from console.dashboard import agreement, data
 from evalsets.judges.calibration import Calibration, remember
 from tests import synthetic
 from tests.console.console_server import page, shown
@@ -35,17 +35,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_scorer_has_its_agreement_floor_and_standing(folder: Path) -> None:
-    assert trust.table() == ""
+    assert agreement.table() == ""
     remember(folder, made())
     remember(folder, made(metric="factual_correctness", value=0.62, kind="auc", ci_low=None, ci_high=None))
     remember(folder, made(metric="groundedness", scorer="answerdeck@1", value=0.1))
-    html = trust.table()
+    html = agreement.table()
     assert "openai:&lt;b&gt;" in html
     assert "0.52 – 0.69" in html and "1,300" in html and "2 failed" in html
     assert html.count("✓ trusted") == 1 and html.count("✕ not trusted") == 1
     assert html.count("needs no leave") == 1
     assert "0.40" in html and "0.70" in html  # the floor on each scale
-    assert "factual" not in trust.table({"faithfulness"}).lower()
+    assert "factual" not in agreement.table({"faithfulness"}).lower()
 
 
 def test_annotate_and_runs_show_it(folder: Path) -> None:

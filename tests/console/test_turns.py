@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from console import markup, texts, waterfall
-from console.views import turns
+from console.dashboard import markup, turn_parts, waterfall
+from console.dashboard.views import turns
 from tests.console.console_server import page, shown
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal
@@ -172,7 +172,7 @@ def test_an_unknown_turn_is_said_calmly(folder: Path) -> None:
 
 
 def test_citations_become_links_to_the_passages_that_exist() -> None:
-    html = texts.cited("Open it [1]. Or not [7]. <b>", [make_passage(n=1)])
+    html = turn_parts.cited("Open it [1]. Or not [7]. <b>", [make_passage(n=1)])
     assert 'href="#passage-1"' in html
     assert "[7]" in html
     assert "&lt;b&gt;" in html
@@ -180,7 +180,7 @@ def test_citations_become_links_to_the_passages_that_exist() -> None:
 
 def test_the_trace_downloads_as_json() -> None:
     trace = make_trace()
-    read = json.loads(texts.json_of(trace))
+    read = json.loads(turn_parts.json_of(trace))
     assert read["turn"]["turn_id"] == trace.turn.turn_id
     assert read["passages"][0]["title"] == "Document 1"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evalsets.fit_evidence import MODELS, auc, f1, fit, threshold
-from pipeline.context.evidence import WEIGHTS
+from pipeline.extractive.evidence import WEIGHTS
 
 
 def test_fit_finds_the_feature_that_matters() -> None:

@@ -12,7 +12,7 @@ from evalsets.release import playground, replay
 from evalsets.release.playground import CannotReplay
 from evalsets.runs.runner import Variant
 from pipeline.errors import ModelError
-from pipeline.models.extractive import Extractive
+from pipeline.extractive.extractive import Extractive
 from pipeline.models.gateway import Gateway
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pipeline import say
+from pipeline import notices
 from pipeline.admission import Admission
 from pipeline.events import Answer, Failed
 from pipeline.models.scripted import Scripted
@@ -53,7 +53,7 @@ async def test_one_user_cannot_take_all_places() -> None:
     first = [await door.enter("ada") for _ in range(3)]
     assert first[:2] == [None, None]
     assert isinstance(first[2], Failed)
-    assert (first[2].code, first[2].message) == ("too_many_turns", say.ONE_BY_ONE)
+    assert (first[2].code, first[2].message) == ("too_many_turns", notices.ONE_BY_ONE)
     assert await door.enter("bob") is None
     door.leave("ada", 1.0)
     assert await door.enter("ada") is None

@@ -13,9 +13,10 @@ import httpx2 as httpx
 import orjson
 import pytest
 
-from pipeline import say, streaming
+from pipeline import notices
 from pipeline.admission import Admission
-from pipeline.api import create_app
+from pipeline.http import streaming
+from pipeline.http.api import create_app
 from pipeline.models.model import Model
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load
@@ -116,7 +117,7 @@ async def test_a_full_house_is_503_before_any_event() -> None:
             answer = await http.post("/api/chat", json={"question": LID}, headers=headers)
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "2"
-            assert say.BUSY in answer.text
+            assert notices.BUSY in answer.text
 
 
 @pytest.mark.parametrize("headers", [EVENTS, WHOLE])

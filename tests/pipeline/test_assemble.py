@@ -1,8 +1,8 @@
 from pipeline.context.assemble import assemble
-from pipeline.context.found import Found, Retrieved
-from pipeline.context.tokens import estimate
 from pipeline.events import Message
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
+from pipeline.models.tokens import estimate
 from pipeline.prompts.library import Library
 from tests.factories import make_passage
 

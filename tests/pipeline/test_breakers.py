@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pipeline.api import create_app
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded, changes
 from pipeline.errors import KnowledgeError
+from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load
 from tests.pipeline.served import served
@@ -87,10 +87,10 @@ async def test_records_wait_in_memory_while_the_journal_cannot_be_written(
 
     monkeypatch.setattr(pipeline.journal, "_append", appended)
     answers = [(await ask(pipeline, LID))[0] for _ in range(5)]
-    assert (pipeline.unrecorded, pipeline.recording.lost) == (5, 0)
+    assert (pipeline.unrecorded, pipeline.backlog.lost) == (5, 0)
     full = False
     pipeline.breakers()["journal"].release()
-    assert pipeline.recording.catch_up()
+    assert pipeline.backlog.catch_up()
     assert pipeline.unrecorded == 0
     for answer in answers:
         assert recorded(pipeline, answer.turn_id or "").turn.outcome == "answered"

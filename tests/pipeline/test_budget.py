@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import say
+from pipeline import notices
 from pipeline.events import Answer, Failed
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
@@ -196,7 +196,7 @@ async def test_at_100_per_cent_the_passages_answer_at_no_cost() -> None:
     pipeline.budget.settle("other", "eve", 10.0, 0)
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.notice, answer.cost_usd) == ("degraded", say.BUDGET, 0)
+    assert (answer.outcome, answer.notice, answer.cost_usd) == ("degraded", notices.BUDGET, 0)
     assert "suspend" in answer.answer
     assert answer.citations
     turn = recorded(pipeline, answer.turn_id).turn
@@ -208,7 +208,7 @@ async def test_a_question_dearer_than_what_is_left_is_stopped_beforehand() -> No
     pipeline = await with_budget(model, day_usd=0.05)
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.notice, model.prompts) == ("degraded", say.BUDGET, [])
+    assert (answer.outcome, answer.notice, model.prompts) == ("degraded", notices.BUDGET, [])
 
 
 async def test_a_named_model_is_not_replaced_but_refused() -> None:
@@ -216,7 +216,7 @@ async def test_a_named_model_is_not_replaced_but_refused() -> None:
     pipeline.budget.settle("other", "eve", 1.0, 0)
     failed, _ = await ask(pipeline, LID, model="dear")
     assert isinstance(failed, Failed)
-    assert (failed.code, failed.message) == ("budget", say.NO_BUDGET)
+    assert (failed.code, failed.message) == ("budget", notices.NO_BUDGET)
     assert recorded(pipeline, failed.turn_id or "").turn.error_class == "budget"
     free, _ = await ask(pipeline, LID, model="extractive")
     assert isinstance(free, Answer)
@@ -238,7 +238,7 @@ async def test_unpriced_models_can_be_refused() -> None:
     pipeline = await with_budget(model, priced=False, day_usd=1.0, unpriced="refuse")
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.notice, model.prompts) == ("degraded", say.UNPRICED, [])
+    assert (answer.outcome, answer.notice, model.prompts) == ("degraded", notices.UNPRICED, [])
 
 
 async def test_without_a_paid_model_nothing_is_written() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from pipeline.api import create_app
+from pipeline.http.api import create_app
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.openai import OpenAIChat
 from pipeline.rehearsal.server import FaultServer

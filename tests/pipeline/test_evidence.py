@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.context.evidence import ABSTAIN_BELOW, choose, kind, names, read, strength
-from pipeline.context.found import Found, Retrieved
+from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, kind, names, read, strength
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
 from tests.factories import make_passage
 

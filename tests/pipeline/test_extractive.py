@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
-from pipeline.context.found import Found, Retrieved
-from pipeline.models.extractive import Extractive
+from pipeline.extractive.extractive import Extractive
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt, Stop, Text
-from pipeline.say import NOT_FOUND
+from pipeline.notices import NOT_FOUND
 from pipeline.text import sentences
 from tests.factories import make_passage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.context.forms import unmet
+from pipeline.extractive.forms import unmet
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from pipeline.auth import Keys
-from pipeline.middleware import PERSON, Border, fault
+from pipeline.http.middleware import PERSON, Border, fault
 from tests.pipeline.served import served
 
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from pipeline.api import create_app
+from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load
 from tests.pipeline.served import served

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.context.found import Retrieved
 from pipeline.events import Message
-from pipeline.models.extractive import Extractive
+from pipeline.extractive.extractive import Extractive
+from pipeline.knowledge.found import Retrieved
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop
 from pipeline.models.pace import Pace

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.context.found import Retrieved
 from pipeline.context.rerank import capped
 from pipeline.context.retrieval import Retriever, best, fuse
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import MiniLM
+from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import ensure_sample, store
 from pipeline.knowledge.shelf import Scores

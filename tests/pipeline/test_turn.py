@@ -3,7 +3,7 @@ from contextlib import aclosing
 
 import pytest
 
-from pipeline import say
+from pipeline import notices
 from pipeline.errors import ModelError
 from pipeline.events import Answer, Delta, Failed, Message, Question, Sources, Started
 from pipeline.models.scripted import Scripted
@@ -52,7 +52,7 @@ async def test_a_question_outside_the_documents_is_not_answered_and_costs_no_cal
     pipeline = await make_pipeline(model)
     answer, _ = await ask(pipeline, "Which team won the football world cup in 1998?")
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.answer, answer.citations) == ("no_context", say.NOT_FOUND, ())
+    assert (answer.outcome, answer.answer, answer.citations) == ("no_context", notices.NOT_FOUND, ())
     assert model.prompts == []
     assert recorded(pipeline, answer.turn_id).turn.hit is False
 
@@ -121,7 +121,7 @@ async def test_a_failing_model_is_replaced_and_the_answer_marked() -> None:
     pipeline = await make_pipeline(Scripted(ModelError("overloaded", "529", status=529)))
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.notice) == ("degraded", say.DEGRADED)
+    assert (answer.outcome, answer.notice) == ("degraded", notices.DEGRADED)
     assert answer.citations
     turn = recorded(pipeline, answer.turn_id).turn
     assert (turn.model, turn.error_class) == ("extractive", "overloaded")
@@ -132,7 +132,7 @@ async def test_a_cut_answer_is_kept_and_marked() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert (answer.outcome, answer.answer) == ("cut", "It suspends to save power [1].")
-    assert answer.notice == say.CUT
+    assert answer.notice == notices.CUT
 
 
 async def test_a_prompt_too_long_for_the_model_is_shortened_once() -> None:
@@ -183,7 +183,7 @@ async def test_a_missing_knowledge_base_does_not_stop_the_chat() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert answer.outcome in ("degraded", "no_context")
-    assert answer.answer in (say.NO_KNOWLEDGE, say.EMPTY)
+    assert answer.answer in (notices.NO_KNOWLEDGE, notices.EMPTY)
     assert recorded(pipeline, answer.turn_id).turn.outcome == answer.outcome
 
 

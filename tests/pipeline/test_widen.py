@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.context.found import Found
 from pipeline.context.widen import widen
+from pipeline.knowledge.found import Found
 from pipeline.knowledge.shelf import Row
 from pipeline.text import sentences
 from tests.factories import make_passage

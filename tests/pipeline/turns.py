@@ -9,9 +9,9 @@ from typing import Any
 from pipeline.build import build
 from pipeline.context.condenser import Condenser
 from pipeline.events import Answer, Delta, Event, Failed, Question
+from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
-from pipeline.models.extractive import Extractive
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices

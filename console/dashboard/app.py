@@ -1,0 +1,61 @@
+"""The console: run by Streamlit, lists the pages and runs the chosen one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from console.dashboard.views import (
+    annotate,
+    breakers,
+    compare,
+    costs,
+    evals,
+    history,
+    overview,
+    playground,
+    prompts,
+    turns,
+)
+
+ASSETS = Path(__file__).parent / "assets"
+
+st.set_page_config(page_title="Answerdeck", page_icon=str(ASSETS / "favicon.png"), layout="wide")
+pages = {
+    "": st.Page(
+        overview.page, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
+    ),
+    "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
+    "breakers": st.Page(
+        breakers.page, title="Breakers", icon=":material/electrical_services:", url_path="breakers"
+    ),
+    "costs": st.Page(costs.page, title="Costs", icon=":material/payments:", url_path="costs"),
+    "evals": st.Page(evals.page, title="Evals", icon=":material/science:", url_path="evals"),
+    "history": st.Page(history.page, title="History", icon=":material/timeline:", url_path="history"),
+    "playground": st.Page(
+        playground.page, title="Playground", icon=":material/replay:", url_path="playground"
+    ),
+    "prompts": st.Page(prompts.page, title="Prompts", icon=":material/edit_note:", url_path="prompts"),
+    "compare": st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
+}
+st.session_state["pages"] = pages
+st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
+st.html(ASSETS / "console.css")
+chosen = st.navigation(
+    {
+        "Monitor": [pages[""], pages["turns"], pages["costs"], pages["breakers"]],
+        "Improve": [
+            pages["evals"],
+            pages["compare"],
+            pages["history"],
+            pages["annotate"],
+            pages["prompts"],
+            pages["playground"],
+        ],
+    }
+)
+if chosen is pages[""] and "turn" in st.query_params:
+    st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})
+chosen.run()

@@ -1,0 +1,259 @@
+"""The charts of the console as plotly figures; plotly is imported when the first one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import markup, palette
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+HEIGHT = 250
+Times = Sequence[datetime]
+Numbers = Sequence[float | None]
+
+
+def draw(figure: Figure, key: str, alt: str, named: Mapping[str, str] | None = None) -> None:
+    """Put a figure on the page with words for screen readers; `named` is its legend, name to colour."""
+    if named:
+        markup.show(markup.legend(named), key=f"legend-{key}")
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False, "scrollZoom": False})
+
+
+def lines(times: Times, named: Mapping[str, tuple[Numbers, str]], tick: str) -> Figure:
+    """Draw one line per name, a gap where nothing was measured, a dot where a step stands alone."""
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    for name, (values, colour) in named.items():
+        hover = "%{y:.1%}" if tick.endswith("%") else "%{y:.2f} s"
+        line = {"color": colour, "width": 2}
+        dots = {"size": [5 if lone else 0 for lone in _alone(values)], "color": colour, "opacity": 1}
+        figure.add_trace(
+            Scatter(
+                x=times,
+                y=values,
+                name=name,
+                mode="lines+markers",
+                line=line,
+                marker=dots,
+                hovertemplate=hover,
+                connectgaps=False,
+            )
+        )
+    if times:
+        figure.update_xaxes(range=[times[0], times[-1]])  # else room is left for the dots
+    figure.update_yaxes(tickformat=tick, rangemode="tozero")
+    return figure
+
+
+def _alone(values: Numbers) -> list[bool]:
+    """Say of each value whether it has no neighbour, so that no line would show it."""
+    padded = [None, *values, None]
+    return [
+        padded[at] is not None and padded[at - 1] is None and padded[at + 1] is None
+        for at in range(1, len(padded) - 1)
+    ]
+
+
+LATENCY = {"p50": "#0ea5e9", "p95": "#6366f1", "p99": palette.NEUTRAL}
+RATES = {"hit rate": palette.GOOD, "error rate": palette.BAD}
+
+
+def latency(times: Times, p50: Numbers, p95: Numbers, p99: Numbers, objective: float) -> Figure:
+    """Draw the latency percentiles and the objective for the 95th."""
+    from plotly.graph_objects import Scatter
+
+    named = {"p99": p99, "p95": p95, "p50": p50}
+    figure = lines(times, {name: (values, LATENCY[name]) for name, values in named.items()}, "")
+    figure.update_yaxes(ticksuffix=" s", nticks=6)
+    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
+    ends = [times[0], times[-1]] if times else []
+    name = f"objective for p95, {objective:g} s"
+    figure.add_trace(
+        Scatter(x=ends, y=[objective] * len(ends), name=name, mode="lines", line=line, hoverinfo="skip")
+    )
+    return figure
+
+
+def rates(times: Times, hit_rate: Numbers, error_rate: Numbers) -> Figure:
+    """Draw the retrieval hit rate and the error rate on one scale from 0 to 100 %."""
+    named = {"hit rate": hit_rate, "error rate": error_rate}
+    figure = lines(times, {name: (values, RATES[name]) for name, values in named.items()}, ".0%")
+    figure.update_yaxes(range=[-0.02, 1.04], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return figure
+
+
+def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, str]) -> Figure:
+    """Stack the cost of each model over time."""
+    from plotly.graph_objects import Bar
+
+    figure = _figure()
+    for model, values in by_model.items():
+        figure.add_trace(
+            Bar(
+                x=times,
+                y=values,
+                name=format.model(model),
+                marker={"color": colours.get(model, palette.NEUTRAL), "line": {"width": 0}},
+                hovertemplate="$%{y:.4f}",
+            )
+        )
+    figure.update_layout(barmode="stack", bargap=0.18)
+    figure.update_yaxes(tickprefix="$", rangemode="tozero", nticks=5)
+    return figure
+
+
+def midnight(day: date) -> datetime:
+    """Return when a day begins, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def limit(figure: Figure, times: Times, value: float, name: str) -> None:
+    """Draw a dotted line at a limit, over the whole width."""
+    from plotly.graph_objects import Scatter
+
+    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
+    figure.add_trace(
+        Scatter(x=list(times), y=[value] * len(times), name=name, mode="lines", line=line, hoverinfo="skip")
+    )
+
+
+def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
+    """Place each run by what a case cost and how well it scored, with the interval of its score."""
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    most = max((point["cost_usd"] for point in points), default=0) or 1
+    for point in points:
+        side = "left" if point["cost_usd"] > most / 2 else "right"
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [point["ci_high"] - point["mean"]],
+            "arrayminus": [point["mean"] - point["ci_low"]],
+            "thickness": 1.2,
+            "width": 4,
+        }
+        figure.add_trace(
+            Scatter(
+                x=[point["cost_usd"]],
+                y=[point["mean"]],
+                error_y=error,
+                name=point["name"],
+                mode="markers+text",
+                text=[f"  {point['name']}  "],
+                textposition=f"middle {side}",
+                cliponaxis=False,
+                marker={"size": 11, "color": point["colour"]},
+                hovertemplate="%{y:.3f} at $%{x:.4f}<extra>%{fullData.name}</extra>",
+            )
+        )
+    figure.update_layout(hovermode="closest")
+    figure.update_xaxes(title="cost per case", tickprefix="$", range=[0, most * 1.1])
+    figure.update_yaxes(title=metric)
+    return figure
+
+
+def _figure() -> Figure:
+    from plotly.graph_objects import Figure
+
+    clear = "rgba(0,0,0,0)"
+    figure = Figure()
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 12, "t": 10, "b": 8},
+        paper_bgcolor=clear,
+        plot_bgcolor=clear,
+        hovermode="x unified",
+        showlegend=False,
+        dragmode=False,
+    )
+    figure.update_xaxes(showgrid=False, fixedrange=True, automargin=True, tickformatstops=_TICKS, nticks=7)
+    figure.update_yaxes(fixedrange=True, automargin=True, zeroline=False, ticklabelstandoff=4)
+    return figure
+
+
+_TICKS = [
+    {"dtickrange": [None, 60_000], "value": "%H:%M:%S"},
+    {"dtickrange": [60_000, 43_200_000], "value": "%H:%M\n%-d %b"},
+    {"dtickrange": [43_200_001, None], "value": "%-d %b"},
+]
+
+
+def history(
+    points: Mapping[str, Sequence[dict[str, Any]]],
+    colours: Mapping[str, str],
+    changes: Mapping[datetime, str],
+) -> Figure:
+    """Draw one line a variant, a point with its interval a run, and a vertical line at each change.
+
+    A point is {at, mean, ci_low, ci_high, text, run_id}; the texts are HTML, escaped already.
+    """
+    from plotly.graph_objects import Scatter
+
+    figure = _figure()
+    for name, found in points.items():
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [point["ci_high"] - point["mean"] for point in found],
+            "arrayminus": [point["mean"] - point["ci_low"] for point in found],
+            "thickness": 1.2,
+            "width": 3,
+        }
+        figure.add_trace(
+            Scatter(
+                x=[point["at"] for point in found],
+                y=[point["mean"] for point in found],
+                error_y=error,
+                name=name,
+                mode="lines+markers",
+                line={"color": colours[name], "width": 1.5},
+                marker={"size": 8, "color": colours[name]},
+                text=[point["text"] for point in found],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    _mark(figure, changes)
+    figure.update_layout(hovermode="closest", height=HEIGHT + 70)
+    return figure
+
+
+def show_shares(figure: Figure, low: float, high: float, least: float) -> None:
+    """Let the y axis show the shares from low to high and at least this much, within 0 to 1."""
+    room = max((least - (high - low)) / 2, 0.05 * (high - low))
+    low, high = low - room, high + room
+    low, high = (low - (high - 1), 1.0) if high > 1 else (low, high)
+    low, high = (0.0, high - low) if low < 0 else (low, high)
+    margin = 0.04 * (high - low)
+    figure.update_layout(yaxis_range=[low - margin, min(high, 1.0) + margin])
+
+
+def _mark(figure: Figure, changes: Mapping[datetime, str]) -> None:
+    """Draw the changes as dashed lines with a diamond at the foot that says on hover what changed."""
+    from plotly.graph_objects import Scatter
+
+    amber = "#f59e0b"
+    for at in changes:
+        figure.add_vline(x=at, line={"color": amber, "width": 1, "dash": "dash"}, layer="below")
+    figure.add_trace(
+        Scatter(
+            x=list(changes),
+            y=[0.02] * len(changes),
+            yaxis="y2",
+            mode="markers",
+            name="change",
+            marker={"size": 10, "symbol": "diamond", "color": amber},
+            text=list(changes.values()),
+            hovertemplate="%{text}<extra></extra>",
+            cliponaxis=False,
+        )
+    )
+    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})

@@ -1,0 +1,168 @@
+"""What the Costs page reads: spending by day and model, users, budgets, and the basis of a forecast."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data
+from evalsets.forecast import Projection, Traffic, project
+from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.spending import Spending
+from pipeline.models.model import Tokens
+from pipeline.models.prices import Prices
+from traces.queries import costs, overview
+from traces.queries.overview import Window
+
+DAYS = 30
+FRESH_SECONDS = 10
+NAMED = 3  # users named in one alert
+USED = {
+    100: "is used up: questions are answered by the best matching passages",
+    80: "is used to 80 %: answers come from a smaller context, and from the cheap model where one is set",
+    50: "is half used",
+}
+EVERY_DOOR = (*overview.PRODUCTION, "eval", "replay")  # money is money, whoever asked
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """All that the Costs page shows of the last 30 days."""
+
+    days: list[date]
+    by_day: list[dict[str, Any]]
+    models: list[str]
+    users: list[dict[str, Any]]
+    resolved: dict[str, Any]
+    per_conversation: float | None
+    routes: list[dict[str, Any]]
+    saved_usd: float | None  # by caching, what it cost to write the cache taken off
+    projection: Projection
+    days_left: int
+
+    @property
+    def today(self) -> float:
+        return sum(row["cost_usd"] or 0.0 for row in self.by_day if row["day"] == self.days[-1])
+
+    @property
+    def unpriced(self) -> dict[str, int]:
+        """How many turns of each model have no known price."""
+        found: dict[str, int] = {}
+        for row in self.by_day:
+            if row["unpriced"]:
+                found[row["model"]] = found.get(row["model"], 0) + row["unpriced"]
+        return found
+
+
+@st.cache_data(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+def read() -> Costs:
+    """Return the costs of the last 30 days, today included."""
+    now = datetime.now(UTC)
+    today = now.date()
+    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
+    since = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
+    window = Window(since, now, EVERY_DOOR)
+    people = Window(since, now)
+    with data.ledger() as opened:
+        by_day = costs.by_day(opened, window)
+        spent: dict[date, float] = {}
+        if by_day:
+            first = min(row["day"] for row in by_day)
+            spent = {day: 0.0 for day in days if day >= first}
+        for row in by_day:
+            spent[row["day"]] = spent.get(row["day"], 0.0) + (row["cost_usd"] or 0.0)
+        left = _days_left(today)
+        return Costs(
+            days=days,
+            by_day=by_day,
+            models=overview.models(opened),
+            users=costs.users(opened, people),
+            resolved=costs.resolved(opened, people),
+            per_conversation=overview.cost_per_conversation(opened, people)["cost_usd"],
+            routes=costs.routes(opened, people),
+            saved_usd=_saved(by_day),
+            projection=project(spent, today, left),
+            days_left=left,
+        )
+
+
+@st.cache_data(ttl=60, max_entries=2, show_spinner=False)
+def traffic() -> Traffic:
+    """Return the calls that a forecast rests on: production's newest conversations."""
+    now = datetime.now(UTC)
+    with data.ledger() as opened:
+        return Traffic(costs.calls(opened, Window(now - timedelta(days=DAYS), now)))
+
+
+@st.cache_resource
+def prices() -> Prices:
+    own = data.settings().models.prices
+    return Prices({name: rates.model_dump(exclude_none=True) for name, rates in own.items()})
+
+
+def budgets() -> dict[str, Any]:
+    """Return what is used of the budgets, from the file that the chat keeps."""
+    settings = data.settings()
+    limits = Limits(**settings.budgets.model_dump())
+    try:
+        spending = Spending(settings.data_dir / "spending.sqlite")
+    except (OSError, sqlite3.Error) as error:
+        return {"trouble": f"the budget file cannot be used: {error}"}
+    try:
+        return Budget(spending, limits).report()
+    finally:
+        spending.close()
+
+
+def alerts() -> Iterator[tuple[str, str]]:
+    """Yield what the budgets have to say, worst first: (bad or warn, one sentence)."""
+    report = budgets()
+    if report.get("trouble"):
+        yield (
+            "bad",
+            f"Budgets cannot be kept: {report['trouble']}. Paid models are not asked while a limit is set.",
+        )
+    worst: dict[tuple[str, str], int] = {}
+    for row in report.get("reached", ()):
+        if row["level"] != "unpriced":
+            key = (row["period"], row["who"])
+            worst[key] = max(worst.get(key, 0), int(row["level"].rstrip("%")))
+    for level, says in USED.items():
+        for period in (period for (period, who), seen in worst.items() if seen == level and not who):
+            yield "bad" if level == 100 else "warn", f"The budget of {period} {says}."
+        users = [who for (_, who), seen in worst.items() if seen == level and who]
+        if users:
+            names = ", ".join(users[:NAMED]) + (
+                f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
+            )
+            yield "warn", f"Today's budget of {names} {says}."
+    if report.get("unpriced_turns"):
+        number = report["unpriced_turns"]
+        turns = f"{format.count(number)} turn{'s' if number > 1 else ''}"
+        yield "warn", f"Unpriced: {turns} this month, in no budget. Set models.prices for their models."
+
+
+def _saved(by_day: list[dict[str, Any]]) -> float | None:
+    """Return what cached tokens saved at today's prices; None when none were cached or priced."""
+    saved, seen = 0.0, False
+    for row in by_day:
+        read, write = row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0
+        rates = prices().rates(row["model"]) if read or write else None
+        if rates is None:
+            continue
+        plain = rates.cost(Tokens(read + write, 0)) or 0.0
+        cached = rates.cost(Tokens(read + write, 0, read, write)) or 0.0
+        saved, seen = saved + plain - cached, True
+    return saved if seen else None
+
+
+def _days_left(today: date) -> int:
+    """Return how many days of the month are left, today not counted."""
+    first = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return (first - today).days - 1

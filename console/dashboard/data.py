@@ -1,0 +1,293 @@
+"""The only place of the console that reads the ledger: one opening of the store a refresh, then cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from console.dashboard import filters, readiness
+from evalsets.cases.cases import list_sets
+from evalsets.metrics import columns
+from evalsets.metrics.columns import Column
+from evalsets.reports.compare import Comparison, NothingInCommon
+from evalsets.reports.compare import compare as compare_runs
+from pipeline.errors import ConfigurationError
+from pipeline.prompts.force import Force
+from pipeline.prompts.library import Library
+from pipeline.settings import Settings, load
+from traces import incidents
+from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
+from traces.queries import listing, overview, runs
+from traces.queries.listing import Filter
+from traces.queries.overview import Window
+from traces.queries.turns import trace
+from traces.records import Trace
+from traces.store import Health, Ledger, Store
+
+FRESH_SECONDS = 2  # how long a page may show what it read before
+PAGE_SIZE = 25
+STEPS = {
+    StoreBusy: "It frees itself within seconds; reload the page.",
+    StoreDamaged: "Nothing is lost: the drainer sets the file aside and rebuilds it from the journal. "
+    "If nothing drains, run `answerdeck traces drain`.",
+    StoreVersion: "Install the version of Answerdeck that wrote it, or point ANSWERDECK_DATA_DIR elsewhere.",
+}
+
+
+class Problem(Exception):
+    """Something keeps a page from showing data: what happened, and what to do next."""
+
+    def __init__(self, what: str, next_step: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the Overview shows of a window."""
+
+    window: Window
+    step: timedelta
+    now: dict[str, Any]
+    before: dict[str, Any]
+    series: list[dict[str, Any]]
+    cost: list[dict[str, Any]]
+    outcomes: dict[str, int]
+    models: list[str]
+    incidents: list[incidents.Incident]
+    notes: list[str]
+    newest: datetime | None
+
+    @property
+    def times(self) -> list[datetime]:
+        """When each step of the window begins."""
+        steps = int(self.window.length / self.step)
+        return [self.window.since + self.step * number for number in range(steps)]
+
+    def column(self, name: str) -> list[Any]:
+        """Return a column of the series, one value a step; None where nothing happened."""
+        values: list[Any] = [None] * len(self.times)
+        for row in self.series:
+            values[row["step"]] = row.get(name)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of turns, how many match in all, and every model in order of first use."""
+
+    rows: list[dict[str, Any]]
+    matching: int
+    models: list[str]
+    newest: datetime | None
+
+
+@st.cache_resource
+def settings() -> Settings:
+    """Return the configuration, or raise Problem naming what is wrong with it."""
+    try:
+        return load()
+    except ConfigurationError as error:
+        raise Problem(f"The configuration cannot be used: {error}", "Correct it and restart.") from None
+
+
+@contextmanager
+def ledger() -> Iterator[Ledger]:
+    """Open the ledger for one refresh; whatever keeps it closed becomes a Problem."""
+    try:
+        with Store(settings().data_dir).read() as opened:
+            yield opened
+    except StoreError as error:
+        step = STEPS.get(type(error), "Run `answerdeck doctor` to see what is wrong.")
+        raise Problem(f"The trace store cannot be read: {error}.", step) from error
+    except OSError as error:
+        raise Problem(f"The data folder cannot be read: {error}.", "Check ANSWERDECK_DATA_DIR.") from error
+
+
+@st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
+def read_overview(range_name: str, door: str) -> Overview:
+    """Return what the Overview shows for a range and a door."""
+    window, step = filters.window(range_name, door), filters.step(range_name)
+    seconds = int(step.total_seconds())
+    with ledger() as opened:
+        series = overview.series(opened, window, seconds)
+        ratings = {row["step"]: row for row in overview.thumbs_series(opened, window, seconds)}
+        rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
+        before = window.before()
+        return Overview(
+            window=window,
+            step=step,
+            now={**_facts(opened, window), "rated": rated, "up_share": up / rated if rated else None},
+            before={**_facts(opened, before), **overview.thumbs(opened, before)},
+            series=[{**row, "up_share": _share(ratings.get(row["step"]))} for row in series],
+            cost=overview.cost_by_model(opened, window, seconds),
+            outcomes=overview.outcomes(opened, window),
+            models=overview.models(opened),
+            incidents=incidents.find(series, window.since, step),
+            notes=[
+                *readiness.notes(settings().server.port),
+                *_notes(Store(settings().data_dir).health(), opened.hidden_bytes),
+            ],
+            newest=overview.newest(opened),
+        )
+
+
+@st.cache_data(ttl=FRESH_SECONDS, max_entries=100, show_spinner=False)
+def read_listing(which: Filter, page: int) -> Listing:
+    """Return a page of the turns that match, newest first."""
+    with ledger() as opened:
+        rows = listing.page(opened, which, PAGE_SIZE, (page - 1) * PAGE_SIZE)
+        matching = listing.count(opened, which)
+        return Listing(rows, matching, overview.models(opened), overview.newest(opened))
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def choices(range_name: str) -> dict[str, list[str]]:
+    """Return the models and prompts seen in a range, for the filters."""
+    window = filters.window(range_name, "all")
+    with ledger() as opened:
+        return listing.choices(opened, window.since, window.until)
+
+
+@st.cache_data(ttl=60, max_entries=1, show_spinner=False)
+def models() -> list[str]:
+    """Return all models ever used, in order of first use."""
+    with ledger() as opened:
+        return overview.models(opened)
+
+
+def find_turns(part: str) -> list[str]:
+    """Return the ids that begin or end with `part`, newest first, ten at most."""
+    with ledger() as opened:
+        return listing.named(opened, part)
+
+
+@st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
+def read_turn(turn_id: str) -> tuple[Trace, list[dict[str, Any]], list[str]] | None:
+    """Return a turn with all that is recorded of it, its conversation's turns, and the models."""
+    with ledger() as opened:
+        found = trace(opened, turn_id)
+        if found is None:
+            return None
+        conversation = listing.conversation(opened, found.turn.conversation_id)
+        return found, conversation, overview.models(opened)
+
+
+def _notes(health: Health, hidden_bytes: int) -> list[str]:
+    """Say what keeps the ledger from being whole, and what to do about it."""
+    notes: list[str] = []
+    if health.trouble:
+        notes.append(f"Turns are kept in the journal but cannot be moved into the store: {health.trouble}")
+    if hidden_bytes:
+        size = f"{hidden_bytes / 1e6:,.0f} MB"
+        notes.append(
+            f"{size} of older turns are not in these numbers yet: they wait in the journal. "
+            "They come in while `answerdeck up` runs; `answerdeck traces drain` brings them in now."
+        )
+    if health.damaged_lines:
+        notes.append(
+            f"{health.damaged_lines:,} damaged journal lines were put aside; `answerdeck doctor` says where."
+        )
+    return notes
+
+
+def _facts(opened: Ledger, window: Window) -> dict[str, Any]:
+    conversation = overview.cost_per_conversation(opened, window)
+    return {**overview.facts(opened, window), "cost_per_conversation": conversation["cost_usd"]}
+
+
+def _share(ratings: dict[str, Any] | None) -> float | None:
+    return None if ratings is None else ratings["up"] / ratings["rated"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """A run, the summary of each of its metrics, and the columns behind them."""
+
+    run: dict[str, Any]
+    columns: dict[str, Column]
+    summary: dict[str, dict[str, Any]]
+
+
+def read_runs(evalset: str | None = None) -> list[dict[str, Any]]:
+    """Return the eval runs as they stand now, newest first."""
+    with ledger() as opened:
+        return runs.runs(opened, evalset=evalset, limit=100)
+
+
+def read_scores(run: dict[str, Any], names: tuple[str, ...] | None = None) -> RunScores:
+    """Return a run with its metrics, summed up for `names` only; a finished run is computed once."""
+    return _scores(run["run_id"], run["state"], run["done"], names, run)
+
+
+@st.cache_data(max_entries=300, show_spinner=False)
+def _scores(
+    run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: dict[str, Any]
+) -> RunScores:
+    with ledger() as opened:
+        found = columns.columns(runs.scores_of(opened, run_id))
+    asked = found if names is None else {name: found[name] for name in names if name in found}
+    return RunScores(_run, found, columns.summary(asked, _run["seed"] or 0))
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def read_cases(run_id: str) -> dict[str, dict[str, Any]]:
+    """Return the cases of a run by id, each with its answer."""
+    with ledger() as opened:
+        return {row["case_id"]: row for row in runs.cases_of(opened, run_id)}
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def evalsets() -> dict[str, int]:
+    """Return the evalsets, shipped and the team's own, and how many cases each has."""
+    return {row["name"]: row["cases"] for row in list_sets()}
+
+
+def prompts() -> list[str]:
+    """Return the versions of the answer prompt, the one in force first, then the newest."""
+    configured = settings().prompts
+    force = Force(settings().data_dir / "audit.jsonl", {"answer": configured.answer})
+    in_force = force.label("answer")
+    versions = Library(configured.folder).versions()
+    labels = [version.label for version in versions if version.name == "answer"]
+    return [in_force, *(label for label in reversed(labels) if label != in_force)]
+
+
+def known_models() -> list[str]:
+    """Return the models to choose from: configured ones first, then those of the ledger."""
+    configured = [settings().models.primary, settings().models.fallback, "extractive"]
+    return list(dict.fromkeys([name for name in configured if name] + models()))
+
+
+@st.cache_data(max_entries=100, ttl=300, show_spinner=False)
+def compare(baseline: str, candidate: str, done: int | None) -> Comparison:
+    """Return a run against a baseline; `done` tells states of a running one apart."""
+    with ledger() as opened:
+        try:
+            return compare_runs(opened, baseline, candidate)
+        except NothingInCommon as error:
+            raise Problem(
+                f"These runs cannot be compared: {error}", "Choose runs of the same evalset."
+            ) from None
+
+
+def report_of_run(run_id: str) -> dict[str, Any]:
+    """Return what the report of a run says."""
+    from evalsets.reports import findings
+
+    with ledger() as opened:
+        return findings.of_run(opened, run_id)
+
+
+def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
+    """Return what the report of a comparison says."""
+    from evalsets.reports import findings
+
+    with ledger() as opened:
+        return findings.of_comparison(opened, compare_runs(opened, baseline, candidate))

@@ -1,0 +1,186 @@
+"""What the Prompts page knows and does: versions, what the gate says, evals in a process of their own."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from console.dashboard import data, jobs
+from evalsets.release.in_force import trial
+from pipeline.prompts.force import AuditError, Change, Force, Overtaken
+from pipeline.prompts.library import Library, PromptError, PromptVersion
+from traces.queries import runs, versions
+
+COMMAND = (sys.executable, "-m", "console.cli", "prompts")
+FOLDER = "console/releases"  # of jobs, below the data folder
+CHECK_SECONDS = 90
+LIVE_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version with how it stands and the newest whole run it went through."""
+
+    prompt: PromptVersion
+    state: str  # in force | canary 10% | released | candidate | damaged
+    run: dict[str, Any] | None
+    live: dict[str, Any] | None
+
+
+def library() -> Library:
+    """Return the prompts of the configuration."""
+    return Library(data.settings().prompts.folder)
+
+
+def force() -> Force:
+    """Return what is in force, read anew."""
+    settings = data.settings()
+    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+    return Force(settings.data_dir / "audit.jsonl", defaults)
+
+
+def read(name: str) -> list[Version]:
+    """Return the versions of a prompt, the newest first."""
+    shelf, standing = library(), force().standing(name)
+    released, states = shelf.released(), standing.states()
+    with data.ledger() as opened:
+        sets = {Path(evalset).stem for evalset in data.settings().gate.evalsets}
+        whole = [
+            run
+            for run in runs.runs(opened)
+            if run["state"] == "finished" and run["only"] is None and not trial(run)
+        ]
+        known = [run for run in whole if run["evalset"] in sets]
+        now = datetime.now(UTC)
+        online = {row["prompt"]: row for row in versions.live(opened, name, now - timedelta(LIVE_DAYS), now)}
+    found: list[Version] = []
+    for prompt in (version for version in shelf.versions() if version.name == name):
+        changed = released.get(prompt.label) not in (None, prompt.fingerprint)
+        state = states.get(prompt.label) or ("released" if prompt.label in released else "candidate")
+        run = next((run for run in known if run["prompt_fingerprint"] == prompt.fingerprint), None)
+        found.append(
+            Version(prompt, "changed after release" if changed else state, run, online.get(prompt.label))
+        )
+    return found[::-1]
+
+
+def changes() -> list[Change]:
+    """Return the audit log, newest first; an altered log is a Problem."""
+    try:
+        return force().changes()[::-1]
+    except AuditError as error:
+        raise data.Problem(f"The audit log cannot be trusted: {error}", "Restore it from a backup.") from None
+
+
+def save(name: str, source: PromptVersion, text: str) -> str:
+    """Write a text as the next version; return its label. Raises PromptError saying what is wrong."""
+    path = library().new(name, source, text if text.endswith("\n") else text + "\n")
+    return f"{name}@{path.stem}"
+
+
+def verdict(version: PromptVersion) -> dict[str, Any]:
+    """Return what the gate says of a version: {passed, evalsets}; asked of a process of its own."""
+    with data.ledger() as opened:
+        newest = [(run["run_id"], run["state"]) for run in runs.runs(opened, limit=5)]
+    path = force().path
+    stamp = path.stat().st_mtime_ns if path.exists() else 0
+    return _verdict(version.label, version.fingerprint, stamp, str(newest))
+
+
+@st.cache_data(ttl=300, max_entries=50, show_spinner="Asking the gate …")
+def _verdict(label: str, fingerprint: str, stamp: int, newest: str) -> dict[str, Any]:
+    done = _run("check", label, "--json")
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise data.Problem(
+            f"The gate could not be asked: {done.stderr.strip()[-400:]}", "Try again."
+        ) from None
+
+
+def promote(label: str, reason: str | None = None) -> str | None:
+    """Promote a version, against the gate when a reason is given; return why it failed, or None."""
+    against = ["--override", "--reason", reason] if reason else []
+    done = _run("promote", label, "--yes", "--actor", actor(), *against)
+    return None if done.returncode == 0 else done.stderr.strip()
+
+
+def rollback(name: str) -> str | None:
+    """Go back to the version before; return why it failed, or None."""
+    from evalsets.release import release
+
+    try:
+        release.rollback(library(), force(), name, actor=actor(), reason="from the console")
+    except (PromptError, release.NotPromoted) as error:
+        return str(error)
+    return None
+
+
+def begin_canary(label: str, share: float) -> str | None:
+    """Answer a share of the conversations with a version; return why that failed, or None."""
+    from evalsets.release import canary
+
+    try:
+        canary.begin(library(), force(), label, share, actor=actor())
+    except (PromptError, AuditError, Overtaken) as error:
+        return str(error)
+    return None
+
+
+def end_canary(name: str) -> str | None:
+    """Let the version in force answer everybody again; return why that failed, or None."""
+    from evalsets.release import canary
+
+    try:
+        canary.end(library(), force(), name, actor=actor(), reason="from the console")
+    except (PromptError, AuditError, Overtaken) as error:
+        return str(error)
+    return None
+
+
+def live_since(name: str, at: str) -> dict[str, dict[str, Any]]:
+    """Return what each version of a prompt did on live traffic since a moment, by label."""
+    with data.ledger() as opened:
+        rows = versions.live(opened, name, datetime.fromisoformat(at), datetime.now(UTC))
+    return {row["prompt"]: row for row in rows}
+
+
+def run_evals(label: str) -> None:
+    """Start the runs the gate is missing, in a process of its own."""
+    command = [*COMMAND, "check", label, "--run-evals", "--json"]
+    jobs.launch(data.settings().data_dir, FOLDER, label, command, f"evals for {label}")
+
+
+def under_way(label: str) -> bool:
+    """Say whether the evals of a version run now."""
+    job = jobs.known(data.settings().data_dir, FOLDER).get(label)
+    return job is not None and jobs.alive(job)
+
+
+def said(label: str) -> str:
+    """Return the end of what the evals of a version printed."""
+    return jobs.said(data.settings().data_dir, label, FOLDER)
+
+
+def actor() -> str:
+    """Return the operator's name: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "ANSWERDECK_DATA_DIR": str(Path(data.settings().data_dir).absolute())}
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=CHECK_SECONDS, env=env, check=False
+    )

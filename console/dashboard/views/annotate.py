@@ -1,0 +1,270 @@
+"""Annotate: turns that wait for a person's judgement, graded by keys, and how far people agree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import agreement, data, markup, notices, turn_parts
+from evalsets.judges import reviews
+from evalsets.judges.agreement import Agreement
+from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
+from traces.ids import uuid7
+from traces.journal import Journal
+from traces.queries import reviews as asked
+from traces.queries.overview import PRODUCTION
+from traces.queries.turns import trace
+from traces.records import Score, Trace
+
+QUEUES: dict[str, asked.Queue] = {
+    "Thumbs down": "thumbs_down",
+    "Low groundedness": "low_groundedness",
+    "Random sample": "random",
+    "Judge and people differ": "disagreement",
+}
+DOORS = {"people's turns": PRODUCTION, "eval runs": ("eval", "replay")}
+WORDS = {
+    "faithfulness": ("Is everything it says in the passages?", "nothing", "hardly", "half", "mostly", "all"),
+    "helpfulness": ("Does it answer the question?", "not at all", "hardly", "partly", "mostly", "fully"),
+}
+MOST_PAIRS = 6
+WORTH_A_TABLE = 5  # turns that both graded
+
+
+def page() -> None:
+    """Draw the queue and the turn at its head, or what people's grades say so far."""
+    with notices.problems():
+        st.title("Annotate", anchor=False)
+        review, agreement = st.tabs(["Review", "Agreement"])
+        with review:
+            _review()
+        with agreement:
+            _agreement()
+
+
+def _review() -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        reviewer = st.text_input("Reviewer", key="as", bind="query-params", max_chars=60, width=160).strip()
+        shown = st.selectbox("Queue", list(QUEUES), key="queue", bind="query-params", width=220)
+        where = st.selectbox("From", list(DOORS), key="from", bind="query-params", width=160)
+    if not reviewer:
+        notices.note(
+            "Who are you?", "Your name goes with each grade, so that two can be compared.", key="who"
+        )
+        return
+    turns = _queue(reviewer, QUEUES[shown or "Thumbs down"], where or "people's turns")
+    if not turns:
+        notices.note("Nothing waits here", "Choose another queue, or other turns.", key="nothing")
+        return
+    graded = st.session_state.setdefault(f"graded-{reviewer}", {})
+    done = sum(row["reviewed"] or set(ASPECTS) <= graded.get(row["turn_id"], {}).keys() for row in turns)
+    st.progress(done / len(turns), text=f"{done} of {len(turns)} reviewed by {reviewer}")
+    place = min(st.session_state.get("place", _first(turns, graded)), len(turns) - 1)
+    _turn(turns, place, reviewer, graded)
+
+
+def _queue(reviewer: str, which: asked.Queue, where: str) -> list[dict[str, Any]]:
+    """Return the queue as it stood when it was chosen: it must not move under the reviewer's keys."""
+    chosen = (reviewer, which, where)
+    if st.session_state.get("queue_of") != chosen:
+        with data.ledger() as opened:
+            found = asked.queue(opened, which, reviewer=reviewer, doors=DOORS[where])
+        st.session_state.update(queue_of=chosen, queued=found)
+        st.session_state.pop("place", None)
+    return st.session_state["queued"]
+
+
+def _first(turns: list[dict[str, Any]], graded: dict[str, dict[str, int]]) -> int:
+    waiting = (n for n, row in enumerate(turns) if not row["reviewed"] and row["turn_id"] not in graded)
+    return next(waiting, 0)
+
+
+def _turn(turns: list[dict[str, Any]], place: int, reviewer: str, graded: dict[str, Any]) -> None:
+    row = turns[place]
+    with data.ledger() as opened:
+        found = trace(opened, row["turn_id"])
+    if found is None:
+        notices.note("This turn is gone", "It was erased or pruned; go on with the next.", key="gone")
+        _steps(place, len(turns))
+        return
+    mine = graded.setdefault(row["turn_id"], _graded(found, reviewer))
+    aspect = next((name for name in ASPECTS if name not in mine), ASPECTS[-1])
+    aspect = st.session_state.get("aspect") or aspect
+    with st.container(border=True):
+        _grades(found, aspect, mine, reviewer, place)
+    _steps(place, len(turns))
+    markup.show(
+        f'<div class="around">{_about(found, row)}</div>{turn_parts.answer(found)}', key=f"said-{place}"
+    )
+
+
+def _grades(found: Trace, aspect: str, mine: dict[str, int], reviewer: str, place: int) -> None:
+    """Draw the question in force with its five keys; the comment goes with the next key."""
+    said = " · ".join(f"{name}: **{mine[name]}**" if name in mine else f"{name}: —" for name in ASPECTS)
+    question, *words = WORDS[aspect]
+    st.markdown(f"**{aspect.capitalize()}.** {question}")
+    with st.container(horizontal=True, gap="small"):
+        for number, word in zip(GRADES, words, strict=True):
+            st.button(
+                word,
+                key=f"grade-{number}",
+                shortcut=str(number),
+                type="primary" if mine.get(aspect) == number else "secondary",
+                on_click=partial(_give, found, aspect, number, reviewer, place),
+            )
+    st.text_input(
+        "Comment", key=f"comment-{place}", placeholder="why (goes with the next grade)", max_chars=500
+    )
+    st.caption(f"{said} · keys 1 to 5 grade, ← and → move")
+
+
+def _give(found: Trace, aspect: str, number: int, reviewer: str, place: int) -> None:
+    """Record a grade, and go on to the next question or the next turn."""
+    turn_id = found.turn.turn_id
+    _journal(str(data.settings().data_dir)).write(
+        Score(
+            score_id=uuid7(),
+            turn_id=turn_id,
+            name=aspect,
+            value=reviews.value(number),
+            source="reviewer",
+            created_at=datetime.now(UTC),
+            scorer="people@1",
+            reason=(st.session_state.get(f"comment-{place}") or "").strip() or None,
+            tags="scale:1-5",
+            user_id=reviewer,
+        )
+    )
+    mine = st.session_state[f"graded-{reviewer}"].setdefault(turn_id, {})
+    mine[aspect] = number
+    left = [name for name in ASPECTS if name not in mine]
+    st.session_state["aspect"] = left[0] if left else None
+    if not left:
+        _go(place + 1)
+    else:
+        st.session_state["place"] = place
+
+
+def _steps(place: int, length: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Previous",
+            key="previous",
+            shortcut="Left",
+            icon=":material/arrow_back:",
+            disabled=place == 0,
+            on_click=partial(_go, place - 1),
+        )
+        st.button(
+            "Next",
+            key="next",
+            shortcut="Right",
+            icon=":material/arrow_forward:",
+            disabled=place + 1 >= length,
+            on_click=partial(_go, place + 1),
+        )
+        st.caption(f"turn {place + 1} of {length}", width="content")
+
+
+def _go(place: int) -> None:
+    st.session_state.update(place=place, aspect=None)
+
+
+def _graded(found: Trace, reviewer: str) -> dict[str, int]:
+    mine = [score for score in found.scores if score.source == "reviewer" and score.user_id == reviewer]
+    return {score.name: reviews.grade(score.value) for score in mine if score.value is not None}
+
+
+def _about(found: Trace, row: dict[str, Any]) -> str:
+    parts = [
+        markup.link(f"turn {format.short_id(found.turn.turn_id)}", f"/turns?turn={found.turn.turn_id}"),
+        f"{format.moment(found.turn.started_at)} UTC",
+        escape(format.model(found.turn.model or "no model")),
+    ]
+    if row["groundedness"] is not None:
+        parts.append(f"groundedness {row['groundedness']:.2f}")
+    parts += [f"thumb: {escape(one.reason)}" for one in found.scores if one.name == "feedback" and one.reason]
+    return "".join(f"<span>{part}</span>" for part in parts)
+
+
+def _agreement() -> None:
+    on_record = agreement.table()
+    if on_record:
+        st.subheader("Scorers against people's labels", anchor=False)
+        markup.show(on_record, key="trust")
+        st.caption("A judge counts in a gate when its best set reaches the floor (`eval calibrate`).")
+    with data.ledger() as opened:
+        rows = asked.given(opened)
+    if not rows:
+        notices.note(
+            "No grades yet", "Review some turns; two reviewers are needed to compare.", key="no-grades"
+        )
+        return
+    people = len({row["user_id"] for row in rows})
+    turns = len({row["turn_id"] for row in rows})
+    st.caption(f"{len(rows)} grades by {people} reviewers on {turns} turns")
+    for aspect in ASPECTS:
+        st.subheader(f"Two reviewers on {aspect}", anchor=False)
+        found = reviews.pairs(rows, aspect)[:MOST_PAIRS]
+        if not found:
+            st.caption("No two people graded the same turn yet.")
+        for number, one in enumerate(found):
+            markup.show(_kappa(one), key=f"kappa-{aspect}-{number}")
+    st.subheader("Groundedness against reviewers' faithfulness", anchor=False)
+    measured = reviews.grounded(rows)
+    if not measured:
+        st.caption("Fewer than two graded turns have a groundedness.")
+        return
+    named = {"spearman": "Spearman's ρ with the mean grade", "auc": "AUC: grades 4 and 5 against the rest"}
+    markup.show(
+        markup.table(
+            ["Agreement", "Value ", "95 % interval ", "n "], [_row(named[k], v) for k, v in measured.items()]
+        ),
+        key="grounded",
+    )
+
+
+def _kappa(one: Kappa) -> str:
+    """Return κ in a sentence and the table of who said what."""
+    value = "κ cannot be told" if one.value is None else f"κ = {one.value:.2f}"
+    interval = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f})"
+    a, b = map(escape, one.reviewers)
+    head = f"<p><b>{a}</b> and <b>{b}</b>: {value}{interval}, n = {one.n}, quadratic weights</p>"
+    if one.n < WORTH_A_TABLE:
+        return head
+    rows = [
+        markup.row(
+            [
+                markup.cell(f"{a}: {mine}"),
+                *(markup.cell(str(one.table.get((mine, other), "·")), "right") for other in GRADES),
+            ]
+        )
+        for mine in GRADES
+    ]
+    return head + markup.table(["", *(f"{one.reviewers[1]}: {other} " for other in GRADES)], rows)
+
+
+def _row(name: str, found: Agreement) -> str:
+    interval = "—" if found.low is None else f"{found.low:.2f} to {found.high:.2f}"
+    value = "—" if found.value is None else f"{found.value:.2f}"
+    return markup.row(
+        [
+            markup.cell(escape(name)),
+            markup.cell(f"<b>{value}</b>", "right"),
+            markup.cell(interval, "right"),
+            markup.cell(str(found.n), "right"),
+        ]
+    )
+
+
+@st.cache_resource
+def _journal(data_dir: str) -> Journal:
+    """Return the journal this console writes grades to."""
+    from pathlib import Path
+
+    return Journal(Path(data_dir) / "journal")

@@ -1,0 +1,118 @@
+"""A canary on the Prompts page: begun with a share, watched beside the version in force, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import markup, notices, releases
+from console.dashboard.releases import Version
+from evalsets.metrics import stats
+from evalsets.release.canary import LEAST
+
+WATCH_SECONDS = 10
+DEFAULT_PERCENT, MOST_PERCENT = 10, 50
+HEADS = [
+    "Version",
+    "Share ",
+    "Turns ",
+    "Groundedness ",
+    "Thumbs down ",
+    "Errors ",
+    "Whole turn ",
+    "Cost a turn ",
+]
+Row = dict[str, Any]
+
+
+def draw(version: Version) -> None:
+    """Draw the canary that runs, or the way to begin one with this version."""
+    name = version.prompt.name
+    canary = releases.force().standing(name).canary
+    if canary is None:
+        _begin(version)
+        return
+    st.fragment(_live, run_every=WATCH_SECONDS)(name)
+    if st.button(f"Stop the canary of {canary.label}", key=f"stop-{name}", icon=":material/stop:"):
+        notices.done(releases.end_canary(name), "The canary is over")
+
+
+def _begin(version: Version) -> None:
+    label = version.prompt.label
+    if version.state == "in force":
+        st.caption(f"{label} answers everybody already; choose another version above to try it on a share.")
+        return
+    st.write(f"Answer a share of the conversations with {label}, the others with what is in force.")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        percent = st.slider("Percent of the conversations", 1, MOST_PERCENT, DEFAULT_PERCENT, width=320)
+        pressed = st.button("Start the canary", key=f"start-{label}", icon=":material/science:")
+    st.caption(
+        "No gate is asked. While `answerdeck up` runs it is taken back when errors, thumbs or groundedness "
+        f"are worse beyond chance, from {LEAST} turns a side on. It ends when a version comes into force."
+    )
+    if pressed:
+        notices.done(
+            releases.begin_canary(label, percent / 100), f"{label} answers {percent} % of the conversations"
+        )
+
+
+def _live(name: str) -> None:
+    """Draw both versions since the canary began; the whole page again when it was taken back."""
+    with notices.problems():
+        standing = releases.force().standing(name)
+        if standing.canary is None:
+            st.rerun()
+            return
+        canary = standing.canary
+        found = releases.live_since(name, canary.at)
+        sides = [(canary.label, canary.share), (standing.trail[-1][0], 1 - canary.share)]
+        rows = [_row(label, share, found.get(label)) for label, share in sides]
+        since = f"since {escape(canary.at[:16].replace('T', ' '))} UTC, with 95 % intervals"
+        markup.show(markup.table(HEADS, rows), key=f"canary-{name}")
+        st.caption(f"Turns that reached a prompt {since}. Drawn again every {WATCH_SECONDS} seconds.")
+
+
+def _row(label: str, share: float, row: Row | None) -> str:
+    row = row or {}
+    cells = [
+        _mean(row, "grounded", lambda value: f"{value:.3f}"),
+        _part(row, "down", "rated"),
+        _part(row, "errors", "turns"),
+        _mean(row, "seconds", format.seconds),
+        _mean(row, "cost", format.usd),
+    ]
+    return markup.row(
+        [
+            markup.cell(f"<b>{escape(label)}</b>"),
+            markup.cell(f"{share:.0%}", "right"),
+            markup.cell(format.count(row.get("turns", 0)), "right"),
+            *(markup.cell(one, "right") for one in cells),
+        ]
+    )
+
+
+def _mean(row: Row, name: str, write: Callable[[float], str]) -> str:
+    """Return a mean with the interval of Student's t, which needs two values."""
+    mean, sd, n = (row.get(f"{name}_{part}") for part in ("mean", "sd", "n"))
+    if mean is None or not n:
+        return "—"
+    if sd is None or n < 2:
+        return write(mean) + markup.small(f"n {n}")
+    half = stats.student(0.975, n - 1) * sd / n**0.5
+    low, high = max(mean - half, 0.0), mean + half
+    return write(mean) + markup.small(
+        f"{write(low)} – {write(min(high, 1.0) if name == 'grounded' else high)}"
+    )
+
+
+def _part(row: Row, count: str, total: str) -> str:
+    """Return a share with Wilson's interval."""
+    n = row.get(total) or 0
+    if not n:
+        return "—"
+    low, high = stats.wilson(row[count] / n, n)
+    return format.share(row[count] / n) + markup.small(f"{format.share(low)} – {format.share(high)} of {n:,}")

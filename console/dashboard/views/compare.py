@@ -1,0 +1,277 @@
+"""Compare: is a run better than the baseline, on what, by how much, and on which cases."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import charts, data, markup, notices, palette
+from console.dashboard.views import report
+from console.dashboard.views import run as one_run
+from evalsets.metrics.measures import measure
+from evalsets.reports.compare import Comparison, Difference
+
+MOST_RUNS = 6
+MOST_CASES = 12  # at once; the others open on a click
+ALL_CASES = 200
+SHOWN = (
+    "hit@5",
+    "recall@5",
+    "groundedness",
+    "citation_precision",
+    "abstention_correct",
+    "seconds",
+    "cost_usd",
+)
+ORDER = ("worse", "better", "none", "same")
+SIGNS = {"better": "✓", "worse": "✕", "same": "≈", "none": "?"}
+TONES = {"better": palette.GOOD, "worse": palette.BAD, "same": palette.NEUTRAL, "none": "#f59e0b"}
+LEGEND = (
+    "Green is better than the baseline, red is worse, both beyond chance (95 %, corrected for the number of "
+    "metrics); grey is no detectable difference. Bold is the best of a column."
+)
+Run = dict[str, Any]
+
+
+def page() -> None:
+    """Draw the choice of runs, the table, the sentences and the cases that changed."""
+    st.title("Compare", anchor=False)
+    with notices.problems():
+        known = [run for run in data.read_runs() if run["done"]]
+        if len(known) < 2:
+            notices.note(
+                "Two runs are needed",
+                "Start one on the Evals page, then another with a different prompt or model: "
+                f"{len(known)} of them {'is' if len(known) == 1 else 'are'} there now.",
+                key="too-few",
+            )
+            return
+        baseline, candidates = _chosen(known)
+        if not candidates:
+            notices.note("Choose a run to compare with the baseline", "The choice is above.", key="choose")
+            return
+        compared = [data.compare(baseline["run_id"], run["run_id"], run["done"]) for run in candidates]
+        _table(baseline, candidates, compared)
+        _sentences(compared)
+        _scatter(baseline, candidates)
+        _cases(compared)
+        report.buttons(
+            lambda: data.report_of_comparison(baseline["run_id"], candidates[0]["run_id"]), "comparison"
+        )
+
+
+def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
+    """Draw the choices and return the baseline and the runs to hold against it; the address keeps both."""
+    sets = list(dict.fromkeys(run["evalset"] for run in known))
+    asked = st.query_params.get("baseline"), st.query_params.get_all("runs")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=180)
+        of_set = {run["run_id"]: run for run in known if run["evalset"] == evalset}
+        newest_first = list(of_set)
+        baseline = st.selectbox(
+            "Baseline",
+            newest_first,
+            index=newest_first.index(asked[0]) if asked[0] in of_set else len(newest_first) - 1,
+            format_func=lambda run_id: _name(of_set[run_id]),
+            width=330,
+        )
+        others = [run_id for run_id in newest_first if run_id != baseline]
+        candidates = st.multiselect(
+            "Compare with it",
+            others,
+            default=[run_id for run_id in asked[1] if run_id in others][:MOST_RUNS] or others[:1],
+            max_selections=MOST_RUNS,
+            format_func=lambda run_id: _name(of_set[run_id]),
+        )
+    st.query_params["baseline"], st.query_params["runs"] = baseline or "", candidates
+    return of_set[baseline or newest_first[-1]], [of_set[run_id] for run_id in candidates]
+
+
+def _name(run: Run) -> str:
+    when, which = format.minute(run["started_at"]), format.short_id(run["run_id"])[-4:]
+    return f"{format.variant(run['variant'])} · {when} · {which}"
+
+
+def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> None:
+    everywhere = [data.read_scores(run, SHOWN).summary for run in (baseline, *candidates)]
+    names = [name for name in SHOWN if any(name in summary for summary in everywhere)]
+    best = {
+        name: _best(name, [summary.get(name, {}).get("mean") for summary in everywhere]) for name in names
+    }
+    common = min(comparison.common for comparison in compared)
+    rows = [_row(baseline, None, names, best)]
+    rows += [_row(run, found, names, best) for run, found in zip(candidates, compared, strict=True)]
+    table = markup.table(["Run", *(f"{measure(name).title} " for name in names)], rows, "list compare")
+    notes = dict.fromkeys(note for one in compared for note in one.notes)
+    lines = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
+    legend = f"{common} cases in common, paired case by case. {LEGEND}"
+    markup.show(f'<p class="quiet">{legend}</p>{table}<div class="notes">{lines}</div>', key="comparison")
+
+
+def _best(name: str, means: list[float | None]) -> float | None:
+    known = [mean for mean in means if mean is not None]
+    if len(known) < 2 or len(set(known)) == 1:
+        return None
+    return max(known) if measure(name).better == "higher" else min(known)
+
+
+def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
+    summary = data.read_scores(run, SHOWN).summary
+    differences = {one.metric: one for one in found.differences} if found else {}
+    cells = [
+        _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
+    ]
+    link = markup.link(format.variant(run["variant"]), markup.address("evals", run=run["run_id"]), "name")
+    return markup.row([markup.cell(link + one_run.when(run), "run"), *cells])
+
+
+def _cell(
+    name: str, summary: dict[str, Any] | None, one: Difference | None, is_baseline: bool, best: float | None
+) -> str:
+    if summary is None or summary["mean"] is None:
+        return '<td class="right">—</td>'
+    about = measure(name)
+    value = about.write(summary["mean"])
+    if summary["mean"] == best:
+        value = f"<b>{value}</b>"
+    failed = f" · {summary['failed']} failed" if summary["failed"] else ""
+    mark = '<span class="quiet">baseline</span>' if is_baseline else _chip(one)
+    interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
+    under = markup.small(interval) + markup.small(f"n {summary['n']}{failed}")
+    return markup.cell(f"{value}<div>{mark}</div>{under}", "right")
+
+
+def _chip(one: Difference | None) -> str:
+    """Return the change as arrow, sign and number; green or red only beyond chance."""
+    if one is None or one.difference is None:
+        return ""
+    about = measure(one.metric)
+    arrow = "▲" if one.difference > 0 else "▼" if one.difference < 0 else "="
+    written = about.write(one.difference, signed=True)
+    if about.unit != "share" and one.mean_a:
+        written = f"{one.difference / one.mean_a:+.0%}"
+    interval = f"{about.write(one.ci_low, signed=True)} to {about.write(one.ci_high, signed=True)}"
+    p = "p < 0.001" if (one.p_corrected or 0) < 0.001 else f"p = {one.p_corrected:.3f}"
+    return markup.chip(
+        f"{arrow} {written}", TONES[one.verdict], f"95 % interval {interval}, {p} (corrected), {one.test}"
+    )
+
+
+def _sentences(compared: list[Comparison]) -> None:
+    for place, found in enumerate(compared):
+        lines = "".join(map(_line, sorted(found.differences, key=lambda one: ORDER.index(one.verdict))))
+        b = f'{escape(format.variant(found.b["variant"]))} <span class="quiet">(B) against</span>'
+        a = f'{escape(format.variant(found.a["variant"]))} <span class="quiet">(A, baseline)</span>'
+        html = f'<div class="card"><h2>{b} {a}</h2><ul class="verdicts">{lines}</ul></div>'
+        markup.show(html, key=f"sentences-{place}")
+
+
+def _line(one: Difference) -> str:
+    """Return the sentence of a metric with its sign, and how many cases speak for it."""
+    cases = f"{one.n} cases: {len(one.wins)} wins, {len(one.losses)} losses, {one.ties} ties"
+    if one.failed:
+        cases += f", {one.failed} not scored in both"
+    sentence = escape(one.sentence[:1].upper() + one.sentence[1:])
+    return (
+        f'<li style="--c:{TONES[one.verdict]}"><span class="sign">{SIGNS[one.verdict]}</span>'
+        f'<span>{sentence}. <span class="quiet">{cases}.</span></span></li>'
+    )
+
+
+def _scatter(baseline: Run, candidates: list[Run]) -> None:
+    points: list[dict[str, Any]] = []
+    for place, run in enumerate((baseline, *candidates)):
+        summary = data.read_scores(run, SHOWN).summary
+        quality, cost = summary.get("groundedness"), summary.get("cost_usd")
+        if quality and cost and quality["mean"] is not None and cost["mean"] is not None:
+            colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
+            points.append(
+                {
+                    **quality,
+                    "cost_usd": cost["mean"],
+                    "name": format.variant(run["variant"]),
+                    "colour": colour,
+                }
+            )
+    if len(points) > 1:
+        with st.container(border=True):
+            st.markdown(
+                "**Quality against cost**", help="Up and to the left is better. Bars are 95 % intervals."
+            )
+            figure = charts.quality_cost(points, "groundedness")
+            charts.draw(figure, "quality-cost", "Groundedness of each run against its cost per case.")
+
+
+def _cases(compared: list[Comparison]) -> None:
+    """List the cases on which a run and the baseline differ, losses first, both answers side by side."""
+    st.subheader("Cases that changed", anchor=False)
+    with st.container(horizontal=True, gap="small"):
+        at = 0
+        if len(compared) > 1:
+            at = st.selectbox(
+                "Run",
+                range(len(compared)),
+                format_func=lambda place: format.variant(compared[place].b["variant"]),
+                width=300,
+            )
+        found = compared[at]
+        changed = {one.metric: one for one in found.differences if one.wins or one.losses}
+        if not changed:
+            st.caption("No case changed on any metric.")
+            return
+        name = st.selectbox(
+            "By",
+            list(changed),
+            format_func=lambda name: (
+                f"{measure(name).title} ({len(changed[name].losses)} worse, {len(changed[name].wins)} better)"
+            ),
+            width=300,
+        )
+    one = changed[name]
+    a, b = (
+        data.read_scores(found.a, SHOWN).columns[name].values,
+        data.read_scores(found.b, SHOWN).columns[name].values,
+    )
+    order = sorted(
+        (*one.losses, *one.wins), key=lambda case: (case in one.wins, -abs(b[case] - a[case]), case)
+    )
+    cases = data.read_cases(found.a["run_id"]), data.read_cases(found.b["run_id"])
+    rows = [_changed(case, name, case in one.wins, (a[case], b[case]), cases) for case in order[:ALL_CASES]]
+    rest = "".join(rows[MOST_CASES:])
+    if rest:
+        rest = f'<details class="rest"><summary>{len(rows) - MOST_CASES} more</summary>{rest}</details>'
+    markup.show("".join(rows[:MOST_CASES]) + rest, key="changed")
+
+
+def _changed(
+    case: str, name: str, won: bool, values: tuple[float, float], cases: tuple[dict[str, Any], dict[str, Any]]
+) -> str:
+    about = measure(name)
+    chip = markup.chip(
+        f"{'▲' if values[1] > values[0] else '▼'} {about.write(values[1] - values[0], signed=True)}",
+        palette.GOOD if won else palette.BAD,
+    )
+    asked = cases[0][case]
+    sides = "".join(
+        f"<div><h3>{side} · {about.title} {about.write(value)}</h3>{_said(rows[case])}</div>"
+        for side, value, rows in zip(("A, baseline", "B"), values, cases, strict=True)
+    )
+    reference = f"<h3>Reference</h3><p>{escape(asked['reference'])}</p>" if asked["reference"] else ""
+    return (
+        f'<details class="source"><summary><span class="mono quiet">{escape(case[:20])}</span>'
+        f'<span class="title">{escape(asked["question"])}</span>{chip}</summary>'
+        f'<div class="body plain"><div class="two even">{sides}</div>{reference}</div></details>'
+    )
+
+
+def _said(row: dict[str, Any]) -> str:
+    if row["turn_id"] is None:
+        return f'<p class="quiet">{escape(row["reason"] or "No turn.")}</p>'
+    opens = markup.link("open the turn", markup.address("turns", turn=row["turn_id"]))
+    return (
+        f"<p>{markup.outcome_chip(row['outcome'], row['error_class'])} {opens}</p>"
+        f'<p style="white-space:pre-wrap">{escape(row["answer"] or "—")}</p>'
+    )

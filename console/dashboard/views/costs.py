@@ -1,0 +1,227 @@
+"""Costs: what was spent, by whom and on what, what the month will cost, and what another would."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, cast
+
+import streamlit as st
+
+from console import format
+from console.dashboard import charts, costs, data, markup, notices, palette
+from console.dashboard.costs import Costs
+from console.dashboard.views.overview import WARNING
+from evalsets.forecast import Caching, Forecast, TooLittle, forecast
+
+CONVERSATIONS = 1_000_000
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Costs", anchor=False)
+    with notices.problems():
+        seen = costs.read()
+        if not seen.by_day:
+            notices.note("No costs yet", "No model was called in the last 30 days.", key="no-costs")
+            return
+        budget = costs.budgets()
+        _alerts()
+        _tiles(seen, budget)
+        _spending(seen, budget)
+        with st.grid(2, min_column_width=330, gap="small"):
+            with st.container(border=True, height="stretch"):
+                st.markdown("**Who spends most**", help="Production turns of the last 30 days.")
+                markup.show(_users(seen), key="users")
+            with st.container(border=True, height="stretch"):
+                st.markdown("**Models**", help="All doors, evals included, of the last 30 days.")
+                markup.show(_models(seen), key="models")
+        _forecast(seen)
+
+
+def _alerts() -> None:
+    lines = [
+        f'<div class="alert" role="alert">{WARNING}<div>{escape(text)}</div></div>'
+        for _, text in costs.alerts()
+    ]
+    if lines:
+        markup.show("".join(lines), key="budget-alerts")
+
+
+def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
+    limits = {row["name"]: row["limit_usd"] for row in budget.get("budgets", ())}
+    end, number = seen.projection, seen.resolved["resolved"]
+    known = seen.resolved["cost_usd"]
+    tiles = (
+        ("Today", format.usd(seen.today), _of(limits.get("day")), "Since midnight UTC, all doors."),
+        ("This month", format.usd(end.spent), _of(limits.get("month")), "Calendar month, UTC, all doors."),
+        (
+            "Month's end",
+            format.usd(end.usd),
+            "too few days yet" if end.low is None else f"{format.usd(end.low)} to {format.usd(end.high)}",
+            f"If the {seen.days_left} days left are like the {end.days} before today; "
+            "95 % interval of resampled days.",
+        ),
+        (
+            "Per conversation",
+            format.usd(seen.per_conversation),
+            "last 30 days",
+            "Mean over conversations whose every call has a known price.",
+        ),
+        (
+            "Per resolved answer",
+            format.usd(known / number if known is not None and number else None),
+            f"{format.count(number)} resolved",
+            "All production costs over the answers that were given, grounded in the passages "
+            "(0.5 or more) and not thumbed down.",
+        ),
+        (
+            "Saved by caching",
+            format.usd(seen.saved_usd),
+            "last 30 days",
+            "What cached prompt tokens would have cost without a cache, at today's prices, "
+            "cache writes taken off.",
+        ),
+    )
+    with st.grid(3, min_column_width=158, gap="small"):
+        for title, value, note, definition in tiles:
+            st.metric(title, value, note, delta_color="off", delta_arrow="off", help=definition, border=True)
+
+
+def _of(limit: float | None) -> str:
+    return "no budget set" if limit is None else f"of {format.usd(limit)}"
+
+
+def _spending(seen: Costs, budget: dict[str, Any]) -> None:
+    place = {day: number for number, day in enumerate(seen.days)}
+    names = [
+        name for name in seen.models if any(row["model"] == name and row["cost_usd"] for row in seen.by_day)
+    ]
+    with st.container(border=True):
+        st.markdown(
+            "**Spending per day**", help="Model calls at dated prices, cached tokens included; UTC days."
+        )
+        if not names:
+            markup.show('<div class="none quiet">Nothing was spent.</div>', key="spent-none")
+            return
+        by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.days) for name in names}
+        for row in seen.by_day:
+            if row["model"] in by_model and row["day"] in place:
+                by_model[row["model"]][place[row["day"]]] = row["cost_usd"] or 0.0
+        colours = palette.model_colours(seen.models)
+        times = [charts.midnight(day) for day in seen.days]
+        figure = charts.cost(times, by_model, colours)
+        named = {format.model(name): colours[name] for name in names}
+        limit = next((row["limit_usd"] for row in budget.get("budgets", ()) if row["name"] == "day"), None)
+        if limit is not None:
+            charts.limit(figure, times, limit, "day budget")
+            named[f"day budget {format.usd(limit)}"] = palette.BAD
+        charts.draw(figure, "spending", f"Spending per day, stacked by model: {', '.join(names)}.", named)
+
+
+def _users(seen: Costs) -> str:
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(row["user_id"])),
+                markup.cell(format.usd(row["cost_usd"]), "right"),
+                markup.cell(format.count(row["turns"]), "right"),
+                markup.cell(format.count(row["unpriced"]), "right extra"),
+            ]
+        )
+        for row in seen.users
+    ]
+    return markup.table(("User", "Cost ", "Turns ", "Unpriced "), rows)
+
+
+def _models(seen: Costs) -> str:
+    sums: dict[str, dict[str, Any]] = {}
+    for row in seen.by_day:
+        one = sums.setdefault(
+            row["model"], {"cost": None, "turns": 0, "unpriced": 0, "asked": 0, "cached": 0}
+        )
+        if row["cost_usd"] is not None:
+            one["cost"] = (one["cost"] or 0.0) + row["cost_usd"]
+        for name, column in (
+            ("turns", "turns"),
+            ("unpriced", "unpriced"),
+            ("asked", "input_tokens"),
+            ("cached", "cache_read_tokens"),
+        ):
+            one[name] += row[column] or 0
+    rows = []
+    for name, one in sorted(sums.items(), key=lambda pair: -(pair[1]["cost"] or 0.0)):
+        price = format.usd(one["cost"])
+        if one["unpriced"]:
+            where = markup.address("turns", unpriced="true", last="30d", via="all")
+            price = markup.link(f"unpriced: {format.count(one['unpriced'])} turns", where)
+        share = format.share(one["cached"] / one["asked"]) if one["asked"] else format.MISSING
+        rows.append(
+            markup.row(
+                [
+                    markup.cell(escape(format.model(name))),
+                    markup.cell(price, "right"),
+                    markup.cell(format.count(one["turns"]), "right"),
+                    markup.cell(share, "right extra"),
+                ]
+            )
+        )
+    return markup.table(("Model", "Cost ", "Turns ", "Cached "), rows)
+
+
+def _forecast(seen: Costs) -> None:
+    with st.container(border=True):
+        st.markdown("**Forecast of a month**", help="Real conversations at today's list prices: an estimate.")
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            number = st.number_input(
+                "Conversations a month", 1, 1_000_000_000, CONVERSATIONS, 100_000, width=210
+            )
+            scale = st.number_input("Prompt tokens ×", 0.1, 20.0, 1.0, 0.1, width=150)
+            caching = st.segmented_control(
+                "Prompt caching", ["observed", "on", "off"], default="observed", required=True
+            )
+            known = [name for name in data.known_models() if name != "extractive"]
+            names = st.multiselect(
+                "Models", known, default=known[:4], accept_new_options=True, width="stretch"
+            )
+        basis = costs.traffic()
+        try:
+            found = forecast(
+                basis,
+                names,
+                costs.prices(),
+                conversations=int(number),
+                scale=scale,
+                caching=cast("Caching", caching or "observed"),
+            )
+        except TooLittle as error:
+            st.info(str(error), icon=":material/hourglass_empty:")
+            return
+        markup.show(_rows(found), key="forecast")
+        facts = basis.facts()
+        st.caption(
+            f"From {facts['turns']:,} turns of the last 30 days, {facts['turns_per_conversation']:.1f} a "
+            f"conversation, {facts['cached_share']:.0%} of the input cached. The interval says how well the "
+            "mean is known if traffic stays alike; other models count other tokens and answer at other "
+            "lengths. The same with more switches: `answerdeck costs forecast`."
+        )
+
+
+def _rows(found: list[Forecast]) -> str:
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(one.model)),
+                markup.cell("unpriced" if one.usd is None else format.usd(one.usd), "right"),
+                markup.cell(
+                    format.MISSING if one.low is None else f"{format.usd(one.low)} to {format.usd(one.high)}",
+                    "right",
+                ),
+                markup.cell(
+                    format.MISSING if one.per_conversation is None else f"${one.per_conversation:.6f}",
+                    "right extra",
+                ),
+            ]
+        )
+        for one in found
+    ]
+    return markup.table(("Model", "A month ", "95 % interval ", "Per conversation "), rows)

@@ -1,0 +1,187 @@
+"""Overview: is it used, is it fast, is it good, what does it cost, and what went wrong."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from console import format
+from console.dashboard import charts, costs, data, filters, markup, notices, palette
+from console.dashboard.data import Overview
+from console.dashboard.tiles import TILES
+from traces.incidents import LATENCY_OBJECTIVE_SECONDS, Incident
+
+LIVE_SECONDS = 10
+WARNING = (
+    '<svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
+    'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="M12 3 2 20h20Z"/>'
+    '<path d="M12 10v4M12 17.5v.1"/></svg>'
+)
+
+
+def page() -> None:
+    """Draw the page, and draw it again every ten seconds when it is live."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Overview", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            door = filters.door_control("door")
+            range_name = filters.range_control("range")
+            live = st.toggle("Live", key="live", bind="query-params", help="Read again every ten seconds.")
+    st.fragment(body, run_every=LIVE_SECONDS if live else None)(range_name, door)
+
+
+def body(range_name: str, door: str) -> None:
+    """Draw what the range and the door select."""
+    with notices.problems():
+        seen = data.read_overview(range_name, door)
+        if seen.newest is None:
+            notices.no_turns_yet(data.settings().server.port)
+            return
+        for note in seen.notes:
+            st.warning(note, icon=":material/hourglass_top:")
+        _alerts(seen, door)
+        if not seen.now["turns"]:
+            notices.none_in_range(seen.newest, range_name, door)
+            return
+        _tiles(seen, range_name)
+        _caption(seen, range_name, door)
+        _charts(seen, range_name, door)
+
+
+def _alerts(seen: Overview, door: str) -> None:
+    lines = [_sentence(incident, door) for incident in seen.incidents]
+    lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
+    if lines:
+        html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
+        markup.show(html, key="alerts")
+
+
+def _sentence(incident: Incident, door: str) -> str:
+    """Return what went wrong in words: the number, the time, the usual value, the way to the turns."""
+    when = f"{format.minute(incident.since)} to {format.minute(incident.until)}"
+    span = {"since": incident.since.isoformat(), "until": incident.until.isoformat(), "via": door}
+    if incident.kind == "hit_rate":
+        said = ("Retrieval hit rate fell to", format.share(incident.value), format.share(incident.usual))
+        where = markup.address("turns", missed="true", **span)
+    elif incident.kind == "error_rate":
+        said = ("Error rate rose to", format.share(incident.value), format.share(incident.usual))
+        where = markup.address("turns", errors="true", **span)
+    else:
+        said = ("Latency p95 rose to", format.seconds(incident.value), format.seconds(incident.usual))
+        where = markup.address("turns", slower=f"{LATENCY_OBJECTIVE_SECONDS:g}", **span)
+    text = f"{escape(said[0])} <b>{escape(said[1])}</b> from {escape(when)} UTC (usually {escape(said[2])})."
+    return f"{text} {markup.link('Open the turns', where)}"
+
+
+def _tiles(seen: Overview, range_name: str) -> None:
+    compared = bool(seen.before["turns"])
+    with st.grid(4, min_column_width=158, gap="small"):
+        for tile in TILES:
+            now = seen.now[tile.column]
+            before = seen.before[tile.column] if compared else None
+            delta, colour = tile.delta(now, before)
+            line = [value for value in seen.column(tile.column) if value is not None]
+            st.metric(
+                tile.title,
+                tile.write(now),
+                delta,
+                delta_color=colour,
+                help=f"{tile.definition}\n\nPrevious {range_name}: {tile.write(before)}.",
+                border=True,
+                chart_data=line if len(line) > 2 else None,
+                height="stretch",
+            )
+
+
+def _caption(seen: Overview, range_name: str, door: str) -> None:
+    parts = [f"Changes are against the previous {range_name}"]
+    if not seen.before["turns"]:
+        parts = [f"No turns in the previous {range_name} to compare with"]
+    parts.append(f"data up to {format.moment(seen.newest)} UTC")
+    if seen.now["cost_usd"] is not None:
+        parts.append(f"{format.usd(seen.now['cost_usd'])} in all")
+    if seen.now["rated"]:
+        parts.append(f"{format.count(seen.now['rated'])} ratings")
+    line = f'<span class="quiet small">{escape(" · ".join(parts))}</span>'
+    if seen.now["unpriced"]:
+        line += f' <span class="quiet">·</span> {_unpriced(seen, range_name, door)}'
+    markup.show(line, key="caption")
+
+
+def _unpriced(seen: Overview, range_name: str, door: str) -> str:
+    models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
+    where = markup.address("turns", unpriced="true", last=range_name, via=door)
+    return markup.link(f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})", where)
+
+
+def _charts(seen: Overview, range_name: str, door: str) -> None:
+    with st.grid(2, min_column_width=330, gap="small"):
+        with st.container(border=True, height="stretch"):
+            _title("Latency percentiles", "Whole turn, by the time it began.")
+            figure = charts.latency(
+                seen.times,
+                seen.column("latency_p50"),
+                seen.column("latency_p95"),
+                seen.column("latency_p99"),
+                LATENCY_OBJECTIVE_SECONDS,
+            )
+            named = {**charts.LATENCY, f"p95 objective {LATENCY_OBJECTIVE_SECONDS:g} s": palette.BAD}
+            alt = "Latency percentiles 50, 95 and 99 over time, with the objective."
+            charts.draw(figure, "latency", alt, named)
+        with st.container(border=True, height="stretch"):
+            _title("Cost by model", "Model calls at dated prices, cached tokens included.")
+            _cost(seen)
+        with st.container(border=True, height="stretch"):
+            _title("Retrieval hit rate and errors", "Share of turns; see the tiles for the definitions.")
+            figure = charts.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
+            charts.draw(figure, "rates", "Retrieval hit rate and error rate over time.", charts.RATES)
+        with st.container(border=True, height="stretch"):
+            _title("Outcomes", "How the turns ended; each bar opens its turns.")
+            markup.show(_outcomes(seen, range_name, door), key="outcomes")
+
+
+def _outcomes(seen: Overview, range_name: str, door: str) -> str:
+    """Return a bar for each outcome, with count and share; it links to its turns."""
+    most, total = max(seen.outcomes.values()), sum(seen.outcomes.values())
+    bars = [
+        markup.bar(
+            name.replace("_", " "),
+            number / most,
+            f"{format.count(number)} · {format.share(number / total)}",
+            palette.OUTCOMES.get(name, palette.NEUTRAL),
+            markup.address("turns", outcome=name, last=range_name, via=door),
+        )
+        for name, number in seen.outcomes.items()
+    ]
+    return f'<div class="bars">{"".join(bars)}</div>'
+
+
+def _cost(seen: Overview) -> None:
+    known = [row for row in seen.cost if row["cost_usd"] is not None]
+    unpriced = sorted({row["model"] for row in seen.cost if row["unpriced"]})
+    names = [model for model in seen.models if any(row["model"] == model for row in known)]
+    if not any(row["cost_usd"] for row in known):
+        _free(names, unpriced)
+        return
+    by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.times) for name in names}
+    for row in known:
+        by_model[row["model"]][row["step"]] = row["cost_usd"]
+    colours = palette.model_colours(seen.models)
+    figure = charts.cost(seen.times, by_model, colours)
+    named = {format.model(name): colours[name] for name in names}
+    charts.draw(figure, "cost", f"Cost over time, stacked by model: {', '.join(names)}.", named)
+
+
+def _free(free: list[str], unpriced: list[str]) -> None:
+    lines: list[str] = []
+    if free:
+        lines.append(f"Nothing was spent: {', '.join(free)} costs nothing per call.")
+    if unpriced:
+        lines.append(f"No known price: {', '.join(unpriced)}.")
+    text = " ".join(lines) or "No model was called."
+    markup.show(f'<div class="none quiet" style="margin-top:18px">{escape(text)}</div>', key="cost-none")
+
+
+def _title(title: str, definition: str) -> None:
+    st.markdown(f"**{title}**", help=definition)

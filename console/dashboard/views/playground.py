@@ -1,0 +1,92 @@
+"""Playground: a past turn asked again under another prompt or model, both answers side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, markup, notices
+
+COMMAND = (sys.executable, "-m", "console.cli", "replay")
+SECONDS = 120
+PASSAGES = {"same": "The same passages", "fresh": "Search anew"}
+
+
+def page() -> None:
+    """Draw the choice, ask on a press, and show what was said then and now."""
+    st.title("Playground", anchor=False)
+    with notices.problems():
+        with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
+            turn = st.text_input(
+                "Turn", key="turn", bind="query-params", width=330, placeholder="its id, from the Turns page"
+            )
+            prompt = st.selectbox("Prompt", data.prompts(), width=140)
+            model = st.selectbox("Model", data.known_models(), accept_new_options=True, width=240)
+            passages = st.selectbox("Passages", list(PASSAGES), format_func=PASSAGES.__getitem__, width=190)
+            pressed = st.button("Ask again", type="primary", icon=":material/replay:", disabled=not turn)
+        st.caption("Recorded as a replay: it is in no chart of production and in no conversation.")
+        if pressed and turn:
+            with st.spinner("Asking …"):
+                st.session_state["played"] = _ask(turn.strip(), prompt, model, passages == "fresh")
+        played = st.session_state.get("played")
+        if played is not None:
+            _show(played)
+
+
+def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> dict[str, Any]:
+    """Ask in a process of its own: models and knowledge bases are not loaded into the console."""
+    found = data.find_turns(turn)
+    if len(found) != 1:
+        known = "no turn" if not found else f"{len(found)} turns"
+        raise data.Problem(f"{known} with this id: {turn!r}", "Copy the whole id from the Turns page.")
+    options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
+    options += ["--fresh"] if fresh else []
+    folder = str(data.settings().data_dir.absolute())
+    done = subprocess.run(
+        [*COMMAND, "--turn", found[0], "--json", *options],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, "ANSWERDECK_DATA_DIR": folder},
+        check=False,
+    )
+    if done.returncode:
+        raise data.Problem(
+            done.stderr.strip()[-400:] or "It ended without a word.", "Change the choice above."
+        )
+    return json.loads(done.stdout)
+
+
+def _show(played: dict[str, Any]) -> None:
+    sides = "".join(
+        _side(title, played[side]) for side, title in (("before", "As recorded"), ("after", "Now"))
+    )
+    markup.show(f'<div class="two even">{sides}</div>', key="played")
+
+
+def _side(title: str, one: dict[str, Any]) -> str:
+    facts = [
+        ("Groundedness", one["support_reason"]),
+        ("Tokens in, out", f"{format.count(one['input_tokens'])}, {format.count(one['output_tokens'])}"),
+        ("Cost", format.usd(one["cost_usd"])),
+        (
+            "First word, whole",
+            f"{format.seconds(one['first_token_seconds'])}, {format.seconds(one['seconds'])}",
+        ),
+        ("Prompt", f"{one['prompt'] or '—'} · {one['prompt_fingerprint'] or '—'}"),
+        ("Model", one["model"]),
+        ("Index version", one["index_version"]),
+        ("Passages", "; ".join(f"[{row['n']}] {row['title']}" for row in one["placed"]) or None),
+    ]
+    opens = markup.link("open the turn", markup.address("turns", turn=one["turn_id"]))
+    return (
+        f'<div class="card"><h2>{title} {markup.outcome_chip(one["outcome"])}</h2>'
+        f'<p class="said">{escape(one["answer"] or "—")}</p>{markup.pairs(facts)}<p>{opens}</p></div>'
+    )

@@ -1,0 +1,250 @@
+"""Prompts: the versions and what they scored, what differs, a new one, and what lets one into force."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, markup, notices, palette, releases, side_by_side
+from console.dashboard.releases import Version
+from console.dashboard.views import canary
+from console.dashboard.views import run as one_run
+from evalsets.metrics.measures import measure
+from pipeline.prompts.force import Change
+from pipeline.prompts.library import PromptError
+
+SCORED = ("groundedness", "citation_precision", "abstention_correct")
+WATCH_SECONDS = 2
+STATES = {"in force": palette.GOOD, "released": palette.NEUTRAL, "candidate": "#6366f1"}
+MARKS = {"passed": "✓", "failed": "✕", "noted": "!"}
+TONES = {"passed": palette.GOOD, "failed": palette.BAD, "noted": "#f59e0b"}
+
+
+def page() -> None:
+    """Draw the versions of a prompt, then what can be done with one of them."""
+    st.title("Prompts", anchor=False)
+    with notices.problems():
+        names = releases.force().names
+        name = st.segmented_control(
+            "Prompt", names, default=names[0], required=True, key="prompt", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        found = releases.read(name or names[0])
+        if not found:
+            notices.note("No versions", "The prompts folder holds none of this prompt.", key="no-versions")
+            return
+        _versions(found)
+        chosen, other = _chosen(found)
+        titles = ["Promote", "Canary", "What differs", "New version", "Audit log"]
+        promote, trial, differs, new, log = st.tabs(titles)
+        with trial:
+            canary.draw(chosen)
+        with differs:
+            _differs(chosen, other)
+        with new:
+            _new(chosen)
+        with log:
+            _log()
+        with promote:  # last, for it asks the gate, which takes seconds
+            _promote(chosen)
+
+
+def _versions(found: list[Version]) -> None:
+    heads = ["Version", "State", *(f"{measure(name).title} " for name in SCORED), "Live turns ", "Thumbs up "]
+    rows = [_row(version) for version in found]
+    markup.show(markup.table(heads, rows), key="versions")
+    st.caption(
+        "Scores are of the newest whole run of exactly this text, with 95 % intervals; "
+        f"live numbers are of the last {releases.LIVE_DAYS} days."
+    )
+
+
+def _row(version: Version) -> str:
+    prompt, run, live = version.prompt, version.run, version.live or {}
+    summary = data.read_scores(run).summary if run else {}
+    about = markup.small(f'<span class="mono">{prompt.fingerprint}</span> · {escape(prompt.purpose)}')
+    rated = live.get("rated") or 0
+    up = format.share(1 - live["down"] / rated) + markup.small(f"of {rated}") if rated else "—"
+    return markup.row(
+        [
+            markup.cell(f"<b>{escape(prompt.label)}</b>{about}", "text"),
+            markup.cell(markup.chip(version.state, STATES.get(version.state, "#f59e0b"))),
+            *(markup.cell(_mean(summary.get(name), name), "right") for name in SCORED),
+            markup.cell(format.count(live.get("turns", 0)), "right"),
+            markup.cell(up, "right"),
+        ],
+        markup.address("evals", run=run["run_id"]) if run else None,
+    )
+
+
+def _mean(found: dict[str, Any] | None, name: str) -> str:
+    if found is None or found["mean"] is None:
+        return "—"
+    write = measure(name).write
+    return write(found["mean"]) + markup.small(f"{write(found['ci_low'])} – {write(found['ci_high'])}")
+
+
+def _chosen(found: list[Version]) -> tuple[Version, Version]:
+    """Draw the choice of a version and of the one to hold it against."""
+    labels = [version.prompt.label for version in found]
+    in_force = next((version.prompt.label for version in found if version.state == "in force"), labels[-1])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        chosen = st.selectbox("Version", labels, key="version", bind="query-params", width=170)
+        other = st.selectbox("Against", labels, index=labels.index(in_force), width=170)
+    by_label = {version.prompt.label: version for version in found}
+    return by_label[chosen or labels[0]], by_label[other or in_force]
+
+
+def _promote(version: Version) -> None:
+    label = version.prompt.label
+    if version.state == "in force":
+        st.markdown(f"**{label} is in force.** The chat answers with it.")
+        _rollback(version.prompt.name)
+        return
+    if releases.under_way(label):
+        st.fragment(_watch, run_every=WATCH_SECONDS)(label)
+        return
+    verdict = releases.verdict(version.prompt)
+    reasons = [reason for one in verdict["evalsets"] for reason in one["reasons"]]
+    missing = any(one["missing"] for one in verdict["evalsets"])
+    lines = "".join(_held(reason) for reason in reasons)
+    title = f"{label} may take the place of {verdict['in_force']}" if not reasons else f"{label} is held back"
+    items = f'<ul class="verdicts">{lines or _fine()}</ul>'
+    markup.show(f'<div class="card"><h2>{escape(title)}</h2>{items}</div>', key="gate")
+    with st.container(horizontal=True, gap="small"):
+        why = "\n".join(reasons) or None
+        pressed = st.button(
+            "Promote", type="primary", icon=":material/rocket_launch:", disabled=bool(reasons), help=why
+        )
+        if missing and st.button("Run the evals", icon=":material/science:"):
+            releases.run_evals(label)
+            st.rerun()
+        if reasons:
+            _override(label)
+        _rollback(version.prompt.name)
+    if pressed:
+        notices.done(releases.promote(label), f"{label} is in force")
+    for one in verdict["evalsets"]:
+        if one["verdict"]:
+            _checks(one["verdict"])
+
+
+def _held(reason: str) -> str:
+    return f'<li style="--c:{palette.BAD}"><span class="sign">✕</span><span>{escape(reason)}</span></li>'
+
+
+def _fine() -> str:
+    text = "Its evalsets passed on exactly this prompt, model, index, guardrails and code."
+    return f'<li style="--c:{palette.GOOD}"><span class="sign">✓</span><span>{text}</span></li>'
+
+
+def _override(label: str) -> None:
+    with st.popover("Override", icon=":material/gavel:"):
+        st.write("Promote against the gate. Your name and the reason stay in the audit log.")
+        reason = st.text_area("Reason", key=f"reason-{label}", max_chars=500)
+        if st.button("Override the gate", key=f"override-{label}", disabled=not (reason or "").strip()):
+            notices.done(releases.promote(label, reason), f"{label} is in force, against the gate")
+
+
+def _rollback(name: str) -> None:
+    before = releases.force().previous(name)
+    if before is None:
+        return
+    with st.popover(f"Go back to {before}", icon=":material/undo:"):
+        st.write(f"{before} answers from the next turn on.")
+        if st.button("Go back", key=f"rollback-{name}", type="primary"):
+            notices.done(releases.rollback(name), f"{before} is in force")
+
+
+def _watch(label: str) -> None:
+    """Draw how far the evals of a version are; the whole page again when they are through."""
+    with notices.problems():
+        if not releases.under_way(label):
+            st.rerun()
+        with st.container(border=True):
+            st.markdown(f"**Running the evals for {label}**")
+            for run in [run for run in data.read_runs()[:6] if run["state"] == "running"]:
+                done, cases = run["done"] or 0, run["cases"] or 1
+                st.progress(min(done / cases, 1.0), text=f"{run['variant']}: {one_run.cases_of(run)}")
+
+
+def _checks(verdict: dict[str, Any]) -> None:
+    """Draw what the gate looked at, with the way to the comparison behind it."""
+    rows = [_check(check) for check in verdict["checks"]]
+    to = markup.address("compare", evalset=verdict["evalset"], baseline=verdict["baseline"]["run_id"],
+                        runs=verdict["candidate"]["run_id"])  # fmt: skip
+    head = f'<h2>{escape(verdict["evalset"])} <span class="quiet">{escape(verdict["sentence"])}</span></h2>'
+    heads = ["Check", "", "Baseline ", "Candidate ", "What it says"]
+    link = f"<p>{markup.link('the cases behind it →', to)}</p>"
+    markup.show(f"{head}{markup.table(heads, rows)}{link}", key=f"checks-{verdict['evalset']}")
+
+
+def _check(check: dict[str, Any]) -> str:
+    about, state = measure(check["name"]), check["state"]
+    return markup.row(
+        [
+            markup.cell(f"<b>{escape(about.title)}</b>"),
+            markup.cell(markup.chip(f"{MARKS[state]} {state}", TONES[state])),
+            markup.cell(about.write(check["baseline"]), "right"),
+            markup.cell(about.write(check["candidate"]), "right"),
+            markup.cell(escape(check["text"]), "text"),
+        ]
+    )
+
+
+def _differs(chosen: Version, other: Version) -> None:
+    a, b = other.prompt, chosen.prompt
+    if a.text == b.text:
+        st.caption(f"{b.label} is the same as {a.label}.")
+        return
+    html = side_by_side.table(a.label, a.text.splitlines(), b.label, b.text.splitlines())
+    markup.show(html, key="diff")
+
+
+def _new(version: Version) -> None:
+    source = version.prompt
+    wanted = ", ".join(f"{{{{{name}}}}}" for name in source.placeholders)
+    st.caption(
+        f"Starts from {source.label}. Keep the head and each of {wanted}; "
+        "the text is checked, then saved as a new version."
+    )
+    text = st.text_area("Text", source.text, height=420, key=f"text-{source.label}-{source.fingerprint}")
+    if st.button("Save as a new version", icon=":material/save:", disabled=text == source.text):
+        try:
+            label = releases.save(source.name, source, text)
+        except (PromptError, OSError) as error:
+            st.error(str(error))
+            return
+        st.query_params["version"] = label
+        st.toast(f"Saved {label}; run its evals to promote it", icon=":material/check:")
+        st.rerun()
+
+
+def _log() -> None:
+    found = releases.changes()
+    if not found:
+        st.caption("Nothing was promoted yet; the versions of the configuration are in force.")
+        return
+    heads = ["When (UTC)", "Who", "What", "Change", "Reason"]
+    markup.show(markup.table(heads, [_entry(change) for change in found]), key="log")
+    st.caption("Append-only; each entry is sealed with the one before it.")
+
+
+def _entry(change: Change) -> str:
+    colour = {"promote": palette.GOOD, "override": "#f59e0b", "rollback": palette.BAD}.get(
+        change.action, "#6366f1"
+    )
+    share = f" {change.share:.0%}" if change.share is not None else ""
+    return markup.row(
+        [
+            markup.cell(escape(change.at[:19].replace("T", " "))),
+            markup.cell(escape(change.actor)),
+            markup.cell(markup.chip(change.action + share, colour)),
+            markup.cell(f"{escape(change.before)} → <b>{escape(change.after)}</b>"
+                        + markup.small(f'<span class="mono">{escape(change.fingerprint)}</span>')),
+            markup.cell(escape(change.reason or "—"), "text"),
+        ]
+    )  # fmt: skip

@@ -1,0 +1,289 @@
+"""Weighs sentences as evidence: which of them answer the question, and whether any does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.context.condense import COMMON, split
+from pipeline.extractive.forms import unmet
+from pipeline.knowledge.found import Found, Retrieved
+from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
+
+Numbers = NDArray[np.float64]
+WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evidence.py
+READ = 5  # passages read when none is numbered yet
+ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
+TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
+FOLLOWED = 3.7  # factor on the odds of a follow-up whose telling words are all there: it says less
+UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
+
+
+_KINDS = (
+    ("when", r"\b(when|what (?:year|date|day|time)|which year)\b"),
+    ("number", r"\bhow (?:many|much|long|old|far|tall|big|large|often|high|deep|fast)\b|\bwhat percentage\b"),
+    ("who", r"\bwho(?:m|se)?\b"),
+    ("where", r"\bwhere\b|\bwhat (?:city|country|place|state)\b"),
+    ("why", r"\bwhy\b|\bhow come\b|\breasons?\b|\bcauses?\b"),
+    ("how", r"\bhow (?:do|can|to|should|would|could)\b|\bsteps\b"),
+)
+_CUES = {
+    "when": r"\b1\d{3}\b|\b20\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october"
+    r"|november|december|century|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every|daily)\b|\d:\d\d",
+    "number": r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand"
+    r"|million|billion|once|twice)\b",
+    "who": r"(?-i:\b[A-Z][\w.]+ (?:[A-Z]\. )?[A-Z]\w+)",
+    "where": r"(?-i:\b(?:[Ii]n|[Aa]t|[Nn]ear|[Oo]n|[Ff]rom|[Oo]f|[Tt]o) (?:the )?[A-Z]\w+)",
+    "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
+    "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
+}
+_KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
+_WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
+_CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage and the probability that it belongs to the answer."""
+
+    text: str
+    found: int  # which of the passages read, 0 is the best
+    position: int  # which sentence of it
+    start: int  # offset in the passage's text
+    probability: float
+    stems: frozenset[str]
+    same_line: bool  # as the sentence before it
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The passages read for a question: all their sentences, and how strong the evidence is."""
+
+    passages: tuple[Found, ...]
+    sentences: tuple[Sentence, ...]
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Logistic:
+    names: tuple[str, ...]
+    bias: float
+    weights: Numbers
+
+    def __call__(self, features: dict[str, Numbers]) -> Numbers:
+        total = self.bias + sum(w * features[name] for name, w in zip(self.names, self.weights, strict=True))
+        return 1 / (1 + np.exp(-np.clip(total, -30, 30)))
+
+
+def strength(question: str, retrieved: Retrieved) -> float:
+    """Return how likely the retrieved passages answer the question, 0..1.
+
+    Compare it with ABSTAIN_BELOW. Reads the numbered passages, or the first READ of them when
+    none is numbered yet; without sentence vectors it reads the words alone.
+    """
+    return read(question, retrieved).strength
+
+
+def read(question: str, retrieved: Retrieved) -> Reading:
+    """Weigh every sentence of the passages that reached the prompt."""
+    page = Page(question, retrieved)
+    if not page.texts:
+        return Reading(page.passages, (), 0.0)
+    suffix = "" if page.vectors else "_lexical"
+    probabilities = _model("sentence" + suffix)(page.sentence_features())
+    strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
+    if page.followed():
+        strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
+    if unmet(question, page.texts):
+        strength_ *= UNMET
+    return Reading(
+        page.passages,
+        tuple(
+            Sentence(text, found, position, start, float(probability), stems, joined)
+            for text, found, position, start, probability, stems, joined in zip(
+                page.texts,
+                page.owner,
+                page.position,
+                page.starts,
+                probabilities,
+                page.stems,
+                page.joined,
+                strict=True,
+            )
+        ),
+        strength_,
+    )
+
+
+class Page:
+    """Question and passages side by side: what the features are computed from."""
+
+    def __init__(self, question: str, retrieved: Retrieved) -> None:
+        numbered = tuple(f for f in retrieved.found if f.passage.n is not None)
+        self.passages = tuple(f for f in numbered or retrieved.found[:READ] if f.passage.text)
+        self.question = question
+        self.kind = kind(question)
+        own, _ = split(question)
+        self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
+        asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
+        self.asked = list(dict.fromkeys(stem(token) for token in asked))
+        rarities = {stem(token): rarity(token) for token in reversed(asked)}
+        shares = [1.0 if word in self.said else TOPIC_SHARE for word in self.asked]
+        self.rarity = np.array([rarities[word] for word in self.asked]) * shares
+        named = names(question)
+        self.named = np.array([word in named for word in self.asked], float)
+        self.vector = retrieved.query_vector
+        self._open()
+
+    def _open(self) -> None:
+        self.texts: list[str] = []
+        self.owner: list[int] = []
+        self.position: list[int] = []
+        self.starts: list[int] = []
+        self.joined: list[bool] = []
+        vectors: list[NDArray[np.float32]] = []
+        for number, found in enumerate(self.passages):
+            text = found.passage.text or ""
+            spans = found.spans or tuple(sentences(text))
+            self.texts += [text[start:end] for start, end in spans]
+            self.owner += [number] * len(spans)
+            self.position += range(len(spans))
+            self.starts += [start for start, _ in spans]
+            ends = [0, *(end for _, end in spans)]
+            self.joined += [i > 0 and "\n" not in text[ends[i] : start] for i, (start, _) in enumerate(spans)]
+            if found.vectors is not None and len(found.vectors) == len(spans):
+                vectors.append(found.vectors)
+        counted = [tokens(text) for text in self.texts]
+        self.lengths = np.array([len(words) for words in counted], float)
+        self.stems = [frozenset(stem(word) for word in words if word not in STOP_WORDS) for words in counted]
+        self.titles = [{stem(word) for word in tokens(found.passage.title)} for found in self.passages]
+        self.rows = np.array(self.owner, int)
+        self.cosines = np.zeros(len(self.texts))
+        self.vectors = False
+        if vectors and self.vector is not None and len(vectors) == len(self.passages):
+            self.vectors = True
+            self.cosines = (np.concatenate(vectors) @ self.vector).astype(float)
+        self.matches = np.array([[word in stems for word in self.asked] for stems in self.stems], float)
+        self.matches = self.matches.reshape(len(self.texts), len(self.asked))
+        self.titled = np.array([[word in title for word in self.asked] for title in self.titles], float)
+        self.titled = self.titled.reshape(len(self.passages), len(self.asked))
+
+    def sentence_features(self) -> dict[str, Numbers]:
+        """Return one value per sentence under each name."""
+        cues = _CUE_PATTERNS.get(self.kind)
+        support = self._support()
+        best = np.zeros(len(self.passages))
+        np.maximum.at(best, self.rows, support)
+        documents = [found.passage.document_id for found in self.passages]
+        home = documents[self.owner[0]]  # the retriever's first choice; the best cosine errs more often
+        return {
+            "cosine": self.cosines,
+            "cosine_z": self._standard(self.cosines),
+            "coverage": _share(self.matches, self.rarity),
+            "cue": np.array([bool(cues and cues.search(text)) for text in self.texts], float),
+            "length": np.log1p(self.lengths),
+            "first": (np.array(self.position) == 0).astype(float),
+            "gap": best.max() - best[self.rows],
+            "same": np.array([documents[number] == home for number in self.owner], float),
+        }
+
+    def strength_features(self) -> dict[str, Numbers]:
+        """Return one value for the whole page under each name."""
+        support = self._support()
+        best = int(support.argmax())
+        home = self.rows == self.rows[best]
+        known = np.maximum(self.matches[home].max(axis=0), self.titled[self.rows[best]])
+        anywhere = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0))
+        pairs = np.maximum(self.matches[:-1], self.matches[1:])[home[:-1] & home[1:]]
+        stems = frozenset[str]().union(*(self.stems[i] for i in np.flatnonzero(home)))
+        values = {
+            "cosine_max": self.cosines.max(),
+            "cosine_mean": self.cosines[home].mean(),
+            "coverage": _share(known[None], self.rarity)[0],
+            "window": max(_share(rows, self.rarity).max(initial=0) for rows in (self.matches, pairs)),
+            "missing": ((1 - known) * self.rarity).max(initial=0),
+            "names": ((1 - anywhere) * self.rarity * self.named).max(initial=0),
+            "title": _overlap(self.titles[self.owner[best]], stems),
+        }
+        return {name: np.array([float(value)]) for name, value in values.items()}
+
+    def followed(self) -> bool:
+        """Tell whether this is a follow-up of which every telling word stands in the passages."""
+        there = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0)) > 0
+        lacking = (
+            word in self.said and rare >= COMMON and not known
+            for word, rare, known in zip(self.asked, self.rarity, there, strict=True)
+        )
+        return bool(split(self.question)[1]) and not any(lacking)
+
+    def _support(self) -> Numbers:
+        """Return what ranks passages among themselves: cosines, or shared words without vectors."""
+        return self.cosines if self.vectors else _share(self.matches, self.rarity)
+
+    def _standard(self, values: Numbers) -> Numbers:
+        """Return z-scores within each passage."""
+        scores = np.zeros(len(values))
+        for number in range(len(self.passages)):
+            own = self.rows == number
+            scores[own] = (values[own] - values[own].mean()) / (values[own].std() + 0.02) if own.any() else 0
+        return scores
+
+
+def kind(question: str) -> str:
+    """Return what the question asks for: when, number, who, where, why, how or other."""
+    for name, pattern in _KIND_PATTERNS:
+        if pattern.search(question):
+            return name
+    return "other"
+
+
+def names(question: str) -> set[str]:
+    """Return the stems written as names: capitals within a sentence or a word, or digits."""
+    return {
+        stem(token)
+        for match in _WORD.finditer(question)
+        if _is_name(match["word"], initial=match["start"] is not None)
+        for token in tokens(match["word"])
+        if token not in STOP_WORDS
+    }
+
+
+def choose(probabilities: Sequence[float]) -> list[int]:
+    """Return the indexes, ascending, whose set has the highest expected F1.
+
+    With independent probabilities it is a prefix of the descending order (Lewis 1995).
+    """
+    if not probabilities:
+        return []
+    values = np.array(probabilities)
+    order = np.argsort(-values, kind="stable")
+    expected = 2 * np.cumsum(values[order]) / (np.arange(1, len(values) + 1) + values.sum())
+    return sorted(int(i) for i in order[: int(expected.argmax()) + 1])
+
+
+def _is_name(word: str, *, initial: bool) -> bool:
+    return word[0].isdigit() or word[1:] != word[1:].lower() or (word[0].isupper() and not initial)
+
+
+def _share(matches: Numbers, weights: Numbers) -> Numbers:
+    """Return the weighted share of the asked words that each row has."""
+    total = float(weights.sum())
+    return matches @ weights / total if total > 0 else np.zeros(len(matches))
+
+
+def _overlap(title: set[str], stems: frozenset[str]) -> float:
+    title = title - STOP_WORDS
+    return len(title & stems) / len(title) if title else 0.0
+
+
+@cache
+def _model(name: str) -> _Logistic:
+    fitted = json.loads(WEIGHTS.read_text(encoding="utf-8"))[name]
+    return _Logistic(tuple(fitted["weights"]), fitted["bias"], np.array(list(fitted["weights"].values())))

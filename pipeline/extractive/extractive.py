@@ -1,0 +1,279 @@
+"""The embedded answerer: picks and orders the sentences of the passages that answer a question."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
+from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
+from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.models.tokens import estimate
+from pipeline.notices import NOT_FOUND
+from pipeline.text import list_marker
+
+SENTENCES = 5  # of prose in an answer
+MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on
+PROBABLE = 0.4  # clapnq_dev: .651, with 5 for all .638, with 8 for all .645
+BESIDE_STEPS = 2  # sentences of prose beside a procedure
+AFTER_STEPS = 1  # of them after it, and only as good as this share of the procedure
+AFTER_SHARE = 0.75
+STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, when a task is asked
+STEPS = 12
+ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
+
+_NUMBER = re.compile(r"\(?(\d{1,3})[.)]$")
+_DANGLING = re.compile(
+    r"(?:this|that|these|those|it|its|they|their|them|he|his|she|her|such|however|but|and|also|so|then"
+    r"|therefore|thus|moreover|furthermore|in addition|instead|otherwise|additionally|as a result|for example"
+    r"|similarly|in (?:this|that|these|those) cases?|(?:some|one|many|most) of (?:these|those|them)|as such"
+    r"|if (?:not|so)|in (?:practice|fact))\b",
+    re.IGNORECASE,
+)
+_TASK = re.compile(
+    r"\W*(?:how (?:do|can|to|should|would|could|might)|(?:what|which) (?:steps|settings?|do i)"
+    r"|where (?:do|can|is)|(?:can|could|may) (?:i|we|you)|i (?:want|need|would like|'d like)|help me"
+    r"|is (?:there|it possible))\b",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(r"\W*(?:what|why|when|who|whose|which|is|are|does|do|did|was|were)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A run of list items and the sentence that leads to it."""
+
+    lead: Sentence | None
+    items: tuple[tuple[Sentence, ...], ...]
+
+    @property
+    def probability(self) -> float:
+        """How likely it answers: its lead counts as much as its best step."""
+        best = max(sentence.probability for item in self.items for sentence in item)
+        return max(best, self.lead.probability if self.lead else 0.0)
+
+    @property
+    def numbered(self) -> bool:
+        return _number(self.items[0][0]) is not None
+
+
+class Extractive:
+    """A model without a network: every sentence it says stands in a passage, and is cited."""
+
+    name = "extractive"
+
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+        """Yield the answer sentence by sentence; abstain when the evidence is weak."""
+        reading = read(prompt.question, prompt.retrieved)
+        asked = sum(estimate(found.passage.text or "") for found in reading.passages) + estimate(
+            prompt.question
+        )
+        if reading.strength < ABSTAIN_BELOW or not reading.sentences:
+            yield Text(NOT_FOUND)
+            said = Tokens(asked, estimate(NOT_FOUND), estimated=True)
+            yield Stop("stop", said, self.name, abstained=True)
+            return
+        spent, reason = 0, "stop"
+        for piece in compose(prompt.question, reading):
+            if spent + estimate(piece) > prompt.max_output_tokens and spent:
+                reason = "length"
+                break
+            spent += estimate(piece)
+            yield Text(piece)
+            await asyncio.sleep(0)
+        yield Stop(reason, Tokens(asked, spent, estimated=True), self.name)
+
+
+def compose(question: str, reading: Reading) -> list[str]:
+    """Return the answer in pieces of a sentence each: prose, then the steps when it takes some."""
+    procedures = list(_procedures(reading))
+    best = _best_procedure(question, reading, procedures)
+    inside = {id(s) for p in procedures for item in p.items for s in item}
+    if best and best.lead:
+        inside.add(id(best.lead))
+    prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
+    summaries = _summaries(reading.sentences)
+    prose = [s for s in prose if id(s) not in summaries] or prose
+    room = min(SENTENCES, BESIDE_STEPS) if best else SENTENCES
+    chosen = _distinct(_pick(prose, reading.sentences, room))
+    if best:
+        home = _passage(best).found
+        last = _passage(best).position
+        steps = [s for item in best.items for s in item]
+        chosen = [s for s in chosen if s.found == home and s.probability >= best.probability * 0.5]
+        chosen = [s for s in chosen if not any(_within(s, step) for step in steps)]
+        leans = {s.position - 1 for s in reading.sentences if s.found == home and _DANGLING.match(s.text)}
+        least = best.probability * AFTER_SHARE
+        after = [
+            s for s in chosen if s.position > last and s.probability >= least and s.position not in leans
+        ]
+        chosen = [s for s in chosen if s.position < last] + after[:AFTER_STEPS]
+    elif not chosen:
+        chosen = sorted(prose or reading.sentences, key=lambda s: -s.probability)[:1]
+    chosen = _grounded_starts(chosen, prose)
+    return list(_written(chosen, best, reading))
+
+
+def _pick(prose: Sequence[Sentence], everything: Sequence[Sentence], room: int) -> list[Sentence]:
+    """Return the sentences of the best expected F1, at most `room`, the likeliest first."""
+    wanted = {everything[i].text for i in choose([s.probability for s in everything])}
+    likely = sorted((s for s in prose if s.text in wanted), key=lambda s: -s.probability)
+    more = [s for s in likely[room:MOST_SENTENCES] if s.probability >= PROBABLE] if room == SENTENCES else []
+    return likely[:room] + more
+
+
+def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]) -> Procedure | None:
+    """Return the procedure to give whole: the likeliest, when a task is asked or it outranks prose."""
+    if not procedures:
+        return None
+    task = bool(_TASK.search(question)) or not _asks(question)
+    best = max(procedures, key=lambda p: (_weight(p, task), -_passage(p).found))
+    top = max(s.probability for s in reading.sentences)
+    needed = 0.5 if task else 0.85
+    return best if best.probability >= needed * top else None
+
+
+def _weight(procedure: Procedure, task: bool) -> float:
+    """Return how much a procedure deserves to be given: for a task, steps before mere lists."""
+    return procedure.probability * (STEPS_FIRST if task and procedure.numbered else 1.0)
+
+
+def _asks(question: str) -> bool:
+    """Tell a question from an order ("switch the audio to my headset")."""
+    return _ASKING.match(question) is not None
+
+
+def _procedures(reading: Reading) -> Iterator[Procedure]:
+    """Yield each run of list items with its lead; a run cut by a chunk's end is joined again."""
+    runs: list[Procedure] = []
+    documents = [found.passage.document_id for found in reading.passages]
+    for _, group in groupby(reading.sentences, key=lambda s: s.found):
+        for run in _runs(list(group)):
+            if runs and _continues(runs[-1], run, documents):
+                runs[-1] = replace(runs[-1], items=runs[-1].items + run.items)
+            else:
+                runs.append(run)
+    yield from (run for run in runs if sum(not links(item[0].text) for item in run.items) >= 2)
+
+
+def _runs(passage: list[Sentence]) -> Iterator[Procedure]:
+    lead: Sentence | None = None
+    items: list[list[Sentence]] = []
+    aside = False
+    for sentence in passage:
+        aside = bool(items) and (bool(LABEL.match(sentence.text)) or (aside and sentence.same_line))
+        if aside:
+            continue
+        if list_marker(sentence.text):
+            if items and not _follows(items[-1][0], sentence):
+                yield Procedure(lead, tuple(map(tuple, items)))
+                lead, items = None, []
+            items.append([sentence])
+        elif items and sentence.same_line:
+            items[-1].append(sentence)
+        else:
+            if items:
+                yield Procedure(lead, tuple(map(tuple, items)))
+                items = []
+            lead = None if _DANGLING.match(sentence.text) and not sentence.text.endswith(":") else sentence
+    if items:
+        yield Procedure(lead, tuple(map(tuple, items)))
+
+
+def _follows(before: Sentence, sentence: Sentence) -> bool:
+    """Tell whether a list item goes on with the list of another: 2 after 1, a bullet after a bullet."""
+    last, number = _number(before), _number(sentence)
+    return last is None and number is None if last is None or number is None else number == last + 1
+
+
+def _continues(run: Procedure, other: Procedure, documents: Sequence[str]) -> bool:
+    last, first = run.items[-1][0], other.items[0][0]
+    same = documents[last.found] == documents[first.found]
+    return same and other.lead is None and other.numbered and _follows(last, first)
+
+
+def _number(sentence: Sentence) -> int | None:
+    match = _NUMBER.match(list_marker(sentence.text) or "")
+    return int(match.group(1)) if match else None
+
+
+def _passage(procedure: Procedure) -> Sentence:
+    return procedure.items[0][0]
+
+
+def _summaries(sentences: Sequence[Sentence]) -> set[int]:
+    """Return the ids of the lines that say what a page is for ("Change how long to wait.")."""
+    pairs = zip(sentences, [*sentences[1:], None], strict=True)
+    return {
+        id(s)
+        for s, after in pairs
+        if s.position == 0 and (after is None or not after.same_line) and SUMMARY.match(s.text)
+    }
+
+
+def _distinct(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """Leave out what an earlier sentence says already."""
+    kept: list[Sentence] = []
+    for sentence in sorted(sentences, key=lambda s: -len(s.stems)):
+        if not any(_within(sentence, other) for other in kept):
+            kept.append(sentence)
+    return kept
+
+
+def _within(one: Sentence, other: Sentence) -> bool:
+    """Tell whether the other sentence says what this one says, and perhaps more."""
+    return one.text == other.text or len(one.stems & other.stems) >= ALIKE * max(len(one.stems), 1)
+
+
+def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[Sentence]:
+    """Put the sentence before one that leans on it ("This …", "However …"), where there is one."""
+    place = {(s.found, s.position): s for s in prose}
+    kept = {(s.found, s.position): s for s in chosen}
+    for key, sentence in sorted(kept.items()):
+        before = (key[0], key[1] - 1)
+        if not _DANGLING.match(sentence.text) or before in kept:
+            continue
+        if before in place and len(kept) < SENTENCES:
+            kept[before] = place[before]
+        elif len(kept) > 1:
+            del kept[key]
+    return list(kept.values())
+
+
+def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: Reading) -> Iterator[str]:
+    """Yield the pieces: passages by their best sentence, sentences in the order of the document."""
+    numbers = [found.passage.n or found.passage.rank for found in reading.passages]
+    weight: dict[int, float] = {}
+    for sentence in chosen:
+        weight[sentence.found] = max(weight.get(sentence.found, 0.0), sentence.probability)
+    ordered = sorted(chosen, key=lambda s: (-weight[s.found], s.found, s.position))
+    before = [s for s in ordered if not procedure or s.position < _passage(procedure).position]
+    after = [s for s in ordered if procedure and s.position > _passage(procedure).position]
+    gap = ""
+    for found, group in groupby(before, key=lambda s: s.found):
+        for sentence in group:
+            yield gap + cited(sentence.text, numbers[found])
+            gap = " "
+        gap = "\n\n"
+    if procedure:
+        if procedure.lead:
+            yield gap + lead(procedure.lead.text, numbers[procedure.lead.found])
+            gap = "\n\n"
+        for mark, item in _marked(procedure):
+            said = [s.text for s in item if s is item[0] or not POINTER.match(s.text)]
+            text = " ".join(map(flat, said))
+            yield f"{gap}{mark} {cited(text, numbers[item[0].found])}"
+            gap = "\n"
+        gap = "\n\n"
+    for sentence in after:
+        yield gap + cited(sentence.text, numbers[sentence.found])
+        gap = " "
+
+
+def _marked(procedure: Procedure) -> Iterator[tuple[str, tuple[Sentence, ...]]]:
+    start = _number(procedure.items[0][0])
+    for index, item in enumerate(procedure.items[:STEPS]):
+        yield ("-" if start is None else f"{start + index}."), item

@@ -1,0 +1,81 @@
+"""A turn under way: what is known of it so far, and the values that shape it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import notices
+from pipeline.alarm import Reason
+from pipeline.errors import ErrorClass
+from pipeline.events import Delta, Failed, Question
+from pipeline.purse import Purse
+from pipeline.routing import NO_ROUTES, Routes
+from traces.recorder import Recorder
+from traces.records import Outcome, Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The values that shape a turn, taken from the configuration once."""
+
+    kb: str
+    passages: int
+    floor: float
+    scope: bool
+    context_tokens: int
+    max_output_tokens: int
+    turn_seconds: float
+    model: str
+    guardrails: str
+    code_version: str
+    routes: Routes = NO_ROUTES
+    retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
+    saving_share: float = 0.5  # of the context, when a budget nears its end
+
+
+class LiveTurn:
+    """A turn under way: what is known of it so far."""
+
+    def __init__(self, question: Question, recorder: Recorder, seconds: float, purse: Purse) -> None:
+        self.question = question
+        self.purse = purse
+        self.recorder = recorder
+        self.turn_id = recorder.turn.turn_id
+        self.conversation_id = recorder.turn.conversation_id
+        self.text = recorder.turn.question
+        self.said: list[str] = []
+        self.passages: tuple[Passage, ...] = ()
+        self.outcome: Outcome = "failed"
+        self.notice: str | None = None
+        self.failed: Failed | None = None
+        self.first: str | None = None  # the model to ask before the others
+        self.groundedness: float | None = None
+        self._seconds = seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline of the turn."""
+        return max(self._seconds - self.recorder.elapsed, 0.0)
+
+    @property
+    def answer(self) -> str:
+        return "".join(self.said).strip()
+
+    def end(self, outcome: Outcome, error_class: ErrorClass | None = None) -> None:
+        self.outcome = outcome
+        if error_class is not None:
+            self.recorder.note(error_class=error_class)
+
+    def over(self, reason: Reason) -> None:
+        """End a turn whose time is over, by the clock or because the server stops."""
+        self.notice = notices.STOPPING if reason == "stopping" else notices.CUT
+        self.end("cut", "shed" if reason == "stopping" else "deadline")
+
+    def say(self, text: str) -> Delta:
+        """Add to the answer and return the delta to send."""
+        if not self.said:
+            self.recorder.note(first_token_seconds=self.recorder.elapsed)
+        self.said.append(text)
+        return Delta(text)
