@@ -1,0 +1,98 @@
+"""Tells in which language a short text is written, by its letters and its commonest words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_WORDS = {
+    "en": """the a an is are was were be been do does did how what when where why who which can could should
+        would will my your his her our their this that these those i you he she it we they to of in on for
+        with
+        from by and or but not no yes please there have has had if then than about into get make want need
+        me as at after before more most change turn set use way between thanks hello""",
+    "de": """der die das den dem des ein eine einen einem einer ist sind war waren sein wird werden wie was
+        wann wo warum wer welche welcher welches kann könnte soll sollte muss darf ich du er sie es wir ihr
+        mein meine meinen meinem dein deine und oder aber nicht kein keine ja nein bitte mit von zu zum zur im
+        in auf für aus bei nach über unter wenn dann als auch noch schon mir mich dir dich uns gibt man habe
+        hat haben danke hallo tschüss ändere mache""",
+    "fr": """le la les l un une des du de d est sont était être sera comment que quoi quand où pourquoi qui
+        quel quelle quels quelles peut puis dois doit faut je tu il elle nous vous ils elles mon ma mes ton ta
+        tes son sa ses notre votre leur et ou mais ne pas non oui s'il plaît avec pour dans sur par au aux ce
+        cette ces en y se j'ai c'est qu'est avez merci bonjour salut est-ce""",
+    "es": """el la los las un una unos unas es son era ser será cómo como qué que cuándo cuando dónde donde
+        por quién quien cuál cual puede puedo debo debe yo tú él ella nosotros ustedes ellos mi mis tu tus su
+        sus y o pero no sí con para en sobre de del al este esta estos estas ese eso hay se lo le me te nos
+        tiene tengo gracias hola adiós está están hago activo cambio""",
+    "pt": """o a os as um uma uns umas é são era ser será como que quando onde por quem qual quais pode posso
+        devo deve eu tu ele ela nós vocês eles meu minha meus minhas seu sua seus suas e ou mas não sim com
+        para em
+        sobre de do da dos das no na nos nas ao à este esta isto isso há se lhe me te tem tenho obrigado
+        obrigada olá está estão faço você porquê""",
+    "it": """il lo la i gli le un uno una è sono era essere come che cosa quando dove perché chi quale quali
+        può
+        posso devo deve io tu lui lei noi voi loro mio mia miei mie tuo tua suo sua e o ma non sì con per in
+        su
+        di del della dei delle al alla nel nella sul questo questa c'è si mi ti ci ho ha grazie ciao""",
+    "nl": """de het een is zijn was waren hoe wat wanneer waar waarom wie welke kan kun moet mag ik jij je
+        hij zij
+        wij we jullie mijn jouw en of maar niet geen ja nee met van naar in op voor uit bij over onder als dan
+        ook nog er dit dat deze die heb heeft hebben dank hallo""",
+    "sv": """och att det som en ett är var hur vad när varför vem kan ska jag du han hon vi ni min mitt mina
+        inte på för med av till från om eller men har den de tack hej""",
+    "pl": """jak co gdzie kiedy dlaczego kto czy jest są był być nie tak na w z do dla od po i lub ale się mój
+        moja moje to ten ta mogę można jaki jaka dziękuję cześć""",
+    "tr": """nasıl ne nerede neden kim mi mı mu mü bir ve veya ama için ile bu şu o ben sen biz siz benim
+        değil
+        var yok nedir merhaba teşekkürler""",
+}
+_SCRIPTS = (
+    ("ja", r"[\u3040-\u30ff]"),
+    ("ko", r"[\uac00-\ud7af\u1100-\u11ff]"),
+    ("zh", r"[\u3400-\u9fff]"),
+    ("ru", r"[\u0400-\u04ff]"),
+    ("ar", r"[\u0600-\u06ff\u0750-\u077f]"),
+    ("he", r"[\u0590-\u05ff]"),
+    ("el", r"[\u0370-\u03ff]"),
+    ("hi", r"[\u0900-\u097f]"),
+    ("th", r"[\u0e00-\u0e7f]"),
+)
+_SIGNS = {
+    "de": r"[äöüß]", "fr": r"[àâçèêëîïôûœ]|\b(?:qu|l|d|j|n|s|c)['’]", "es": r"[¿¡ñ]|ción\b",
+    "pt": r"[ãõ]|ção\b|ções\b", "pl": r"[ąęłńśźż]", "tr": r"[ığş]", "sv": r"å",
+}  # fmt: skip
+LETTERS = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_COMMON = {code: frozenset(words.split()) for code, words in _WORDS.items()}
+_SCRIPT_PATTERNS = [(code, re.compile(pattern)) for code, pattern in _SCRIPTS]
+_SIGN_PATTERNS = {code: re.compile(pattern) for code, pattern in _SIGNS.items()}
+SHARE = 0.3  # of the letters that another script must have
+MOST_SIGNS = 3  # letters peculiar to a language that count beside its common words
+LEAST = 2  # common words (or signs) that must speak for a language
+
+
+def language(text: str) -> str | None:
+    """Return the ISO 639-1 code of a text's language, or None when too little speaks for one.
+
+    Latin script is told by function words and peculiar letters, others by the script.
+    """
+    letters = len(LETTERS.findall(text))
+    if not letters:
+        return None
+    for code, pattern in _SCRIPT_PATTERNS:
+        if len(pattern.findall(text)) >= SHARE * letters:
+            return code
+    votes = _votes(text)
+    (best, most), (_, next_most) = votes.most_common(2)
+    return best if most >= LEAST and most > next_most else None
+
+
+def _votes(text: str) -> Counter[str]:
+    text = text.casefold()
+    words = _WORD.findall(text)
+    votes: Counter[str] = Counter(dict.fromkeys(_COMMON, 0))
+    for code, common in _COMMON.items():
+        votes[code] += sum(word in common for word in words)
+    for code, pattern in _SIGN_PATTERNS.items():
+        votes[code] += min(len(pattern.findall(text)), MOST_SIGNS)
+    return votes

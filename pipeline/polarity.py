@@ -1,0 +1,162 @@
+"""Sees what word overlap cannot: opposites ("on" and "off"), negation, and numbers that differ."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pipeline.text import STOP_WORDS, stem, tokens
+
+_PAIRS = """on/off on/disable on/deactivate off/enable off/activate enable/disable activate/deactivate
+    lock/unlock mute/unmute connect/disconnect show/hide
+    add/remove add/delete create/delete insert/remove install/uninstall open/close start/stop begin/end
+    increase/decrease increase/reduce raise/lower maximize/minimize allow/block allow/forbid allow/deny
+    allow/prevent permit/forbid accept/reject accept/refuse approve/reject before/after above/below
+    minimum/maximum min/max first/last always/never import/export upload/download encrypt/decrypt
+    mount/unmount subscribe/unsubscribe cheaper/dearer cheap/expensive cheapest/dearest more/less more/fewer
+    most/least
+    include/exclude inside/outside online/offline send/receive ascending/descending load/unload pair/unpair
+    pin/unpin attach/detach join/leave freeze/thaw plug/unplug check/uncheck select/deselect wrap/unwrap
+    public/private internal/external required/optional mandatory/optional manual/automatic
+    manually/automatically up/down push/pull fast/slow faster/slower early/late earlier/later
+    buy/sell lend/borrow arrive/depart arrival/departure entry/exit enter/exit expand/collapse
+    zip/unzip archive/unarchive register/unregister save/discard keep/discard win/lose heat/cool
+    hot/cold full/empty long/short longer/shorter large/small larger/smaller big/small high/low higher/lower
+    wet/dry safe/unsafe safe/dangerous legal/illegal valid/invalid possible/impossible visible/invisible
+    known/unknown able/unable true/false success/failure pass/fail passed/failed north/south east/west
+    left/right top/bottom front/back front/rear summer/winter day/night weekday/weekend gain/loss"""
+_SWITCH = re.compile(
+    r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
+    r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b"
+    r"|\b(?:to|is|are|them|it) (?P<there>on|off)\b|\b(?P<off>off)\b",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(
+    r"\b(?:not(?! only)|n[o']t(?! only)|no(?! longer than| more than| later than)|never|without|cannot"
+    r"|can't|neither|nor|none|nobody|nothing"
+    r"|unable to|instead of|rather than|except|\w+n['’]t)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"[.;:!?\n]|,(?! (?:and|or)\b)|\b(?:but|because|unless|until|when|if|so that|while)\b", re.IGNORECASE
+)
+_COUNTED = """zero=0 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 dozen=12
+    thirteen=13 fourteen=14 fifteen=15 sixteen=16 seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30
+    forty=40 fifty=50 sixty=60 ninety=90"""
+_NUMBER_WORDS = {word: digits for word, _, digits in (pair.partition("=") for pair in _COUNTED.split())}
+_UNIT = frozenset(
+    """ms s sec second seconds minute minutes min hour hours h day days week weeks month months year years mm
+    cm m km inch inches ft mg g kg lb lbs ton tons ml l litre litres liter liters gb mb kb tb hz khz mhz ghz
+    v volt volts w watt watts kw kwh a amp amps bar psi pa kpa nm c f percent % euro euros dollar dollars usd
+    eur pound pounds people persons seats""".split()  # noqa: SIM905
+)
+_AFFIXES = ("un", "dis", "de", "in", "im", "non")
+_NEGATED_WORDS = 3  # content words after a negation that it denies
+
+
+@lru_cache(maxsize=1)
+def _opposites() -> dict[str, frozenset[str]]:
+    """Return for each stem the stems that mean the contrary."""
+    table: dict[str, set[str]] = {}
+    for pair in _PAIRS.split():
+        one, other = (stem(word) for word in pair.split("/"))
+        table.setdefault(one, set()).add(other)
+        table.setdefault(other, set()).add(one)
+    return {word: frozenset(others) for word, others in table.items()}
+
+
+def opposites(text: str, other: str) -> list[tuple[str, str]]:
+    """Return the pairs in which one text has a word and the other has only its contrary.
+
+    A text that names both sides ("switch it on or off") contradicts neither.
+    """
+    one, two = _states(text), _states(other)
+    table = _opposites()
+    pairs: list[tuple[str, str]] = []
+    for word in sorted(one - two):
+        contrary = table.get(word, frozenset()) | _affixed(word, two)
+        against = contrary & two - one
+        if against and not contrary & one:
+            pairs.append((word, min(against)))
+    return pairs
+
+
+@lru_cache(maxsize=4096)
+def _states(text: str) -> frozenset[str]:
+    """Return the stems of a text; "on" and "off" only where they tell a state."""
+    words = set(_stems(text) - {"on", "off"})
+    for match in _SWITCH.finditer(text):
+        words.add((match["state"] or match["there"] or match["off"]).lower())
+    return frozenset(words)
+
+
+def _affixed(word: str, others: frozenset[str]) -> frozenset[str]:
+    """Return the words that are the same but for a denying prefix: "mount" and "unmount"."""
+    if len(word) < 4:
+        return frozenset()
+    longer = {affix + word for affix in _AFFIXES}
+    shorter = {
+        word.removeprefix(affix)
+        for affix in _AFFIXES
+        if word.startswith(affix) and len(word) > len(affix) + 3
+    }
+    return frozenset((longer | shorter) & others)
+
+
+@lru_cache(maxsize=4096)
+def denied(text: str) -> frozenset[str]:
+    """Return the stems that a negation of the text denies: the next few content words of its clause."""
+    words: set[str] = set()
+    for match in _NEGATION.finditer(text):
+        end = _CLAUSE.search(text, match.end())
+        after = text[match.end() : end.start() if end else len(text)]
+        content = [stem(token) for token in tokens(after) if token not in STOP_WORDS]
+        words.update(content[:_NEGATED_WORDS])
+    return frozenset(words)
+
+
+@lru_cache(maxsize=4096)
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(token) for token in tokens(text))
+
+
+def negates(text: str) -> bool:
+    """Tell whether the text denies something."""
+    return _NEGATION.search(text) is not None
+
+
+def contradicted(text: str, other: str) -> frozenset[str]:
+    """Return the stems that one text denies and the other says plainly."""
+    mine, theirs = denied(text), denied(other)
+    if not mine and not theirs:
+        return frozenset()
+    return ((mine & _stems(other)) - theirs) | ((theirs & _stems(text)) - mine)
+
+
+@lru_cache(maxsize=4096)
+def numbers(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the numbers of a text in one spelling, each with the unit after it or "".
+
+    "1,000" is "1000", "30.00" is "30", "three" is "3"; small counting words that are mostly
+    pronouns ("one", "two") are left out.
+    """
+    words = tokens(text.replace("%", " percent"))
+    pairs: list[tuple[str, str]] = []
+    for place, word in enumerate(words):
+        value = word if word[0].isdigit() else _NUMBER_WORDS.get(word, "")
+        if not value:
+            continue
+        after = words[place + 1] if place + 1 < len(words) else ""
+        pairs.append((plain_number(value), after if after in _UNIT else ""))
+    return tuple(pairs)
+
+
+@lru_cache(maxsize=4096)
+def digits(text: str) -> frozenset[str]:
+    """Return all words of a text that begin with a digit, each in one spelling."""
+    return frozenset(plain_number(token) for token in tokens(text) if token[0].isdigit())
+
+
+def plain_number(value: str) -> str:
+    """Return one spelling of a number: without trailing zeros after the point."""
+    return value.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d*", value) else value

@@ -1,0 +1,35 @@
+"""A language is told from a question's few words; too little says nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.languages import language
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("How do I change the wallpaper?", "en"),
+        ("Wie ändere ich den Bildschirmhintergrund?", "de"),
+        ("Wo finde ich die Einstellungen für den Drucker?", "de"),
+        ("Comment changer le fond d'écran ?", "fr"),
+        ("Où sont mes fichiers supprimés ?", "fr"),
+        ("¿Cómo activo el modo avión?", "es"),
+        ("como cambio la contraseña de mi cuenta", "es"),
+        ("Como posso mudar a senha da minha conta?", "pt"),
+        ("Come posso cambiare lo sfondo dello schermo?", "it"),
+        ("Hoe verander ik mijn wachtwoord?", "nl"),
+        ("如何更改壁纸？", "zh"),
+        ("壁紙を変更するにはどうすればいいですか", "ja"),
+        ("Как изменить обои?", "ru"),
+        ("كيف أغير الخلفية؟", "ar"),
+        ("wallpaper", None),
+        ("Bounce Keys", None),
+        ("👏", None),
+        ("", None),
+        ("E-104", None),
+    ],
+)
+def test_language(text: str, code: str | None) -> None:
+    assert language(text) == code
