@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalsets.cases.cases import Evalset
 from evalsets.metrics.stats import wilson
-from pipeline.context.condense import needs_history
+from pipeline.context.condenser import needs_history
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Message, Question
 from pipeline.routing import Complexity, complexity

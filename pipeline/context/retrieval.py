@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
-from pipeline.context.condense import split
+from pipeline.context.condenser import split
 from pipeline.context.rerank import capped, rerank
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.condense import COMMON, split
+from pipeline.context.condenser import COMMON, split
 from pipeline.extractive.forms import unmet
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens

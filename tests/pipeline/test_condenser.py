@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.context.condense import needs_history, rewrite, split
+from pipeline.context.condenser import needs_history, rewrite, split
 from pipeline.events import Message
 
 PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant", "Open Settings [1]."))
