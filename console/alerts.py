@@ -16,7 +16,7 @@ from pipeline.guardrails.spending import Spending
 from pipeline.settings import Settings
 from traces import incidents
 from traces.queries import overview
-from traces.queries.overview import Window
+from traces.queries.window import Window
 from traces.store import Store
 
 STEP = timedelta(minutes=30)

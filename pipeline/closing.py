@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
+from pipeline.citations import cited_numbers
 from pipeline.events import Answer, Citation
 from pipeline.live_turn import LiveTurn
 from traces.records import Passage, Trace
-
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 def record(turn: LiveTurn) -> Trace:
     """Write the turn's one trace, its passages as they were used, and settle what it cost."""
     recorder = turn.recorder
-    cited = {int(n) for n in _MARKER.findall(turn.answer)}
+    cited = cited_numbers(turn.answer)
     rows = tuple(_row(turn.turn_id, passage, cited) for passage in recorder.passages)
     turn.passages = tuple(row for row in rows if row.n is not None)
     recorder.retrieved(rows)

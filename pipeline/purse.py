@@ -9,7 +9,7 @@ from pipeline.guardrails.budget import Budget, Saving
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
-from traces.records import Trace
+from traces.records import TRIALS, Trace
 
 
 class Purse:
@@ -21,7 +21,7 @@ class Purse:
         self._budget = budget
         self._gateway = gateway
         self._question = question
-        self._exact = question.model is not None or question.door in ("eval", "replay")
+        self._exact = question.model is not None or question.door in TRIALS
         self._wanted = 0.0  # what did not fit
         self._counts = False  # a model that costs something, or nobody knows what, may be called
 

@@ -51,7 +51,7 @@ from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.recorder import Recorder
-from traces.records import Score, Trace, Turn
+from traces.records import TRIALS, Score, Trace, Turn
 from traces.store import Store
 
 log = logging.getLogger(__name__)
@@ -240,7 +240,7 @@ class Pipeline:
         self.journal.close()
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
-        counted = turn.question.door not in ("eval", "replay")
+        counted = turn.question.door not in TRIALS
         wait = await self.quota.take(turn.question.user_id) if counted else None
         if wait is not None:
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
@@ -414,7 +414,7 @@ class Pipeline:
 
     def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
         row, answer = trace.turn, told(turn, trace)
-        if turn.question.history is None and turn.question.door not in ("eval", "replay"):
+        if turn.question.history is None and turn.question.door not in TRIALS:
             try:
                 self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
             except ConversationsError as error:

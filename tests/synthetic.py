@@ -20,6 +20,7 @@ from typing import Any, cast
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.records import (
+    ERRORS,
     Case,
     Outcome,
     Passage,
@@ -125,7 +126,7 @@ class _Turn:
         if self.random.random() < 0.018:
             return "refused"
         if self.random.random() < (0.05 if self.slow else 0.006):
-            return self.random.choice(("failed", "cut", "degraded"))
+            return self.random.choice(ERRORS)
         if self.random.random() < 0.008:
             return "abandoned"
         return "answered" if self.hit else "no_context"

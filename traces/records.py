@@ -10,6 +10,9 @@ Outcome = Literal["answered", "no_context", "refused", "degraded", "cut", "aband
 Door = Literal["cli", "api", "openai", "chat", "eval", "replay"]
 SpanKind = Literal["turn", "guard", "memory", "retrieval", "model", "cache", "store"]
 Source = Literal["user", "online", "eval", "reviewer"]
+PRODUCTION: tuple[Door, ...] = ("api", "chat", "cli", "openai")  # the doors that people come in by
+TRIALS: tuple[Door, ...] = ("eval", "replay")  # the doors of our own trials, which are no production
+ERRORS: tuple[Outcome, ...] = ("failed", "cut", "degraded")  # the outcomes an error rate counts
 RunState = Literal["running", "finished", "stopped", "failed"]
 
 

@@ -22,8 +22,8 @@ from markupsafe import Markup
 
 from console import format
 from console.chat.icons import icon
+from pipeline.citations import MARKER, cited_numbers
 
-MARKER = re.compile(r"\[(\d{1,3})\]")
 _DULL = ("", "stable", "latest", "en", "docs", "users", "index")  # steps of an address that say nothing
 _OPEN_MARKER = re.compile(r"\s?\[\d{0,3}$")
 _CHIP = Markup(
@@ -39,7 +39,7 @@ def render(template: str, **values: Any) -> Markup:
 
 def cited(answer: str) -> set[int]:
     """Return the numbers an answer cites."""
-    return {int(n) for n in MARKER.findall(answer)}
+    return cited_numbers(answer)
 
 
 def answer(text: str, turn_id: str, titles: Mapping[int, str]) -> Markup:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from console.chat import markup
 from console.chat.exchange import Exchange
+from pipeline.citations import MARKER
 from pipeline.text import sentences, words
 
 SNIPPET = 320  # characters shown of a passage before it is unfolded
@@ -153,9 +154,9 @@ def _claims(answer: str) -> dict[int, list[list[str]]]:
         if "\n" in answer[position:start]:
             run = []
         position = end
-        text = markup.MARKER.sub("", answer[start:end])
+        text = MARKER.sub("", answer[start:end])
         run = [*run, text] if words(text) else run
-        if numbers := markup.MARKER.findall(answer[start:end]):
+        if numbers := MARKER.findall(answer[start:end]):
             said, run = run or said, []  # a mark after the full stop belongs to what it follows
             for n in numbers:
                 claims.setdefault(int(n), []).append(said)

@@ -30,7 +30,8 @@ def show(
     from pipeline.guardrails.spending import Spending
     from pipeline.settings import load
     from traces.queries import costs
-    from traces.queries.overview import Window, cost_per_conversation
+    from traces.queries.overview import cost_per_conversation
+    from traces.queries.window import Window
     from traces.store import Store
 
     settings, now = load(), datetime.now(UTC)
@@ -139,7 +140,7 @@ def _traffic(days: int) -> Traffic:
     from evalsets.forecast import Traffic
     from pipeline.settings import load
     from traces.queries.costs import calls
-    from traces.queries.overview import Window
+    from traces.queries.window import Window
     from traces.store import Store
 
     now = datetime.now(UTC)

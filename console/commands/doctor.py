@@ -145,7 +145,7 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
 
     from traces.errors import TracesError
     from traces.queries.costs import per_turn
-    from traces.queries.overview import Window
+    from traces.queries.window import Window
     from traces.store import Store
 
     now = datetime.now(UTC)

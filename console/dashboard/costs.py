@@ -18,7 +18,8 @@ from pipeline.guardrails.spending import Spending
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from traces.queries import costs, overview
-from traces.queries.overview import Window
+from traces.queries.window import Window
+from traces.records import PRODUCTION, TRIALS
 
 DAYS = 30
 FRESH_SECONDS = 10
@@ -28,7 +29,7 @@ USED = {
     80: "is used to 80 %: answers come from a smaller context, and from the cheap model where one is set",
     50: "is half used",
 }
-EVERY_DOOR = (*overview.PRODUCTION, "eval", "replay")  # money is money, whoever asked
+EVERY_DOOR = (*PRODUCTION, *TRIALS)  # money is money, whoever asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.queries import listing, overview, runs
 from traces.queries.listing import Filter
-from traces.queries.overview import Window
 from traces.queries.turns import trace
+from traces.queries.window import Window
 from traces.records import Trace
 from traces.store import Health, Ledger, Store
 

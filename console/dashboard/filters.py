@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from traces.queries.overview import PRODUCTION, Window
+from traces.queries.window import Window
+from traces.records import PRODUCTION, TRIALS
 
 RANGES = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
@@ -22,7 +23,7 @@ DOORS = {
     "cli": ("cli",),
     "eval": ("eval",),
     "replay": ("replay",),
-    "all": (*PRODUCTION, "eval", "replay"),
+    "all": (*PRODUCTION, *TRIALS),
 }
 DOOR_HELP = (
     "Production is every turn a person or a program asked: chat, API, OpenAI protocol and command line. "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from console import format
-from traces.queries.overview import ERRORS
+from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from html import escape
 
 from console import format
 from console.dashboard import markup, palette
+from pipeline.citations import MARKER
 from traces.records import Passage, Trace, Usage
-
-MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 def answer(trace: Trace) -> str:

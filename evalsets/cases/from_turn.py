@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from pipeline.citations import unmarked
 from traces.ledger import Ledger
 from traces.queries import listing
 from traces.queries.turns import traces
 from traces.records import Trace
 
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
 KEPT_BEFORE = 6  # turns of the conversation that become the history
 
 
@@ -26,7 +25,7 @@ def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
     if history:
         row["history"] = history
     if turn.outcome == "answered" and turn.answer:
-        row["reference"] = _MARKER.sub("", turn.answer).strip()
+        row["reference"] = unmarked(turn.answer).strip()
         row["relevant_ids"] = list(dict.fromkeys(one.document_id for one in trace.passages if one.cited))
         row["answerability"] = "answerable"
     thumbs = [score for score in trace.scores if score.name == "feedback" and score.value is not None]
@@ -50,5 +49,5 @@ def _said(trace: Trace) -> list[dict[str, str]]:
         return []
     return [
         {"role": "user", "text": turn.question},
-        {"role": "assistant", "text": _MARKER.sub("", turn.answer).strip()},
+        {"role": "assistant", "text": unmarked(turn.answer).strip()},
     ]

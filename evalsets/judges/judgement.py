@@ -11,10 +11,10 @@ from typing import Any
 from evalsets.judges.judge_metrics import JUDGED, Sample, addresses_judge, broken, missing
 from evalsets.judges.process import Worker
 from evalsets.metrics import columns
-from evalsets.metrics.answer import MARKER
+from pipeline.citations import unmarked
 from traces.ids import uuid7
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 from traces.recorder import Sink
 from traces.records import Run, Score
 
@@ -66,7 +66,7 @@ def samples(ledger: Rows, run_id: str) -> list[Sample]:
         Sample(
             key=row["case_id"],
             user_input=row["standalone"] or row["question"],
-            response=MARKER.sub("", row["answer"] or ""),
+            response=unmarked(row["answer"] or ""),
             retrieved_contexts=tuple(passages.get(row["turn_id"], ())),
             reference=row["reference"] or "",
             turn_id=row["turn_id"],

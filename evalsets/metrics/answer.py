@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from evalsets.metrics.retrieval import TABLE, ranking
 from evalsets.metrics.retrieval import retrieval as measure_ranking
+from pipeline.citations import unmarked
 from pipeline.guardrails.grounding import GroundedSentence, ground
 from traces.records import Case, Passage, Trace, Turn
 
 SUPPORTED = 0.75  # a citation is right from here on; read off the labels of begin, 88 % agree
 ABSTAINED = ("no_context", "refused")
 BROKEN = ("degraded", "cut", "abandoned", "failed")
-MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _LATE_MARKERS = re.compile(r"([.!?…]+)((?:\s*\[\d{1,3}\])+)")
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 _QUOTED = re.compile(r'"([^"]+)"')
@@ -229,7 +229,7 @@ def _citation_precision(sentences: Sequence[GroundedSentence], passages: Sequenc
 
 
 def _support(sentence: str, passage: Passage) -> float:
-    scores = [part.score for part in ground(MARKER.sub("", sentence), [passage]).sentences]
+    scores = [part.score for part in ground(unmarked(sentence), [passage]).sentences]
     return sum(scores) / len(scores) if scores else 0.0
 
 
@@ -245,7 +245,7 @@ def _citation_recall(case: Case, passages: Sequence[Passage]) -> Measured:
 
 def token_f1(text: str, reference: str) -> float:
     """Return the word-overlap F1 of SQuAD (Rajpurkar et al. 2016), citation markers taken out."""
-    said, expected = _squad(MARKER.sub("", text)), _squad(reference)
+    said, expected = _squad(unmarked(text)), _squad(reference)
     if not said or not expected:
         return float(said == expected)
     common = sum((Counter(said) & Counter(expected)).values())

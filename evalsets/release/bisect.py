@@ -15,7 +15,7 @@ from evalsets.reports.compare import ALPHA, Difference, compare
 from evalsets.runs.asker import Variant
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 Run = dict[str, Any]
 CONTROL = "as the good run, now"

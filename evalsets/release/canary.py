@@ -16,7 +16,7 @@ from pipeline.prompts.force import Canary, Change, Force
 from pipeline.prompts.library import Library
 from traces.errors import TracesError
 from traces.queries import versions
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 log = logging.getLogger(__name__)
 LEAST = 30  # turns of each side before anything is concluded

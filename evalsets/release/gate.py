@@ -14,7 +14,7 @@ from evalsets.release import in_force as standing
 from evalsets.release.in_force import Facts
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
 FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}

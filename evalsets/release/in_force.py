@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evalsets.cases.cases import Evalset
 from pipeline.prompts.force import Force
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline

@@ -11,7 +11,7 @@ from evalsets.metrics.columns import Column, columns
 from evalsets.metrics.measures import MEASURES, Measure, measure, ordered
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 ALPHA = 0.05
 COVERAGE = 0.95  # under it a metric carries a warning and may not pass a gate

@@ -12,7 +12,7 @@ from evalsets.metrics.columns import Column
 from evalsets.metrics.measures import measure
 from evalsets.reports.compare import COVERAGE, Comparison
 from traces.queries import runs
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 SHOWN = 12  # cases shown one by one
 GOOD = 0.999

@@ -14,7 +14,7 @@ from evalsets.metrics.measures import measure
 from evalsets.reports import findings
 from evalsets.reports.compare import compare
 from pipeline.errors import AnswerdeckError
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 OF_RUN = ("mean", "ci_low", "ci_high", "n", "failed", "not_applicable", "coverage", "spread")
 OF_COMPARISON = (

@@ -13,7 +13,7 @@ from evalsets.metrics import answer, retrieval
 from evalsets.metrics.answer import BROKEN, Measured
 from evalsets.runs.answer_cache import REPETITION, served
 from pipeline.events import Answer, Event, Failed, Message, Question
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 from traces.recorder import Sink
 from traces.records import Case, Trace
 

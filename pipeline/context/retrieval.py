@@ -49,7 +49,7 @@ class Patience:
     open: float = 20.0  # the first turn after a start loads the whole table
 
 
-class Store:
+class Guards:
     """The guarded calls to one knowledge base; its full-text index fails by itself."""
 
     def __init__(self, kb: str, breakers: Breakers, patience: Patience) -> None:
@@ -76,7 +76,7 @@ class Retriever:
         self._breakers = breakers or Breakers()
         self._embedder = Guarded(self._breakers.get("embedder", LOCAL), patience.embed, EmbedError)
         self._patience = patience
-        self._stores: dict[str, Store] = {}
+        self._guards: dict[str, Guards] = {}
         self._candidates = candidates
         self._passages = passages
         self._text_weight = text_weight
@@ -87,16 +87,16 @@ class Retriever:
         Raises KnowledgeError store_missing or store_damaged. When one of the two searches cannot
         run, the other answers alone and `degraded` says why.
         """
-        store, shelf = await self._open(kb)
+        guards, shelf = await self._open(kb)
         parent = recorder.current
-        text_search = asyncio.create_task(_by_text(store, shelf, query, recorder, parent))
+        text_search = asyncio.create_task(_by_text(guards, shelf, query, recorder, parent))
         try:
             vector, degraded = await self._embed(shelf, query, recorder, parent)
             cosines = Scores.none()
             if vector is not None:
                 try:
                     with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
-                        cosines = await store.rows.call(partial(shelf.by_vector, vector))
+                        cosines = await guards.rows.call(partial(shelf.by_vector, vector))
                 except KnowledgeError as error:
                     log.warning("the query is searched by words only: %s", error)
                     vector, degraded = None, error.error_class
@@ -111,13 +111,13 @@ class Retriever:
             missing = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
             if vector is not None and len(missing):
                 cosines = _joined(
-                    cosines, missing, await store.rows.call(partial(shelf.cosines, vector, missing)), texts
+                    cosines, missing, await guards.rows.call(partial(shelf.cosines, vector, missing)), texts
                 )
             pool = fuse(cosines, texts, self._text_weight)
             places, seconds = best(pool, self._candidates)
             span.note(pool=len(pool.keys), candidates=len(places))
         with recorder.span("rerank", "retrieval", parent):
-            rows = await store.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
+            rows = await guards.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
             scores = rerank(pool.fused[places], seconds, rows, vector, cosines.mean, cosines.deviation)
             found = self._found(pool, places, rows, scores)
         if found:
@@ -125,20 +125,20 @@ class Retriever:
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
             try:
                 with recorder.span("widen", "retrieval", parent):
-                    neighbours = await store.rows.call(partial(shelf.rows, around.tolist()))
+                    neighbours = await guards.rows.call(partial(shelf.rows, around.tolist()))
                     found = (widen(found[0], neighbours), *found[1:])
             except KnowledgeError as error:
                 log.warning("the first passage stays as short as it is: %s", error)
         return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded)
 
-    async def _open(self, kb: str) -> tuple[Store, Shelf]:
+    async def _open(self, kb: str) -> tuple[Guards, Shelf]:
         """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
-        if kb not in self._stores:
+        if kb not in self._guards:
             if not self._knowledge.exists(kb):
                 await self._knowledge.open(kb)  # raises store_missing
-            self._stores[kb] = Store(kb, self._breakers, self._patience)
-        store = self._stores[kb]
-        return store, await store.open.call(partial(self._knowledge.open, kb))
+            self._guards[kb] = Guards(kb, self._breakers, self._patience)
+        guards = self._guards[kb]
+        return guards, await guards.open.call(partial(self._knowledge.open, kb))
 
     async def _embed(
         self, shelf: Shelf, query: str, recorder: Recorder, parent: int
@@ -247,11 +247,13 @@ def _is_wrong(error: AnswerdeckError) -> bool:
     return isinstance(error, KnowledgeError) and error.error_class in ("store_missing", "config")
 
 
-async def _by_text(store: Store, shelf: Shelf, query: str, recorder: Recorder, parent: int) -> Scores | None:
+async def _by_text(
+    guards: Guards, shelf: Shelf, query: str, recorder: Recorder, parent: int
+) -> Scores | None:
     """Return the full-text scores, or None when the index cannot answer."""
     try:
         with recorder.span("full-text search", "retrieval", parent) as span:
-            scores = await store.texts.call(partial(shelf.by_text, query))
+            scores = await guards.texts.call(partial(shelf.by_text, query))
             span.note(found=len(scores.keys))
             return scores
     except KnowledgeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pipeline.models.pace import Bucket
+from pipeline.bucket import Bucket
 
 MOST_USERS = 10_000  # whose tokens are remembered; beyond that the oldest are forgotten
 

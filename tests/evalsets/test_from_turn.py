@@ -16,8 +16,7 @@ from tests.factories import make_passage, make_turn
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.ids import uuid7
 from traces.queries import reviews as asked
-from traces.queries.overview import PRODUCTION
-from traces.records import Payload, Score, Trace
+from traces.records import PRODUCTION, Payload, Score, Trace
 from traces.store import Store
 
 

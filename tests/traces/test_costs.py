@@ -11,7 +11,7 @@ import pytest
 from tests.factories import make_score, make_trace
 from traces.journal import Journal
 from traces.queries import costs
-from traces.queries.overview import Window
+from traces.queries.window import Window
 from traces.records import Score, Trace, Usage
 from traces.store import Store
 

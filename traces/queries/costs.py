@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from traces.queries.overview import Rows, Window
+from traces.queries.window import Rows, Window
 
 GROUNDED = 0.5  # groundedness from which an answer counts as grounded
 

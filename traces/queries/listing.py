@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from traces.queries.overview import PRODUCTION, Rows
+from traces.queries.window import Rows
+from traces.records import ERRORS, PRODUCTION
 
 _MATCHING = r"""
     with ratings as (
@@ -23,7 +24,7 @@ _MATCHING = r"""
           and (cast($user_id as text) is null or turns.user_id = $user_id)
           and (cast($min_seconds as double precision) is null or turns.seconds >= $min_seconds)
           and (cast($run_id as text) is null or turns.run_id = $run_id)
-          and (not $errors or turns.outcome in ('failed', 'cut', 'degraded'))
+          and (not $errors or turns.outcome = any($error_outcomes))
           and (not $missed or turns.hit = false)
           and (not $unpriced or (turns.cost_usd is null and turns.attempts > 0))
           and (cast($rating as text) is null
@@ -76,7 +77,8 @@ class Filter:
     def bound(self) -> dict[str, Any]:
         values = asdict(self)
         text = values.pop("text")
-        return {**values, "doors": list(self.doors), "pattern": None if text is None else like(text)}
+        pattern = None if text is None else like(text)
+        return {**values, "doors": list(self.doors), "pattern": pattern, "error_outcomes": list(ERRORS)}
 
 
 def like(text: str) -> str:

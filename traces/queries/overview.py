@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
-PRODUCTION = ("api", "chat", "cli", "openai")  # the doors that people come in by
-ERRORS = ("failed", "cut", "degraded")  # the outcomes an error rate counts
-
-
-class Rows(Protocol):
-    """What a query needs of the ledger."""
-
-    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A half-open time range [since, until) and the doors that count in it."""
-
-    since: datetime
-    until: datetime
-    doors: tuple[str, ...] = PRODUCTION
-
-    def before(self) -> Window:
-        """Return the window of the same length that ends where this one begins."""
-        return Window(self.since - self.length, self.since, self.doors)
-
-    @property
-    def length(self) -> timedelta:
-        return self.until - self.since
-
-    @property
-    def bound(self) -> dict[str, Any]:
-        return {"since": self.since, "until": self.until, "doors": list(self.doors)}
+from traces.queries.window import Rows, Window
+from traces.records import ERRORS
 
 
 def facts(ledger: Rows, window: Window) -> dict[str, Any]:
@@ -52,12 +24,13 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
                percentile_cont(0.95) within group (order by seconds) as latency_p95,
                count(hit) as searched,
                avg(case when hit is null then null when hit then 1.0 else 0.0 end) as hit_rate,
-               avg(case when outcome in ('failed', 'cut', 'degraded') then 1.0 else 0.0 end) as error_rate,
+               avg(case when outcome = any($errors) then 1.0 else 0.0 end) as error_rate,
                sum(cost_usd) as cost_usd,
                count(*) filter (where cost_usd is null and attempts > 0) as unpriced
         from turns
         where started_at >= $since and started_at < $until and door = any($doors)
         """,
+        errors=list(ERRORS),
         **window.bound,
     )[0]
 
@@ -106,7 +79,7 @@ def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
                percentile_cont(0.99) within group (order by seconds) as latency_p99,
                count(hit) as searched,
                avg(case when hit is null then null when hit then 1.0 else 0.0 end) as hit_rate,
-               avg(case when outcome in ('failed', 'cut', 'degraded') then 1.0 else 0.0 end) as error_rate,
+               avg(case when outcome = any($errors) then 1.0 else 0.0 end) as error_rate,
                sum(cost_usd) / count(distinct conversation_id) as cost_per_conversation
         from turns
         where started_at >= $since and started_at < $until and door = any($doors)
@@ -115,6 +88,7 @@ def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
         """,
         begin=window.since.timestamp(),
         step=step_seconds,
+        errors=list(ERRORS),
         **window.bound,
     )
 

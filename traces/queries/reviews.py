@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 Queue = Literal["thumbs_down", "low_groundedness", "random", "disagreement"]
 LOW = 0.75  # groundedness below this is worth a look

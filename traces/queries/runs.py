@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from traces.processes import gone
-from traces.queries.overview import Rows
+from traces.queries.window import Rows
 
 # A run that was resumed may hold a case twice; the newest score of a name is in force, and the
 # turn that the newest "completed" score names is the case's turn. The second and later repetitions

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from traces.queries.overview import PRODUCTION, Rows
+from traces.queries.window import Rows
+from traces.records import PRODUCTION
 
 
 def asked(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from traces.queries.overview import PRODUCTION, Rows
+from traces.queries.window import Rows
+from traces.records import ERRORS, PRODUCTION
 
 
 def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict
         )
         select turns.prompt,
                count(*) as turns,
-               count(*) filter (where outcome in ('failed', 'cut', 'degraded')) as errors,
+               count(*) filter (where outcome = any($errors)) as errors,
                count(hit) as searched,
                count(*) filter (where hit) as hits,
                count(thumbs.value) as rated,
@@ -49,5 +50,6 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict
         since=since,
         until=until,
         doors=list(PRODUCTION),
+        errors=list(ERRORS),
         name=f"{name}@v",
     )

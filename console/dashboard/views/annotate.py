@@ -17,9 +17,8 @@ from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.queries import reviews as asked
-from traces.queries.overview import PRODUCTION
 from traces.queries.turns import trace
-from traces.records import Score, Trace
+from traces.records import PRODUCTION, TRIALS, Score, Trace
 
 QUEUES: dict[str, asked.Queue] = {
     "Thumbs down": "thumbs_down",
@@ -27,7 +26,7 @@ QUEUES: dict[str, asked.Queue] = {
     "Random sample": "random",
     "Judge and people differ": "disagreement",
 }
-DOORS = {"people's turns": PRODUCTION, "eval runs": ("eval", "replay")}
+DOORS = {"people's turns": PRODUCTION, "eval runs": TRIALS}
 WORDS = {
     "faithfulness": ("Is everything it says in the passages?", "nothing", "hardly", "half", "mostly", "all"),
     "helpfulness": ("Does it answer the question?", "not at all", "hardly", "partly", "mostly", "fully"),

@@ -1,0 +1,36 @@
+"""What every query is asked with: a ledger, and the turns that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from traces.records import PRODUCTION
+
+
+class Rows(Protocol):
+    """What a query needs of the ledger."""
+
+    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open time range [since, until) and the doors that count in it."""
+
+    since: datetime
+    until: datetime
+    doors: tuple[str, ...] = PRODUCTION
+
+    def before(self) -> Window:
+        """Return the window of the same length that ends where this one begins."""
+        return Window(self.since - self.length, self.since, self.doors)
+
+    @property
+    def length(self) -> timedelta:
+        return self.until - self.since
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {"since": self.since, "until": self.until, "doors": list(self.doors)}
