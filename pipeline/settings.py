@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +35,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 PROVIDERS = ("openai", "anthropic", "local")
 
 
@@ -46,6 +48,15 @@ class Server(Section):
     port: Port
     console_port: Port
     workers: int = Field(ge=1, le=64)
+    origins: list[str] = []
+
+    @field_validator("origins")
+    @classmethod
+    def _sites(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write https://www.example.com, without a path")
+        return value
 
 
 class Endpoint(Section):

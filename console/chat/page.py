@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
-from console.chat import edge, history, markup, sources, thread
+from console.chat import edge, history, markup, sources, thread, widget
 from console.chat.talk import Reader, Talk, View
 from pipeline.build import SAMPLE_KB
 from pipeline.settings import Settings
@@ -61,6 +61,7 @@ _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     """Mount the chat page at `/`; routes the application has already stay reachable."""
+    widget.serve(app)
     examples = EXAMPLES if settings.kb == SAMPLE_KB else ()
     demo = Page(Talk(pipeline, examples), settings.server.console_port, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once

@@ -22,6 +22,7 @@ from pipeline.http import openai_protocol as protocol
 from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import COOKIE, PERSON, Border, cookie
+from pipeline.http.origins import Origins
 from pipeline.http.problem import body as error_body
 from pipeline.http.problem import headers, problem, status_of
 from pipeline.http.stopping import gently
@@ -89,7 +90,9 @@ def create_app(
         await pipeline.close()
 
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Border, body_bytes=settings.limits.body_bytes, keys=keys)
+    app.add_middleware(
+        Border, body_bytes=settings.limits.body_bytes, keys=keys, origins=Origins(settings.server.origins)
+    )
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(ConversationsError, _unreadable)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.auth import LOCAL, Keys, Person
+from pipeline.http.origins import GUEST, Origins, grants, visitor
 from pipeline.http.problem import problem
 
 log = logging.getLogger(__name__)
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PERSON = "answerdeck.person"  # where the scope says who asks
 COOKIE = "answerdeck_session"
-_OPEN = frozenset({"/healthz", "/readyz", "/login"})  # answered without a key
+_OPEN = frozenset({"/healthz", "/readyz", "/login", "/widget.js"})  # answered without a key
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEEPEST = 64
 _DISCARDED_BYTES = 64_000_000
@@ -56,22 +58,31 @@ class TooLarge(Exception):
 class Border:
     """ASGI middleware. Streams pass through; only JSON bodies are read whole, up to the cap."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, keys: Keys, origins: Origins) -> None:
         self._app = app
         self._cap = body_bytes
         self._keys = keys
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        scope[PERSON] = self._person(headers)
-        refusal = self._refuse(scope, headers)
+        origin = headers.get(b"origin")
+        across = scope["type"] == "http" and self._origins.admits(origin, scope["path"])
+        if across and scope["method"] == "OPTIONS":
+            await self._origins.preflight(origin or b"")(scope, receive, send)
+            return
+        if across:  # a cookie of ours that came along is not the page's to use
+            headers.pop(b"cookie", None)
+        person = self._person(headers)
+        scope[PERSON] = visitor(person, headers.get(GUEST)) if across else person
+        refusal = self._refuse(scope, headers, across=across)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send, refusal)
             return
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, grants(origin or b"") if across else ())
         body = receive
         try:
             if refusal is None:
@@ -105,13 +116,13 @@ class Border:
         token = cookie(headers.get(b"cookie", b"").decode("latin-1"))
         return self._keys.session(token) if token else None
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes], *, across: bool) -> Response | None:
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._keys and _name(host) not in LOOPBACK:
             return problem(403, "foreign_host", f"This server does not answer for the host {host[:100]!r}.")
         method = scope.get("method", "GET")
         origin = headers.get(b"origin")
-        if origin is not None and (method not in _SAFE or scope["type"] == "websocket"):
+        if origin is not None and not across and (method not in _SAFE or scope["type"] == "websocket"):
             source = urlsplit(origin.decode("latin-1")).netloc
             if not source or (source.lower() != host.lower() and _name(source) not in LOOPBACK):
                 return problem(403, "foreign_origin", "Requests from other web sites are not accepted.")
@@ -192,7 +203,8 @@ async def _discard(receive: Receive) -> None:
 class _Answer:
     """Sends a response on, with our headers, and knows whether it has begun."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._more = list(more)
         self.request_id = uuid.uuid4().hex
         self.begun = False
         self._send = send
@@ -204,7 +216,7 @@ class _Answer:
             sent = list(message.get("headers", ()))
             present = {name.lower() for name, _ in sent}
             added = [(name, value) for name, value in _HEADERS.items() if name not in present]
-            added.append((b"x-request-id", self.request_id.encode()))
+            added += [(b"x-request-id", self.request_id.encode()), *self._more]
             if self._private and b"cache-control" not in present:
                 added.append((b"cache-control", b"no-store"))
             message = {**message, "headers": [*sent, *added]}

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from pipeline.auth import Keys
 from pipeline.http.middleware import PERSON, Border, fault
+from pipeline.http.origins import Origins
 from tests.pipeline.served import served
 
 
@@ -48,7 +49,7 @@ def make_app(keys: str = "", body_bytes: int = 10_000) -> Starlette:
         Route("/gradio_api/upload", hello, methods=["POST"]),
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(Border, body_bytes=body_bytes, keys=Keys(keys))
+    app.add_middleware(Border, body_bytes=body_bytes, keys=Keys(keys), origins=Origins([]))
     return app
 
 
