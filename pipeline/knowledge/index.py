@@ -28,7 +28,6 @@ from pipeline.knowledge.tables import (
     plainly,
     quoted,
     searchable,
-    text_search,
 )
 
 log = logging.getLogger(__name__)
@@ -107,8 +106,8 @@ class Knowledge:
             problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
             if problem is None and chunks and not await searchable(table, kb):
                 problem = (
-                    f"the full-text index of {kb!r} is missing or damaged, questions are answered by vector"
-                    " search alone; run the ingestion again to rebuild it"
+                    f"the full-text index of {kb!r} is missing or damaged, and above {self._memory_chunks}"
+                    " chunks questions need it; run the ingestion again to rebuild it"
                 )
             documents = len(contents)
             return Status(kb, version, documents, chunks, fingerprint, used, lag.pending, lag.failed, problem)
@@ -257,9 +256,9 @@ class Knowledge:
         if chunks > self._memory_chunks:
             probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
             return large.TableShelf(version, fingerprint, chunks, fixed, sample, probes, partial(plainly, kb))
-        query = fixed.query().select([*COLUMNS, "document_key", "position", "vector"]).with_row_id()
-        contents = await asyncio.to_thread(unpacked, await query.to_arrow(), kb)
-        return MemoryShelf(version, fingerprint, *contents, text_search(fixed, kb))
+        columns = [*COLUMNS, "searched", "document_key", "position", "vector"]
+        rows = await fixed.query().select(columns).to_arrow()
+        return MemoryShelf(version, fingerprint, *await asyncio.to_thread(unpacked, rows, kb))
 
     def _probes(self, kb: str) -> Path:
         return self.folder / f"{kb}.probes.json"

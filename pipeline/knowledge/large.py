@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
 from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, Keys, Row, Scores, row, spread
+from pipeline.knowledge.tables import matching
 
 if TYPE_CHECKING:
     from lancedb.table import AsyncTable
@@ -75,7 +76,7 @@ class TableShelf:
     async def by_text(self, query: str) -> Scores:
         """Return the rows that share words with the query, by BM25."""
         with self._guard():
-            search = self._table.query().nearest_to_text(query, columns="searched").limit(MATCHES)
+            search = matching(self._table, query).limit(MATCHES)
             found = await search.select(["document_key", "position", "_score"]).with_row_id().to_arrow()
         values = found["_score"].to_numpy()
         mean, deviation = spread(values, self.chunks)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.chunking import Chunk
 from pipeline.knowledge.embedding import PassageVectors
-from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, RowIds, checksum
+from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, checksum
 
 log = logging.getLogger(__name__)
 EMBEDDER = b"answerdeck.embedder"
@@ -82,8 +83,8 @@ def packed(entries: Sequence[Entry], schema: Any) -> Any:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, RowIds, NDArray[np.float32]]:
-    """Take columns, pages, row ids and vectors out of Arrow, without rows whose checksum fails."""
+def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np.float32], Bm25]:
+    """Take columns, pages, vectors and words out of Arrow, without rows whose checksum fails."""
     columns = {name: rows[name].to_pylist() for name in COLUMNS}
     shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
     vectors = matrix(rows)
@@ -96,7 +97,7 @@ def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, RowIds, ND
         columns = {name: list(compress(values, sound)) for name, values in columns.items()}
     _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
     pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
-    return columns, pages, rows["_rowid"].to_numpy(), vectors
+    return columns, pages, vectors, Bm25(rows["searched"].to_pylist())
 
 
 def matrix(rows: Any) -> NDArray[np.float32]:

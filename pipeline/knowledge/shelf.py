@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
@@ -21,8 +22,6 @@ REMEMBERED = 256  # full-text results kept
 UNPACKED = 512  # rows kept as retrieval reads them, 15 KB each
 
 Keys = NDArray[np.int64]
-RowIds = NDArray[np.uint64]
-TextSearch = Callable[[str, int], Awaitable[tuple[RowIds, NDArray[np.float32]]]]  # best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Shelf(Protocol):
 
 
 class MemoryShelf:
-    """All vectors as one matrix, all rows as lists: exact cosines in a tenth of a millisecond."""
+    """All vectors as one matrix, all words as one index: each search takes a tenth of a millisecond."""
 
     def __init__(
         self,
@@ -91,18 +90,15 @@ class MemoryShelf:
         embedder: str,
         columns: dict[str, list[Any]],
         pages: Keys,
-        row_ids: RowIds,
         matrix: NDArray[np.float32],
-        search: TextSearch,
+        searched: Bm25,
     ) -> None:
         self.version = version
         self.embedder = embedder
         self._columns = columns
         self._pages = pages
         self._matrix = matrix
-        self._search = search
-        self._order = np.argsort(row_ids)
-        self._row_ids = row_ids[self._order]
+        self._searched = searched
         self._texts: OrderedDict[str, Scores] = OrderedDict()
         self._rows: OrderedDict[int, Row] = OrderedDict()
 
@@ -127,19 +123,12 @@ class MemoryShelf:
         """Return the rows that share words with the query, by BM25; a repeated query is free."""
         scores = self._texts.get(query)
         if scores is None:
-            scores = self._texts[query] = await self._by_text(query)
+            keys, values = self._searched.search(query)
+            scores = Scores(keys, values, self._pages[keys], *spread(values, self.chunks))
+            self._texts[query] = scores
             if len(self._texts) > REMEMBERED:
                 self._texts.popitem(last=False)
         return scores
-
-    async def _by_text(self, query: str) -> Scores:
-        row_ids, values = await self._search(query, MATCHES)
-        places = np.minimum(np.searchsorted(self._row_ids, row_ids), max(self.chunks - 1, 0))
-        here = self._row_ids[places] == row_ids if self.chunks else np.zeros(len(places), bool)
-        keys, values = self._order[places[here]], values[here]
-        in_order = np.argsort(keys)
-        keys, values = keys[in_order], values[in_order]
-        return Scores(keys, values, self._pages[keys], *spread(values, self.chunks))
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""

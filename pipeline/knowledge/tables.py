@@ -13,12 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.rows import EMBEDDER
-from pipeline.knowledge.shelf import RowIds, TextSearch
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -157,28 +153,19 @@ def plainly(kb: str) -> Iterator[None]:
 async def searchable(table: AsyncTable, kb: str) -> bool:
     """Say whether the full-text index answers."""
     try:
-        await text_search(table, kb)("text", 1)
+        with plainly(kb):
+            await matching(table, "text").select(["_score"]).limit(1).to_arrow()
     except KnowledgeError:
         return False
     return True
 
 
-def text_search(table: AsyncTable, kb: str) -> TextSearch:
-    """Return the full-text search of one table."""
+def matching(table: AsyncTable, query: str) -> Any:
+    """Return the full-text query for the words of a question; its quotes and operators mean nothing."""
+    from lancedb.query import MatchQuery
 
-    async def search(query: str, limit: int) -> tuple[RowIds, NDArray[np.float32]]:
-        with plainly(kb):
-            found = (
-                await table.query()
-                .nearest_to_text(query[:TEXT_QUERY_CHARACTERS], columns="searched")
-                .select(["_score"])
-                .with_row_id()
-                .limit(limit)
-                .to_arrow()
-            )
-        return found["_rowid"].to_numpy(), found["_score"].to_numpy()
-
-    return search
+    sound = query[:TEXT_QUERY_CHARACTERS].encode("utf-8", "replace").decode()  # no lone surrogates
+    return table.query().nearest_to_text(MatchQuery(sound, "searched"))  # pyright: ignore[reportCallIssue] its fields have defaults
 
 
 def checked(kb: str) -> str:

@@ -191,13 +191,45 @@ async def test_a_damaged_text_index_is_reported_and_mended_by_the_next_ingestion
     await store(documents(5), "kb", knowledge)
     for path in files(knowledge, "_indices/*/*"):
         path.unlink()
-    fresh = Knowledge(knowledge.folder, WordEmbedder())
+    large = Knowledge(knowledge.folder, WordEmbedder(), memory_chunks=2)
     with pytest.raises(KnowledgeError):
-        await (await fresh.open("kb")).by_text("apple")
+        await (await large.open("kb")).by_text("apple")
+    fresh = Knowledge(knowledge.folder, WordEmbedder())
+    assert len((await (await fresh.open("kb")).by_text("apple")).keys) == 5  # small ones need no index
     assert "full-text index" in ((await fresh.status("kb")).problem or "")
     assert (await store(documents(5), "kb", fresh)).unchanged == 5
-    assert len((await (await fresh.open("kb")).by_text("apple")).keys) == 5
+    mended = Knowledge(knowledge.folder, WordEmbedder(), memory_chunks=2)
+    assert len((await (await mended.open("kb")).by_text("apple")).keys) == 5
     assert (await fresh.status("kb")).problem is None
+
+
+@pytest.mark.parametrize("memory_chunks", [2, 20_000])
+@pytest.mark.parametrize(
+    "query",
+    [
+        '"Apple number3"',
+        '"never said here" apple',
+        '""',
+        '"',
+        "+apple -pears number3^9 ~2 apple* AND (NOT OR",
+        "title:apple [a TO z] {b}",
+        "\\ / ? ! && ||",
+        "🍎🍐",
+        "яблоко 苹果 تفاحة",
+        "a" * 4_000,
+        "apple " * 700,
+        "<b>apple</b>'; drop table kb; --",
+        "\ud800 apple",
+        " ",
+    ],
+)
+async def test_no_question_breaks_the_text_search(
+    knowledge: Knowledge, query: str, memory_chunks: int
+) -> None:
+    await store(documents(5), "kb", knowledge)
+    shelf = await Knowledge(knowledge.folder, WordEmbedder(), memory_chunks=memory_chunks).open("kb")
+    scores = await shelf.by_text(query)
+    assert len(scores.keys) == (5 if "apple" in query.lower() else 0)
 
 
 async def test_a_large_knowledge_base_answers_like_a_small_one(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ async def test_an_embedder_of_another_size_is_never_compared(knowledge: Knowledg
 async def test_a_missing_text_index_leaves_the_vectors(knowledge: Knowledge) -> None:
     for path in knowledge.folder.glob("kb.lance/_indices/*/*"):
         path.unlink()
-    broken = Knowledge(knowledge.folder, WordEmbedder())
+    broken = Knowledge(knowledge.folder, WordEmbedder(), memory_chunks=1)
     found, _ = await ask(broken, "clean the screen")
     assert found.degraded == "text_index_missing"
     broken.embedder = WordEmbedder(fail_after=0)
