@@ -12,7 +12,8 @@ from pipeline.breaker import Policy
 from pipeline.breakers import Breakers
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
-from pipeline.context.retrieval import Retriever
+from pipeline.context.reranker import Embedded, Remote, Reranker
+from pipeline.context.retrieval import Patience, Retriever
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
@@ -30,7 +31,7 @@ from pipeline.models.prices import Prices
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
-from pipeline.settings import Settings
+from pipeline.settings import RERANKERS, Settings
 from pipeline.turn import Pipeline
 from traces.journal import Journal
 from traces.store import Store
@@ -76,7 +77,9 @@ def build(settings: Settings) -> Pipeline:
             candidates=settings.retrieval.candidates,
             passages=settings.retrieval.passages,
             text_weight=settings.retrieval.text_weight,
+            reranker=reranker(settings),
             breakers=breakers,
+            patience=Patience(rerank=settings.retrieval.reranker_seconds),
         ),
         gateway=gateway,
         outbound=outbound,
@@ -138,6 +141,7 @@ async def prepare(pipeline: Pipeline) -> None:
             await ensure_sample(knowledge, SAMPLE_KB)
             loaded.touch()
         await knowledge.embedder.embed_query("warm up")
+        await pipeline.retriever.warm()
         await knowledge.open(pipeline.rules.kb)
         routes = pipeline.rules.routes
         await pipeline.gateway.warm(*(name for name in (routes.cheap, routes.strong) if name))
@@ -189,6 +193,15 @@ def embedder(settings: Settings) -> Embedder:
     endpoint = settings.models.openai if provider == "openai" else settings.models.local
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
     return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
+
+
+def reranker(settings: Settings) -> Reranker:
+    """Return the reranker the settings name."""
+    protocol, _, label = settings.retrieval.reranker.partition(":")
+    if protocol == "embedded":
+        return Embedded()
+    key = os.environ.get(RERANKERS[protocol] or "", "")
+    return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
 
 
 def code_version() -> str:

@@ -37,6 +37,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 PROVIDERS = ("openai", "anthropic", "local")
+RERANKERS = {  # with the variable that holds the key, when they want one
+    "cohere": "COHERE_API_KEY",
+    "jina": "JINA_API_KEY",
+    "voyage": "VOYAGE_API_KEY",
+    "local": None,
+    "tei": None,
+}
 
 
 class Section(BaseModel):
@@ -142,6 +149,28 @@ class Retrieval(Section):
     passages: int = Field(ge=1, le=20)
     text_weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
     floor: Share
+    reranker: str = "embedded"
+    reranker_url: str | None = None
+    reranker_seconds: Seconds = 0.8
+
+    @field_validator("reranker")
+    @classmethod
+    def _reranks(cls, value: str) -> str:
+        provider, _, model = value.partition(":")
+        if value != "embedded" and not (provider in RERANKERS and model):
+            raise ValueError(
+                f"{value!r} is unknown; use embedded, cohere:<model>, jina:<model>, voyage:<model>,"
+                " local:<model> or tei:<model>"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Retrieval:
+        if self.reranker.partition(":")[0] in ("local", "tei") and self.reranker_url is None:
+            raise ValueError(f"{self.reranker!r} has no address of its own; set retrieval.reranker_url")
+        if self.reranker_url is not None and not self.reranker_url.startswith(("http://", "https://")):
+            raise ValueError(f"reranker_url: {self.reranker_url!r} is not an http(s) address")
+        return self
 
 
 class Memory(Section):
@@ -292,8 +321,11 @@ def _missing_keys(settings: Settings) -> list[str]:
     models = settings.models
     routes = (models.routes.cheap, models.routes.strong)
     wanted = [name or "" for name in (models.primary, models.fallback, *routes, settings.embedder)]
+    wanted.append(settings.retrieval.reranker)
     problems: list[str] = []
-    for provider, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")):
+    secrets = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+    secrets |= {name: key for name, key in RERANKERS.items() if key}
+    for provider, variable in secrets.items():
         if any(name.startswith(f"{provider}:") for name in wanted):
             value = os.environ.get(variable, "")
             if not value:

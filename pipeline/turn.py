@@ -233,6 +233,7 @@ class Pipeline:
         """Flush and close what the pipeline holds open."""
         self.backlog.close()
         await self.gateway.close()
+        await self.retriever.close()
         if close := getattr(self.knowledge.embedder, "close", None):
             close()
         self.budget.spending.close()

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.condenser import split
-from pipeline.context.rerank import capped, rerank
+from pipeline.context.rerank import capped
+from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.found import Found, Retrieved, Vector
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
-from traces.recorder import Recorder
+from traces.recorder import OpenSpan, Recorder
 from traces.records import Passage
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Patience:
 
     embed: float = 5.0
     search: float = 5.0
+    rerank: float = 0.8  # of a remote one; then the embedded order stands
     open: float = 20.0  # the first turn after a start loads the whole table
 
 
@@ -69,6 +71,7 @@ class Retriever:
         candidates: int = 20,
         passages: int = 5,
         text_weight: float = 0.3,
+        reranker: Reranker = Embedded(),
         breakers: Breakers | None = None,
         patience: Patience = Patience(),
     ) -> None:
@@ -76,6 +79,9 @@ class Retriever:
         self._breakers = breakers or Breakers()
         self._embedder = Guarded(self._breakers.get("embedder", LOCAL), patience.embed, EmbedError)
         self._patience = patience
+        self._reranker = reranker
+        rests = self._breakers.get(f"reranker {reranker.name}", LOCAL)
+        self._reranking = Guarded(rests, patience.rerank, RerankError)
         self._guards: dict[str, Guards] = {}
         self._candidates = candidates
         self._passages = passages
@@ -116,9 +122,12 @@ class Retriever:
             pool = fuse(cosines, texts, self._text_weight)
             places, seconds = best(pool, self._candidates)
             span.note(pool=len(pool.keys), candidates=len(places))
-        with recorder.span("rerank", "retrieval", parent):
+        with recorder.span("rerank", "retrieval", parent) as span:
             rows = await guards.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
-            scores = rerank(pool.fused[places], seconds, rows, vector, cosines.mean, cosines.deviation)
+            spread = (cosines.mean, cosines.deviation)
+            scores = await self._score(
+                Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
+            )
             found = self._found(pool, places, rows, scores)
         if found:
             leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
@@ -163,6 +172,26 @@ class Retriever:
         except EmbedError as error:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class
+
+    async def _score(self, candidates: Candidates, span: OpenSpan) -> Numbers:
+        """Return the reranker's scores, or the embedded one's when it fails, is late or rests."""
+        if not isinstance(self._reranker, Embedded) and candidates.rows:
+            try:
+                scores = await self._reranking.call(partial(self._reranker.score, candidates))
+                span.note(by=self._reranker.name)
+                return scores
+            except RerankError as error:
+                log.warning("the embedded order stands: %s", error)
+                span.note(by="embedded", instead_of=self._reranker.name, error=str(error))
+        return await Embedded().score(candidates)
+
+    async def warm(self) -> None:
+        """Load what the first turn should not wait for."""
+        await self._reranker.warm()
+
+    async def close(self) -> None:
+        """Close what the reranker holds open."""
+        await self._reranker.close()
 
     def _found(self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers) -> tuple[Found, ...]:
         """Order the candidates by their scores and spread the first places over documents."""
