@@ -1,0 +1,186 @@
+"""Looks for an incident that goes on now: over minutes, hours and days at once, with few false alarms.
+
+A change-point test: for each of ten lengths the newest stretch is held against its limit and against the
+same hours of earlier days. Each length may be wrong equally often, so a long stretch, looked at less
+often, needs less proof: small excesses are found in a day, an outage in its first minutes, and a quiet
+service pools time until it can speak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, Counts, Stretch
+from traces.alerts.evidence import at_least, likelihood, mean_over, so_few
+from traces.alerts.rules import Rule
+from traces.alerts.usual import HEAVIEST, Usual, expected, usual
+
+LENGTHS = (1, 2, 4, 8, 16, 32, 64, 144, DAY, 3 * DAY)  # steps
+FALSE_ALARMS_A_DAY = 0.005  # of one rule, all lengths together: one in 200 days
+OVERLAP = 3.0  # how many independent looks overlapping stretches of one length amount to
+FEWEST_BAD = 3
+FEWEST_MEANS = 10
+SILENT = 0.1  # of the expected turns; more is quiet, not silent
+POWER = 0.9
+EXACTLY = 1e7  # the weight of a rate that is no estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What speaks for an incident now."""
+
+    first: int  # the step in which it most likely began
+    length: int  # steps of the stretch that proves it
+    n: int
+    bad: float
+    rate: float
+    reference: float  # what it was held against: the limit or the usual
+    against: str  # "limit" or "usual"
+    p: float
+    usual: float | None
+    source: str | None  # what the usual rests on
+
+
+def allowed(length: int) -> float:
+    """Return how unlikely a stretch of this length must be by chance to count."""
+    return FALSE_ALARMS_A_DAY / len(LENGTHS) * length / DAY / OVERLAP
+
+
+def scan(rule: Rule, counts: Counts, past: Counts, floor: int = 0) -> Finding | None:
+    """Return the strongest proof that the rule is broken now, None without one.
+
+    `past` is what is usual is taken from: `counts` without earlier incidents. Nothing before the step
+    `floor` counts as evidence: it belongs to an incident that is over.
+    """
+    if rule.kind == "silence":
+        return _silence(counts, past, floor)
+    best: Finding | None = None
+    end = len(counts)
+    for length in LENGTHS:
+        first = max(end - length, floor)
+        now = counts.between(first, end)
+        for found in _tests(rule, now, past, first, end):
+            if found.p < allowed(length) and (best is None or found.p < best.p):
+                best = found
+        if first == floor:
+            break
+    return None if best is None else _dated(best, counts, floor)
+
+
+def _tests(rule: Rule, now: Stretch, past: Counts, first: int, end: int) -> list[Finding]:
+    """Hold one stretch against the limit and against the usual."""
+    mean = rule.kind == "mean"
+    if now.n < (FEWEST_MEANS if mean else 1) or (not mean and now.bad < FEWEST_BAD):
+        return []
+    enough = allowed(end - first)
+    # the spread of the days only makes chance likelier, so what fails without it needs no look at them
+    over = rule.limit is not None and now.rate > rule.limit and _chance(mean, now, rule.limit, EXACTLY) < enough
+    changed = rule.change is not None and (mean or now.rate >= rule.change)
+    if not over and not changed:
+        return []
+    known = usual(past, first, end)
+    found: list[Finding] = []
+    if over and rule.limit is not None:
+        p = _chance(mean, now, rule.limit, HEAVIEST if known is None else _spread(known))
+        found.append(_finding(now, first, end, rule.limit, "limit", p, known))
+    if changed and known is not None and now.rate >= worth(rule, known):
+        p = _chance(mean, now, known.rate, known.weight)
+        found.append(_finding(now, first, end, known.rate, "usual", p, known))
+    return found
+
+
+def worth(rule: Rule, known: Usual) -> float:
+    """Return from where on a change is worth a word; further off where only the hours before are known."""
+    change = rule.change or 0.0
+    if rule.kind == "mean":
+        return known.rate * (change if known.days else 2 * change)
+    return known.rate + (change if known.days else 2 * change)
+
+
+def _spread(known: Usual) -> float:
+    """Return how alike the days are; how well the usual rate is known does not matter to a limit."""
+    return known.weight if known.weight < known.n and known.days else HEAVIEST
+
+
+def _chance(mean: bool, now: Stretch, rate: float, weight: float) -> float:
+    if mean:
+        return mean_over(now.rate, now.deviation, now.n, rate)
+    return at_least(int(now.bad), now.n, rate, weight)
+
+
+def _finding(
+    now: Stretch, first: int, end: int, reference: float, against: str, p: float, known: Usual | None
+) -> Finding:
+    rate = None if known is None else known.rate
+    source = None if known is None else known.source
+    return Finding(first, end - first, now.n, now.bad, now.rate, reference, against, p, rate, source)
+
+
+def _dated(found: Finding, counts: Counts, floor: int) -> Finding:
+    """Return the finding with the step from which on everything fits an incident best.
+
+    The maximum of the likelihood over all change points (Hinkley, Biometrika 57, 1970).
+    """
+    end = len(counts)
+    best, begun = 0.0, found.first
+    for first in range(max(end - max(4 * found.length, 2 * HOUR), floor), end):
+        now = counts.between(first, end)
+        value = (now.rate - found.reference) * now.n**0.5 if counts.means else likelihood(
+            int(now.bad), now.n, found.reference
+        )
+        if value > best:
+            best, begun = value, first
+    now = counts.between(begun, end)
+    return Finding(
+        begun, end - begun, now.n, now.bad, now.rate, found.reference, found.against, found.p, found.usual,
+        found.source,
+    )  # fmt: skip
+
+
+def _silence(counts: Counts, past: Counts, floor: int) -> Finding | None:
+    end = len(counts)
+    for length in LENGTHS[1:-1]:
+        first = end - length
+        if first < floor:
+            break
+        turns = counts.between(first, end).n
+        mean, size = expected(past, first, end)
+        if turns > SILENT * mean:
+            continue
+        p = so_few(turns, mean, size)
+        if p < allowed(length):
+            begun = first
+            while begun > floor and counts.between(begun - 1, begun).n == 0:
+                begun -= 1
+            source = "the same hours of earlier days"
+            return Finding(begun, end - begun, turns, 0.0, turns, mean, "usual", p, mean, source)
+    return None
+
+
+def hours_to_see(rule: Rule, turns_an_hour: float, usual_rate: float, rise: float) -> float | None:
+    """Return within how many hours a rise of a share is found with power 0.9; None: not within three days.
+
+    The time starts with the incident, at a steady traffic; the usual rate is taken as well known.
+    """
+    against = [value for value in (rule.limit, usual_rate if rule.change is not None else None) if value is not None]
+    reference = max(min(against, default=usual_rate), usual_rate)
+    for length in LENGTHS:
+        n = int(turns_an_hour * length * STEP_SECONDS / 3600)
+        needed = _needed(n, reference, allowed(length))
+        if needed is not None and at_least(needed, n, min(usual_rate + rise, 1.0), EXACTLY) >= POWER:
+            return length * STEP_SECONDS / 3600
+    return None
+
+
+@cache
+def _needed(n: int, rate: float, chance: float) -> int | None:
+    """Return the fewest bad of n that chance explains less often than `chance`."""
+    if n < FEWEST_BAD or at_least(n, n, rate, HEAVIEST) >= chance:
+        return None
+    low, high = FEWEST_BAD - 1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if at_least(middle, n, rate, HEAVIEST) < chance else (middle, high)
+    return high
+
