@@ -1,109 +1,120 @@
-"""Alerts: what fires now, told to webhooks once when it begins and once when it is over."""
+"""Alerts for this installation: what its settings watch for, what only it can measure, and who is told."""
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from console.senders import addresses, send
+from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
+from pipeline.knowledge.standing import Lag
+from pipeline.prompts.force import BECOMING, Force
 from pipeline.settings import Settings
-from traces import incidents
-from traces.queries import overview
-from traces.queries.window import Window
-from traces.store import Store
+from traces.alerts import watching
+from traces.alerts.gauges import Gauge, Readings
+from traces.alerts.outbox import deliver
+from traces.alerts.quiet import Quiet
+from traces.alerts.standing import Book, Message, keeping, read
+from traces.alerts.watching import Watch
+from traces.ids import uuid7
 
-STEP = timedelta(minutes=30)
-LOOK_BACK = timedelta(hours=24)
-POST_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One thing that is wrong now: its key stays the same while it lasts."""
-
-    key: str
-    text: str
+UNDER_WAY_SECONDS = 600.0  # an ingestion that wrote its progress so lately is no lag
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
+def check(settings: Settings, now: datetime | None = None) -> Book:
+    """Judge all rules now and keep how they stand; sends nothing."""
+    return watching.check(settings.data_dir, watch(settings), readings(settings), now)
 
 
-def find(settings: Settings, now: datetime | None = None) -> list[Alert]:
-    """Return what fires: budgets, unpriced turns, and the newest half hour of the ledger."""
+def post(settings: Settings, now: datetime | None = None) -> list[str]:
+    """Send what is due to everybody who is told; returns what failed, without the secret parts."""
     now = now or datetime.now(UTC)
-    store = Store(settings.data_dir)
-    health = store.health()
-    found = list(_budgets(settings))
-    if health.trouble:
-        found.append(Alert("drainer", f"Turns cannot be moved into the trace store: {health.trouble}."))
-    with store.read() as ledger:
-        window = Window(now - LOOK_BACK, now)
-        series = overview.series(ledger, window, int(STEP.total_seconds()))
-    return found + list(_rates(series, window, settings.alerts.first_token_seconds))
+    known = addresses(settings)
+    with keeping(settings.data_dir) as book:
+        for message in book.outbox:
+            message.targets = [target for target in message.targets if target in known]
+        return deliver(book, lambda target, message: send(known[target], message), now)
 
 
-def post(urls: Sequence[str], text: str) -> list[str]:
-    """Send one message to every webhook as {"text": …}; return what failed, without the secret paths."""
-    opener = urllib.request.build_opener(_NoRedirects)
+def test(settings: Settings) -> list[str]:
+    """Send a test message to everybody who is told; returns what failed."""
+    now = datetime.now(UTC)
+    text = "this is a test of the alerts."
     failures: list[str] = []
-    for url in urls:
-        body = json.dumps({"text": text}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        try:
-            with opener.open(request, timeout=POST_SECONDS):
-                pass
-        except OSError as error:
-            failures.append(f"{urlsplit(url).hostname}: {error}")
+    for name, address in addresses(settings).items():
+        message = Message(uuid7(), "test", "test", text, "notice", now, now, [name])
+        if (failure := send(address, message)) is not None:
+            failures.append(failure)
     return failures
 
 
-def tell(folder: Path, found: Sequence[Alert], urls: Sequence[str]) -> list[str]:
-    """Post what began and what is over since the last time; what could not be sent is sent again."""
-    path = folder / "alerts.json"
-    before: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    now = {alert.key: alert.text for alert in found}
-    lines = [f"Answerdeck: {text}" for key, text in now.items() if key not in before]
-    lines += [f"Answerdeck: over: {text}" for key, text in before.items() if key not in now]
-    failures = post(urls, "\n".join(lines)) if lines else []
-    if lines and not failures:
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(now))
-        fresh.replace(path)
-    return failures
+def standing(settings: Settings) -> Book:
+    """Return how the alerts stood at the last check."""
+    return read(settings.data_dir)
 
 
-def _budgets(settings: Settings) -> Iterator[Alert]:
+def watch(settings: Settings) -> Watch:
+    """Return what the settings watch for."""
+    alerts, server = settings.alerts, settings.server
+    return Watch(
+        turn_seconds=alerts.turn_seconds,
+        first_token_seconds=alerts.first_token_seconds,
+        limits={"cost_per_conversation": alerts.conversation_usd},
+        prompts=_prompts(settings),
+        model=settings.models.primary,
+        console_url=alerts.console_url or f"http://127.0.0.1:{server.console_port}",
+        targets=tuple(addresses(settings)),
+        quiet=Quiet.parse(alerts.quiet_hours) if alerts.quiet_hours else None,
+    )
+
+
+def readings(settings: Settings) -> Readings:
+    """Return what the ledger cannot tell: budgets used and documents that wait."""
+    gauges = [_index(settings)]
+    try:
+        gauges += _budgets(settings)
+    except AnswerdeckError:
+        return Readings(tuple(gauges), frozenset({"spend"}))
+    return Readings(tuple(gauges))
+
+
+def _prompts(settings: Settings) -> tuple[str, ...]:
+    """Return the answer prompts that ever were in force, the present one last."""
+    force = Force(settings.data_dir / "audit.jsonl", {"answer": settings.prompts.answer})
+    try:
+        changes = [one for one in force.changes() if one.prompt == "answer" and one.action in BECOMING]
+    except AnswerdeckError:  # an altered log: what is in force is known all the same
+        changes = []
+    labels = [settings.prompts.answer, *(one.after for one in changes), force.label("answer")]
+    return tuple(dict.fromkeys(reversed(labels)))[::-1]
+
+
+def _index(settings: Settings) -> Gauge:
+    path = settings.data_dir / "knowledge" / f"{settings.kb}.lag.json"
+    lag = Lag.load(path)
+    quiet = not path.exists() or time.time() - path.stat().st_mtime < UNDER_WAY_SECONDS
+    waiting = 0 if quiet else lag.pending
+    text = (
+        f"{waiting} documents of {settings.kb!r} wait since an ingestion ended; go on with: answerdeck ingest"
+    )
+    return Gauge("index_lag", "", waiting, f"{text}.")
+
+
+def _budgets(settings: Settings) -> Iterator[Gauge]:
     spending = Spending(settings.data_dir / "spending.sqlite")
-    report = Budget(spending, Limits(**settings.budgets.model_dump())).report()
-    spending.close()
+    try:
+        report = Budget(spending, Limits(**settings.budgets.model_dump())).report()
+    finally:
+        spending.close()
     if report["trouble"]:
-        yield Alert("budget file", f"Budgets cannot be kept: {report['trouble']}.")
+        yield Gauge("spend", "file", 2.0, f"Budgets cannot be kept: {report['trouble']}.")
+        raise AnswerdeckError(report["trouble"])
     for row in report.get("reached", ()):
-        key = f"budget {row['period']} {row['who']} {row['level']}"
-        if row["level"] == "unpriced":
-            yield Alert(key, f"Turns of {row['period']} have no known price.")
-        else:
+        if row["level"] != "unpriced":
             who = f" of user {row['who']}" if row["who"] else ""
-            yield Alert(key, f"{row['level']} of the budget{who} for {row['period']} are used.")
-
-
-def _rates(series: Sequence[dict[str, Any]], window: Window, objective: float) -> Iterator[Alert]:
-    """Judge the last whole step against the day's usual."""
-    last = int(LOOK_BACK / STEP) - 2  # the newest one has only begun
-    newest = [row for row in series if row["step"] >= last and row["turns"] >= incidents.FEWEST_TURNS]
-    for incident in incidents.find(series, window.since, STEP):
-        if incident.kind != "latency" and incident.until > window.until - 2 * STEP:
-            name = incident.kind.replace("_", " ")
-            yield Alert(incident.kind, f"The {name} is {incident.value:.1%}, usually {incident.usual:.1%}.")
-    slow = [row["first_token_p95"] for row in newest if (row["first_token_p95"] or 0.0) > objective]
-    if slow:
-        yield Alert("first token", f"First token p95 is {max(slow):.2f} s, the objective {objective:g} s.")
+            text = f"{row['level']} of the budget{who} for {row['period']} are used."
+            subject = " ".join(part for part in (row["period"], row["who"], row["level"]) if part)
+            yield Gauge("spend", subject, 1.0, text)

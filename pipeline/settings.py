@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
+from traces.alerts.quiet import Quiet
 
 DEFAULTS = Path(__file__).parent / "config.toml"
 PREFIX = "ANSWERDECK_"
@@ -202,13 +203,30 @@ class Budgets(Section):
 
 class Alerts(Section):
     webhooks: list[str] = []
+    targets: list[
+        SecretStr
+    ] = []  # addresses of Slack, Teams, e-mail, PagerDuty and others; they hold secrets
+    turn_seconds: Seconds = 10.0
     first_token_seconds: Seconds = 3.0
+    conversation_usd: Dollars | None = None
+    quiet_hours: str | None = None
+    console_url: str | None = None
 
     @field_validator("webhooks")
     @classmethod
     def _http(cls, value: list[str]) -> list[str]:
         if not all(url.startswith(("http://", "https://")) for url in value):
             raise ValueError("every webhook must be an http(s) address")
+        return value
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                Quiet.parse(value)
+            except (ValueError, LookupError) as error:
+                raise ValueError(f"write it like '22:00-07:00 Europe/Berlin' ({error})") from None
         return value
 
 

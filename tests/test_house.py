@@ -15,6 +15,7 @@ ROOMS = ("traces", "pipeline", "evalsets", "console")  # each imports only from 
 # A vendor is imported in as few files as can be; the ones named here and no others.
 VENDORS = {
     "anthropic": {"pipeline/models"},
+    "apprise": {"console/senders.py"},
     "duckdb": {"traces/duck.py"},
     "gradio": {"console/chat/page.py"},
     "lancedb": {"pipeline/knowledge/tables.py"},

@@ -20,6 +20,7 @@ class Note:
     pid: int | None = None  # of the drainer at work; None when nobody holds the lock
     at: datetime | None = None  # when it last looked at the journal
     trouble: str | None = None  # why it could not drain, when it could not
+    since: datetime | None = None  # when the trouble began
 
 
 class Election:
@@ -51,8 +52,9 @@ class Election:
             return
         note = {"pid": os.getpid(), "trouble": trouble}
         if note != self._noted:
+            since = datetime.now(UTC).isoformat() if trouble else None
             os.ftruncate(self._file, 0)
-            os.pwrite(self._file, json.dumps(note).encode(), 0)
+            os.pwrite(self._file, json.dumps(note | {"since": since}).encode(), 0)
             self._noted = note
         os.utime(self._file)
 
@@ -71,4 +73,10 @@ class Election:
                 said = {}
         finally:
             os.close(file)
-        return Note(said.get("pid") if held else None, at, said.get("trouble"))
+        since = said.get("since")
+        return Note(
+            said.get("pid") if held else None,
+            at,
+            said.get("trouble"),
+            datetime.fromisoformat(since) if since else None,
+        )

@@ -9,7 +9,6 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
-LATENCY_OBJECTIVE_SECONDS = 3.0  # for the 95th percentile of a whole turn
 FEWEST_TURNS = 20  # a step with fewer says nothing
 HIT_RATE_DROP = 0.08  # below the usual rate, in shares
 ERROR_RATE_RISE = 0.03
@@ -27,9 +26,14 @@ class Incident:
     until: datetime
 
 
-def find(series: Sequence[dict[str, Any]], begin: datetime, step: timedelta) -> list[Incident]:
-    """Return the incidents of a series of steps, each with the step where it was worst."""
-    found = [_hit_rate(series), _error_rate(series), _latency(series)]
+def find(
+    series: Sequence[dict[str, Any]], begin: datetime, step: timedelta, turn_seconds: float
+) -> list[Incident]:
+    """Return the incidents of a series of steps, each with the step where it was worst.
+
+    `turn_seconds` is the objective of the 95th percentile of a whole turn.
+    """
+    found = [_hit_rate(series), _error_rate(series), _latency(series, turn_seconds)]
     incidents: list[Incident] = []
     for kind, worst, value, usual in (entry for entry in found if entry is not None):
         since = begin + step * worst
@@ -61,12 +65,12 @@ def _error_rate(series: Sequence[dict[str, Any]]) -> tuple[str, int, float, floa
     return "error_rate", worst["step"], worst["error_rate"], usual
 
 
-def _latency(series: Sequence[dict[str, Any]]) -> tuple[str, int, float, float] | None:
+def _latency(series: Sequence[dict[str, Any]], turn_seconds: float) -> tuple[str, int, float, float] | None:
     steps = [step for step in series if step["turns"] >= FEWEST_TURNS and step["latency_p95"] is not None]
     if not steps:
         return None
     worst = max(steps, key=lambda step: step["latency_p95"])
-    if worst["latency_p95"] <= LATENCY_OBJECTIVE_SECONDS:
+    if worst["latency_p95"] <= turn_seconds:
         return None
     usual = median(step["latency_p95"] for step in steps)
     return "latency", worst["step"], worst["latency_p95"], usual

@@ -45,6 +45,17 @@ def kept(folder: Path) -> list[Path]:
     return sorted((folder / "drained").glob("*.jsonl.gz"))
 
 
+def unseen(path: Path, seen: float) -> float | None:
+    """Return since when a live segment holds lines that nobody looked at since `seen` (Unix seconds)."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.st_size or stat.st_mtime <= seen:
+        return None
+    return max(int(name(path).partition("-")[0]) / 1e9, seen)
+
+
 def name(path: Path) -> str:
     """Return the segment's name, the same before and after it was compressed."""
     return path.name.partition(".")[0]

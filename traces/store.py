@@ -13,7 +13,7 @@ from pathlib import Path
 
 from traces import duck, segments
 from traces.drainer import STRANGER_SECONDS, Drained, Drainer
-from traces.election import Election
+from traces.election import Election, Note
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
 from traces.locks import enter, holding
@@ -36,6 +36,7 @@ class Health:
     drainer: int | None  # process id of the drainer at work; None: nobody drains
     drained_at: datetime | None  # when a drainer last looked at the journal
     trouble: str | None  # why it cannot drain, when it cannot
+    lag_seconds: float = 0.0  # for how long lines have waited to be moved into the store
 
 
 class Store:
@@ -117,7 +118,17 @@ class Store:
             drainer=note.pid,
             drained_at=note.at,
             trouble=note.trouble,
+            lag_seconds=self._lag(note),
         )
+
+    def _lag(self, note: Note) -> float:
+        """Return for how long journal lines have waited: since the trouble began, or since nobody looked."""
+        now = datetime.now(UTC)
+        if note.trouble and note.since:
+            return (now - note.since).total_seconds()
+        seen = note.at.timestamp() if note.at else 0.0
+        waiting = [began for path in segments.live(self.journal) if (began := segments.unseen(path, seen))]
+        return max(now.timestamp() - min(waiting), 0.0) if waiting else 0.0
 
 
 def drain_forever(

@@ -1,12 +1,13 @@
-"""`answerdeck alerts …`: what fires now, and whether the webhooks hear of it."""
+"""`answerdeck alerts …`: what is wrong now, what was, by which rules, and who is told."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong now, and who is told.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -15,38 +16,167 @@ def register(app: typer.Typer) -> None:
 
 @alerts_app.command()
 def check(
-    post: Annotated[bool, typer.Option("--post", help="Tell the webhooks what is new and over.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    post: Annotated[
+        bool, typer.Option("--post", help="Tell who is configured what is new and over.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show the rules that do not fire too.")] = False,
+    json: Json = False,
 ) -> None:
-    """Print the alerts that fire now; exit 1 when there are any. Run it by cron with --post."""
+    """Judge all rules now; exit 1 when any fires. `up` does it every minute, or cron with --post."""
     from dataclasses import asdict
 
     from console import alerts
-    from console.commands.screen import emit, failed
+    from console.commands.screen import emit, failed, table
     from pipeline.settings import load
 
     settings = load()
-    found = alerts.find(settings)
+    book = alerts.check(settings)
+    firing = [one for one in book.standings.values() if one.state == "firing"]
+    shown = list(book.standings.values()) if everything else firing
     if json:
-        emit([asdict(alert) for alert in found])
+        emit([asdict(one) for one in shown])
+    elif everything:
+        table(("rule", "state", "since", "what"), ((o.key, o.state, _when(o.since), o.text) for o in shown))
     else:
-        print("\n".join(alert.text for alert in found) or "Nothing fires.")
-    if post and (failures := alerts.tell(settings.data_dir, found, settings.alerts.webhooks)):
+        print("\n".join(_line(one) for one in firing) or "Nothing fires.")
+    if post and (failures := alerts.post(settings)):
         raise failed("; ".join(failures))
-    if found:
+    if firing:
         raise typer.Exit(1)
 
 
 @alerts_app.command("test")
 def send_test() -> None:
-    """Send a test message to every webhook."""
+    """Send a test message to everybody who is told."""
     from console import alerts
     from console.commands.screen import failed
+    from console.senders import addresses
     from pipeline.settings import load
 
-    urls = load().alerts.webhooks
-    if not urls:
-        raise failed("alerts.webhooks is empty, so nobody would be told")
-    if failures := alerts.post(urls, "Answerdeck: this is a test of the alerts."):
+    settings = load()
+    known = addresses(settings)
+    if not known:
+        raise failed("alerts.webhooks and alerts.targets are empty, so nobody would be told")
+    if failures := alerts.test(settings):
         raise failed("; ".join(failures))
-    print(f"Sent to {len(urls)} webhook{'s' if len(urls) > 1 else ''}.")
+    print(f"Sent to {', '.join(known)}.")
+
+
+@alerts_app.command()
+def history(
+    key: Annotated[str | None, typer.Argument(help="Only this rule or alert.")] = None,
+    limit: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many events.")] = 30,
+    json: Json = False,
+) -> None:
+    """Show what fired, what ended, and who muted or changed what, the newest first."""
+    from console.commands.screen import emit, table
+    from pipeline.settings import load
+    from traces.alerts import standing
+
+    rows = standing.history(load().data_dir, limit, key)
+    if json:
+        emit(rows)
+    elif rows:
+        columns = ("at", "event", "key", "text", "cause")
+        table(columns, ([_when(row["at"]), *(row[name] for name in columns[1:])] for row in rows))
+    else:
+        print("Nothing happened yet.")
+
+
+@alerts_app.command()
+def mute(
+    key: Annotated[str, typer.Argument(help="A rule, an alert, or '*' for all.")],
+    hours: Annotated[float, typer.Option(min=0.0, max=24 * 30, help="For so long; 0 ends a mute.")] = 4.0,
+) -> None:
+    """Tell nobody of a rule for some hours; what still fires after them is told then."""
+    from console.commands.screen import wrong
+    from pipeline.settings import load
+    from traces.alerts import changing
+    from traces.alerts.rules import RuleError
+
+    try:
+        until = changing.mute(load().data_dir, key, hours, by=_me())
+    except RuleError as error:
+        raise wrong(str(error)) from None
+    print(f"{key} is heard again." if until is None else f"{key} is muted until {_when(until)} UTC.")
+
+
+@alerts_app.command()
+def reset(key: Annotated[str, typer.Argument(help="A rule that fires.")]) -> None:
+    """Take what happens now for usual from now on: the alert ends without being over."""
+    from console.commands.screen import wrong
+    from pipeline.settings import load
+    from traces.alerts import changing
+    from traces.alerts.rules import RuleError
+
+    try:
+        changing.reset(load().data_dir, key, by=_me())
+    except RuleError as error:
+        raise wrong(str(error)) from None
+    print(f"{key} starts anew.")
+
+
+@alerts_app.command()
+def rules(
+    key: Annotated[str | None, typer.Argument(help="A rule to show or change.")] = None,
+    limit: Annotated[float | None, typer.Option(help="Over it fires.")] = None,
+    change: Annotated[float | None, typer.Option(help="So much above the usual fires.")] = None,
+    severity: Annotated[str | None, typer.Option(help="page or notice.")] = None,
+    on: Annotated[bool | None, typer.Option("--on/--off", help="Whether it is judged at all.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for who comes after.")] = "",
+    restore: Annotated[int | None, typer.Option(help="Take back this version.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the rules, or change one; every change is kept with who, when and why."""
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, wrong
+    from pipeline.settings import load
+    from traces.alerts import rules as book
+    from traces.alerts.rules import RuleError
+
+    settings = load()
+    known = book.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+    asked = {"limit": limit, "change": change, "severity": severity, "on": on}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    try:
+        chosen = known.values() if key is None else [book.named(known, key)]
+        if key is None and (changes or restore):
+            raise RuleError("name the rule to change")
+        if restore is not None:
+            chosen = [book.restore(settings.data_dir, known[key or ""], restore, by=_me())]
+        elif changes:
+            chosen = [book.edit(settings.data_dir, known[key or ""], changes, by=_me(), reason=reason)]
+    except RuleError as error:
+        raise wrong(str(error)) from None
+    if json:
+        emit([asdict(one) for one in chosen])
+        return
+    _show(list(chosen), [one for one in book.edits(settings.data_dir) if one.key == key])
+
+
+def _show(chosen: list[Any], edits: list[Any]) -> None:
+    from console.commands.screen import table
+
+    rows = (
+        (one.key, one.title, one.limit, one.change, one.severity, "on" if one.on else "off", one.version)
+        for one in chosen
+    )
+    table(("rule", "what", "limit", "change", "severity", "", "version"), rows)
+    for one in edits:
+        print(f"version {one.version}, {_when(one.at)} by {one.by}: {one.was} → {one.now}  {one.reason}")
+
+
+def _line(one: Any) -> str:
+    cause = f" Likely cause: {one.cause}." if one.cause else ""
+    return f"{one.text} Since about {_when(one.began)} UTC.{cause} {one.link or ''}".rstrip()
+
+
+def _when(moment: Any) -> str | None:
+    return None if moment is None else f"{moment:%d %b %H:%M}"
+
+
+def _me() -> str:
+    import getpass
+
+    return getpass.getuser()

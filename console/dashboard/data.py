@@ -129,7 +129,7 @@ def read_overview(range_name: str, door: str) -> Overview:
             cost=overview.cost_by_model(opened, window, seconds),
             outcomes=overview.outcomes(opened, window),
             models=overview.models(opened),
-            incidents=incidents.find(series, window.since, step),
+            incidents=incidents.find(series, window.since, step, settings().alerts.turn_seconds),
             notes=[
                 *readiness.notes(settings().server.port),
                 *_notes(Store(settings().data_dir).health(), opened.hidden_bytes),

@@ -201,14 +201,14 @@ def steps(count: int, **columns: Any) -> list[dict[str, Any]]:
 
 
 def test_no_incident_is_found_in_a_quiet_series() -> None:
-    assert incidents.find(steps(28), NOW, timedelta(hours=6)) == []
+    assert incidents.find(steps(28), NOW, timedelta(hours=6), 3.0) == []
 
 
 def test_an_incident_names_the_worst_step_its_value_and_the_usual() -> None:
     series = steps(28)
     series[9]["hit_rate"] = 0.7
     series[10]["hit_rate"] = 0.64
-    (found,) = incidents.find(series, NOW, timedelta(hours=6))
+    (found,) = incidents.find(series, NOW, timedelta(hours=6), 3.0)
     assert (found.kind, found.value, found.usual) == ("hit_rate", 0.64, 0.95)
     assert found.since == NOW + timedelta(hours=60)
     assert found.until - found.since == timedelta(hours=6)
@@ -221,11 +221,11 @@ def test_an_incident_names_the_worst_step_its_value_and_the_usual() -> None:
 def test_errors_and_latency_are_watched_too(columns: dict[str, float], kind: str) -> None:
     series = steps(28)
     series[3].update(columns)
-    assert [found.kind for found in incidents.find(series, NOW, timedelta(hours=6))] == [kind]
+    assert [found.kind for found in incidents.find(series, NOW, timedelta(hours=6), 3.0)] == [kind]
 
 
 def test_few_turns_or_small_drops_raise_no_alarm() -> None:
     series = steps(28)
     series[3].update(searched=10, turns=10, hit_rate=0.4, error_rate=0.6, latency_p95=9.0)
     series[5]["hit_rate"] = 0.90
-    assert incidents.find(series, NOW, timedelta(hours=6)) == []
+    assert incidents.find(series, NOW, timedelta(hours=6), 3.0) == []

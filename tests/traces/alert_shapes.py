@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -32,7 +32,7 @@ NORMAL = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One incident: which rule must see it, how bad, when it begins, how it goes, and how busy the service is."""
+    """One incident: which rule must see it, how bad, when and how it goes, how busy the service is."""
 
     name: str
     rule: str
@@ -114,15 +114,17 @@ class Played:
 
 
 def traffic(random: np.random.Generator, days: int, turns_a_day: float, quiet: np.ndarray) -> np.ndarray:
-    """Draw turns per step: a daily rhythm, weekends at 40 %, days that differ by a tenth; `quiet` takes away."""
+    """Draw turns per step: a daily rhythm, quiet weekends, days that differ by a tenth; less by `quiet`."""
     hours = np.repeat(np.array(HOURS, float) / sum(HOURS) / HOUR, HOUR)
     week = np.array([0.4 if day % 7 in (5, 6) else 1.0 for day in range(days)])
     level = week * random.gamma(100, 0.01, days) * turns_a_day
     return random.poisson(np.outer(level, hours).ravel() * (1.0 - quiet))
 
 
-def rates(random: np.random.Generator, steps: int, normal: float, bad: float, strength: np.ndarray) -> np.ndarray:
-    """Return the rate of each step: usual, a little other each hour and by the time of day, the incident on it."""
+def rates(
+    random: np.random.Generator, steps: int, normal: float, bad: float, strength: np.ndarray
+) -> np.ndarray:
+    """Return the rate of each step: usual, a little other each hour, and the incident on top of it."""
     hourly = random.gamma(200, 1 / 200, -(-steps // HOUR)).repeat(HOUR)[:steps]
     daily = 1.0 + 0.15 * np.sin(2 * np.pi * np.arange(steps) / DAY)
     usual = np.minimum(normal * hourly * daily, 1.0)
@@ -138,7 +140,9 @@ def draw(shape: Shape, rule: Rule, random: np.random.Generator, days: int, stren
     if rule.kind == "mean":
         conversations = random.binomial(turns, 0.4)
         level = 1.0 + (shape.bad - 1.0) * strength
-        costs = [random.lognormal(-5.0, 1.0, n) * times for n, times in zip(conversations, level, strict=True)]
+        costs = [
+            random.lognormal(-5.0, 1.0, n) * times for n, times in zip(conversations, level, strict=True)
+        ]
         return Counts(
             conversations.tolist(),
             [float(one.sum()) for one in costs],
@@ -163,7 +167,7 @@ def play(shape: Shape, seed: int, every: int = 1) -> Played:
     start = datetime(2026, 3, 2, tzinfo=UTC)
     standing = Standing(rule.key, rule.key)
     delay, wrong, over, early = None, 0, None, 0
-    for at in range(begin - DAY, days * DAY, every):
+    for at in range(begin - DAY // 2, days * DAY, every):
         seen = judge(rule, until(counts, at), standing, start + at * STEP)
         standing = seen.standing
         if seen.event == "firing":
@@ -172,6 +176,8 @@ def play(shape: Shape, seed: int, every: int = 1) -> Played:
         if seen.event == "over":
             wrong += begin < at < end
             over = (at - end) * STEP_SECONDS / 60 if at >= end else over
+        if over is not None:
+            break
     return Played(delay, wrong, over, early)
 
 
@@ -191,7 +197,3 @@ def clean(rule: Rule, seed: int, days: int, turns_a_day: float = 2400.0, every: 
         seen = judge(rule, until(counts, at), standing, start + at * STEP)
         standing, alarms = seen.standing, alarms + (seen.event == "firing")
     return alarms
-
-
-def length(delta: timedelta) -> float:
-    return delta / STEP

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from statistics import NormalDist
 
 _SMALLEST = 1e-18  # relative to the sum; later terms change nothing
+MANY = 30.0
 _normal = NormalDist()
 
 
@@ -20,8 +21,15 @@ def at_least(k: int, n: int, rate: float, weight: float) -> float:
         return 1.0
     if k > n:
         return 0.0
+    middle = n * rate
+    if middle > MANY:  # near the middle of many the normal curve is as good, and sums there are long
+        spread = math.sqrt(middle * (1.0 - rate) * (weight + n) / (weight + 1))
+        if k <= middle + 2.5 * spread:
+            return 1.0 - _normal.cdf((k - 0.5 - middle) / spread) if spread else 1.0
     a, b = max(rate, 1e-9) * weight, max(1.0 - rate, 1e-9) * weight
-    upward = _sum(_log_beta_binomial(k, n, a, b), k, n, lambda i: (n - i) / (i + 1) * (i + a) / (n - i - 1 + b))
+    upward = _sum(
+        _log_beta_binomial(k, n, a, b), k, n, lambda i: (n - i) / (i + 1) * (i + a) / (n - i - 1 + b)
+    )
     return min(upward, 1.0)
 
 

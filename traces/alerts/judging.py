@@ -34,9 +34,10 @@ def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judg
         return 0 if time is None else end - int((now - time) / STEP)
 
     stretches = [(step(began), step(until)) for began, until in standing.episodes]
+    stretches.append((0, step(standing.usual_from)))
     if standing.state == "firing":
         stretches.append((step(standing.began), end))
-    past = counts.without(stretches) if stretches else counts
+    past = counts.without(stretches)
     if standing.state == "firing":
         return _firing(rule, counts, past, standing, now)
     found = scan(rule, counts, past, step(standing.calm_from))

@@ -67,7 +67,7 @@ def shipped(limits: Mapping[str, float | None] | None = None) -> dict[str, Rule]
 
 
 def load(folder: Path, limits: Mapping[str, float | None] | None = None) -> dict[str, Rule]:
-    """Return the rules in force: as shipped, as configured, then as edited; raises RuleError if unreadable."""
+    """Return the rules in force: as shipped, configured, then edited; raises RuleError."""
     rules = shipped(limits)
     for edit in edits(folder):
         if edit.key in rules:
@@ -126,7 +126,9 @@ def named(rules: Mapping[str, Rule], key: str) -> Rule:
 
 def _checked(rule: Rule, changes: Mapping[str, Any]) -> dict[str, Any]:
     if not changes or not set(changes) <= set(EDITABLE):
-        raise RuleError(f"of a rule can be changed: {', '.join(EDITABLE)} (got {', '.join(changes) or 'nothing'})")
+        raise RuleError(
+            f"of a rule can be changed: {', '.join(EDITABLE)} (got {', '.join(changes) or 'nothing'})"
+        )
     now = dict(changes)
     for name in ("limit", "change"):
         value = now.get(name)

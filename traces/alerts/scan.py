@@ -75,7 +75,9 @@ def _tests(rule: Rule, now: Stretch, past: Counts, first: int, end: int) -> list
         return []
     enough = allowed(end - first)
     # the spread of the days only makes chance likelier, so what fails without it needs no look at them
-    over = rule.limit is not None and now.rate > rule.limit and _chance(mean, now, rule.limit, EXACTLY) < enough
+    over = (
+        rule.limit is not None and now.rate > rule.limit and _chance(mean, now, rule.limit, EXACTLY) < enough
+    )
     changed = rule.change is not None and (mean or now.rate >= rule.change)
     if not over and not changed:
         return []
@@ -126,8 +128,10 @@ def _dated(found: Finding, counts: Counts, floor: int) -> Finding:
     best, begun = 0.0, found.first
     for first in range(max(end - max(4 * found.length, 2 * HOUR), floor), end):
         now = counts.between(first, end)
-        value = (now.rate - found.reference) * now.n**0.5 if counts.means else likelihood(
-            int(now.bad), now.n, found.reference
+        value = (
+            (now.rate - found.reference) * now.n**0.5
+            if counts.means
+            else likelihood(int(now.bad), now.n, found.reference)
         )
         if value > best:
             best, begun = value, first
@@ -163,7 +167,9 @@ def hours_to_see(rule: Rule, turns_an_hour: float, usual_rate: float, rise: floa
 
     The time starts with the incident, at a steady traffic; the usual rate is taken as well known.
     """
-    against = [value for value in (rule.limit, usual_rate if rule.change is not None else None) if value is not None]
+    against = [
+        value for value in (rule.limit, usual_rate if rule.change is not None else None) if value is not None
+    ]
     reference = max(min(against, default=usual_rate), usual_rate)
     for length in LENGTHS:
         n = int(turns_an_hour * length * STEP_SECONDS / 3600)
@@ -183,4 +189,3 @@ def _needed(n: int, rate: float, chance: float) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if at_least(middle, n, rate, HEAVIEST) < chance else (middle, high)
     return high
-

@@ -44,6 +44,7 @@ class Standing:
     reference: float | None = None
     calm_steps: int | None = None
     told: bool = False  # somebody was told that it fires, and will be told that it is over
+    usual_from: datetime | None = None  # nothing before it is taken for usual
     episodes: tuple[tuple[datetime, datetime], ...] = ()  # incidents that are over
 
 
@@ -160,7 +161,7 @@ def _write(folder: Path, book: Book) -> None:
 
 
 def _book(kept: dict[str, Any]) -> Book:
-    times = ("since", "began", "fired_at", "resolved_at", "calm_from")
+    times = ("since", "began", "fired_at", "resolved_at", "calm_from", "usual_from")
     standings: dict[str, Standing] = {}
     for key, row in kept["standings"].items():
         episodes = tuple((_time(a), _time(b)) for a, b in row.pop("episodes"))

@@ -46,9 +46,7 @@ def usual(counts: Counts, first: int, last: int) -> Usual | None:
         return Usual(whole.rate, HEAVIEST, whole.n, len(days), whole.deviation)
     days = _alike(days)
     whole = _together(days)
-    return Usual(
-        _rate(whole.bad, whole.n), min(whole.n, _weight(days), HEAVIEST), whole.n, len(days)
-    )
+    return Usual(_rate(whole.bad, whole.n), min(whole.n, _weight(days), HEAVIEST), whole.n, len(days))
 
 
 def earlier(counts: Counts, first: int, last: int, around: int = 0) -> list[Stretch]:
@@ -88,9 +86,7 @@ def _alike(days: list[Stretch]) -> list[Stretch]:
         n, bad = sum(day.n for day in days), sum(day.bad for day in days)
         rate = _rate(bad, n)
         kept = [
-            day
-            for day in days
-            if day.rate <= rate or at_least(int(day.bad), day.n, rate, HEAVIEST) >= UNLIKE
+            day for day in days if day.rate <= rate or at_least(int(day.bad), day.n, rate, HEAVIEST) >= UNLIKE
         ]
         if len(kept) in (0, len(days)):
             break

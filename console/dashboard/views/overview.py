@@ -10,7 +10,7 @@ from console import format
 from console.dashboard import charts, costs, data, filters, markup, notices, palette
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
-from traces.incidents import LATENCY_OBJECTIVE_SECONDS, Incident
+from traces.incidents import Incident
 
 LIVE_SECONDS = 10
 WARNING = (
@@ -69,7 +69,7 @@ def _sentence(incident: Incident, door: str) -> str:
         where = markup.address("turns", errors="true", **span)
     else:
         said = ("Latency p95 rose to", format.seconds(incident.value), format.seconds(incident.usual))
-        where = markup.address("turns", slower=f"{LATENCY_OBJECTIVE_SECONDS:g}", **span)
+        where = markup.address("turns", slower=f"{data.settings().alerts.turn_seconds:g}", **span)
     text = f"{escape(said[0])} <b>{escape(said[1])}</b> from {escape(when)} UTC (usually {escape(said[2])})."
     return f"{text} {markup.link('Open the turns', where)}"
 
@@ -124,9 +124,12 @@ def _charts(seen: Overview, range_name: str, door: str) -> None:
                 seen.column("latency_p50"),
                 seen.column("latency_p95"),
                 seen.column("latency_p99"),
-                LATENCY_OBJECTIVE_SECONDS,
+                data.settings().alerts.turn_seconds,
             )
-            named = {**charts.LATENCY, f"p95 objective {LATENCY_OBJECTIVE_SECONDS:g} s": palette.BAD}
+            named = {
+                **charts.LATENCY,
+                f"p95 objective {data.settings().alerts.turn_seconds:g} s": palette.BAD,
+            }
             alt = "Latency percentiles 50, 95 and 99 over time, with the objective."
             charts.draw(figure, "latency", alt, named)
         with st.container(border=True, height="stretch"):

@@ -1,0 +1,129 @@
+"""Figures that need no test: somebody measured them, and over the limit is over the limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from statistics import fmean, stdev
+from typing import Any
+
+from traces.queries import watch
+from traces.queries.window import Rows, Window
+from traces.store import Health
+
+FEW = 12  # cases up to which every pattern of signs is counted
+SURE = 0.01
+SURE_OF_FEW = 0.0625  # with five cases 1/32 is the least there is
+LOOK_BACK = timedelta(days=60)
+LOWER_IS_BETTER = frozenset(
+    {"false_abstention", "false_answer", "off_topic", "over_refusal", "noise_sensitivity"}
+)
+NO_QUALITY = frozenset(
+    {"seconds", "first_token_seconds", "cost_usd", "input_tokens", "output_tokens", "characters"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One figure of one subject (a budget, a model, an evalset's metric), and what to say of it."""
+
+    rule: str
+    subject: str
+    value: float
+    text: str
+    link: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.rule} {self.subject}" if self.subject else self.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was measured elsewhere. Of the rules in `unread` nothing is known: they neither fire nor end."""
+
+    gauges: tuple[Gauge, ...] = ()
+    unread: frozenset[str] = frozenset()
+
+
+def unpriced(ledger: Rows, window: Window) -> Iterator[Gauge]:
+    """Yield each model without a price that answered in a window."""
+    for row in watch.unpriced(ledger, window):
+        number = row["turns"]
+        text = f"{number} turn{'s' if number > 1 else ''} of {row['model']} in 24 h have no known price"
+        yield Gauge("unpriced", row["model"], number, f"{text}; set models.prices for it.")
+
+
+def drain(health: Health) -> Gauge:
+    """Return for how long turns have waited to be moved into the store, and why."""
+    why = health.trouble or (
+        "nobody drains; start `answerdeck up`" if health.drainer is None else "it is late"
+    )
+    minutes = health.lag_seconds / 60
+    text = f"Turns have waited for {minutes:.0f} min to be moved into the trace store: {why}."
+    return Gauge("drain_lag", "", health.lag_seconds, text)
+
+
+def falls(ledger: Rows, window: Window, prompts: Sequence[str], model: str | None) -> Iterator[Gauge]:
+    """Yield each metric that fell between the run of what was in force before and of what is now.
+
+    `prompts` are the versions that ever were in force, the present one last: runs of others are trials,
+    and no deployment.
+    """
+    seen: set[str] = set()
+    known = watch.finished(ledger, window.until - LOOK_BACK)
+    for place, run in enumerate(known):
+        now = run["prompt"] == prompts[-1] and model in (None, run["model"]) if prompts else True
+        if run["evalset"] in seen or not now:
+            continue
+        seen.add(run["evalset"])
+        before = next((one for one in known[place + 1 :] if _went_before(one, run, prompts)), None)
+        if before is not None:
+            yield from _fallen(ledger, before, run)
+
+
+def _went_before(one: Mapping[str, Any], run: Mapping[str, Any], prompts: Sequence[str]) -> bool:
+    same_cases = all(one[name] == run[name] for name in ("evalset", "evalset_fingerprint"))
+    parts = (*watch.PARTS, "prompt_fingerprint")
+    differs = any(one[part] and run[part] and one[part] != run[part] for part in parts)
+    return same_cases and differs and (not prompts or one["prompt"] in prompts)
+
+
+def _fallen(ledger: Rows, before: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[Gauge]:
+    by_metric: dict[str, list[tuple[float, float]]] = {}
+    for row in watch.paired(ledger, before["run_id"], run["run_id"]):
+        by_metric.setdefault(row["name"], []).append((row["before"], row["after"]))
+    what = ", ".join(
+        f"{name} {before[part]} → {run[part]}"
+        for part, name in watch.PARTS.items()
+        if before[part] and run[part] and before[part] != run[part]
+    )
+    for name, pairs in by_metric.items():
+        if name in NO_QUALITY:
+            continue
+        way = -1 if name in LOWER_IS_BETTER else 1
+        losses = [way * (a - b) for a, b in pairs]
+        loss = fmean(losses)
+        if loss > 0 and chance(losses) < (SURE if len(losses) > FEW else SURE_OF_FEW):
+            a, b = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
+            text = f"Evalset {run['evalset']}: {name} went from {a:.3f} to {b:.3f} on {len(pairs)} cases"
+            yield Gauge(
+                "evalset_fall", f"{run['evalset']} {name}", loss, f"{text} ({what or 'same settings'})."
+            )
+
+
+def chance(losses: Sequence[float]) -> float:
+    """Return how likely so high a mean loss is by chance, one-sided: signs flipped, all of them for few."""
+    moved = [loss for loss in losses if loss]
+    if not moved:
+        return 1.0
+    if len(moved) <= FEW:
+        total = sum(moved) - 1e-12
+        patterns = product((1, -1), repeat=len(moved))
+        sums = (sum(sign * loss for sign, loss in zip(signs, moved, strict=True)) for signs in patterns)
+        return sum(one >= total for one in sums) / 2 ** len(moved)
+    spread = stdev(losses) / math.sqrt(len(losses))
+    return 0.5 * math.erfc(fmean(losses) / spread / math.sqrt(2)) if spread else 0.0
