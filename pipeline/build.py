@@ -17,6 +17,7 @@ from pipeline.context.retrieval import Patience, Retriever
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.counts import SharedCounts
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.quota import Quota
@@ -59,7 +60,9 @@ def build(settings: Settings) -> Pipeline:
         force=Force(
             data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
         ),
-        quota=Quota(limits.requests_per_minute, limits.tokens_per_minute),
+        quota=Quota(
+            limits.requests_per_minute, limits.tokens_per_minute, SharedCounts(data / "counts.sqlite")
+        ),
         admission=Admission(
             limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns
         ),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import notices
 from pipeline.alarm import Reason
 from pipeline.errors import ErrorClass
-from pipeline.events import Delta, Failed, Question
+from pipeline.events import Delta, Event, Failed, Question, Started
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
@@ -46,6 +46,7 @@ class LiveTurn:
         self.conversation_id = recorder.turn.conversation_id
         self.text = recorder.turn.question
         self.said: list[str] = []
+        self.started = False
         self.passages: tuple[Passage, ...] = ()
         self.outcome: Outcome = "failed"
         self.notice: str | None = None
@@ -72,6 +73,18 @@ class LiveTurn:
         """End a turn whose time is over, by the clock or because the server stops."""
         self.notice = notices.STOPPING if reason == "stopping" else notices.CUT
         self.end("cut", "shed" if reason == "stopping" else "deadline")
+
+    def start(self) -> Started:
+        """Return the event that says the turn is accepted."""
+        self.started = True
+        return Started(self.turn_id, self.conversation_id)
+
+    def apologise(self, text: str) -> Iterator[Event]:
+        """Yield what a turn still says when it can go no further: nothing when it said something."""
+        if not self.started:
+            yield self.start()
+        if not self.said:
+            yield self.say(text)
 
     def say(self, text: str) -> Delta:
         """Add to the answer and return the delta to send."""

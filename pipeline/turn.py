@@ -32,7 +32,6 @@ from pipeline.events import (
     Message,
     Question,
     Sources,
-    Started,
 )
 from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.inbound import Inbound, clean
@@ -56,6 +55,7 @@ from traces.store import Store
 
 log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
+TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
 JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 _REFUSALS: dict[str, ErrorClass] = {"budget": "budget", "shed": "shed", "busy": "shed"}
@@ -135,11 +135,21 @@ class Pipeline:
         if refusal is not None:
             yield refusal
             return
-        done = self._repeated(question)
+        done = await self._twin(question)
         if done is not None:
             for event in notices.again(done):
                 yield event
             return
+        try:
+            async with aclosing(self._admitted(question)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if question.client_turn_id is not None:
+                self.quota.release(question.user_id, question.client_turn_id)
+
+    async def _admitted(self, question: Question) -> AsyncGenerator[Event]:
+        """Run one turn when there is a place for it."""
         refusal = await self.admission.enter(question.user_id)
         if refusal is not None:
             yield refusal
@@ -148,15 +158,13 @@ class Pipeline:
         self.backlog.begin(turn.recorder.turn)
         with self._counted(turn) as alarm:
             try:
-                yield Started(turn.turn_id, turn.conversation_id)
                 async with aclosing(self._steps(turn)) as events:
                     while (event := await alarm.wait(anext(events, None))) is not None:
                         yield event
             except Over as over:
-                if not turn.said:
-                    yield turn.say(
-                        notices.STOPPING if over.reason == "stopping" else notices.sorry(turn.turn_id)
-                    )
+                stopping = over.reason == "stopping"
+                for event in turn.apologise(notices.STOPPING if stopping else notices.sorry(turn.turn_id)):
+                    yield event
                 turn.over(over.reason)
             except (GeneratorExit, asyncio.CancelledError):
                 turn.end("abandoned", "cancelled")
@@ -168,8 +176,8 @@ class Pipeline:
                 log.exception("turn %s failed", turn.turn_id)
                 turn.end("cut" if turn.said else "failed", "internal")
                 turn.notice = notices.CUT
-                if not turn.said:
-                    yield turn.say(notices.sorry(turn.turn_id))
+                for event in turn.apologise(notices.sorry(turn.turn_id)):
+                    yield event
             finally:
                 trace = self._close(turn)
         yield turn.failed or self._remember(turn, trace)
@@ -237,14 +245,16 @@ class Pipeline:
         if close := getattr(self.knowledge.embedder, "close", None):
             close()
         self.budget.spending.close()
+        self.quota.close()
         self.memory.close()
         self.journal.close()
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
         counted = turn.question.door not in TRIALS
-        wait = await self.quota.take(turn.question.user_id) if counted else None
+        wait = await self.quota.take(turn.question.user_id, turn.turn_id) if counted else None
         if wait is not None:
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
+        yield turn.start()
         with turn.recorder.span("inbound guard", "guard") as span:
             verdict = self.inbound.check(turn.text)
             span.note(action=verdict.action, rule=verdict.rule)
@@ -299,6 +309,18 @@ class Pipeline:
                 return ()
             span.note(messages=len(history))
         return history
+
+    async def _twin(self, question: Question) -> dict[str, Any] | None:
+        """Return the turn this client already got, or gets just now from another call; None without one.
+
+        The caller has taken the turn on when this returns None, and gives it back at its end.
+        """
+        name, seconds = question.client_turn_id, self.rules.turn_seconds + 2 * SPARE_SECONDS
+        while (done := self._repeated(question)) is None:
+            if name is None or self.quota.claim(question.user_id, name, seconds):
+                return None
+            await asyncio.sleep(TWIN_SECONDS)
+        return done
 
     def _repeated(self, question: Question) -> dict[str, Any] | None:
         """Return the turn this client already got; None too when that cannot be looked up."""
@@ -408,7 +430,8 @@ class Pipeline:
     def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""
         trace = record(turn)
-        self.quota.spend(trace.turn.user_id, trace.turn.input_tokens, trace.turn.output_tokens)
+        if turn.question.door not in TRIALS:
+            self.quota.settle(turn.turn_id, trace.turn.input_tokens, trace.turn.output_tokens)
         for observe in self.observers:
             observe(trace)
         return trace

@@ -19,7 +19,6 @@ VENDORS = {
     "duckdb": {"traces/duck.py"},
     "gradio": {"console/chat/page.py"},
     "lancedb": {"pipeline/knowledge/tables.py"},
-    "limits": {"pipeline/guardrails"},
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
     "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
     "plotly": {"console/dashboard/charts.py", "console/dashboard/waterfall.py"},

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from pipeline.bucket import Bucket
+from pipeline.guardrails.counts import Counts, Limits, SharedCounts
 
-MOST_USERS = 10_000  # whose tokens are remembered; beyond that the oldest are forgotten
+log = logging.getLogger(__name__)
+FIRST_GUESS_TOKENS = 1_500.0  # of a turn, before one was seen: five passages, the prompt, an answer
+WEIGHT = 0.1  # of the newest turn in the moving mean
+ALONE = 0.5  # share of the limits while processes cannot count together: rather too strict than open
 
 
 class Quota:
-    """Counts requests and tokens per user and minute, within this process.
+    """Counts requests and tokens per user and minute, over all processes that share the counts.
 
-    Tokens are known when a turn is over: who used more than allowed waits until they are made up for.
-
-    The user is who authenticated, or the client's session; never an address a client can claim.
+    Tokens are held before they are spent: what a turn used lately, then what it used itself. The user
+    is who authenticated, or the client's session; never an address a client can claim.
     """
 
-    def __init__(self, requests_per_minute: int, tokens_per_minute: int | None = None) -> None:
-        from limits import RateLimitItemPerMinute
-        from limits.aio.storage import MemoryStorage
-        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+    def __init__(
+        self,
+        requests_per_minute: int,
+        tokens_per_minute: int | None = None,
+        counts: Counts | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = Limits(requests_per_minute, tokens_per_minute)
+        self._counts = counts or SharedCounts()
+        self._clock = clock
+        self._alone: SharedCounts | None = None
+        self._usual_tokens = FIRST_GUESS_TOKENS
 
-        self._limit = RateLimitItemPerMinute(requests_per_minute)
-        self._tokens_per_minute = tokens_per_minute
-        self._tokens: dict[str, Bucket] = {}
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+    async def take(self, user_id: str, turn_id: str) -> float | None:
+        """Count one request and hold its tokens; return None when allowed, else the seconds to wait."""
+        now, tokens = self._clock(), self._usual_tokens
+        try:
+            wait = self._counts.take(user_id, turn_id, self._limits, tokens, now)
+        except sqlite3.Error as error:
+            log.error("limits are counted by this process alone, at half their height: %s", error)
+            self._alone = self._alone or SharedCounts()
+            wait = self._alone.take(user_id, turn_id, _half(self._limits), tokens, now)
+        return None if wait <= 0 else max(wait, 1.0)
 
-    async def take(self, user_id: str) -> float | None:
-        """Count one request; return None when it is allowed, else the seconds to wait."""
-        tokens = self._tokens.get(user_id)
-        if tokens is not None and (wait := tokens.wait(1.0)) > 0:
-            return max(wait, 1.0)
-        if await self._limiter.hit(self._limit, user_id):
-            return None
-        window = await self._limiter.get_window_stats(self._limit, user_id)
-        return max(window.reset_time - time.time(), 1.0)
+    def settle(self, turn_id: str, *tokens: int | None) -> None:
+        """Count what a finished turn used in the place of what it held."""
+        used = float(sum(count or 0 for count in tokens))
+        if used:
+            self._usual_tokens += WEIGHT * (used - self._usual_tokens)
+        with self._logged():
+            self._counts.settle(turn_id, used)
 
-    def spend(self, user_id: str, *tokens: int | None) -> None:
-        """Count the tokens of a finished turn."""
-        if self._tokens_per_minute is None:
-            return
-        if user_id not in self._tokens:
-            if len(self._tokens) >= MOST_USERS:
-                del self._tokens[next(iter(self._tokens))]
-            self._tokens[user_id] = Bucket(self._tokens_per_minute, time.monotonic, burst_seconds=60.0)
-        self._tokens[user_id].take(float(sum(count or 0 for count in tokens)))
+    def claim(self, user_id: str, client_turn_id: str, seconds: float) -> bool:
+        """Take a client's turn on; False while the same turn is under way, here or in another process."""
+        now = self._clock()
+        with self._logged():
+            return self._counts.claim(user_id, client_turn_id, now + seconds, now)
+        return True
+
+    def release(self, user_id: str, client_turn_id: str) -> None:
+        """Give a client's turn back."""
+        with self._logged():
+            self._counts.release(user_id, client_turn_id)
+
+    def close(self) -> None:
+        self._counts.close()
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            log.error("the shared counts cannot be used: %s", error)
+
+
+def _half(limits: Limits) -> Limits:
+    tokens = None if limits.tokens is None else max(int(limits.tokens * ALONE), 1)
+    return Limits(None if limits.requests is None else max(int(limits.requests * ALONE), 1), tokens)

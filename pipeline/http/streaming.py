@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
+import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pipeline.events import Event, Failed
-from pipeline.http.problem import headers, status_of
+from pipeline.http.problem import body, headers, status_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class EventStream(Response):
     """Streams the events of a turn; when the client leaves, the turn is closed at once.
 
     `encode` turns an event into a frame (b"" sends nothing). The status is 200, unless the very
-    first event says that the turn was not accepted.
+    first event says that the turn was not accepted: then the response is that error, and no stream.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class EventStream(Response):
         try:
             async with _closing(self._events) as events:
                 async for event in events:
+                    if isinstance(event, Failed) and not self._begun:
+                        await _refuse(event, send)
+                        return
                     await self._event(event, send)
         except Exception:
             log.exception("the stream of a turn broke")
@@ -67,11 +71,8 @@ class EventStream(Response):
 
     async def _event(self, event: Event, send: Send) -> None:
         if not self._begun:
-            status, more = 200, {}
-            if isinstance(event, Failed):
-                status, more = status_of(event.code), headers(event.retry_after)
-            extra = [(name.lower().encode(), value.encode()) for name, value in more.items()]
-            await send({"type": "http.response.start", "status": status, "headers": [*_HEADERS, *extra]})
+            status = status_of(event.code) if isinstance(event, Failed) else 200
+            await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
             self._begun = True
         if frame := self._encode(event):
             self._quiet = False
@@ -83,6 +84,17 @@ class EventStream(Response):
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if self._quiet and self._begun:
                 await send({"type": "http.response.body", "body": b": waiting\n\n", "more_body": True})
+
+
+async def _refuse(event: Failed, send: Send) -> None:
+    """Send the error of a turn that was not accepted."""
+    status = status_of(event.code)
+    more: dict[str, Any] = {} if event.retry_after is None else {"retry_after": event.retry_after}
+    content = orjson.dumps(body(event.code, event.message, status, turn_id=event.turn_id, **more))
+    extra = {"content-type": "application/json", **headers(event.retry_after)}
+    named = [(name.lower().encode(), value.encode()) for name, value in extra.items()]
+    await send({"type": "http.response.start", "status": status, "headers": named})
+    await send({"type": "http.response.body", "body": content, "more_body": False})
 
 
 async def attended(work: Coroutine[Any, Any, T], receive: Receive) -> T | None:

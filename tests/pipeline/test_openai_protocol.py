@@ -115,10 +115,8 @@ async def test_limits_are_a_rate_limit_error(stream: bool) -> None:
     limits = {**load().limits.model_dump(), "running_turns": 1, "requests_per_minute": 1}
     async with sdk(limits=limits) as client:
         await client.chat.completions.create(model="answerdeck", messages=ASK)
-        with pytest.raises((openai.RateLimitError, openai.APIError)) as caught:
-            answer = await client.chat.completions.create(model="answerdeck", messages=ASK, stream=stream)
-            if stream:
-                _ = [chunk async for chunk in answer]  # type: ignore[union-attr]  # a stream here
+        with pytest.raises(openai.RateLimitError) as caught:
+            await client.chat.completions.create(model="answerdeck", messages=ASK, stream=stream)
     assert caught.value.code == "rate_limited"
 
 

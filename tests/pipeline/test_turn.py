@@ -197,6 +197,16 @@ async def test_too_many_questions_a_minute_are_told_when_to_come_back() -> None:
     assert isinstance(other, Answer)
 
 
+async def test_the_same_turn_of_a_client_in_flight_is_one_turn_and_one_call() -> None:
+    model = Scripted("The computer will suspend [1].", gap_seconds=0.05)
+    pipeline = await make_pipeline(model)
+    ends = await asyncio.gather(*(ask(pipeline, LID, client_turn_id="k1") for _ in range(4)))
+    answers = [end for end, _ in ends if isinstance(end, Answer)]
+    assert len(answers) == 4
+    assert len({answer.turn_id for answer in answers}) == 1
+    assert len(model.prompts) == 1
+
+
 async def test_more_turns_than_allowed_are_shed_without_a_trace() -> None:
     one = {"running_turns": 1, "queued_turns": 0}
     pipeline = await make_pipeline(Scripted("slow " * 50, gap_seconds=0.01), limits=one)
