@@ -17,7 +17,7 @@ import orjson
 
 from traces.errors import JournalError
 from traces.locks import try_lock
-from traces.records import Case, Passage, Payload, Record, Run, Score, Span, Trace, Turn, Usage
+from traces.records import Case, Passage, Payload, Record, Run, RunSettings, Score, Span, Trace, Turn, Usage
 from traces.redact import redacted, suspect
 
 __all__ = ["Durability", "Journal", "JournalError"]
@@ -206,6 +206,7 @@ def _reader(record: type) -> Callable[[Any], dict[str, Any]]:
 
 
 _READ = {record: _reader(record) for record in (Turn, Payload, Span, Passage, Usage, Score, Run, Case)}
+_READ[Run] = Run.to_dict
 
 
 def _outline(record: Record | Turn) -> dict[str, Any]:
@@ -233,6 +234,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return value if -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, RunSettings):
+        return _plain(value.stored(), depth)
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name), depth + 1) for field in fields(value)}
     if isinstance(value, dict):

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
-def mine() -> dict[str, Any]:
-    """Return what names this process among all that ever ran on any machine: {host, pid, born}."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": born(os.getpid())}
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What names a process among all that ever ran on any machine."""
+
+    host: str
+    pid: int
+    born: str | None  # see `born`
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Process | None:
+        """Return the process that JSON names, or None when it names none well."""
+        try:
+            return cls(stored["host"], int(stored["pid"]), stored["born"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
 
-def gone(named: dict[str, Any]) -> bool:
-    """Say whether the process is surely gone; one on another machine, or not named well, may live."""
-    try:
-        host, pid, start = named["host"], int(named["pid"]), named["born"]
-    except (KeyError, TypeError, ValueError):
+def mine() -> Process:
+    """Return this process."""
+    return Process(socket.gethostname(), os.getpid(), born(os.getpid()))
+
+
+def gone(process: Process | None) -> bool:
+    """Say whether the process is surely gone; one on another machine, or not named, may live."""
+    if process is None or process.host != socket.gethostname() or process.born is None:
         return False
-    return host == socket.gethostname() and start is not None and born(pid) != start
+    return born(process.pid) != process.born
 
 
 def born(pid: int) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+
+from traces.processes import Process
 
 Outcome = Literal["answered", "no_context", "refused", "degraded", "cut", "abandoned", "failed"]
 Door = Literal["cli", "api", "openai", "chat", "eval", "replay"]
@@ -146,6 +149,66 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What asking a judge took; `usd` is None once any call had no known price."""
+
+    calls: int = 0
+    cached: int = 0  # replies that were remembered: they cost nothing
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = 0.0
+
+    def __add__(self, other: Bill) -> Bill:
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Bill(
+            self.calls + other.calls,
+            self.cached + other.cached,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What shaped a run besides its columns; None and empty are not set."""
+
+    title: str | None = None  # of the evalset
+    source: str | None = None
+    licence: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # metric -> least (or most) mean
+    warnings: tuple[str, ...] = ()  # about the cases
+    chunks: bool | None = None  # relevant ids name chunks instead of documents
+    limit: int | None = None  # cases chosen
+    repetitions: int = 1
+    concurrency: int | None = None
+    budget_usd: float | None = None
+    estimate_usd: float | None = None  # told before the run
+    retrieval: Mapping[str, Any] | None = None  # the configuration's values by their keys
+    condense: str | None = None  # "condense@v1 959ce9fa"
+    trial: str | None = None  # which change a bisection tried with it
+    process: Process | None = None  # that makes the run
+    judges: Mapping[str, Bill] = field(default_factory=dict)  # scorer -> what its judging took
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> RunSettings:
+        """Return the settings of the JSON column; keys of another version are left out."""
+        columns = {column.name for column in fields(cls)}
+        values = {key: value for key, value in (stored or {}).items() if key in columns and value is not None}
+        if "warnings" in values:
+            values["warnings"] = tuple(values["warnings"])
+        if "process" in values:
+            values["process"] = Process.read(values["process"])
+        if "judges" in values:
+            values["judges"] = {scorer: Bill(**bill) for scorer, bill in values["judges"].items()}
+        return cls(**values)
+
+    def stored(self) -> dict[str, Any] | None:
+        """Return the JSON column: what is set, or None."""
+        return {key: value for key, value in asdict(self).items() if value not in (None, (), {})} or None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """An evalset through one variant (table `runs`); the newest record of a run_id is in force."""
 
@@ -163,8 +226,8 @@ class Run:
     index_version: str | None = None
     guardrails: str | None = None
     code_version: str | None = None
-    only: str | None = None  # "retrieval" when no answers were made
-    settings: dict[str, Any] | None = None  # JSON column
+    only: Literal["retrieval"] | None = None  # "retrieval" when no answers were made
+    settings: RunSettings = field(default_factory=RunSettings)  # JSON column
     cases: int | None = None
     done: int | None = None
     failed: int | None = None
@@ -172,6 +235,31 @@ class Run:
     cost_usd: float | None = None
     seconds: float | None = None
     error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {**columns, "settings": self.settings.stored()}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that runs and turns are made with: its column, its name in a sentence and in a table."""
+
+    key: str
+    name: str
+    title: str
+
+
+MADE_WITH = (
+    Part("prompt", "prompt", "Prompt"),
+    Part("prompt_fingerprint", "prompt file", "Prompt fingerprint"),
+    Part("model", "model", "Model"),
+    Part("kb", "knowledge base", "Knowledge base"),
+    Part("index_version", "index", "Index version"),
+    Part("guardrails", "guardrails", "Guardrails"),
+    Part("code_version", "code", "Code version"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +291,12 @@ class Trace:
 
 
 Record = Trace | Score | Run | Case
+
+
+def json_columns(record: type) -> tuple[str, ...]:
+    """Return which fields of a record are JSON columns."""
+    hints = get_type_hints(record)
+    return tuple(one.name for one in fields(record) if any(kind in str(hints[one.name]) for kind in _IN_JSON))
+
+
+_IN_JSON = ("dict", "list", "RunSettings")

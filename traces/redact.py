@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 import orjson
 
-from traces.records import Case, Payload, Record, Run, Score, Span, Trace, Turn, Usage
+from traces.records import Case, Payload, Record, Run, Score, Span, Trace, Turn, Usage, json_columns
 
 REDACTED = "[redacted]"
 _NAME = (
@@ -234,8 +234,7 @@ def _texts(record: type) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _data(record: type) -> tuple[Callable[[Any], Any], ...]:
-    kinds = {name: str(hint) for name, hint in get_type_hints(record).items()}
-    return tuple(attrgetter(name) for name, kind in kinds.items() if "dict" in kind or "list" in kind)
+    return tuple(map(attrgetter, json_columns(record)))
 
 
 _OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {

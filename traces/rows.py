@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 from operator import itemgetter
-from typing import Any, get_type_hints
+from typing import Any
 
 import orjson
 
-from traces.records import Case, Passage, Payload, Run, Score, Span, Turn, Usage
+from traces.records import Case, Passage, Payload, Run, Score, Span, Turn, Usage, json_columns
 
 Row = tuple[Any, ...]
 TABLES: dict[str, type] = {
@@ -69,10 +69,7 @@ def _reader(table: str) -> Callable[[dict[str, Any]], Row]:
     """Build the function that picks a table's columns out of a decoded record."""
     names = columns(table)
     pick = itemgetter(*names)
-    hints = get_type_hints(TABLES[table])
-    json_at = [
-        at for at, name in enumerate(names) if "dict" in str(hints[name]) or "list" in str(hints[name])
-    ]
+    json_at = [at for at, name in enumerate(names) if name in json_columns(TABLES[table])]
 
     def read(item: dict[str, Any]) -> Row:
         try:

@@ -11,6 +11,8 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evalsets.cases.cases import Evalset
     from evalsets.runs.runner import Variant
     from pipeline.settings import Settings
@@ -112,7 +114,7 @@ async def _run(
     cache: bool,
     yes: bool,
     quiet: bool,
-    retrieval: dict[str, Any] | None = None,
+    retrieval: Mapping[str, Any] | None = None,
     trial: str | None = None,
 ) -> dict[str, Any]:
     """Build the pipeline, index what the evalset brings, say the price, run with a progress bar."""
@@ -121,6 +123,7 @@ async def _run(
     from evalsets.runs.answer_cache import remember
     from evalsets.runs.runner import run
     from pipeline.settings import load
+    from traces.records import RunSettings
 
     settings = load(**({"retrieval": retrieval} if retrieval else {}))
     pipeline = _pipeline(variant, retrieval)
@@ -140,8 +143,9 @@ async def _run(
             def progress(done: int, total: int, failures: int) -> None:
                 advance(done, total, f"{failures} failed" if failures else "")
 
-            shaped = {"retrieval": settings.retrieval.model_dump(), "estimate_usd": expected}
-            shaped |= {"trial": trial} if trial else {}
+            shaped = RunSettings(
+                retrieval=settings.retrieval.model_dump(), estimate_usd=expected, trial=trial
+            )
             return await run(
                 cases,
                 variant,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from evalsets.runs.runner import Variant
@@ -36,7 +36,7 @@ def list_evals(json: Json = False) -> None:
     with _ledger() as ledger:
         found = runs.runs(ledger, limit=20)
     if json:
-        emit({"evalsets": sets, "runs": found})
+        emit({"evalsets": sets, "runs": [run.to_dict() for run in found]})
         return
     table(("evalset", "title", "cases"), ((s["name"], s["title"], s["cases"]) for s in sets), "Evalsets")
     if not found:
@@ -44,7 +44,7 @@ def list_evals(json: Json = False) -> None:
         return
     print()
     columns = ("run_id", "evalset", "variant", "state", "done", "failed")
-    table(columns, ([row[column] for column in columns] for row in found), "Latest runs")
+    table(columns, ([getattr(run, column) for column in columns] for run in found), "Latest runs")
 
 
 @eval_app.command()
@@ -95,7 +95,7 @@ def report(
         print(path)
 
 
-def _pipeline(variant: Variant, retrieval: dict[str, Any] | None = None) -> Pipeline:
+def _pipeline(variant: Variant, retrieval: Mapping[str, Any] | None = None) -> Pipeline:
     """Return a pipeline that answers as the variant does, with these retrieval settings if given."""
     from console.commands.screen import wrong
     from pipeline.build import build

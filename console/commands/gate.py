@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evalsets.release.in_force import Facts
     from pipeline.settings import Settings
     from traces.ledger import Ledger
+    from traces.records import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -100,22 +101,22 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     with Store(settings.data_dir).read() as ledger:
         first = runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
-    facts = asyncio.run(_facts(settings, candidate["prompt"], candidate["kb"], model))
+    facts = asyncio.run(_facts(settings, candidate.prompt, candidate.kb, model))
     limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
     with Store(settings.data_dir).read() as ledger:
-        return check(ledger, facts, candidate["run_id"], first["run_id"], limits=limits)
+        return check(ledger, facts, candidate.run_id, first.run_id, limits=limits)
 
 
-def _newest(ledger: Ledger, baseline: dict[str, Any]) -> dict[str, Any]:
+def _newest(ledger: Ledger, baseline: Run) -> Run:
     """Return the newest run of the baseline's evalset; raises UnknownRun when there is no other."""
     from evalsets.release.in_force import trial
     from traces.queries import runs
 
-    for row in runs.runs(ledger, evalset=str(baseline["evalset"])):
-        other = row["run_id"] != baseline["run_id"] and row["only"] == baseline["only"]
+    for row in runs.runs(ledger, evalset=baseline.evalset):
+        other = row.run_id != baseline.run_id and row.only == baseline.only
         if other and not trial(row):
             return row
-    raise runs.UnknownRun(f"no other run of {baseline['evalset']!r}; `answerdeck eval run` makes one")
+    raise runs.UnknownRun(f"no other run of {baseline.evalset!r}; `answerdeck eval run` makes one")
 
 
 async def _facts(settings: Settings, prompt: str | None, kb: str | None, model: str | None) -> Facts:

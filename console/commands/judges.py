@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalsets.judges.judge_metrics import Estimate, Sample
     from evalsets.judges.judgement import Judgement
     from evalsets.judges.process import Job
+    from traces.records import Run
 
 DEFAULT = "faithfulness,answer_relevancy"
 JudgeName = Annotated[str, typer.Option("--judge", help="The model that judges, e.g. openai:gpt-6-luna.")]
@@ -73,9 +74,9 @@ def judged(
             row = runs.run(ledger, run)
         except runs.UnknownRun as error:
             raise wrong(str(error)) from None
-        samples = judgement.samples(ledger, row["run_id"])
+        samples = judgement.samples(ledger, row.run_id)
     if not samples:
-        raise wrong(f"run {row['run_id']} has no answers to judge")
+        raise wrong(f"run {row.run_id} has no answers to judge")
     expected = estimate(samples, names, judge, Prices(overrides))
     if budget is not None and expected.usd is None:
         raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
@@ -86,7 +87,7 @@ def judged(
         raise failed("stopped; the same command goes on where it was") from None
     store.drain()
     with store.read() as ledger:
-        table = judgement.summary(ledger, row["run_id"], names, row["seed"] or 0)
+        table = judgement.summary(ledger, row.run_id, names, row.seed or 0)
     return _report(row, scorer, result, table)
 
 
@@ -104,7 +105,7 @@ def chosen(metrics: str) -> list[str]:
 
 
 async def _score(
-    store: Any, job: Job, row: dict[str, Any], samples: Sequence[Sample], names: list[str], *, quiet: bool
+    store: Any, job: Job, row: Run, samples: Sequence[Sample], names: list[str], *, quiet: bool
 ) -> tuple[str, Judgement]:
     from console.commands.evals import _bar
     from evalsets.judges import judgement
@@ -118,7 +119,7 @@ async def _score(
             step("Starting the judge")
             async with Worker(job, store.data_dir) as worker:
                 with store.read() as ledger:
-                    done = runs.scored_by(ledger, row["run_id"], worker.scorer)
+                    done = runs.scored_by(ledger, row.run_id, worker.scorer)
                 advance = step("Judging")
 
                 def progress(scored: int, total: int, usd: float | None) -> None:
@@ -149,11 +150,11 @@ def _consent(expected: Estimate, judge: str, budget: float | None, *, yes: bool,
     typer.confirm("Go on?", abort=True, err=True)
 
 
-def _report(row: dict[str, Any], scorer: str, result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
+def _report(row: Run, scorer: str, result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
     return {
-        "run_id": row["run_id"],
-        "evalset": row["evalset"],
-        "variant": row["variant"],
+        "run_id": row.run_id,
+        "evalset": row.evalset,
+        "variant": row.variant,
         "scorer": scorer,
         "metrics": table,
         "scored": result.scored,
@@ -240,7 +241,7 @@ async def _scores(
     from console.commands.evals import _bar
     from evalsets.judges import calibration, process
     from evalsets.judges.judge_metrics import estimate
-    from evalsets.runs.runner import SCORER
+    from evalsets.metrics.measures import SCORER
     from pipeline.build import embedder
     from pipeline.models.prices import Prices
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalsets.release.bisect import Trial
     from evalsets.reports.reproduce import Reproduction
     from evalsets.runs.runner import Variant
+    from traces.records import Run
 
 Set = Annotated[str | None, typer.Option("--evalset", help="Where the evalset is; by its name by default.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before money is spent.")]
@@ -68,10 +69,9 @@ def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) 
     """Run the evalset of a report again as it was run, without the answer cache; return the run."""
     from evalsets.runs.runner import Variant
 
-    prompt, _, model = run["variant"].partition(" · ")
-    variant = Variant(only="retrieval") if run["only"] else Variant(prompt, model)
+    variant = Variant.read(run["variant"])
     options = _options(run["seed"], run["limit"], run.get("repetitions"))
-    return _made(_cases(run, evalset), variant, options, cache=False, yes=yes, quiet=quiet)
+    return _made(_cases(run["evalset"], evalset), variant, options, cache=False, yes=yes, quiet=quiet)
 
 
 def _tell(found: Reproduction, made: dict[str, Any] | None) -> None:
@@ -131,18 +131,17 @@ def bisect(
         print(f"not tried, cannot be switched from here: {text}")
 
 
-def _asking(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> Callable[[Trial], str]:
+def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callable[[Trial], str]:
     """Return what runs the evalset of `run` with one change."""
     import sys
 
     from console.commands.screen import wrong
 
-    cases = _cases(run, evalset)
-    if cases.fingerprint != run["evalset_fingerprint"]:
-        was = run["evalset_fingerprint"]
-        raise wrong(f"{run['evalset']} changed since: {was} then, {cases.fingerprint} now")
-    settings = run["settings"] or {}
-    options = _options(run["seed"], settings.get("limit"), settings.get("repetitions"))
+    cases = _cases(run.evalset, evalset)
+    if cases.fingerprint != run.evalset_fingerprint:
+        was = run.evalset_fingerprint
+        raise wrong(f"{run.evalset} changed since: {was} then, {cases.fingerprint} now")
+    options = _options(run.seed, run.settings.limit, run.settings.repetitions)
 
     def ask(trial: Trial) -> str:
         print(f"Trying: {trial.title}", file=sys.stderr)
@@ -161,12 +160,12 @@ def _asking(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool)
     return ask
 
 
-def _cases(run: dict[str, Any], evalset: str | None) -> Evalset:
+def _cases(name: str, evalset: str | None) -> Evalset:
     from console.commands.screen import wrong
     from evalsets.cases.cases import EvalsetError, load
 
     try:
-        return load(evalset or run["evalset"])
+        return load(evalset or name)
     except EvalsetError as error:
         raise wrong(f"{error}; --evalset says where it is") from None
 

@@ -8,8 +8,7 @@ from console.dashboard import data, markup, palette
 from evalsets.judges import calibration
 from evalsets.judges.calibration import Calibration
 from evalsets.judges.judge_metrics import JUDGED
-from evalsets.metrics.measures import measure
-from evalsets.runs.runner import SCORER
+from evalsets.metrics.measures import SCORER, measure
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
 HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floor ", "In a gate"]

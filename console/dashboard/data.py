@@ -24,9 +24,10 @@ from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.queries import listing, overview, runs
 from traces.queries.listing import Filter
+from traces.queries.runs import RunCase
 from traces.queries.turns import trace
 from traces.queries.window import Window
-from traces.records import Trace
+from traces.records import Run, Trace
 from traces.store import Health, Ledger, Store
 
 FRESH_SECONDS = 2  # how long a page may show what it read before
@@ -210,37 +211,35 @@ def _share(ratings: dict[str, Any] | None) -> float | None:
 class RunScores:
     """A run, the summary of each of its metrics, and the columns behind them."""
 
-    run: dict[str, Any]
+    run: Run
     columns: dict[str, Column]
     summary: dict[str, dict[str, Any]]
 
 
-def read_runs(evalset: str | None = None) -> list[dict[str, Any]]:
+def read_runs(evalset: str | None = None) -> list[Run]:
     """Return the eval runs as they stand now, newest first."""
     with ledger() as opened:
         return runs.runs(opened, evalset=evalset, limit=100)
 
 
-def read_scores(run: dict[str, Any], names: tuple[str, ...] | None = None) -> RunScores:
+def read_scores(run: Run, names: tuple[str, ...] | None = None) -> RunScores:
     """Return a run with its metrics, summed up for `names` only; a finished run is computed once."""
-    return _scores(run["run_id"], run["state"], run["done"], names, run)
+    return _scores(run.run_id, run.state, run.done, names, run)
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
-def _scores(
-    run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: dict[str, Any]
-) -> RunScores:
+def _scores(run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: Run) -> RunScores:
     with ledger() as opened:
         found = columns.columns(runs.scores_of(opened, run_id))
     asked = found if names is None else {name: found[name] for name in names if name in found}
-    return RunScores(_run, found, columns.summary(asked, _run["seed"] or 0))
+    return RunScores(_run, found, columns.summary(asked, _run.seed or 0))
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
-def read_cases(run_id: str) -> dict[str, dict[str, Any]]:
+def read_cases(run_id: str) -> dict[str, RunCase]:
     """Return the cases of a run by id, each with its answer."""
     with ledger() as opened:
-        return {row["case_id"]: row for row in runs.cases_of(opened, run_id)}
+        return {case.case_id: case for case in runs.cases_of(opened, run_id)}
 
 
 @st.cache_data(ttl=10, show_spinner=False)

@@ -19,6 +19,7 @@ from evalsets.release.in_force import trial
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries import runs, versions
+from traces.records import Run
 
 COMMAND = (sys.executable, "-m", "console.cli", "prompts")
 FOLDER = "console/releases"  # of jobs, below the data folder
@@ -32,7 +33,7 @@ class Version:
 
     prompt: PromptVersion
     state: str  # in force | canary 10% | released | candidate | damaged
-    run: dict[str, Any] | None
+    run: Run | None
     live: dict[str, Any] | None
 
 
@@ -57,16 +58,16 @@ def read(name: str) -> list[Version]:
         whole = [
             run
             for run in runs.runs(opened)
-            if run["state"] == "finished" and run["only"] is None and not trial(run)
+            if run.state == "finished" and run.only is None and not trial(run)
         ]
-        known = [run for run in whole if run["evalset"] in sets]
+        known = [run for run in whole if run.evalset in sets]
         now = datetime.now(UTC)
         online = {row["prompt"]: row for row in versions.live(opened, name, now - timedelta(LIVE_DAYS), now)}
     found: list[Version] = []
     for prompt in (version for version in shelf.versions() if version.name == name):
         changed = released.get(prompt.label) not in (None, prompt.fingerprint)
         state = states.get(prompt.label) or ("released" if prompt.label in released else "candidate")
-        run = next((run for run in known if run["prompt_fingerprint"] == prompt.fingerprint), None)
+        run = next((run for run in known if run.prompt_fingerprint == prompt.fingerprint), None)
         found.append(
             Version(prompt, "changed after release" if changed else state, run, online.get(prompt.label))
         )
@@ -90,7 +91,7 @@ def save(name: str, source: PromptVersion, text: str) -> str:
 def verdict(version: PromptVersion) -> dict[str, Any]:
     """Return what the gate says of a version: {passed, evalsets}; asked of a process of its own."""
     with data.ledger() as opened:
-        newest = [(run["run_id"], run["state"]) for run in runs.runs(opened, limit=5)]
+        newest = [(run.run_id, run.state) for run in runs.runs(opened, limit=5)]
     path = force().path
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     return _verdict(version.label, version.fingerprint, stamp, str(newest))

@@ -17,10 +17,7 @@ FRESH_SECONDS = 10
 def means(evalset: str, metric: str) -> dict[str, dict[str, Any]]:
     """Return {run: its mean with interval and n} of a metric."""
     with data.ledger() as opened:
-        rows = runs.history(opened, evalset, metric)
-    by_run: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_run.setdefault(row["run_id"], []).append(row)
+        by_run = runs.history(opened, evalset, metric)
     found = {
         run_id: columns.summary(columns.columns(scores)).get(metric) for run_id, scores in by_run.items()
     }

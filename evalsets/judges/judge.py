@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from evalsets.judges.cache import Cache, Kept
 from pipeline.errors import ErrorClass, ModelError
-from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from pipeline.models.structured import Reply, Structured, Unfit, ask, form_of
+from traces.records import Bill
 
 T = TypeVar("T", bound=BaseModel)
 AGAIN: tuple[ErrorClass, ...] = (
@@ -31,24 +31,14 @@ class BudgetSpent(Exception):
 
 
 @dataclass(slots=True)
-class Bill:
-    """What some judging took. `usd` is None as soon as one call has no known price."""
+class Account:
+    """What some judging took so far."""
 
-    calls: int = 0
-    cached: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    usd: float | None = 0.0
-    asked: Counter[str] = field(default_factory=Counter)  # how often each prompt was asked
-
-    def add(self, tokens: Tokens, usd: float | None) -> None:
-        self.calls += 1
-        self.input_tokens += tokens.input_tokens or 0
-        self.output_tokens += tokens.output_tokens or 0
-        self.usd = None if usd is None or self.usd is None else self.usd + usd
+    bill: Bill = field(default_factory=Bill)
+    prompts: Counter[str] = field(default_factory=Counter)  # how often each was asked
 
 
-_bill: ContextVar[Bill | None] = ContextVar("bill", default=None)
+_account: ContextVar[Account | None] = ContextVar("account", default=None)
 
 
 class Judge:
@@ -57,7 +47,7 @@ class Judge:
     A reply that does not fit its schema may be mended once; calls that fail for the provider's own
     reasons are tried three times. With `budget_usd` no call starts once that much is spent, so the cap
     can be passed by what the calls under way cost. Replies are remembered in `cache` under everything
-    that shaped them; the same prompt asked twice within one `bill` is two questions.
+    that shaped them; the same prompt asked twice within one account is two questions.
     """
 
     def __init__(
@@ -82,18 +72,23 @@ class Judge:
         self._seconds = seconds
         self._most = max_output_tokens
         self._heads: dict[type[BaseModel], Any] = {}  # hashes begun with the model and the schema
-        self.bill = Bill()
+        self._account = Account()
 
     @property
     def fingerprint(self) -> str:
         """Return 8 hex digits over the model, its address and its parameters."""
         return hashlib.sha256(self._parameters.encode()).hexdigest()[:8]
 
-    def open(self) -> Bill:
-        """Start a bill of its own for what this task asks from now on."""
-        bill = Bill()
-        _bill.set(bill)
-        return bill
+    @property
+    def bill(self) -> Bill:
+        """What all that was asked took."""
+        return self._account.bill
+
+    def open(self) -> Account:
+        """Start an account of its own for what this task asks from now on."""
+        account = Account()
+        _account.set(account)
+        return account
 
     async def ask(self, prompt: str, shape: type[T]) -> T:
         """Return the judge's reply as a `shape`; raises ModelError and BudgetSpent."""
@@ -101,8 +96,7 @@ class Judge:
         if self._cache is not None and (kept := self._cache.get(key)) is not None:
             with suppress(ValidationError):
                 value = shape.model_validate_json(kept.text)
-                for bill in self._bills():
-                    bill.cached += 1
+                self._charge(Bill(cached=1))
                 return value
         async with self._room:
             value, reply = await self._patiently(prompt, shape)
@@ -121,25 +115,24 @@ class Judge:
                 filled = await ask(self._model, prompt, shape, self._seconds, max_output_tokens=self._most)
             except ModelError as error:
                 if isinstance(error, Unfit):
-                    self._charge(error.replies)
+                    self._charge(*map(self._price, error.replies))
                 if error.error_class not in AGAIN or attempt == TRIES:
                     raise
                 wait = 0.5 * 2**attempt if error.retry_after is None else error.retry_after
                 await asyncio.sleep(min(wait, LONGEST_WAIT))
             else:
-                self._charge(filled.replies)
+                self._charge(*map(self._price, filled.replies))
                 return filled.value, filled.replies[-1]
         raise AssertionError("the last try returns or raises")
 
-    def _charge(self, replies: tuple[Reply, ...]) -> None:
-        for reply in replies:
-            usd = self._prices.cost(self.name, reply.tokens).usd
-            for bill in self._bills():
-                bill.add(reply.tokens, usd)
+    def _price(self, reply: Reply) -> Bill:
+        tokens = reply.tokens
+        usd = self._prices.cost(self.name, tokens).usd
+        return Bill(1, 0, tokens.input_tokens or 0, tokens.output_tokens or 0, usd)
 
-    def _bills(self) -> tuple[Bill, ...]:
-        own = _bill.get()
-        return (self.bill,) if own is None else (self.bill, own)
+    def _charge(self, *bills: Bill) -> None:
+        for account in filter(None, (self._account, _account.get())):
+            account.bill = sum(bills, account.bill)
 
     def _key(self, prompt: str, shape: type[BaseModel]) -> str:
         if shape not in self._heads:
@@ -147,8 +140,8 @@ class Judge:
             self._heads[shape] = hashlib.sha256(f"{self._parameters}\0{schema}\0".encode())
         parts = self._heads[shape].copy()
         parts.update(prompt.encode("utf-8", "replace"))
-        own = _bill.get()
-        if own is not None:
-            own.asked[key := parts.hexdigest()] += 1
-            parts.update(b"\0%d" % own.asked[key])
+        account = _account.get()
+        if account is not None:
+            account.prompts[key := parts.hexdigest()] += 1
+            parts.update(b"\0%d" % account.prompts[key])
         return parts.hexdigest()

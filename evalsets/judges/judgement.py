@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from evalsets.judges.judge_metrics import JUDGED, Sample, addresses_judge, broken, missing
 from evalsets.judges.process import Worker
 from evalsets.metrics import columns
+from evalsets.metrics.answer import Measured
+from evalsets.metrics.scores import score_of
 from pipeline.citations import unmarked
-from traces.ids import uuid7
 from traces.queries import runs
 from traces.queries.window import Rows
 from traces.recorder import Sink
-from traces.records import Run, Score
+from traces.records import Bill, Run
 
 Progress = Callable[[int, int, float | None], None]  # scores done, in all, dollars so far
 FLAG = "judge_injection"
-
-
-@dataclass(slots=True)
-class Spent:
-    """What judging took in this call."""
-
-    calls: int = 0
-    cached: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    usd: float | None = 0.0
-
-    def add(self, told: Mapping[str, Any]) -> None:
-        self.calls += told["calls"]
-        self.cached += told["cached"]
-        self.input_tokens += told["input_tokens"]
-        self.output_tokens += told["output_tokens"]
-        self.usd = None if self.usd is None or told["usd"] is None else self.usd + told["usd"]
-
-    def plain(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 @dataclass(slots=True)
@@ -53,34 +32,34 @@ class Judgement:
     already: int = 0
     left: int = 0  # not asked, because the spending cap was reached
     flagged: list[str] = field(default_factory=list)  # cases whose texts speak to the judge
-    spent: Spent = field(default_factory=Spent)
+    spent: Bill = field(default_factory=Bill)
 
 
 def samples(ledger: Rows, run_id: str) -> list[Sample]:
     """Return the answers of a run as a judge sees them; cases without a turn are left out."""
-    passages: dict[str, list[str]] = {}
-    for row in runs.passages_of(ledger, run_id):
-        text = f"{row['title']}\n{row['text']}" if row["title"] else row["text"]
-        passages.setdefault(row["turn_id"], []).append(text)
+    contexts: dict[str, list[str]] = {}
+    for passage in runs.passages_of(ledger, run_id):
+        text = f"{passage.title}\n{passage.text}" if passage.title else passage.text
+        contexts.setdefault(passage.turn_id, []).append(text)
     return [
         Sample(
-            key=row["case_id"],
-            user_input=row["standalone"] or row["question"],
-            response=unmarked(row["answer"] or ""),
-            retrieved_contexts=tuple(passages.get(row["turn_id"], ())),
-            reference=row["reference"] or "",
-            turn_id=row["turn_id"],
-            outcome=row["outcome"],
-            answerability=row["answerability"],
+            key=case.case_id,
+            user_input=case.standalone or case.question,
+            response=unmarked(case.answer or ""),
+            retrieved_contexts=tuple(contexts.get(case.turn_id, ())),
+            reference=case.reference or "",
+            turn_id=case.turn_id,
+            outcome=case.outcome or "",
+            answerability=case.answerability,
         )
-        for row in runs.cases_of(ledger, run_id)
-        if row["turn_id"] is not None
+        for case in runs.cases_of(ledger, run_id)
+        if case.turn_id is not None
     ]
 
 
 async def score(
-    run: Mapping[str, Any],
-    found: Sequence[Sample],
+    run: Run,
+    samples: Sequence[Sample],
     metrics: Sequence[str],
     worker: Worker,
     journal: Sink,
@@ -94,9 +73,9 @@ async def score(
     recorded as failed. Stops asking once the worker's budget is spent.
     """
     judgement, tasks = Judgement(), []
-    recorded = _Recorder(run["run_id"], worker.scorer, journal, judgement)
+    recorded = _Recorder(run.run_id, worker.scorer, journal, judgement)
     skip = set(done)
-    for sample in found:
+    for sample in samples:
         for name in metrics:
             if (sample.key, name) in skip:
                 judgement.already += 1
@@ -111,14 +90,14 @@ async def score(
         for place, (sample, name) in enumerate(tasks)
     )
     try:
-        async with aclosing(worker.scores(lines)) as told:
-            async for one in told:
-                sample, name = tasks[one["id"]]
-                if "stopped" in one:
+        async with aclosing(worker.scores(lines)) as replies:
+            async for reply in replies:
+                sample, name = tasks[reply["id"]]
+                if "stopped" in reply:
                     judgement.left += 1
                     continue
-                judgement.spent.add(one)
-                recorded.write(sample, name, one["value"], one["reason"], failed=one["failed"])
+                judgement.spent += Bill(**{key.name: reply[key.name] for key in fields(Bill)})
+                recorded.write(sample, name, reply["value"], reply["reason"], failed=reply["failed"])
                 if progress is not None:
                     progress(judgement.scored + judgement.failed, len(tasks), judgement.spent.usd)
     finally:
@@ -128,8 +107,8 @@ async def score(
 
 def summary(ledger: Rows, run_id: str, metrics: Sequence[str], seed: int = 0) -> dict[str, dict[str, Any]]:
     """Return the metrics of a run in force, as `eval run` shows them, of these names only."""
-    rows = [row for row in runs.scores_of(ledger, run_id) if row["name"] in metrics]
-    return columns.summary(columns.columns(rows), seed)
+    scores = [score for score in runs.scores_of(ledger, run_id) if score.name in metrics]
+    return columns.summary(columns.columns(scores), seed)
 
 
 class _Recorder:
@@ -152,30 +131,15 @@ class _Recorder:
             reason = f"the texts speak to the judge, look at this score; {reason or ''}".rstrip("; ")
             if sample.key not in judgement.flagged:
                 judgement.flagged.append(sample.key)
+        measured = Measured(name, value, reason, failed)
+        tags = FLAG if flagged else None
         self._journal.write(
-            Score(
-                score_id=uuid7(),
-                turn_id=sample.turn_id,
-                name=name,
-                value=value,
-                source="eval",
-                created_at=datetime.now(UTC),
-                scorer=self._scorer,
-                reason=reason,
-                failed=failed,
-                tags=FLAG if flagged else None,
-                run_id=self._run_id,
-                case_id=sample.key,
-            )
+            score_of(measured, sample.turn_id, self._run_id, sample.key, scorer=self._scorer, tags=tags)
         )
 
 
-def _billed(run: Mapping[str, Any], scorer: str, spent: Spent) -> Run:
+def _billed(run: Run, scorer: str, spent: Bill) -> Run:
     """Return the run with what its judges took added to its settings."""
-    settings = dict(run["settings"] or {})
-    before = dict(settings.get("judges") or {})
-    bill = Spent(**before[scorer]) if scorer in before else Spent()
-    bill.add(spent.plain())
-    before[scorer] = bill.plain()
-    known = {one.name: run[one.name] for one in fields(Run)}
-    return replace(Run(**known), settings={**settings, "judges": before})
+    judges = run.settings.judges
+    bills = {**judges, scorer: judges.get(scorer, Bill()) + spent}
+    return replace(run, settings=replace(run.settings, judges=bills))

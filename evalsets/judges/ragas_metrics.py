@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -120,7 +121,7 @@ async def measure(made: Any, name: str, sample: dict[str, Any], judge: Judge) ->
 
     Raises BudgetSpent. A value is a number from 0 to 1; all else is a failure with its reason.
     """
-    bill, heard = judge.open(), list[BaseModel]()
+    account, heard = judge.open(), list[BaseModel]()
     _heard.set(heard)
     value, reason = None, None
     try:
@@ -138,11 +139,7 @@ async def measure(made: Any, name: str, sample: dict[str, Any], judge: Judge) ->
         "value": value if value is None else min(max(value, -1.0), 1.0),
         "reason": reason or why(heard),
         "failed": value is None,
-        "calls": bill.calls,
-        "cached": bill.cached,
-        "input_tokens": bill.input_tokens,
-        "output_tokens": bill.output_tokens,
-        "usd": bill.usd,
+        **asdict(account.bill),
     }
 
 

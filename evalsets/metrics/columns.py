@@ -9,6 +9,7 @@ from typing import Any
 
 from evalsets.metrics import stats
 from evalsets.metrics.measures import measure, ordered
+from traces.queries.runs import RunScore
 
 
 @dataclass(slots=True)
@@ -46,38 +47,39 @@ class Column:
                 self.reasons[case_id] = reason
 
 
-def columns(scores: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
-    """Return the columns of rows {case_id, name, value, failed, reason}, in the order people read them.
+def columns(scores: Iterable[RunScore]) -> dict[str, Column]:
+    """Return the columns of a run's scores, in the order people read them.
 
     Repetitions of a case become one value, their mean. A case of which a repetition failed has failed:
     the mean of those that happened to work would hide it.
     """
-    found: dict[str, Column] = {}
-    gathered: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in scores:
-        gathered.setdefault((row["name"], row["case_id"]), []).append(row)
-    for (name, case_id), rows in gathered.items():
-        column = found.setdefault(name, Column())
-        value, reason, failed = rows[-1]["value"], rows[-1]["reason"], rows[-1]["failed"]
-        if len({row.get("repetition") for row in rows}) > 1:
-            value, reason, failed = _together(rows)
-            values = [row["value"] for row in rows if row["value"] is not None]
+    table: dict[str, Column] = {}
+    by_case: dict[tuple[str, str], list[RunScore]] = {}
+    for score in scores:
+        by_case.setdefault((score.name, score.case_id), []).append(score)
+    for (name, case_id), repeated in by_case.items():
+        column = table.setdefault(name, Column())
+        value, reason, failed = repeated[-1].value, repeated[-1].reason, repeated[-1].failed
+        if len({score.repetition for score in repeated}) > 1:
+            value, reason, failed = _together(repeated)
+            values = [score.value for score in repeated if score.value is not None]
             if len(values) > 1 and not failed:
                 column.spreads[case_id] = stdev(values)
         column.put(case_id, value, reason, failed)
-    return {name: found[name] for name in ordered(set(found))}
+    return {name: table[name] for name in ordered(set(table))}
 
 
-def _together(rows: list[Mapping[str, Any]]) -> tuple[float | None, str | None, bool]:
-    failed = [row["reason"] for row in rows if row["failed"]]
-    if failed:
-        return None, f"{len(failed)} of {len(rows)} repetitions failed: {failed[0]}", True
-    values = [row["value"] for row in rows if row["value"] is not None]
+def _together(scores: list[RunScore]) -> tuple[float | None, str | None, bool]:
+    failures = [score.reason for score in scores if score.failed]
+    if failures:
+        return None, f"{len(failures)} of {len(scores)} repetitions failed: {failures[0]}", True
+    values = [score.value for score in scores if score.value is not None]
     if not values:
-        return None, rows[0]["reason"], False
-    worst = min(rows, key=lambda row: (row["value"] is None, row["value"]))
-    said = f"; lowest: {worst['reason']}" if worst["reason"] else ""
-    return fmean(values), f"mean of {len(values)}, {min(values):.3g} to {max(values):.3g}{said}", False
+        return None, scores[0].reason, False
+    lowest = min(values)
+    why = next(score.reason for score in scores if score.value == lowest)
+    note = f"; lowest: {why}" if why else ""
+    return fmean(values), f"mean of {len(values)}, {lowest:.3g} to {max(values):.3g}{note}", False
 
 
 def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,8 +16,8 @@ from evalsets.runs.asker import Variant
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
 from traces.queries.window import Rows
+from traces.records import Run
 
-Run = dict[str, Any]
 CONTROL = "as the good run, now"
 TOGETHER = "all of them together"
 
@@ -32,7 +32,7 @@ class Trial:
 
     title: str
     variant: Variant
-    retrieval: dict[str, Any] | None
+    retrieval: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def find(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Fin
     """
     with read() as ledger:
         good, bad = runs.run(ledger, good_id), runs.run(ledger, bad_id)
-        drop = _difference(ledger, good, bad["run_id"], metric)
+        drop = _difference(ledger, good, bad.run_id, metric)
     _check(good, bad, drop)
     differing = changes.between(good, bad)
     fixed = tuple(str(one) for one in differing if one.key not in ("prompt", "model", "retrieval"))
@@ -95,25 +95,26 @@ def find(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Fin
 
 def _check(good: Run, bad: Run, drop: Difference) -> None:
     for key, title in (("evalset_fingerprint", "evalset"), ("only", "kind of run"), ("cases", "cases")):
-        if good[key] != bad[key]:
-            raise Unlike(f"the runs did not ask the same: {title} {good[key]} and {bad[key]}")
+        was, now = getattr(good, key), getattr(bad, key)
+        if was != now:
+            raise Unlike(f"the runs did not ask the same: {title} {was} and {now}")
     if drop.verdict != "worse":
         raise Unlike(f"there is no drop to explain: {drop.sentence}")
 
 
 def _difference(ledger: Rows, good: Run, other: str, metric: str) -> Difference:
-    found = compare(ledger, good["run_id"], other, metrics=[metric]).differences
+    found = compare(ledger, good.run_id, other, metrics=[metric]).differences
     if not found:
         raise Unlike(f"both runs must have been scored on {metric!r}")
     return found[0]
 
 
 def _variant(run: Run) -> Variant:
-    return Variant(only=run["only"]) if run["only"] else Variant(run["prompt"], run["model"])
+    return Variant(only=run.only) if run.only else Variant(run.prompt, run.model)
 
 
-def _retrieval(run: Run) -> dict[str, Any] | None:
-    return (run["settings"] or {}).get("retrieval")
+def _retrieval(run: Run) -> Mapping[str, Any] | None:
+    return run.settings.retrieval
 
 
 def _trials(good: Run, bad: Run, differing: Sequence[Changed]) -> Iterator[Trial]:
@@ -121,9 +122,9 @@ def _trials(good: Run, bad: Run, differing: Sequence[Changed]) -> Iterator[Trial
     before, after = _retrieval(good), _retrieval(bad)
     for one in differing:
         if one.key == "prompt":
-            yield Trial(str(one), Variant(bad["prompt"], good["model"]), before)
+            yield Trial(str(one), Variant(bad.prompt, good.model), before)
         elif one.key == "model":
-            yield Trial(str(one), Variant(good["prompt"], bad["model"]), before)
+            yield Trial(str(one), Variant(good.prompt, bad.model), before)
         elif one.key == "retrieval" and before and after:
             yield Trial(str(one), _variant(good), {**before, one.title: after[one.title]})
 

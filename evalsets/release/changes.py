@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from evalsets.release.in_force import PARTS
+from traces.records import MADE_WITH, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +23,33 @@ class Changed:
         return f"{self.title} {self.was} → {self.now}"
 
 
-def between(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Changed]:
+def between(a: Run, b: Run) -> list[Changed]:
     """Return what run `b` was made with that `a` was not; what is unknown of either is left out."""
-    found = [
-        Changed(key, title, a[key], b[key]) for key, title in PARTS if a[key] and b[key] and a[key] != b[key]
-    ]
-    if any(one.key == "prompt" for one in found):
-        found = [one for one in found if one.key != "prompt_fingerprint"]  # another version is another file
-    settings = [run["settings"] or {} for run in (a, b)]
-    was, now = (one.get("condense") for one in settings)
+    changed = list(_parts(a, b))
+    if any(part.key == "prompt" for part in changed):
+        changed = [part for part in changed if part.key != "prompt_fingerprint"]  # another file, of course
+    was, now = a.settings.condense, b.settings.condense
     if was and now and was != now:
-        found.append(Changed("condense", "condense prompt", was, now))
-    was, now = (one.get("retrieval") for one in settings)
-    if was and now and was != now:
-        keys = [key for key in was.keys() | now.keys() if was.get(key) != now.get(key)]
-        found += [Changed("retrieval", key, str(was.get(key)), str(now.get(key))) for key in sorted(keys)]
-    return found
+        changed.append(Changed("condense", "condense prompt", was, now))
+    return changed + list(_retrieval(a.settings.retrieval or {}, b.settings.retrieval or {}))
 
 
-def over_time(runs: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[Changed]]]:
+def _parts(a: Run, b: Run) -> Iterator[Changed]:
+    for part in MADE_WITH:
+        was, now = getattr(a, part.key), getattr(b, part.key)
+        if was and now and was != now:
+            yield Changed(part.key, part.name, was, now)
+
+
+def _retrieval(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Changed]:
+    if not was or not now:
+        return
+    for key in sorted(was.keys() | now.keys()):
+        if was.get(key) != now.get(key):
+            yield Changed("retrieval", key, str(was.get(key)), str(now.get(key)))
+
+
+def over_time(runs: Sequence[Run]) -> list[tuple[Run, list[Changed]]]:
     """Return each run that was made with something else than the run before it; `runs` oldest first."""
     pairs = [(b, between(a, b)) for a, b in pairwise(runs)]
     return [(run, changed) for run, changed in pairs if changed]

@@ -14,7 +14,9 @@ from evalsets.release import in_force as standing
 from evalsets.release.in_force import Facts
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare
 from traces.queries import runs
+from traces.queries.runs import RunCase
 from traces.queries.window import Rows
+from traces.records import Run
 
 GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
 FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
@@ -53,12 +55,26 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two runs, as a verdict names it."""
+
+    run_id: str
+    variant: str
+    prompt: str | None
+    model: str | None
+
+    @classmethod
+    def of(cls, run: Run) -> Side:
+        return cls(run.run_id, run.variant, run.prompt, run.model)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether an evalset lets a candidate pass, with every check behind it."""
 
     evalset: str
-    candidate: dict[str, Any]  # run_id and variant
-    baseline: dict[str, Any]
+    candidate: Side
+    baseline: Side
     sentence: str
     checks: tuple[Check, ...]
 
@@ -92,27 +108,24 @@ def check(
     `thresholds` are those of the evalset as it stands; by default as they stood in the run. Raises
     UnknownRun, and NothingInCommon when the runs share no case.
     """
-    found = compare(ledger, baseline, candidate)
-    run = found.b
-    cases = {row["case_id"]: row for row in runs.cases_of(ledger, run["run_id"])}
-    rows = runs.scores_of(ledger, run["run_id"])
-    scored = columns(rows)
-    before = columns(runs.scores_of(ledger, found.a["run_id"]))
-    least: Mapping[str, float] = (run["settings"] or {}).get("thresholds") or {}
-    least = least if thresholds is None else thresholds
+    comparison = compare(ledger, baseline, candidate)
+    run = comparison.b
+    scores = runs.scores_of(ledger, run.run_id)
+    scored = columns(scores)
+    before = columns(runs.scores_of(ledger, comparison.a.run_id))
+    least = run.settings.thresholds if thresholds is None else thresholds
     checks = [
         _same(ledger, facts, run),
-        _whole(found),
-        *_metrics(found, scored, least, limits),
+        _whole(comparison),
+        *_metrics(comparison, scored, least, limits),
         *_missing(scored, before, least, run),
-        _guarded(cases, scored, before),
+        _guarded(runs.cases_of(ledger, run.run_id), scored, before),
     ]
     if limits.data_dir is not None:
-        used = {(row["name"], row["scorer"]) for row in rows if row["value"] is not None}
+        used = {(score.name, score.scorer) for score in scores if score.value is not None and score.scorer}
         reasons = distrust(limits.data_dir, sorted(used), limits.judge_floor)
-        checks = [_unheard(one, reasons, least) for one in checks]
-    about = [{key: row[key] for key in ("run_id", "variant", "prompt", "model")} for row in (run, found.a)]
-    return Verdict(run["evalset"], about[0], about[1], found.sentence, tuple(checks))
+        checks = [_unheard(check, reasons, least) for check in checks]
+    return Verdict(run.evalset, Side.of(run), Side.of(comparison.a), comparison.sentence, tuple(checks))
 
 
 def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, float]) -> Check:
@@ -124,14 +137,14 @@ def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, 
     return replace(check, state=state, text=text)
 
 
-def _same(ledger: Rows, facts: Facts, run: dict[str, Any]) -> Check:
+def _same(ledger: Rows, facts: Facts, run: Run) -> Check:
     """Check that the run was made with exactly what answers now."""
     wrong = facts.differs(run) + standing.mixed(ledger, run)
-    turns = runs.turns_of(ledger, run["run_id"])
-    answered = [turn["model"] for turn in turns if turn["model"] is not None]
-    others = sum(model != run["model"] for model in answered)
+    turns = runs.turns_of(ledger, run.run_id)
+    answered = [turn.model for turn in turns if turn.model is not None]
+    others = sum(model != run.model for model in answered)
     if answered and others / len(answered) > 1 - COVERAGE:
-        wrong.append(f"{others} of {len(answered)} answers came from another model than {run['model']}")
+        wrong.append(f"{others} of {len(answered)} answers came from another model than {run.model}")
     if wrong:
         return Check(
             "fingerprints", "failed", f"the run does not speak for what answers now: {'; '.join(wrong)}"
@@ -142,13 +155,11 @@ def _same(ledger: Rows, facts: Facts, run: dict[str, Any]) -> Check:
 def _whole(found: Comparison) -> Check:
     """Check that both runs are finished and went over the same cases."""
     sides = (("candidate", found.b), ("baseline", found.a))
-    wrong = [f"the {name}'s run is {run['state']}" for name, run in sides if run["state"] != "finished"]
+    wrong = [f"the {name}'s run is {run.state}" for name, run in sides if run.state != "finished"]
     for name, run in sides:
-        if found.common < (run["cases"] or 0):
-            wrong.append(
-                f"only {found.common} of the {name}'s {run['cases']} cases are the same in both runs"
-            )
-    if found.a["run_id"] == found.b["run_id"]:
+        if found.common < (run.cases or 0):
+            wrong.append(f"only {found.common} of the {name}'s {run.cases} cases are the same in both runs")
+    if found.a.run_id == found.b.run_id:
         wrong.append("candidate and baseline are the same run")
     if wrong:
         return Check("cases", "failed", "; ".join(wrong))
@@ -205,7 +216,7 @@ def _missing(
     scored: Mapping[str, Column],
     before: Mapping[str, Column],
     thresholds: Mapping[str, float],
-    run: Mapping[str, Any],
+    run: Run,
 ) -> Iterator[Check]:
     """Look at the thresholds of metrics that were not compared, and at metrics only the baseline has."""
     for name, threshold in thresholds.items():
@@ -214,7 +225,7 @@ def _missing(
         about = measure(name)
         mean = _mean(scored[name]) if name in scored else None
         if mean is None:
-            state: State = "noted" if run["only"] == "retrieval" else "failed"
+            state: State = "noted" if run.only == "retrieval" else "failed"
             yield Check(
                 name, state, f"{about.title} has a threshold and was not measured", threshold=threshold
             )
@@ -235,11 +246,9 @@ def _missing(
             yield Check(name, "failed", f"{measure(name).title} was measured for the baseline only")
 
 
-def _guarded(
-    cases: Mapping[str, Mapping[str, Any]], scored: Mapping[str, Column], before: Mapping[str, Column]
-) -> Check:
+def _guarded(cases: Iterable[RunCase], scored: Mapping[str, Column], before: Mapping[str, Column]) -> Check:
     """Check the cases that guard against old faults: none may fail that did not fail before."""
-    guarded = [key for key, row in cases.items() if GUARD in (row["tags"] or ())]
+    guarded = [case.case_id for case in cases if GUARD in (case.tags or ())]
     failing = {key: _failing(key, scored) for key in guarded}
     new = [key for key in guarded if failing[key] and not _failing(key, before)]
     if new:

@@ -16,10 +16,10 @@ def markdown(verdict: Verdict) -> str:
     word = "passed" if verdict.passed else "not passed"
     run, baseline = verdict.candidate, verdict.baseline
     lines = [
-        f"## Gate {word}: {_cell(run['variant'])} on {_cell(verdict.evalset)}",
+        f"## Gate {word}: {_cell(run.variant)} on {_cell(verdict.evalset)}",
         "",
-        f"Candidate `{run['run_id']}` against baseline `{baseline['run_id']}`"
-        f" ({_cell(baseline['variant'])}). {_cell(verdict.sentence)}",
+        f"Candidate `{run.run_id}` against baseline `{baseline.run_id}`"
+        f" ({_cell(baseline.variant)}). {_cell(verdict.sentence)}",
         "",
         *(f"- {_cell(reason)}" for reason in verdict.reasons),
         *([""] if verdict.reasons else []),

@@ -11,19 +11,12 @@ from evalsets.cases.cases import Evalset
 from pipeline.prompts.force import Force
 from traces.queries import runs
 from traces.queries.window import Rows
+from traces.records import MADE_WITH, Part, Run
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
 
-PARTS = (
-    ("prompt", "prompt"),
-    ("prompt_fingerprint", "prompt file"),
-    ("model", "model"),
-    ("kb", "knowledge base"),
-    ("index_version", "index"),
-    ("guardrails", "guardrails"),
-    ("code_version", "code"),
-)
+SEARCH = ("kb", "index_version", "code_version")  # the parts that shape retrieval alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +30,26 @@ class Facts:
     index_version: str | None
     guardrails: str
     code_version: str
-    condense: str  # "condense@v1 959ce9fa"; kept in the settings of a run
+    condense_prompt: str  # "condense@v1"
+    condense_fingerprint: str
     retrieval: Mapping[str, Any] | None = None  # its settings; kept in the settings of a run too
 
-    def differs(self, run: Mapping[str, Any]) -> list[str]:
+    @property
+    def condense(self) -> str:
+        """The condense prompt as the settings of a run keep it: "condense@v1 959ce9fa"."""
+        return f"{self.condense_prompt} {self.condense_fingerprint}"
+
+    def differs(self, run: Run) -> list[str]:
         """Say in what a run was made with something else; nothing when it speaks for these facts."""
-        only = run["only"] == "retrieval"
-        parts = [part for part in PARTS if not only or part[0] in ("kb", "index_version", "code_version")]
-        found = [
-            f"{title} {run[key] or 'unknown'} in the run, {getattr(self, key) or 'missing'} now"
-            for key, title in parts
-            if run[key] != getattr(self, key) or run[key] is None
-        ]
-        condense = (run["settings"] or {}).get("condense")
+        differences: list[str] = []
+        for part in MADE_WITH:
+            was, now = getattr(run, part.key), getattr(self, part.key)
+            if (run.only != "retrieval" or part.key in SEARCH) and (was is None or was != now):
+                differences.append(f"{part.name} {was or 'unknown'} in the run, {now or 'missing'} now")
+        condense = run.settings.condense
         if condense is not None and condense != self.condense:
-            found.append(f"{condense} in the run, {self.condense} now")
-        return found + self._searched_otherwise((run["settings"] or {}).get("retrieval"))
+            differences.append(f"{condense} in the run, {self.condense} now")
+        return differences + self._searched_otherwise(run.settings.retrieval)
 
     def _searched_otherwise(self, retrieval: Mapping[str, Any] | None) -> list[str]:
         if retrieval is None or self.retrieval is None:
@@ -81,7 +78,8 @@ async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, 
         index_version=status.version,
         guardrails=pipeline.rules.guardrails,
         code_version=pipeline.rules.code_version,
-        condense=f"{condense.label} {condense.fingerprint}",
+        condense_prompt=condense.label,
+        condense_fingerprint=condense.fingerprint,
         retrieval=pipeline.rules.retrieval,
     )
 
@@ -92,31 +90,31 @@ def use(pipeline: Pipeline, **prompts: str) -> None:
     pipeline.force = Force(Path("/nonexistent"), {**labels, **prompts})
 
 
-def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False) -> dict[str, Any] | None:
+def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False) -> Run | None:
     """Return the newest finished run of the whole evalset that speaks for the facts, if there is one.
 
     With `condense`, only runs that say which condense prompt they used count.
     """
     for run in runs.runs(ledger, evalset=evalset.name, limit=1000):
-        whole = run["cases"] == len(evalset.cases) and run["evalset_fingerprint"] == evalset.fingerprint
-        known = not condense or (run["settings"] or {}).get("condense") is not None
-        real = run["state"] == "finished" and run["only"] is None and not trial(run)
+        whole = run.cases == len(evalset.cases) and run.evalset_fingerprint == evalset.fingerprint
+        known = not condense or run.settings.condense is not None
+        real = run.state == "finished" and run.only is None and not trial(run)
         if real and whole and known and not facts.differs(run):
             return run
     return None
 
 
-def trial(run: Mapping[str, Any]) -> bool:
+def trial(run: Run) -> bool:
     """Say whether a run was made to try a change, in a bisection: it speaks for nothing that is in force."""
-    return bool((run["settings"] or {}).get("trial"))
+    return bool(run.settings.trial)
 
 
-def mixed(ledger: Rows, run: Mapping[str, Any]) -> list[str]:
+def mixed(ledger: Rows, run: Run) -> list[str]:
     """Say what changed while a run went on: its turns must all be made with the same."""
-    turns = runs.turns_of(ledger, run["run_id"])
-    found: list[str] = []
-    for key, title in (("prompt_fingerprint", "prompt file"), *PARTS[4:], ("embedder", "embedder")):
-        values = {turn[key] for turn in turns if turn[key] is not None}
+    turns = runs.turns_of(ledger, run.run_id)
+    changes: list[str] = []
+    for part in (MADE_WITH[1], *MADE_WITH[4:], Part("embedder", "embedder", "Embedder")):
+        values = {value for turn in turns if (value := getattr(turn, part.key)) is not None}
         if len(values) > 1:
-            found.append(f"the {title} changed during the run: {', '.join(sorted(map(str, values)))}")
-    return found
+            changes.append(f"the {part.name} changed during the run: {', '.join(sorted(map(str, values)))}")
+    return changes

@@ -17,6 +17,7 @@ from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library
 from traces.queries import runs as ledger_runs
+from traces.records import RunSettings
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -90,7 +91,7 @@ async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -
     An evalset that was never run here is left alone.
     """
     with pipeline.store.read() as ledger:
-        ran = {run["evalset"] for run in ledger_runs.runs(ledger) if run["state"] == "finished"}
+        ran = {run.evalset for run in ledger_runs.runs(ledger) if run.state == "finished"}
     known = [name for name in evalsets if load(name).name in ran]
     return await run_missing(pipeline, pipeline.force.label("answer"), known, step)
 
@@ -148,7 +149,7 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
             reasons.append(f"no case of {evalset.name} has a history, so it says nothing about condensing")
         verdict = None
         if runs[0] is not None and runs[1] is not None:
-            ids = runs[0]["run_id"], runs[1]["run_id"]
+            ids = runs[0].run_id, runs[1].run_id
             verdict = gate.check(ledger, known[0], *ids, thresholds=evalset.thresholds, limits=limits)
             reasons += [f"{evalset.name}: {reason}" for reason in verdict.reasons]
     return Evidence(evalset.name, versions[1], len(evalset.cases), missing, verdict, tuple(reasons))
@@ -158,7 +159,7 @@ async def _run(
     pipeline: Pipeline, evalset: Evalset, now: Facts, kb: str | None, progress: Progress, seed: int
 ) -> str:
     force = pipeline.force
-    in_force.use(pipeline, answer=now.prompt, condense=now.condense.partition(" ")[0])
+    in_force.use(pipeline, answer=now.prompt, condense=now.condense_prompt)
     try:
         done = await runner.run(
             evalset,
@@ -167,7 +168,7 @@ async def _run(
             kb=kb,
             seed=seed,
             progress=progress,
-            settings={"condense": now.condense},
+            settings=RunSettings(condense=now.condense),
         )
     finally:
         pipeline.force = force
@@ -177,9 +178,7 @@ async def _run(
 def _told(found: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Yield what the log keeps of the evidence: which runs, and whether they passed."""
     for one in found:
-        ids = (
-            (one.verdict.candidate["run_id"], one.verdict.baseline["run_id"]) if one.verdict else (None, None)
-        )
+        ids = (one.verdict.candidate.run_id, one.verdict.baseline.run_id) if one.verdict else (None, None)
         yield {"evalset": one.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(one.reasons)}
 
 

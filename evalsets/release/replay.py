@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalsets.cases.cases import Evalset, EvalsetError, fingerprint
 from evalsets.metrics import answer, stats
 from evalsets.metrics.answer import ABSTAINED, BROKEN, Measured
+from evalsets.metrics.scores import score_of
 from evalsets.reports.compare import compare
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
@@ -19,8 +20,10 @@ from pipeline.models.prices import Prices
 from pipeline.models.tokens import estimate
 from traces.ids import uuid7
 from traces.queries import runs, traffic
+from traces.queries.runs import RunCase
+from traces.queries.traffic import Exchange
 from traces.queries.turns import traces
-from traces.records import Case, Run, Score, Trace
+from traces.records import Case, Run, RunSettings, Trace, Turn
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -31,7 +34,6 @@ RECORDED = "as recorded"
 SCORER = "replay@1"
 HISTORY_TURNS, HISTORY_TOKENS = 6, 1500
 STEP = 0.1  # a smaller change of support is the same answer in other words
-MONTH_DAYS = 30
 Change = Literal["better", "worse", "same"]
 
 
@@ -80,12 +82,17 @@ def recorded(
 
     A case has the id of its turn. `limit` takes a seeded choice.
     """
-    rows = traffic.asked(ledger, kb, since, until)
-    said = traffic.conversations(ledger, sorted({row["conversation_id"] for row in rows}))
+    turns = traffic.asked(ledger, kb, since, until)
+    conversations = traffic.conversations(ledger, sorted({turn.conversation_id for turn in turns}))
     cases = tuple(
-        Case("", row["turn_id"], row["question"], history=_history(row, said[row["conversation_id"]]) or None)
-        for row in rows
-        if row["question"].strip()
+        Case(
+            "",
+            turn.turn_id,
+            turn.question,
+            history=_history(turn, conversations[turn.conversation_id]) or None,
+        )
+        for turn in turns
+        if turn.question.strip()
     )
     if not cases:
         raise EvalsetError(
@@ -97,22 +104,20 @@ def recorded(
     return replace(chosen, fingerprint=fingerprint(chosen.cases))
 
 
-def recorded_history(ledger: Ledger, one: Trace) -> list[dict[str, str]]:
+def recorded_history(ledger: Ledger, trace: Trace) -> list[dict[str, str]]:
     """Return what was said before a turn, as memory would have recalled it."""
-    turn = one.turn
-    said = traffic.conversations(ledger, [turn.conversation_id]).get(turn.conversation_id, [])
-    return _history({"started_at": turn.started_at, "turn_id": turn.turn_id}, said)
+    turn = trace.turn
+    exchanges = traffic.conversations(ledger, [turn.conversation_id]).get(turn.conversation_id, [])
+    return _history(turn, exchanges)
 
 
 def again(ledger: Ledger, run_id: str) -> Evalset:
     """Return the cases of a replay that was begun, so that it can go on."""
     cases = tuple(
-        Case("", row["case_id"], row["question"], history=row["history"])
-        for row in runs.cases_of(ledger, run_id)
+        Case("", case.case_id, case.question, history=case.history) for case in runs.cases_of(ledger, run_id)
     )
-    row = runs.run(ledger, run_id)
-    title = (row["settings"] or {}).get("title") or NAME
-    return Evalset(NAME, row["evalset_fingerprint"], cases, title=title)
+    run = runs.run(ledger, run_id)
+    return Evalset(NAME, run.evalset_fingerprint, cases, title=run.settings.title or NAME)
 
 
 def expected(ledger: Ledger, evalset: Evalset, model: str, prices: Prices) -> Estimate:
@@ -144,7 +149,7 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
         "finished",
         now,
         now,
-        settings={"title": evalset.title},
+        settings=RunSettings(title=evalset.title),
         cases=len(evalset.cases),
         done=len(evalset.cases),
         failed=0,
@@ -187,9 +192,9 @@ async def replay(
 def told(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:
     """Return the JSON of a replay: how many turns became better and worse, which, and at what price."""
     cases = runs.cases_of(ledger, run_id)
-    before = {one.turn.turn_id: one for one in traces(ledger, [row["case_id"] for row in cases])}
+    before = {trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in cases])}
     after = _replayed(ledger, run_id)
-    flips = [_flip(row, before[row["case_id"]], after.get(row["case_id"])) for row in cases]
+    flips = [_flip(case, before[case.case_id], after.get(case.case_id)) for case in cases]
     counts = {change: sum(flip.change == change for flip in flips) for change in ("better", "worse", "same")}
     shares = {
         change: dict(zip(("low", "high"), stats.wilson(count / len(flips), len(flips)), strict=True))
@@ -241,9 +246,9 @@ def support(one: Trace) -> tuple[float, str]:
     return online.value, f"grounded {online.value:.2f}"
 
 
-def _flip(case: Mapping[str, Any], before: Trace, after: Trace | None) -> Flip:
+def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:
     """Say whether a turn became better: by support, and by the hit of its search where that is equal."""
-    asked = (case["case_id"], after.turn.turn_id if after else None, case["question"])
+    asked = (case.case_id, after.turn.turn_id if after else None, case.question)
     answers = (before.turn.answer, after.turn.answer if after else None)
     if after is None:
         return Flip(*asked, "worse", "the replay gave no turn", *answers)
@@ -259,8 +264,8 @@ def _flip(case: Mapping[str, Any], before: Trace, after: Trace | None) -> Flip:
 
 
 def _replayed(ledger: Ledger, run_id: str) -> dict[str, Trace]:
-    ids = [turn["turn_id"] for turn in runs.turns_of(ledger, run_id)]
-    return {one.turn.case_id: one for one in traces(ledger, ids) if one.turn.case_id}  # type: ignore[arg-type]
+    ids = [turn.turn_id for turn in runs.turns_of(ledger, run_id)]
+    return {trace.turn.case_id: trace for trace in traces(ledger, ids) if trace.turn.case_id}
 
 
 def _spent(found: Sequence[Trace]) -> dict[str, Any]:
@@ -278,39 +283,24 @@ def _spent(found: Sequence[Trace]) -> dict[str, Any]:
     }
 
 
-def _history(row: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _history(turn: Exchange | Turn, exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
     """Return what memory would have recalled: the turns before this one, within its budget."""
-    earlier = [
-        one for one in said if (one["started_at"], one["turn_id"]) < (row["started_at"], row["turn_id"])
-    ]
+    at = (turn.started_at, turn.turn_id)
+    earlier = [exchange for exchange in exchanges if (exchange.started_at, exchange.turn_id) < at]
     messages: list[dict[str, str]] = []
     budget = HISTORY_TOKENS
-    for one in reversed(earlier[-HISTORY_TURNS:]):
-        budget -= estimate(one["question"]) + estimate(one["answer"] or "")
+    for exchange in reversed(earlier[-HISTORY_TURNS:]):
+        budget -= estimate(exchange.question) + estimate(exchange.answer or "")
         if budget < 0:
             break
         messages = [
-            {"role": "user", "text": one["question"]},
-            {"role": "assistant", "text": one["answer"] or ""},
+            {"role": "user", "text": exchange.question},
+            {"role": "assistant", "text": exchange.answer or ""},
             *messages,
         ]
     return messages
 
 
-def _write(pipeline: Pipeline, run_id: str, case: Case, one: Trace, measured: Sequence[Measured]) -> None:
-    for score in measured:
-        pipeline.journal.write(
-            Score(
-                score_id=uuid7(),
-                turn_id=one.turn.turn_id,
-                name=score.name,
-                value=score.value,
-                source="eval",
-                created_at=datetime.now(UTC),
-                scorer=SCORER,
-                reason=score.reason,
-                failed=score.failed,
-                run_id=run_id,
-                case_id=case.case_id,
-            )
-        )
+def _write(pipeline: Pipeline, run_id: str, case: Case, trace: Trace, results: Sequence[Measured]) -> None:
+    for measured in results:
+        pipeline.journal.write(score_of(measured, trace.turn.turn_id, run_id, case.case_id, scorer=SCORER))

@@ -12,12 +12,14 @@ from evalsets.metrics.measures import MEASURES, Measure, measure, ordered
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
 from traces.queries.window import Rows
+from traces.records import MADE_WITH, Run
 
 ALPHA = 0.05
 COVERAGE = 0.95  # under it a metric carries a warning and may not pass a gate
 WORTHWHILE = 0.03  # the difference of a share that the sentence promises to show
 RELATIVE = 0.1  # and of a time or a cost, as a share of A's mean
 Verdict = Literal["better", "worse", "same", "none"]
+SILENT = ("index_version", "guardrails", "code_version")  # what a variant does not name
 SAME = ("question", "history", "reference", "relevant_ids", "answerability", "must_refuse", "must_contain")
 
 
@@ -50,13 +52,20 @@ class Difference:
     target: float | None = None
     more_cases: int | None = None  # how many more would show the target
 
+    @property
+    def by(self) -> str:
+        """On what the two differ and by how much, beyond chance: "Recall@5 by 0.041 to 0.139"."""
+        about = measure(self.metric)
+        low, high = sorted(abs(end or 0.0) for end in (self.ci_low, self.ci_high))
+        return f"{about.title} by {about.write(low)} to {about.write(high)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Run B against run A, metric by metric."""
 
-    a: dict[str, Any]  # the rows of table `runs`
-    b: dict[str, Any]
+    a: Run
+    b: Run
     common: int
     notes: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -65,25 +74,25 @@ class Comparison:
     def sentence(self) -> str:
         """The whole in one line."""
         parts = [
-            f"{verdict} on " + _listed([_by(one) for one in self.differences if one.verdict == verdict])
+            f"{verdict} on " + _listed([row.by for row in self.differences if row.verdict == verdict])
             for verdict in ("better", "worse")
-            if any(one.verdict == verdict for one in self.differences)
+            if any(row.verdict == verdict for row in self.differences)
         ]
         if parts:
             return f"B is {', and '.join(parts)}."
-        compared = sum(one.verdict == "same" for one in self.differences)
+        compared = sum(row.verdict == "same" for row in self.differences)
         return f"No detectable difference on any of {compared} metrics."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the comparison."""
         keys = ("run_id", "evalset", "evalset_fingerprint", "variant")
         return {
-            "a": {key: self.a[key] for key in keys},
-            "b": {key: self.b[key] for key in keys},
+            "a": {key: getattr(self.a, key) for key in keys},
+            "b": {key: getattr(self.b, key) for key in keys},
             "common": self.common,
             "sentence": self.sentence,
             "notes": list(self.notes),
-            "metrics": {one.metric: asdict(one) for one in self.differences},
+            "metrics": {row.metric: asdict(row) for row in self.differences},
         }
 
 
@@ -96,15 +105,14 @@ def compare(
     stand the same in both runs are paired. Raises UnknownRun, and NothingInCommon when there are none.
     """
     run_a, run_b = runs.run(ledger, a), runs.run(ledger, b)
-    cases_a, cases_b = _cases(ledger, run_a["run_id"]), _cases(ledger, run_b["run_id"])
+    cases_a, cases_b = _cases(ledger, run_a.run_id), _cases(ledger, run_b.run_id)
     common = {key for key in cases_a.keys() & cases_b.keys() if cases_a[key] == cases_b[key]}
     if not common:
         raise NothingInCommon(
-            f"run {run_a['run_id']} of {run_a['evalset']} and "
-            f"run {run_b['run_id']} of {run_b['evalset']} share no case"
+            f"run {run_a.run_id} of {run_a.evalset} and run {run_b.run_id} of {run_b.evalset} share no case"
         )
-    columns_a = columns(runs.scores_of(ledger, run_a["run_id"]))
-    columns_b = columns(runs.scores_of(ledger, run_b["run_id"]))
+    columns_a = columns(runs.scores_of(ledger, run_a.run_id))
+    columns_b = columns(runs.scores_of(ledger, run_b.run_id))
     names = ordered(columns_a.keys() & columns_b.keys())
     if metrics is None:
         names = [name for name in names if name not in MEASURES or MEASURES[name].headline]
@@ -211,46 +219,37 @@ def _sentence(
     return text
 
 
-def _by(one: Difference) -> str:
-    """Return the part of a sentence that says on what and by how much."""
-    return one.sentence.partition(" on ")[2].partition(" (only ")[0]
-
-
 def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _cases(ledger: Rows, run_id: str) -> dict[str, dict[str, Any]]:
+def _cases(ledger: Rows, run_id: str) -> dict[str, list[Any]]:
     """Return what was asked and expected in each case of a run, to tell whether it is the same case."""
-    return {row["case_id"]: {key: row[key] for key in SAME} for row in runs.cases_of(ledger, run_id)}
+    return {case.case_id: [getattr(case, key) for key in SAME] for case in runs.cases_of(ledger, run_id)}
 
 
 def _notes(
-    a: dict[str, Any],
-    b: dict[str, Any],
-    cases_a: dict[str, dict[str, Any]],
-    cases_b: dict[str, dict[str, Any]],
-    common: set[str],
+    a: Run, b: Run, cases_a: dict[str, list[Any]], cases_b: dict[str, list[Any]], common: set[str]
 ) -> list[str]:
     notes: list[str] = []
-    if a["run_id"] == b["run_id"]:
+    if a.run_id == b.run_id:
         notes.append("A and B are the same run.")
-    if a["evalset_fingerprint"] != b["evalset_fingerprint"]:
+    if a.evalset_fingerprint != b.evalset_fingerprint:
         notes.append(
-            f"The evalsets differ ({a['evalset']} {a['evalset_fingerprint']}, "
-            f"{b['evalset']} {b['evalset_fingerprint']})."
+            f"The evalsets differ ({a.evalset} {a.evalset_fingerprint}, {b.evalset} {b.evalset_fingerprint})."
         )
     if len(common) < max(len(cases_a), len(cases_b)):
         notes.append(
             f"Compared on the {len(common)} cases both have; A has {len(cases_a)} and B {len(cases_b)}."
         )
     for side, run in (("A", a), ("B", b)):
-        if run["state"] != "finished":
-            notes.append(f"Run {side} is {run['state']}: {run['done']} of {run['cases']} cases are done.")
-    settings = [(run["settings"] or {}).get("retrieval") for run in (a, b)]
-    if None not in settings and settings[0] != settings[1]:
+        if run.state != "finished":
+            notes.append(f"Run {side} is {run.state}: {run.done} of {run.cases} cases are done.")
+    searched = [run.settings.retrieval for run in (a, b)]
+    if None not in searched and searched[0] != searched[1]:
         notes.append("The retrieval settings differ: see what was run.")
-    for key, title in (("index_version", "index"), ("guardrails", "guardrails"), ("code_version", "code")):
-        if a[key] is not None and b[key] is not None and a[key] != b[key]:
-            notes.append(f"Not only the variant changed: {title} {a[key]} in A, {b[key]} in B.")
+    for part in MADE_WITH:
+        was, now = getattr(a, part.key), getattr(b, part.key)
+        if part.key in SILENT and None not in (was, now) and was != now:
+            notes.append(f"Not only the variant changed: {part.name} {was} in A, {now} in B.")
     return notes

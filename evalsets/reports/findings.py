@@ -12,7 +12,9 @@ from evalsets.metrics.columns import Column
 from evalsets.metrics.measures import measure
 from evalsets.reports.compare import COVERAGE, Comparison
 from traces.queries import runs
+from traces.queries.runs import RunCase
 from traces.queries.window import Rows
+from traces.records import MADE_WITH, Part, Run
 
 SHOWN = 12  # cases shown one by one
 GOOD = 0.999
@@ -39,35 +41,26 @@ _RUN = (
     "seconds",
     "error",
 )
-_VERSIONS = (
-    ("prompt", "Prompt"),
-    ("prompt_fingerprint", "Prompt fingerprint"),
-    ("model", "Model"),
-    ("kb", "Knowledge base"),
-    ("index_version", "Index version"),
-    ("embedder", "Embedder"),
-    ("guardrails", "Guardrails"),
-    ("code_version", "Code version"),
-)
+_EMBEDDER = Part("embedder", "embedder", "Embedder")  # only turns say it
 
 
 def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
     """Return the report of a run: {kind, run, versions, tiles, metrics, outcomes, worst, cases, ...}."""
     run = runs.run(ledger, run_id)
-    cases = runs.cases_of(ledger, run["run_id"])
-    found = columns.columns(runs.scores_of(ledger, run["run_id"]))
-    settings = run["settings"] or {}
+    cases = runs.cases_of(ledger, run.run_id)
+    found = columns.columns(runs.scores_of(ledger, run.run_id))
+    settings = run.settings
     rows = [_case(case, found) for case in cases]
     return {
         "kind": "run",
         "made_at": _moment(datetime.now(UTC)),
-        "title": settings.get("title") or run["evalset"],
+        "title": settings.title or run.evalset,
         "run": _about(run),
         "versions": _versions(ledger, run),
-        "warnings": [*settings.get("warnings", []), *_state(run), *_unread(ledger)],
-        "tiles": list(_tiles(found, run["seed"] or 0)),
-        "metrics": list(_metrics(found, settings.get("thresholds") or {}, run["seed"] or 0)),
-        "outcomes": dict(Counter(case["outcome"] or "no turn" for case in cases).most_common()),
+        "warnings": [*settings.warnings, *_state(run), *_unread(ledger)],
+        "tiles": list(_tiles(found, run.seed or 0)),
+        "metrics": list(_metrics(found, settings.thresholds, run.seed or 0)),
+        "outcomes": dict(Counter(case.outcome or "no turn" for case in cases).most_common()),
         "worst": _worst(rows),
         "cases": rows,
     }
@@ -79,7 +72,7 @@ def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
     return {
         "kind": "comparison",
         "made_at": _moment(datetime.now(UTC)),
-        "title": (b["settings"] or {}).get("title") or b["evalset"],
+        "title": b.settings.title or b.evalset,
         "sentence": comparison.sentence,
         "notes": [*comparison.notes, *_unread(ledger)],
         "common": comparison.common,
@@ -91,31 +84,32 @@ def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _about(run: Mapping[str, Any]) -> dict[str, Any]:
-    settings = run["settings"] or {}
-    about = {key: run[key] for key in _RUN}
-    about |= {key: settings.get(key) for key in ("limit", "concurrency", "repetitions", "source", "licence")}
-    return about | {"started_at": _moment(run["started_at"]), "finished_at": _moment(run["finished_at"])}
+def _about(run: Run) -> dict[str, Any]:
+    about = {key: getattr(run, key) for key in _RUN}
+    keys = ("limit", "concurrency", "repetitions", "source", "licence")
+    about |= {key: getattr(run.settings, key) for key in keys}
+    return about | {"started_at": _moment(run.started_at), "finished_at": _moment(run.finished_at)}
 
 
-def _versions(ledger: Rows, run: Mapping[str, Any]) -> list[dict[str, str]]:
+def _versions(ledger: Rows, run: Run) -> list[dict[str, str]]:
     """Return what the run was made with; a value that changed on the way shows all it had."""
-    turns = runs.turns_of(ledger, run["run_id"])
+    turns = runs.turns_of(ledger, run.run_id)
     rows = [
-        {"title": "Evalset", "value": f"{run['evalset']} · {run['evalset_fingerprint']}"},
-        {"title": "Variant", "value": run["variant"]},
+        {"title": "Evalset", "value": f"{run.evalset} · {run.evalset_fingerprint}"},
+        {"title": "Variant", "value": run.variant},
     ]
-    for key, title in _VERSIONS:
-        values = {str(turn[key]) for turn in turns if turn[key] is not None}
-        values = values or ({str(run[key])} if run.get(key) else set())
-        rows.append({"title": title, "value": ", ".join(sorted(values)) or "—"})
-    prices = runs.price_versions(ledger, run["run_id"])
+    for part in (*MADE_WITH[:5], _EMBEDDER, *MADE_WITH[5:]):
+        values = {str(value) for turn in turns if (value := getattr(turn, part.key)) is not None}
+        value = getattr(run, part.key, None)
+        values = values or ({str(value)} if value else set())
+        rows.append({"title": part.title, "value": ", ".join(sorted(values)) or "—"})
+    prices = runs.price_versions(ledger, run.run_id)
     rows.append({"title": "Price table", "value": ", ".join(prices) or "—"})
-    retrieval = (run["settings"] or {}).get("retrieval") or {}
+    retrieval = run.settings.retrieval or {}
     rows.append({"title": "Retrieval", "value": ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"})
-    rows.append({"title": "Seed", "value": str(run["seed"])})
-    rows.append({"title": "Run", "value": run["run_id"]})
-    rows.append({"title": "Started", "value": _moment(run["started_at"]) or "—"})
+    rows.append({"title": "Seed", "value": str(run.seed)})
+    rows.append({"title": "Run", "value": run.run_id})
+    rows.append({"title": "Started", "value": _moment(run.started_at) or "—"})
     return rows
 
 
@@ -126,11 +120,11 @@ def _side_by_side(a: list[dict[str, str]], b: list[dict[str, str]]) -> list[dict
     ]
 
 
-def _state(run: Mapping[str, Any]) -> Iterable[str]:
-    if run["state"] != "finished":
-        yield f"This run is {run['state']}: {run['done']} of {run['cases']} cases are done."
-    if run["failed"]:
-        yield f"{run['failed']} of {run['cases']} cases failed; they are counted apart and in no mean."
+def _state(run: Run) -> Iterable[str]:
+    if run.state != "finished":
+        yield f"This run is {run.state}: {run.done} of {run.cases} cases are done."
+    if run.failed:
+        yield f"{run.failed} of {run.cases} cases failed; they are counted apart and in no mean."
 
 
 def _unread(ledger: Rows) -> Iterable[str]:
@@ -191,8 +185,8 @@ def _metrics(
         }
 
 
-def _case(case: Mapping[str, Any], found: Mapping[str, Column]) -> dict[str, Any]:
-    key = case["case_id"]
+def _case(case: RunCase, found: Mapping[str, Column]) -> dict[str, Any]:
+    key = case.case_id
     keys = "question answerability outcome answer reference relevant_ids turn_id error_class".split()  # noqa: SIM905
     scores: dict[str, Any] = {}
     for name, column in found.items():
@@ -200,7 +194,7 @@ def _case(case: Mapping[str, Any], found: Mapping[str, Column]) -> dict[str, Any
             scores[name] = {"value": column.values[key], "reason": column.reasons.get(key)}
         elif key in column.failed:
             scores[name] = {"value": None, "failed": True, "reason": column.failed[key]}
-    return {"case_id": key, **{name: case[name] for name in keys}, "scores": scores}
+    return {"case_id": key, **{name: getattr(case, name) for name in keys}, "scores": scores}
 
 
 def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -224,10 +218,6 @@ def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for _, row in ranked[:SHOWN]]
 
 
-def _short(value: float | None) -> str:
-    return "failed" if value is None else f"{value:.2f}"
-
-
 def _goodness(scores: Mapping[str, Any]) -> Iterable[tuple[float, str, float | None, str | None]]:
     """Yield (how good, metric, value, reason) of the headline shares; 1 is best, failed is -1."""
     for name, score in scores.items():
@@ -245,7 +235,7 @@ def _difference(row: dict[str, Any]) -> dict[str, Any]:
 def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
     """Return the cases that moved most over the headline shares, the losses of B first."""
     sides = [
-        {case["case_id"]: case for case in runs.cases_of(ledger, run["run_id"])}
+        {case.case_id: case for case in runs.cases_of(ledger, run.run_id)}
         for run in (comparison.a, comparison.b)
     ]
     moved: Counter[str] = Counter()
@@ -262,9 +252,9 @@ def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "case_id": key,
-            "question": sides[0][key]["question"],
-            "answer_a": sides[0][key]["answer"],
-            "answer_b": sides[1][key]["answer"],
+            "question": sides[0][key].question,
+            "answer_a": sides[0][key].answer,
+            "answer_b": sides[1][key].answer,
             "better": moved[key] > 0,
             "metrics": metrics[key],
         }

@@ -18,6 +18,7 @@ from traces.recorder import Sink
 from traces.records import Case, Trace
 
 log = logging.getLogger(__name__)
+RETRIEVAL_ONLY, JOINT = "retrieval only", " · "  # of labels
 UNTIMED = ("first_token_seconds", "seconds", "cost_usd")
 
 
@@ -57,7 +58,15 @@ class Variant:
     @property
     def label(self) -> str:
         """How people name it, e.g. "answer@v1 · extractive"."""
-        return "retrieval only" if self.only else f"{self.prompt} · {self.model}"
+        return RETRIEVAL_ONLY if self.only else f"{self.prompt}{JOINT}{self.model}"
+
+    @classmethod
+    def read(cls, label: str) -> Variant:
+        """Return the variant that a label names."""
+        if label == RETRIEVAL_ONLY:
+            return cls(only="retrieval")
+        prompt, _, model = label.partition(JOINT)
+        return cls(prompt, model)
 
     def pinned(self, pipeline: Askable) -> Variant:
         """Return it with what is in force filled in; retrieval alone has no prompt and no model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,21 +13,22 @@ from typing import Any, Literal
 from evalsets.cases.cases import Evalset, EvalsetError
 from evalsets.metrics import columns
 from evalsets.metrics.answer import Measured
-from evalsets.metrics.measures import SCORER
+from evalsets.metrics.scores import score_of
 from evalsets.runs.answer_cache import SERVED
 from evalsets.runs.asker import Askable, Asker, Variant
 from evalsets.runs.workers import Fan, InProcess
 from traces.ids import uuid7
 from traces.processes import mine
 from traces.queries import runs
-from traces.records import Case, Run, Score, Trace
+from traces.queries.runs import RunScore
+from traces.records import MADE_WITH, Case, Run, RunSettings, Trace
 
 __all__ = ["Askable", "Variant", "run"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]  # cases done (failed ones included), in all, failed
 
-NOTED = ("prompt", "prompt_fingerprint", "model", "kb", "index_version", "guardrails", "code_version")
+PARTS = tuple(part.key for part in MADE_WITH)
 IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of one that is awaited
 Task = tuple[Case, int]  # a case and which repetition of it
 
@@ -47,13 +48,13 @@ async def run(
     budget_usd: float | None = None,
     fan: Fan | None = None,
     progress: Progress | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: RunSettings = RunSettings(),
 ) -> dict[str, Any]:
     """Run the cases and return {run_id, evalset, variant, metrics, cost_usd, seconds, ...}.
 
     Turns, scores, cases and the run itself are written to the journal while it goes. `kb` is what
     `corpora.prepare` returned; `limit` takes a seeded choice of the cases; `settings` is what else
-    shaped the run, such as {"retrieval": {...}}, kept with it and shown in reports. Each case is asked
+    shaped the run, such as its retrieval, kept with it and shown in reports. Each case is asked
     `repetitions` times; failed ones are asked again `retries` times. At `budget_usd` no further case
     is begun and the run is stopped; those under way are finished. Naming a `run_id` that exists goes
     on with that run: finished cases are skipped, failed ones are tried again. A case that fails is
@@ -64,7 +65,7 @@ async def run(
     if concurrency is None:
         concurrency = IN_PROCESS if variant.model in (None, "extractive") else REMOTE
     fan = fan or InProcess(concurrency)
-    shaped = {**(settings or {}), "limit": limit, "concurrency": concurrency, "repetitions": repetitions}
+    shaped = replace(settings, limit=limit, concurrency=concurrency, repetitions=repetitions)
     work = _Work(evalset, variant, pipeline, kb, progress, budget_usd)
     todo = work.begin(run_id, seed, shaped)
     try:
@@ -100,7 +101,7 @@ class _Work:
         self._kb = kb
         self._progress = progress
         self._budget_usd = budget_usd
-        self._scores: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._scores: dict[tuple[str, str, int], RunScore] = {}
         self._ends: dict[str, dict[int, float]] = {}  # case -> repetition -> completed?
         self._done = self._failed = 0
         self._unpriced = False
@@ -110,13 +111,21 @@ class _Work:
         self._seconds_before = 0.0
         self.run: Run
 
-    def begin(self, named: str | None, seed: int, settings: dict[str, Any]) -> list[Task]:
+    def begin(self, named: str | None, seed: int, settings: RunSettings) -> list[Task]:
         """Write the run and its cases, and return what is still to do."""
         run_id = named or uuid7()
         evalset, variant = self._evalset, self._variant
-        about = {key: getattr(evalset, key) for key in ("title", "source", "licence", "thresholds", "chunks")}
-        about["budget_usd"] = self._budget_usd
-        about["process"] = mine()
+        settings = replace(
+            settings,
+            title=evalset.title,
+            source=evalset.source,
+            licence=evalset.licence,
+            thresholds=evalset.thresholds,
+            chunks=evalset.chunks,
+            warnings=evalset.warnings,
+            budget_usd=self._budget_usd,
+            process=mine(),
+        )
         self.run = Run(
             run_id=run_id,
             evalset=evalset.name,
@@ -128,7 +137,7 @@ class _Work:
             model=variant.model,
             kb=self._kb,
             only=variant.only,
-            settings={**settings, **about, "warnings": list(evalset.warnings)},
+            settings=settings,
             cases=len(evalset.cases),
             done=0,
             failed=0,
@@ -136,7 +145,7 @@ class _Work:
             cost_usd=0.0,
         )
         finished = self._resume() if named else set[tuple[str, int]]()
-        every = range(1, settings["repetitions"] + 1)
+        every = range(1, settings.repetitions + 1)
         todo = [(case, n) for case in evalset.cases for n in every if (case.case_id, n) not in finished]
         asked = {case.case_id for case, _ in todo}
         for case in evalset.cases:
@@ -191,31 +200,30 @@ class _Work:
         """Take over what a run of this id has done already, and return its finished cases."""
         self._pipeline.store.drain()  # a ledger reads only so much of an undrained journal
         with self._pipeline.store.read() as ledger:
-            before = [row for row in runs.runs(ledger, limit=100_000) if row["run_id"] == self.run.run_id]
+            before = [run for run in runs.runs(ledger, limit=100_000) if run.run_id == self.run.run_id]
             if not before:
                 return set()
             self._check_same(before[0])
             scores = runs.scores_of(ledger, self.run.run_id)
-        for row in scores:
-            self._scores[row["name"], row["case_id"], _number(row["repetition"])] = row
+        for score in scores:
+            self._scores[score.name, score.case_id, score.repetition] = score
         finished = {
             (key, n) for name, key, n in self._scores if name == "completed" and self._completed(key, n)
         }
         self._scores = {key: row for key, row in self._scores.items() if key[1:] in finished}
         for key, n in finished:
             self._ended(key, n, 1.0)
-        self._seconds_before = before[0]["seconds"] or 0.0
-        self._unpriced = before[0]["cost_usd"] is None
-        noted = {key: before[0][key] for key in NOTED}
-        self.run = replace(self.run, **noted, cost_usd=before[0]["cost_usd"])
+        self._seconds_before = before[0].seconds or 0.0
+        self._unpriced = before[0].cost_usd is None
+        parts = {key: getattr(before[0], key) for key in PARTS}
+        self.run = replace(self.run, **parts, cost_usd=before[0].cost_usd)
         return finished
 
-    def _check_same(self, before: dict[str, Any]) -> None:
+    def _check_same(self, before: Run) -> None:
         """Raise EvalsetError when the run of this id was another one."""
-        values = {key: getattr(self.run, key) for key in ("evalset_fingerprint", "variant", "seed", "cases")}
-        same = {key: (before[key], value) for key, value in values.items()}
-        repetitions = (before["settings"] or {}).get("repetitions", 1)
-        same["repetitions"] = (repetitions, (self.run.settings or {})["repetitions"])
+        keys = ("evalset_fingerprint", "variant", "seed", "cases")
+        same = {key: (getattr(before, key), getattr(self.run, key)) for key in keys}
+        same["repetitions"] = (before.settings.repetitions, self.run.settings.repetitions)
         for key, (was, now) in same.items():
             if was != now:
                 raise EvalsetError(
@@ -223,18 +231,18 @@ class _Work:
                 )
 
     def _completed(self, case_id: str, repetition: int) -> float | None:
-        row = self._scores.get(("completed", case_id, repetition))
-        return None if row is None else row["value"]
+        score = self._scores.get(("completed", case_id, repetition))
+        return None if score is None else score.value
 
     def _note(self, trace: Trace) -> None:
         """Take from a turn what the run was made with, and add its cost."""
         turn = trace.turn
-        known = {key: getattr(turn, key) for key in NOTED if getattr(self.run, key) is None}
+        parts = {key: getattr(turn, key) for key in PARTS if getattr(self.run, key) is None}
         self._calls += len(trace.usages)
         self._kept += sum(usage.price_version == SERVED for usage in trace.usages)
         self._unpriced |= bool(turn.attempts) and turn.cost_usd is None
         cost = None if self._unpriced else (self.run.cost_usd or 0.0) + (turn.cost_usd or 0.0)
-        self.run = replace(self.run, **known, cost_usd=cost)
+        self.run = replace(self.run, **parts, cost_usd=cost)
         cap = self._budget_usd
         if cap is not None and cost is None:
             self.spent = f"a call has no known price, so the cap of ${cap:g} cannot be kept"
@@ -243,42 +251,23 @@ class _Work:
 
     def _record(self, case: Case, repetition: int, turn_id: str, measured: Iterable[Measured]) -> None:
         """Write the scores of a case, "completed" last: a case with that one is finished."""
-        for one in measured:
-            tag = f"repetition:{repetition}" if repetition > 1 else None
-            score = Score(
-                score_id=uuid7(),
-                turn_id=turn_id,
-                name=one.name,
-                value=one.value,
-                source="eval",
-                created_at=datetime.now(UTC),
-                scorer=SCORER,
-                reason=one.reason,
-                failed=one.failed,
-                tags=tag,
-                run_id=self.run.run_id,
-                case_id=case.case_id,
+        for result in measured:
+            score = score_of(result, turn_id, self.run.run_id, case.case_id, repetition=repetition)
+            self._scores[result.name, case.case_id, repetition] = RunScore(
+                case.case_id, result.name, result.value, result.failed, result.reason, repetition
             )
-            self._scores[one.name, case.case_id, repetition] = {
-                "name": one.name,
-                "case_id": case.case_id,
-                "value": one.value,
-                "reason": one.reason,
-                "failed": one.failed,
-                "repetition": tag,
-            }
             self._pipeline.journal.write(score)
-            if one.name == "completed":
-                self._ended(case.case_id, repetition, one.value or 0.0)
+            if result.name == "completed":
+                self._ended(case.case_id, repetition, result.value or 0.0)
 
     def _ended(self, case_id: str, repetition: int, completed: float) -> None:
         """Count cases that are done, with all their repetitions, and those of which one failed."""
         ends = self._ends.setdefault(case_id, {})
-        wanted = (self.run.settings or {})["repetitions"]
-        self._done -= len(ends) == wanted
+        repetitions = self.run.settings.repetitions
+        self._done -= len(ends) == repetitions
         self._failed -= 0.0 in ends.values()
         ends[repetition] = completed
-        self._done += len(ends) == wanted
+        self._done += len(ends) == repetitions
         self._failed += 0.0 in ends.values()
 
     def _tell(self, *, at_once: bool = False) -> None:
@@ -291,8 +280,3 @@ class _Work:
         if at_once or now - self._told >= 1.0:
             self._told = now
             self._pipeline.journal.write(self.run)
-
-
-def _number(repetition: str | None) -> int:
-    """Return the number of a score's repetition."""
-    return int(repetition.partition(":")[2]) if repetition else 1

@@ -43,7 +43,7 @@ def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def runs(five_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+def runs(five_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(five_runs))
     page("evals")
     return data.read_runs()
@@ -65,41 +65,41 @@ def test_no_runs_says_how_to_start_one(folder: Path) -> None:
     assert [button.label for button in app.button] == ["Start run"]
 
 
-def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[dict]) -> None:
+def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]) -> None:
     app = page("evals")
     html = shown(app)
     assert not app.exception
     assert html.count("✓ finished") == 5
     assert "97 of 97 cases" in html
-    scores = data.read_scores(next(run for run in runs if run["only"] is None))
+    scores = data.read_scores(next(run for run in runs if run.only is None))
     found = scores.summary["groundedness"]
     assert f"{found['mean']:.3f}" in html
     assert f"{found['ci_low']:.3f} – {found['ci_high']:.3f}" in html
 
 
-def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[dict]) -> None:
-    run = next(run for run in runs if run["only"] is None)
-    app = page("evals", run=run["run_id"])
+def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[Run]) -> None:
+    run = next(run for run in runs if run.only is None)
+    app = page("evals", run=run.run_id)
     html = shown(app)
     assert not app.exception
     assert "Groundedness" in html and "Not applicable" in html
-    assert f"/compare?evalset=demo&amp;baseline={runs[runs.index(run) + 1]['run_id']}" in html
-    assert run["evalset_fingerprint"] in html
+    assert f"/compare?evalset=demo&amp;baseline={runs[runs.index(run) + 1].run_id}" in html
+    assert run.evalset_fingerprint in html
     assert html.count("/turns?turn=") >= 20
     assert "No such run" in shown(page("evals", run="unknown"))
 
 
-def test_the_report_of_a_run_is_one_html_file(runs: list[dict]) -> None:
+def test_the_report_of_a_run_is_one_html_file(runs: list[Run]) -> None:
     from console.dashboard.views import report
 
     page("evals")
-    html = report._written(data.report_of_run(runs[0]["run_id"]), "html")
+    html = report._written(data.report_of_run(runs[0].run_id), "html")
     assert html.lstrip().lower().startswith("<!doctype html>")
     assert "http" not in html.split("</head>")[0]
 
 
-def test_comparing_says_what_is_better_in_a_sentence(runs: list[dict]) -> None:
-    by_label = {(run["prompt"], run["model"]): run["run_id"] for run in runs}
+def test_comparing_says_what_is_better_in_a_sentence(runs: list[Run]) -> None:
+    by_label = {(run.prompt, run.model): run.run_id for run in runs}
     baseline = by_label["answer@v1", "anthropic:claude-haiku-5-5"]
     candidate = by_label["answer@v2", "anthropic:claude-sonnet-5"]
     app = page("compare", evalset="demo", baseline=baseline, runs=candidate)

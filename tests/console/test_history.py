@@ -73,7 +73,7 @@ def test_a_bisections_trials_are_no_history(tmp_path: Path, monkeypatch: pytest.
     journal = Journal(tmp_path / "journal")
     for record in synthetic.runs():
         if isinstance(record, Run) and record.only is None:
-            record = replace(record, settings={**(record.settings or {}), "trial": "passages 5 → 1"})
+            record = replace(record, settings=replace(record.settings, trial="passages 5 → 1"))
         journal.write(record)
     journal.close()
     app = page("history")

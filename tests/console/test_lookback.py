@@ -27,8 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     store = Store(tmp_path / "data")
     store.drain()
     with store.read() as ledger:
-        run = next(run for run in runs.runs(ledger) if run["only"] is None)
-        report.write(findings.of_run(ledger, run["run_id"]), "json", tmp_path / "report.json")
+        run = next(run for run in runs.runs(ledger) if run.only is None)
+        report.write(findings.of_run(ledger, run.run_id), "json", tmp_path / "report.json")
     return tmp_path
 
 

@@ -55,8 +55,8 @@ def test_annotate_and_runs_show_it(folder: Path) -> None:
         journal.write(record)
     journal.close()
     assert "Spearman" in shown(page("annotate"))
-    run = next(run for run in data.read_runs() if run["only"] is None)
-    assert "Spearman" in shown(page("evals", run=run["run_id"]))
+    run = next(run for run in data.read_runs() if run.only is None)
+    assert "Spearman" in shown(page("evals", run=run.run_id))
 
 
 def test_a_turn_opens_in_the_playground(folder: Path) -> None:

@@ -71,7 +71,7 @@ async def main() -> None:
     for name in JUDGED:
         ours, theirs = Canned(), Canned()
         judge: Any = ours
-        judge.open = _bill
+        judge.open = _account
         made: Callable[..., Any] = ragas_metrics.metric
         fast = made(name, judge, Letters)
         extra = {"embeddings": Letters()} if name == "answer_relevancy" else {}
@@ -90,10 +90,10 @@ async def main() -> None:
     print(json.dumps({"metrics": found, "loaded": loaded}))
 
 
-def _bill() -> Any:
-    from evalsets.judges.judge import Bill
+def _account() -> Any:
+    from evalsets.judges.judge import Account
 
-    return Bill()
+    return Account()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from evalsets.release.bisect import CONTROL, TOGETHER, Finding, Trial, Unlike
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
+from traces.records import RunSettings
 
 FEW = {f"c{i}" for i in range(12)}
 
@@ -28,7 +29,7 @@ class World:
     async def run(self, prompt: str, model: str, passages: int, run_id: str, cases: int = 20) -> str:
         variant = Variant(prompt, model)
         self.pipeline.wrong = FEW if self.broken or self.rule(variant, passages) else set()
-        shaped = {"retrieval": {"passages": passages}}
+        shaped = RunSettings(retrieval={"passages": passages})
         await runner.run(make_set(cases), variant, self.pipeline, run_id=run_id, settings=shaped)
         return run_id
 

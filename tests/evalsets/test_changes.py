@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from evalsets.release import changes
+from traces.records import Run, RunSettings
 
-BASE: dict[str, Any] = {
-    "prompt": "answer@v1", "prompt_fingerprint": "aa", "model": "extractive", "kb": "default",
-    "index_version": "3", "guardrails": "gg", "code_version": "cc",
-    "settings": {"retrieval": {"passages": 5, "candidates": 30}, "condense": "condense@v1 11"},
-}  # fmt: skip
+BASE = Run(
+    "r", "demo", "f", "answer@v1 · extractive", "finished", datetime.now(UTC),
+    prompt="answer@v1", prompt_fingerprint="aa", model="extractive", kb="default",
+    index_version="3", guardrails="gg", code_version="cc",
+    settings=RunSettings(retrieval={"passages": 5, "candidates": 30}, condense="condense@v1 11"),
+)  # fmt: skip
 
 
 def told(**changed: Any) -> list[str]:
-    return [str(one) for one in changes.between(BASE, {**BASE, **changed})]
+    return [str(change) for change in changes.between(BASE, replace(BASE, **changed))]
 
 
 def test_each_part_is_named() -> None:
@@ -22,7 +26,7 @@ def test_each_part_is_named() -> None:
     assert told(model="openai:x") == ["model extractive → openai:x"]
     assert told(prompt="answer@v2", prompt_fingerprint="bb") == ["prompt answer@v1 → answer@v2"]
     assert told(prompt_fingerprint="bb") == ["prompt file aa → bb"]
-    settings = {"retrieval": {"passages": 2, "candidates": 30}, "condense": "condense@v2 22"}
+    settings = RunSettings(retrieval={"passages": 2, "candidates": 30}, condense="condense@v2 22")
     assert told(settings=settings, code_version="dd") == [
         "code cc → dd",
         "condense prompt condense@v1 11 → condense@v2 22",
@@ -31,11 +35,11 @@ def test_each_part_is_named() -> None:
 
 
 def test_what_is_unknown_is_no_change() -> None:
-    assert told(prompt=None, prompt_fingerprint=None, model=None, settings=None) == []
+    assert told(prompt=None, prompt_fingerprint=None, model=None, settings=RunSettings()) == []
 
 
 def test_over_time_only_runs_after_a_change_count() -> None:
-    second, third = {**BASE, "index_version": "4"}, {**BASE, "index_version": "4"}
+    second, third = replace(BASE, index_version="4"), replace(BASE, index_version="4")
     ((run, parts),) = changes.over_time([BASE, second, third])
     assert run is second
     assert [str(part) for part in parts] == ["index 3 → 4"]

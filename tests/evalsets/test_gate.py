@@ -12,14 +12,14 @@ import pytest
 
 from evalsets.release import gate_report
 from evalsets.release.gate import Limits, Verdict, check
-from evalsets.release.in_force import PARTS, Facts
+from evalsets.release.in_force import Facts
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set
 from traces.ids import uuid7
-from traces.records import Score
+from traces.records import MADE_WITH, Run, RunSettings, Score
 
-FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1 959ce9fa")
+FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1", "959ce9fa")
 THRESHOLDS = {"hit@5": 0.9}
 
 
@@ -166,7 +166,12 @@ async def test_a_judge_nobody_checked_decides_nothing(pipeline: FakePipeline, tm
 
 def test_a_run_under_other_retrieval_settings_does_not_speak_for_these() -> None:
     facts = replace(FACTS, retrieval={"candidates": 20, "passages": 5})
-    made = {key: getattr(facts, key) for key, _ in PARTS} | {"only": None}
-    assert facts.differs({**made, "settings": {"retrieval": {"candidates": 20, "passages": 5}}}) == []
-    other = facts.differs({**made, "settings": {"retrieval": {"candidates": 1, "passages": 5}}})
+    parts = {part.key: getattr(facts, part.key) for part in MADE_WITH}
+
+    def run(candidates: int) -> Run:
+        settings = RunSettings(retrieval={"candidates": candidates, "passages": 5})
+        return Run("r", "demo", "f", "v", "finished", datetime.now(UTC), settings=settings, **parts)
+
+    assert facts.differs(run(20)) == []
+    other = facts.differs(run(1))
     assert other == ["retrieval.candidates 1 in the run, 20 now"]

@@ -72,11 +72,11 @@ async def test_asking_twice_for_one_sample_is_two_questions(
     for _ in range(3):
         await judge.ask("p", Question)
     assert stub.calls == 3
-    bill = judge.open()
+    account = judge.open()
     for _ in range(3):
         await judge.ask("p", Question)
     assert stub.calls == 3
-    assert (bill.calls, bill.cached, bill.usd) == (0, 3, 0.0)
+    assert (account.bill.calls, account.bill.cached, account.bill.usd) == (0, 3, 0.0)
 
 
 async def test_only_replies_that_fit_are_remembered(

@@ -62,18 +62,18 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
     assert worker.asked[0]["sample"]["response"] == "Open the panel and press the key."  # no markers
     assert "Open the panel" in worker.asked[0]["sample"]["retrieved_contexts"][0]
     with pipeline.store.read() as ledger:
-        rows = {(r["case_id"], r["name"]): r for r in runs.scores_of(ledger, run_id)}
+        rows = {(r.case_id, r.name): r for r in runs.scores_of(ledger, run_id)}
         table = judgement.summary(ledger, run_id, METRICS)
         kept = runs.run(ledger, run_id)
-    assert rows["c0", "faithfulness"]["failed"]
-    assert rows["c0", "faithfulness"]["value"] is None
-    assert rows["c1", "faithfulness"]["reason"] == "not applicable: no answer was given"
-    assert rows["c2", "faithfulness"]["reason"] == "the turn was degraded"
-    assert rows["c3", "context_recall"]["reason"] == "not applicable: the case has no reference answer"
-    assert rows["c3", "faithfulness"]["scorer"] == FakeWorker.scorer
+    assert rows["c0", "faithfulness"].failed
+    assert rows["c0", "faithfulness"].value is None
+    assert rows["c1", "faithfulness"].reason == "not applicable: no answer was given"
+    assert rows["c2", "faithfulness"].reason == "the turn was degraded"
+    assert rows["c3", "context_recall"].reason == "not applicable: the case has no reference answer"
+    assert rows["c3", "faithfulness"].scorer == FakeWorker.scorer
     assert (table["faithfulness"]["n"], table["faithfulness"]["failed"]) == (2, 2)
-    assert kept["settings"]["judges"][FakeWorker.scorer]["usd"] == pytest.approx(0.03)
-    assert kept["state"] == "finished"
+    assert kept.settings.judges[FakeWorker.scorer].usd == pytest.approx(0.03)
+    assert kept.state == "finished"
 
 
 async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
     await score(pipeline, run_id, other)
     assert len(other.asked) == 3
     with pipeline.store.read() as ledger:
-        bill = runs.run(ledger, run_id)["settings"]["judges"]
-    assert bill[FakeWorker.scorer]["calls"] == 8
+        bills = runs.run(ledger, run_id).settings.judges
+    assert bills[FakeWorker.scorer].calls == 8
 
 
 async def test_what_the_cap_left_is_not_a_score(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_what_the_cap_left_is_not_a_score(tmp_path: Path) -> None:
     pipeline, run_id, result = await judged(tmp_path, worker)
     assert result.left == 1
     with pipeline.store.read() as ledger:
-        names = {(r["case_id"], r["name"]) for r in runs.scores_of(ledger, run_id)}
+        names = {(r.case_id, r.name) for r in runs.scores_of(ledger, run_id)}
     assert ("c3", "faithfulness") not in names
 
 

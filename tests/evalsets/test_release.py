@@ -18,6 +18,7 @@ from pipeline.prompts.force import Overtaken
 from pipeline.prompts.library import SHIPPED
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import make_pipeline
+from traces.records import RunSettings
 
 CASES = [
     {"id": "a", "question": "How do I turn on bounce keys?", "relevant_ids": ["bounce-keys"]},
@@ -121,7 +122,7 @@ async def test_a_bisections_trial_is_no_evidence(tmp_path: Path, evalset: str) -
     kb = await corpora.prepare(cases, pipeline.knowledge)
     for prompt in ("answer@v1", "answer@v2"):
         variant = Variant(prompt, pipeline.rules.model)
-        await runner.run(cases, variant, pipeline, kb=kb, settings={"trial": "passages 5 → 1"})
+        await runner.run(cases, variant, pipeline, kb=kb, settings=RunSettings(trial="passages 5 → 1"))
     pipeline.store.drain()
     (found,) = await release.evidence(pipeline, "answer@v2", [evalset])
     assert found.missing == ("answer@v2", "answer@v1")

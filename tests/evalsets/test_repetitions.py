@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tests.evalsets.fakes import FakePipeline, make_set
 from tests.pipeline.turns import make_pipeline
 from traces import processes
 from traces.queries import runs
-from traces.records import Case, Run
+from traces.records import Case, Run, RunSettings
 
 
 @pytest.fixture
@@ -142,18 +143,20 @@ async def test_answers_are_remembered_each_repetition_its_own(
 
 def test_a_run_whose_process_is_gone_has_stopped(pipeline: FakePipeline) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.DEVNULL)
-    named = {**processes.mine(), "pid": child.pid, "born": processes.born(child.pid)}
+    theirs = replace(processes.mine(), pid=child.pid, born=processes.born(child.pid))
     for run_id, process in (
         ("mine", processes.mine()),
-        ("theirs", named),
-        ("far", {**named, "host": "elsewhere"}),
+        ("theirs", theirs),
+        ("far", replace(theirs, host="elsewhere")),
     ):
         pipeline.journal.write(
-            Run(run_id, "small", "f", "v", "running", datetime.now(UTC), settings={"process": process})
+            Run(
+                run_id, "small", "f", "v", "running", datetime.now(UTC), settings=RunSettings(process=process)
+            )
         )
     child.kill()
     child.wait()
     with pipeline.store.read() as ledger:
-        states = {row["run_id"]: row["state"] for row in runs.runs(ledger)}
+        states = {row.run_id: row.state for row in runs.runs(ledger)}
         assert states == {"mine": "running", "theirs": "stopped", "far": "running"}
-        assert "can go on" in runs.run(ledger, "theirs")["error"]
+        assert "can go on" in (runs.run(ledger, "theirs").error or "")

@@ -65,7 +65,7 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
     assert (again.turn.door, again.turn.user_id) == ("replay", "replay")
     assert len(cases(pipeline).cases) == 3
     with pipeline.store.read() as ledger:
-        variants = [run["variant"] for run in runs.runs(ledger, evalset="replay")]
+        variants = [run.variant for run in runs.runs(ledger, evalset="replay")]
     assert sorted(variants) == ["answer@v1 · scripted", "as recorded"]
     await pipeline.close()
 

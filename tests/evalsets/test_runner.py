@@ -46,19 +46,19 @@ async def test_a_run_is_in_the_ledger(pipeline: FakePipeline) -> None:
     found = await runner.run(make_set(title="Small", thresholds={"hit@5": 0.9}), Variant(), pipeline)
     with pipeline.store.read() as ledger:
         row = runs.run(ledger, found["run_id"][:13])
-        assert runs.run(ledger, "latest")["run_id"] == found["run_id"]
-        assert (row["state"], row["done"], row["failed"], row["cases"]) == ("finished", 8, 0, 8)
-        assert (row["prompt_fingerprint"], row["index_version"], row["code_version"]) == (
+        assert runs.run(ledger, "latest").run_id == found["run_id"]
+        assert (row.state, row.done, row.failed, row.cases) == ("finished", 8, 0, 8)
+        assert (row.prompt_fingerprint, row.index_version, row.code_version) == (
             "0123abcd",
             "v3",
             "cc",
         )
-        assert row["settings"]["thresholds"] == {"hit@5": 0.9}
-        cases = runs.cases_of(ledger, row["run_id"])
-        assert [case["case_id"] for case in cases] == [f"c{i}" for i in range(8)]
-        assert cases[0]["answer"] == "Open the panel and press the key. [1]"
-        assert cases[7]["outcome"] == "no_context"
-        assert len(runs.turns_of(ledger, row["run_id"])) == 8
+        assert row.settings.thresholds == {"hit@5": 0.9}
+        cases = runs.cases_of(ledger, row.run_id)
+        assert [case.case_id for case in cases] == [f"c{i}" for i in range(8)]
+        assert cases[0].answer == "Open the panel and press the key. [1]"
+        assert cases[7].outcome == "no_context"
+        assert len(runs.turns_of(ledger, row.run_id)) == 8
         with pytest.raises(runs.UnknownRun, match="no run 'zzz'"):
             runs.run(ledger, "zzz")
 
@@ -86,9 +86,7 @@ async def test_a_failing_case_is_counted_apart(
     assert table["groundedness"]["mean"] == 1.0
     assert "case c2" in caplog.text
     with pipeline.store.read() as ledger:
-        reasons = {
-            row["case_id"]: row["reason"] for row in runs.scores_of(ledger, found["run_id"]) if row["failed"]
-        }
+        reasons = {row.case_id: row.reason for row in runs.scores_of(ledger, found["run_id"]) if row.failed}
     assert reasons["c2"] == "RuntimeError: boom"
     assert reasons["c4"] == "busy: Too many questions."
 
@@ -106,9 +104,9 @@ async def test_a_stopped_run_goes_on_where_it_ended(pipeline: FakePipeline) -> N
         await task
     with pipeline.store.read() as ledger:
         row = runs.run(ledger, "r1")
-        assert row["state"] == "stopped"
-        assert 4 <= row["done"] < 8
-    done = row["done"]
+        assert row.state == "stopped"
+        done = row.done or 0
+        assert 4 <= done < 8
     pipeline.before = lambda _: None
     asked = len(pipeline.asked)
     found = await runner.run(make_set(), Variant(), pipeline, run_id="r1")
@@ -117,7 +115,7 @@ async def test_a_stopped_run_goes_on_where_it_ended(pipeline: FakePipeline) -> N
     assert found["state"] == "finished"
     with pipeline.store.read() as ledger:
         assert len(runs.cases_of(ledger, "r1")) == 8
-        assert runs.run(ledger, "r1")["done"] == 8
+        assert runs.run(ledger, "r1").done == 8
 
 
 async def test_a_second_go_tries_what_failed_and_the_new_score_counts(pipeline: FakePipeline) -> None:
@@ -133,8 +131,8 @@ async def test_a_second_go_tries_what_failed_and_the_new_score_counts(pipeline: 
     assert second["cost_usd"] == pytest.approx(0.009)
     with pipeline.store.read() as ledger:
         scores = runs.scores_of(ledger, "r2")
-        assert len({(row["case_id"], row["name"]) for row in scores}) == len(scores)
-        assert not any(row["failed"] for row in scores)
+        assert len({(row.case_id, row.name) for row in scores}) == len(scores)
+        assert not any(row.failed for row in scores)
 
 
 async def test_another_variant_cannot_go_on_with_a_run(pipeline: FakePipeline) -> None:

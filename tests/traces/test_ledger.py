@@ -16,8 +16,9 @@ from tests.factories import make_passage, make_score, make_trace
 from tests.recorded import record
 from traces.errors import StoreError
 from traces.journal import Journal
+from traces.queries import runs
 from traces.queries.turns import find_turn_prefix, trace
-from traces.records import Case, Run, Span, SpanKind, Usage
+from traces.records import Case, Run, RunSettings, Span, SpanKind, Usage
 from traces.rows import TABLES, columns
 from traces.store import Store
 
@@ -140,14 +141,14 @@ def test_the_newest_record_of_a_run_and_the_last_word_of_a_user_count(store: Sto
     journal.write(Case("r", "c", "Why?", relevant_ids=["a", "b"], history=[{"role": "user", "text": "Hi"}]))
     journal.write(make_score("t", value=1.0, user_id="ada", created_at=NOW))
     store.drain()
-    journal.write(replace(run, state="finished", done=7, settings={"candidates": 20}))
+    finished = replace(run, state="finished", done=7, settings=RunSettings(retrieval={"candidates": 20}))
+    journal.write(finished)
     journal.write(make_score("t", value=-1.0, user_id="ada", created_at=NOW + timedelta(seconds=1)))
     journal.write(make_score("t", value=1.0, user_id="bob", created_at=NOW))
     journal.write(make_score("t", "recall@5", 0.2, source="eval"))
     for _ in range(2):
         with store.read() as ledger:
-            (found,) = ledger.rows("select * from runs")
-            assert Run(**found) == replace(run, state="finished", done=7, settings={"candidates": 20})
+            assert runs.runs(ledger) == [finished]
             (case,) = ledger.rows("select * from cases")
             assert Case(**case).relevant_ids == ["a", "b"]
             assert Case(**case).history == [{"role": "user", "text": "Hi"}]

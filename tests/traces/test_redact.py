@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal, encode
-from traces.records import Case, Run, Span
+from traces.records import Case, Run, RunSettings, Span
 from traces.redact import REDACTED, redact, suspect, suspect_text
 
 BODY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"] * 3)
@@ -128,7 +128,18 @@ def test_no_planted_secret_reaches_the_journal(tmp_path: Path):
             )
         )
         journal.write(make_score("t", reason=text, tags=text))
-        journal.write(Run("r", "demo", "f", text, "failed", now, error=text, settings={"url": text}))
+        journal.write(
+            Run(
+                "r",
+                "demo",
+                "f",
+                text,
+                "failed",
+                now,
+                error=text,
+                settings=RunSettings(title=text, retrieval={"url": text}),
+            )
+        )
         journal.write(Case("r", "c", text, history=[{"role": "user", "text": text}], must_contain=[text]))
     journal.close()
     (path,) = tmp_path.glob("*.jsonl")

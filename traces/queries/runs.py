@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from traces.processes import gone
 from traces.queries.window import Rows
+from traces.records import Run, RunSettings, Turn
 
 # A run that was resumed may hold a case twice; the newest score of a name is in force, and the
 # turn that the newest "completed" score names is the case's turn. The second and later repetitions
 # of a case say so in their tags; its turn is that of the first.
 _SCORES = """
     with repeated as (
-        select scores.*, case when tags like 'repetition:%' then tags end as repetition
+        select scores.*,
+               case when tags like 'repetition:%' then cast(substr(tags, 12) as integer) else 1 end
+                   as repetition
         from scores where run_id = $run_id and source = 'eval'
     ), ranked as (
         select repeated.*, row_number() over (
@@ -26,9 +32,66 @@ class UnknownRun(LookupError):
     """No run has this id, or several begin with it."""
 
 
-def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class RunScore:
+    """A score in force of a run's case."""
+
+    case_id: str
+    name: str
+    value: float | None
+    failed: bool
+    reason: str | None
+    repetition: int = 1
+    scorer: str | None = None
+    turn_id: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCase:
+    """A case of a run with its answer; what the turn tells is None where there is no turn."""
+
+    case_id: str
+    question: str
+    history: list[dict[str, str]] | None = None
+    reference: str | None = None
+    relevant_ids: list[str] | None = None
+    answerability: str | None = None
+    must_refuse: bool | None = None
+    must_contain: list[str] | None = None
+    tags: list[str] | None = None
+    turn_id: str | None = None
+    outcome: str | None = None
+    answer: str | None = None
+    error_class: str | None = None
+    refusal: str | None = None
+    standalone: str | None = None
+    model: str | None = None
+    seconds: float | None = None
+    first_token_seconds: float | None = None
+    cost_usd: float | None = None
+    completed: float | None = None
+    reason: str | None = None  # why it was not completed
+
+
+@dataclass(frozen=True, slots=True)
+class RunPassage:
+    """A passage that reached the prompt of a run's turn."""
+
+    turn_id: str
+    n: int
+    title: str
+    text: str
+
+
+def repetition_tag(repetition: int) -> str | None:
+    """Return how a score's tags say which repetition of its case it belongs to; the first says nothing."""
+    return f"repetition:{repetition}" if repetition > 1 else None
+
+
+def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[Run]:
     """Return the runs as they stand, newest first; one whose process is gone has stopped."""
-    known = ledger.rows(
+    rows = ledger.rows(
         """
         select * from runs
         where cast($evalset as text) is null or evalset = $evalset
@@ -37,37 +100,37 @@ def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[
         evalset=evalset,
         limit=limit,
     )
-    return [_standing(row) for row in known]
+    return [_standing(row) for row in rows]
 
 
-def _standing(row: dict[str, Any]) -> dict[str, Any]:
-    if row["state"] != "running" or not gone((row["settings"] or {}).get("process") or {}):
-        return row
-    return {**row, "state": "stopped", "error": "its process ended without a word; the run can go on"}
+def _standing(row: Mapping[str, Any]) -> Run:
+    run = Run(**{**row, "settings": RunSettings.read(row["settings"])})
+    if run.state != "running" or not gone(run.settings.process):
+        return run
+    return replace(run, state="stopped", error="its process ended without a word; the run can go on")
 
 
-def run(ledger: Rows, run_id: str) -> dict[str, Any]:
+def run(ledger: Rows, run_id: str) -> Run:
     """Return the one run whose id is this or begins or ends with it, or that is "latest".
 
     Raises UnknownRun when there is none or more than one.
     """
-    known = runs(ledger, limit=100_000)
-    if run_id == "latest" and known:
-        return known[0]
-    found = [row for row in known if row["run_id"] == run_id]
-    found = found or [
-        row for row in known if row["run_id"].startswith(run_id) or row["run_id"].endswith(run_id)
+    everything = runs(ledger, limit=100_000)
+    if run_id == "latest" and everything:
+        return everything[0]
+    fitting = [run for run in everything if run.run_id == run_id] or [
+        run for run in everything if run.run_id.startswith(run_id) or run.run_id.endswith(run_id)
     ]
-    if len(found) == 1 and run_id:
-        return found[0]
-    if found:
-        raise UnknownRun(f"{run_id!r} fits {len(found)} runs; give more of the id")
+    if len(fitting) == 1 and run_id:
+        return fitting[0]
+    if fitting:
+        raise UnknownRun(f"{run_id!r} fits {len(fitting)} runs; give more of the id")
     raise UnknownRun(f"no run {run_id!r}; `answerdeck eval run SET` makes one")
 
 
-def scores_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
-    """Return the scores in force of a run: one a case, name and repetition (None is the first)."""
-    return ledger.rows(
+def scores_of(ledger: Rows, run_id: str) -> list[RunScore]:
+    """Return the scores in force of a run: one a case, name and repetition."""
+    rows = ledger.rows(
         _SCORES  # noqa: S608 - two constants
         + """
         select case_id, name, value, failed, reason, scorer, turn_id, created_at, repetition
@@ -75,11 +138,12 @@ def scores_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
         """,
         run_id=run_id,
     )
+    return [RunScore(**row) for row in rows]
 
 
-def cases_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
-    """Return the cases of a run, each with its answer; turn columns are None where it has no turn."""
-    return ledger.rows(
+def cases_of(ledger: Rows, run_id: str) -> list[RunCase]:
+    """Return the cases of a run, each with its answer."""
+    rows = ledger.rows(
         _SCORES  # noqa: S608 - two constants
         + """
         select asked.case_id, asked.question, asked.history, asked.reference, asked.relevant_ids,
@@ -89,18 +153,19 @@ def cases_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
                in_force.value as completed, in_force.reason
         from cases as asked
         left join in_force on in_force.case_id = asked.case_id and in_force.name = 'completed'
-            and in_force.repetition is null
+            and in_force.repetition = 1
         left join turns on turns.turn_id = in_force.turn_id
         where asked.run_id = $run_id
         order by asked.case_id
         """,
         run_id=run_id,
     )
+    return [RunCase(**row) for row in rows]
 
 
-def passages_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+def passages_of(ledger: Rows, run_id: str) -> list[RunPassage]:
     """Return the passages that reached the prompt in a run's turns, in their order there."""
-    return ledger.rows(
+    rows = ledger.rows(
         _SCORES  # noqa: S608 - two constants
         + """
         select passages.turn_id, passages.n, passages.title, passages.text from passages
@@ -110,6 +175,7 @@ def passages_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
         """,
         run_id=run_id,
     )
+    return [RunPassage(**row) for row in rows]
 
 
 def scored_by(ledger: Rows, run_id: str, scorer: str) -> set[tuple[str, str]]:
@@ -122,9 +188,9 @@ def scored_by(ledger: Rows, run_id: str, scorer: str) -> set[tuple[str, str]]:
     return {(row["case_id"], row["name"]) for row in rows}
 
 
-def turns_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
+def turns_of(ledger: Rows, run_id: str) -> list[Turn]:
     """Return the turns in force of a run."""
-    return ledger.rows(
+    rows = ledger.rows(
         _SCORES  # noqa: S608 - two constants
         + """
         select turns.* from turns
@@ -133,6 +199,7 @@ def turns_of(ledger: Rows, run_id: str) -> list[dict[str, Any]]:
         """,
         run_id=run_id,
     )
+    return [Turn(**row) for row in rows]
 
 
 def price_versions(ledger: Rows, run_id: str) -> list[str]:
@@ -149,12 +216,14 @@ def price_versions(ledger: Rows, run_id: str) -> list[str]:
     return [row["version"] for row in rows]
 
 
-def history(ledger: Rows, evalset: str, metric: str) -> list[dict[str, Any]]:
-    """Return the scores in force of one metric over all finished runs of an evalset."""
-    return ledger.rows(
+def history(ledger: Rows, evalset: str, metric: str) -> dict[str, list[RunScore]]:
+    """Return the scores in force of one metric by run, over all finished runs of an evalset."""
+    rows = ledger.rows(
         """
         with repeated as (
-            select scores.*, case when scores.tags like 'repetition:%' then scores.tags end as repetition
+            select scores.*,
+                   case when scores.tags like 'repetition:%' then cast(substr(scores.tags, 12) as integer)
+                        else 1 end as repetition
             from scores join runs on runs.run_id = scores.run_id
             where runs.evalset = $evalset and runs.state = 'finished'
               and scores.source = 'eval' and scores.name = $metric
@@ -169,6 +238,10 @@ def history(ledger: Rows, evalset: str, metric: str) -> list[dict[str, Any]]:
         evalset=evalset,
         metric=metric,
     )
+    by_run: dict[str, list[RunScore]] = {}
+    for row in rows:
+        by_run.setdefault(row.pop("run_id"), []).append(RunScore(**row))
+    return by_run
 
 
 def metrics(ledger: Rows, evalset: str) -> list[str]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from traces.queries.window import Rows
 from traces.records import PRODUCTION
 
 
-def asked(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Which turns did people ask of a knowledge base, oldest first?
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question of a conversation and, once it was answered, the answer."""
+
+    turn_id: str
+    conversation_id: str
+    started_at: datetime
+    question: str
+    answer: str | None = None
+
+
+def asked(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[Exchange]:
+    """Which turns did people ask of a knowledge base, oldest first? Without their answers.
 
     Turns turned away before the pipeline saw them (limits, a closed window) have nothing to replay.
     """
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select turn_id, conversation_id, started_at, question from turns
         where started_at >= $since and started_at < $until and door = any($doors)
@@ -27,9 +38,10 @@ def asked(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[dict[
         doors=list(PRODUCTION),
         kb=kb,
     )
+    return [Exchange(**row) for row in rows]
 
 
-def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[Exchange]]:
     """What was said in these conversations, oldest first?"""
     rows = ledger.rows(
         """
@@ -39,7 +51,8 @@ def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[d
         ids=conversation_ids,
         doors=list(PRODUCTION),
     )
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_conversation: dict[str, list[Exchange]] = {}
     for row in rows:
-        found.setdefault(row["conversation_id"], []).append(row)
-    return found
+        exchange = Exchange(**row)
+        by_conversation.setdefault(exchange.conversation_id, []).append(exchange)
+    return by_conversation

@@ -13,6 +13,8 @@ from console.dashboard.views import report
 from console.dashboard.views import run as one_run
 from evalsets.metrics.measures import measure
 from evalsets.reports.compare import Comparison, Difference
+from traces.queries.runs import RunCase
+from traces.records import Run
 
 MOST_RUNS = 6
 MOST_CASES = 12  # at once; the others open on a click
@@ -33,14 +35,13 @@ LEGEND = (
     "Green is better than the baseline, red is worse, both beyond chance (95 %, corrected for the number of "
     "metrics); grey is no detectable difference. Bold is the best of a column."
 )
-Run = dict[str, Any]
 
 
 def page() -> None:
     """Draw the choice of runs, the table, the sentences and the cases that changed."""
     st.title("Compare", anchor=False)
     with notices.problems():
-        known = [run for run in data.read_runs() if run["done"]]
+        known = [run for run in data.read_runs() if run.done]
         if len(known) < 2:
             notices.note(
                 "Two runs are needed",
@@ -53,23 +54,21 @@ def page() -> None:
         if not candidates:
             notices.note("Choose a run to compare with the baseline", "The choice is above.", key="choose")
             return
-        compared = [data.compare(baseline["run_id"], run["run_id"], run["done"]) for run in candidates]
+        compared = [data.compare(baseline.run_id, run.run_id, run.done) for run in candidates]
         _table(baseline, candidates, compared)
         _sentences(compared)
         _scatter(baseline, candidates)
         _cases(compared)
-        report.buttons(
-            lambda: data.report_of_comparison(baseline["run_id"], candidates[0]["run_id"]), "comparison"
-        )
+        report.buttons(lambda: data.report_of_comparison(baseline.run_id, candidates[0].run_id), "comparison")
 
 
 def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
     """Draw the choices and return the baseline and the runs to hold against it; the address keeps both."""
-    sets = list(dict.fromkeys(run["evalset"] for run in known))
+    sets = list(dict.fromkeys(run.evalset for run in known))
     asked = st.query_params.get("baseline"), st.query_params.get_all("runs")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=180)
-        of_set = {run["run_id"]: run for run in known if run["evalset"] == evalset}
+        of_set = {run.run_id: run for run in known if run.evalset == evalset}
         newest_first = list(of_set)
         baseline = st.selectbox(
             "Baseline",
@@ -91,8 +90,8 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
 
 
 def _name(run: Run) -> str:
-    when, which = format.minute(run["started_at"]), format.short_id(run["run_id"])[-4:]
-    return f"{format.variant(run['variant'])} · {when} · {which}"
+    when, which = format.minute(run.started_at), format.short_id(run.run_id)[-4:]
+    return f"{format.variant(run.variant)} · {when} · {which}"
 
 
 def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> None:
@@ -124,7 +123,7 @@ def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, f
     cells = [
         _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
     ]
-    link = markup.link(format.variant(run["variant"]), markup.address("evals", run=run["run_id"]), "name")
+    link = markup.link(format.variant(run.variant), markup.address("evals", run=run.run_id), "name")
     return markup.row([markup.cell(link + one_run.when(run), "run"), *cells])
 
 
@@ -163,8 +162,8 @@ def _chip(one: Difference | None) -> str:
 def _sentences(compared: list[Comparison]) -> None:
     for place, found in enumerate(compared):
         lines = "".join(map(_line, sorted(found.differences, key=lambda one: ORDER.index(one.verdict))))
-        b = f'{escape(format.variant(found.b["variant"]))} <span class="quiet">(B) against</span>'
-        a = f'{escape(format.variant(found.a["variant"]))} <span class="quiet">(A, baseline)</span>'
+        b = f'{escape(format.variant(found.b.variant))} <span class="quiet">(B) against</span>'
+        a = f'{escape(format.variant(found.a.variant))} <span class="quiet">(A, baseline)</span>'
         html = f'<div class="card"><h2>{b} {a}</h2><ul class="verdicts">{lines}</ul></div>'
         markup.show(html, key=f"sentences-{place}")
 
@@ -192,7 +191,7 @@ def _scatter(baseline: Run, candidates: list[Run]) -> None:
                 {
                     **quality,
                     "cost_usd": cost["mean"],
-                    "name": format.variant(run["variant"]),
+                    "name": format.variant(run.variant),
                     "colour": colour,
                 }
             )
@@ -214,7 +213,7 @@ def _cases(compared: list[Comparison]) -> None:
             at = st.selectbox(
                 "Run",
                 range(len(compared)),
-                format_func=lambda place: format.variant(compared[place].b["variant"]),
+                format_func=lambda place: format.variant(compared[place].b.variant),
                 width=300,
             )
         found = compared[at]
@@ -238,7 +237,7 @@ def _cases(compared: list[Comparison]) -> None:
     order = sorted(
         (*one.losses, *one.wins), key=lambda case: (case in one.wins, -abs(b[case] - a[case]), case)
     )
-    cases = data.read_cases(found.a["run_id"]), data.read_cases(found.b["run_id"])
+    cases = data.read_cases(found.a.run_id), data.read_cases(found.b.run_id)
     rows = [_changed(case, name, case in one.wins, (a[case], b[case]), cases) for case in order[:ALL_CASES]]
     rest = "".join(rows[MOST_CASES:])
     if rest:
@@ -247,7 +246,11 @@ def _cases(compared: list[Comparison]) -> None:
 
 
 def _changed(
-    case: str, name: str, won: bool, values: tuple[float, float], cases: tuple[dict[str, Any], dict[str, Any]]
+    case: str,
+    name: str,
+    won: bool,
+    values: tuple[float, float],
+    cases: tuple[dict[str, RunCase], dict[str, RunCase]],
 ) -> str:
     about = measure(name)
     chip = markup.chip(
@@ -256,22 +259,22 @@ def _changed(
     )
     asked = cases[0][case]
     sides = "".join(
-        f"<div><h3>{side} · {about.title} {about.write(value)}</h3>{_said(rows[case])}</div>"
+        f"<div><h3>{side} · {about.title} {about.write(value)}</h3>{_answer(rows[case])}</div>"
         for side, value, rows in zip(("A, baseline", "B"), values, cases, strict=True)
     )
-    reference = f"<h3>Reference</h3><p>{escape(asked['reference'])}</p>" if asked["reference"] else ""
+    reference = f"<h3>Reference</h3><p>{escape(asked.reference)}</p>" if asked.reference else ""
     return (
         f'<details class="source"><summary><span class="mono quiet">{escape(case[:20])}</span>'
-        f'<span class="title">{escape(asked["question"])}</span>{chip}</summary>'
+        f'<span class="title">{escape(asked.question)}</span>{chip}</summary>'
         f'<div class="body plain"><div class="two even">{sides}</div>{reference}</div></details>'
     )
 
 
-def _said(row: dict[str, Any]) -> str:
-    if row["turn_id"] is None:
-        return f'<p class="quiet">{escape(row["reason"] or "No turn.")}</p>'
-    opens = markup.link("open the turn", markup.address("turns", turn=row["turn_id"]))
+def _answer(case: RunCase) -> str:
+    if case.turn_id is None:
+        return f'<p class="quiet">{escape(case.reason or "No turn.")}</p>'
+    opens = markup.link("open the turn", markup.address("turns", turn=case.turn_id))
     return (
-        f"<p>{markup.outcome_chip(row['outcome'], row['error_class'])} {opens}</p>"
-        f'<p style="white-space:pre-wrap">{escape(row["answer"] or "—")}</p>'
+        f"<p>{markup.outcome_chip(case.outcome or '', case.error_class)} {opens}</p>"
+        f'<p style="white-space:pre-wrap">{escape(case.answer or "—")}</p>'
     )

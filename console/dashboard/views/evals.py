@@ -13,12 +13,12 @@ from console.dashboard import data, jobs, markup, notices
 from console.dashboard.data import RunScores
 from console.dashboard.views import run as one_run
 from evalsets.metrics.measures import measure
+from traces.records import Run
 
 WATCH_SECONDS = 1
 RECENT_SECONDS = 600  # how long a run that never began is shown
 IN_LIST = ("hit@5", "recall@5", "groundedness", "citation_precision", "abstention_correct")
 MOST_RUNS = 25
-Run = dict[str, Any]
 
 
 def page() -> None:
@@ -76,7 +76,7 @@ def _watch() -> None:
         known, started = data.read_runs(), jobs.known(data.settings().data_dir)
         going, unborn = _under_way(known, started), _unborn(known, started)
         for run in going:
-            _progress(run, started.get(run["run_id"]))
+            _progress(run, started.get(run.run_id))
         for job in unborn:
             _starting(job)
         busy = bool(going) or any(jobs.alive(job) for job in unborn)
@@ -88,13 +88,13 @@ def _watch() -> None:
 
 def _under_way(known: list[Run], started: dict[str, jobs.Job]) -> list[Run]:
     """Return the runs said to be running, without those of ours whose process is gone."""
-    running = [run for run in known if run["state"] == "running"]
-    return [run for run in running if run["run_id"] not in started or jobs.alive(started[run["run_id"]])]
+    running = [run for run in known if run.state == "running"]
+    return [run for run in running if run.run_id not in started or jobs.alive(started[run.run_id])]
 
 
 def _unborn(known: list[Run], started: dict[str, jobs.Job]) -> list[jobs.Job]:
     """Return the jobs whose run is not in the ledger: still loading, or ended before it began."""
-    ids = {run["run_id"] for run in known}
+    ids = {run.run_id for run in known}
     return [job for job in started.values() if job.run_id not in ids and (jobs.alive(job) or _recent(job))]
 
 
@@ -113,11 +113,11 @@ def _starting(job: jobs.Job) -> None:
 
 
 def _progress(run: Run, job: jobs.Job | None) -> None:
-    done, cases, spent = run["done"] or 0, run["cases"] or 1, run["seconds"] or 0.0
+    done, cases, spent = run.done or 0, run.cases or 1, run.seconds or 0.0
     left = f" · about {format.seconds(spent / done * (cases - done))} left" if 3 <= done < cases else ""
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{run['evalset']}** · {run['variant']}")
+            st.markdown(f"**{run.evalset}** · {run.variant}")
             if job is not None:
                 _stop(job)
         st.progress(min(done / cases, 1.0), text=f"{one_run.cases_of(run)}{left}")
@@ -144,15 +144,15 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
 
 
 def _row(run: Run, started: dict[str, jobs.Job]) -> str:
-    found = data.read_scores(run, IN_LIST) if run["state"] != "running" else RunScores(run, {}, {})
-    to = markup.address("evals", run=run["run_id"])
-    title = f"{markup.link(run['evalset'], to)} · {escape(format.variant(run['variant']))}"
+    found = data.read_scores(run, IN_LIST) if run.state != "running" else RunScores(run, {}, {})
+    to = markup.address("evals", run=run.run_id)
+    title = f"{markup.link(run.evalset, to)} · {escape(format.variant(run.variant))}"
     return markup.row(
         [
             markup.cell(title + one_run.when(run), "text"),
             markup.cell(one_run.state_chip(run, started) + markup.small(one_run.cases_of(run))),
             *(markup.cell(_mean(found.summary.get(name), name), "right") for name in IN_LIST),
-            markup.cell(format.usd(run["cost_usd"]) + markup.small(format.seconds(run["seconds"])), "right"),
+            markup.cell(format.usd(run.cost_usd) + markup.small(format.seconds(run.seconds)), "right"),
         ],
         to,
     )

@@ -16,12 +16,12 @@ from evalsets.metrics.measures import measure, ordered
 from evalsets.release import changes
 from evalsets.release.changes import Changed
 from evalsets.release.in_force import trial
+from traces.records import Run
 
 EVERY = "all variants"
 FIRST = "groundedness"
 AMBER = "#f59e0b"
 LEAST_SPAN = 0.1  # of the axis of a share: less would blow up what is nothing
-Run = dict[str, Any]
 Summary = dict[str, dict[str, Any]]  # run -> mean, interval, n
 Changes = list[tuple[Run, list[Changed]]]
 
@@ -30,7 +30,7 @@ def page() -> None:
     """Draw the choice, the chart with its change markers, and the table of changes."""
     st.title("History", anchor=False)
     with notices.problems():
-        finished = [run for run in data.read_runs() if run["state"] == "finished" and not trial(run)]
+        finished = [run for run in data.read_runs() if run.state == "finished" and not trial(run)]
         if not finished:
             notices.note(
                 "No finished runs yet",
@@ -46,7 +46,7 @@ def page() -> None:
             return
         evalset, metric, runs = chosen
         found = trends.means(evalset, metric)
-        shown = [run for run in runs if run["run_id"] in found]
+        shown = [run for run in runs if run.run_id in found]
         if not shown:
             notices.note("No run has this metric", "Choose another metric or variant above.", key="no-metric")
             return
@@ -57,7 +57,7 @@ def page() -> None:
 
 def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
     """Draw the choices; return the evalset, the metric and its runs, oldest first."""
-    sets = list(dict.fromkeys(run["evalset"] for run in finished))
+    sets = list(dict.fromkeys(run.evalset for run in finished))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=190) or sets[0]
         names = ordered(set(trends.metrics(evalset)))
@@ -72,10 +72,10 @@ def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
             format_func=lambda name: measure(name).title,
             width=230,
         )
-        of_set = [run for run in finished if run["evalset"] == evalset][::-1]
-        labels = [EVERY, *dict.fromkeys(run["variant"] for run in of_set)]
+        of_set = [run for run in finished if run.evalset == evalset][::-1]
+        labels = [EVERY, *dict.fromkeys(run.variant for run in of_set)]
         variant = st.selectbox("Variant", labels, format_func=_variant, width=300)
-    runs = [run for run in of_set if variant in (EVERY, None, run["variant"])]
+    runs = [run for run in of_set if variant in (EVERY, None, run.variant)]
     return evalset, metric or names[0], runs
 
 
@@ -84,16 +84,14 @@ def _variant(label: str) -> str:
 
 
 def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> None:
-    variants = list(dict.fromkeys(run["variant"] for run in runs))
+    variants = list(dict.fromkeys(run.variant for run in runs))
     colours = palette.model_colours(variants)
     points = {
-        _variant(name): [_point(run, found[run["run_id"]], metric) for run in runs if run["variant"] == name]
+        _variant(name): [_point(run, found[run.run_id], metric) for run in runs if run.variant == name]
         for name in variants
     }
     marks: dict[datetime, str] = {
-        run["started_at"]: "<br>".join(
-            ["<b>Changed before this run</b>", *(escape(str(one)) for one in parts)]
-        )
+        run.started_at: "<br>".join(["<b>Changed before this run</b>", *(escape(str(one)) for one in parts)])
         for run, parts in changed
     }
     named = {_variant(name): colour for name, colour in colours.items()}
@@ -101,7 +99,7 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
     alt = f"{about.title} over {len(runs)} runs, {len(changed)} changes between them"
     figure = charts.history(points, named, marks)
     if about.unit == "share":
-        ends = [found[run["run_id"]][end] for run in runs for end in ("ci_low", "ci_high")]
+        ends = [found[run.run_id][end] for run in runs for end in ("ci_low", "ci_high")]
         charts.show_shares(figure, min(ends), max(ends), LEAST_SPAN)
     charts.draw(figure, "history", alt, {**named, "something changed": AMBER} if marks else named)
     better = "lower is better" if about.better == "lower" else "higher is better"
@@ -111,15 +109,15 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
     )
 
 
-def _point(run: Run, about: Run, metric: str) -> dict[str, Any]:
+def _point(run: Run, about: dict[str, Any], metric: str) -> dict[str, Any]:
     write = measure(metric).write
     text = (
         f"<b>{write(about['mean'])}</b> ({write(about['ci_low'])} – {write(about['ci_high'])})"
-        f"<br>{escape(_variant(run['variant']))}<br>{format.minute(run['started_at'])} UTC, n {about['n']}"
+        f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about['n']}"
     )
     return {
         **{key: about[key] for key in ("mean", "ci_low", "ci_high")},
-        "at": run["started_at"],
+        "at": run.started_at,
         "text": text,
     }
 
@@ -129,8 +127,8 @@ def _table(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
     if not changed:
         st.caption("Prompt, model, index, guardrails, code and retrieval were the same in all these runs.")
         return
-    before = {run["run_id"]: earlier for earlier, run in pairwise(runs)}
-    rows = [_row(before[run["run_id"]], run, parts, found, metric) for run, parts in reversed(changed)]
+    before = {run.run_id: earlier for earlier, run in pairwise(runs)}
+    rows = [_row(before[run.run_id], run, parts, found, metric) for run, parts in reversed(changed)]
     heads = ["Run", "What changed", "Before ", "After ", ""]
     markup.show(markup.table(heads, rows), key="changes")
     st.caption("To name the change behind a drop: `answerdeck eval bisect METRIC --good RUN --bad RUN`.")
@@ -142,11 +140,11 @@ def _row(before: Run, run: Run, parts: list[Changed], found: Summary, metric: st
         f'<b>{escape(one.title)}</b> <span class="mono">{escape(one.was)} → {escape(one.now)}</span>'
         for one in parts
     )
-    to = markup.address("compare", evalset=run["evalset"], baseline=before["run_id"], runs=run["run_id"])
-    means = [found[one["run_id"]] for one in (before, run)]
+    to = markup.address("compare", evalset=run.evalset, baseline=before.run_id, runs=run.run_id)
+    means = [found[side.run_id] for side in (before, run)]
     return markup.row(
         [
-            markup.cell(escape(_variant(run["variant"])) + one_run.when(run)),
+            markup.cell(escape(_variant(run.variant)) + one_run.when(run)),
             markup.cell(lines, "text"),
             *(
                 markup.cell(

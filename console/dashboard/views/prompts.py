@@ -76,7 +76,7 @@ def _row(version: Version) -> str:
             markup.cell(format.count(live.get("turns", 0)), "right"),
             markup.cell(up, "right"),
         ],
-        markup.address("evals", run=run["run_id"]) if run else None,
+        markup.address("evals", run=run.run_id) if run else None,
     )
 
 
@@ -166,9 +166,9 @@ def _watch(label: str) -> None:
             st.rerun()
         with st.container(border=True):
             st.markdown(f"**Running the evals for {label}**")
-            for run in [run for run in data.read_runs()[:6] if run["state"] == "running"]:
-                done, cases = run["done"] or 0, run["cases"] or 1
-                st.progress(min(done / cases, 1.0), text=f"{run['variant']}: {one_run.cases_of(run)}")
+            for run in [run for run in data.read_runs()[:6] if run.state == "running"]:
+                done, cases = run.done or 0, run.cases or 1
+                st.progress(min(done / cases, 1.0), text=f"{run.variant}: {one_run.cases_of(run)}")
 
 
 def _checks(verdict: dict[str, Any]) -> None:

@@ -12,16 +12,17 @@ from console.dashboard import agreement, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
 from console.dashboard.views import report
 from evalsets.metrics.measures import measure
+from traces.queries.runs import RunCase
+from traces.records import MADE_WITH, Run
 
 WEAKEST = 20
 STATES = {"running": "#6366f1", "finished": palette.GOOD, "stopped": "#f59e0b", "failed": palette.BAD}
 MARKS = {"running": "◌", "finished": "✓", "stopped": "■", "failed": "✕"}
-Run = dict[str, Any]
 
 
 def page(run_id: str) -> None:
     """Draw the run with this id, or say that there is none."""
-    known = {run["run_id"]: run for run in data.read_runs()}
+    known = {run.run_id: run for run in data.read_runs()}
     back = f"<p>{markup.link('← All runs', markup.address('evals'), 'back')}</p>"
     if run_id not in known:
         markup.show(back, key="back")
@@ -44,43 +45,43 @@ def page(run_id: str) -> None:
 
 def state_chip(run: Run, started: dict[str, jobs.Job]) -> str:
     """Return the state of a run; one whose process is gone was interrupted, whatever it says."""
-    job = started.get(run["run_id"])
-    if run["state"] == "running" and job is not None and not jobs.alive(job):
+    job = started.get(run.run_id)
+    if run.state == "running" and job is not None and not jobs.alive(job):
         return markup.chip("✕ interrupted", palette.BAD, "its process is gone")
-    return markup.chip(f"{MARKS[run['state']]} {run['state']}", STATES[run["state"]], run["error"] or "")
+    return markup.chip(f"{MARKS[run.state]} {run.state}", STATES[run.state], run.error or "")
 
 
 def when(run: Run) -> str:
     """Return when a run began and its short id, as a second line."""
-    short = f'<span class="mono">{format.short_id(run["run_id"])}</span>'
-    return markup.small(f"{format.minute(run['started_at'])} UTC · {short}")
+    short = f'<span class="mono">{format.short_id(run.run_id)}</span>'
+    return markup.small(f"{format.minute(run.started_at)} UTC · {short}")
 
 
 def cases_of(run: Run) -> str:
     """Return how many cases a run has done, and how many of them failed."""
-    failed = f", {run['failed']} failed" if run["failed"] else ""
-    return f"{run['done'] or 0} of {run['cases'] or 0} cases{failed}"
+    failed = f", {run.failed} failed" if run.failed else ""
+    return f"{run.done or 0} of {run.cases or 0} cases{failed}"
 
 
 def _head(run: Run) -> str:
     chip = state_chip(run, jobs.known(data.settings().data_dir))
-    title = f"{escape(run['evalset'])} · {escape(format.variant(run['variant']))}"
+    title = f"{escape(run.evalset)} · {escape(format.variant(run.variant))}"
     return f'<div class="head"><h1>{title}</h1><div class="chips">{chip}</div></div>'
 
 
 def _about(run: Run, known: list[Run]) -> str:
     """Return when it ran, and the ways to its turns and to a comparison with the run before it."""
     parts = [
-        f"{format.moment(run['started_at'])} UTC",
+        f"{format.moment(run.started_at)} UTC",
         cases_of(run),
-        f'<span class="mono">{escape(run["run_id"])}</span>',
-        markup.link("its turns →", markup.address("turns", via="eval", run=run["run_id"], last="30d")),
+        f'<span class="mono">{escape(run.run_id)}</span>',
+        markup.link("its turns →", markup.address("turns", via="eval", run=run.run_id, last="30d")),
     ]
-    others = [other for other in known if other["evalset"] == run["evalset"] and other is not run]
-    earlier = [other for other in others if other["started_at"] < run["started_at"]]
+    others = [other for other in known if other.evalset == run.evalset and other is not run]
+    earlier = [other for other in others if other.started_at < run.started_at]
     if others:
-        baseline = (earlier or others)[0]["run_id"]
-        to = markup.address("compare", evalset=run["evalset"], baseline=baseline, runs=run["run_id"])
+        baseline = (earlier or others)[0].run_id
+        to = markup.address("compare", evalset=run.evalset, baseline=baseline, runs=run.run_id)
         parts.append(markup.link("compare with the run before →", to))
     return f'<div class="around">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
@@ -127,45 +128,42 @@ def _weakest(found: RunScores) -> None:
     if not names:
         return
     name = st.selectbox("By", names, format_func=lambda name: measure(name).title, width=240)
-    column, cases = found.columns[name], data.read_cases(found.run["run_id"])
+    column, cases = found.columns[name], data.read_cases(found.run.run_id)
     sign = 1 if measure(name).better == "higher" else -1
     shown: list[tuple[str, float | None, str | None]] = [
         (case, None, why) for case, why in column.failed.items()
     ]
     scored = sorted(column.values.items(), key=lambda item: item[1] * sign)
     shown += [(case, value, column.reasons.get(case)) for case, value in scored]
-    rows = [_weak(cases.get(case, {}), case, name, value, why) for case, value, why in shown[:WEAKEST]]
+    rows = [_weak(cases.get(case), case, name, value, why) for case, value, why in shown[:WEAKEST]]
     heads = ["Case", "Question", f"{measure(name).title} ", "Why", "Outcome"]
     markup.show(markup.table(heads, rows), key="weakest")
 
 
-def _weak(row: Run, case_id: str, name: str, value: float | None, why: str | None) -> str:
+def _weak(case: RunCase | None, case_id: str, name: str, value: float | None, why: str | None) -> str:
+    case = case or RunCase(case_id, "")
     score = markup.chip("failed", palette.BAD) if value is None else measure(name).write(value)
-    outcome = markup.outcome_chip(row["outcome"], row["error_class"]) if row.get("outcome") else "—"
+    outcome = markup.outcome_chip(case.outcome, case.error_class) if case.outcome else "—"
     return markup.row(
         [
             markup.cell(escape(case_id[:24]), "mono"),
-            markup.cell(f'<span class="clip">{escape(row.get("question") or "—")}</span>', "text"),
+            markup.cell(f'<span class="clip">{escape(case.question or "—")}</span>', "text"),
             markup.cell(score, "right"),
             markup.cell(f'<span class="clip">{escape(why or "—")}</span>', "text quiet"),
             markup.cell(outcome),
         ],
-        markup.address("turns", turn=row["turn_id"]) if row.get("turn_id") else None,
+        markup.address("turns", turn=case.turn_id) if case.turn_id else None,
     )
 
 
 def _made_with(run: Run) -> list[tuple[str, Any]]:
-    prompt = " · ".join(part for part in (run["prompt"], run["prompt_fingerprint"]) if part)
+    prompt = " · ".join(part for part in (run.prompt, run.prompt_fingerprint) if part)
     return [
-        ("Evalset and fingerprint", f"{run['evalset']} · {run['evalset_fingerprint']}"),
+        ("Evalset and fingerprint", f"{run.evalset} · {run.evalset_fingerprint}"),
         ("Prompt and fingerprint", prompt or None),
-        ("Model", run["model"]),
-        ("Knowledge base", run["kb"]),
-        ("Index version", run["index_version"]),
-        ("Guardrails", run["guardrails"]),
-        ("Code", run["code_version"]),
-        ("Seed", run["seed"]),
-        ("Cost", format.usd(run["cost_usd"])),
-        ("Took", format.seconds(run["seconds"])),
-        ("Error", run["error"]),
+        *((part.title, getattr(run, part.key)) for part in MADE_WITH[2:]),
+        ("Seed", run.seed),
+        ("Cost", format.usd(run.cost_usd)),
+        ("Took", format.seconds(run.seconds)),
+        ("Error", run.error),
     ]
