@@ -47,6 +47,7 @@ def told(turn: LiveTurn, trace: Trace) -> Answer:
         seconds=row.seconds,
         model=row.model,
         notice=turn.notice,
+        memory=turn.recollection.to_dict(),
         trace=trace,
     )
 

@@ -91,6 +91,7 @@ class Answer:
     model: str | None = None
     notice: str | None = None  # a calm sentence for the user when something was not normal
     retry_after: float | None = None
+    memory: dict[str, Any] | None = None  # {summary, facts}: what was remembered beside the last turns
     trace: Trace | None = None  # what was recorded of the turn, for callers inside the house
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,6 +118,7 @@ class Answer:
             "seconds": self.seconds,
             "model": self.model,
             "notice": self.notice,
+            "memory": self.memory,
         }
 
 

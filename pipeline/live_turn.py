@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import notices
 from pipeline.alarm import Reason
+from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass
 from pipeline.events import Delta, Event, Failed, Question, Started
 from pipeline.purse import Purse
@@ -53,6 +54,8 @@ class LiveTurn:
         self.failed: Failed | None = None
         self.first: str | None = None  # the model to ask before the others
         self.groundedness: float | None = None
+        self.recollection = NOTHING  # what was remembered beside the last turns
+        self.full = False  # whether older turns than those recalled exist
         self._seconds = seconds
 
     @property

@@ -22,6 +22,7 @@ from pipeline.breakers import Breakers, reports
 from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
 from pipeline.context.condenser import Condenser
+from pipeline.context.facts import personal
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
@@ -42,6 +43,7 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
+from pipeline.models.tokens import estimate
 from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
@@ -103,6 +105,7 @@ class Pipeline:
         self.record_in(journal)
         self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
         self._alarms = Alarms()
+        self._chores: set[asyncio.Task[None]] = set()  # what turns left to do after their end
         self._clock = clock
 
     def record_in(self, journal: Journal) -> None:
@@ -239,6 +242,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Flush and close what the pipeline holds open."""
+        await asyncio.gather(*self._chores, return_exceptions=True)
         self.backlog.close()
         await self.gateway.close()
         await self.retriever.close()
@@ -296,18 +300,19 @@ class Pipeline:
                     yield event
 
     def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
-        if turn.question.history is not None:
-            return turn.question.history
-        if turn.question.conversation_id is None:
-            return ()
+        if turn.question.history is not None or turn.question.door in TRIALS:
+            return turn.question.history or ()
+        user_id, known = turn.question.user_id, turn.question.conversation_id is not None
         with turn.recorder.span("recall", "memory") as span:
             try:
-                history = self.memory.recall(turn.question.user_id, turn.conversation_id)
+                history = self.memory.recall(user_id, turn.conversation_id) if known else ()
+                turn.recollection = self.memory.recollect(user_id, turn.conversation_id, turn.text)
             except ConversationsError as error:
                 log.warning("turn %s: %s", turn.turn_id, error)
-                span.error, turn.notice = "ConversationsError", notices.FORGOTTEN
+                span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if known else None
                 return ()
-            span.note(messages=len(history))
+            span.note(messages=len(history), **(turn.recollection.to_dict() or {}))
+        turn.full = len(history) >= 2 * self.memory.turns
         return history
 
     async def _twin(self, question: Question) -> dict[str, Any] | None:
@@ -376,6 +381,8 @@ class Pipeline:
         wanted = turn.question.prompt
         version = self.prompts.get(wanted) if wanted else self._prompt("answer", turn)
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
+            recollected = turn.recollection.messages()
+            reserved = sum(estimate(message.text) for message in recollected)
             prompt = assemble(
                 version,
                 turn.text,
@@ -383,9 +390,10 @@ class Pipeline:
                 history,
                 retrieved,
                 passages=self.rules.passages,
-                context_tokens=int(self.rules.context_tokens * share),
+                context_tokens=int(self.rules.context_tokens * share) - reserved,
                 max_output_tokens=self.rules.max_output_tokens,
             )
+            prompt = replace(prompt, messages=(*recollected, *prompt.messages))
             rows = [found.passage for found in prompt.retrieved.found]
             turn.passages = tuple(row for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
@@ -443,7 +451,23 @@ class Pipeline:
                 self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
             except ConversationsError as error:
                 log.error("turn %s is not remembered: %s", turn.turn_id, error)
+            else:
+                self._digest(turn, answer)
         return answer
+
+    def _digest(self, turn: LiveTurn, answer: Answer) -> None:
+        """Keep facts and summary beside the turn, when it may have any; its user does not wait."""
+        if turn.outcome == "refused" or not (turn.full or personal(turn.text)):
+            return
+        work = asyncio.to_thread(self.memory.digest, turn.question.user_id, turn.text, answer)
+        chore = asyncio.get_running_loop().create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._digested)
+
+    def _digested(self, chore: asyncio.Task[None]) -> None:
+        self._chores.discard(chore)
+        if not chore.cancelled() and (error := chore.exception()) is not None:
+            log.error("facts or summary of a turn are not kept: %s", error)
 
 
 def _malformed(question: Question) -> Failed | None:

@@ -1,4 +1,4 @@
-"""Conversations: what was said before, kept per user in one small SQLite file."""
+"""Conversations: what was said before, kept per user in one small SQLite file, with its gist and facts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ from typing import Any, TypeVar
 import orjson
 
 from pipeline.breaker import Breaker
+from pipeline.context.facts import (
+    NOTHING,
+    PER_USER,
+    Fact,
+    Recollection,
+    disowned,
+    forgettable,
+    recalled,
+    stated,
+)
+from pipeline.context.summary import extended
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
 from pipeline.models.tokens import estimate
+from traces.ids import uuid7
 
 T = TypeVar("T")
 WAIT_SECONDS = 1.0  # for another process that writes
@@ -34,6 +46,22 @@ create table if not exists exchanges (
 create index if not exists exchanges_conversation on exchanges (conversation_id, turn_id);
 create index if not exists exchanges_user on exchanges (user_id, turn_id);
 create unique index if not exists exchanges_client on exchanges (user_id, client_turn_id);
+create table if not exists summaries (
+    conversation_id text primary key,
+    user_id text not null,
+    turn_id text not null,
+    text text not null
+);
+create table if not exists facts (
+    fact_id text primary key,
+    user_id text not null,
+    slot text not null,
+    text text not null,
+    turn_id text not null,
+    conversation_id text not null,
+    said_at text not null,
+    unique (user_id, slot)
+);
 """
 
 
@@ -48,7 +76,7 @@ class Memory:
     def __init__(
         self, path: Path, *, turns: int = 6, tokens: int = 1500, breaker: Breaker | None = None
     ) -> None:
-        self._turns, self._tokens = turns, tokens
+        self.turns, self._tokens = turns, tokens
         self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,13 +99,13 @@ class Memory:
             "select user_id, question, answer from exchanges"
             " where conversation_id = ? and outcome <> 'failed' order by turn_id desc limit ?",
             conversation_id,
-            max(self._turns, 1),
+            max(self.turns, 1),
         )
         if any(owner != user_id for owner, _, _ in rows):
             raise Refused("conversation_not_found", "There is no such conversation.", status=404)
         messages: list[Message] = []
         budget = self._tokens
-        for _, question, answer in rows[: self._turns]:
+        for _, question, answer in rows[: self.turns]:
             budget -= estimate(question) + estimate(answer)
             if budget < 0:
                 break
@@ -98,6 +126,91 @@ class Memory:
             answer.outcome,
             orjson.dumps(answer.to_dict()).decode(),
         )
+
+    def recollect(self, user_id: str, conversation_id: str, question: str) -> Recollection:
+        """Return the summary of the turns before the window, and the user's facts that matter here."""
+        rows = self._rows(
+            "select text from summaries where conversation_id = ? and user_id = ?", conversation_id, user_id
+        )
+        facts = recalled(question, self.facts(user_id))
+        return Recollection(rows[0][0] if rows else None, facts) if rows or facts else NOTHING
+
+    def facts(self, user_id: str) -> list[Fact]:
+        """Return what the user stated about themselves, the newest first."""
+        rows = self._rows(
+            "select fact_id, slot, text, turn_id, said_at from facts where user_id = ?"
+            " order by said_at desc, fact_id desc",
+            user_id,
+        )
+        return [Fact(*row) for row in rows]
+
+    def forget_facts(self, user_id: str, fact_id: str | None = None) -> int:
+        """Delete one fact of the user, or all of them; return how many there were."""
+        return self._run(
+            lambda db: (
+                db.execute(
+                    "delete from facts where user_id = ? and (fact_id = ? or ? is null)",
+                    (user_id, fact_id, fact_id),
+                ).rowcount
+            )
+        )
+
+    def digest(self, user_id: str, question: str, answer: Answer) -> None:
+        """Keep the facts a turn stated, and add the turn that left the window to the summary.
+
+        Costs the same whatever the length of the conversation; meant to run after the turn.
+        """
+        topic = disowned(question)
+        if topic is not None:
+            for fact_id in forgettable(topic, self.facts(user_id)):
+                self.forget_facts(user_id, fact_id)
+        facts = stated(question)
+        if facts:
+            self._keep(user_id, facts, answer)
+        self._summarise(user_id, answer.conversation_id)
+
+    def _keep(self, user_id: str, facts: list[tuple[str, str]], answer: Answer) -> None:
+        source = (answer.turn_id, answer.conversation_id, datetime.now(UTC).isoformat())
+
+        def write(db: sqlite3.Connection) -> None:
+            for slot, text in facts:
+                db.execute(
+                    "insert or replace into facts values (?, ?, ?, ?, ?, ?, ?)",
+                    (uuid7(), user_id, slot, text, *source),
+                )
+            db.execute(
+                "delete from facts where user_id = ? and fact_id not in"
+                " (select fact_id from facts where user_id = ? order by said_at desc, fact_id desc limit ?)",
+                (user_id, user_id, PER_USER),
+            )
+
+        self._run(write)
+
+    def _summarise(self, user_id: str, conversation_id: str) -> None:
+        known = self._rows(
+            "select turn_id, text from summaries where conversation_id = ? and user_id = ?",
+            conversation_id,
+            user_id,
+        )
+        upto, text = known[0] if known else ("", "")
+        left = self._rows(
+            "select turn_id, question, answer, outcome from exchanges where conversation_id = ?"
+            " and user_id = ? and turn_id > ? and turn_id <= (select turn_id from exchanges"
+            " where conversation_id = ? order by turn_id desc limit 1 offset ?) order by turn_id limit 20",
+            conversation_id,
+            user_id,
+            upto,
+            conversation_id,
+            self.turns,
+        )
+        for turn_id, question, answer, outcome in left:
+            upto = turn_id
+            if outcome in ("answered", "no_context", "degraded", "cut"):
+                text = extended(text, question, answer if outcome == "answered" else "")
+        if left:
+            self._write(
+                "insert or replace into summaries values (?, ?, ?, ?)", conversation_id, user_id, upto, text
+            )
 
     def repeated(self, user_id: str, client_turn_id: str) -> dict[str, Any] | None:
         """Return the JSON of the turn this client already got for the same id, or None."""
@@ -132,25 +245,33 @@ class Memory:
         return turns or None
 
     def forget(self, user_id: str, conversation_id: str) -> bool:
-        """Delete one conversation of the user; False when there was none."""
-        return self._write(
-            "delete from exchanges where user_id = ? and conversation_id = ?", user_id, conversation_id
-        )
+        """Delete one conversation of the user with its summary and facts; False when there was none."""
+        return self.forget_from(user_id, conversation_id, "")
 
     def forget_from(self, user_id: str, conversation_id: str, turn_id: str) -> bool:
-        """Delete a turn and the later ones of the user's conversation; False when there was none."""
-        return self._write(
-            "delete from exchanges where user_id = ? and conversation_id = ? and turn_id >= ?",
-            user_id,
-            conversation_id,
-            turn_id,
-        )
+        """Delete a turn and the later ones of the user's conversation; False when there was none.
+
+        The facts stated in them go too, and the summary when it tells of one of them.
+        """
+        theirs = "where user_id = ? and conversation_id = ? and turn_id >= ?"
+
+        def delete(db: sqlite3.Connection) -> bool:
+            values = (user_id, conversation_id, turn_id)
+            for table in ("facts", "summaries"):
+                db.execute(f"delete from {table} {theirs}", values)  # noqa: S608 names of ours
+            return db.execute(f"delete from exchanges {theirs}", values).rowcount > 0  # noqa: S608
+
+        return self._run(delete)
 
     def erase(self, user_id: str) -> int:
         """Delete everything of a user; return how many turns there were."""
-        return self._run(
-            lambda db: db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
-        )
+
+        def delete(db: sqlite3.Connection) -> int:
+            for table in ("facts", "summaries"):
+                db.execute(f"delete from {table} where user_id = ?", (user_id,))  # noqa: S608 names of ours
+            return db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
+
+        return self._run(delete)
 
     def owner(self, turn_id: str) -> str | None:
         """Return whose turn this is, or None."""

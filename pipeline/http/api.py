@@ -182,6 +182,8 @@ def _history(app: FastAPI, pipeline: Pipeline) -> None:
             raise _no_conversation()
         return _json({"conversation_id": conversation_id, "deleted": True})
 
+    _facts(app, pipeline)
+
     @app.get("/api/turns/{turn_id}")
     async def turn(turn_id: str, request: Request) -> Response:
         if not _person(request).operator:
@@ -190,6 +192,26 @@ def _history(app: FastAPI, pipeline: Pipeline) -> None:
         if found is None:
             raise Refused("turn_not_found", f"There is no turn {turn_id[:64]!r}.", status=404)
         return _json(found)
+
+
+def _facts(app: FastAPI, pipeline: Pipeline) -> None:
+    memory = pipeline.memory
+
+    @app.get("/api/memory")
+    async def facts(request: Request) -> Response:
+        kept = await asyncio.to_thread(memory.facts, _person(request).name)
+        return _json({"facts": [fact.to_dict() for fact in kept]})
+
+    @app.delete("/api/memory")
+    async def forget_all(request: Request) -> Response:
+        return _json({"deleted": await asyncio.to_thread(memory.forget_facts, _person(request).name)})
+
+    @app.delete("/api/memory/{fact_id}")
+    async def forget_one(fact_id: str, request: Request) -> Response:
+        deleted = await asyncio.to_thread(memory.forget_facts, _person(request).name, fact_id)
+        if not deleted:
+            raise Refused("fact_not_found", "There is no such fact of yours.", status=404)
+        return _json({"deleted": deleted})
 
 
 def _operations(app: FastAPI, pipeline: Pipeline, health: Health, metrics: Metrics) -> None:

@@ -1,0 +1,148 @@
+"""What is remembered beside the last turns: facts a user stated, and a running summary."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.context.facts import Fact, personal, recalled, stated
+from pipeline.context.memory import Memory
+from pipeline.context.summary import LONGEST, extended
+from pipeline.events import Answer
+from pipeline.models.scripted import Scripted
+from pipeline.turn import Pipeline
+from tests.pipeline.test_api import door
+from tests.pipeline.turns import ask, make_pipeline
+from traces.ids import uuid7
+
+
+def done(conversation: str, answer: str = "Yes [1].") -> Answer:
+    return Answer(uuid7(), conversation, "answered", answer, (), (), {}, 0.0, 0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("question", "slots"),
+    [
+        ("My name is Ana. How do I print?", ["my name"]),
+        ("call me Bob", ["my name"]),
+        ("I'm a teacher at a school.", ["i am"]),
+        ("I have two monitors. My laptop is a ThinkPad.", ["i have monitor", "my laptop"]),
+        ("Remember that we deploy on Fridays", ["noted deploy friday"]),
+        ("I use Fedora 41 now, how do I update?", []),
+        ("I have a problem with wifi.", []),
+        ("My laptop is broken.", []),
+        ("What is my name?", []),
+        ("Is my name Ana", []),
+        ("I am a bit lost.", []),
+        ("My password is hunter2. My card printer is 4111 1111 1111 1111.", []),
+        ("How do I print?", []),
+        ("", []),
+        ("🙂" * 300, []),
+    ],
+)
+def test_lasting_first_person_statements_are_facts(question: str, slots: list[str]) -> None:
+    facts = stated(question)
+    assert [slot for slot, _ in facts] == slots
+    assert not facts or personal(question)
+
+
+def test_many_facts_are_recalled_by_what_is_asked() -> None:
+    facts = [Fact(str(n), f"s{n}", f"I use tool{n} daily.", "t", f"2026-01-{n:02}") for n in range(1, 10)]
+    chosen = recalled("How do I configure tool2?", facts)
+    assert len(chosen) == 5 and chosen[0].fact_id == "2" and chosen[1].fact_id == "9"
+
+
+def test_a_later_statement_replaces_and_nobody_sees_anothers(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "c.sqlite")
+    for user, text in (("ada", "My name is Ada."), ("eve", "My name is Eve."), ("ada", "My name is Ana.")):
+        memory.digest(user, text, done(f"of-{user}"))
+    assert [fact.text for fact in memory.facts("ada")] == ["My name is Ana."]
+    [theirs] = memory.facts("eve")
+    assert memory.forget_facts("ada", theirs.fact_id) == 0
+    assert memory.recollect("bob", "of-ada", "who am I").to_dict() is None
+    memory.digest("ada", "Forget my name", done("of-ada"))
+    assert memory.facts("ada") == [] and memory.facts("eve") == [theirs]
+
+
+def test_what_is_deleted_or_erased_takes_facts_and_summary_along(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "c.sqlite", turns=1)
+    for conversation, owned in (("c1", "scanner"), ("c2", "printer")):
+        for text in ("My name is Ana.", "I prefer the keyboard.", f"I own a {owned}."):
+            answer = done(conversation)
+            memory.remember("ada", None, text, answer)
+            memory.digest("ada", text, answer)
+    assert memory.recollect("ada", "c1", "x").summary is not None
+    assert memory.forget("ada", "c2")
+    assert [fact.text for fact in memory.facts("ada")] == ["I own a scanner."]
+    assert memory.recollect("ada", "c2", "x").summary is None
+    assert memory.erase("ada") == 3
+    assert memory.recollect("ada", "c1", "x").to_dict() is None
+
+
+def test_the_summary_tells_the_turns_before_the_window_and_stays_short(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "c.sqlite", turns=2)
+    for number in range(40):
+        answer = done("c1", f"First, wait. Printer{number} needs paper{number} [1].")
+        memory.remember("ada", None, f"What does printer{number} need?", answer)
+        memory.digest("ada", f"What does printer{number} need?", answer)
+    summary = memory.recollect("ada", "c1", "x").summary or ""
+    assert "- What does printer37 need? — Printer37 needs paper37." in summary
+    assert "printer38" not in summary and len(summary) <= LONGEST
+    assert extended("", "q" * 5000, "a" * 5000).count("\n") == 0
+
+
+def test_turn_10000_costs_what_turn_10_costs(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "c.sqlite")
+
+    def seconds(first: int, last: int) -> float:
+        taken = []
+        for number in range(first, last):
+            answer = done("c1", "Open Settings and press Print [1].")
+            began = time.process_time()
+            memory.recall("ada", "c1")
+            memory.recollect("ada", "c1", "How do I print?")
+            memory.remember("ada", None, f"How do I print {number}?", answer)
+            memory.digest("ada", "How do I print?", answer)
+            taken.append(time.process_time() - began)
+        return sorted(taken)[len(taken) // 2]
+
+    seconds(0, 10)
+    early = seconds(10, 210)
+    seconds(210, 10_000)
+    late = seconds(10_000, 10_200)
+    assert late <= 1.5 * early
+
+
+async def settled(pipeline: Pipeline) -> None:
+    await asyncio.gather(*pipeline._chores)
+
+
+async def test_a_fact_of_one_conversation_reaches_the_next_ones_prompt_of_its_user_only() -> None:
+    pipeline = await make_pipeline(Scripted("scripted", ["Noted [1]."]))
+    first, _ = await ask(pipeline, "My name is Ana. How do I turn on bounce keys?", user_id="ada")
+    await settled(pipeline)
+    second, _ = await ask(pipeline, "How do I turn on bounce keys?", user_id="ada")
+    other, _ = await ask(pipeline, "How do I turn on bounce keys?", user_id="eve")
+    assert isinstance(first, Answer) and isinstance(second, Answer) and isinstance(other, Answer)
+    assert second.memory is not None and other.memory is None and first.memory is None
+    [fact] = second.memory["facts"]
+    assert (fact["text"], fact["turn_id"]) == ("My name is Ana.", first.turn_id)
+    assert second.trace is not None and "- My name is Ana." in (second.trace.payload.prompt or "")
+    assert other.trace is not None and "Ana" not in (other.trace.payload.prompt or "")
+    await pipeline.close()
+
+
+async def test_own_facts_are_listed_and_deleted_over_http() -> None:
+    async with door() as (client, pipeline):
+        body = {"question": "My name is Ana. How do I turn on bounce keys?"}
+        await client.post("/api/chat", json=body, headers={"accept": "application/json"})
+        await settled(pipeline)
+        [fact] = (await client.get("/api/memory")).json()["facts"]
+        assert fact["text"] == "My name is Ana."
+        assert (await client.delete("/api/memory/nope")).status_code == 404
+        assert (await client.delete(f"/api/memory/{fact['fact_id']}")).json() == {"deleted": 1}
+        assert (await client.get("/api/memory")).json() == {"facts": []}
+        assert (await client.delete("/api/memory")).json() == {"deleted": 0}
