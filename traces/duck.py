@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -168,14 +168,21 @@ def forget_texts(connection: duckdb.DuckDBPyConnection, before: datetime) -> tup
     return (payloads or (0,))[0], (passages or (0,))[0]
 
 
-def erase_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> tuple[set[str], int]:
-    """Delete a user's turns with all that belongs to them, and the user's scores on other turns."""
-    bound = {"user": user_id}
+def erase_user(
+    connection: duckdb.DuckDBPyConnection,
+    user_id: str,
+    more_turns: Collection[str] = (),
+    cases: Collection[str] = (),
+) -> tuple[set[str], int]:
+    """Delete a user's turns (and `more_turns`) with all that belongs to them, scores and cases too."""
     connection.begin()
-    found = connection.execute("select turn_id from turns where user_id = $user", bound).fetchall()
-    ids = [row[0] for row in found]
+    found = connection.execute(
+        "select turn_id from turns where user_id = $user", {"user": user_id}
+    ).fetchall()
+    ids, of_cases = [*(row[0] for row in found), *more_turns], list(cases)
     scores = connection.execute(
-        "delete from scores where user_id = $user or turn_id = any($ids)", bound | {"ids": ids}
+        "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
+        {"user": user_id, "ids": ids, "cases": of_cases},
     ).fetchone()
     for statement in (
         "delete from payloads where turn_id = any($ids)",
@@ -185,6 +192,7 @@ def erase_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> tuple[set
         "delete from turns where turn_id = any($ids)",
     ):
         connection.execute(statement, {"ids": ids})
+    connection.execute("delete from cases where case_id = any($cases)", {"cases": of_cases})
     connection.commit()
     return set(ids), (scores or (0,))[0]
 

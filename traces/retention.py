@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,22 +52,33 @@ def prune(data_dir: Path, payload_days: int, now: datetime) -> Pruned:
     return Pruned(payloads, passages, len(stripped))
 
 
-def erase(data_dir: Path, user_id: str) -> Erased:
+def erase(
+    data_dir: Path,
+    user_id: str,
+    more_turns: Collection[str] = (),
+    cases: Collection[str] = (),
+) -> Erased:
     """Erase a user's turns and scores from the store and from every journal segment.
 
-    What the user does meanwhile is not erased: block the user first.
+    With `more_turns` and `cases` (made from the user's turns) go those too. What the user does
+    meanwhile is not erased: block the user first.
     """
     journal = data_dir / "journal"
     drainer = Drainer(data_dir)
     drainer.drain()
     if not drainer.path.exists():
-        return Erased(0, 0, 0, ())
+        return Erased(0, 0, 0, put_aside(data_dir))
     with drainer.window() as connection:
-        turn_ids, scores = duck.erase_user(connection, user_id)
+        turn_ids, scores = duck.erase_user(connection, user_id, more_turns, cases)
+    case_ids = set(cases)
 
     def theirs(entry: dict[str, Any]) -> bool:
         turn = entry.get("turn") or entry
-        return turn.get("user_id") == user_id or turn.get("turn_id") in turn_ids
+        return (
+            turn.get("user_id") == user_id
+            or turn.get("turn_id") in turn_ids
+            or turn.get("case_id") in case_ids
+        )
 
     lines = sum(_blank(path, theirs) for path in segments.live(journal))
     for path in segments.kept(journal):
@@ -75,8 +86,12 @@ def erase(data_dir: Path, user_id: str) -> Erased:
     lines += segments.forget_damaged(journal, user_id)
     with holding(data_dir, "alone", 10.0):
         duck.compact(drainer.path)
-    left = sorted(path.name for path in data_dir.glob("traces.duckdb.*") if path.suffix != ".wal")
-    return Erased(len(turn_ids), scores, lines, tuple(left))
+    return Erased(len(turn_ids), scores, lines, put_aside(data_dir))
+
+
+def put_aside(data_dir: Path) -> tuple[str, ...]:
+    """Return the names of old store files that nobody reads any more and that may hold anybody's turns."""
+    return tuple(sorted(path.name for path in data_dir.glob("traces.duckdb.*") if path.suffix != ".wal"))
 
 
 def _blank(path: Path, theirs: Callable[[dict[str, Any]], bool]) -> int:

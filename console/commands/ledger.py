@@ -12,6 +12,8 @@ from console.commands.traces import Json, traces_app
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from traces.certificate import Line
+
 
 @traces_app.command()
 def export(
@@ -63,37 +65,65 @@ def prune(
 
 @traces_app.command()
 def erase(
-    user: Annotated[str, typer.Option(help="Whose turns and conversations to erase.")],
+    user: Annotated[str | None, typer.Option(help="Whose words to erase everywhere.")] = None,
+    verify: Annotated[Path | None, typer.Option(help="Check this certificate (.json) again.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the certificate; default: erasures/.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Erase everything of one user: turns, scores, conversations, journal lines."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit
-    from pipeline.context.memory import Memory
-    from pipeline.guardrails.spending import Spending
+    """Erase everything of one user and write a certificate; exit 1 when something is left, named."""
+    from console.commands.screen import wrong
     from pipeline.settings import load
-    from traces.retention import erase as forget
 
-    settings = load()
+    if (user is None) == (verify is None):
+        raise wrong("give --user to erase, or --verify FILE to check a certificate again")
+    folder = load().data_dir
+    if verify is not None:
+        _verify(folder, verify, json)
+        return
     if not yes:
         typer.confirm(f"Erase everything of user {user!r}? This cannot be undone", abort=True)
-    memory = Memory(settings.data_dir / "conversations.sqlite")
-    remembered = memory.erase(user)
-    memory.close()
-    spending = Spending(settings.data_dir / "spending.sqlite")
-    spending.forget(user)
-    spending.close()
-    erased = forget(settings.data_dir, user)
+    _erase(folder, user or "", out, json)
+
+
+def _erase(folder: Path, user: str, out: Path | None, json: bool) -> None:
+    from dataclasses import asdict
+
+    from console import erasing
+    from console.commands.screen import emit, table
+    from traces import certificate
+    from traces.places import CERTIFICATES
+
+    made = erasing.erase(folder, user)
+    text, page = certificate.save(made, out or folder / CERTIFICATES)
     if json:
-        emit({"user": user, "conversation_turns": remembered, **asdict(erased)})
-        return
-    print(
-        f"Erased {erased.turns} turns, {erased.scores} scores, {remembered} remembered exchanges of {user!r}."
-    )
-    for path in erased.left:
-        print(f"  {path} was put aside as damaged and may still hold some: delete it by hand.")
+        emit({**asdict(made), "complete": made.complete, "certificate": str(text)})
+    else:
+        rows = ((line.place, line.erased, _remains(line)) for line in made.lines)
+        title = f"{len(made.turn_ids)} turns of {user!r}, evals of them included"
+        table(("place", "erased", "left"), rows, title)
+        print(f"Certificate: {text}\n             {page}")
+    if not made.complete:
+        raise typer.Exit(1)
+
+
+def _verify(folder: Path, file: Path, json: bool) -> None:
+    from dataclasses import asdict
+
+    from console import erasing
+    from console.commands.screen import emit, table
+
+    lines = erasing.verify(folder, file)
+    if json:
+        emit([asdict(line) for line in lines])
+    else:
+        table(("place", "left"), ((line.place, _remains(line)) for line in lines))
+    if any(line.left or line.trouble for line in lines):
+        raise typer.Exit(1)
+
+
+def _remains(line: Line) -> str:
+    return "; ".join([*line.left, *([line.trouble] if line.trouble else [])]) or "nothing"
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.citations import unmarked
 from traces.ledger import Ledger
+from traces.places import SOURCE_TAG
 from traces.queries import listing
 from traces.queries.turns import traces
 from traces.records import Trace
@@ -28,9 +29,10 @@ def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
         row["reference"] = unmarked(turn.answer).strip()
         row["relevant_ids"] = list(dict.fromkeys(one.document_id for one in trace.passages if one.cited))
         row["answerability"] = "answerable"
+    row["tags"] = [f"{SOURCE_TAG}{turn.turn_id}"]  # so that erasing a person finds the case
     thumbs = [score for score in trace.scores if score.name == "feedback" and score.value is not None]
     if thumbs and (thumbs[-1].value or 0) < 0:
-        row["tags"] = ["thumbs-down"]
+        row["tags"].append("thumbs-down")
     return {key: value for key, value in row.items() if value != []}
 
 

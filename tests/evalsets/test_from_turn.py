@@ -38,7 +38,7 @@ async def test_a_thumbs_down_turn_becomes_a_case_that_the_next_run_asks() -> Non
     assert row["question"] == "What happens when I close the lid?"
     assert [message["role"] for message in row["history"]] == ["user", "assistant"]
     assert row["relevant_ids"] == ["lid"]
-    assert row["tags"] == ["thumbs-down"]
+    assert row["tags"] == [f"turn:{last.turn_id}", "thumbs-down"]
     assert "[1]" not in row["reference"]
     team.add("mine", row)
     assert cases.load("mine").cases[0].question == row["question"]
@@ -47,7 +47,7 @@ async def test_a_thumbs_down_turn_becomes_a_case_that_the_next_run_asks() -> Non
 def test_a_refused_turn_suggests_no_reference() -> None:
     turn = make_turn(outcome="refused", answer="I cannot help with that.")
     row = from_turn.draft(Trace(turn, Payload(turn.turn_id), passages=(make_passage(turn.turn_id),)), [])
-    assert row.keys() == {"id", "question"}
+    assert row.keys() == {"id", "question", "tags"}
 
 
 async def test_questions_by_rules_are_marked_and_judged_by_their_document() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -143,6 +143,14 @@ def history(folder: Path, limit: int = 100, key: str | None = None) -> list[dict
         if len(found) == limit:
             break
     return found
+
+
+def rewrite(folder: Path, stays: Callable[[dict[str, Any]], bool]) -> None:
+    """Write the history again without some of its events, whole or not at all."""
+    rows = [row for row in reversed(history(folder, limit=1_000_000)) if stays(row)]
+    draft = folder / f"{HISTORY}.new"
+    draft.write_text("".join(json.dumps(row | {"at": row["at"].isoformat()}) + "\n" for row in rows))
+    draft.replace(folder / HISTORY)
 
 
 def _write(folder: Path, book: Book) -> None:

@@ -1,0 +1,59 @@
+"""Erases a person from every place there is: each room names its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import evalsets.places
+import pipeline.places
+import traces.places
+from evalsets.places import Cases
+from pipeline.errors import AnswerdeckError
+from pipeline.prompts.force import Force
+from traces import certificate
+from traces.certificate import Certificate, Line
+from traces.places import Person, Place
+
+KEPT = {
+    "sums of spending": "what everybody spent on a day, without names, so that budgets stay true",
+    "runs": "which evalset ran when and with what result; they hold no words",
+    "counts": "totals of metrics and hourly sums name nobody",
+    "this certificate": "the name of the person and the ids of the erased turns, so that it can be checked",
+}
+
+
+def places(data_dir: Path) -> list[Place]:
+    """Return every place that may hold a person's words; the look at all files comes last."""
+    *own, every_file = traces.places.places(data_dir)
+    return [*evalsets.places.places(data_dir), *pipeline.places.places(data_dir), *own, every_file]
+
+
+def erase(data_dir: Path, user_id: str) -> Certificate:
+    """Erase a person and return the certificate, which says what could not be reached."""
+    found = trail(data_dir, user_id)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return certificate.erase(replace(found, erased_at=now), places(data_dir), _kept(data_dir, user_id))
+
+
+def trail(data_dir: Path, user_id: str) -> Person:
+    """Return what is the person's, cases that no run asked yet included."""
+    found = traces.places.trail(data_dir, user_id)
+    more = Cases(data_dir / "evalsets").ids(found)
+    return traces.places.trail(data_dir, user_id, more) if more - found.case_ids else found
+
+
+def verify(data_dir: Path, file: Path) -> list[Line]:
+    """Ask every place again whether anything of a certificate's person is left."""
+    return certificate.verify(certificate.load(file), places(data_dir))
+
+
+def _kept(data_dir: Path, user_id: str) -> dict[str, str]:
+    try:
+        changes = Force(data_dir / "audit.jsonl", {}).changes()
+    except AnswerdeckError:
+        changes = []
+    own = sum(one.actor == user_id for one in changes)
+    audit = {f"{own} entries of the audit log": "who released which prompt; a chain that breaks when altered"}
+    return KEPT | (audit if own else {})

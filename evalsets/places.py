@@ -1,0 +1,77 @@
+"""Places of the evals that hold a person's words: the team's cases, and the caches of models and judges."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from evalsets.cases import jsonl, team
+from evalsets.runs.answer_cache import FOLDER as ANSWERS
+from traces.places import Person, Place
+
+CACHES = (ANSWERS, "judge-cache")
+
+
+def places(data_dir: Path) -> list[Place]:
+    """Return the places of this room."""
+    return [Cases(data_dir / "evalsets"), *(Replies(data_dir / name) for name in CACHES)]
+
+
+class Cases:
+    """Cases of the team's sets that were made from the person's turns."""
+
+    name = "cases of evalsets"
+    proof = "cases in evalsets/*.jsonl whose id or tag names one of the turns"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def erase(self, person: Person) -> int:
+        return sum(team.remove(name, case, folder=self._folder) for name, case in self._mine(person))
+
+    def left(self, person: Person) -> list[str]:
+        return [f"case {case} of {name}" for name, case in self._mine(person)]
+
+    def ids(self, person: Person) -> set[str]:
+        """Return the ids of the person's cases, so that the turns that asked them can be found."""
+        return {case for _, case in self._mine(person)}
+
+    def _mine(self, person: Person) -> list[tuple[str, str]]:
+        return [pair for path in sorted(self._folder.glob("*.jsonl")) for pair in self._in(path, person)]
+
+    def _in(self, path: Path, person: Person) -> Iterator[tuple[str, str]]:
+        problems: list[str] = []
+        for _, row in jsonl.objects(path, problems):
+            if person.owns(str(row.get("id")), row.get("tags") or ()):
+                yield path.stem, str(row["id"])
+
+
+class Replies:
+    """Replies kept under hashes: nobody can tell whose they are, so all go and are asked again."""
+
+    proof = "select count(*) from replies where kept_at < the time of the erasure"
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._path = folder / "replies.sqlite"
+
+    def erase(self, person: Person) -> int:
+        if not self._path.exists() or not person.turn_ids:
+            return 0
+        with closing(sqlite3.connect(self._path, timeout=10.0, isolation_level=None)) as db:
+            db.execute("pragma secure_delete = on")
+            gone = db.execute("delete from replies").rowcount
+            db.execute("vacuum")
+            db.execute("pragma wal_checkpoint(truncate)")
+        return gone
+
+    def left(self, person: Person) -> list[str]:
+        """Name what was kept before the erasure; later replies are to other people's questions."""
+        if not self._path.exists() or person.erased_at is None or not person.turn_ids:
+            return []
+        with closing(sqlite3.connect(self._path, timeout=10.0)) as db:
+            sql = "select count(*) from replies where kept_at < ?"
+            number = db.execute(sql, (person.erased_at,)).fetchone()[0]
+        return [f"{number} replies"] if number else []

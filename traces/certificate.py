@@ -1,0 +1,150 @@
+"""The erasure certificate: what was erased where, the questions that prove it, and what had to stay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from traces.errors import TracesError
+from traces.places import Person, Place
+
+VERSION = 1
+
+
+class CertificateError(TracesError):
+    """A certificate cannot be read, or was altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one place."""
+
+    place: str
+    erased: int
+    proof: str
+    left: list[str]
+    trouble: str | None = None  # why it could not be erased or looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What an erasure did. `digest` covers everything else."""
+
+    user_id: str
+    erased_at: str
+    lines: list[Line]
+    kept: dict[str, str]  # what stays, and why
+    turn_ids: list[str]
+    case_ids: list[str]
+    version: int = VERSION
+    digest: str = field(default="")
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left anywhere that could be looked at, and all could."""
+        return not any(line.left or line.trouble for line in self.lines)
+
+    @property
+    def person(self) -> Person:
+        return Person(
+            self.user_id, frozenset(self.turn_ids), frozenset(self.case_ids), erased_at=self.erased_at
+        )
+
+
+def erase(person: Person, places: Sequence[Place], kept: Mapping[str, str]) -> Certificate:
+    """Erase a person from all places and say what became of each; one that fails stops no other."""
+    erased = [_tried(place, person) for place in places]
+    lines = [
+        Line(place.name, count, place.proof, left, trouble or late)
+        for place, (count, trouble) in zip(places, erased, strict=True)
+        for left, late in [_looked(place, person)]
+    ]
+    turns, cases = sorted(person.turn_ids), sorted(person.case_ids)
+    when = person.erased_at or datetime.now(UTC).isoformat(timespec="seconds")
+    made = Certificate(person.user_id, when, lines, dict(kept), turns, cases)
+    return Certificate(**{**_columns(made), "lines": lines, "digest": _digest(made)})
+
+
+def verify(found: Certificate, places: Sequence[Place]) -> list[Line]:
+    """Ask every place again; raises CertificateError when the certificate was altered."""
+    if found.digest != _digest(found):
+        raise CertificateError("the certificate was altered: its digest does not fit what it says")
+    lines: list[Line] = []
+    for place in places:
+        left, trouble = _looked(place, found.person)
+        lines.append(Line(place.name, 0, place.proof, left, trouble))
+    return lines
+
+
+def save(made: Certificate, folder: Path) -> tuple[Path, Path]:
+    """Write the certificate as JSON and as a page; return both paths."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stamp = "".join(letter for letter in made.erased_at if letter.isdigit())[:14]
+    stem = f"erasure-{stamp}-{made.digest[:8]}"
+    text, page = folder / f"{stem}.json", folder / f"{stem}.html"
+    text.write_text(json.dumps(_columns(made), indent=2, ensure_ascii=False), "utf-8")
+    page.write_text(html(made), "utf-8")
+    return text, page
+
+
+def load(path: Path) -> Certificate:
+    """Read a certificate; raises CertificateError."""
+    try:
+        row = json.loads(path.read_text("utf-8"))
+        return Certificate(**row | {"lines": [Line(**line) for line in row["lines"]]})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CertificateError(f"{path} is no erasure certificate ({error}); give the .json file") from None
+
+
+def html(made: Certificate) -> str:
+    """Return the certificate as a page that prints on paper."""
+    rows = "".join(
+        f"<tr><td>{escape(line.place)}</td><td>{line.erased:,}</td>"
+        f"<td>{escape('; '.join([*line.left, *([line.trouble] if line.trouble else [])]) or 'nothing')}</td>"
+        f"<td><code>{escape(line.proof)}</code></td></tr>"
+        for line in made.lines
+    )
+    kept = "".join(f"<li><b>{escape(what)}</b>: {escape(why)}</li>" for what, why in made.kept.items())
+    verdict = "Nothing is left." if made.complete else "Not complete: see what is left below."
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Erasure certificate</title>'
+        "<style>body{font:15px system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884}"
+        "code{font-size:12px;word-break:break-word}</style>"
+        f"<h1>Erasure certificate</h1><p><b>{verdict}</b></p>"
+        f"<p>Person {escape(made.user_id)}, erased at {escape(made.erased_at)}: "
+        f"{len(made.turn_ids):,} turns, evals and replays of them included.</p>"
+        "<table><tr><th>Place</th><th>Erased</th><th>Left</th><th>Asked to prove it</th></tr>"
+        f"{rows}</table><h2>Kept, and why</h2><ul>{kept}</ul>"
+        f"<p>Digest (SHA-256 of the JSON without it): <code>{made.digest}</code></p>"
+        f"<p>Check again with: <code>answerdeck traces erase --verify FILE.json</code></p></html>"
+    )
+
+
+def _tried(place: Place, person: Person) -> tuple[int, str | None]:
+    try:
+        return place.erase(person), None
+    except Exception as error:  # the named boundary: one place that fails must not keep the others' words
+        return 0, f"could not be erased: {error or type(error).__name__}"
+
+
+def _looked(place: Place, person: Person) -> tuple[list[str], str | None]:
+    try:
+        return place.left(person), None
+    except Exception as error:
+        return [], f"could not be looked at: {error or type(error).__name__}"
+
+
+def _columns(made: Certificate) -> dict[str, Any]:
+    return asdict(made)
+
+
+def _digest(made: Certificate) -> str:
+    columns = {key: value for key, value in _columns(made).items() if key != "digest"}
+    return hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""What a person left in the ledger: own turns, and the turns and cases that were made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from traces.queries.window import Rows
+
+
+def turns(ledger: Rows, user_id: str) -> list[dict[str, Any]]:
+    """Which turns did a person ask?"""
+    return ledger.rows("select turn_id, question from turns where user_id = $user", user=user_id)
+
+
+def cases(ledger: Rows) -> list[dict[str, Any]]:
+    """Which cases did runs ever ask, with their tags?"""
+    return ledger.rows("select distinct case_id, cast(tags as text) as tags from cases")
+
+
+def asked_again(ledger: Rows, case_ids: Collection[str]) -> list[str]:
+    """Which turns asked one of these cases again, in evals and replays?"""
+    rows = ledger.rows("select turn_id from turns where case_id = any($ids)", ids=list(case_ids))
+    return [row["turn_id"] for row in rows]
+
+
+LEFT = {
+    "turns": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
+    "scores": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
+    "cases": "case_id = any($cases)",
+    **dict.fromkeys(("payloads", "spans", "passages", "usages"), "turn_id = any($turns)"),
+}
+
+
+def left(ledger: Rows, table: str, user_id: str, turn_ids: Collection[str], case_ids: Collection[str]) -> int:
+    """How many rows of a table still belong to a person?"""
+    where = LEFT[table]
+    bound = {"user": user_id, "turns": list(turn_ids), "cases": list(case_ids)}
+    used = {name: value for name, value in bound.items() if f"${name}" in where}
+    view = "score_history" if table == "scores" else table
+    # table and condition are constants above
+    return ledger.rows(f"select count(*) as n from {view} where {where}", **used)[0]["n"]  # noqa: S608
