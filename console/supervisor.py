@@ -14,7 +14,7 @@ import urllib.request
 from dataclasses import dataclass
 from types import FrameType
 
-from console.launch import command, environment
+from console.launch import HEALTH, command, environment
 from pipeline.build import check
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
@@ -104,8 +104,8 @@ def _children(settings: Settings) -> list[Child]:
             "console",
             command(settings),
             console_env,
-            f"http://127.0.0.1:{console_port}/_stcore/health",
-            f"http://127.0.0.1:{console_port}/_stcore/health",
+            f"http://127.0.0.1:{console_port}{HEALTH}",
+            f"http://127.0.0.1:{console_port}{HEALTH}",
         ),
     ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from console.bench.figures import Figure, Goal
 from console.bench.processes import environment, family, free_port, resident_bytes, running, wait_for
+from console.launch import HEALTH
 
 IDLE_SECONDS = 8
 
@@ -52,7 +53,7 @@ def _up(folder: Path) -> tuple[float, list[Figure]]:
     with running(up, log, {"ANSWERDECK_DATA_DIR": str(folder / "data")}) as process:
         for url in (f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/"):
             wait_for(url, process, log)
-        wait_for(f"http://127.0.0.1:{console_port}/_stcore/health", process, log)
+        wait_for(f"http://127.0.0.1:{console_port}{HEALTH}", process, log)
         seconds = time.perf_counter() - began
         _ask(port)
         asyncio.run(_open(console_port))

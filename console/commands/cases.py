@@ -10,7 +10,7 @@ import typer
 from console.commands.evals import Json, eval_app
 
 if TYPE_CHECKING:
-    from evalsets.cases.imports import Imported
+    from evalsets.cases.imported import Imported
     from evalsets.cases.synthetic import Made
 
 Name = Annotated[str | None, typer.Option("--name", help="Name of the evalset; the file's by default.")]
@@ -36,7 +36,7 @@ def bring_in(
     """Make an evalset of another tool's file, and say what of it could not be mapped."""
     from console.commands.screen import emit, wrong
     from evalsets.cases import imports, team
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
 
     if format is not None and format not in imports.FORMATS:
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
@@ -67,7 +67,7 @@ def add_case(
     """Make a case of a turn; what is not given is taken from its answer."""
     from console.commands.screen import emit, wrong
     from evalsets.cases import team
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
 
     row, retrieved = _drafted(turn_id)
     given = {"relevant_ids": relevant, "reference": reference, "must_contain": must_contain}
@@ -93,7 +93,7 @@ def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: S
     """Take a case out of one of the team's evalsets."""
     from console.commands.screen import wrong
     from evalsets.cases import team
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
 
     try:
         gone = team.remove(to, case_id)
@@ -119,7 +119,7 @@ def synthesise(
 
     from console.commands.screen import emit, failed, wrong
     from evalsets.cases import team
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
 
     name = name or f"{kb}_synthetic"
     made, cost = asyncio.run(_synthesised(kb, count, model, seed))

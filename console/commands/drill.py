@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pipeline.rehearsal.drill import Played
     from pipeline.rehearsal.sweep import Result
 
-COLUMNS = ("scene", "turns", "outcomes", "p50 s", "most s", "calls", "recorded", "breakers", "")
-
 
 def register(app: typer.Typer) -> None:
     app.command()(drill)
@@ -28,6 +26,7 @@ def drill(
     import logging
     import sys
 
+    from console.commands.drill_report import COLUMNS, page, row
     from console.commands.screen import emit, table, wrong
     from pipeline.rehearsal import drill as scenes
     from pipeline.rehearsal.sweep import sweep_all
@@ -44,7 +43,7 @@ def drill(
     broken = [result for result in results if result.broken]
     problems = [problem for one in played for problem in one.problems]
     if json:
-        emit(told(played, results))
+        emit(outcome(played, results))
     else:
         table(COLUMNS, map(row, played), title="Rehearsed failures")
         if results:
@@ -52,15 +51,13 @@ def drill(
         for result in broken:
             print(f"  {result.pair}: {'; '.join(result.broken)}")
     if out is not None:
-        from console.commands.drill_report import page
-
         out.write_text(page(out.suffix, played, results), "utf-8")
         progress(f"wrote {out}")
     if broken or problems:
         raise typer.Exit(1)
 
 
-def told(played: list[Played], results: list[Result]) -> dict[str, Any]:
+def outcome(played: list[Played], results: list[Result]) -> dict[str, Any]:
     """Return what happened, for machines."""
     return {
         "scenes": [one.to_dict() for one in played],
@@ -70,35 +67,3 @@ def told(played: list[Played], results: list[Result]) -> dict[str, Any]:
         },
         "holds": not any(one.problems for one in played) and not any(one.broken for one in results),
     }
-
-
-def row(one: Played) -> tuple[str, ...]:
-    """Return a scene as a row of the table."""
-    data = one.to_dict()
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in one.outcomes.items())
-    return (
-        one.name,
-        str(one.turns),
-        outcomes,
-        f"{data['seconds_p50']:.3f}",
-        f"{data['seconds_most']:.2f}",
-        str(one.calls),
-        f"{one.recorded}/{one.turns}",
-        transitions(one),
-        "ok" if not one.problems else "; ".join(one.problems),
-    )
-
-
-def transitions(one: Played) -> str:
-    """Return the breakers' changes, each with the seconds since the first."""
-    from datetime import datetime
-
-    if not one.changes:
-        return "none"
-    first = datetime.fromisoformat(one.changes[0]["at"])
-    after = [(datetime.fromisoformat(change["at"]) - first).total_seconds() for change in one.changes]
-    steps = [
-        f"{change['name']} {change['new']} +{seconds:.1f} s"
-        for change, seconds in zip(one.changes, after, strict=True)
-    ]
-    return ", ".join(steps[:6]) + (" …" if len(steps) > 6 else "")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from console.commands.drill import COLUMNS, row
 from pipeline.rehearsal.drill import Played
 from pipeline.rehearsal.sweep import Result
 
+COLUMNS = ("scene", "turns", "outcomes", "p50 s", "most s", "calls", "recorded", "breakers", "")
 _STYLE = (
     "body{font:15px/1.5 system-ui;max-width:72rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
     "table{border-collapse:collapse;width:100%;font-size:13px}td,th{text-align:left;padding:.35rem .6rem;"
@@ -78,3 +78,33 @@ def _html(lead: str, tables: Iterable[Table]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Resilience report</title>'
         f"<style>{_STYLE}</style>{body}</html>"
     )
+
+
+def row(scene: Played) -> tuple[str, ...]:
+    """Return a scene as a row of the table."""
+    data = scene.to_dict()
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in scene.outcomes.items())
+    return (
+        scene.name,
+        str(scene.turns),
+        outcomes,
+        f"{data['seconds_p50']:.3f}",
+        f"{data['seconds_most']:.2f}",
+        str(scene.calls),
+        f"{scene.recorded}/{scene.turns}",
+        transitions(scene),
+        "ok" if not scene.problems else "; ".join(scene.problems),
+    )
+
+
+def transitions(scene: Played) -> str:
+    """Return the breakers' changes, each with the seconds since the first."""
+    if not scene.changes:
+        return "none"
+    first = datetime.fromisoformat(scene.changes[0]["at"])
+    after = [(datetime.fromisoformat(change["at"]) - first).total_seconds() for change in scene.changes]
+    steps = [
+        f"{change['name']} {change['new']} +{seconds:.1f} s"
+        for change, seconds in zip(scene.changes, after, strict=True)
+    ]
+    return ", ".join(steps[:6]) + (" …" if len(steps) > 6 else "")

@@ -13,7 +13,7 @@ from console.commands.evals import Json, eval_app
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from evalsets.cases.cases import Evalset
+    from evalsets.cases.evalset import Evalset
     from evalsets.runs.runner import Variant
     from pipeline.settings import Settings
     from pipeline.turn import Pipeline
@@ -52,7 +52,8 @@ def run_evalset(
     import asyncio
 
     from console.commands.screen import failed, wrong
-    from evalsets.cases.cases import EvalsetError, load
+    from evalsets.cases.cases import load
+    from evalsets.cases.evalset import EvalsetError
     from evalsets.runs.runner import Variant
 
     if only not in (None, "retrieval"):

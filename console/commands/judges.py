@@ -202,7 +202,7 @@ def calibrate(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
     from evalsets.judges import calibration, labelled
     from pipeline.settings import load
 

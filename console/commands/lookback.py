@@ -12,7 +12,7 @@ from console.commands.evals import Json, eval_app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evalsets.cases.cases import Evalset
+    from evalsets.cases.evalset import Evalset
     from evalsets.release.bisect import Trial
     from evalsets.reports.reproduce import Reproduction
     from evalsets.runs.runner import Variant
@@ -162,7 +162,8 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
 
 def _cases(name: str, evalset: str | None) -> Evalset:
     from console.commands.screen import wrong
-    from evalsets.cases.cases import EvalsetError, load
+    from evalsets.cases.cases import load
+    from evalsets.cases.evalset import EvalsetError
 
     try:
         return load(evalset or name)

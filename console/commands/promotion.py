@@ -185,7 +185,7 @@ def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Eviden
     import asyncio
 
     from console.commands.screen import wrong
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
     from evalsets.release.gate import Limits
     from evalsets.release.release import evidence
 

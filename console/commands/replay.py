@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from evalsets.cases.cases import Evalset
+    from evalsets.cases.evalset import Evalset
     from pipeline.settings import Settings
     from pipeline.turn import Pipeline
 
@@ -37,7 +37,7 @@ def replay(
     import asyncio
 
     from console.commands.screen import emit, failed, wrong
-    from evalsets.cases.cases import EvalsetError
+    from evalsets.cases.evalset import EvalsetError
     from pipeline.build import build, prepare
     from pipeline.prompts.library import PromptError
     from pipeline.settings import check_model, load

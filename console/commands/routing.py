@@ -27,7 +27,8 @@ def routing(
     from dataclasses import asdict
 
     from console.commands.screen import emit, wrong
-    from evalsets.cases.cases import EvalsetError, load
+    from evalsets.cases.cases import load
+    from evalsets.cases.evalset import EvalsetError
     from evalsets.metrics.routing import misroutes
 
     try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from traces.ids import uuid7
+from traces.processes import born
 
 FOLDER = "console/jobs"  # below the data folder
 LOG_BYTES = 4_000
@@ -64,7 +65,7 @@ def launch(data_dir: Path, place: str, key: str, command: list[str], title: str)
             start_new_session=True,
         )
     _children[key] = process
-    job = Job(key, process.pid, _born(process.pid), datetime.now(UTC).isoformat(), title)
+    job = Job(key, process.pid, born(process.pid), datetime.now(UTC).isoformat(), title)
     _write(folder / f"{key}.json", job)
     return job
 
@@ -87,8 +88,8 @@ def alive(job: Job) -> bool:
     if child is not None and child.poll() is not None:
         del _children[job.run_id]
         return False
-    born = _born(job.pid)
-    return born is not None and born == job.born
+    start = born(job.pid)
+    return start is not None and start == job.born
 
 
 def stop(job: Job) -> None:
@@ -108,15 +109,6 @@ def said(data_dir: Path, run_id: str, place: str = FOLDER) -> str:
 
 def _log(folder: Path, run_id: str) -> Path:
     return folder / f"{run_id}.log"
-
-
-def _born(pid: int) -> str | None:
-    """Return when a process started (field 22 of its stat), or None when it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
 
 
 def _write(path: Path, job: Job) -> None:

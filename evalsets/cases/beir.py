@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
+from evalsets.cases.evalset import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
 from traces.records import Case
 
 

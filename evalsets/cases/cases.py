@@ -3,68 +3,22 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from evalsets.cases import jsonl
-from pipeline.errors import AnswerdeckError
+from evalsets.cases import beir, jsonl
+from evalsets.cases.evalset import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
 from traces.records import Case
 
 SETS = Path(__file__).parents[1] / "sets"
-Queries = Literal["last", "rewrite", "tasks"]
-ANSWERABILITY = ("answerable", "partial", "unanswerable", "off_topic", "conversational")
 FIELDS = frozenset(
     "id question history reference relevant_ids answerability must_refuse must_contain tags".split()  # noqa: SIM905
 )
 HEAD = frozenset("title owner source licence notice labels corpus kb thresholds".split())  # noqa: SIM905
 _LISTS = ("relevant_ids", "must_contain", "tags")
-
-
-class EvalsetError(AnswerdeckError):
-    """An evalset cannot be used; `problems` holds one sentence each, with file and line."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(jsonl.shown(problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class Evalset:
-    """Cases with what is known of them. `fingerprint` covers the cases and the corpus."""
-
-    name: str
-    fingerprint: str  # 12 hex digits
-    cases: tuple[Case, ...]
-    title: str = ""
-    owner: str = ""
-    source: str = ""
-    licence: str = ""
-    notice: str = ""
-    thresholds: dict[str, float] = field(default_factory=dict)  # metric -> least (or most) mean
-    chunks: bool = False  # relevant ids name chunks instead of documents
-    corpus: Path | None = None  # documents to index apart: jsonl of {id, title, text, url}
-    planted: dict[str, str] = field(default_factory=dict)  # document -> the attack planted in it
-    sample: bool = False  # its documents are the shipped sample knowledge base
-    kb: str | None = None  # the knowledge base to ask; None is the one in force
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def qrels(self) -> dict[str, tuple[str, ...]]:
-        """The relevant ids of each case that has any."""
-        return {case.case_id: tuple(case.relevant_ids) for case in self.cases if case.relevant_ids}
-
-    def some(self, limit: int | None, seed: int = 0) -> Evalset:
-        """Return at most `limit` cases, chosen by seed, in file order; a smaller choice is in each larger."""
-        if limit is None or limit >= len(self.cases):
-            return self
-        lot = sorted(self.cases, key=lambda case: hashlib.sha256(f"{seed}:{case.case_id}".encode()).digest())
-        chosen = {case.case_id for case in lot[:limit]}
-        return replace(self, cases=tuple(case for case in self.cases if case.case_id in chosen))
 
 
 def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None) -> Evalset:
@@ -78,8 +32,6 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     if isinstance(name_or_path, str) and "/" not in name_or_path:
         path = next((found for found in _files(own) if found.stem == name_or_path), path)
     if path.is_dir():
-        from evalsets.cases import beir
-
         return beir.load(path, queries)
     if not path.is_file():
         known = ", ".join(sorted({found.stem for found in _files(own)}))
@@ -129,15 +81,6 @@ def _files(own: Path | None) -> list[Path]:
     folders = (own or own_folder(), SETS)
     found = [path for folder in folders for path in sorted(folder.glob("*.jsonl"))]
     return [path for path in found if path.with_suffix(".toml").is_file()]
-
-
-def fingerprint(cases: Sequence[Case], corpus: bytes = b"") -> str:
-    """Return 12 hex digits over the cases and the corpus."""
-    digest = hashlib.sha256(corpus)
-    for case in cases:
-        columns = {key: value for key, value in asdict(case).items() if value is not None and key != "run_id"}
-        digest.update(json.dumps(columns, sort_keys=True).encode())
-    return digest.hexdigest()[:12]
 
 
 def case(row: dict[str, Any], where: str, problems: list[str]) -> Case | None:

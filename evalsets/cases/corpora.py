@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.cases.evalset import Evalset, EvalsetError
 
 if TYPE_CHECKING:
     from pipeline.knowledge.index import Knowledge

@@ -5,39 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from evalsets.cases import jsonl, team
+from evalsets.cases import jsonl, promptfoo, team
 from evalsets.cases.cases import EvalsetError
-
-Format = Literal["csv", "beir", "ragas", "langfuse", "promptfoo"]
-FORMATS: tuple[str, ...] = get_args(Format)
-Row = dict[str, Any]
-ASKS = ("question", "query", "input", "user_input", "prompt", "message", "text", "q")
-
-
-@dataclass(slots=True)
-class Imported:
-    """What a file gave: the cases, and everything that could not be mapped, with the reason."""
-
-    format: Format
-    rows: list[Row] = field(default_factory=list)
-    fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (field, why) -> in how many rows
-    dropped: list[str] = field(default_factory=list)  # one sentence a row
-    corpus: list[Row] | None = None
-
-    def lose(self, name: str, why: str) -> None:
-        """Note that a field of a row has no place in a case."""
-        self.fields[name, why] += 1
-
-    def told(self) -> dict[str, Any]:
-        """Return what is worth telling, as JSON."""
-        lost = [{"field": name, "why": why, "rows": n} for (name, why), n in sorted(self.fields.items())]
-        return {"format": self.format, "cases": len(self.rows), "unmapped": lost, "dropped": self.dropped}
+from evalsets.cases.imported import ASKS, FORMATS, Format, Imported, Row
 
 
 def read(path: Path, format: Format | None = None) -> Imported:
@@ -49,8 +23,6 @@ def read(path: Path, format: Format | None = None) -> Imported:
     if found.format == "beir":
         _beir(path, found)
     elif found.format == "promptfoo":
-        from evalsets.cases import promptfoo
-
         promptfoo.read(document(path), found)
     else:
         records = list(_records(path, found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalsets.cases.imports import ASKS, Imported, Row
+from evalsets.cases.imported import ASKS, Imported, Row
 
 CONTAINS = ("contains", "icontains")
 CONTAINS_ALL = ("contains-all", "icontains-all")

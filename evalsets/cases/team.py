@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import SETS, EvalsetError, case, load, own_folder
+from evalsets.cases.cases import SETS, case, load, own_folder
+from evalsets.cases.evalset import EvalsetError
 from traces.records import Case
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from evalsets.cases.cases import SETS, EvalsetError
+from evalsets.cases.cases import SETS
+from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.jsonl import objects
 from evalsets.judges.judge_metrics import Sample
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evalsets.cases.cases import Evalset
+from evalsets.cases.evalset import Evalset, messages
 from evalsets.metrics.stats import wilson
 from pipeline.context.condenser import needs_history
 from pipeline.errors import AnswerdeckError
-from pipeline.events import Message, Question
+from pipeline.events import Question
 from pipeline.routing import Complexity, complexity
 from pipeline.turn import Pipeline
 from traces.records import Case
@@ -58,10 +58,7 @@ async def route(
         raise AnswerdeckError(f"evalset {cases.name!r} has no case tagged {' or '.join(LABELS)}")
     found: list[Routed] = []
     for done, (case, label) in enumerate(labelled, 1):
-        history = tuple(
-            Message("user" if said["role"] == "user" else "assistant", said["text"])
-            for said in case.history or ()
-        )
+        history = messages(case.history)
         trace = await pipeline.retrieve(Question(case.question, door="eval", kb=kb, history=history))
         shown = trace.passages[: pipeline.rules.passages]
         leans = bool(history) and needs_history(case.question, history)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsets.cases.cases import Evalset
+from evalsets.cases.evalset import Evalset
 from pipeline.prompts.force import Force
 from traces.queries import runs
 from traces.queries.window import Rows

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
+from evalsets.cases.evalset import messages
 from evalsets.release.replay import recorded_history, support
 from pipeline.errors import AnswerdeckError
-from pipeline.events import Answer, Event, Failed, Message, Question
+from pipeline.events import Answer, Event, Failed, Question
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
 from traces.queries.turns import trace
@@ -69,9 +70,7 @@ async def again(
         kb=before.turn.kb,
         prompt=prompt,
         model=model,
-        history=tuple(
-            Message("user" if said["role"] == "user" else "assistant", said["text"]) for said in history
-        ),
+        history=messages(history),
     )
     last: Event | None = None
     async with aclosing(pipeline.answer(question)) as events:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalsets.cases import corpora
-from evalsets.cases.cases import Evalset, load
+from evalsets.cases.cases import load
+from evalsets.cases.evalset import Evalset
 from evalsets.release import gate, in_force
 from evalsets.release.gate import Limits, Verdict
 from evalsets.release.in_force import Facts

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from evalsets.cases.cases import Evalset, EvalsetError, fingerprint
+from evalsets.cases.evalset import Evalset, EvalsetError, fingerprint
 from evalsets.metrics import answer, stats
 from evalsets.metrics.answer import ABSTAINED, BROKEN, Measured
 from evalsets.metrics.scores import score_of

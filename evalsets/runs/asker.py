@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from evalsets.cases.cases import Evalset
+from evalsets.cases.evalset import Evalset, messages
 from evalsets.metrics import answer, retrieval
 from evalsets.metrics.answer import BROKEN, Measured
 from evalsets.runs.answer_cache import REPETITION, served
-from pipeline.events import Answer, Event, Failed, Message, Question
+from pipeline.events import Answer, Event, Failed, Question
 from traces.queries.window import Rows
 from traces.recorder import Sink
 from traces.records import Case, Trace
@@ -122,7 +122,7 @@ class Asker:
             kb=self.kb,
             prompt=self.variant.prompt,
             model=self.variant.model,
-            history=tuple(_message(message) for message in case.history or ()),
+            history=messages(case.history),
             run_id=self.run_id,
             case_id=case.case_id,
         )
@@ -153,7 +153,3 @@ class Asker:
 
 def _untimed(one: Measured, why: str) -> Measured:
     return one if one.failed else answer.skipped(one.name, why)
-
-
-def _message(message: dict[str, str]) -> Message:
-    return Message("user" if message["role"] == "user" else "assistant", message["text"])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from evalsets.cases.cases import Evalset
+from evalsets.cases.evalset import Evalset, messages
 from evalsets.runs.asker import Variant
 from pipeline.context.assemble import assemble
 from pipeline.errors import KnowledgeError
-from pipeline.events import Message
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate as counted
@@ -69,10 +68,7 @@ async def _prompt_tokens(case: Case, variant: Variant, pipeline: Pipeline, kb: s
         Turn(uuid7(), uuid7(), "eval", "eval", datetime.now(UTC), case.question, "failed"), _Nowhere()
     )
     version = pipeline.prompts.get(variant.prompt or pipeline.force.label("answer"))
-    history = tuple(
-        Message("user" if said["role"] == "user" else "assistant", said["text"])
-        for said in case.history or ()
-    )
+    history = messages(case.history)
     try:
         retrieved = await pipeline.retriever.retrieve(case.question, kb or pipeline.rules.kb, recorder)
     except KnowledgeError:

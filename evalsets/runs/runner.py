@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics import columns
 from evalsets.metrics.answer import Measured
 from evalsets.metrics.scores import score_of

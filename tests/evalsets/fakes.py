@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from evalsets.cases.cases import Evalset, fingerprint
+from evalsets.cases.evalset import Evalset, fingerprint
 from pipeline.events import Answer, Event, Failed, Question, Started
 from tests.factories import make_passage
 from traces.ids import uuid7

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsets.cases.cases import EvalsetError
+from evalsets.cases.evalset import EvalsetError
 from evalsets.judges import calibration, labelled
 from evalsets.judges.agreement import agree, auc, between_people, spearman
 from evalsets.metrics.measures import SCORER

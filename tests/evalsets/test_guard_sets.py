@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import beir, cases
-from evalsets.cases.cases import EvalsetError
+from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics import answer
 from pipeline.guardrails.inbound import Inbound
 from tests.factories import make_passage, make_turn

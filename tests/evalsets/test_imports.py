@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import cases, imports, team
-from evalsets.cases.cases import EvalsetError
+from evalsets.cases.evalset import EvalsetError
 
 RAGAS = [
     {

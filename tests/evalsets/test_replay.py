@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.release import playground, replay
 from evalsets.release.playground import CannotReplay
 from evalsets.runs.runner import Variant

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalsets.cases.cases import Evalset, EvalsetError
+from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import FakePipeline, make_set

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import cases, team
-from evalsets.cases.cases import EvalsetError
+from evalsets.cases.evalset import EvalsetError
 
 ROW = {"id": "a", "question": "How do I print?"}
 

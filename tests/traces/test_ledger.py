@@ -16,8 +16,8 @@ from tests.factories import make_passage, make_score, make_trace
 from tests.recorded import record
 from traces.errors import StoreError
 from traces.journal import Journal
-from traces.queries import runs
-from traces.queries.turns import find_turn_prefix, trace
+from traces.queries import listing, runs
+from traces.queries.turns import trace
 from traces.records import Case, Run, RunSettings, Span, SpanKind, Usage
 from traces.rows import TABLES, columns
 from traces.store import Store
@@ -122,8 +122,8 @@ def test_nothing_is_unknown_to_an_empty_store(store: Store):
 def test_a_turn_is_found_by_the_start_of_its_id(store: Store, journal: Journal):
     (key,) = record(journal, 1)
     with store.read() as ledger:
-        assert find_turn_prefix(ledger, key[:13]) == [key]
-        assert find_turn_prefix(ledger, "zzz") == []
+        assert listing.named(ledger, key[:13]) == [key]
+        assert listing.named(ledger, "zzz") == []
 
 
 def test_tables_have_exactly_the_columns_of_the_dataclasses(store: Store, journal: Journal):

@@ -48,16 +48,6 @@ def traces(ledger: Ledger, turn_ids: Sequence[str]) -> list[Trace]:
     ]
 
 
-def find_turn_prefix(ledger: Ledger, prefix: str, limit: int = 10) -> list[str]:
-    """Return the newest turn ids that start with what a person typed."""
-    found = ledger.rows(
-        "select turn_id from turns where starts_with(turn_id, $prefix) order by started_at desc limit $limit",
-        prefix=prefix.strip().lower(),
-        limit=limit,
-    )
-    return [row["turn_id"] for row in found]
-
-
 def _by_turn(record: type[R], rows: Iterable[dict[str, Any]]) -> dict[str, list[R]]:
     found: dict[str, list[R]] = {}
     for row in rows:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from console.dashboard import data
 from evalsets.cases import from_turn, team
-from evalsets.cases.cases import ANSWERABILITY, EvalsetError
+from evalsets.cases.evalset import ANSWERABILITY, EvalsetError
 from traces.records import Trace
 
 FIRST_SET = "from_turns"

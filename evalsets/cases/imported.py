@@ -1,0 +1,32 @@
+"""What the import of a file gave, and what of it has no place in a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Format = Literal["csv", "beir", "ragas", "langfuse", "promptfoo"]
+FORMATS: tuple[str, ...] = get_args(Format)
+Row = dict[str, Any]
+ASKS = ("question", "query", "input", "user_input", "prompt", "message", "text", "q")
+
+
+@dataclass(slots=True)
+class Imported:
+    """What a file gave: the cases, and everything that could not be mapped, with the reason."""
+
+    format: Format
+    rows: list[Row] = field(default_factory=list)
+    fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (field, why) -> in how many rows
+    dropped: list[str] = field(default_factory=list)  # one sentence a row
+    corpus: list[Row] | None = None
+
+    def lose(self, name: str, why: str) -> None:
+        """Note that a field of a row has no place in a case."""
+        self.fields[name, why] += 1
+
+    def told(self) -> dict[str, Any]:
+        """Return what is worth telling, as JSON."""
+        lost = [{"field": name, "why": why, "rows": n} for (name, why), n in sorted(self.fields.items())]
+        return {"format": self.format, "cases": len(self.rows), "unmapped": lost, "dropped": self.dropped}
