@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from console.dashboard import filters, readiness
+from evalsets.cases import from_turn
 from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Column
@@ -22,12 +24,15 @@ from pipeline.prompts.library import Library
 from pipeline.settings import Settings, load
 from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
-from traces.queries import listing, overview, runs
-from traces.queries.listing import Filter
+from traces.journal import Journal
+from traces.queries import listing, overview, reviews, runs, versions
+from traces.queries.listing import Choices, Filter, TurnRow
+from traces.queries.reviews import Given, Queue, Waiting
 from traces.queries.runs import RunCase
 from traces.queries.turns import trace
+from traces.queries.versions import Live
 from traces.queries.window import Window
-from traces.records import Run, Trace
+from traces.records import Run, Score, Trace
 from traces.store import Health, Ledger, Store
 
 FRESH_SECONDS = 2  # how long a page may show what it read before
@@ -83,7 +88,7 @@ class Overview:
 class Listing:
     """A page of turns, how many match in all, and every model in order of first use."""
 
-    rows: list[dict[str, Any]]
+    rows: list[TurnRow]
     matching: int
     models: list[str]
     newest: datetime | None
@@ -149,7 +154,7 @@ def read_listing(which: Filter, page: int) -> Listing:
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
-def choices(range_name: str) -> dict[str, list[str]]:
+def choices(range_name: str) -> Choices:
     """Return the models and prompts seen in a range, for the filters."""
     window = filters.window(range_name, "all")
     with ledger() as opened:
@@ -170,14 +175,54 @@ def find_turns(part: str) -> list[str]:
 
 
 @st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
-def read_turn(turn_id: str) -> tuple[Trace, list[dict[str, Any]], list[str]] | None:
-    """Return a turn with all that is recorded of it, its conversation's turns, and the models."""
+def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
+    """Return a turn with all that is recorded of it, the ids of its conversation's turns, and the models."""
     with ledger() as opened:
         found = trace(opened, turn_id)
         if found is None:
             return None
         conversation = listing.conversation(opened, found.turn.conversation_id)
         return found, conversation, overview.models(opened)
+
+
+def read_trace(turn_id: str) -> Trace | None:
+    """Return all that is recorded of a turn now; None when it is gone."""
+    with ledger() as opened:
+        return trace(opened, turn_id)
+
+
+def read_earlier(turn: Trace) -> list[Trace]:
+    """Return what was asked in a conversation before a turn, oldest first."""
+    with ledger() as opened:
+        return from_turn.earlier(opened, turn)
+
+
+def read_queue(which: Queue, reviewer: str, doors: tuple[str, ...]) -> list[Waiting]:
+    """Return the turns that wait for a reviewer."""
+    with ledger() as opened:
+        return reviews.queue(opened, which, reviewer=reviewer, doors=doors)
+
+
+def read_grades() -> list[Given]:
+    """Return what all reviewers said."""
+    with ledger() as opened:
+        return reviews.given(opened)
+
+
+def read_live(name: str, since: datetime) -> dict[str, Live]:
+    """Return what each version of a prompt did on live traffic since a moment, by label."""
+    with ledger() as opened:
+        return {row.prompt: row for row in versions.live(opened, name, since, datetime.now(UTC))}
+
+
+def write(score: Score) -> None:
+    """Record a score that somebody gave in the console."""
+    _journal(settings().data_dir / "journal").write(score)
+
+
+@st.cache_resource
+def _journal(folder: Path) -> Journal:
+    return Journal(folder)
 
 
 def _notes(health: Health, hidden_bytes: int) -> list[str]:
@@ -216,10 +261,28 @@ class RunScores:
     summary: dict[str, dict[str, Any]]
 
 
-def read_runs(evalset: str | None = None) -> list[Run]:
+def read_runs(evalset: str | None = None, limit: int = 100) -> list[Run]:
     """Return the eval runs as they stand now, newest first."""
     with ledger() as opened:
-        return runs.runs(opened, evalset=evalset, limit=100)
+        return runs.runs(opened, evalset=evalset, limit=limit)
+
+
+@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+def read_means(evalset: str, metric: str) -> dict[str, dict[str, Any]]:
+    """Return {run: its mean with interval and n} of a metric, over the finished runs of an evalset."""
+    with ledger() as opened:
+        by_run = runs.history(opened, evalset, metric)
+    means = {
+        run_id: columns.summary(columns.columns(scores)).get(metric) for run_id, scores in by_run.items()
+    }
+    return {run_id: mean for run_id, mean in means.items() if mean is not None and mean["mean"] is not None}
+
+
+@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+def metrics(evalset: str) -> list[str]:
+    """Return what the finished runs of an evalset were scored on."""
+    with ledger() as opened:
+        return runs.metrics(opened, evalset)
 
 
 def read_scores(run: Run, names: tuple[str, ...] | None = None) -> RunScores:

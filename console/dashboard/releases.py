@@ -18,7 +18,7 @@ from console.dashboard import data, jobs
 from evalsets.release.in_force import trial
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
-from traces.queries import runs, versions
+from traces.queries.versions import Live
 from traces.records import Run
 
 COMMAND = (sys.executable, "-m", "console.cli", "prompts")
@@ -34,7 +34,7 @@ class Version:
     prompt: PromptVersion
     state: str  # in force | canary 10% | released | candidate | damaged
     run: Run | None
-    live: dict[str, Any] | None
+    live: Live | None
 
 
 def library() -> Library:
@@ -53,16 +53,14 @@ def read(name: str) -> list[Version]:
     """Return the versions of a prompt, the newest first."""
     shelf, standing = library(), force().standing(name)
     released, states = shelf.released(), standing.states()
-    with data.ledger() as opened:
-        sets = {Path(evalset).stem for evalset in data.settings().gate.evalsets}
-        whole = [
-            run
-            for run in runs.runs(opened)
-            if run.state == "finished" and run.only is None and not trial(run)
-        ]
-        known = [run for run in whole if run.evalset in sets]
-        now = datetime.now(UTC)
-        online = {row["prompt"]: row for row in versions.live(opened, name, now - timedelta(LIVE_DAYS), now)}
+    sets = {Path(evalset).stem for evalset in data.settings().gate.evalsets}
+    whole = [
+        run
+        for run in data.read_runs(limit=200)
+        if run.state == "finished" and run.only is None and not trial(run)
+    ]
+    known = [run for run in whole if run.evalset in sets]
+    online = data.read_live(name, datetime.now(UTC) - timedelta(LIVE_DAYS))
     found: list[Version] = []
     for prompt in (version for version in shelf.versions() if version.name == name):
         changed = released.get(prompt.label) not in (None, prompt.fingerprint)
@@ -90,8 +88,7 @@ def save(name: str, source: PromptVersion, text: str) -> str:
 
 def verdict(version: PromptVersion) -> dict[str, Any]:
     """Return what the gate says of a version: {passed, evalsets}; asked of a process of its own."""
-    with data.ledger() as opened:
-        newest = [(run.run_id, run.state) for run in runs.runs(opened, limit=5)]
+    newest = [(run.run_id, run.state) for run in data.read_runs(limit=5)]
     path = force().path
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     return _verdict(version.label, version.fingerprint, stamp, str(newest))
@@ -148,11 +145,9 @@ def end_canary(name: str) -> str | None:
     return None
 
 
-def live_since(name: str, at: str) -> dict[str, dict[str, Any]]:
+def live_since(name: str, at: str) -> dict[str, Live]:
     """Return what each version of a prompt did on live traffic since a moment, by label."""
-    with data.ledger() as opened:
-        rows = versions.live(opened, name, datetime.fromisoformat(at), datetime.now(UTC))
-    return {row["prompt"]: row for row in rows}
+    return data.read_live(name, datetime.fromisoformat(at))
 
 
 def run_evals(label: str) -> None:

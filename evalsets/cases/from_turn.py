@@ -38,11 +38,11 @@ def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
 
 def earlier(ledger: Ledger, trace: Trace) -> list[Trace]:
     """Return the turns of the same conversation that came before, oldest first."""
-    ids = [row["turn_id"] for row in listing.conversation(ledger, trace.turn.conversation_id)]
+    ids = listing.conversation(ledger, trace.turn.conversation_id)
     if trace.turn.turn_id not in ids:
         return []
-    wanted = ids[: ids.index(trace.turn.turn_id)][-KEPT_BEFORE:]
-    return traces(ledger, wanted) if wanted else []
+    before = ids[: ids.index(trace.turn.turn_id)][-KEPT_BEFORE:]
+    return traces(ledger, before) if before else []
 
 
 def _said(trace: Trace) -> list[dict[str, str]]:

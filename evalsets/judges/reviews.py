@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import combinations
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from evalsets.judges.agreement import Agreement, agree
+from traces.ids import uuid7
+from traces.queries.reviews import Given
+from traces.records import Score
 
 GRADES = (1, 2, 3, 4, 5)
 ASPECTS = ("faithfulness", "helpfulness")
@@ -41,12 +44,28 @@ def grade(value: float) -> int:
     return round(1 + 4 * min(max(value, 0.0), 1.0))
 
 
-def pairs(rows: Iterable[Mapping[str, Any]], aspect: str, seed: int = 0) -> list[Kappa]:
+def score(turn_id: str, aspect: str, number: int, reviewer: str, comment: str | None) -> Score:
+    """Return what a reviewer's grade of a turn is recorded as."""
+    return Score(
+        score_id=uuid7(),
+        turn_id=turn_id,
+        name=aspect,
+        value=value(number),
+        source="reviewer",
+        created_at=datetime.now(UTC),
+        scorer="people@1",
+        reason=comment,
+        tags="scale:1-5",
+        user_id=reviewer,
+    )
+
+
+def pairs(rows: Iterable[Given], aspect: str, seed: int = 0) -> list[Kappa]:
     """Return the agreement of every two reviewers who graded the same turns, most turns first."""
     graded: dict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
-        if row["name"] == aspect and row["user_id"]:
-            graded[row["user_id"]][row["turn_id"]] = grade(row["value"])
+        if row.name == aspect and row.user_id:
+            graded[row.user_id][row.turn_id] = grade(row.value)
     found: list[Kappa] = []
     for one, other in combinations(sorted(graded), 2):
         both = sorted(graded[one].keys() & graded[other].keys())
@@ -65,21 +84,21 @@ def kappa(seen: Sequence[tuple[int, int]]) -> float | None:
     return None if expected == 0.0 else float(1 - observed / expected)
 
 
-def grounded(rows: Iterable[Mapping[str, Any]], seed: int = 0) -> dict[str, Agreement]:
+def grounded(rows: Iterable[Given], seed: int = 0) -> dict[str, Agreement]:
     """Return how groundedness agrees with reviewers' faithfulness: its ranks, and its AUC for good answers.
 
     The bootstrap draws conversations: answers of one conversation go together.
     """
-    said: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    graded: dict[str, list[Given]] = defaultdict(list)
     for row in rows:
-        if row["name"] == "faithfulness" and row["groundedness"] is not None:
-            said[row["turn_id"]].append(row)
-    if len(said) < 2:
+        if row.name == "faithfulness" and row.groundedness is not None:
+            graded[row.turn_id].append(row)
+    if len(graded) < 2:
         return {}
-    people = [fmean(row["value"] for row in found) for found in said.values()]
-    scores = [found[0]["groundedness"] for found in said.values()]
-    groups = [str(found[0]["conversation_id"]) for found in said.values()]
-    good = [float(one >= value(GOOD)) for one in people]
+    people = [fmean(row.value for row in rows) for rows in graded.values()]
+    scores = [rows[0].groundedness or 0.0 for rows in graded.values()]
+    groups = [rows[0].conversation_id for rows in graded.values()]
+    good = [float(mean >= value(GOOD)) for mean in people]
     return {
         "spearman": agree(scores, people, groups, "spearman", seed),
         "auc": agree(scores, good, groups, "auc", seed),

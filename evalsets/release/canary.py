@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from statistics import NormalDist
-from typing import Any
 
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Canary, Change, Force
 from pipeline.prompts.library import Library
 from traces.errors import TracesError
 from traces.queries import versions
+from traces.queries.versions import Live
 from traces.queries.window import Rows
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def watch(prompts: Library, force: Force, ledger: Rows, now: datetime) -> list[C
         canary = force.standing(name).canary
         if canary is None:
             continue
-        rows = {row["prompt"]: row for row in versions.live(ledger, name, _since(canary), now)}
+        rows = {row.prompt: row for row in versions.live(ledger, name, _since(canary), now)}
         reasons = list(worse(rows.get(canary.label), rows.get(force.label(name))))
         if reasons:
             change = end(prompts, force, name, actor="canary watch", reason="; ".join(reasons))
@@ -58,18 +58,20 @@ def watch(prompts: Library, force: Force, ledger: Rows, now: datetime) -> list[C
     return returned
 
 
-def worse(canary: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Iterator[str]:
+def worse(canary: Live | None, other: Live | None) -> Iterator[str]:
     """Say on what the canary is worse beyond chance: errors, groundedness, thumbs."""
     if canary is None or other is None:
         return
-    for count, total, what in (("errors", "turns", "errors"), ("down", "rated", "thumbs down")):
-        a, b, n, m = canary[count], other[count], canary[total], other[total]
+    for what, a, n, b, m in (
+        ("errors", canary.errors, canary.turns, other.errors, other.turns),
+        ("thumbs down", canary.down, canary.rated, other.down, other.rated),
+    ):
         if min(n, m) >= LEAST and a / n > b / m and _shares(a, n, b, m) < ALPHA:
             yield f"{what} {a / n:.1%} of {n} against {b / m:.1%} of {m}"
-    n, m = canary["grounded_n"], other["grounded_n"]
+    n, m = canary.grounded_n, other.grounded_n
     if min(n, m) >= LEAST:
-        a, b = canary["grounded_mean"], other["grounded_mean"]
-        spread = math.sqrt((canary["grounded_sd"] or 0) ** 2 / n + (other["grounded_sd"] or 0) ** 2 / m)
+        a, b = canary.grounded_mean or 0.0, other.grounded_mean or 0.0
+        spread = math.sqrt((canary.grounded_sd or 0) ** 2 / n + (other.grounded_sd or 0) ** 2 / m)
         if a < b and spread > 0 and 2 * _normal.cdf((a - b) / spread) < ALPHA:
             yield f"groundedness {a:.3f} of {n} against {b:.3f} of {m}"
 

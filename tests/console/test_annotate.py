@@ -50,7 +50,7 @@ def test_grades_are_scores_of_the_reviewer_and_lead_on(folder: Path, turns: list
     assert any("turn 2 of 3" in one.value for one in app.caption)
     with Store(folder).read() as ledger:
         rows = asked.given(ledger)
-    assert [(row["name"], row["value"], row["reason"], row["user_id"]) for row in rows] == [
+    assert [(row.name, row.value, row.reason, row.user_id) for row in rows] == [
         ("faithfulness", 0.75, None, "ben"),
         ("helpfulness", 1.0, "clear", "ben"),
     ]

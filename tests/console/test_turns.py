@@ -79,7 +79,7 @@ def test_each_filter_keeps_what_it_names(folder: Path, columns: dict[str, Any], 
     with Store(folder).read() as ledger:
         rows = listing.page(ledger, which, 25, 0)
         matching = listing.count(ledger, which)
-    minutes = [round((NOW - row["started_at"]).total_seconds() / 600) for row in rows]
+    minutes = [round((NOW - row.started_at).total_seconds() / 600) for row in rows]
     assert minutes == questions  # newest first
     assert matching == len(questions)
 
@@ -89,7 +89,7 @@ def test_pages_follow_each_other_without_gap(folder: Path) -> None:
     which = Filter(since=NOW - timedelta(days=1), until=NOW + timedelta(minutes=1))
     with Store(folder).read() as ledger:
         pages = [listing.page(ledger, which, 2, offset) for offset in (0, 2, 4)]
-    ids = [row["turn_id"] for rows in pages for row in rows]
+    ids = [row.turn_id for rows in pages for row in rows]
     assert len(ids) == len(set(ids)) == 5
 
 

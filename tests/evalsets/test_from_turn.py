@@ -128,13 +128,13 @@ def test_the_queue_and_the_agreement(folder: Path) -> None:
     with Store(folder).read() as ledger:
 
         def ids(which: asked.Queue) -> list[str]:
-            return [row["turn_id"] for row in asked.queue(ledger, which, reviewer="ada", doors=PRODUCTION)]
+            return [row.turn_id for row in asked.queue(ledger, which, reviewer="ada", doors=PRODUCTION)]
 
         assert ids("thumbs_down") == [turns[2].turn_id]
         assert ids("low_groundedness") == [turn.turn_id for turn in turns[:4]]
         assert ids("disagreement") == []
         assert sorted(ids("random")) == sorted(turn.turn_id for turn in turns)
-        assert all(row["reviewed"] for row in asked.queue(ledger, "random", reviewer="ada", doors=PRODUCTION))
+        assert all(row.reviewed for row in asked.queue(ledger, "random", reviewer="ada", doors=PRODUCTION))
         rows = asked.given(ledger)
     (pair,) = reviews.pairs(rows, "faithfulness")
     assert (pair.reviewers, pair.n, pair.value) == (("ada", "ben"), 6, 1.0)

@@ -81,6 +81,38 @@ class Filter:
         return {**values, "doors": list(self.doors), "pattern": pattern, "error_outcomes": list(ERRORS)}
 
 
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """A turn as the list shows it: its question cut to 240 characters, and its last rating."""
+
+    turn_id: str
+    started_at: datetime
+    door: str
+    user_id: str
+    conversation_id: str
+    question: str
+    outcome: str
+    error_class: str | None
+    model: str | None
+    prompt: str | None
+    first_token_seconds: float | None
+    seconds: float | None
+    cost_usd: float | None
+    attempts: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    hit: bool | None
+    rating: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a filter can offer."""
+
+    models: list[str]
+    prompts: list[str]
+
+
 def like(text: str) -> str:
     r"""Return an `ilike` pattern that finds `text` anywhere, with `\` as the escape."""
     for special in "\\%_":
@@ -88,9 +120,9 @@ def like(text: str) -> str:
     return f"%{text}%"
 
 
-def page(ledger: Rows, which: Filter, limit: int, offset: int) -> list[dict[str, Any]]:
+def page(ledger: Rows, which: Filter, limit: int, offset: int) -> list[TurnRow]:
     """Which turns match, newest first, `limit` of them from `offset`? With the last rating of each."""
-    return ledger.rows(_PAGE, limit=limit, offset=offset, **which.bound)
+    return [TurnRow(**row) for row in ledger.rows(_PAGE, limit=limit, offset=offset, **which.bound)]
 
 
 def count(ledger: Rows, which: Filter) -> int:
@@ -98,10 +130,9 @@ def count(ledger: Rows, which: Filter) -> int:
     return ledger.rows(_COUNT, **which.bound)[0]["turns"]
 
 
-def choices(ledger: Rows, since: datetime, until: datetime) -> dict[str, list[str]]:
+def choices(ledger: Rows, since: datetime, until: datetime) -> Choices:
     """Which models and prompts can a filter offer for a time range?"""
-    found: dict[str, list[str]] = {}
-    found["model"] = _names(
+    models = _names(
         ledger.rows(
             """
             select distinct model as name from turns
@@ -111,7 +142,7 @@ def choices(ledger: Rows, since: datetime, until: datetime) -> dict[str, list[st
             until=until,
         )
     )
-    found["prompt"] = _names(
+    prompts = _names(
         ledger.rows(
             """
             select distinct prompt as name from turns
@@ -121,7 +152,7 @@ def choices(ledger: Rows, since: datetime, until: datetime) -> dict[str, list[st
             until=until,
         )
     )
-    return found
+    return Choices(models, prompts)
 
 
 def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
@@ -139,16 +170,16 @@ def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
     return [row["turn_id"] for row in rows]
 
 
-def conversation(ledger: Rows, conversation_id: str) -> list[dict[str, Any]]:
-    """Which turns make up a conversation, oldest first (200 at most)?"""
-    return ledger.rows(
+def conversation(ledger: Rows, conversation_id: str) -> list[str]:
+    """Which turns make up a conversation, oldest first (200 at most)? Their ids."""
+    rows = ledger.rows(
         """
-        select turn_id, started_at, substr(question, 1, 120) as question, outcome
-        from turns where conversation_id = $conversation_id
+        select turn_id from turns where conversation_id = $conversation_id
         order by started_at, turn_id limit 200
         """,
         conversation_id=conversation_id,
     )
+    return [row["turn_id"] for row in rows]
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from traces.queries.window import Rows
 
 Queue = Literal["thumbs_down", "low_groundedness", "random", "disagreement"]
 LOW = 0.75  # groundedness below this is worth a look
 APART = 0.4  # a judge and the people differ by this, on a scale from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A turn that waits for a review; `reviewed` says whether this reviewer saw it."""
+
+    turn_id: str
+    thumb: float | None
+    groundedness: float | None
+    apart: float | None  # judge and people, on a scale from 0 to 1
+    reviewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a reviewer said of a turn, with the groundedness measured on it."""
+
+    turn_id: str
+    conversation_id: str
+    name: str  # the aspect
+    user_id: str | None
+    value: float
+    reason: str | None
+    groundedness: float | None
+
+
 _FACTS = """
     with thumbs as (
         select turn_id, min(value) as value from scores
@@ -48,9 +75,9 @@ _ORDERS = {
 
 def queue(
     ledger: Rows, which: Queue, *, reviewer: str, doors: tuple[str, ...], seed: int = 0, limit: int = 100
-) -> list[dict[str, Any]]:
-    """Which turns wait for a review, most telling first? `reviewed` says whether this reviewer saw it."""
-    return ledger.rows(
+) -> list[Waiting]:
+    """Which turns wait for a review, most telling first?"""
+    rows = ledger.rows(
         f"{_FACTS} select turn_id, thumb, groundedness, apart, reviewed from waiting "  # noqa: S608 - constants
         f"{_ORDERS[which]} limit $limit",
         reviewer=reviewer,
@@ -60,11 +87,12 @@ def queue(
         **({"apart": APART} if which == "disagreement" else {}),
         **({"seed": str(seed)} if which == "random" else {}),
     )
+    return [Waiting(**row) for row in rows]
 
 
-def given(ledger: Rows) -> list[dict[str, Any]]:
+def given(ledger: Rows) -> list[Given]:
     """What did reviewers say, with the groundedness that was measured on the same turn?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with grounded as (
             select turn_id, min(value) as value from scores
@@ -80,3 +108,4 @@ def given(ledger: Rows) -> list[dict[str, Any]]:
         order by said.turn_id, said.name, said.user_id
         """
     )
+    return [Given(**row) for row in rows]

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from traces.queries.window import Rows
 from traces.records import ERRORS, PRODUCTION
 
 
-def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a prompt version did on live traffic; a mean is None where nothing was measured."""
+
+    prompt: str  # label
+    turns: int
+    errors: int
+    searched: int
+    hits: int
+    rated: int
+    down: int
+    grounded_n: int
+    grounded_mean: float | None
+    grounded_sd: float | None
+    seconds_n: int
+    seconds_mean: float | None
+    seconds_sd: float | None
+    cost_n: int
+    cost_mean: float | None
+    cost_sd: float | None
+
+
+def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[Live]:
     """How did each version of a prompt do on the turns that people asked, by label?
 
     Counts with their totals, means with deviation and number, so that intervals can be computed.
     Turns that never reached a prompt (refused, nothing found) are not in it.
     """
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with grounded as (
             select turn_id, max(value) as value from scores
@@ -53,3 +75,4 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[dict
         errors=list(ERRORS),
         name=f"{name}@v",
     )
+    return [Live(**row) for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from html import escape
 from typing import Any
@@ -14,13 +13,10 @@ from console.dashboard import agreement, data, markup, notices, turn_parts
 from evalsets.judges import reviews
 from evalsets.judges.agreement import Agreement
 from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
-from traces.ids import uuid7
-from traces.journal import Journal
-from traces.queries import reviews as asked
-from traces.queries.turns import trace
-from traces.records import PRODUCTION, TRIALS, Score, Trace
+from traces.queries.reviews import Queue, Waiting
+from traces.records import PRODUCTION, TRIALS, Trace
 
-QUEUES: dict[str, asked.Queue] = {
+QUEUES: dict[str, Queue] = {
     "Thumbs down": "thumbs_down",
     "Low groundedness": "low_groundedness",
     "Random sample": "random",
@@ -61,37 +57,35 @@ def _review() -> None:
         notices.note("Nothing waits here", "Choose another queue, or other turns.", key="nothing")
         return
     graded = st.session_state.setdefault(f"graded-{reviewer}", {})
-    done = sum(row["reviewed"] or set(ASPECTS) <= graded.get(row["turn_id"], {}).keys() for row in turns)
+    done = sum(row.reviewed or set(ASPECTS) <= graded.get(row.turn_id, {}).keys() for row in turns)
     st.progress(done / len(turns), text=f"{done} of {len(turns)} reviewed by {reviewer}")
     place = min(st.session_state.get("place", _first(turns, graded)), len(turns) - 1)
     _turn(turns, place, reviewer, graded)
 
 
-def _queue(reviewer: str, which: asked.Queue, where: str) -> list[dict[str, Any]]:
+def _queue(reviewer: str, which: Queue, where: str) -> list[Waiting]:
     """Return the queue as it stood when it was chosen: it must not move under the reviewer's keys."""
     chosen = (reviewer, which, where)
     if st.session_state.get("queue_of") != chosen:
-        with data.ledger() as opened:
-            found = asked.queue(opened, which, reviewer=reviewer, doors=DOORS[where])
-        st.session_state.update(queue_of=chosen, queued=found)
+        turns = data.read_queue(which, reviewer, DOORS[where])
+        st.session_state.update(queue_of=chosen, queued=turns)
         st.session_state.pop("place", None)
     return st.session_state["queued"]
 
 
-def _first(turns: list[dict[str, Any]], graded: dict[str, dict[str, int]]) -> int:
-    waiting = (n for n, row in enumerate(turns) if not row["reviewed"] and row["turn_id"] not in graded)
+def _first(turns: list[Waiting], graded: dict[str, dict[str, int]]) -> int:
+    waiting = (n for n, row in enumerate(turns) if not row.reviewed and row.turn_id not in graded)
     return next(waiting, 0)
 
 
-def _turn(turns: list[dict[str, Any]], place: int, reviewer: str, graded: dict[str, Any]) -> None:
+def _turn(turns: list[Waiting], place: int, reviewer: str, graded: dict[str, Any]) -> None:
     row = turns[place]
-    with data.ledger() as opened:
-        found = trace(opened, row["turn_id"])
+    found = data.read_trace(row.turn_id)
     if found is None:
         notices.note("This turn is gone", "It was erased or pruned; go on with the next.", key="gone")
         _steps(place, len(turns))
         return
-    mine = graded.setdefault(row["turn_id"], _graded(found, reviewer))
+    mine = graded.setdefault(row.turn_id, _graded(found, reviewer))
     aspect = next((name for name in ASPECTS if name not in mine), ASPECTS[-1])
     aspect = st.session_state.get("aspect") or aspect
     with st.container(border=True):
@@ -125,20 +119,8 @@ def _grades(found: Trace, aspect: str, mine: dict[str, int], reviewer: str, plac
 def _give(found: Trace, aspect: str, number: int, reviewer: str, place: int) -> None:
     """Record a grade, and go on to the next question or the next turn."""
     turn_id = found.turn.turn_id
-    _journal(str(data.settings().data_dir)).write(
-        Score(
-            score_id=uuid7(),
-            turn_id=turn_id,
-            name=aspect,
-            value=reviews.value(number),
-            source="reviewer",
-            created_at=datetime.now(UTC),
-            scorer="people@1",
-            reason=(st.session_state.get(f"comment-{place}") or "").strip() or None,
-            tags="scale:1-5",
-            user_id=reviewer,
-        )
-    )
+    comment = (st.session_state.get(f"comment-{place}") or "").strip() or None
+    data.write(reviews.score(turn_id, aspect, number, reviewer, comment))
     mine = st.session_state[f"graded-{reviewer}"].setdefault(turn_id, {})
     mine[aspect] = number
     left = [name for name in ASPECTS if name not in mine]
@@ -179,14 +161,14 @@ def _graded(found: Trace, reviewer: str) -> dict[str, int]:
     return {score.name: reviews.grade(score.value) for score in mine if score.value is not None}
 
 
-def _about(found: Trace, row: dict[str, Any]) -> str:
+def _about(found: Trace, row: Waiting) -> str:
     parts = [
         markup.link(f"turn {format.short_id(found.turn.turn_id)}", f"/turns?turn={found.turn.turn_id}"),
         f"{format.moment(found.turn.started_at)} UTC",
         escape(format.model(found.turn.model or "no model")),
     ]
-    if row["groundedness"] is not None:
-        parts.append(f"groundedness {row['groundedness']:.2f}")
+    if row.groundedness is not None:
+        parts.append(f"groundedness {row.groundedness:.2f}")
     parts += [f"thumb: {escape(one.reason)}" for one in found.scores if one.name == "feedback" and one.reason]
     return "".join(f"<span>{part}</span>" for part in parts)
 
@@ -197,15 +179,14 @@ def _agreement() -> None:
         st.subheader("Scorers against people's labels", anchor=False)
         markup.show(on_record, key="trust")
         st.caption("A judge counts in a gate when its best set reaches the floor (`eval calibrate`).")
-    with data.ledger() as opened:
-        rows = asked.given(opened)
+    rows = data.read_grades()
     if not rows:
         notices.note(
             "No grades yet", "Review some turns; two reviewers are needed to compare.", key="no-grades"
         )
         return
-    people = len({row["user_id"] for row in rows})
-    turns = len({row["turn_id"] for row in rows})
+    people = len({row.user_id for row in rows})
+    turns = len({row.turn_id for row in rows})
     st.caption(f"{len(rows)} grades by {people} reviewers on {turns} turns")
     for aspect in ASPECTS:
         st.subheader(f"Two reviewers on {aspect}", anchor=False)
@@ -259,11 +240,3 @@ def _row(name: str, found: Agreement) -> str:
             markup.cell(str(found.n), "right"),
         ]
     )
-
-
-@st.cache_resource
-def _journal(data_dir: str) -> Journal:
-    """Return the journal this console writes grades to."""
-    from pathlib import Path
-
-    return Journal(Path(data_dir) / "journal")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from console.dashboard import markup, notices, releases
 from console.dashboard.releases import Version
 from evalsets.metrics import stats
 from evalsets.release.canary import LEAST
+from traces.queries.versions import Live
 
 WATCH_SECONDS = 10
 DEFAULT_PERCENT, MOST_PERCENT = 10, 50
@@ -26,7 +26,6 @@ HEADS = [
     "Whole turn ",
     "Cost a turn ",
 ]
-Row = dict[str, Any]
 
 
 def draw(version: Version) -> None:
@@ -76,43 +75,46 @@ def _live(name: str) -> None:
         st.caption(f"Turns that reached a prompt {since}. Drawn again every {WATCH_SECONDS} seconds.")
 
 
-def _row(label: str, share: float, row: Row | None) -> str:
-    row = row or {}
-    cells = [
-        _mean(row, "grounded", lambda value: f"{value:.3f}"),
-        _part(row, "down", "rated"),
-        _part(row, "errors", "turns"),
-        _mean(row, "seconds", format.seconds),
-        _mean(row, "cost", format.usd),
-    ]
+def _row(label: str, share: float, live: Live | None) -> str:
+    cells = (
+        ["—"] * 5
+        if live is None
+        else [
+            _mean(live.grounded_mean, live.grounded_sd, live.grounded_n, _grounded),
+            _part(live.down, live.rated),
+            _part(live.errors, live.turns),
+            _mean(live.seconds_mean, live.seconds_sd, live.seconds_n, format.seconds),
+            _mean(live.cost_mean, live.cost_sd, live.cost_n, format.usd),
+        ]
+    )
     return markup.row(
         [
             markup.cell(f"<b>{escape(label)}</b>"),
             markup.cell(f"{share:.0%}", "right"),
-            markup.cell(format.count(row.get("turns", 0)), "right"),
-            *(markup.cell(one, "right") for one in cells),
+            markup.cell(format.count(live.turns if live else 0), "right"),
+            *(markup.cell(cell, "right") for cell in cells),
         ]
     )
 
 
-def _mean(row: Row, name: str, write: Callable[[float], str]) -> str:
+def _grounded(value: float) -> str:
+    return f"{min(value, 1.0):.3f}"
+
+
+def _mean(mean: float | None, sd: float | None, n: int, write: Callable[[float], str]) -> str:
     """Return a mean with the interval of Student's t, which needs two values."""
-    mean, sd, n = (row.get(f"{name}_{part}") for part in ("mean", "sd", "n"))
     if mean is None or not n:
         return "—"
     if sd is None or n < 2:
         return write(mean) + markup.small(f"n {n}")
     half = stats.student(0.975, n - 1) * sd / n**0.5
     low, high = max(mean - half, 0.0), mean + half
-    return write(mean) + markup.small(
-        f"{write(low)} – {write(min(high, 1.0) if name == 'grounded' else high)}"
-    )
+    return write(mean) + markup.small(f"{write(low)} – {write(high)}")
 
 
-def _part(row: Row, count: str, total: str) -> str:
+def _part(count: int, n: int) -> str:
     """Return a share with Wilson's interval."""
-    n = row.get(total) or 0
     if not n:
         return "—"
-    low, high = stats.wilson(row[count] / n, n)
-    return format.share(row[count] / n) + markup.small(f"{format.share(low)} – {format.share(high)} of {n:,}")
+    low, high = stats.wilson(count / n, n)
+    return format.share(count / n) + markup.small(f"{format.share(low)} – {format.share(high)} of {n:,}")

@@ -63,8 +63,7 @@ def _form(trace: Trace) -> None:
 
 
 def _drafted(trace: Trace) -> dict[str, Any]:
-    with data.ledger() as opened:
-        return from_turn.draft(trace, from_turn.earlier(opened, trace))
+    return from_turn.draft(trace, data.read_earlier(trace))
 
 
 def _relevant(trace: Trace, chosen: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import charts, data, markup, notices, palette, trends
+from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import run as one_run
 from evalsets.metrics.measures import measure, ordered
 from evalsets.release import changes
@@ -45,7 +45,7 @@ def page() -> None:
             )
             return
         evalset, metric, runs = chosen
-        found = trends.means(evalset, metric)
+        found = data.read_means(evalset, metric)
         shown = [run for run in runs if run.run_id in found]
         if not shown:
             notices.note("No run has this metric", "Choose another metric or variant above.", key="no-metric")
@@ -60,7 +60,7 @@ def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
     sets = list(dict.fromkeys(run.evalset for run in finished))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=190) or sets[0]
-        names = ordered(set(trends.metrics(evalset)))
+        names = ordered(set(data.metrics(evalset)))
         if not names:
             return None
         metric = st.selectbox(

@@ -63,17 +63,18 @@ def _versions(found: list[Version]) -> None:
 
 
 def _row(version: Version) -> str:
-    prompt, run, live = version.prompt, version.run, version.live or {}
+    prompt, run, live = version.prompt, version.run, version.live
     summary = data.read_scores(run).summary if run else {}
     about = markup.small(f'<span class="mono">{prompt.fingerprint}</span> · {escape(prompt.purpose)}')
-    rated = live.get("rated") or 0
-    up = format.share(1 - live["down"] / rated) + markup.small(f"of {rated}") if rated else "—"
+    up = "—"
+    if live is not None and live.rated:
+        up = format.share(1 - live.down / live.rated) + markup.small(f"of {live.rated}")
     return markup.row(
         [
             markup.cell(f"<b>{escape(prompt.label)}</b>{about}", "text"),
             markup.cell(markup.chip(version.state, STATES.get(version.state, "#f59e0b"))),
             *(markup.cell(_mean(summary.get(name), name), "right") for name in SCORED),
-            markup.cell(format.count(live.get("turns", 0)), "right"),
+            markup.cell(format.count(live.turns if live else 0), "right"),
             markup.cell(up, "right"),
         ],
         markup.address("evals", run=run.run_id) if run else None,

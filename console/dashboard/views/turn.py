@@ -59,9 +59,8 @@ def _head(turn: Turn, colours: dict[str, str]) -> str:
     return f'<div class="head"><h1>{title}</h1><div class="chips">{"".join(chips)}</div></div>'
 
 
-def _around(turn: Turn, conversation: list[dict[str, Any]]) -> str:
+def _around(turn: Turn, ids: list[str]) -> str:
     """Return where the turn stands: when, by whom, and its neighbours in the conversation."""
-    ids = [row["turn_id"] for row in conversation]
     parts = [
         f"{format.moment(turn.started_at)} UTC ({format.ago(turn.started_at, datetime.now(UTC))})",
         f"user {escape(turn.user_id)}",

@@ -6,14 +6,13 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from console import format
 from console.dashboard import data, filters, markup, notices, palette
 from console.dashboard.views import turn
-from traces.queries.listing import Filter
+from traces.queries.listing import Filter, TurnRow
 from traces.records import Outcome
 
 OUTCOMES: tuple[Outcome, ...] = (
@@ -72,7 +71,7 @@ def _list() -> None:
 
 def _filter(range_name: str) -> tuple[Filter, str]:
     """Draw the filters and return what they choose."""
-    known = data.choices(range_name)
+    choices = data.choices(range_name)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         search = st.text_input(
             "Search",
@@ -87,8 +86,8 @@ def _filter(range_name: str) -> tuple[Filter, str]:
             since=EVER,
             until=EVER,  # set below
             outcome=_choice("Outcome", "outcome", list(OUTCOMES), width=150),
-            model=_choice("Model", "model", known["model"], width=190),
-            prompt=_choice("Prompt", "prompt", known["prompt"], width=140),
+            model=_choice("Model", "model", choices.models, width=190),
+            prompt=_choice("Prompt", "prompt", choices.prompts, width=140),
             rating=_choice("Rating", "rating", list(RATINGS), width=110),
             run_id=st.query_params.get("run"),
             text=search or None,
@@ -187,32 +186,30 @@ HEADS = (
 )
 
 
-def table(rows: list[dict[str, Any]], colours: dict[str, str]) -> str:
+def table(rows: list[TurnRow], colours: dict[str, str]) -> str:
     """Return the list of turns as a table; every row opens its turn."""
     return markup.table(HEADS, [_row(row, colours) for row in rows], "list cards")
 
 
-def _row(row: dict[str, Any], colours: dict[str, str]) -> str:
-    to = markup.address("turns", turn=row["turn_id"])
+def _row(row: TurnRow, colours: dict[str, str]) -> str:
+    to = markup.address("turns", turn=row.turn_id)
     model = "—"
-    if row["model"]:
-        model = markup.dotted(format.model(row["model"]), colours.get(row["model"], palette.NEUTRAL))
-    priced = "unpriced" if row["cost_usd"] is None and row["attempts"] else format.usd(row["cost_usd"])
+    if row.model:
+        model = markup.dotted(format.model(row.model), colours.get(row.model, palette.NEUTRAL))
+    priced = "unpriced" if row.cost_usd is None and row.attempts else format.usd(row.cost_usd)
     tokens = "—"
-    if row["input_tokens"] is not None:
-        tokens = f"{row['input_tokens'] + (row['output_tokens'] or 0):,}"
+    if row.input_tokens is not None:
+        tokens = f"{row.input_tokens + (row.output_tokens or 0):,}"
     return markup.row(
         [
-            markup.cell(
-                format.moment(row["started_at"]) + markup.small(format.short_id(row["turn_id"]), "mono")
-            ),
-            markup.cell(markup.link(row["question"], to, "clip plain"), "text"),
-            markup.cell(markup.outcome_chip(row["outcome"], row["error_class"])),
-            markup.cell(model + markup.small(escape(row["prompt"] or "—"))),
-            markup.cell(format.seconds(row["first_token_seconds"]), "right extra"),
-            markup.cell(_latency(row["seconds"]), "right"),
+            markup.cell(format.moment(row.started_at) + markup.small(format.short_id(row.turn_id), "mono")),
+            markup.cell(markup.link(row.question, to, "clip plain"), "text"),
+            markup.cell(markup.outcome_chip(row.outcome, row.error_class)),
+            markup.cell(model + markup.small(escape(row.prompt or "—"))),
+            markup.cell(format.seconds(row.first_token_seconds), "right extra"),
+            markup.cell(_latency(row.seconds), "right"),
             markup.cell(priced + markup.small(tokens), "right"),
-            markup.cell(markup.rating(row["rating"]), "extra"),
+            markup.cell(markup.rating(row.rating), "extra"),
         ],
         to,
     )
