@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from evalsets.cases.evalset import messages
 from evalsets.release.replay import recorded_history, support
 from pipeline.errors import AnswerdeckError
-from pipeline.events import Answer, Event, Failed, Question
+from pipeline.events import Answer, Failed, Question
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
 from traces.queries.turns import trace
@@ -59,10 +59,8 @@ async def again(
         history = recorded_history(ledger, before) if before else []
     if before is None:
         raise CannotReplay(f"there is no turn {turn_id!r}")
-    if not fresh:
-        if not any(row.n is not None and row.text for row in before.passages):
-            raise CannotReplay("this turn had no passages, or their texts are no longer kept; search anew")
-        pipeline.retriever = cast("Retriever", Kept(before, pipeline.knowledge.embedder))
+    if not fresh and not any(row.n is not None and row.text for row in before.passages):
+        raise CannotReplay("this turn had no passages, or their texts are no longer kept; search anew")
     question = Question(
         before.turn.question,
         user_id="replay",
@@ -72,10 +70,15 @@ async def again(
         model=model,
         history=messages(history),
     )
-    last: Event | None = None
-    async with aclosing(pipeline.answer(question)) as events:
-        async for event in events:
-            last = event
+    retriever, last = pipeline.retriever, None
+    if not fresh:
+        pipeline.retriever = cast("Retriever", Kept(before, pipeline.knowledge.embedder))
+    try:
+        async with aclosing(pipeline.answer(question)) as events:
+            async for event in events:
+                last = event
+    finally:
+        pipeline.retriever = retriever
     if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
         raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
     return {"before": _told(before), "after": _told(last.trace), "same_passages": not fresh}
