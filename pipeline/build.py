@@ -105,6 +105,7 @@ def _rules(settings: Settings, guardrails: str) -> Rules:
         model=settings.models.primary,
         guardrails=guardrails,
         code_version=code_version(),
+        languages=MiniLM.languages if settings.embedder == "minilm" else None,
         routes=Routes(**settings.models.routes.model_dump()),
         retrieval=settings.retrieval.model_dump(),
     )

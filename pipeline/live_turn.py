@@ -32,6 +32,7 @@ class Rules:
     guardrails: str
     code_version: str
     routes: Routes = NO_ROUTES
+    languages: frozenset[str] | None = None  # that the embedder serves; None when they are not few
     retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
     saving_share: float = 0.5  # of the context, when a budget nears its end
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.events import Answer, Citation, Delta, Event, Sources, Started
+from pipeline.talk import abstention
 from traces.records import Passage
 
 NOT_FOUND = "I could not find this in the documents."
@@ -44,7 +45,7 @@ def sorry(turn_id: str) -> str:
 
 def abstains(answer: str) -> bool:
     """Tell whether an answer says that the documents do not have it, and cites nothing."""
-    return bool(_ABSTENTION.match(answer)) and "[" not in answer
+    return (bool(_ABSTENTION.match(answer)) or abstention(answer)) and "[" not in answer
 
 
 def again(done: dict[str, Any]) -> Iterator[Event]:

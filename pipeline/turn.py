@@ -48,6 +48,7 @@ from pipeline.prompts.choice import choose
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
 from pipeline.purse import Purse
+from pipeline.talk import heard, not_found, reply, unserved
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -269,6 +270,14 @@ class Pipeline:
             return
         turn.purse.look()
         history = self._recall(turn)
+        quoting = (turn.question.model or self.rules.model) == "extractive"
+        talk = heard(turn.text, quoting=quoting)
+        if talk is not None:
+            turn.recorder.note(route="talk")
+            turn.end("answered")
+            yield Sources(())
+            yield turn.say(reply(talk, history))
+            return
         standalone = await self._condense(turn, history)
         try:
             retrieved = await self._retrieve(turn, standalone)
@@ -277,10 +286,11 @@ class Pipeline:
             turn.end("degraded", error.error_class)
             yield turn.say(notices.NO_KNOWLEDGE)
             return
-        if not retrieved.found or self._out_of_scope(retrieved):
+        silence = self._silence(turn, retrieved, quoting=quoting)
+        if silence is not None:
             turn.end("no_context")
             yield Sources(())
-            yield turn.say(notices.NOT_FOUND if retrieved.found else notices.EMPTY)
+            yield turn.say(silence)
             return
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
         prompt = self._assemble(turn, standalone, history, retrieved, share=share)
@@ -362,6 +372,16 @@ class Pipeline:
             turn.notice = notices.PARTIAL_SEARCH
         turn.recorder.retrieved(found.passage for found in retrieved.found)
         return retrieved
+
+    def _silence(self, turn: LiveTurn, retrieved: Retrieved, *, quoting: bool) -> str | None:
+        """Return what to say without asking a model, or None when one is to answer."""
+        if not retrieved.found:
+            return notices.EMPTY
+        outside = self._out_of_scope(retrieved)
+        if not outside and not quoting:
+            return None
+        texts = [found.passage.text or "" for found in retrieved.found[: self.rules.passages]]
+        return unserved(turn.text, texts, self.rules.languages) or (not_found(turn.text) if outside else None)
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
         top = retrieved.top_score

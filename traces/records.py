@@ -42,7 +42,7 @@ class Turn:
     prompt_fingerprint: str | None = None
     model: str | None = None  # the model that answered
     model_wanted: str | None = None  # the model that was asked first
-    route: str | None = None  # cheap | strong
+    route: str | None = None  # cheap | strong | talk (no document was searched)
     guardrails: str | None = None  # fingerprint of the rules in force
     code_version: str | None = None
     seconds: float | None = None  # whole turn, wall clock

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from pipeline.context.condenser import split
 from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.tokens import estimate
-from pipeline.notices import NOT_FOUND
+from pipeline.talk import not_found
 from pipeline.text import list_marker
 
 SENTENCES = 5  # of prose in an answer
@@ -72,8 +73,9 @@ class Extractive:
             prompt.question
         )
         if reading.strength < ABSTAIN_BELOW or not reading.sentences:
-            yield Text(NOT_FOUND)
-            said = Tokens(asked, estimate(NOT_FOUND), estimated=True)
+            silence = not_found(split(prompt.question)[0])
+            yield Text(silence)
+            said = Tokens(asked, estimate(silence), estimated=True)
             yield Stop("stop", said, self.name, abstained=True)
             return
         spent, reason = 0, "stop"

@@ -84,6 +84,7 @@ class MiniLM:
     """
 
     dimensions = 384
+    languages = frozenset({"en"})  # it was trained on English alone
 
     def __init__(self) -> None:
         self._remembered = Remembered()

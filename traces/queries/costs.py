@@ -90,7 +90,7 @@ def routes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
                count(*) filter (where error_class = 'budget') as stopped
         from turns
         where started_at >= $since and started_at < $until and door = any($doors)
-          and (route is not null or error_class = 'budget')
+          and (route in ('cheap', 'strong') or error_class = 'budget')
         group by route
         order by turns desc
         """,

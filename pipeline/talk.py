@@ -1,0 +1,150 @@
+"""Meets what people say that is no question about the documents: greetings, thanks, "who are you?"."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.events import Message
+from pipeline.languages import LETTERS, language
+
+PHRASES = Path(__file__).parent / "talk.toml"
+LONGEST = 120  # characters; who writes more has something to ask
+SAMPLE = 600  # characters of a passage that tell its language
+QUOTED = 200  # characters of an earlier question that are repeated
+QUOTING = frozenset({"simpler", "translate"})  # only a model that quotes must decline these
+_PIECES = re.compile(r"[.!?;,…。！？，、；\n]+|\s[-–—]\s|\s(?=thank|danke|merci|gracias|obrigad)")
+_KEPT = re.compile(r"[^\w\s'-]+")
+_ANY = re.compile(r"\w")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tongue:
+    """What is said in one language, and the replies."""
+
+    say: dict[str, re.Pattern[str]]
+    reply: dict[str, str]
+    not_found: str
+    foreign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """An utterance that needs no document: what it is and the language it is in."""
+
+    intent: str
+    language: str
+
+
+def heard(text: str, *, quoting: bool = True) -> Talk | None:
+    """Return what the text is when all of it is talk, or None when it may ask the documents.
+
+    With a model that words its answers itself (`quoting` false), wishes for another wording are
+    none of ours.
+    """
+    if len(text) > LONGEST:
+        return None
+    if not LETTERS.search(text):
+        return _without_letters(text)
+    known = [_piece(piece) for piece in _PIECES.split(_plain(text)) if _ANY.search(piece)]
+    talks = [talk for talk in known if talk is not None]
+    if not talks or len(talks) < len(known):
+        return None
+    last = next((t for t in reversed(talks) if t.intent not in ("greeting", "agreement")), talks[-1])
+    return None if last.intent in QUOTING and not quoting else last
+
+
+def reply(talk: Talk, history: Sequence[Message]) -> str:
+    """Return the sentence to say; earlier questions are taken from the history."""
+    sentences = _tongues()[talk.language].reply
+    if not talk.intent.startswith("earlier"):
+        return sentences[talk.intent]
+    asked = [m.text for m in history if m.role == "user" and heard(m.text) is None]
+    if not asked:
+        return sentences["nothing_earlier"]
+    question = " ".join(asked[0 if talk.intent == "earlier_first" else -1].split())[:QUOTED]
+    return sentences[talk.intent].replace("{question}", question)
+
+
+def not_found(question: str) -> str:
+    """Return "I could not find this" in the language of the question where it is known here."""
+    return _tongues().get(language(question) or "en", _tongues()["en"]).not_found
+
+
+def unserved(question: str, texts: Iterable[str], served: frozenset[str] | None) -> str | None:
+    """Return what to say to a question in a language that the search does not serve, or None.
+
+    `served` are the embedder's languages. Documents that are in the question's own language are
+    found by their words, so they are answered from.
+    """
+    code = language(question)
+    if served is None or code is None or code in served:
+        return None
+    there = {language(text[:SAMPLE]) for text in texts}
+    if code in there or there.isdisjoint(served):
+        return None
+    return _tongues().get(code, _tongues()["en"]).foreign
+
+
+def abstention(text: str) -> bool:
+    """Tell whether a text is one of these sentences of "not found" or "not in this language"."""
+    return any(text.strip() in (tongue.not_found, tongue.foreign) for tongue in _tongues().values())
+
+
+def _without_letters(text: str) -> Talk | None:
+    """Read a text of signs alone: a thumb, a heart, question marks. Digits may name something."""
+    if re.search(r"\d", text):
+        return None
+    for intent, signs in _data()["signs"].items():
+        if any(sign in text for sign in signs):
+            return Talk(intent, "en")
+    return Talk("unreadable", "en")
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+
+
+def _piece(piece: str) -> Talk | None:
+    words = " ".join(_KEPT.sub(" ", piece).split())
+    for code, intent, pattern in _patterns():
+        if pattern.fullmatch(words):
+            return Talk(intent, code)
+    return None
+
+
+@cache
+def _patterns() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    return tuple(
+        (code, intent, pattern)
+        for code, tongue in _tongues().items()
+        for intent, pattern in tongue.say.items()
+    )
+
+
+@cache
+def _data() -> dict[str, dict[str, str]]:
+    return tomllib.loads(PHRASES.read_text(encoding="utf-8"))
+
+
+@cache
+def _tongues() -> dict[str, _Tongue]:
+    return dict(_read())
+
+
+def _read() -> Iterator[tuple[str, _Tongue]]:
+    for code, part in tomllib.loads(PHRASES.read_text(encoding="utf-8")).items():
+        if code == "signs":
+            continue
+        gap = "" if code == "zh" else r"\s+"
+        filler = rf"(?:{part.get('fillers', '')})"
+        say = {
+            intent: re.compile(rf"(?:{filler}{gap}){{0,3}}(?:{'|'.join(phrases)})(?:{gap}{filler}){{0,3}}")
+            for intent, phrases in part.get("say", {}).items()
+        }
+        yield code, _Tongue(say, part.get("reply", {}), part["not_found"], part["foreign"])
