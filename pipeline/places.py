@@ -1,8 +1,7 @@
-"""Places of the pipeline that hold a person's words: conversations and spending."""
+"""Places of the pipeline that hold a person's words: conversations, memory and spending."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,26 +14,21 @@ WAIT_SECONDS = 10.0
 def places(data_dir: Path) -> list[Place]:
     """Return the places of this room."""
     return [
-        Rows(
-            "conversations",
-            data_dir / "conversations.sqlite",
-            {"exchanges": "user_id = :user or turn_id in (select value from json_each(:turns))"},
-        ),
-        Rows(
-            "spending",
-            data_dir / "spending.sqlite",
-            {"spent": "who = :user", "reached": "who = :user", "held": "who = :user"},
-        ),
+        Tables("conversations and memory", data_dir / "conversations.sqlite", "user_id"),
+        Tables("spending", data_dir / "spending.sqlite", "who"),
     ]
 
 
-class Rows:
-    """Rows of SQLite tables; what is deleted is overwritten, and the write-ahead log emptied."""
+class Tables:
+    """Every table of an SQLite file that has a column for the person.
 
-    def __init__(self, name: str, path: Path, tables: dict[str, str]) -> None:
+    What is deleted is overwritten, and the write-ahead log emptied.
+    """
+
+    def __init__(self, name: str, path: Path, column: str) -> None:
         self.name = name
-        self._path, self._tables = path, tables
-        self.proof = "; ".join(f"count of {table} where {where}" for table, where in tables.items())
+        self.proof = f"count of rows with the person as {column} in each table of {path.name}"
+        self._path, self._column = path, column
 
     def erase(self, person: Person) -> int:
         """Delete the rows; raises sqlite3.Error when the file is held by others for too long."""
@@ -43,9 +37,9 @@ class Rows:
         with closing(self._open()) as db:
             db.execute("pragma secure_delete = on")
             gone = 0
-            for table, where in self._tables.items():
-                # tables and conditions are constants of this file
-                gone += db.execute(f"delete from {table} where {where}", _bound(person)).rowcount  # noqa: S608
+            for table in self._tables(db):
+                statement = f"delete from {table} where {self._column} = ?"  # noqa: S608 - names of ours
+                gone += db.execute(statement, (person.user_id,)).rowcount
             db.execute("vacuum")  # what was deleted earlier, without overwriting, goes too
             busy, _, _ = db.execute("pragma wal_checkpoint(truncate)").fetchone()
         if busy:
@@ -58,17 +52,19 @@ class Rows:
         if not self._path.exists():
             return found
         with closing(self._open()) as db:
-            known = {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
-            rows = sum(
-                db.execute(f"select count(*) from {table} where {where}", _bound(person)).fetchone()[0]  # noqa: S608
-                for table, where in self._tables.items()
-                if table in known
-            )
-        return found + ([f"{rows} rows"] if rows else [])
+            for table in self._tables(db):
+                statement = f"select count(*) from {table} where {self._column} = ?"  # noqa: S608
+                number = db.execute(statement, (person.user_id,)).fetchone()[0]
+                found += [f"{number} rows of {table}"] if number else []
+        return found
+
+    def _tables(self, db: sqlite3.Connection) -> list[str]:
+        rows = db.execute(
+            "select t.name from sqlite_master as t join pragma_table_info(t.name) as c"
+            " where t.type = 'table' and c.name = ? order by t.name",
+            (self._column,),
+        )
+        return [row[0] for row in rows]
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=WAIT_SECONDS, isolation_level=None)
-
-
-def _bound(person: Person) -> dict[str, str]:
-    return {"user": person.user_id, "turns": json.dumps(sorted(person.turn_ids))}

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from pipeline.context.facts import (
 from pipeline.context.summary import extended
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
+from pipeline.linked import Linked
 from pipeline.models.tokens import estimate
 from traces.ids import uuid7
 
@@ -82,13 +84,13 @@ class Memory:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.quarantined: Path | None = None
         try:
-            self._db = _open(path)
+            self._file = Linked(path, _open)
         except sqlite3.DatabaseError:
             self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             path.rename(self.quarantined)
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._db = _open(path)
+            self._file = Linked(path, _open)
 
     def recall(self, user_id: str, conversation_id: str) -> tuple[Message, ...]:
         """Return the last turns of the conversation that fit the budget, oldest first.
@@ -278,9 +280,15 @@ class Memory:
         rows = self._rows("select user_id from exchanges where turn_id = ?", turn_id)
         return rows[0][0] if rows else None
 
+    def look(self) -> tuple[datetime, str] | None:
+        """Put the file back if somebody deleted it; return when that last happened, and what was done."""
+        with suppress(ConversationsError):
+            self._run(lambda _: None)
+        return self._file.notice
+
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            self._file.close()
 
     def _titles(self, turn_ids: list[str]) -> list[Any]:
         marks = ",".join("?" * len(turn_ids))
@@ -300,7 +308,7 @@ class Memory:
         began = time.monotonic()
         try:
             with self._lock:
-                result = work(self._db)
+                result = work(self._file.current())
             permit.started(time.monotonic() - began)
             return result
         except sqlite3.Error as error:

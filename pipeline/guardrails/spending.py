@@ -6,11 +6,13 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from pipeline.linked import Linked
 
 log = logging.getLogger(__name__)
 EVERYBODY = ""
@@ -81,19 +83,24 @@ class Spending:
         self._swept = ""  # the day on which old rows were last deleted
         self.quarantined: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = _connect(path)
         try:
-            self._db.executescript(_SCHEMA)
-        except sqlite3.OperationalError:
-            log.exception("%s cannot be used now", path)  # full or locked: each use tries again
+            self._file = Linked(path, _connect)
         except sqlite3.DatabaseError:
-            self._db.close()
             self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             path.rename(self.quarantined)
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._db = _connect(path)
-            self._db.executescript(_SCHEMA)
+            self._file = Linked(path, _connect)
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._file.current()
+
+    def look(self) -> tuple[datetime, str] | None:
+        """Put the file back if somebody deleted it; return when that last happened, and what was done."""
+        with self._lock, suppress(sqlite3.Error):
+            self._file.current()
+        return self._file.notice
 
     def sums(self, who: str, day: str) -> Sums:
         """Return what is spent on a day and in its month, without what is only held."""
@@ -163,7 +170,7 @@ class Spending:
 
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            self._file.close()
 
     def _add(self, day: str, who: str, usd: float, unpriced: int) -> None:
         for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):
@@ -177,14 +184,20 @@ class Spending:
     def _begin(self) -> Iterator[sqlite3.Connection]:
         """Run a transaction that no other process's can come between."""
         with self._lock:
-            self._db.execute("begin immediate")
+            db = self._db
+            db.execute("begin immediate")
             try:
-                yield self._db
+                yield db
             except BaseException:
-                self._db.execute("rollback")
+                db.execute("rollback")
                 raise
-            self._db.execute("commit")
+            db.execute("commit")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
+    try:
+        connection.executescript(_SCHEMA)
+    except sqlite3.OperationalError:
+        log.exception("%s cannot be used now", path)  # full or locked: each use tries again
+    return connection

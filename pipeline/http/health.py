@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline.prompts.choice import trouble
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _FRESH_SECONDS = 2.0
+NOTED = timedelta(hours=1)
 
 
 class Health:
@@ -84,4 +86,12 @@ class Health:
         if self._pipeline.unrecorded:
             notes.append(f"{self._pipeline.unrecorded} turns could not be recorded")
         notes += [f"{name} was put aside, damaged" for name in health.quarantined]
+        notes += self._put_back()
         return {"name": "traces", "state": "degraded" if notes else "ok", "detail": "; ".join(notes) or None}
+
+    def _put_back(self) -> list[str]:
+        """Look for files deleted under the server; what was put back stays a note for an hour."""
+        pipeline = self._pipeline
+        seen = (pipeline.journal.look(), pipeline.memory.look(), pipeline.budget.spending.look())
+        now = datetime.now(UTC)
+        return [f"{text} at {at:%H:%M} UTC" for at, text in filter(None, seen) if now - at < NOTED]
