@@ -17,9 +17,11 @@ from pipeline.context.retrieval import Patience, Retriever
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.classifier import Classifier
 from pipeline.guardrails.counts import SharedCounts
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
+from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
@@ -48,14 +50,20 @@ def build(settings: Settings) -> Pipeline:
     check(settings)
     data, guards, limits = settings.data_dir, settings.guardrails, settings.limits
     breakers = Breakers(data / "breakers.jsonl")
+    vectors, classifier = embedder(settings), Classifier()
     inbound = Inbound(
-        question_characters=limits.question_characters, injection=guards.injection, harm=guards.harm
+        question_characters=limits.question_characters,
+        injection=guards.injection,
+        harm=guards.harm,
+        classifier=classifier,
+        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
     )
+    planted = Planted(guards.planted, classifier)
     outbound = Outbound(pii=guards.pii, links=guards.links)
-    knowledge = Knowledge(data / "knowledge", embedder(settings))
+    knowledge = Knowledge(data / "knowledge", vectors)
     gateway = _gateway(settings, breakers)
     return Pipeline(
-        rules=_rules(settings, _fingerprint(inbound.fingerprint, outbound.fingerprint)),
+        rules=_rules(settings, _fingerprint(inbound.fingerprint, planted.fingerprint, outbound.fingerprint)),
         prompts=Library(settings.prompts.folder),
         force=Force(
             data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
@@ -68,6 +76,7 @@ def build(settings: Settings) -> Pipeline:
         ),
         budget=Budget(Spending(data / "spending.sqlite"), Limits(**settings.budgets.model_dump())),
         inbound=inbound,
+        planted=planted,
         memory=Memory(
             data / "conversations.sqlite",
             turns=settings.memory.turns,

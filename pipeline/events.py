@@ -29,6 +29,7 @@ class Question:
     prompt: str | None = None  # operators only: "answer@v2"
     model: str | None = None  # operators only: "openai:gpt-6-luna"
     history: tuple[Message, ...] | None = None
+    system: str | None = None  # the client's system text: looked at, never handed to a model
     run_id: str | None = None
     case_id: str | None = None
 

@@ -10,7 +10,7 @@ from pipeline import notices
 from pipeline.alarm import Reason
 from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass
-from pipeline.events import Delta, Event, Failed, Question, Started
+from pipeline.events import Delta, Event, Failed, Message, Question, Started
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
@@ -49,6 +49,7 @@ class LiveTurn:
         self.text = recorder.turn.question
         self.said: list[str] = []
         self.started = False
+        self.history: tuple[Message, ...] | None = None  # as its client tells it, past the guard
         self.passages: tuple[Passage, ...] = ()
         self.outcome: Outcome = "failed"
         self.notice: str | None = None

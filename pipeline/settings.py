@@ -234,6 +234,7 @@ class Guardrails(Section):
     injection: Policy
     harm: Policy
     scope: Policy
+    planted: Literal["hold", "mark", "off"]
     pii: Literal["mask", "flag", "off"]
     links: Literal["keep", "strip"]
 

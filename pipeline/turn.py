@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,8 +35,9 @@ from pipeline.events import (
     Sources,
 )
 from pipeline.guardrails.budget import Budget
-from pipeline.guardrails.inbound import Inbound, clean
+from pipeline.guardrails.inbound import Inbound, Verdict, clean
 from pipeline.guardrails.outbound import Outbound
+from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
@@ -77,6 +78,7 @@ class Pipeline:
         admission: Admission,
         budget: Budget,
         inbound: Inbound,
+        planted: Planted,
         memory: Memory,
         condenser: Condenser,
         retriever: Retriever,
@@ -95,6 +97,7 @@ class Pipeline:
         self.admission = admission
         self.budget = budget
         self.inbound = inbound
+        self.planted = planted
         self.memory = memory
         self.condenser = condenser
         self.retriever = retriever
@@ -260,9 +263,7 @@ class Pipeline:
         if wait is not None:
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
         yield turn.start()
-        with turn.recorder.span("inbound guard", "guard") as span:
-            verdict = self.inbound.check(turn.text)
-            span.note(action=verdict.action, rule=verdict.rule)
+        verdict = await self._guard(turn)
         if verdict.action == "refuse":
             turn.recorder.note(refusal=verdict.rule)
             turn.end("refused", "guard_in")
@@ -309,9 +310,22 @@ class Pipeline:
                 async for event in events:
                     yield event
 
+    async def _guard(self, turn: LiveTurn) -> Verdict:
+        """Look at the question, and at what its client says was said before."""
+        told, system = turn.question.history or (), turn.question.system or ""
+        with turn.recorder.span("inbound guard", "guard") as span:
+            kept, verdict = await self.inbound.conversation(turn.text, told, system)
+            span.note(action=verdict.action, rule=verdict.rule)
+            if verdict.signs or len(kept) < len(told):
+                span.note(signs=list(verdict.signs), left_out=len(told) - len(kept))
+            if verdict.scores:
+                span.note(scores=dict(verdict.scores))
+        turn.history = None if turn.question.history is None else kept
+        return verdict
+
     def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
-        if turn.question.history is not None or turn.question.door in TRIALS:
-            return turn.question.history or ()
+        if turn.history is not None or turn.question.door in TRIALS:
+            return turn.history or ()
         user_id, known = turn.question.user_id, turn.question.conversation_id is not None
         with turn.recorder.span("recall", "memory") as span:
             try:
@@ -368,6 +382,10 @@ class Pipeline:
             top_score=top,
             hit=bool(retrieved.found) and (top is None or top >= self.rules.floor),
         )
+        with turn.recorder.span("passage guard", "guard") as span:
+            retrieved, suspects = self.planted.look(retrieved)
+            if suspects:
+                span.note(policy=self.planted.policy, suspects=[asdict(suspect) for suspect in suspects])
         if retrieved.degraded is not None:
             turn.notice = notices.PARTIAL_SEARCH
         turn.recorder.retrieved(found.passage for found in retrieved.found)

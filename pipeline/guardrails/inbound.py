@@ -1,30 +1,32 @@
-"""What a question must pass before anything is paid for: length, injection and harm rules."""
+"""What a question must pass before anything is paid for: length, a few rules, then the classifier."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import re
-import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
-from pipeline.errors import ConfigurationError
+from pipeline.events import Message
+from pipeline.guardrails.classifier import Buckets, Classifier, Label, Vector, buckets
 from pipeline.guardrails.folding import clean, fold
+from pipeline.guardrails.rules import RULES, Category, Rule, read
+from pipeline.knowledge.embedding import EmbedError
+from pipeline.languages import language
+from pipeline.text import sentences
 
 __all__ = ["RULES", "Inbound", "Policy", "Rule", "Verdict", "clean"]
 
-RULES = Path(__file__).parent / "rules.toml"
+log = logging.getLogger(__name__)
 Policy = Literal["block", "flag", "off"]
-Category = Literal["injection", "harm"]
-_NAME = re.compile(r"<([a-z_]+)>")
 _WORD = re.compile(r"[a-z]+")
-_GAP = r"(?:[^\w.!?\n]++[\w'-]++){0,5}?[^\w.!?\n]++"  # up to five words, within the sentence
-_TOP_LEVEL = re.compile(r"(?:[^|()]|\((?:[^()]|\([^()]*\))*\))+")  # alternatives, groups kept whole
-_TILDE = re.compile(r" ?~ ?")
-_ENDS = re.compile(r"[.!?\n]")
-_KEYS = {"id", "category", "severity", "pattern", "when", "unless", "message"}
+UNITS = 8  # sentences of one message that the classifier looks at by themselves, the worst words first
+EMBED_SECONDS = 3.0  # after which the words must do
+HISTORY = 12  # messages before the question that are looked at, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +37,21 @@ class Verdict:
     rule: str | None = None
     message: str = ""
     signs: tuple[str, ...] = ()
+    scores: Mapping[str, float] | None = None  # the classifier's highest probability for each label
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One pattern of rules.toml, compiled."""
+class Embedding(Protocol):
+    """Where the vectors come from; raises EmbedError."""
 
-    id: str
-    category: Category
-    severity: Literal["block", "flag"]
-    pattern: re.Pattern[str]
-    when: frozenset[str]
-    unless: re.Pattern[str] | None
-    message: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.category}:{self.id}"
-
-    def matches(self, folded: str, words: set[str]) -> bool:
-        """Tell whether the pattern occurs in a sentence that nothing excuses."""
-        if self.when and self.when.isdisjoint(words):
-            return False
-        excused: dict[tuple[int, int], bool] = {}
-        for match in self.pattern.finditer(folded):
-            if self.unless is None:
-                return True
-            span = _sentence(folded, match.start(), match.end())
-            if span not in excused:
-                excused[span] = self.unless.search(folded, *span) is not None
-            if not excused[span]:
-                return True
-        return False
+    async def embed_query(self, text: str) -> Vector: ...
 
 
 class Inbound:
-    """Checks questions against the rules. Raises ConfigurationError when the rules are broken."""
+    """Checks questions: rules for the obvious, then a classifier on each sentence and the whole.
+
+    Without `embedder`, or when it fails, the classifier goes by words alone. Raises
+    ConfigurationError when the rules or the weights are broken.
+    """
 
     def __init__(
         self,
@@ -79,22 +60,69 @@ class Inbound:
         injection: Policy = "block",
         harm: Policy = "block",
         rules: Path = RULES,
+        classifier: Classifier | None = None,
+        embedder: Embedding | None = None,
     ) -> None:
+        self._classifier = classifier or Classifier()
+        self._embedder = embedder
         self._limit = question_characters
         self._policy: dict[Category, Policy] = {"injection": injection, "harm": harm}
         source = rules.read_bytes()
-        self._rules, self._messages, self._signs = _read(source, rules.name)
-        policy = f"{question_characters} {injection} {harm}"
+        self._rules, self._messages, self._signs = read(source, rules.name)
+        policy = f"{question_characters} {injection} {harm} {self._classifier.fingerprint}"
         self.fingerprint = hashlib.sha256(source + policy.encode()).hexdigest()[:8]
 
-    def check(self, text: str) -> Verdict:
+    async def examine(self, text: str) -> Verdict:
         """Return what to do with a question; the message is for its author."""
+        verdict = self.check(text)
+        if verdict.action == "refuse":
+            return verdict
+        return self._classified(text, verdict, await self._scores(text))
+
+    async def conversation(
+        self, text: str, history: Sequence[Message], system: str
+    ) -> tuple[tuple[Message, ...], Verdict]:
+        """Return the earlier messages a model may read, and what to do with the whole.
+
+        A hostile message that we refused goes, with the refusal: the conversation continues. One that
+        was answered is refused now, since what follows would build on it. System text of a client is
+        refused for harm alone: no model is handed it, and front ends write orders into it.
+        """
+        kept = self._without_refused(history)
+        verdict = await self.examine(text)
+        earlier = [one.text for one in kept[-HISTORY:] if one.role == "user" and one.text.strip()]
+        for place, said in [*(("history", said) for said in earlier), ("system", system)]:
+            if verdict.action == "refuse" or not said.strip():
+                continue
+            its = await self.examine(said[: self._limit])
+            strict = its.action == "refuse" and (place == "history" or (its.rule or "").startswith("harm"))
+            if strict:
+                verdict = replace(its, rule=f"{place}:{its.rule}")
+            elif its.signs:
+                signs = (*verdict.signs, *(f"{place}:{sign}" for sign in its.signs))
+                verdict = replace(verdict, action="flag", rule=verdict.rule or signs[0], signs=signs)
+        return kept, verdict
+
+    def _without_refused(self, history: Sequence[Message]) -> tuple[Message, ...]:
+        """Return the messages without those that we refused."""
+        kept: list[Message] = []
+        for message in history:
+            refusal = message.role == "assistant" and message.text.strip() in self._messages.values()
+            if not refusal:
+                kept.append(message)
+            elif kept and kept[-1].role == "user":
+                kept.pop()
+        return tuple(kept)
+
+    def check(self, text: str) -> Verdict:
+        """Return what form and rules say to a question."""
         if not text.strip():
             return Verdict("refuse", "form:empty", self._messages["empty"])
         if len(text) > self._limit:
             message = self._messages["length"].format(characters=len(text), limit=self._limit)
             return Verdict("refuse", "form:length", message)
-        return self._judge([rule for rule in self.matches(text) if self._policy[rule.category] != "off"])
+        rules = [rule for rule in self.matches(text) if self._policy[rule.category] != "off"]
+        return self._judge(text, rules)
 
     def matches(self, text: str) -> list[Rule]:
         """Return every rule that matches, whatever the policy."""
@@ -102,7 +130,7 @@ class Inbound:
         words = set(_WORD.findall(folded))
         return [rule for rule in self._rules if rule.matches(folded, words)]
 
-    def _judge(self, rules: list[Rule]) -> Verdict:
+    def _judge(self, text: str, rules: list[Rule]) -> Verdict:
         signs = tuple(rule.name for rule in rules)
         for category in ("injection", "harm"):
             found = [rule for rule in rules if rule.category == category]
@@ -110,87 +138,67 @@ class Inbound:
             if blocking is None and len(found) >= self._signs:
                 blocking = found[0]
             if blocking is not None and self._policy[category] == "block":
-                return Verdict("refuse", blocking.name, self._messages[blocking.message], signs)
+                return Verdict("refuse", blocking.name, self._message(blocking.message, text), signs)
         return Verdict("flag", signs[0], "", signs) if signs else Verdict("allow")
 
+    def _message(self, name: str, text: str) -> str:
+        """Return a message, in the language of the text where there is one."""
+        return self._messages.get(f"{name}_{language(text)}", self._messages[name])
 
-def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the bounds of the sentence (or sentences) around a match."""
-    begin = max(text.rfind(mark, 0, start) for mark in ".!?\n") + 1
-    close = _ENDS.search(text, end)
-    return begin, len(text) if close is None else close.start()
+    async def _scores(self, text: str) -> dict[Label, tuple[float, bool]]:
+        """Return for each label the highest probability of the units, and whether it is over the line."""
+        highest: dict[Label, tuple[float, bool]] = {}
+        for unit, features in self._units(text):
+            vector = await self._vector(unit)
+            for label in ("harm", "injection", "distress"):
+                probability = self._classifier.probability(label, features, vector)
+                over = probability >= self._classifier.threshold(label, vector=vector is not None)
+                highest[label] = max(highest.get(label, (0.0, False)), (probability, over), key=_by_line)
+        return highest
 
+    def _units(self, text: str) -> list[tuple[str, Buckets]]:
+        """Return the whole text and its sentences, those with the worst words when there are many."""
+        parts = list(dict.fromkeys(text[start:end] for start, end in sentences(text)))
+        units = [
+            (part, buckets(part)) for part in parts[:64] if len(parts) > 1 and any(map(str.isalpha, part))
+        ]
+        if len(units) > UNITS:
+            units.sort(key=lambda unit: -self._worst_words(unit[1]))
+        return [(text, buckets(text)), *units[:UNITS]]
 
-def _read(source: bytes, name: str) -> tuple[list[Rule], dict[str, str], int]:
-    try:
-        data = tomllib.loads(source.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{name}: not valid TOML: {error}"]) from None
-    messages: dict[str, str] = data.get("messages", {})
-    problems = [
-        f"{name}: messages.{key} is missing"
-        for key in ("empty", "length", "injection", "harm")
-        if key not in messages
-    ]
-    signs = data.get("signs", 2)
-    if not isinstance(signs, int) or signs < 1:
-        problems.append(f"{name}: signs must be a whole number of at least 1 (got {signs!r})")
-    rules: list[Rule] = []
-    for entry in data.get("rule", []):
+    def _worst_words(self, features: Buckets) -> float:
+        return max(
+            self._classifier.probability(label, features) for label in ("harm", "injection", "distress")
+        )
+
+    async def _vector(self, text: str) -> Vector | None:
+        if self._embedder is None:
+            return None
         try:
-            rules.append(_rule(entry, data.get("words", {}), messages))
-        except (ValueError, re.error, TypeError) as error:
-            problems.append(f"{name}: rule {entry.get('id', '?')!r}: {error}")
-    twice = {rule.name for rule in rules if sum(other.name == rule.name for other in rules) > 1}
-    problems += [f"{name}: rule {rule!r} occurs twice" for rule in sorted(twice)]
-    if problems:
-        raise ConfigurationError(problems)
-    return rules, messages, signs
+            return await asyncio.wait_for(self._embedder.embed_query(text), EMBED_SECONDS)
+        except (EmbedError, TimeoutError) as error:
+            log.warning("the guard goes by words alone: %s", error)
+            return None
+
+    def _classified(self, text: str, verdict: Verdict, scores: Mapping[Label, tuple[float, bool]]) -> Verdict:
+        """Return the verdict of the rules, made stricter where the classifier is sure."""
+        rounded = {label: round(probability, 3) for label, (probability, _) in scores.items()}
+        lines: tuple[tuple[Label, Category, str], ...] = (
+            ("distress", "harm", "self_harm"),
+            ("injection", "injection", "injection"),
+            ("harm", "harm", "harm"),
+        )
+        signs = verdict.signs
+        for label, category, message in lines:
+            if label not in scores or not scores[label][1] or self._policy[category] == "off":
+                continue
+            name = f"{category}:{'distress' if label == 'distress' else 'classifier'}"
+            signs = (*signs, name)
+            if self._policy[category] == "block":
+                return Verdict("refuse", name, self._message(message, text), signs, rounded)
+        action = "flag" if signs else "allow"
+        return Verdict(action, signs[0] if signs else None, "", signs, rounded)
 
 
-def _rule(entry: dict[str, Any], words: dict[str, str], messages: dict[str, str]) -> Rule:
-    unknown = sorted(set(entry) - _KEYS)
-    missing = [key for key in ("id", "category", "severity", "pattern") if key not in entry]
-    if unknown or missing:
-        raise ValueError(f"unknown keys {unknown}" if unknown else f"{missing[0]} is missing")
-    if entry["category"] not in ("injection", "harm"):
-        raise ValueError(f"category {entry['category']!r} is unknown; use injection or harm")
-    if entry["severity"] not in ("block", "flag"):
-        raise ValueError(f"severity {entry['severity']!r} is unknown; use block or flag")
-    message = entry.get("message", entry["category"])
-    if message not in messages:
-        raise ValueError(f"there is no message {message!r}")
-    unless = entry.get("unless")
-    return Rule(
-        id=entry["id"],
-        category=entry["category"],
-        severity=entry["severity"],
-        pattern=re.compile(_expand(entry["pattern"], words)),
-        when=frozenset(_anchors(entry.get("when", []), words)),
-        unless=None if unless is None else re.compile(_expand(unless, words)),
-        message=message,
-    )
-
-
-def _expand(pattern: str, words: dict[str, str]) -> str:
-    """Write out `<name>` as its words and `~` as a gap."""
-
-    def named(match: re.Match[str]) -> str:
-        if match[1] not in words:
-            raise ValueError(f"there are no words called <{match[1]}>")
-        return rf"\b(?:{_NAME.sub(named, words[match[1]])})(?!\w)"
-
-    return _TILDE.sub(lambda _: _GAP, _NAME.sub(named, pattern))
-
-
-def _anchors(when: Iterable[str], words: dict[str, str]) -> set[str]:
-    """Return the plain words of `when`; `<name>` stands for the first word of each alternative."""
-    anchors: set[str] = set()
-    for entry in when:
-        name = _NAME.fullmatch(entry)
-        for word in _TOP_LEVEL.findall(words[name[1]]) if name else [entry]:
-            plain = _WORD.match(word.lower())
-            if plain is None:
-                raise ValueError(f"when: {word!r} does not begin with a plain word")
-            anchors.add(plain[0])
-    return anchors
+def _by_line(score: tuple[float, bool]) -> tuple[bool, float]:
+    return score[1], score[0]

@@ -142,7 +142,14 @@ def _openai(app: FastAPI, pipeline: Pipeline, settings: Settings) -> None:
         person = _person(request)
         text, history = protocol.conversation(asked)
         model = asked.model if asked.model in real and person.operator else None
-        question = Question(text, user_id=person.name, door="openai", model=model, history=history)
+        question = Question(
+            text,
+            user_id=person.name,
+            door="openai",
+            model=model,
+            history=history,
+            system=protocol.system(asked),
+        )
         events = pipeline.answer(question)
         if asked.stream:
             options = asked.stream_options

@@ -72,6 +72,12 @@ def conversation(request: Request) -> tuple[str, tuple[Message, ...]]:
     return messages[-1].text, tuple(messages[:-1])
 
 
+def system(request: Request) -> str:
+    """Return the client's system text: no model is handed it, but the guard looks at it."""
+    texts = (_text(said) for said in request.messages if said.role in _IGNORED_ROLES)
+    return "\n".join(text for text in texts if text)
+
+
 def _refuse(request: Request) -> None:
     wanted = {
         "n": request.n not in (None, 1),

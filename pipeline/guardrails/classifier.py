@@ -1,0 +1,94 @@
+"""Scores a sentence for harm, injection, distress and planted instructions: one linear model a label.
+
+Features: the sentence's embedding, which the turn computes anyway, and hashed words, word pairs and
+triples and letter sequences. Fitted by `python -m evalsets.fit_guard`; classifier.md is its data card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError
+from pipeline.guardrails.folding import fold
+
+Label = Literal["harm", "injection", "distress", "planted"]
+LABELS: tuple[Label, ...] = ("harm", "injection", "distress", "planted")
+BY_WORDS: tuple[Label, ...] = ("planted",)  # vectors did not help there
+WEIGHTS = Path(__file__).parent / "classifier.npz"
+BUCKETS = 1 << 13
+CHARACTERS = 1_500  # of a text that are looked at
+LETTERS = (4, 5)  # lengths of the letter sequences within a word
+VECTOR_WEIGHT = 2.0  # of the embedding beside the hashed words; both have length 1 before it
+_WORD = re.compile(r"[^\W_]+|[\u3040-\u30ff\u3400-\u9fff]")
+_HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff])")
+
+Vector = NDArray[np.float32]
+Buckets = NDArray[np.int64]
+
+
+def buckets(text: str, context: Iterable[str] = ()) -> Buckets:
+    """Return the numbers of the hashed features that a text has, in ascending order.
+
+    `context` adds features of where the text stands.
+    """
+    words = _WORD.findall(_HAN.sub(r" \1 ", fold(text[:CHARACTERS])))
+    features = {f"1 {word}" for word in words} | {f"0 {name}" for name in context}
+    features.update(f"2 {a} {b}" for a, b in pairwise(words))
+    features.update(f"3 {a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False))
+    for word in {word for word in words if len(word) > 2}:
+        framed = f"^{word}$"
+        for length in LETTERS:
+            features.update(framed[at : at + length] for at in range(len(framed) - length + 1))
+    return np.unique(np.fromiter((zlib.crc32(f.encode()) % BUCKETS for f in features), dtype=np.int64))
+
+
+class Classifier:
+    """Reads the weights once; each call costs well under a millisecond. Raises ConfigurationError.
+
+    The file holds per label `<label>` (bias, scale of the calibration, its offset, threshold, then
+    the weights of the vector and of the buckets) and `<label>_words` for texts without a vector.
+    """
+
+    def __init__(self, path: Path = WEIGHTS) -> None:
+        try:
+            source = path.read_bytes()
+            with np.load(path, allow_pickle=False) as stored:
+                self._weights = {name: stored[name].astype(np.float32) for name in stored.files}
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"{path.name} cannot be read: {error}; reinstall answerdeck"]) from None
+        wanted = {label for label in LABELS if label not in BY_WORDS} | {f"{label}_words" for label in LABELS}
+        missing = sorted(wanted - self._weights.keys())
+        if missing:
+            raise ConfigurationError([f"{path.name} has no weights for {missing}; run evalsets.fit_guard"])
+        self.fingerprint = hashlib.sha256(source).hexdigest()[:8]
+
+    def probability(self, label: Label, features: Buckets, vector: Vector | None = None) -> float:
+        """Return the calibrated probability, 0..1; `features` are the text's buckets."""
+        weights = self._weights[label if vector is not None else f"{label}_words"]
+        bias, scale, offset, _ = weights[:4]
+        dense, sparse = weights[4:-BUCKETS], weights[-BUCKETS:]
+        value = float(bias)
+        if len(features):
+            value += float(sparse[features].sum()) / float(np.sqrt(len(features)))
+        if vector is not None:
+            value += VECTOR_WEIGHT * float(dense @ vector)
+        return 1.0 / (1.0 + float(np.exp(-np.clip(scale * value + offset, -30, 30))))
+
+    def threshold(self, label: Label, *, vector: bool) -> float:
+        """Return the probability from which a text counts as having the label."""
+        return float(self._weights[label if vector else f"{label}_words"][3])
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Numbers in a vector that the weights were fitted for."""
+        return len(self._weights["harm"]) - 4 - BUCKETS
