@@ -14,6 +14,7 @@ from evalsets.metrics.stats import bootstrap
 from pipeline.errors import AnswerdeckError
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices, Rates
+from traces.queries.costs import Calls
 
 LEAST_TURNS = 30  # under which traffic says too little
 LEAST_DAYS = 3
@@ -27,39 +28,39 @@ class TooLittle(AnswerdeckError):
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The calls of some conversations: rows of `traces.queries.costs.calls`."""
+    """The calls of some conversations."""
 
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Calls]
 
     @property
     def conversations(self) -> int:
-        return len({row["conversation_id"] for row in self.rows})
+        return len({row.conversation_id for row in self.rows})
 
     @property
     def turns(self) -> int:
-        return len({row["turn_id"] for row in self.rows})
+        return len({row.turn_id for row in self.rows})
 
     @property
     def cached_share(self) -> float:
         """The share of the input tokens that were read from a cache."""
-        asked = sum(row["input_tokens"] or 0 for row in self.rows)
-        return sum(row["cache_read_tokens"] or 0 for row in self.rows) / asked if asked else 0.0
+        asked = sum(row.input_tokens or 0 for row in self.rows)
+        return sum(row.cache_read_tokens or 0 for row in self.rows) / asked if asked else 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what the forecast rests on, in means."""
         turns, talks = max(self.turns, 1), max(self.conversations, 1)
         by_purpose: dict[str, dict[str, float]] = defaultdict(lambda: {"input": 0.0, "output": 0.0})
         for row in self.rows:
-            if row["purpose"] is not None:
-                by_purpose[row["purpose"]]["input"] += (row["input_tokens"] or 0) / turns
-                by_purpose[row["purpose"]]["output"] += (row["output_tokens"] or 0) / turns
+            if row.purpose is not None:
+                by_purpose[row.purpose]["input"] += (row.input_tokens or 0) / turns
+                by_purpose[row.purpose]["output"] += (row.output_tokens or 0) / turns
         return {
             "turns": self.turns,
             "conversations": self.conversations,
             "turns_per_conversation": self.turns / talks,
             "tokens_per_turn": dict(by_purpose),
             "cached_share": self.cached_share,
-            "estimated_calls": sum(row["estimated"] or 0 for row in self.rows),
+            "estimated_calls": sum(row.estimated or 0 for row in self.rows),
         }
 
 
@@ -173,11 +174,11 @@ def _enough(basis: Traffic | Assumed, caching: Caching) -> None:
 
 
 def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
-    if any(row["unpriced"] for row in traffic.rows):
+    if any(row.unpriced for row in traffic.rows):
         return Forecast("as answered", None, None, None, None, None)
     costs: dict[str, float] = defaultdict(float)
     for row in traffic.rows:
-        costs[row["conversation_id"]] += row["cost_usd"] or 0.0
+        costs[row.conversation_id] += row.cost_usd or 0.0
     return _summed("as answered", list(costs.values()), conversations, seed, "as recorded")
 
 
@@ -185,12 +186,12 @@ def _costs(traffic: Traffic, rates: Rates, scale: float, caching: Caching) -> li
     """Return what each conversation would have cost at these rates."""
     costs: dict[str, float] = defaultdict(float)
     for row in traffic.rows:
-        read, write = row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0
+        read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
         if caching == "off":
             read = write = 0
-        asked, told = (row["input_tokens"] or 0) * scale, row["output_tokens"] or 0
-        tokens = Tokens(round(asked), told, round(read * scale), round(write * scale))
-        costs[row["conversation_id"]] += rates.cost(tokens) or 0.0
+        size, answer = (row.input_tokens or 0) * scale, row.output_tokens or 0
+        tokens = Tokens(round(size), answer, round(read * scale), round(write * scale))
+        costs[row.conversation_id] += rates.cost(tokens) or 0.0
     return list(costs.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -18,11 +19,22 @@ def register(app: typer.Typer) -> None:
     app.add_typer(costs_app, name="costs")
 
 
+@dataclass(slots=True)
+class ModelCost:
+    """What a model cost over some days."""
+
+    model: str
+    cost_usd: float | None = None
+    turns: int = 0
+    unpriced: int = 0
+
+
 @costs_app.command()
 def show(
     days: Annotated[int, typer.Option(min=1, max=365, help="So many days back.")] = DAYS, json: Json = False
 ) -> None:
     """Show spending by model, budgets, cost per conversation and per resolved answer."""
+    from dataclasses import asdict
     from datetime import UTC, datetime, timedelta
 
     from console.commands.screen import emit, table
@@ -43,21 +55,28 @@ def show(
     limits = Limits(**settings.budgets.model_dump())
     budget = Budget(Spending(settings.data_dir / "spending.sqlite"), limits).report()
     if json:
-        emit({"models": models, **resolved, "cost_per_conversation": each, "budget": budget})
+        emit(
+            {
+                "models": [asdict(row) for row in models],
+                **asdict(resolved),
+                "cost_per_conversation": each,
+                "budget": budget,
+            }
+        )
         return
     table(
         ("model", "cost", "turns", "unpriced turns"),
-        ((row["model"], _usd(row["cost_usd"]), row["turns"], row["unpriced"]) for row in models),
+        ((row.model, _usd(row.cost_usd), row.turns, row.unpriced) for row in models),
         f"The last {days} days",
     )
-    known, number = resolved["cost_usd"], resolved["resolved"]
+    known, number = resolved.cost_usd, resolved.resolved
     answer = known / number if known is not None and number else None
     print(f"\nper conversation {_usd(each)} · per resolved answer {_usd(answer)} ({number:,} resolved)")
     for row in budget.get("budgets", ()):
-        limit = "no budget" if row["limit_usd"] is None else f"of {_usd(row['limit_usd'])}"
-        print(f"{row['name']} {row['period']}: {_usd(row['spent_usd'])} {limit}")
+        limit = "no budget" if row.limit_usd is None else f"of {_usd(row.limit_usd)}"
+        print(f"{row.name} {row.period}: {_usd(row.spent_usd)} {limit}")
     for row in budget.get("reached", ()):
-        print(f"reached {row['level']} of {row['period']} by {row['who'] or 'everybody'} at {row['at']}")
+        print(f"reached {row.level} of {row.period} by {row.who or 'everybody'} at {row.at}")
 
 
 @costs_app.command()
@@ -166,13 +185,11 @@ def _assumed(text: str) -> Assumed:
 def _by_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        one = found.setdefault(
-            row["model"], {"model": row["model"], "cost_usd": None, "turns": 0, "unpriced": 0}
-        )
-        one["turns"] += row["turns"]
-        one["unpriced"] += row["unpriced"]
-        if row["cost_usd"] is not None:
-            one["cost_usd"] = (one["cost_usd"] or 0.0) + row["cost_usd"]
+        one = found.setdefault(row.model, {"model": row.model, "cost_usd": None, "turns": 0, "unpriced": 0})
+        one["turns"] += row.turns
+        one["unpriced"] += row.unpriced
+        if row.cost_usd is not None:
+            one["cost_usd"] = (one["cost_usd"] or 0.0) + row.cost_usd
     return sorted(found.values(), key=lambda one: -(one["cost_usd"] or 0.0))
 
 

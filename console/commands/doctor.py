@@ -144,7 +144,7 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
     from datetime import UTC, datetime, timedelta
 
     from traces.errors import TracesError
-    from traces.queries.costs import per_turn
+    from traces.queries.costs import Load, per_turn
     from traces.queries.window import Window
     from traces.store import Store
 
@@ -153,9 +153,9 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
         with Store(settings.data_dir).read() as ledger:
             seen = per_turn(ledger, Window(now - timedelta(days=30), now))
     except (TracesError, OSError):
-        seen = {"turns": 0}
-    if seen["turns"] >= 30:
-        return seen["calls"], seen["tokens"], f"as the last {seen['turns']:,} turns"
+        seen = Load(0, None, None)
+    if seen.turns >= 30 and seen.calls and seen.tokens:
+        return seen.calls, seen.tokens, f"as the last {seen.turns:,} turns"
     most = settings.memory.context_tokens + settings.models.max_output_tokens
     return 1.0, float(most), "the largest turn there may be, for want of traffic"
 

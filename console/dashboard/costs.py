@@ -17,7 +17,7 @@ from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from traces.queries import costs, overview
+from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost
 from traces.queries.window import Window
 from traces.records import PRODUCTION, TRIALS
 
@@ -37,27 +37,27 @@ class Costs:
     """All that the Costs page shows of the last 30 days."""
 
     days: list[date]
-    by_day: list[dict[str, Any]]
+    by_day: list[DayCost]
     models: list[str]
-    users: list[dict[str, Any]]
-    resolved: dict[str, Any]
+    users: list[UserCost]
+    resolved: Resolved
     per_conversation: float | None
-    routes: list[dict[str, Any]]
+    routes: list[RouteCost]
     saved_usd: float | None  # by caching, what it cost to write the cache taken off
     projection: Projection
     days_left: int
 
     @property
     def today(self) -> float:
-        return sum(row["cost_usd"] or 0.0 for row in self.by_day if row["day"] == self.days[-1])
+        return sum(row.cost_usd or 0.0 for row in self.by_day if row.day == self.days[-1])
 
     @property
     def unpriced(self) -> dict[str, int]:
         """How many turns of each model have no known price."""
         found: dict[str, int] = {}
         for row in self.by_day:
-            if row["unpriced"]:
-                found[row["model"]] = found.get(row["model"], 0) + row["unpriced"]
+            if row.unpriced:
+                found[row.model] = found.get(row.model, 0) + row.unpriced
         return found
 
 
@@ -70,35 +70,33 @@ def read() -> Costs:
     since = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
     window = Window(since, now, EVERY_DOOR)
     people = Window(since, now)
-    with data.ledger() as opened:
-        by_day = costs.by_day(opened, window)
-        spent: dict[date, float] = {}
-        if by_day:
-            first = min(row["day"] for row in by_day)
-            spent = {day: 0.0 for day in days if day >= first}
-        for row in by_day:
-            spent[row["day"]] = spent.get(row["day"], 0.0) + (row["cost_usd"] or 0.0)
-        left = _days_left(today)
-        return Costs(
-            days=days,
-            by_day=by_day,
-            models=overview.models(opened),
-            users=costs.users(opened, people),
-            resolved=costs.resolved(opened, people),
-            per_conversation=overview.cost_per_conversation(opened, people)["cost_usd"],
-            routes=costs.routes(opened, people),
-            saved_usd=_saved(by_day),
-            projection=project(spent, today, left),
-            days_left=left,
-        )
+    spending = data.read_spending(window, people)
+    spent: dict[date, float] = {}
+    if spending.by_day:
+        first = min(row.day for row in spending.by_day)
+        spent = {day: 0.0 for day in days if day >= first}
+    for row in spending.by_day:
+        spent[row.day] = spent.get(row.day, 0.0) + (row.cost_usd or 0.0)
+    left = _days_left(today)
+    return Costs(
+        days=days,
+        by_day=spending.by_day,
+        models=spending.models,
+        users=spending.users,
+        resolved=spending.resolved,
+        per_conversation=spending.per_conversation,
+        routes=spending.routes,
+        saved_usd=_saved(spending.by_day),
+        projection=project(spent, today, left),
+        days_left=left,
+    )
 
 
 @st.cache_data(ttl=60, max_entries=2, show_spinner=False)
 def traffic() -> Traffic:
     """Return the calls that a forecast rests on: production's newest conversations."""
     now = datetime.now(UTC)
-    with data.ledger() as opened:
-        return Traffic(costs.calls(opened, Window(now - timedelta(days=DAYS), now)))
+    return Traffic(data.read_calls(Window(now - timedelta(days=DAYS), now)))
 
 
 @st.cache_resource
@@ -149,12 +147,12 @@ def alerts() -> Iterator[tuple[str, str]]:
         yield "warn", f"Unpriced: {turns} this month, in no budget. Set models.prices for their models."
 
 
-def _saved(by_day: list[dict[str, Any]]) -> float | None:
+def _saved(by_day: list[DayCost]) -> float | None:
     """Return what cached tokens saved at today's prices; None when none were cached or priced."""
     saved, seen = 0.0, False
     for row in by_day:
-        read, write = row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0
-        rates = prices().rates(row["model"]) if read or write else None
+        read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
+        rates = prices().rates(row.model) if read or write else None
         if rates is None:
             continue
         plain = rates.cost(Tokens(read + write, 0)) or 0.0

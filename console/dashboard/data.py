@@ -25,7 +25,8 @@ from pipeline.settings import Settings, load
 from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
-from traces.queries import listing, overview, reviews, runs, versions
+from traces.queries import costs, listing, overview, reviews, runs, versions
+from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
 from traces.queries.reviews import Given, Queue, Waiting
 from traces.queries.runs import RunCase
@@ -183,6 +184,37 @@ def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
             return None
         conversation = listing.conversation(opened, found.turn.conversation_id)
         return found, conversation, overview.models(opened)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What was spent in a window, and on people's turns."""
+
+    by_day: list[DayCost]
+    models: list[str]
+    users: list[UserCost]
+    resolved: Resolved
+    per_conversation: float | None
+    routes: list[RouteCost]
+
+
+def read_spending(window: Window, people: Window) -> Spending:
+    """Return what each day and model of a window cost, and what people's turns came to."""
+    with ledger() as opened:
+        return Spending(
+            by_day=costs.by_day(opened, window),
+            models=overview.models(opened),
+            users=costs.users(opened, people),
+            resolved=costs.resolved(opened, people),
+            per_conversation=overview.cost_per_conversation(opened, people)["cost_usd"],
+            routes=costs.routes(opened, people),
+        )
+
+
+def read_calls(window: Window) -> list[Calls]:
+    """Return the calls of the newest conversations."""
+    with ledger() as opened:
+        return costs.calls(opened, window)
 
 
 def read_trace(turn_id: str) -> Trace | None:

@@ -9,6 +9,7 @@ import pytest
 
 from evalsets.forecast import Assumed, TooLittle, Traffic, forecast, project
 from pipeline.models.prices import Prices
+from traces.queries.costs import Calls
 
 SWITCHES: tuple[dict[str, Any], ...] = ({}, {"scale": 2.0}, {"caching": "off"})
 PRICES = Prices(
@@ -19,8 +20,8 @@ PRICES = Prices(
 )
 
 
-def call(talk: int, turn: int, **columns: Any) -> dict[str, Any]:
-    row = {
+def call(talk: int, turn: int, **columns: Any) -> Calls:
+    row: dict[str, Any] = {
         "conversation_id": f"c{talk}",
         "turn_id": f"t{talk}-{turn}",
         "purpose": "answer",
@@ -32,7 +33,7 @@ def call(talk: int, turn: int, **columns: Any) -> dict[str, Any]:
         "unpriced": 0,
         "estimated": 0,
     }
-    return row | columns
+    return Calls(**(row | columns))
 
 
 TALKS = Traffic([call(talk, turn) for talk in range(20) for turn in range(2)])

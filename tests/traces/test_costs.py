@@ -45,19 +45,19 @@ def test_days_end_at_midnight_utc_and_unknown_prices_are_not_zero(journal: Journ
     )
     with store.read() as ledger:
         rows = costs.by_day(ledger, WEEK)
-    assert [(row["day"].day, row["model"], row["cost_usd"], row["unpriced"]) for row in rows] == [
+    assert [(row.day.day, row.model, row.cost_usd, row.unpriced) for row in rows] == [
         (20, "local:x", None, 1),
         (20, "openai:gpt-6-luna", 0.5, 0),
         (21, "openai:gpt-6-luna", 0.25, 0),
     ]
-    assert rows[1]["cache_read_tokens"] == 400
+    assert rows[1].cache_read_tokens == 400
 
 
 def test_users_are_listed_by_what_they_spent(journal: Journal, store: Store) -> None:
     write(journal, spent(0.1, user_id="ada"), spent(0.3, user_id="eve"), spent(None, user_id="bob"))
     with store.read() as ledger:
         rows = costs.users(ledger, WEEK, limit=2)
-    assert [(row["user_id"], row["cost_usd"]) for row in rows] == [("eve", 0.3), ("ada", 0.1)]
+    assert [(row.user_id, row.cost_usd) for row in rows] == [("eve", 0.3), ("ada", 0.1)]
 
 
 def test_resolved_is_answered_grounded_and_not_thumbed_down(journal: Journal, store: Store) -> None:
@@ -66,8 +66,8 @@ def test_resolved_is_answered_grounded_and_not_thumbed_down(journal: Journal, st
     write(journal, good, bad, loose, refused, make_score(bad.turn.turn_id, "feedback", -1.0))
     with store.read() as ledger:
         found = costs.resolved(ledger, WEEK)
-    assert (found["turns"], found["resolved"], found["unpriced"]) == (4, 1, 0)
-    assert found["cost_usd"] == pytest.approx(0.4)
+    assert (found.turns, found.resolved, found.unpriced) == (4, 1, 0)
+    assert found.cost_usd == pytest.approx(0.4)
 
 
 def test_routes_and_stopped_turns_are_counted(journal: Journal, store: Store) -> None:
@@ -75,7 +75,7 @@ def test_routes_and_stopped_turns_are_counted(journal: Journal, store: Store) ->
     write(journal, spent(0.1, route="cheap"), spent(0.1, route="cheap"), stopped, spent(0.2))
     with store.read() as ledger:
         rows = costs.routes(ledger, WEEK)
-    assert [(row["route"], row["turns"], row["stopped"]) for row in rows] == [("cheap", 2, 0), (None, 1, 1)]
+    assert [(row.route, row.turns, row.stopped) for row in rows] == [("cheap", 2, 0), (None, 1, 1)]
 
 
 def test_calls_hold_the_largest_of_each_turn_and_purpose(journal: Journal, store: Store) -> None:
@@ -84,6 +84,4 @@ def test_calls_hold_the_largest_of_each_turn_and_purpose(journal: Journal, store
     write(journal, replace(trace, usages=(*trace.usages, again)), make_trace(door="eval", started_at=NOON))
     with store.read() as ledger:
         rows = costs.calls(ledger, WEEK)
-    assert [(row["conversation_id"], row["input_tokens"], row["purpose"]) for row in rows] == [
-        ("c1", 1000, "answer")
-    ]
+    assert [(row.conversation_id, row.input_tokens, row.purpose) for row in rows] == [("c1", 1000, "answer")]

@@ -2,16 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import date
 
 from traces.queries.window import Rows, Window
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """What a model cost on a day (UTC); `unpriced` counts turns without a known price."""
+
+    day: date
+    model: str
+    cost_usd: float | None
+    turns: int
+    unpriced: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserCost:
+    """What a user spent."""
+
+    user_id: str
+    cost_usd: float | None
+    turns: int
+    conversations: int
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """How many turns were resolved, and what all turns cost."""
+
+    turns: int
+    conversations: int
+    cost_usd: float | None
+    unpriced: int
+    resolved: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCost:
+    """The turns of a route; None is without one."""
+
+    route: str | None
+    turns: int
+    cost_usd: float | None
+    stopped: int  # by a budget
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of a turn for one purpose; a turn without calls has no purpose."""
+
+    conversation_id: str
+    turn_id: str
+    purpose: str | None = None
+    input_tokens: int | None = None  # of the largest, as the other tokens
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None  # of all
+    unpriced: int = 0
+    estimated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a turn that called a provider took on average; None without such turns."""
+
+    turns: int
+    calls: float | None
+    tokens: float | None
+
 
 GROUNDED = 0.5  # groundedness from which an answer counts as grounded
 
 
-def by_day(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+def by_day(ledger: Rows, window: Window) -> list[DayCost]:
     """What did each model cost on each day (UTC), with which tokens, and how many turns are unpriced?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(date_trunc('day', turns.started_at at time zone 'UTC') as date) as day,
                usages.model as model,
@@ -30,11 +104,12 @@ def by_day(ledger: Rows, window: Window) -> list[dict[str, Any]]:
         """,
         **window.bound,
     )
+    return [DayCost(**row) for row in rows]
 
 
-def users(ledger: Rows, window: Window, limit: int = 10) -> list[dict[str, Any]]:
+def users(ledger: Rows, window: Window, limit: int = 10) -> list[UserCost]:
     """Who spent most, with how many turns and conversations?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select user_id, sum(cost_usd) as cost_usd, count(*) as turns,
                count(distinct conversation_id) as conversations,
@@ -48,14 +123,15 @@ def users(ledger: Rows, window: Window, limit: int = 10) -> list[dict[str, Any]]
         limit=limit,
         **window.bound,
     )
+    return [UserCost(**row) for row in rows]
 
 
-def resolved(ledger: Rows, window: Window) -> dict[str, Any]:
+def resolved(ledger: Rows, window: Window) -> Resolved:
     """What did a resolved answer cost: one that answered, is grounded, and got no thumb down?
 
     All turns' known costs count, those of the unresolved ones too.
     """
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with said as (
             select turn_id,
@@ -79,12 +155,13 @@ def resolved(ledger: Rows, window: Window) -> dict[str, Any]:
         """,
         grounded=GROUNDED,
         **window.bound,
-    )[0]
+    )
+    return Resolved(**rows[0])
 
 
-def routes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+def routes(ledger: Rows, window: Window) -> list[RouteCost]:
     """How many turns took each route, and what did they cost?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select route, count(*) as turns, sum(cost_usd) as cost_usd,
                count(*) filter (where error_class = 'budget') as stopped
@@ -96,11 +173,12 @@ def routes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
         """,
         **window.bound,
     )
+    return [RouteCost(**row) for row in rows]
 
 
-def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[dict[str, Any]]:
+def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[Calls]:
     """Which calls did the newest conversations make: one row a turn and purpose, its largest call?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with newest as (
             select conversation_id, max(started_at) as ended_at
@@ -126,11 +204,12 @@ def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[dict[
         conversations=conversations,
         **window.bound,
     )
+    return [Calls(**row) for row in rows]
 
 
-def per_turn(ledger: Rows, window: Window) -> dict[str, Any]:
+def per_turn(ledger: Rows, window: Window) -> Load:
     """How many calls and tokens did a turn that called a provider take on average?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select count(*) as turns,
                avg(attempts) as calls,
@@ -140,4 +219,5 @@ def per_turn(ledger: Rows, window: Window) -> dict[str, Any]:
           and attempts > 0 and model <> 'extractive'
         """,
         **window.bound,
-    )[0]
+    )
+    return Load(**rows[0])

@@ -49,8 +49,8 @@ def _alerts() -> None:
 
 def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
     limits = {row["name"]: row["limit_usd"] for row in budget.get("budgets", ())}
-    end, number = seen.projection, seen.resolved["resolved"]
-    known = seen.resolved["cost_usd"]
+    end, number = seen.projection, seen.resolved.resolved
+    known = seen.resolved.cost_usd
     tiles = (
         ("Today", format.usd(seen.today), _of(limits.get("day")), "Since midnight UTC, all doors."),
         ("This month", format.usd(end.spent), _of(limits.get("month")), "Calendar month, UTC, all doors."),
@@ -93,9 +93,7 @@ def _of(limit: float | None) -> str:
 
 def _spending(seen: Costs, budget: dict[str, Any]) -> None:
     place = {day: number for number, day in enumerate(seen.days)}
-    names = [
-        name for name in seen.models if any(row["model"] == name and row["cost_usd"] for row in seen.by_day)
-    ]
+    names = [name for name in seen.models if any(row.model == name and row.cost_usd for row in seen.by_day)]
     with st.container(border=True):
         st.markdown(
             "**Spending per day**", help="Model calls at dated prices, cached tokens included; UTC days."
@@ -105,8 +103,8 @@ def _spending(seen: Costs, budget: dict[str, Any]) -> None:
             return
         by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.days) for name in names}
         for row in seen.by_day:
-            if row["model"] in by_model and row["day"] in place:
-                by_model[row["model"]][place[row["day"]]] = row["cost_usd"] or 0.0
+            if row.model in by_model and row.day in place:
+                by_model[row.model][place[row.day]] = row.cost_usd or 0.0
         colours = palette.model_colours(seen.models)
         times = [charts.midnight(day) for day in seen.days]
         figure = charts.cost(times, by_model, colours)
@@ -122,10 +120,10 @@ def _users(seen: Costs) -> str:
     rows = [
         markup.row(
             [
-                markup.cell(escape(row["user_id"])),
-                markup.cell(format.usd(row["cost_usd"]), "right"),
-                markup.cell(format.count(row["turns"]), "right"),
-                markup.cell(format.count(row["unpriced"]), "right extra"),
+                markup.cell(escape(row.user_id)),
+                markup.cell(format.usd(row.cost_usd), "right"),
+                markup.cell(format.count(row.turns), "right"),
+                markup.cell(format.count(row.unpriced), "right extra"),
             ]
         )
         for row in seen.users
@@ -133,34 +131,31 @@ def _users(seen: Costs) -> str:
     return markup.table(("User", "Cost ", "Turns ", "Unpriced "), rows)
 
 
+def _cost(days: list[DayCost]) -> float | None:
+    prices = [row.cost_usd for row in days if row.cost_usd is not None]
+    return sum(prices) if prices else None
+
+
 def _models(seen: Costs) -> str:
-    sums: dict[str, dict[str, Any]] = {}
+    by_model: dict[str, list[DayCost]] = {}
     for row in seen.by_day:
-        one = sums.setdefault(
-            row["model"], {"cost": None, "turns": 0, "unpriced": 0, "asked": 0, "cached": 0}
-        )
-        if row["cost_usd"] is not None:
-            one["cost"] = (one["cost"] or 0.0) + row["cost_usd"]
-        for name, column in (
-            ("turns", "turns"),
-            ("unpriced", "unpriced"),
-            ("asked", "input_tokens"),
-            ("cached", "cache_read_tokens"),
-        ):
-            one[name] += row[column] or 0
+        by_model.setdefault(row.model, []).append(row)
     rows = []
-    for name, one in sorted(sums.items(), key=lambda pair: -(pair[1]["cost"] or 0.0)):
-        price = format.usd(one["cost"])
-        if one["unpriced"]:
+    for name, days in sorted(by_model.items(), key=lambda pair: -(_cost(pair[1]) or 0.0)):
+        price = format.usd(_cost(days))
+        unpriced = sum(row.unpriced for row in days)
+        if unpriced:
             where = markup.address("turns", unpriced="true", last="30d", via="all")
-            price = markup.link(f"unpriced: {format.count(one['unpriced'])} turns", where)
-        share = format.share(one["cached"] / one["asked"]) if one["asked"] else format.MISSING
+            price = markup.link(f"unpriced: {format.count(unpriced)} turns", where)
+        tokens = sum(row.input_tokens or 0 for row in days)
+        cached = sum(row.cache_read_tokens or 0 for row in days)
+        share = format.share(cached / tokens) if tokens else format.MISSING
         rows.append(
             markup.row(
                 [
                     markup.cell(escape(format.model(name))),
                     markup.cell(price, "right"),
-                    markup.cell(format.count(one["turns"]), "right"),
+                    markup.cell(format.count(sum(row.turns for row in days)), "right"),
                     markup.cell(share, "right extra"),
                 ]
             )
