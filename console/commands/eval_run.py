@@ -191,7 +191,7 @@ async def _agree(
 def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
     from console.commands.evals import _ledger, _show, compare
     from console.commands.screen import emit
-    from evalsets.reports.compare import compare as compared
+    from evalsets.reports.compare import compare_runs
 
     first, *others = reports
     if not json:
@@ -211,5 +211,5 @@ def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
         emit(first)
         return
     with _ledger() as ledger:
-        found = [compared(ledger, first["run_id"], other["run_id"]).to_dict() for other in others]
+        found = [compare_runs(ledger, first["run_id"], other["run_id"]).to_dict() for other in others]
     emit({"runs": reports, "comparisons": found})

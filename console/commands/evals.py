@@ -51,10 +51,10 @@ def list_evals(json: Json = False) -> None:
 def compare(a: RunId, b: RunId, json: Json = False) -> None:
     """Compare run B with baseline A, paired by case."""
     from console.commands.screen import emit, table
-    from evalsets.reports.compare import compare as compared
+    from evalsets.reports.compare import compare_runs
 
     with _ledger() as ledger:
-        found = compared(ledger, a, b)
+        found = compare_runs(ledger, a, b)
     if json:
         emit(found.to_dict())
         return
@@ -75,7 +75,7 @@ def report(
 ) -> None:
     """Write the report of a run, or of its comparison with a baseline."""
     from evalsets.reports import findings
-    from evalsets.reports.compare import compare as compared
+    from evalsets.reports.compare import compare_runs
     from evalsets.reports.report import write
 
     with _ledger() as ledger:
@@ -83,7 +83,7 @@ def report(
             found = findings.of_run(ledger, run)
             name = f"report-{found['run']['run_id'][:13]}"
         else:
-            comparison = compared(ledger, against, run)
+            comparison = compare_runs(ledger, against, run)
             found = findings.of_comparison(ledger, comparison)
             name = "comparison"
     formats = [one.strip() for one in format.split(",") if one.strip()]

@@ -133,12 +133,12 @@ async def _replayed(
     *, quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
     from console.commands.evals import _bar
-    from evalsets.release.replay import replay as asked_again
+    from evalsets.release.replay import replay_turns
     from evalsets.runs.runner import Variant
 
     with _bar(quiet) as step:
         advance = step("Asking again")
-        return await asked_again(
+        return await replay_turns(
             pipeline,
             cases,
             Variant(prompt, model),

@@ -16,8 +16,7 @@ from evalsets.cases import from_turn
 from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Column
-from evalsets.reports.compare import Comparison, NothingInCommon
-from evalsets.reports.compare import compare as compare_runs
+from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library

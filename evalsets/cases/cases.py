@@ -92,23 +92,25 @@ def case(row: dict[str, Any], where: str, problems: list[str]) -> Case | None:
             wrong.append(f"{key} must be a text, got {row.get(key)!r}")
     if "reference" in row and not isinstance(row["reference"], str):
         wrong.append(f"reference must be a text, got {row['reference']!r}")
-    for key in _LISTS:
-        value = row.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            wrong.append(f"{key} must be a list of texts, got {value!r}")
+    wrong += _list_problems(row)
     if row.get("answerability", "answerable") not in ANSWERABILITY:
         wrong.append(f"answerability must be one of {', '.join(ANSWERABILITY)}, got {row['answerability']!r}")
     if not isinstance(row.get("must_refuse", False), bool):
         wrong.append(f"must_refuse must be true or false, got {row['must_refuse']!r}")
     wrong += _history_problems(row.get("history", []))
+    problems += [f"{where}: {reason}" for reason in wrong]
     if wrong:
-        problems += [f"{where}: {reason}" for reason in wrong]
         return None
     columns = {key: value for key, value in row.items() if key != "id"}
-    for key in _LISTS:
-        if key in columns:
-            columns[key] = list(dict.fromkeys(columns[key]))
+    columns |= {key: list(dict.fromkeys(columns[key])) for key in _LISTS if key in columns}
     return Case(run_id="", case_id=row["id"], **columns)
+
+
+def _list_problems(row: dict[str, Any]) -> Iterator[str]:
+    for key in _LISTS:
+        value = row.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            yield f"{key} must be a list of texts, got {value!r}"
 
 
 def _history_problems(history: Any) -> list[str]:

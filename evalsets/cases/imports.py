@@ -210,20 +210,25 @@ def _langfuse(record: Row, found: Imported) -> Row | str:
     if expected:
         row["reference"] = str(expected)
     metadata = _loaded(record.get("metadata"))
-    for key, value in (metadata if isinstance(metadata, dict) else {}).items():
-        if key == "tags" and value:
-            row["tags"] = _list(value)
-        elif key in ("relevant_ids", "must_contain") and value:
-            row[key] = _list(value)
-        elif key in ("answerability",):
-            row[key] = value
-        else:
-            found.lose(f"metadata.{key}", "a case has no such field")
+    row |= _metadata(metadata if isinstance(metadata, dict) else {}, found)
     known = {"id", "input", "expectedOutput", "expected_output", "metadata", "status"}
     for key in record.keys() - known:
         if record[key] is not None:
             found.lose(key, "belongs to Langfuse's own bookkeeping")
     return {**row, **({"id": str(record["id"])} if record.get("id") else {})}
+
+
+def _metadata(metadata: Row, found: Imported) -> Row:
+    """Return the fields of a case that a Langfuse item's metadata holds."""
+    row: Row = {}
+    for key, value in metadata.items():
+        if key in ("tags", "relevant_ids", "must_contain") and value:
+            row[key] = _list(value)
+        elif key == "answerability":
+            row[key] = value
+        else:
+            found.lose(f"metadata.{key}", "a case has no such field")
+    return row
 
 
 _READERS: dict[str, Callable[[Row, Imported], Row | str]] = {

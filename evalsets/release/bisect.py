@@ -11,7 +11,7 @@ from evalsets.metrics import stats
 from evalsets.metrics.measures import measure
 from evalsets.release import changes
 from evalsets.release.changes import Changed
-from evalsets.reports.compare import ALPHA, Difference, compare
+from evalsets.reports.compare import ALPHA, Difference, compare_runs
 from evalsets.runs.asker import Variant
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
@@ -103,7 +103,7 @@ def _check(good: Run, bad: Run, drop: Difference) -> None:
 
 
 def _difference(ledger: Rows, good: Run, other: str, metric: str) -> Difference:
-    found = compare(ledger, good.run_id, other, metrics=[metric]).differences
+    found = compare_runs(ledger, good.run_id, other, metrics=[metric]).differences
     if not found:
         raise Unlike(f"both runs must have been scored on {metric!r}")
     return found[0]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from evalsets.judges.calibration import distrust
 from evalsets.metrics.columns import Column, columns
 from evalsets.metrics.measures import measure
-from evalsets.release import in_force as standing
+from evalsets.release import in_force
 from evalsets.release.in_force import Facts
-from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare
+from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
@@ -108,7 +108,7 @@ def check(
     `thresholds` are those of the evalset as it stands; by default as they stood in the run. Raises
     UnknownRun, and NothingInCommon when the runs share no case.
     """
-    comparison = compare(ledger, baseline, candidate)
+    comparison = compare_runs(ledger, baseline, candidate)
     run = comparison.b
     scores = runs.scores_of(ledger, run.run_id)
     scored = columns(scores)
@@ -139,7 +139,7 @@ def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, 
 
 def _same(ledger: Rows, facts: Facts, run: Run) -> Check:
     """Check that the run was made with exactly what answers now."""
-    wrong = facts.differs(run) + standing.mixed(ledger, run)
+    wrong = facts.differs(run) + in_force.mixed(ledger, run)
     turns = runs.turns_of(ledger, run.run_id)
     answered = [turn.model for turn in turns if turn.model is not None]
     others = sum(model != run.model for model in answered)

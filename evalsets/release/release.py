@@ -17,7 +17,7 @@ from evalsets.runs.runner import Progress, Variant
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library
-from traces.queries import runs as ledger_runs
+from traces.queries import runs
 from traces.records import RunSettings
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -
     An evalset that was never run here is left alone.
     """
     with pipeline.store.read() as ledger:
-        ran = {run.evalset for run in ledger_runs.runs(ledger) if run.state == "finished"}
+        ran = {run.evalset for run in runs.runs(ledger) if run.state == "finished"}
     known = [name for name in evalsets if load(name).name in ran]
     return await run_missing(pipeline, pipeline.force.label("answer"), known, step)
 
@@ -139,19 +139,23 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
     kb = evalset.kb or (corpora.SAMPLE_KB if evalset.sample else None)
     if evalset.corpus is not None:
         kb = await corpora.prepare(evalset, pipeline.knowledge)
-    known: list[Facts] = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
+    in_question: list[Facts] = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
     with pipeline.store.read() as ledger:
-        runs = [in_force.find(ledger, evalset, now, condense=name == "condense") for now in known]
-        missing = tuple(version for version, run in zip(versions, runs, strict=True) if run is None)
+        candidate, baseline = (
+            in_force.find(ledger, evalset, facts, condense=name == "condense") for facts in in_question
+        )
+        missing = tuple(
+            version for version, run in zip(versions, (candidate, baseline), strict=True) if run is None
+        )
         reasons = [
             f"needs evalset {evalset.name}: {version} was not run on this fingerprint" for version in missing
         ]
         if name == "condense" and not any(case.history for case in evalset.cases):
             reasons.append(f"no case of {evalset.name} has a history, so it says nothing about condensing")
         verdict = None
-        if runs[0] is not None and runs[1] is not None:
-            ids = runs[0].run_id, runs[1].run_id
-            verdict = gate.check(ledger, known[0], *ids, thresholds=evalset.thresholds, limits=limits)
+        if candidate is not None and baseline is not None:
+            ids = candidate.run_id, baseline.run_id
+            verdict = gate.check(ledger, in_question[0], *ids, thresholds=evalset.thresholds, limits=limits)
             reasons += [f"{evalset.name}: {reason}" for reason in verdict.reasons]
     return Evidence(evalset.name, versions[1], len(evalset.cases), missing, verdict, tuple(reasons))
 

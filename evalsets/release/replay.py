@@ -11,7 +11,7 @@ from evalsets.cases.evalset import Evalset, EvalsetError, fingerprint
 from evalsets.metrics import answer, stats
 from evalsets.metrics.answer import ABSTAINED, BROKEN, Measured
 from evalsets.metrics.scores import score_of
-from evalsets.reports.compare import compare
+from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
 from pipeline.events import Event, Question
@@ -164,7 +164,7 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
     return run.run_id
 
 
-async def replay(
+async def replay_turns(
     pipeline: Pipeline,
     evalset: Evalset,
     variant: Variant,
@@ -186,10 +186,10 @@ async def replay(
             _write(pipeline, done["run_id"], case, after[case.case_id], list(extra(after[case.case_id])))
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        return told(ledger, done["run_id"], before)
+        return replay_report(ledger, done["run_id"], before)
 
 
-def told(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:
+def replay_report(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:
     """Return the JSON of a replay: how many turns became better and worse, which, and at what price."""
     cases = runs.cases_of(ledger, run_id)
     before = {trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in cases])}
@@ -201,7 +201,7 @@ def told(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:
         for change, count in counts.items()
         if change != "same"
     }
-    comparison = compare(ledger, before_id, run_id)
+    comparison = compare_runs(ledger, before_id, run_id)
     moved = sorted(
         (flip for flip in flips if flip.change != "same"), key=lambda flip: flip.change == "better"
     )

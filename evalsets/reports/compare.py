@@ -96,7 +96,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_runs(
     ledger: Rows, a: str, b: str, *, metrics: Sequence[str] | None = None, seed: int = 0
 ) -> Comparison:
     """Compare run `b` with run `a` (ids, their beginnings, or "latest").

@@ -12,7 +12,7 @@ from typing import Any
 from evalsets.judges.judge_metrics import JUDGED
 from evalsets.metrics.measures import measure
 from evalsets.reports import findings
-from evalsets.reports.compare import compare
+from evalsets.reports.compare import compare_runs
 from pipeline.errors import AnswerdeckError
 from traces.queries.window import Rows
 
@@ -76,7 +76,7 @@ def from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:
         return Reproduction(len(report["metrics"]), tuple(differs), (), tuple(_later(report, now)))
     names = [row["metric"] for row in report["differences"]]
     sides = report["a"]["run_id"], report["b"]["run_id"]
-    now = findings.of_comparison(ledger, compare(ledger, *sides, metrics=names))
+    now = findings.of_comparison(ledger, compare_runs(ledger, *sides, metrics=names))
     differs = [
         text for side in ("a", "b") for text in _about(f"run {side.upper()}: ", report[side], now[side])
     ]

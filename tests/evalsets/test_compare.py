@@ -88,7 +88,7 @@ async def test_two_identical_runs(tmp_path: Path) -> None:
     for run_id in ("a", "b"):
         await runner.run(make_set(), Variant(only="retrieval"), pipeline, run_id=f"run-{run_id}")
     with pipeline.store.read() as ledger:
-        found = compare.compare(ledger, "run-a", "run-b")
+        found = compare.compare_runs(ledger, "run-a", "run-b")
     assert found.common == 8
     assert found.sentence.startswith("No detectable difference on any of")
     assert found.to_dict()["metrics"]["recall@5"]["verdict"] == "same"
@@ -100,9 +100,9 @@ async def test_different_case_sets_are_compared_on_what_they_share(tmp_path: Pat
     await runner.run(make_set(6), Variant(), pipeline, run_id="run-b")
     await runner.run(make_set(3, prefix="z"), Variant(), pipeline, run_id="run-c")
     with pipeline.store.read() as ledger:
-        found = compare.compare(ledger, "run-a", "run-b")
+        found = compare.compare_runs(ledger, "run-a", "run-b")
         assert found.common == 5  # c5 is unanswerable in the smaller set, so not the same case
         assert any("The evalsets differ" in note for note in found.notes)
         assert any("on the 5 cases both have; A has 8 and B 6" in note for note in found.notes)
         with pytest.raises(compare.NothingInCommon, match="share no case"):
-            compare.compare(ledger, "run-a", "run-c")
+            compare.compare_runs(ledger, "run-a", "run-c")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.metrics import columns
-from evalsets.reports.compare import compare
+from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
 from evalsets.runs.answer_cache import remember
 from evalsets.runs.estimate import estimate
@@ -71,7 +71,9 @@ async def test_repetitions_are_averaged_before_they_are_compared(pipeline: FakeP
         assert stored["hit@5"].values["c1"] == 0.5
         assert columns.summary(stored)["hit@5"] == hit
         assert len(runs.cases_of(ledger, "r")) == 8
-        (differing,) = [one for one in compare(ledger, "r", "plain").differences if one.metric == "hit@5"]
+        (differing,) = [
+            one for one in compare_runs(ledger, "r", "plain").differences if one.metric == "hit@5"
+        ]
         assert differing.n == 7
         assert differing.mean_a == pytest.approx(6.5 / 7)
 
@@ -88,7 +90,7 @@ async def test_a_case_of_which_one_repetition_failed_has_failed(pipeline: FakePi
     assert found["metrics"]["groundedness"]["n"] == 6
 
 
-async def test_failed_cases_are_asked_again(pipeline: FakePipeline) -> None:
+async def test_failed_cases_are_replay_turns(pipeline: FakePipeline) -> None:
     def once(question: Question) -> None:
         seen[question.case_id] += 1
         pipeline.outcomes["c2"] = "failed" if seen["c2"] == 1 else "answered"

@@ -53,7 +53,7 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
     assert len(asked.cases) == 3
     assert [len(case.history or ()) for case in asked.cases] == [0, 2, 0]
     model = answering(pipeline, BAD, BAD, GOOD)
-    found = await replay.replay(pipeline, asked, Variant("answer@v1", "scripted"))
+    found = await replay.replay_turns(pipeline, asked, Variant("answer@v1", "scripted"))
     assert (found["turns"], found["better"], found["worse"], found["same"]) == (3, 0, 2, 1)
     assert found["intervals"]["worse"]["low"] < 2 / 3 < found["intervals"]["worse"]["high"]
     assert {flip["change"] for flip in found["flips"]} == {"worse"}
@@ -73,12 +73,14 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
 async def test_it_goes_on_where_it_stopped() -> None:
     pipeline = await talked()
     model = answering(pipeline, GOOD)
-    first = await replay.replay(pipeline, cases(pipeline), Variant("answer@v1", "scripted"), run_id="r1")
+    first = await replay.replay_turns(
+        pipeline, cases(pipeline), Variant("answer@v1", "scripted"), run_id="r1"
+    )
     calls = len(model.prompts)
     await ask(pipeline, "How do I turn on bounce keys today?")
     with pipeline.store.read() as ledger:
         same = replay.again(ledger, "r1")
-    second = await replay.replay(pipeline, same, Variant("answer@v1", "scripted"), run_id="r1")
+    second = await replay.replay_turns(pipeline, same, Variant("answer@v1", "scripted"), run_id="r1")
     assert len(model.prompts) == calls + 1
     assert (second["turns"], second["same"]) == (first["turns"], 3)
     await pipeline.close()

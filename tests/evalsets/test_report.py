@@ -45,7 +45,7 @@ async def compared(tmp_path: Path) -> dict[str, Any]:
     pipeline.wrong = {"c18"}
     await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, run_id="run-b")
     with pipeline.store.read() as ledger:
-        return findings.of_comparison(ledger, compare.compare(ledger, "run-a", "run-b"))
+        return findings.of_comparison(ledger, compare.compare_runs(ledger, "run-a", "run-b"))
 
 
 async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytest.LogCaptureFixture) -> None:

@@ -29,7 +29,7 @@ def told(pipeline: FakePipeline, tmp_path: Path, *runs: str) -> dict[str, Any]:
     path = tmp_path / "report.json"
     with pipeline.store.read() as ledger:
         found = (
-            findings.of_comparison(ledger, compare.compare(ledger, *runs))
+            findings.of_comparison(ledger, compare.compare_runs(ledger, *runs))
             if len(runs) == 2
             else findings.of_run(ledger, runs[0])
         )
