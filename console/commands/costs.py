@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from evalsets.forecast import Assumed, Caching, Traffic
+    from traces.queries.costs import DayCost
 
 costs_app = typer.Typer(no_args_is_help=True, help="What was spent, and what it will cost.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -73,10 +74,10 @@ def show(
     answer = known / number if known is not None and number else None
     print(f"\nper conversation {_usd(each)} · per resolved answer {_usd(answer)} ({number:,} resolved)")
     for row in budget.get("budgets", ()):
-        limit = "no budget" if row.limit_usd is None else f"of {_usd(row.limit_usd)}"
-        print(f"{row.name} {row.period}: {_usd(row.spent_usd)} {limit}")
+        limit = "no budget" if row["limit_usd"] is None else f"of {_usd(row['limit_usd'])}"
+        print(f"{row['name']} {row['period']}: {_usd(row['spent_usd'])} {limit}")
     for row in budget.get("reached", ()):
-        print(f"reached {row.level} of {row.period} by {row.who or 'everybody'} at {row.at}")
+        print(f"reached {row['level']} of {row['period']} by {row['who'] or 'everybody'} at {row['at']}")
 
 
 @costs_app.command()
@@ -182,15 +183,15 @@ def _assumed(text: str) -> Assumed:
     return found
 
 
-def _by_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        one = found.setdefault(row.model, {"model": row.model, "cost_usd": None, "turns": 0, "unpriced": 0})
-        one["turns"] += row.turns
-        one["unpriced"] += row.unpriced
-        if row.cost_usd is not None:
-            one["cost_usd"] = (one["cost_usd"] or 0.0) + row.cost_usd
-    return sorted(found.values(), key=lambda one: -(one["cost_usd"] or 0.0))
+def _by_model(days: list[DayCost]) -> list[ModelCost]:
+    sums: dict[str, ModelCost] = {}
+    for day in days:
+        row = sums.setdefault(day.model, ModelCost(day.model))
+        row.turns += day.turns
+        row.unpriced += day.unpriced
+        if day.cost_usd is not None:
+            row.cost_usd = (row.cost_usd or 0.0) + day.cost_usd
+    return sorted(sums.values(), key=lambda row: -(row.cost_usd or 0.0))
 
 
 def _usd(value: float | None) -> str:

@@ -27,7 +27,9 @@ def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
         row["history"] = history
     if turn.outcome == "answered" and turn.answer:
         row["reference"] = unmarked(turn.answer).strip()
-        row["relevant_ids"] = list(dict.fromkeys(one.document_id for one in trace.passages if one.cited))
+        row["relevant_ids"] = list(
+            dict.fromkeys(passage.document_id for passage in trace.passages if passage.cited)
+        )
         row["answerability"] = "answerable"
     row["tags"] = [f"{SOURCE_TAG}{turn.turn_id}"]  # so that erasing a person finds the case
     thumbs = [score for score in trace.scores if score.name == "feedback" and score.value is not None]

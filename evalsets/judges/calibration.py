@@ -76,21 +76,21 @@ def calibrate(
         n=found.n,
         failed=len(apart) - idle,
         not_applicable=idle,
-        people=between_people([one.ratings for one in labelled.items]),
+        people=between_people([item.ratings for item in labelled.items]),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def grounded(labelled: LabelledSet) -> list[Scored]:
     """Score every answer with our own groundedness, without any model."""
-    return [_grounded(one) for one in labelled.items]
+    return [_grounded(item) for item in labelled.items]
 
 
 async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress) -> list[Scored]:
     """Score every question with the strength of the evidence in its passages, as the chat does."""
     scores: list[Scored] = []
-    for one in labelled.items:
-        scores.append(await _evidence(one, embedder))
+    for item in labelled.items:
+        scores.append(await _evidence(item, embedder))
         progress(len(scores), len(labelled.items))
     return scores
 

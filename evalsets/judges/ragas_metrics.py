@@ -145,7 +145,7 @@ async def measure(made: Any, name: str, sample: dict[str, Any], judge: Judge) ->
 
 def why(heard: Iterable[BaseModel]) -> str | None:
     """Return in one line what the judge held against the sample, from its own reasons."""
-    verdicts = [one for reply in heard for one in _verdicts(reply)]
+    verdicts = [verdict for reply in heard for verdict in _verdicts(reply)]
     if not verdicts:
         return None
     against = [f"{what[:100]!r}: {reason[:160]}" for what, right, reason in verdicts if not right]

@@ -70,9 +70,9 @@ async def route(
 
 def misroutes(routed: list[Routed], part: str = "all") -> Misroutes:
     """Count what went the wrong way; `part` is a tag, or all."""
-    chosen = [one for one in routed if part == "all" or part in (one.case.tags or ())]
-    sent = {label: [one.wrong for one in chosen if one.label == label] for label in LABELS}
-    wrong = sum(one.wrong for one in chosen)
+    chosen = [turn for turn in routed if part == "all" or part in (turn.case.tags or ())]
+    sent = {label: [turn.wrong for turn in chosen if turn.label == label] for label in LABELS}
+    wrong = sum(turn.wrong for turn in chosen)
     low, high = wilson(wrong / len(chosen), len(chosen))
     simple, hard = sent["simple"], sent["complex"]
     return Misroutes(part, len(chosen), wrong, low, high, len(simple), sum(simple), len(hard), sum(hard))

@@ -76,7 +76,7 @@ def find(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Fin
         drop = _difference(ledger, good, bad.run_id, metric)
     _check(good, bad, drop)
     differing = changes.between(good, bad)
-    fixed = tuple(str(one) for one in differing if one.key not in ("prompt", "model", "retrieval"))
+    fixed = tuple(str(change) for change in differing if change.key not in ("prompt", "model", "retrieval"))
     control = ask(Trial(CONTROL, _variant(good), _retrieval(good)))
     with read() as ledger:
         again = runs.run(ledger, control)
@@ -120,13 +120,13 @@ def _retrieval(run: Run) -> Mapping[str, Any] | None:
 def _trials(good: Run, bad: Run, differing: Sequence[Changed]) -> Iterator[Trial]:
     """Yield the good run's variant with one change of the bad one at a time."""
     before, after = _retrieval(good), _retrieval(bad)
-    for one in differing:
-        if one.key == "prompt":
-            yield Trial(str(one), Variant(bad.prompt, good.model), before)
-        elif one.key == "model":
-            yield Trial(str(one), Variant(good.prompt, bad.model), before)
-        elif one.key == "retrieval" and before and after:
-            yield Trial(str(one), _variant(good), {**before, one.title: after[one.title]})
+    for change in differing:
+        if change.key == "prompt":
+            yield Trial(str(change), Variant(bad.prompt, good.model), before)
+        elif change.key == "model":
+            yield Trial(str(change), Variant(good.prompt, bad.model), before)
+        elif change.key == "retrieval" and before and after:
+            yield Trial(str(change), _variant(good), {**before, change.title: after[change.title]})
 
 
 def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, ask: Ask) -> list[Step]:
@@ -163,12 +163,12 @@ def _unswitched(first: Difference, moved: list[str]) -> str:
 def _sentence(metric: str, drop: Difference, fixed: Sequence[str], steps: Sequence[Step]) -> str:
     title = measure(metric).title
     blamed = sorted(
-        (one for one in steps if one.to_blame), key=lambda one: -abs(one.difference.difference or 0)
+        (step for step in steps if step.to_blame), key=lambda one: -abs(one.difference.difference or 0)
     )
     if blamed and blamed[0].title == TOGETHER:
         return f"No change alone makes {title} worse; together they do, by {_by(blamed[0].difference)}."
     if blamed:
-        causes = "; ".join(f"{one.title} by {_by(one.difference)}" for one in blamed)
+        causes = "; ".join(f"{step.title} by {_by(step.difference)}" for step in blamed)
         return f"{title} is worse by {_by(drop)}. Behind it: {causes}."
     left = f" What cannot be switched from here: {'; '.join(fixed)}." if fixed else ""
     return f"{title} is worse by {_by(drop)}, but nothing that can be switched makes it so.{left}"

@@ -169,20 +169,20 @@ def _whole(found: Comparison) -> Check:
 def _metrics(
     found: Comparison, scored: Mapping[str, Column], thresholds: Mapping[str, float], limits: Limits
 ) -> Iterator[Check]:
-    for one in found.differences:
-        column, threshold = scored[one.metric], thresholds.get(one.metric)
-        state, text = _judged(one, column, threshold, limits)
+    for difference in found.differences:
+        column, threshold = scored[difference.metric], thresholds.get(difference.metric)
+        state, text = _judged(difference, column, threshold, limits)
         yield Check(
-            one.metric,
+            difference.metric,
             state,
             text,
-            one.mean_a,
-            one.mean_b,
-            one.ci_low,
-            one.ci_high,
+            difference.mean_a,
+            difference.mean_b,
+            difference.ci_low,
+            difference.ci_high,
             threshold,
             column.coverage,
-            one.losses if state == "failed" else (),
+            difference.losses if state == "failed" else (),
         )
 
 

@@ -139,7 +139,9 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
     """
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        found = {one.turn.turn_id: one for one in traces(ledger, [case.case_id for case in evalset.cases])}
+        found = {
+            trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in evalset.cases])
+        }
     now = datetime.now(UTC)
     run = Run(
         uuid7(),

@@ -240,13 +240,15 @@ def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
     ]
     moved: Counter[str] = Counter()
     metrics: dict[str, list[str]] = {}
-    for one in comparison.differences:
-        if measure(one.metric).unit != "share":
+    for difference in comparison.differences:
+        if measure(difference.metric).unit != "share":
             continue
-        for keys, step in ((one.wins, 1), (one.losses, -1)):
+        for keys, step in ((difference.wins, 1), (difference.losses, -1)):
             for key in keys:
                 moved[key] += step
-                metrics.setdefault(key, []).append(f"{'+' if step > 0 else '−'} {measure(one.metric).title}")
+                metrics.setdefault(key, []).append(
+                    f"{'+' if step > 0 else '−'} {measure(difference.metric).title}"
+                )
     order = sorted((key for key in moved if moved[key]), key=lambda key: (-abs(moved[key]), moved[key], key))
     chosen = sorted(order[:SHOWN], key=lambda key: (moved[key] > 0, -abs(moved[key])))
     return [

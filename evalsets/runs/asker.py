@@ -147,7 +147,9 @@ class Asker:
         answered = answer.answer(case, trace)
         if served(trace.usages):
             kept = "answered from the eval cache"
-            answered = [one if one.name not in UNTIMED else _untimed(one, kept) for one in answered]
+            answered = [
+                result if result.name not in UNTIMED else _untimed(result, kept) for result in answered
+            ]
         return [*found, *answered, *held]
 
 

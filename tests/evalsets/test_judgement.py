@@ -76,7 +76,7 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
     assert kept.state == "finished"
 
 
-async def test_only_what_is_missing_is_replay_turns(tmp_path: Path) -> None:
+async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
     worker = FakeWorker({"How do I do 0?": {"value": None, "failed": True, "reason": "x"}})
     pipeline, run_id, _ = await judged(tmp_path, worker)
     again = FakeWorker()

@@ -90,7 +90,7 @@ async def test_a_case_of_which_one_repetition_failed_has_failed(pipeline: FakePi
     assert found["metrics"]["groundedness"]["n"] == 6
 
 
-async def test_failed_cases_are_replay_turns(pipeline: FakePipeline) -> None:
+async def test_failed_cases_are_asked_again(pipeline: FakePipeline) -> None:
     def once(question: Question) -> None:
         seen[question.case_id] += 1
         pipeline.outcomes["c2"] = "failed" if seen["c2"] == 1 else "answered"

@@ -169,7 +169,11 @@ def _about(found: Trace, row: Waiting) -> str:
     ]
     if row.groundedness is not None:
         parts.append(f"groundedness {row.groundedness:.2f}")
-    parts += [f"thumb: {escape(one.reason)}" for one in found.scores if one.name == "feedback" and one.reason]
+    parts += [
+        f"thumb: {escape(score.reason)}"
+        for score in found.scores
+        if score.name == "feedback" and score.reason
+    ]
     return "".join(f"<span>{part}</span>" for part in parts)
 
 

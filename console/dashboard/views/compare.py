@@ -119,7 +119,7 @@ def _best(name: str, means: list[float | None]) -> float | None:
 
 def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
     summary = data.read_scores(run, SHOWN).summary
-    differences = {one.metric: one for one in found.differences} if found else {}
+    differences = {difference.metric: difference for difference in found.differences} if found else {}
     cells = [
         _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
     ]
@@ -217,7 +217,11 @@ def _cases(compared: list[Comparison]) -> None:
                 width=300,
             )
         found = compared[at]
-        changed = {one.metric: one for one in found.differences if one.wins or one.losses}
+        changed = {
+            difference.metric: difference
+            for difference in found.differences
+            if difference.wins or difference.losses
+        }
         if not changed:
             st.caption("No case changed on any metric.")
             return

@@ -12,6 +12,7 @@ from console.dashboard import charts, costs, data, markup, notices, palette
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
 from evalsets.forecast import Caching, Forecast, TooLittle, forecast
+from traces.queries.costs import DayCost
 
 CONVERSATIONS = 1_000_000
 

@@ -91,7 +91,9 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
         for name in variants
     }
     marks: dict[datetime, str] = {
-        run.started_at: "<br>".join(["<b>Changed before this run</b>", *(escape(str(one)) for one in parts)])
+        run.started_at: "<br>".join(
+            ["<b>Changed before this run</b>", *(escape(str(part)) for part in parts)]
+        )
         for run, parts in changed
     }
     named = {_variant(name): colour for name, colour in colours.items()}
@@ -137,8 +139,8 @@ def _table(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
 def _row(before: Run, run: Run, parts: list[Changed], found: Summary, metric: str) -> str:
     write = measure(metric).write
     lines = "<br>".join(
-        f'<b>{escape(one.title)}</b> <span class="mono">{escape(one.was)} → {escape(one.now)}</span>'
-        for one in parts
+        f'<b>{escape(part.title)}</b> <span class="mono">{escape(part.was)} → {escape(part.now)}</span>'
+        for part in parts
     )
     to = markup.address("compare", evalset=run.evalset, baseline=before.run_id, runs=run.run_id)
     means = [found[side.run_id] for side in (before, run)]
