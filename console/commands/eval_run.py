@@ -122,7 +122,7 @@ async def _run(
     from console.commands.evals import _bar, _pipeline
     from evalsets.cases import corpora
     from evalsets.runs.answer_cache import remember
-    from evalsets.runs.runner import run
+    from evalsets.runs.runner import Plan, run
     from pipeline.settings import load
     from traces.records import RunSettings
 
@@ -151,11 +151,9 @@ async def _run(
                 cases,
                 variant,
                 pipeline,
+                Plan(budget_usd=budget, settings=shaped, **options),
                 kb=kb,
-                budget_usd=budget,
                 progress=progress,
-                settings=shaped,
-                **options,
             )
     finally:
         await pipeline.close()

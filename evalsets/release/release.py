@@ -170,10 +170,9 @@ async def _run(
             evalset,
             Variant(prompt=now.prompt, model=now.model),
             pipeline,
+            runner.Plan(seed=seed, settings=RunSettings(condense=now.condense)),
             kb=kb,
-            seed=seed,
             progress=progress,
-            settings=RunSettings(condense=now.condense),
         )
     finally:
         pipeline.force = force

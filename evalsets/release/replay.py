@@ -178,7 +178,7 @@ async def replay_turns(
     """Ask all cases under the variant and return the JSON of what changed; resumable by its id."""
     before = baseline(pipeline, evalset)
     done = await runner.run(
-        evalset, variant, Replaying(pipeline), run_id=run_id, seed=seed, progress=progress
+        evalset, variant, Replaying(pipeline), runner.Plan(run_id=run_id, seed=seed), progress=progress
     )
     pipeline.store.drain()
     with pipeline.store.read() as ledger:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from traces.queries import runs
 from traces.queries.runs import RunScore
 from traces.records import MADE_WITH, Case, Run, RunSettings, Trace
 
-__all__ = ["Askable", "Variant", "run"]
+__all__ = ["Askable", "Plan", "Variant", "run"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]  # cases done (failed ones included), in all, failed
@@ -33,44 +33,46 @@ IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of 
 Task = tuple[Case, int]  # a case and which repetition of it
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run is to go."""
+
+    limit: int | None = None  # a seeded choice of so many cases
+    seed: int = 0
+    run_id: str | None = None  # one that exists goes on: finished cases are skipped, failed ones tried again
+    concurrency: int | None = None  # turns at a time; None is what suits the model
+    repetitions: int = 1  # so often each case is asked
+    retries: int = 0  # so often failed ones are asked again
+    budget_usd: float | None = None  # no further case is begun there; those under way are finished
+    settings: RunSettings = field(default_factory=RunSettings)  # what else shaped it, kept with the run
+
+
 async def run(
     evalset: Evalset,
     variant: Variant,
     pipeline: Askable,
+    plan: Plan = Plan(),
     *,
     kb: str | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    run_id: str | None = None,
-    concurrency: int | None = None,
-    repetitions: int = 1,
-    retries: int = 0,
-    budget_usd: float | None = None,
     fan: Fan | None = None,
     progress: Progress | None = None,
-    settings: RunSettings = RunSettings(),
 ) -> dict[str, Any]:
     """Run the cases and return {run_id, evalset, variant, metrics, cost_usd, seconds, ...}.
 
     Turns, scores, cases and the run itself are written to the journal while it goes. `kb` is what
-    `corpora.prepare` returned; `limit` takes a seeded choice of the cases; `settings` is what else
-    shaped the run, such as its retrieval, kept with it and shown in reports. Each case is asked
-    `repetitions` times; failed ones are asked again `retries` times. At `budget_usd` no further case
-    is begun and the run is stopped; those under way are finished. Naming a `run_id` that exists goes
-    on with that run: finished cases are skipped, failed ones are tried again. A case that fails is
-    recorded and does not stop the others; a cancelled run is marked as stopped.
+    `corpora.prepare` returned. A case that fails is recorded and does not stop the others; a cancelled
+    run is marked as stopped.
     """
-    evalset = evalset.some(limit, seed)
+    evalset = evalset.some(plan.limit, plan.seed)
     variant = variant.pinned(pipeline)
-    if concurrency is None:
-        concurrency = IN_PROCESS if variant.model in (None, "extractive") else REMOTE
-    fan = fan or InProcess(concurrency)
-    shaped = replace(settings, limit=limit, concurrency=concurrency, repetitions=repetitions)
-    work = _Work(evalset, variant, pipeline, kb, progress, budget_usd)
-    todo = work.begin(run_id, seed, shaped)
+    width = plan.concurrency or (IN_PROCESS if variant.model in (None, "extractive") else REMOTE)
+    fan = fan or InProcess(width)
+    settings = replace(plan.settings, limit=plan.limit, concurrency=width, repetitions=plan.repetitions)
+    work = _Work(evalset, variant, pipeline, kb, progress, plan.budget_usd)
+    todo = work.begin(plan.run_id, plan.seed, settings)
     try:
         await fan.map(todo, work.do)
-        for _ in range(retries):
+        for _ in range(plan.retries):
             await fan.map(work.broken(todo), work.do)
     except asyncio.CancelledError:
         work.end("stopped")

@@ -78,7 +78,7 @@ def test_a_turn_becomes_a_case_and_no_case_again(folder: Path, turns: list[Trace
     assert (case.question, case.relevant_ids, case.tags) == (
         "How do I fax?",
         ["doc-1"],
-        ["thumbs-down", "guard"],
+        [f"turn:{turns[-1].turn.turn_id}", "thumbs-down", "guard"],
     )
     assert app.session_state["case_added"]["set"] == "from_turns"
     app = page("turns", turn=turns[-1].turn.turn_id)

@@ -30,7 +30,7 @@ class World:
         variant = Variant(prompt, model)
         self.pipeline.wrong = FEW if self.broken or self.rule(variant, passages) else set()
         shaped = RunSettings(retrieval={"passages": passages})
-        await runner.run(make_set(cases), variant, self.pipeline, run_id=run_id, settings=shaped)
+        await runner.run(make_set(cases), variant, self.pipeline, runner.Plan(run_id=run_id, settings=shaped))
         return run_id
 
     def ask(self, trial: Trial) -> str:

@@ -86,7 +86,7 @@ def test_many_metrics_are_corrected() -> None:
 async def test_two_identical_runs(tmp_path: Path) -> None:
     pipeline = FakePipeline(tmp_path)
     for run_id in ("a", "b"):
-        await runner.run(make_set(), Variant(only="retrieval"), pipeline, run_id=f"run-{run_id}")
+        await runner.run(make_set(), Variant(only="retrieval"), pipeline, runner.Plan(run_id=f"run-{run_id}"))
     with pipeline.store.read() as ledger:
         found = compare.compare_runs(ledger, "run-a", "run-b")
     assert found.common == 8
@@ -96,9 +96,9 @@ async def test_two_identical_runs(tmp_path: Path) -> None:
 
 async def test_different_case_sets_are_compared_on_what_they_share(tmp_path: Path) -> None:
     pipeline = FakePipeline(tmp_path)
-    await runner.run(make_set(8), Variant(), pipeline, run_id="run-a")
-    await runner.run(make_set(6), Variant(), pipeline, run_id="run-b")
-    await runner.run(make_set(3, prefix="z"), Variant(), pipeline, run_id="run-c")
+    await runner.run(make_set(8), Variant(), pipeline, runner.Plan(run_id="run-a"))
+    await runner.run(make_set(6), Variant(), pipeline, runner.Plan(run_id="run-b"))
+    await runner.run(make_set(3, prefix="z"), Variant(), pipeline, runner.Plan(run_id="run-c"))
     with pipeline.store.read() as ledger:
         found = compare.compare_runs(ledger, "run-a", "run-b")
         assert found.common == 5  # c5 is unanswerable in the smaller set, so not the same case

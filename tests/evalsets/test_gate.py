@@ -128,7 +128,7 @@ async def test_time_and_cost_have_room(pipeline: FakePipeline) -> None:
 async def test_an_unfinished_run_and_the_same_run_are_refused(pipeline: FakePipeline) -> None:
     whole = await run(pipeline)
     assert "the same run" in judge(pipeline, whole, whole).reasons[0]
-    some = await runner.run(make_set(30), Variant(), pipeline, kb="k", limit=20)
+    some = await runner.run(make_set(30), Variant(), pipeline, runner.Plan(limit=20), kb="k")
     assert "only 20 of the baseline's 30 cases" in judge(pipeline, some["run_id"], whole).reasons[0]
 
 

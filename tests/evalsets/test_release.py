@@ -122,7 +122,9 @@ async def test_a_bisections_trial_is_no_evidence(tmp_path: Path, evalset: str) -
     kb = await corpora.prepare(cases, pipeline.knowledge)
     for prompt in ("answer@v1", "answer@v2"):
         variant = Variant(prompt, pipeline.rules.model)
-        await runner.run(cases, variant, pipeline, kb=kb, settings=RunSettings(trial="passages 5 → 1"))
+        await runner.run(
+            cases, variant, pipeline, runner.Plan(settings=RunSettings(trial="passages 5 → 1")), kb=kb
+        )
     pipeline.store.drain()
     (found,) = await release.evidence(pipeline, "answer@v2", [evalset])
     assert found.missing == ("answer@v2", "answer@v1")

@@ -56,7 +56,7 @@ async def test_repetitions_are_averaged_before_they_are_compared(pipeline: FakeP
 
     seen: Counter[str | None] = Counter()
     pipeline.before = every_second_wrong
-    found = await runner.run(make_set(), Variant(), pipeline, repetitions=2, run_id="r")
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(repetitions=2, run_id="r"))
     assert len(pipeline.asked) == 16
     hit = found["metrics"]["hit@5"]
     assert (hit["mean"], hit["n"]) == (pytest.approx(6.5 / 7), 7)
@@ -64,7 +64,7 @@ async def test_repetitions_are_averaged_before_they_are_compared(pipeline: FakeP
     assert found["metrics"]["recall@5"]["n"] == 7
     pipeline.before = lambda _: None
     pipeline.wrong = set()
-    await runner.run(make_set(), Variant(), pipeline, run_id="plain")
+    await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="plain"))
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
         stored = columns.columns(runs.scores_of(ledger, "r"))
@@ -85,7 +85,7 @@ async def test_a_case_of_which_one_repetition_failed_has_failed(pipeline: FakePi
 
     seen: Counter[str | None] = Counter()
     pipeline.before = second_fails
-    found = await runner.run(make_set(), Variant(), pipeline, repetitions=3)
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(repetitions=3))
     assert (found["failed"], found["metrics"]["groundedness"]["failed"]) == (1, 1)
     assert found["metrics"]["groundedness"]["n"] == 6
 
@@ -97,19 +97,21 @@ async def test_failed_cases_are_asked_again(pipeline: FakePipeline) -> None:
 
     seen: Counter[str | None] = Counter()
     pipeline.before = once
-    found = await runner.run(make_set(), Variant(), pipeline, retries=1)
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(retries=1))
     assert (seen["c2"], found["failed"], found["metrics"]["groundedness"]["n"]) == (2, 0, 7)
 
 
 async def test_the_cap_stops_a_run_which_goes_on_with_a_larger_one(pipeline: FakePipeline) -> None:
-    found = await runner.run(make_set(), Variant(), pipeline, budget_usd=0.003, run_id="r", concurrency=1)
+    found = await runner.run(
+        make_set(), Variant(), pipeline, runner.Plan(budget_usd=0.003, run_id="r", concurrency=1)
+    )
     assert (found["state"], found["error"]) == ("stopped", "the cap of $0.003 is reached")
     assert len(pipeline.asked) == 3
-    found = await runner.run(make_set(), Variant(), pipeline, budget_usd=1, run_id="r")
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(budget_usd=1, run_id="r"))
     assert (found["state"], len(pipeline.asked)) == ("finished", 8)
     assert found["cost_usd"] == pytest.approx(0.008)
     pipeline.cost = None
-    found = await runner.run(make_set(), Variant(), pipeline, budget_usd=1)
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(budget_usd=1))
     assert found["state"] == "stopped"
     assert "no known price" in found["error"]
 
@@ -131,14 +133,16 @@ async def test_answers_are_remembered_each_repetition_its_own(
     before = await estimate(evalset, variant, pipeline, Prices(), kb=None, repetitions=2)
     assert (before.calls, model.asked) == (4, 0)
     assert before.usd is not None and before.usd > 0
-    first = await runner.run(evalset, variant, pipeline, repetitions=2)
+    first = await runner.run(evalset, variant, pipeline, runner.Plan(repetitions=2))
     assert (model.asked, first["calls_from_cache"]) == (4, 0)
     assert first["cost_usd"] > 0
-    again = await runner.run(evalset, variant, pipeline, repetitions=2)
+    again = await runner.run(evalset, variant, pipeline, runner.Plan(repetitions=2))
     assert (model.asked, again["calls"], again["calls_from_cache"], again["cost_usd"]) == (4, 4, 4, 0.0)
     assert again["metrics"]["groundedness"] == first["metrics"]["groundedness"]
     assert "seconds" not in again["metrics"]  # the model's time was not measured
-    await runner.run(evalset, Variant(prompt="answer@v1", model=model.name), pipeline, repetitions=3)
+    await runner.run(
+        evalset, Variant(prompt="answer@v1", model=model.name), pipeline, runner.Plan(repetitions=3)
+    )
     assert model.asked == 6  # only the third repetition was new
     await pipeline.close()
 

@@ -41,9 +41,9 @@ def made(tmp_path: Path) -> Reported:
 async def compared(tmp_path: Path) -> dict[str, Any]:
     pipeline = FakePipeline(tmp_path)
     pipeline.wrong = {f"c{i}" for i in range(12)}
-    await runner.run(make_set(20), Variant(), pipeline, run_id="run-a")
+    await runner.run(make_set(20), Variant(), pipeline, runner.Plan(run_id="run-a"))
     pipeline.wrong = {"c18"}
-    await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, run_id="run-b")
+    await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, runner.Plan(run_id="run-b"))
     with pipeline.store.read() as ledger:
         return findings.of_comparison(ledger, compare.compare_runs(ledger, "run-a", "run-b"))
 

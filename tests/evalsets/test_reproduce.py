@@ -20,7 +20,7 @@ from traces.queries.runs import UnknownRun
 async def pipeline(tmp_path: Path) -> FakePipeline:
     pipeline = FakePipeline(tmp_path / "data")
     pipeline.wrong = {"c1", "c4"}
-    await runner.run(make_set(15), Variant(), pipeline, run_id="run-a", seed=3)
+    await runner.run(make_set(15), Variant(), pipeline, runner.Plan(run_id="run-a", seed=3))
     return pipeline
 
 
@@ -63,7 +63,7 @@ async def test_an_altered_report_is_told_value_by_value(pipeline: FakePipeline, 
 
 async def test_a_comparison_is_derived_again(pipeline: FakePipeline, tmp_path: Path) -> None:
     pipeline.wrong = {f"c{i}" for i in range(12)}
-    await runner.run(make_set(15), Variant(prompt="answer@v2"), pipeline, run_id="run-b")
+    await runner.run(make_set(15), Variant(prompt="answer@v2"), pipeline, runner.Plan(run_id="run-b"))
     written = told(pipeline, tmp_path, "run-a", "run-b")
     with pipeline.store.read() as ledger:
         assert reproduce.from_ledger(ledger, written).same
@@ -73,9 +73,9 @@ async def test_a_comparison_is_derived_again(pipeline: FakePipeline, tmp_path: P
 
 async def test_a_new_run_is_held_against_it(pipeline: FakePipeline, tmp_path: Path) -> None:
     written = told(pipeline, tmp_path, "run-a")
-    await runner.run(make_set(15), Variant(), pipeline, run_id="run-b", seed=3)
+    await runner.run(make_set(15), Variant(), pipeline, runner.Plan(run_id="run-b", seed=3))
     pipeline.wrong = {"c1"}
-    await runner.run(make_set(16), Variant(), pipeline, run_id="run-c", seed=3)
+    await runner.run(make_set(16), Variant(), pipeline, runner.Plan(run_id="run-c", seed=3))
     with pipeline.store.read() as ledger:
         same = reproduce.from_run(ledger, written, "run-b")
         other = reproduce.from_run(ledger, written, "run-c")

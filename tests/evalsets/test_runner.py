@@ -77,7 +77,7 @@ async def test_a_failing_case_is_counted_apart(
     pipeline.raises["c2"] = RuntimeError("boom")
     pipeline.outcomes["c3"] = "failed"
     pipeline.outcomes["c4"] = "abandoned"
-    found = await runner.run(make_set(), Variant(), pipeline, concurrency=3)
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(concurrency=3))
     assert found["state"] == "finished"
     assert found["failed"] == 3
     table = found["metrics"]
@@ -99,7 +99,9 @@ async def test_a_stopped_run_goes_on_where_it_ended(pipeline: FakePipeline) -> N
             task.cancel()
 
     pipeline.before = stop
-    task = asyncio.create_task(runner.run(make_set(), Variant(), pipeline, run_id="r1", concurrency=1))
+    task = asyncio.create_task(
+        runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="r1", concurrency=1))
+    )
     with pytest.raises(asyncio.CancelledError):
         await task
     with pipeline.store.read() as ledger:
@@ -109,7 +111,7 @@ async def test_a_stopped_run_goes_on_where_it_ended(pipeline: FakePipeline) -> N
         assert 4 <= done < 8
     pipeline.before = lambda _: None
     asked = len(pipeline.asked)
-    found = await runner.run(make_set(), Variant(), pipeline, run_id="r1")
+    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="r1"))
     assert len(pipeline.asked) - asked == 8 - done
     assert found["metrics"]["recall@5"]["n"] == 7
     assert found["state"] == "finished"
@@ -120,11 +122,11 @@ async def test_a_stopped_run_goes_on_where_it_ended(pipeline: FakePipeline) -> N
 
 async def test_a_second_go_tries_what_failed_and_the_new_score_counts(pipeline: FakePipeline) -> None:
     pipeline.outcomes["c3"] = "failed"
-    first = await runner.run(make_set(), Variant(), pipeline, run_id="r2")
+    first = await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="r2"))
     assert first["failed"] == 1
     del pipeline.outcomes["c3"]
     asked = len(pipeline.asked)
-    second = await runner.run(make_set(), Variant(), pipeline, run_id="r2")
+    second = await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="r2"))
     assert len(pipeline.asked) == asked + 1
     assert second["failed"] == 0
     assert second["metrics"]["groundedness"]["n"] == 7
@@ -136,9 +138,9 @@ async def test_a_second_go_tries_what_failed_and_the_new_score_counts(pipeline: 
 
 
 async def test_another_variant_cannot_go_on_with_a_run(pipeline: FakePipeline) -> None:
-    await runner.run(make_set(), Variant(), pipeline, run_id="r3")
+    await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="r3"))
     with pytest.raises(EvalsetError, match="variant was 'answer@v1 · extractive'"):
-        await runner.run(make_set(), Variant(only="retrieval"), pipeline, run_id="r3")
+        await runner.run(make_set(), Variant(only="retrieval"), pipeline, runner.Plan(run_id="r3"))
 
 
 async def test_history_is_handed_over(pipeline: FakePipeline) -> None:
