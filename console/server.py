@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigurationError
@@ -36,7 +39,19 @@ def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
     if workers == 1:
         uvicorn.run(create(settings, chat=chat), **options)
     else:
-        uvicorn.run("console.server:worker", factory=True, workers=workers, **options)
+        with _shared_metrics(settings):
+            uvicorn.run("console.server:worker", factory=True, workers=workers, **options)
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[None]:
+    """Give the workers a folder in which their metrics add up; it lives as long as they do."""
+    from pipeline.http.metrics import SHARED
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="metrics-", dir=settings.data_dir) as folder:
+        os.environ[SHARED] = folder
+        yield
 
 
 def worker() -> FastAPI:

@@ -62,7 +62,12 @@ SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it 
 TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
 JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-_REFUSALS: dict[str, ErrorClass] = {"budget": "budget", "shed": "shed", "busy": "shed"}
+_REFUSALS: dict[str, ErrorClass] = {
+    "budget": "budget",
+    "shed": "shed",
+    "busy": "shed",
+    "rate_limited": "rate_limited",
+}
 
 
 class Pipeline:
@@ -261,6 +266,7 @@ class Pipeline:
         counted = turn.question.door not in TRIALS
         wait = await self.quota.take(turn.question.user_id, turn.turn_id) if counted else None
         if wait is not None:
+            turn.recorder.note(refusal="limit:requests")
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
         yield turn.start()
         verdict = await self._guard(turn)

@@ -82,11 +82,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(health.prepare(prepare))
+        tasks = [asyncio.create_task(work) for work in (health.prepare(prepare), metrics.keep_fresh())]
         with gently(pipeline, settings.limits.stop_seconds) if gentle else nullcontext():
             yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await pipeline.close()
 
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
