@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from pipeline import notices
+from pipeline.citations import cited_numbers
 from pipeline.errors import ModelError
 from pipeline.events import Event, Retract
 from pipeline.guardrails.grounding import ground
+from pipeline.guardrails.marking import Marking, answer_checks, plain
 from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.gateway import Gateway
@@ -89,7 +91,11 @@ class Answering:
     def _escalates(self, turn: LiveTurn, prompt: Prompt) -> bool:
         """Say whether the strong model must answer again, and hold what that costs."""
         score, cheap = turn.groundedness, turn.first
-        if turn.outcome != "answered" or score is None or score >= self._rules.routes.escalate_below:
+        if (
+            turn.outcome not in ("answered", "no_context")
+            or score is None
+            or score >= self._rules.routes.escalate_below
+        ):
             return False
         turn.first = self._rules.routes.strong
         if not turn.purse.hold(turn.turn_id, prompt, turn.first):
@@ -106,6 +112,7 @@ class Answering:
         shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
         allowed = "\n".join([turn.text, *shown])
         guard = self._outbound.open(numbers, allowed_text=allowed, canary=prompt.system)
+        marking = Marking(self._rules.ungrounded, turn.passages)
         raw: list[str] = []
         stop: Stop | None = None
         model = "extractive" if turn.purse.saving == "stop" else turn.question.model
@@ -120,13 +127,15 @@ class Answering:
                         stop = event
                         continue
                     raw.append(event.text)
-                    if safe := guard.feed(event.text):
+                    if safe := marking.feed(guard.feed(event.text)):
                         yield turn.say(safe)
-            if rest := guard.finish():
+            if rest := marking.feed(guard.finish()) + marking.finish():
                 yield turn.say(rest)
         finally:
             turn.recorder.keep(raw_response="".join(raw))
-        self._conclude(turn, stop, guard)
+        if marking.removed and not turn.answer:
+            yield turn.say(notices.NOT_FOUND)
+        self._conclude(turn, stop, guard, marking)
         if guard.blocked is not None:
             turn.said = [notices.WITHHELD]
             turn.end("refused", "guard_out")
@@ -134,19 +143,27 @@ class Answering:
         elif turn.outcome == "refused" and not turn.said:
             yield turn.say(notices.DECLINED)
 
-    def _conclude(self, turn: LiveTurn, stop: Stop | None, guard: OutboundStream) -> None:
+    def _conclude(self, turn: LiveTurn, stop: Stop | None, guard: OutboundStream, marking: Marking) -> None:
         """Set the outcome from how the model stopped and what the guard found."""
         if stop is None:
             raise ModelError("protocol", "the gateway ended without a stop")
         with turn.recorder.span("outbound guard", "guard") as span:
             span.note(findings=guard.findings)
-            grounding = ground(turn.answer, turn.passages)
+            grounding = ground(plain(turn.answer), turn.passages)
+        if self._rules.ungrounded != "off":
+            with turn.recorder.span("check answer", "guard") as span:
+                turn.checks = answer_checks(turn.answer, turn.passages)
+                removed = [{"text": one.text, "reasons": list(one.reasons)} for one in marking.removed]
+                span.note(policy=self._rules.ungrounded, sentences=list(turn.checks), removed=removed)
         turn.groundedness = None if stop.abstained else grounding.score
         turn.recorder.note(model=stop.model, stop_reason=stop.reason)
         if stop.abstained or notices.abstains(turn.answer):
             turn.end("no_context")
         elif stop.reason == "refusal":
             turn.end("refused", "refused")
+        elif not cited_numbers(turn.answer):
+            turn.notice = notices.UNCITED
+            turn.end("no_context")
         else:
             turn.end("answered")
         if stop.cut is not None:

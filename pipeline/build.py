@@ -108,6 +108,7 @@ def _rules(settings: Settings, guardrails: str) -> Rules:
         passages=settings.retrieval.passages,
         floor=settings.retrieval.floor,
         scope=settings.guardrails.scope == "block",
+        ungrounded=settings.guardrails.ungrounded,
         context_tokens=settings.memory.context_tokens,
         max_output_tokens=settings.models.max_output_tokens,
         turn_seconds=settings.limits.turn_seconds,

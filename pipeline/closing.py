@@ -47,6 +47,7 @@ def told(turn: LiveTurn, trace: Trace) -> Answer:
         seconds=row.seconds,
         model=row.model,
         notice=turn.notice,
+        answer_checks=turn.checks,
         memory=turn.recollection.to_dict(),
         trace=trace,
     )

@@ -92,6 +92,7 @@ class Answer:
     model: str | None = None
     notice: str | None = None  # a calm sentence for the user when something was not normal
     retry_after: float | None = None
+    answer_checks: tuple[dict[str, Any], ...] = ()  # what the passages say to each sentence
     memory: dict[str, Any] | None = None  # {summary, facts}: what was remembered beside the last turns
     trace: Trace | None = None  # what was recorded of the turn, for callers inside the house
 
@@ -119,6 +120,7 @@ class Answer:
             "seconds": self.seconds,
             "model": self.model,
             "notice": self.notice,
+            "answer_checks": list(self.answer_checks),
             "memory": self.memory,
         }
 

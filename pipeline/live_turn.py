@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import notices
 from pipeline.alarm import Reason
@@ -34,6 +34,7 @@ class Rules:
     routes: Routes = NO_ROUTES
     languages: frozenset[str] | None = None  # that the embedder serves; None when they are not few
     retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
+    ungrounded: Literal["mark", "retract", "off"] = "mark"
     saving_share: float = 0.5  # of the context, when a budget nears its end
 
 
@@ -48,6 +49,7 @@ class LiveTurn:
         self.conversation_id = recorder.turn.conversation_id
         self.text = recorder.turn.question
         self.said: list[str] = []
+        self.checks: tuple[dict[str, Any], ...] = ()  # what the passages say to each sentence
         self.started = False
         self.history: tuple[Message, ...] | None = None  # as its client tells it, past the guard
         self.passages: tuple[Passage, ...] = ()

@@ -20,6 +20,7 @@ NOT_KEPT = "Your feedback cannot be kept right now. Please try again in a moment
 STOPPING = "The server is being restarted. Please ask again in a moment."
 CUT = "The answer was cut short. Please ask again for the rest."
 SHORTENED = "The answer reached its length limit."
+UNCITED = "This answer names no source. Please check it before you rely on it."
 DECLINED = "The language model declined to answer this question."
 WITHHELD = "I cannot show this answer."
 BUSY = "Too many questions are being answered right now. Please try again in a few seconds."

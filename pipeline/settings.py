@@ -235,6 +235,7 @@ class Guardrails(Section):
     harm: Policy
     scope: Policy
     planted: Literal["hold", "mark", "off"]
+    ungrounded: Literal["mark", "retract", "off"]
     pii: Literal["mask", "flag", "off"]
     links: Literal["keep", "strip"]
 

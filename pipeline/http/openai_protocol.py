@@ -118,7 +118,17 @@ def usage(answer: Answer) -> dict[str, Any]:
 def ours(answer: Answer) -> dict[str, Any]:
     """Return the `answerdeck` field: what their protocol has no words for."""
     told = answer.to_dict()
-    names = ("turn_id", "conversation_id", "outcome", "citations", "passages", "cost_usd", "notice", "model")
+    names = (
+        "turn_id",
+        "conversation_id",
+        "outcome",
+        "citations",
+        "passages",
+        "cost_usd",
+        "notice",
+        "model",
+        "answer_checks",
+    )
     return {name: told[name] for name in names}
 
 
