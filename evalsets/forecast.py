@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from traces.queries.costs import Calls
 LEAST_TURNS = 30  # under which traffic says too little
 LEAST_DAYS = 3
 ROUNDS = 4000
+MOST_UNPRICED = 0.2  # of the turns; with more, nobody can say
 Caching = Literal["observed", "on", "off"]
 
 
@@ -100,6 +101,7 @@ class Forecast:
     high: float | None
     per_conversation: float | None
     prices: str | None  # which table
+    unpriced: int = 0  # turns without a price: taken as the mean, the interval from nothing to the dearest
 
 
 def forecast(
@@ -174,12 +176,26 @@ def _enough(basis: Traffic | Assumed, caching: Caching) -> None:
 
 
 def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
-    if any(row.unpriced for row in traffic.rows):
-        return Forecast("as answered", None, None, None, None, None)
-    costs: dict[str, float] = defaultdict(float)
+    """Return what it cost as it was; turns without a price are bounded by nothing and the dearest turn."""
+    priced: dict[tuple[str, str], float] = defaultdict(float)
     for row in traffic.rows:
-        costs[row.conversation_id] += row.cost_usd or 0.0
-    return _summed("as answered", list(costs.values()), conversations, seed, "as recorded")
+        priced[row.conversation_id, row.turn_id] += row.cost_usd or 0.0
+    unknown = {(row.conversation_id, row.turn_id) for row in traffic.rows if row.unpriced}
+    known = [usd for key, usd in priced.items() if key not in unknown]
+    if not known or len(unknown) > MOST_UNPRICED * len(priced):
+        return Forecast("as answered", None, None, None, None, None, len(unknown))
+
+    def talks(each: float) -> list[float]:
+        costs: dict[str, float] = defaultdict(float)
+        for key, usd in priced.items():
+            costs[key[0]] += usd + (each if key in unknown else 0.0)
+        return list(costs.values())
+
+    found = _summed("as answered", talks(float(np.mean(known))), conversations, seed, "as recorded")
+    if not unknown:
+        return found
+    least, most = bootstrap(talks(0.0), seed)[0], bootstrap(talks(max(known)), seed)[1]
+    return replace(found, low=least * conversations, high=most * conversations, unpriced=len(unknown))
 
 
 def _costs(traffic: Traffic, rates: Rates, scale: float, caching: Caching) -> list[float]:

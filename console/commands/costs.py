@@ -36,7 +36,7 @@ def show(
 ) -> None:
     """Show spending by model, budgets, cost per conversation and per resolved answer."""
     from dataclasses import asdict
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime
 
     from console.commands.screen import emit, table
     from pipeline.guardrails.budget import Budget, Limits
@@ -44,11 +44,10 @@ def show(
     from pipeline.settings import load
     from traces.queries import costs
     from traces.queries.overview import cost_per_conversation
-    from traces.queries.window import Window
     from traces.store import Store
 
     settings, now = load(), datetime.now(UTC)
-    window = Window(now - timedelta(days=days), now)
+    window = costs.last_days(now, days)
     with Store(settings.data_dir).read() as ledger:
         models = _by_model(costs.by_day(ledger, window))
         resolved = costs.resolved(ledger, window)
@@ -134,7 +133,7 @@ def _print(found: list[Any], facts: dict[str, Any], conversations: int) -> None:
     rows = [
         (
             one.model,
-            "unpriced" if one.usd is None else _usd(one.usd),
+            _forecast_usd(one),
             None if one.low is None else f"{_usd(one.low)} to {_usd(one.high)}",
             None if one.per_conversation is None else f"${one.per_conversation:.6f}",
             one.prices,
@@ -152,6 +151,12 @@ def _print(found: list[Any], facts: dict[str, Any], conversations: int) -> None:
     if not facts.get("assumed"):
         print("The interval says how well the mean is known if traffic stays alike. Prices are list prices:")
         print("an estimate, and other models count other tokens and answer at other lengths.")
+
+
+def _forecast_usd(one: Any) -> str:
+    if one.usd is None:
+        return f"unpriced ({one.unpriced} turns)" if one.unpriced else "unpriced"
+    return f"{_usd(one.usd)} ({one.unpriced} unpriced turns at the mean)" if one.unpriced else _usd(one.usd)
 
 
 def _traffic(days: int) -> Traffic:

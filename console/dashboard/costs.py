@@ -17,7 +17,7 @@ from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost
+from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost, last_days
 from traces.queries.window import Window
 from traces.records import PRODUCTION, TRIALS
 
@@ -67,9 +67,7 @@ def read() -> Costs:
     now = datetime.now(UTC)
     today = now.date()
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
-    since = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
-    window = Window(since, now, EVERY_DOOR)
-    people = Window(since, now)
+    window, people = last_days(now, DAYS, EVERY_DOOR), last_days(now, DAYS)
     spending = data.read_spending(window, people)
     spent: dict[date, float] = {}
     if spending.by_day:

@@ -73,9 +73,17 @@ def test_what_nobody_can_know_is_refused() -> None:
         forecast(uncached, ["local:a"], PRICES, conversations=1, caching="on")
 
 
-def test_unpriced_traffic_has_no_price_as_answered() -> None:
-    rows = [*TALKS.rows, call(99, 1, cost_usd=None, unpriced=1)]
-    assert forecast(Traffic(rows), [], PRICES, conversations=1)[0].usd is None
+def test_a_few_unpriced_turns_widen_the_interval_and_many_leave_no_price() -> None:
+    known = forecast(TALKS, [], PRICES, conversations=100)[0]
+    few = Traffic([*TALKS.rows, call(99, 1, cost_usd=None, unpriced=1)])
+    one = forecast(few, [], PRICES, conversations=100)[0]
+    assert one.unpriced == 1
+    assert one.low is not None and one.usd is not None and one.high is not None and known.low is not None
+    assert one.low < one.usd < one.high
+    assert one.low <= known.low
+    many = Traffic([*TALKS.rows, *(call(100 + n, 1, cost_usd=None, unpriced=1) for n in range(500))])
+    nobody = forecast(many, [], PRICES, conversations=1)[0]
+    assert (nobody.usd, nobody.unpriced) == (None, 500)
 
 
 def test_assumed_conversations_need_no_traffic_and_have_no_interval() -> None:

@@ -192,6 +192,9 @@ async def test_too_many_questions_a_minute_are_told_when_to_come_back() -> None:
     ends = [(await ask(pipeline, LID, user_id="ada"))[0] for _ in range(3)]
     assert isinstance(ends[2], Failed)
     assert ends[2].code == "rate_limited"
+    turned_away = recorded(pipeline, ends[2].turn_id or "").turn
+    assert (turned_away.outcome, turned_away.error_class) == ("refused", "rate_limited")
+    assert turned_away.refusal == "limit:requests"
     assert 0 < (ends[2].retry_after or 0) <= 60
     other, _ = await ask(pipeline, LID, user_id="eve")
     assert isinstance(other, Answer)

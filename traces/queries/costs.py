@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from traces.queries.window import Rows, Window
+from traces.records import PRODUCTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,12 @@ def users(ledger: Rows, window: Window, limit: int = 10) -> list[UserCost]:
         **window.bound,
     )
     return [UserCost(**row) for row in rows]
+
+
+def last_days(now: datetime, days: int, doors: tuple[str, ...] = PRODUCTION) -> Window:
+    """Return the window of the last whole days (UTC) up to now, today included: the same on every page."""
+    first = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    return Window(first, now, doors)
 
 
 def resolved(ledger: Rows, window: Window) -> Resolved:
