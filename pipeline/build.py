@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.admission import Admission
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers
+from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.reranker import Embedded, Remote, Reranker
@@ -90,6 +91,7 @@ def build(settings: Settings) -> Pipeline:
             passages=settings.retrieval.passages,
             text_weight=settings.retrieval.text_weight,
             reranker=reranker(settings),
+            cache=_cache(settings),
             breakers=breakers,
             patience=Patience(rerank=settings.retrieval.reranker_seconds),
         ),
@@ -207,6 +209,11 @@ def embedder(settings: Settings) -> Embedder:
     endpoint = settings.models.openai if provider == "openai" else settings.models.local
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
     return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
+
+
+def _cache(settings: Settings) -> SemanticCache | None:
+    cache = settings.cache
+    return SemanticCache(share=cache.share, sample=cache.checked) if cache.passages else None
 
 
 def reranker(settings: Settings) -> Reranker:

@@ -174,6 +174,12 @@ class Retrieval(Section):
         return self
 
 
+class Cache(Section):
+    passages: bool = True
+    share: Literal["user", "workspace"] = "workspace"
+    checked: Share = 0.05
+
+
 class Memory(Section):
     turns: int = Field(ge=0, le=100)
     tokens: int = Field(ge=0, le=200_000)
@@ -280,6 +286,7 @@ class Settings(BaseSettings):
     models: Models
     prompts: Prompts
     retrieval: Retrieval
+    cache: Cache = Cache()
     memory: Memory
     limits: Limits
     budgets: Budgets = Budgets()

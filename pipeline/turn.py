@@ -21,6 +21,7 @@ from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, reports
 from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
+from pipeline.context.cache import Scope
 from pipeline.context.condenser import Condenser
 from pipeline.context.facts import personal
 from pipeline.context.memory import Memory
@@ -379,7 +380,7 @@ class Pipeline:
         kb = turn.question.kb or self.rules.kb
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:
-            retrieved = await self.retriever.retrieve(query, kb, turn.recorder)
+            retrieved = await self.retriever.retrieve(query, kb, turn.recorder, self._scope(turn))
             span.note(found=len(retrieved.found), degraded=retrieved.degraded)
         top = retrieved.top_score
         turn.recorder.note(
@@ -406,6 +407,14 @@ class Pipeline:
             return None
         texts = [found.passage.text or "" for found in retrieved.found[: self.rules.passages]]
         return unserved(turn.text, texts, self.rules.languages) or (not_found(turn.text) if outside else None)
+
+    def _scope(self, turn: LiveTurn) -> Scope | None:
+        """Return who may share retrieved passages with this turn; our own trials take no part."""
+        if turn.question.door in TRIALS:
+            return None
+        row = turn.recorder.turn
+        prompt = turn.question.prompt or self._prompt("answer", turn).label
+        return Scope(turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
         top = retrieved.top_score

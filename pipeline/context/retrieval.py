@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
+from pipeline.context.cache import Hit, Scope, SemanticCache, differ
 from pipeline.context.condenser import split
 from pipeline.context.rerank import capped
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
@@ -61,6 +63,27 @@ class Guards:
         self.texts = Guarded(breakers.get(texts, LOCAL), patience.search, KnowledgeError)
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search under way: what is asked, of which version, and where its steps are recorded."""
+
+    query: str
+    kb: str
+    guards: Guards
+    shelf: Shelf
+    recorder: Recorder
+    parent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the cache said to a question, and the span that tells of it."""
+
+    scope: Scope
+    hit: Hit | None
+    span: OpenSpan
+
+
 class Retriever:
     """Hybrid retrieval from a knowledge base."""
 
@@ -72,6 +95,7 @@ class Retriever:
         passages: int = 5,
         text_weight: float = 0.3,
         reranker: Reranker = Embedded(),
+        cache: SemanticCache | None = None,
         breakers: Breakers | None = None,
         patience: Patience = Patience(),
     ) -> None:
@@ -79,6 +103,7 @@ class Retriever:
         self._breakers = breakers or Breakers()
         self._embedder = Guarded(self._breakers.get("embedder", LOCAL), patience.embed, EmbedError)
         self._patience = patience
+        self._cache = cache
         self._reranker = reranker
         rests = self._breakers.get(f"reranker {reranker.name}", LOCAL)
         self._reranking = Guarded(rests, patience.rerank, RerankError)
@@ -87,28 +112,72 @@ class Retriever:
         self._passages = passages
         self._text_weight = text_weight
 
-    async def retrieve(self, query: str, kb: str, recorder: Recorder) -> Retrieved:
+    async def retrieve(
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+    ) -> Retrieved:
         """Return the candidates for the query, best first; none when the knowledge base is empty.
 
-        Raises KnowledgeError store_missing or store_damaged. When one of the two searches cannot
-        run, the other answers alone and `degraded` says why.
+        With a scope, passages kept for the same question in it may be served. Raises KnowledgeError
+        store_missing or store_damaged. When one of the two searches cannot run, the other answers
+        alone and `degraded` says why.
         """
         guards, shelf = await self._open(kb)
-        parent = recorder.current
-        text_search = asyncio.create_task(_by_text(guards, shelf, query, recorder, parent))
+        search = Search(query, kb, guards, shelf, recorder, recorder.current)
+        text_search = asyncio.create_task(_by_text(search))
         try:
-            vector, degraded = await self._embed(shelf, query, recorder, parent)
-            cosines = Scores.none()
-            if vector is not None:
-                try:
-                    with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
-                        cosines = await guards.rows.call(partial(shelf.by_vector, vector))
-                except KnowledgeError as error:
-                    log.warning("the query is searched by words only: %s", error)
-                    vector, degraded = None, error.error_class
-            texts = await text_search
+            vector, degraded = await self._embed(shelf, query, recorder, search.parent)
+            served = self._served(search, scope, vector)
+            if served is not None and served.hit is not None and not served.hit.checked:
+                return served.hit.retrieved
+            began = time.perf_counter()
+            fresh = await self._search(search, vector, degraded, text_search)
         finally:
             text_search.cancel()
+        if served is not None:
+            self._keep(served, fresh, time.perf_counter() - began)
+        return fresh
+
+    def _served(self, search: Search, scope: Scope | None, vector: Vector | None) -> Served | None:
+        """Look the question up in the cache; None when this turn takes no part in it."""
+        if self._cache is None or scope is None or vector is None:
+            return None
+        owner = scope.owner if self._cache.share == "user" else ""
+        scope = replace(scope, owner=owner)
+        with search.recorder.span("semantic cache", "cache", search.parent) as span:
+            hit = self._cache.find(scope, search.query, vector, search.kb, search.shelf.version)
+            span.note(hit=hit is not None)
+            if hit is not None:
+                span.note(similarity=round(hit.similarity, 4), checked=hit.checked)
+                span.note(saved_seconds=0.0 if hit.checked else hit.seconds)
+        return Served(scope, hit, span)
+
+    def _keep(self, served: Served, fresh: Retrieved, seconds: float) -> None:
+        """Keep what was found; tell how a hit that was checked compares with it."""
+        assert self._cache is not None
+        if served.hit is not None and fresh.degraded is None:
+            served.span.note(false=differ(served.hit.retrieved, fresh))
+        if not fresh.fallback:
+            self._cache.put(served.scope, fresh, seconds)
+
+    async def _search(
+        self,
+        search: Search,
+        vector: Vector | None,
+        degraded: str | None,
+        text_search: asyncio.Task[Scores | None],
+    ) -> Retrieved:
+        """Search by vector and by words, fuse, rerank and widen."""
+        query, kb, recorder, parent = search.query, search.kb, search.recorder, search.parent
+        guards, shelf = search.guards, search.shelf
+        cosines = Scores.none()
+        if vector is not None:
+            try:
+                with recorder.span("vector search", "retrieval", parent, chunks=shelf.chunks):
+                    cosines = await guards.rows.call(partial(shelf.by_vector, vector))
+            except KnowledgeError as error:
+                log.warning("the query is searched by words only: %s", error)
+                vector, degraded = None, error.error_class
+        texts = await text_search
         if texts is None:
             if vector is None:
                 raise KnowledgeError(f"neither search of knowledge base {kb!r} can run now", "store_damaged")
@@ -128,6 +197,7 @@ class Retriever:
             scores = await self._score(
                 Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
             )
+            fallback = "instead_of" in span.attributes
             found = self._found(pool, places, rows, scores)
         if found:
             leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
@@ -138,7 +208,7 @@ class Retriever:
                     found = (widen(found[0], neighbours), *found[1:])
             except KnowledgeError as error:
                 log.warning("the first passage stays as short as it is: %s", error)
-        return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded)
+        return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded, fallback)
 
     async def _open(self, kb: str) -> tuple[Guards, Shelf]:
         """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
@@ -276,13 +346,11 @@ def _is_wrong(error: AnswerdeckError) -> bool:
     return isinstance(error, KnowledgeError) and error.error_class in ("store_missing", "config")
 
 
-async def _by_text(
-    guards: Guards, shelf: Shelf, query: str, recorder: Recorder, parent: int
-) -> Scores | None:
+async def _by_text(search: Search) -> Scores | None:
     """Return the full-text scores, or None when the index cannot answer."""
     try:
-        with recorder.span("full-text search", "retrieval", parent) as span:
-            scores = await guards.texts.call(partial(shelf.by_text, query))
+        with search.recorder.span("full-text search", "retrieval", search.parent) as span:
+            scores = await search.guards.texts.call(partial(search.shelf.by_text, search.query))
             span.note(found=len(scores.keys))
             return scores
     except KnowledgeError as error:

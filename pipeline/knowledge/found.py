@@ -37,6 +37,7 @@ class Retrieved:
     index_version: str | None
     embedder: str | None
     degraded: str | None = None  # why only a part of retrieval worked, e.g. "embed_failed"
+    fallback: bool = False  # the embedded order stands, since the reranker in force failed
 
     @property
     def top_score(self) -> float | None:
