@@ -7,24 +7,24 @@ from functools import lru_cache
 
 from pipeline.text import STOP_WORDS, stem, tokens
 
-_PAIRS = """on/off on/disable on/deactivate off/enable off/activate enable/disable activate/deactivate
-    lock/unlock mute/unmute connect/disconnect show/hide
-    add/remove add/delete create/delete insert/remove install/uninstall open/close start/stop begin/end
-    increase/decrease increase/reduce raise/lower maximize/minimize allow/block allow/forbid allow/deny
-    allow/prevent permit/forbid accept/reject accept/refuse approve/reject before/after above/below
-    minimum/maximum min/max first/last always/never import/export upload/download encrypt/decrypt
-    mount/unmount subscribe/unsubscribe cheaper/dearer cheap/expensive cheapest/dearest more/less more/fewer
-    most/least
-    include/exclude inside/outside online/offline send/receive ascending/descending load/unload pair/unpair
-    pin/unpin attach/detach join/leave freeze/thaw plug/unplug check/uncheck select/deselect wrap/unwrap
-    public/private internal/external required/optional mandatory/optional manual/automatic
-    manually/automatically up/down push/pull fast/slow faster/slower early/late earlier/later
-    buy/sell lend/borrow arrive/depart arrival/departure entry/exit enter/exit expand/collapse
-    zip/unzip archive/unarchive register/unregister save/discard keep/discard win/lose heat/cool
-    hot/cold full/empty long/short longer/shorter large/small larger/smaller big/small high/low higher/lower
-    wet/dry safe/unsafe safe/dangerous legal/illegal valid/invalid possible/impossible visible/invisible
-    known/unknown able/unable true/false success/failure pass/fail passed/failed north/south east/west
-    left/right top/bottom front/back front/rear summer/winter day/night weekday/weekend gain/loss"""
+_ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disable activate/deactivate
+    lock/unlock mute/unmute connect/disconnect show/hide add/remove add/delete create/delete
+    insert/remove install/uninstall open/close start/stop begin/end increase/decrease increase/reduce
+    raise/lower maximize/minimize allow/block allow/forbid allow/deny allow/prevent permit/forbid
+    accept/reject accept/refuse approve/reject always/never import/export upload/download
+    encrypt/decrypt mount/unmount subscribe/unsubscribe include/exclude online/offline send/receive
+    load/unload pair/unpair pin/unpin attach/detach join/leave freeze/thaw plug/unplug check/uncheck
+    select/deselect wrap/unwrap push/pull buy/sell lend/borrow enter/exit expand/collapse zip/unzip
+    archive/unarchive register/unregister save/discard keep/discard heat/cool"""
+_QUALITIES = """before/after above/below minimum/maximum min/max first/last cheaper/dearer cheap/expensive
+    cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending public/private
+    internal/external required/optional mandatory/optional manual/automatic manually/automatically
+    up/down fast/slow faster/slower early/late earlier/later arrive/depart arrival/departure entry/exit
+    win/lose hot/cold full/empty long/short longer/shorter large/small larger/smaller big/small high/low
+    higher/lower wet/dry safe/unsafe safe/dangerous legal/illegal valid/invalid possible/impossible
+    visible/invisible known/unknown able/unable true/false success/failure pass/fail passed/failed
+    north/south east/west left/right top/bottom front/back front/rear summer/winter day/night
+    weekday/weekend gain/loss"""
 _SWITCH = re.compile(
     r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
     r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b"
@@ -35,6 +35,16 @@ _NEGATION = re.compile(
     r"\b(?:not(?! only)|n[o']t(?! only)|no(?! longer than| more than| later than)|never|without|cannot"
     r"|can't|neither|nor|none|nobody|nothing"
     r"|unable to|instead of|rather than|except|\w+n['’]t)\b",
+    re.IGNORECASE,
+)
+_AVOIDING = re.compile(
+    r"\bhow (?:do|can|could|should|would) (?:i|we|you|one) (?:not|never|avoid|prevent|stop)\b"
+    r"|\bhow (?:not to|to not|to avoid|to prevent|to stop)\b|\b(?:i|we) (?:do not|don['’]t) want\b",
+    re.IGNORECASE,
+)
+_AWAY = re.compile(
+    r"\b(?:off|disabl\w+|deactivat\w+|prevent\w*|avoid\w*|stop\w*|blank|clear|unlock\w*|remov\w+|uncheck\w*"
+    r"|deselect\w*|ignor\w+|block\w*|hid\w+|mut\w+|den(?:y|ies|ied)|forbid\w*|end\w*)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
@@ -54,24 +64,25 @@ _AFFIXES = ("un", "dis", "de", "in", "im", "non")
 _NEGATED_WORDS = 3  # content words after a negation that it denies
 
 
-@lru_cache(maxsize=1)
-def _opposites() -> dict[str, frozenset[str]]:
+@lru_cache(maxsize=2)
+def _opposites(acts: bool) -> dict[str, frozenset[str]]:
     """Return for each stem the stems that mean the contrary."""
     table: dict[str, set[str]] = {}
-    for pair in _PAIRS.split():
+    for pair in (_ACTS if acts else f"{_ACTS} {_QUALITIES}").split():
         one, other = (stem(word) for word in pair.split("/"))
         table.setdefault(one, set()).add(other)
         table.setdefault(other, set()).add(one)
     return {word: frozenset(others) for word, others in table.items()}
 
 
-def opposites(text: str, other: str) -> list[tuple[str, str]]:
+def opposites(text: str, other: str, *, acts: bool = False) -> list[tuple[str, str]]:
     """Return the pairs in which one text has a word and the other has only its contrary.
 
     A text that names both sides ("switch it on or off") contradicts neither.
+    With `acts`, only what one does counts, not what a thing is like.
     """
     one, two = _states(text), _states(other)
-    table = _opposites()
+    table = _opposites(acts)
     pairs: list[tuple[str, str]] = []
     for word in sorted(one - two):
         contrary = table.get(word, frozenset()) | _affixed(word, two)
@@ -88,6 +99,14 @@ def _states(text: str) -> frozenset[str]:
     for match in _SWITCH.finditer(text):
         words.add((match["state"] or match["there"] or match["off"]).lower())
     return frozenset(words)
+
+
+def affirms(text: str, other: str) -> bool:
+    """Tell whether the other text names an act that the first one does, by the same word or its like."""
+    table = _opposites(acts=True)
+    acts = {word for word in _states(text) if word in table}
+    alike = {word for word, against in table.items() if any(against & table[act] for act in acts)}
+    return bool((acts | alike) & _states(other))
 
 
 def _affixed(word: str, others: frozenset[str]) -> frozenset[str]:
@@ -149,6 +168,16 @@ def numbers(text: str) -> tuple[tuple[str, str], ...]:
         after = words[place + 1] if place + 1 < len(words) else ""
         pairs.append((plain_number(value), after if after in _UNIT else ""))
     return tuple(pairs)
+
+
+def avoids(question: str) -> bool:
+    """Tell whether a question asks how not to do something, or how to keep it from happening."""
+    return _AVOIDING.search(question) is not None
+
+
+def turns_away(text: str) -> bool:
+    """Tell whether a text speaks of switching off, preventing or not doing something."""
+    return negates(text) or _AWAY.search(text) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.context.condenser import COMMON, split
+from pipeline.extractive.exact import about_another, codes, lacking, mended, numbered
 from pipeline.extractive.forms import unmet
+from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
+from pipeline.polarity import affirms, avoids, opposites, turns_away
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -23,6 +26,11 @@ READ = 5  # passages read when none is numbered yet
 ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
 TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
 FOLLOWED = 3.7  # factor on the odds of a follow-up whose telling words are all there: it says less
+CONTRARY = 0.2  # what is left of a sentence that says the contrary, and of the strength without others
+LEFT = 0.6  # share of the best probability that a sentence saying no contrary must have
+ANOTHER = 0.05  # what is left of a sentence about another code or number
+NAMED = 1.5  # how much likelier a sentence with the code asked for is
+EXACT = 0.6  # the least probability and strength of an exact code
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
 
@@ -45,6 +53,7 @@ _CUES = {
     "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
 }
 _KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
+_ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as rows.statements writes it
 _WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
 _CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
 
@@ -60,6 +69,7 @@ class Sentence:
     probability: float
     stems: frozenset[str]
     same_line: bool  # as the sentence before it
+    contrary: bool = False  # it says the contrary of what is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +113,12 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
     if unmet(question, page.texts):
         strength_ *= UNMET
+    probabilities, strength_ = _exactly(page, probabilities, strength_)
     return Reading(
         page.passages,
         tuple(
-            Sentence(text, found, position, start, float(probability), stems, joined)
-            for text, found, position, start, probability, stems, joined in zip(
+            Sentence(text, found, position, start, float(probability), stems, joined, contrary)
+            for text, found, position, start, probability, stems, joined, contrary in zip(
                 page.texts,
                 page.owner,
                 page.position,
@@ -115,11 +126,85 @@ def read(question: str, retrieved: Retrieved) -> Reading:
                 probabilities,
                 page.stems,
                 page.joined,
+                page.contrary,
                 strict=True,
             )
         ),
         strength_,
     )
+
+
+def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
+    """Take away what speaks of another code, number or name than the one asked for, or of the contrary."""
+    own = split(page.question)[0]
+    titles = [found.passage.title for found in page.passages]
+    if lacking(own, [*page.texts, *titles]):
+        return probabilities, 0.0
+    if codes(own) or numbered(own):
+        probabilities, strength_ = _named(page, own, probabilities, strength_)
+    probabilities, strength_ = _rowed(page, probabilities, strength_)
+    against = np.array([_against(own, text) for text in page.texts])
+    if against.any():
+        page.contrary = [bool(one) for one in against]
+        weaker = np.where(against, probabilities * CONTRARY, probabilities)
+        if weaker.max() < LEFT * probabilities.max() or not _affirmed(page, own):
+            strength_ *= CONTRARY
+        probabilities = weaker
+    return probabilities, strength_
+
+
+def _named(page: Page, own: str, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
+    """Keep to the sentences about the code or numbered name that is asked for."""
+    weights = np.ones(len(page.texts))
+    there = False
+    owner = ""
+    for place, text in enumerate(page.texts):
+        owner = text if codes(text) or numbered(text) or not page.joined[place] else owner
+        if about_another(own, owner):
+            weights[place] = ANOTHER
+        elif codes(own) & codes(owner):
+            weights[place], there = NAMED, True
+    chances = np.minimum(probabilities * weights, 0.99)
+    if there:
+        exact = weights == NAMED
+        chances = np.where(exact, np.maximum(chances, EXACT), chances * ANOTHER)
+        strength_ = max(strength_, EXACT)
+    return chances, strength_
+
+
+def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
+    """Keep to the rows that have a word of the question which other rows of their passage lack.
+
+    A row that has every word of the question, its heads included, answers it.
+    """
+    rows = np.array([row is not None for row in map(_ROW.match, page.texts)])
+    if rows.sum() < 1 or not page.asked:
+        return probabilities, strength_
+    counts = page.matches.sum(axis=1) * rows
+    for number in range(len(page.passages)):
+        mine = rows & (page.rows == number)
+        if mine.sum() > 1 and counts[mine].max() > counts[mine].min():
+            probabilities = np.where(
+                mine & (counts < counts[mine].max()), probabilities * ANOTHER, probabilities
+            )
+    whole = rows & (counts == len(page.asked))
+    if whole.any() and len(page.asked) > 1:
+        return np.where(whole, np.maximum(probabilities, EXACT), probabilities), max(strength_, EXACT)
+    return probabilities, strength_
+
+
+def _affirmed(page: Page, own: str) -> bool:
+    """Tell whether a sentence names what is asked to be done, with another word of the question."""
+    return any(
+        affirms(own, text) and page.matches[place].sum() + page.titled[page.rows[place]].sum() > 1
+        for place, text in enumerate(page.texts)
+        if not page.contrary[place]
+    )
+
+
+def _against(question: str, text: str) -> bool:
+    """Tell whether a sentence says the contrary of what is asked, and does not name both."""
+    return bool(opposites(question, text, acts=True)) or (avoids(question) and not turns_away(text))
 
 
 class Page:
@@ -133,6 +218,9 @@ class Page:
         own, _ = split(question)
         self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
+        fixes = mended(asked, (f"{f.passage.title} {f.passage.text}" for f in self.passages))
+        asked = [fixes.get(token, token) for token in asked]
+        self.said |= {stem(token) for token in fixes.values()}
         self.asked = list(dict.fromkeys(stem(token) for token in asked))
         rarities = {stem(token): rarity(token) for token in reversed(asked)}
         shares = [1.0 if word in self.said else TOPIC_SHARE for word in self.asked]
@@ -148,18 +236,23 @@ class Page:
         self.position: list[int] = []
         self.starts: list[int] = []
         self.joined: list[bool] = []
+        self.contrary: list[bool] = []
         vectors: list[NDArray[np.float32]] = []
         for number, found in enumerate(self.passages):
             text = found.passage.text or ""
             spans = found.spans or tuple(sentences(text))
-            self.texts += [text[start:end] for start, end in spans]
-            self.owner += [number] * len(spans)
-            self.position += range(len(spans))
-            self.starts += [start for start, _ in spans]
-            ends = [0, *(end for _, end in spans)]
-            self.joined += [i > 0 and "\n" not in text[ends[i] : start] for i, (start, _) in enumerate(spans)]
+            parts = statements(text, spans)
+            self.texts += [part for part, _, _ in parts]
+            self.owner += [number] * len(parts)
+            self.position += range(len(parts))
+            self.starts += [spans[first][0] for _, first, _ in parts]
+            ends = [0, *(spans[last][1] for _, _, last in parts)]
+            self.joined += [
+                i > 0 and "\n" not in text[ends[i] : spans[first][0]] for i, (_, first, _) in enumerate(parts)
+            ]
             if found.vectors is not None and len(found.vectors) == len(spans):
-                vectors.append(found.vectors)
+                vectors.append(_gathered(found.vectors, parts))
+        self.contrary = [False] * len(self.texts)
         counted = [tokens(text) for text in self.texts]
         self.lengths = np.array([len(words) for words in counted], float)
         self.stems = [frozenset(stem(word) for word in words if word not in STOP_WORDS) for words in counted]
@@ -167,7 +260,7 @@ class Page:
         self.rows = np.array(self.owner, int)
         self.cosines = np.zeros(len(self.texts))
         self.vectors = False
-        if vectors and self.vector is not None and len(vectors) == len(self.passages):
+        if vectors and self.vector is not None and len(vectors) == len(self.passages) and self.texts:
             self.vectors = True
             self.cosines = (np.concatenate(vectors) @ self.vector).astype(float)
         self.matches = np.array([[word in stems for word in self.asked] for stems in self.stems], float)
@@ -234,6 +327,15 @@ class Page:
             own = self.rows == number
             scores[own] = (values[own] - values[own].mean()) / (values[own].std() + 0.02) if own.any() else 0
         return scores
+
+
+def _gathered(vectors: NDArray[np.float32], parts: Sequence[tuple[str, int, int]]) -> NDArray[np.float32]:
+    """Return a unit vector per statement; one of several sentences lies between theirs."""
+    if all(first == last for _, first, last in parts) and len(parts) == len(vectors):
+        return vectors
+    means = np.array([vectors[first : last + 1].mean(axis=0) for _, first, last in parts], np.float32)
+    means = means.reshape(len(parts), vectors.shape[1])
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
 
 
 def kind(question: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pipeline.context.condenser import split
+from pipeline.extractive.compare import gathered
 from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
@@ -72,14 +73,16 @@ class Extractive:
         asked = sum(estimate(found.passage.text or "") for found in reading.passages) + estimate(
             prompt.question
         )
-        if reading.strength < ABSTAIN_BELOW or not reading.sentences:
+        several = gathered(split(prompt.question)[0], reading) if reading.sentences else None
+        if reading.strength < ABSTAIN_BELOW or not reading.sentences or several == []:
             silence = not_found(split(prompt.question)[0])
             yield Text(silence)
             said = Tokens(asked, estimate(silence), estimated=True)
             yield Stop("stop", said, self.name, abstained=True)
             return
         spent, reason = 0, "stop"
-        for piece in compose(prompt.question, reading):
+        pieces = listed(several, reading) if several else compose(prompt.question, reading)
+        for piece in pieces:
             if spent + estimate(piece) > prompt.max_output_tokens and spent:
                 reason = "length"
                 break
@@ -91,9 +94,10 @@ class Extractive:
 
 def compose(question: str, reading: Reading) -> list[str]:
     """Return the answer in pieces of a sentence each: prose, then the steps when it takes some."""
-    procedures = list(_procedures(reading))
+    runs = list(_procedures(reading))
+    procedures = [run for run in runs if not any(s.contrary for item in run.items for s in item)]
     best = _best_procedure(question, reading, procedures)
-    inside = {id(s) for p in procedures for item in p.items for s in item}
+    inside = {id(s) for p in runs for item in p.items for s in item}
     if best and best.lead:
         inside.add(id(best.lead))
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
@@ -117,6 +121,13 @@ def compose(question: str, reading: Reading) -> list[str]:
         chosen = sorted(prose or reading.sentences, key=lambda s: -s.probability)[:1]
     chosen = _grounded_starts(chosen, prose)
     return list(_written(chosen, best, reading))
+
+
+def listed(sentences: Sequence[Sentence], reading: Reading) -> list[str]:
+    """Return the sentences about several things as the items of a list, each cited."""
+    numbers = [found.passage.n or found.passage.rank for found in reading.passages]
+    texts = [f"- {cited(sentence.text, numbers[sentence.found])}" for sentence in sentences]
+    return [text if place == 0 else f"\n{text}" for place, text in enumerate(texts)]
 
 
 def _pick(prose: Sequence[Sentence], everything: Sequence[Sentence], room: int) -> list[Sentence]:

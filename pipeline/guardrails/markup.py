@@ -28,6 +28,25 @@ UNFINISHED = re.compile(
 CALM = re.compile(r"([^\[\]<!`\n]*[^\[\]<!`\n ])?( {0,2})\Z")
 _NUMBERS = re.compile(r"([0-9]+)(?: ?[–—-] ?\^?([0-9]+))?")
 _PLACEHOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,40}")
+_NAMED_IN_CODE = re.compile(r"/?[A-Za-z][A-Za-z0-9]{0,20} ?/?")  # without attributes nothing can happen
+_ACTIVE = frozenset(
+    [
+        "script",
+        "style",
+        "iframe",
+        "frame",
+        "frameset",
+        "object",
+        "embed",
+        "applet",
+        "svg",
+        "math",
+        "link",
+        "meta",
+        "base",
+        "form",
+    ]
+)
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _AUTOLINK = re.compile(r"https?://[\w.~:/?#@&=%+,;-]+|(?:mailto:)?[\w.%+-]+@[\w.-]+", re.IGNORECASE)
 _BLANKS = re.compile(r"[\s\x00-\x1f]+")
@@ -123,6 +142,8 @@ class Markup:
         if _AUTOLINK.fullmatch(tag):
             return tag.removeprefix("mailto:")  # what may be shown of it is decided by the next window
         if _PLACEHOLDER.fullmatch(tag) and tag.split()[0].lower() not in _ELEMENTS:
+            return whole
+        if self._code and _NAMED_IN_CODE.fullmatch(tag) and tag.strip("/ ").lower() not in _ACTIVE:
             return whole
         self._findings.append("html")
         return ""

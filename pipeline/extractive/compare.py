@@ -1,0 +1,151 @@
+"""Answers questions about two or more things from each of them: A or B, the most of something, which ones."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.extractive.evidence import Reading, Sentence
+from pipeline.extractive.wording import empty
+from pipeline.polarity import negates
+from pipeline.text import STOP_WORDS, stem, tokens
+
+_SIDES = (
+    r"\bbetween (?P<a>.+?) and (?P<b>.+)",
+    r"\bcompare (?P<a>.+?) (?:and|with|to|against) (?P<b>.+)",
+    r"^(?:is|are|does|do|was|were|has|have) (?P<a>.+?) (?:\w+er|more|less|worse)\b.*? than (?P<b>.+)",
+    r"\b(?:better|worse|best|prefer|choose|cheaper|faster|\w+er)\b[^,:]*[,:] *(?P<a>.+?) or (?P<b>.+)",
+    r"^(?P<a>.+?) (?:vs\.?|versus|compared (?:to|with)) (?P<b>.+)",
+)
+_SIDE_PATTERNS = [re.compile(pattern, re.IGNORECASE) for pattern in _SIDES]
+_MOST = re.compile(
+    r"\b(?:which|what|who)\b.*\b(?P<s>most|highest|largest|biggest|longest|heaviest|tallest|oldest|fastest|greatest"
+    r"|least|fewest|lowest|smallest|cheapest|shortest|lightest|slowest|dearest)\b",
+    re.IGNORECASE,
+)
+_SMALL = frozenset({"least", "fewest", "lowest", "smallest", "cheapest", "shortest", "lightest", "slowest"})
+_ALL = re.compile(r"^\W*which (?P<head>\w+s)\b(?! (?:do|should|can|must|did) (?:i|we|you)\b)", re.IGNORECASE)
+_MEANT = {  # what a comparing word asks about
+    "cheap": "cost costs price fee fees pay charge",
+    "dear": "cost costs price fee fees pay charge",
+    "expensiv": "cost costs price fee fees pay charge",
+    "heavi": "weigh weighs weight",
+    "light": "weigh weighs weight",
+    "larg": "size seats holds capacity area",
+    "big": "size seats holds capacity area",
+    "small": "size seats holds capacity area",
+    "long": "long length takes lasts",
+    "short": "long length takes lasts",
+    "fast": "speed takes fast",
+    "slow": "speed takes slow",
+    "old": "old age since built",
+    "tall": "tall height high",
+}
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+FIRST = 1  # how far from the top of a page about a thing a sentence says what it is
+A_SIDE = 2  # sentences for each of two things
+LISTED = 6
+NEARLY = 0.6  # share of the best score of a side that another sentence of it must have
+
+
+def gathered(question: str, reading: Reading) -> list[Sentence] | None:
+    """Return the sentences for a question about several things, [] when one of two is missing.
+
+    None means that the question is about one thing and is answered as usual.
+    """
+    two = _sides(question)
+    if two is not None:
+        return _both(question, reading, two)
+    most = _MOST.search(question)
+    if most is not None or _ALL.match(question):
+        return _every(question, reading, most["s"].lower() if most else None)
+    return None
+
+
+def _sides(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    for pattern in _SIDE_PATTERNS:
+        match = pattern.search(question.strip(" ?!."))
+        if match is not None:
+            one, other = _content(match["a"]), _content(match["b"])
+            one, other = one - other, other - one
+            if one and other:
+                return frozenset(one), frozenset(other)
+    return None
+
+
+def _content(text: str) -> set[str]:
+    return {stem(token) for token in tokens(text) if token not in STOP_WORDS}
+
+
+def _asked(question: str) -> set[str]:
+    """Return the stems a question asks about, those that a comparing word stands for included."""
+    words = _content(question)
+    for token in tokens(question):
+        base = stem(re.sub(r"(?:i?er|i?est)$", "", token)) if token.endswith(("er", "est")) else stem(token)
+        words |= {stem(word) for key in (base, token) for word in _MEANT.get(key, "").split()}
+    return words
+
+
+def _both(
+    question: str, reading: Reading, two: tuple[frozenset[str], frozenset[str]]
+) -> list[Sentence] | None:
+    asked = _asked(question) - two[0] - two[1] - {"differ", "differenc", "better", "good", "compar", "wors"}
+    sides = [_side(reading, one, other, asked) for one, other in (two, two[::-1])]
+    if all(sides):
+        return [sentence for side in sides for sentence in side]
+    return [] if any(sides) else None
+
+
+def _side(reading: Reading, one: frozenset[str], other: frozenset[str], asked: set[str]) -> list[Sentence]:
+    scored: list[tuple[float, Sentence]] = []
+    for sentence in reading.sentences:
+        title = _content(reading.passages[sentence.found].passage.title)
+        if not one <= sentence.stems | title or not sentence.text.strip(" #|*"):
+            continue
+        own = one <= sentence.stems
+        if other <= sentence.stems | title and not own:
+            continue
+        shared = len(asked & sentence.stems) / max(len(asked), 1)
+        about = one <= title and sentence.position <= FIRST
+        scored.append((shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * about, sentence))
+    told = [pair for pair in scored if not _bare(pair[1])]
+    scored = [pair for pair in told if asked & pair[1].stems] or told
+    scored.sort(key=lambda pair: -pair[0])
+    best = scored[0][0] if scored else 0.0
+    return [sentence for score, sentence in scored[:A_SIDE] if score >= NEARLY * best]
+
+
+def _every(question: str, reading: Reading, superlative: str | None) -> list[Sentence] | None:
+    """Return a sentence of each thing that has what is asked for; the most of it first."""
+    head = _ALL.match(question)
+    asked = _asked(question) - ({stem(superlative)} if superlative else set())
+    words = tokens(question)
+    asked -= {stem(head["head"].lower() if head else words[min(1, len(words) - 1)])}
+    if not asked:
+        return None
+    found: dict[object, Sentence] = {}
+    for sentence in sorted(reading.sentences, key=lambda s: -len(asked & s.stems)):
+        if _bare(sentence) or not asked & sentence.stems or negates(sentence.text):
+            continue
+        if superlative is not None and not _FIGURE.search(sentence.text):
+            continue
+        row = ": " in sentence.text and "; " in sentence.text
+        place = sentence.text if row else reading.passages[sentence.found].passage.document_id
+        found.setdefault(place, sentence)
+    chosen = list(found.values())[:LISTED]
+    if len(chosen) < 2:
+        return None
+    if superlative is not None:
+        chosen.sort(key=lambda s: _figure(s, asked), reverse=superlative not in _SMALL)
+    return chosen
+
+
+def _figure(sentence: Sentence, asked: set[str]) -> float:
+    """Return the number nearest to a word asked about."""
+    places = [m.start() for m in re.finditer(r"\w+", sentence.text) if stem(m.group().lower()) in asked]
+    figures = [(m.start(), float(m.group().replace(",", ""))) for m in _FIGURE.finditer(sentence.text)]
+    return min(figures, key=lambda pair: min(abs(pair[0] - place) for place in places))[1]
+
+
+def _bare(sentence: Sentence) -> bool:
+    """Tell whether a sentence says nothing by itself: a heading, a question, a pointer, a line of code."""
+    return len(sentence.stems) < 2 or empty(sentence.text) or "#" in sentence.text

@@ -1,0 +1,66 @@
+"""Reads a table's row, or the "field: value" lines of a record, as one statement with its heads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+Span = tuple[int, int]
+_FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")
+_BAR = re.compile(r"\s*\|.*\|\s*$")
+_RULE = re.compile(r"\s*\|[\s:|-]+\|\s*$")
+
+
+def statements(text: str, spans: Sequence[Span]) -> list[tuple[str, int, int]]:
+    """Return the texts to be read as sentences, each with the first and last of the spans it stands for.
+
+    Two or more lines of "field: value" in a row are one statement; a row of a Markdown table is
+    written out with the heads of its columns, the head and its rule are no statements.
+    """
+    read: list[tuple[str, int, int]] = []
+    heads: list[str] = []
+    place = 0
+    while place < len(spans):
+        line = text[slice(*spans[place])]
+        if _BAR.match(line):
+            cells = _cells(line)
+            following = text[slice(*spans[place + 1])] if place + 1 < len(spans) else ""
+            if _RULE.match(following):
+                heads, place = cells, place + 2
+                continue
+            read.append((_row(heads, cells) or line, place, place))
+            place += 1
+            continue
+        heads = []
+        last = _record(text, spans, place)
+        parts = [text[slice(*span)] for span in spans[place : last + 1]]
+        read.append(
+            ("; ".join(part.rstrip(";,. ") for part in parts) + "." if last > place else line, place, last)
+        )
+        place = last + 1
+    return read
+
+
+def _record(text: str, spans: Sequence[Span], first: int) -> int:
+    """Return the last of the spans that are one record with this one."""
+    last = first
+    while last < len(spans) and _is_field(text, spans[last]):
+        last += 1
+    return max(last - 1, first)
+
+
+def _is_field(text: str, span: Span) -> bool:
+    before = text[: span[0]].rstrip(" ")
+    alone = not before or before.endswith("\n")
+    return alone and _FIELD.match(text[slice(*span)]) is not None
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def _row(heads: Sequence[str], cells: Sequence[str]) -> str:
+    if len(heads) != len(cells):
+        return ""
+    named = [f"{head}: {cell}" for head, cell in zip(heads, cells, strict=True) if cell and head]
+    return "; ".join(named) + "." if named else ""

@@ -1,0 +1,135 @@
+"""Answers keep to the code, row, side and direction that was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.events import Answer
+from pipeline.extractive.exact import about_another, codes, lacking, mended
+from pipeline.extractive.rows import statements
+from pipeline.guardrails.markup import Markup
+from pipeline.knowledge.documents import Document
+from pipeline.polarity import avoids, opposites
+from pipeline.text import sentences
+from tests.pipeline.turns import ask, make_pipeline
+
+FAULTS = Document(
+    "faults",
+    "Fault codes of the boiler",
+    "E-104: The filter is clogged. Rinse the filter.\n\nE-1041: The pump is dry. Open the valve.\n\n"
+    "E-1014: The door is ajar. Shut it.\n\nBUS:CAN/2 means that the cable is loose.",
+    "",
+)
+TENTS = (
+    Document(
+        "alba", "Tent Alba", "Tent Alba costs 120.00 a week. It sleeps 4 people. Tent Alba has an awning.", ""
+    ),
+    Document(
+        "bora", "Tent Bora", "Tent Bora costs 310.00 a week. It sleeps 9 people. Tent Bora has a stove.", ""
+    ),
+)
+PRICES = Document(
+    "fares",
+    "Ferry fares",
+    "| Line | Adult | Child |\n|---|---|---|\n| North | 14.50 | 7.00 |\n| South | 19.00 | 9.50 |\n",
+    "",
+)
+LAMP = Document(
+    "lamp",
+    "Turn on the porch lamp",
+    "Turn on the porch lamp to light the steps.\n\n1. Open the panel of the porch lamp.\n"
+    "2. Switch the porch lamp switch to on.",
+    "",
+)
+TOOL = Document("row-1", "Sander", "Article: Sander\nShelf: K17\nKeeper: Mo", "")
+
+
+async def answer(question: str, *documents: Document) -> Answer:
+    reply, _ = await ask(await make_pipeline(documents=documents), question)
+    assert isinstance(reply, Answer)
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("question", "inside", "outside"),
+    [
+        ("What does E-104 mean?", "filter", "pump"),
+        ("e1041", "pump", "filter is"),
+        ("fault E-1014 what to do", "Shut it", "valve"),
+        ("BUS:CAN/2", "cable", "door"),
+    ],
+)
+async def test_a_code_is_answered_alone(question: str, inside: str, outside: str) -> None:
+    reply = await answer(question, FAULTS)
+    assert reply.outcome == "answered"
+    assert inside in reply.answer
+    assert outside not in reply.answer
+
+
+async def test_a_code_or_number_that_is_not_there_is_not_answered_with_another() -> None:
+    assert (await answer("What does E-10441 mean?", FAULTS)).outcome == "no_context"
+
+
+async def test_a_comparison_takes_both_sides() -> None:
+    reply = await answer("Is Alba cheaper than Bora?", *TENTS)
+    assert "120.00" in reply.answer and "310.00" in reply.answer
+    assert len(reply.citations) == 2
+
+
+async def test_the_most_of_something_looks_at_all() -> None:
+    reply = await answer("Which tent sleeps the most people?", *TENTS)
+    assert reply.answer.index("9 people") < reply.answer.index("4 people")
+
+
+async def test_a_row_is_answered_with_its_heads_and_alone() -> None:
+    reply = await answer("What is the adult fare of the North line?", PRICES)
+    assert "Line: North; Adult: 14.50" in reply.answer
+    assert "South" not in reply.answer
+
+
+async def test_a_record_is_one_statement() -> None:
+    reply = await answer("Where is the sander?", TOOL)
+    assert "Article: Sander; Shelf: K17; Keeper: Mo" in reply.answer
+
+
+async def test_the_contrary_is_no_answer() -> None:
+    assert "to on" in (await answer("How do I turn on the porch lamp?", LAMP)).answer
+    reply = await answer("How do I turn off the porch lamp?", LAMP)
+    assert "to on" not in reply.answer and "Turn on" not in reply.answer
+
+
+def test_element_names_in_code_stay_readable() -> None:
+    text = "Use `<kbd>` and `</table>`, never `<script>`, `<kbd onclick=x>` or <b>bold</b> [1]."
+    shown = Markup({1}, lambda _: False, []).window.feed(text, end=True)
+    assert shown == "Use `<kbd>` and `</table>`, never ``, `` or bold [1]."
+
+
+def test_codes_have_one_spelling_and_quantities_are_none() -> None:
+    assert codes("E-104, e1041 and BUS:CAN/2") == {"e104", "e1041", "bus:can/2"}
+    assert not codes("10GB in 300ms, 1st of May, Wi-Fi, and/or")
+    assert about_another("E-104", "E-1041: dry") and not about_another("E-104", "E104: clogged")
+    assert lacking("pier 9", ["Pier 4: north", "Pier 5: south"])
+    assert not lacking("step 9", ["Open the door."])
+
+
+def test_typing_errors_are_mended_by_the_texts_own_words() -> None:
+    texts = ["Pair your headphones with the keyboard."]
+    assert mended(["hedphones", "keybord", "pair"], texts) == {
+        "hedphones": "headphones",
+        "keybord": "keyboard",
+    }
+    assert mended(["house"], texts) == {}
+
+
+def test_a_table_is_read_row_by_row() -> None:
+    text = PRICES.text
+    assert [part for part, _, _ in statements(text, sentences(text))] == [
+        "Line: North; Adult: 14.50; Child: 7.00.",
+        "Line: South; Adult: 19.00; Child: 9.50.",
+    ]
+
+
+def test_questions_how_not_to_are_told() -> None:
+    assert avoids("How do I NOT lock the screen?") and avoids("how to avoid dust")
+    assert not avoids("How do I lock the screen?")
+    assert opposites("is it before noon", "after noon") and not opposites("before", "after", acts=True)
