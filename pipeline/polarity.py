@@ -9,26 +9,28 @@ from pipeline.text import STOP_WORDS, stem, tokens
 
 _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disable activate/deactivate
     lock/unlock mute/unmute connect/disconnect show/hide add/remove add/delete create/delete
-    insert/remove install/uninstall open/close start/stop begin/end increase/decrease increase/reduce
-    raise/lower maximize/minimize allow/block allow/forbid allow/deny allow/prevent permit/forbid
-    accept/reject accept/refuse approve/reject always/never import/export upload/download
-    encrypt/decrypt mount/unmount subscribe/unsubscribe include/exclude online/offline send/receive
-    load/unload pair/unpair pin/unpin attach/detach join/leave freeze/thaw plug/unplug check/uncheck
-    select/deselect wrap/unwrap push/pull buy/sell lend/borrow enter/exit expand/collapse zip/unzip
-    archive/unarchive register/unregister save/discard keep/discard heat/cool"""
+    insert/remove install/uninstall increase/decrease increase/reduce raise/lower maximize/minimize
+    allow/block allow/forbid allow/deny allow/prevent permit/forbid accept/reject approve/reject
+    import/export upload/download encrypt/decrypt mount/unmount subscribe/unsubscribe load/unload
+    pair/unpair pin/unpin attach/detach freeze/thaw plug/unplug wrap/unwrap push/pull buy/sell
+    lend/borrow enter/exit expand/collapse zip/unzip archive/unarchive register/unregister
+    save/discard keep/discard heat/cool"""
 _QUALITIES = """before/after above/below minimum/maximum min/max first/last cheaper/dearer cheap/expensive
-    cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending public/private
-    internal/external required/optional mandatory/optional manual/automatic manually/automatically
-    up/down fast/slow faster/slower early/late earlier/later arrive/depart arrival/departure entry/exit
-    win/lose hot/cold full/empty long/short longer/shorter large/small larger/smaller big/small high/low
-    higher/lower wet/dry safe/unsafe safe/dangerous legal/illegal valid/invalid possible/impossible
-    visible/invisible known/unknown able/unable true/false success/failure pass/fail passed/failed
-    north/south east/west left/right top/bottom front/back front/rear summer/winter day/night
-    weekday/weekend gain/loss"""
+    cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending
+    public/private internal/external required/optional mandatory/optional manual/automatic
+    manually/automatically up/down fast/slow faster/slower early/late earlier/later arrive/depart
+    arrival/departure entry/exit win/lose hot/cold full/empty long/short longer/shorter large/small
+    larger/smaller big/small high/low higher/lower wet/dry safe/unsafe safe/dangerous legal/illegal
+    valid/invalid possible/impossible visible/invisible known/unknown able/unable true/false
+    success/failure pass/fail passed/failed north/south east/west left/right top/bottom front/back
+    front/rear summer/winter day/night weekday/weekend gain/loss open/close start/stop begin/end
+    accept/refuse always/never include/exclude online/offline send/receive join/leave check/uncheck
+    select/deselect"""
 _SWITCH = re.compile(
     r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
-    r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b"
-    r"|\b(?:to|is|are|them|it) (?P<there>on|off)\b|\b(?P<off>off)\b",
+    r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b(?:\W+(?:or|and|to|then)\W+(?P<other>on"
+    r"|off)\b)?"
+    r"|\b(?:to|is|are|them|it) (?P<there>on|off)\b",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
@@ -38,8 +40,8 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _AVOIDING = re.compile(
-    r"\bhow (?:do|can|could|should|would) (?:i|we|you|one) (?:not|never|avoid|prevent|stop)\b"
-    r"|\bhow (?:not to|to not|to avoid|to prevent|to stop)\b|\b(?:i|we) (?:do not|don['’]t) want\b",
+    r"\bhow (?:do|can|could|should|would) (?:i|we|you|one) (?:not|never)\b"
+    r"|\bhow (?:not to|to not)\b",
     re.IGNORECASE,
 )
 _AWAY = re.compile(
@@ -60,7 +62,7 @@ _UNIT = frozenset(
     v volt volts w watt watts kw kwh a amp amps bar psi pa kpa nm c f percent % euro euros dollar dollars usd
     eur pound pounds people persons seats""".split()  # noqa: SIM905
 )
-_AFFIXES = ("un", "dis", "de", "in", "im", "non")
+_AFFIXES = ("un", "dis")
 _NEGATED_WORDS = 3  # content words after a negation that it denies
 
 
@@ -97,7 +99,7 @@ def _states(text: str) -> frozenset[str]:
     """Return the stems of a text; "on" and "off" only where they tell a state."""
     words = set(_stems(text) - {"on", "off"})
     for match in _SWITCH.finditer(text):
-        words.add((match["state"] or match["there"] or match["off"]).lower())
+        words.update(state.lower() for state in match.groups() if state)
     return frozenset(words)
 
 
@@ -171,7 +173,7 @@ def numbers(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def avoids(question: str) -> bool:
-    """Tell whether a question asks how not to do something, or how to keep it from happening."""
+    """Tell whether a question asks how not to do something."""
     return _AVOIDING.search(question) is not None
 
 

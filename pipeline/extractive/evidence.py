@@ -17,7 +17,7 @@ from pipeline.extractive.exact import about_another, codes, lacking, mended, num
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.polarity import affirms, avoids, opposites, turns_away
+from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -27,7 +27,7 @@ ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
 TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
 FOLLOWED = 3.7  # factor on the odds of a follow-up whose telling words are all there: it says less
 CONTRARY = 0.2  # what is left of a sentence that says the contrary, and of the strength without others
-LEFT = 0.6  # share of the best probability that a sentence saying no contrary must have
+LEFT = 0.6  # share of the best probability from which on a contrary sentence speaks for the page
 ANOTHER = 0.05  # what is left of a sentence about another code or number
 NAMED = 1.5  # how much likelier a sentence with the code asked for is
 EXACT = 0.6  # the least probability and strength of an exact code
@@ -44,7 +44,8 @@ _KINDS = (
 )
 _CUES = {
     "when": r"\b1\d{3}\b|\b20\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october"
-    r"|november|december|century|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every|daily)\b|\d:\d\d",
+    r"|november|december|century|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every|daily)\b"
+    r"|\d:\d\d",
     "number": r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand"
     r"|million|billion|once|twice)\b",
     "who": r"(?-i:\b[A-Z][\w.]+ (?:[A-Z]\. )?[A-Z]\w+)",
@@ -53,6 +54,14 @@ _CUES = {
     "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
 }
 _KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
+_ACT = re.compile(
+    r"\W*(?:how (?:do|can|to|should|would|could)|(?:can|could|may) (?:i|we|you)|where (?:do|can) i"
+    r"|i (?:want|need)"
+    r"|(?:turn|switch) (?:\w+ ){0,4}(?:on|off)\b|\w+able\b|(?:de)?activate\b|(?:un)?(?:lock|mute|mount"
+    r"|install|pair)\b"
+    r"|(?:dis)?connect\b|hide\b|show\b|add\b|remove\b|delete\b)",
+    re.IGNORECASE,
+)
 _ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as rows.statements writes it
 _WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
 _CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
@@ -143,11 +152,11 @@ def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numb
     if codes(own) or numbered(own):
         probabilities, strength_ = _named(page, own, probabilities, strength_)
     probabilities, strength_ = _rowed(page, probabilities, strength_)
-    against = np.array([_against(own, text) for text in page.texts])
+    page.contrary = [_against(own, text) for text in page.texts]
+    against = np.array(page.contrary, bool)
     if against.any():
-        page.contrary = [bool(one) for one in against]
         weaker = np.where(against, probabilities * CONTRARY, probabilities)
-        if weaker.max() < LEFT * probabilities.max() or not _affirmed(page, own):
+        if not _affirmed(page, own) and (probabilities * against).max() >= LEFT * probabilities.max():
             strength_ *= CONTRARY
         probabilities = weaker
     return probabilities, strength_
@@ -203,8 +212,10 @@ def _affirmed(page: Page, own: str) -> bool:
 
 
 def _against(question: str, text: str) -> bool:
-    """Tell whether a sentence says the contrary of what is asked, and does not name both."""
-    return bool(opposites(question, text, acts=True)) or (avoids(question) and not turns_away(text))
+    """Tell whether a sentence says the contrary of the act asked for, and does not name or deny both."""
+    if avoids(question):
+        return not turns_away(text)
+    return bool(_ACT.match(question)) and not negates(text) and bool(opposites(question, text, acts=True))
 
 
 class Page:

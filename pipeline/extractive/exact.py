@@ -14,8 +14,11 @@ _CODE = re.compile(
 )
 _NUMBERED = re.compile(r"\b([^\W\d_]{2,})\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
 _QUANTITY = re.compile(
-    r"\d+(?:st|nd|rd|th|s|x|mm|cm|km|kg|mb|gb|kb|tb|ms|hz|khz|mhz|ghz|am|pm|h|min|d|p|k|m|g|v|w|l)?$"
+    r"v\d+$|\d+[a-z]{3,}$|\d+(?:st|nd|rd|th|s|x|mm|cm|km|kg|mb|gb|kb|tb|ms|hz|khz|mhz|ghz|am|pm|h|min|d|p|k|m|g|v|w|l)?$"
 )
+_COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
+    years people percent option figure example part point"""
+_COUNTERS = frozenset(_COUNTING.split())
 _JOIN = re.compile(r"[-_ ]")
 NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LONG
 LONG = 6
@@ -33,7 +36,7 @@ def codes(text: str) -> frozenset[str]:
 def numbered(text: str) -> frozenset[tuple[str, str]]:
     """Return the names with a number of a text: ("isle", "9")."""
     pairs = ((word.casefold(), number) for word, number in _NUMBERED.findall(text))
-    return frozenset((word, number) for word, number in pairs if word not in STOP_WORDS)
+    return frozenset((word, number) for word, number in pairs if word not in STOP_WORDS | _COUNTERS)
 
 
 def lacking(question: str, texts: Iterable[str]) -> bool:

@@ -130,6 +130,6 @@ def test_a_table_is_read_row_by_row() -> None:
 
 
 def test_questions_how_not_to_are_told() -> None:
-    assert avoids("How do I NOT lock the screen?") and avoids("how to avoid dust")
+    assert avoids("How do I NOT lock the screen?") and avoids("how not to spill")
     assert not avoids("How do I lock the screen?")
     assert opposites("is it before noon", "after noon") and not opposites("before", "after", acts=True)
