@@ -144,6 +144,7 @@ class Recorder:
             if outcome is not None:
                 self.note(outcome=outcome)
             self.note(seconds=self.elapsed, **self._sums())
+            self._name_model()
             root = Span(self._turn.turn_id, 0, None, "turn", "turn", 0.0, self.elapsed, {})
             spans = tuple(sorted((root, *self._spans), key=lambda span: span.span_id))
             self.trace = Trace(
@@ -167,6 +168,13 @@ class Recorder:
                 opened.error,
             )
         )
+
+    def _name_model(self) -> None:
+        """Name the model of an answer that broke off before its end, where a call was made."""
+        turn = self.turn
+        tried = [usage.model for usage in self._usages if usage.purpose == "answer"]
+        if turn.model is None and turn.outcome in ("abandoned", "cut") and tried:
+            self.note(model=tried[-1])
 
     def _sums(self) -> dict[str, Any]:
         """Sum the usages; a column is None when no call reported it, cost when any is unpriced."""

@@ -41,8 +41,10 @@ def anthropic(server: FaultServer) -> AnthropicMessages:
 async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[FaultServer], Any]) -> None:
     with FaultServer("ok?words=600&rate=20") as provider:
         pipeline = await make_pipeline(make(provider))
-        outcomes: list[str] = []
-        pipeline.observers.append(lambda trace: outcomes.append(trace.turn.outcome))
+        outcomes: list[tuple[str, bool]] = []
+        pipeline.observers.append(
+            lambda trace: outcomes.append((trace.turn.outcome, (trace.turn.model or "").endswith(":stub")))
+        )
         async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=20) as http:
             async with http.stream("POST", address + path, json=DOORS[path]) as reply:
                 async for piece in reply.aiter_text():
@@ -53,4 +55,4 @@ async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[Fault
                 await asyncio.sleep(0.01)
             assert provider.requests[0].disconnected is not None
             assert time.monotonic() - left < 1.0
-    assert outcomes == ["abandoned"]
+    assert outcomes == [("abandoned", True)]
