@@ -122,6 +122,7 @@ class Retriever:
         alone and `degraded` says why.
         """
         guards, shelf = await self._open(kb)
+        query = shelf.respelt(query)
         search = Search(query, kb, guards, shelf, recorder, recorder.current)
         text_search = asyncio.create_task(_by_text(search))
         try:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.context.condenser import COMMON, split
-from pipeline.extractive.exact import about_another, codes, lacking, mended, numbered
+from pipeline.extractive.exact import about_another, codes, lacking, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
+from pipeline.spelling import mended, vocabulary
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -229,7 +230,7 @@ class Page:
         own, _ = split(question)
         self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
-        fixes = mended(asked, (f"{f.passage.title} {f.passage.text}" for f in self.passages))
+        fixes = mended(asked, vocabulary(f"{f.passage.title} {f.passage.text}" for f in self.passages))
         asked = [fixes.get(token, token) for token in asked]
         self.said |= {stem(token) for token in fixes.values()}
         self.asked = list(dict.fromkeys(stem(token) for token in asked))

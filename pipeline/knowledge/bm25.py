@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.spelling import vocabulary
 from pipeline.text import words
 
 K1 = 1.2
@@ -28,6 +29,7 @@ class Bm25:
     def __init__(self, texts: Sequence[str]) -> None:
         self._size = len(texts)
         self._words: dict[str, int] = {}
+        self.vocabulary = vocabulary(texts)
         counts = [Counter(map(self._number, words(text))) for text in texts]
         lengths = np.array([count.total() for count in counts], np.float64)
         terms = np.fromiter((term for count in counts for term in count), np.int64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
+from pipeline.spelling import respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 PAGE = 8  # neighbouring chunks of a document that count as one place
@@ -72,6 +73,8 @@ class Shelf(Protocol):
     @property
     def dimensions(self) -> int: ...
 
+    def respelt(self, query: str) -> str: ...
+
     async def by_vector(self, vector: Vector) -> Scores: ...
 
     async def by_text(self, query: str) -> Scores: ...
@@ -109,6 +112,10 @@ class MemoryShelf:
     @property
     def dimensions(self) -> int:
         return self._matrix.shape[1]
+
+    def respelt(self, query: str) -> str:
+        """Return the query with mistyped words written as the documents write them."""
+        return respelt(query, self._searched.vocabulary)
 
     async def by_vector(self, vector: Vector) -> Scores:
         """Return the cosine of every row with the vector."""

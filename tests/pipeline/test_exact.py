@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Answer
-from pipeline.extractive.exact import about_another, codes, lacking, mended
+from pipeline.extractive.exact import about_another, codes, lacking
 from pipeline.extractive.rows import statements
 from pipeline.guardrails.markup import Markup
 from pipeline.knowledge.documents import Document
 from pipeline.polarity import avoids, opposites
+from pipeline.spelling import mended, respelt, vocabulary
 from pipeline.text import sentences
 from tests.pipeline.turns import ask, make_pipeline
 
@@ -113,12 +114,13 @@ def test_codes_have_one_spelling_and_quantities_are_none() -> None:
 
 
 def test_typing_errors_are_mended_by_the_texts_own_words() -> None:
-    texts = ["Pair your headphones with the keyboard."]
-    assert mended(["hedphones", "keybord", "pair"], texts) == {
+    known = vocabulary(["Pair your headphones with the keyboard."])
+    assert mended(["hedphones", "keybord", "pair"], known) == {
         "hedphones": "headphones",
         "keybord": "keyboard",
     }
-    assert mended(["house"], texts) == {}
+    assert mended(["house"], known) == {}
+    assert respelt("Hedphones?", known) == "headphones?"
 
 
 def test_a_table_is_read_row_by_row() -> None:

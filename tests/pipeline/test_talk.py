@@ -94,8 +94,8 @@ async def test_a_talk_turn_counts_apart_from_retrieval() -> None:
 @pytest.mark.parametrize(
     ("question", "begins"),
     [
-        ("Wie schalte ich die Tastatur ein?", "Ich kann diese Dokumente nur auf Englisch"),
-        ("Comment activer le clavier de mon ordinateur ?", "Je ne peux chercher"),
+        ("Wie ändere ich den Bildschirmhintergrund?", "Ich kann diese Dokumente nur auf Englisch"),
+        ("Comment changer le fond d'écran ?", "Je ne peux chercher"),
         ("¿Cómo activo el modo avión?", "Solo puedo buscar"),
         ("Como posso ligar o teclado da minha conta?", "Só consigo pesquisar"),
         ("如何打开键盘？", "我只能用英语"),

@@ -1,0 +1,69 @@
+"""Mends mistyped words by the documents' own vocabulary, up to two letters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from pipeline.text import FIRST_WORD, VOCABULARY, tokens
+
+NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LONG
+LONG = 6
+SHORTEST = 4
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def vocabulary(texts: Iterable[str]) -> frozenset[str]:
+    """Return the words of the texts that consist of letters."""
+    return frozenset(token for text in texts for token in tokens(text) if token.isalpha())
+
+
+def respelt(text: str, known: frozenset[str]) -> str:
+    """Return the text with its mistyped words written as the known words they most likely mean."""
+    fixes = mended(tokens(text), known)
+    return (
+        _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text) if fixes else text
+    )
+
+
+def mended(words: Sequence[str], known: frozenset[str]) -> dict[str, str]:
+    """Return, for each mistyped word, the known word that it most likely means.
+
+    A word counts as mistyped when it is neither known nor among the common English words.
+    """
+    fixes: dict[str, str] = {}
+    for word in words:
+        if len(word) < SHORTEST or not word.isalpha() or word in known or word in _english():
+            continue
+        most = NEAR if len(word) >= LONG else 1
+        near = [
+            (_distance(word, other, most), other) for other in known if abs(len(other) - len(word)) <= most
+        ]
+        close = sorted(pair for pair in near if pair[0] <= most and len(pair[1]) >= SHORTEST)
+        if close:
+            fixes[word] = close[0][1]
+    return fixes
+
+
+@lru_cache(maxsize=1)
+def _english() -> frozenset[str]:
+    words = VOCABULARY.read_text(encoding="utf-8").splitlines()[FIRST_WORD:]
+    return frozenset(word for word in words if not word.startswith("##"))
+
+
+def _distance(one: str, other: str, most: int) -> int:
+    """Return how many letters differ, swapped neighbours counting once; most + 1 when more than `most`."""
+    if one[0] != other[0]:
+        return most + 1
+    before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        older, before, row = before, row, [i]
+        for j, match in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != match))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == match:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
