@@ -1,15 +1,10 @@
-"""What a document is, how its text is cleaned, and how files and folders become documents."""
+"""What a document is and how its text is cleaned."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from pipeline.errors import KnowledgeError
 
 LONGEST_ID = 200  # characters
 LONGEST_TITLE = 500
@@ -23,6 +18,11 @@ _HIDDEN = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LIGATURES = {
+    "\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "st",
+    "\ufb06": "st",
+}  # fmt: skip
+_LIGATURE = str.maketrans(_LIGATURES)
 _EMPTY_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*){2,}")
 
 
@@ -34,6 +34,9 @@ class Document:
     title: str
     text: str
     url: str = ""
+    source: str = ""  # the file it was read from, as an absolute path; "" when it came otherwise
+    where: str = ""  # file and line, for people
+    given: bool = False  # the id was given by the data, not made from the file's name
 
     @property
     def key(self) -> str:
@@ -43,16 +46,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or row that is left out, and why, in words for people."""
+    """A file, page or row that is left out, and why, in words for people."""
 
     name: str
     reason: str
+    source: str = ""
 
 
 def clean(text: str) -> str:
-    """Return the text without hidden characters, control characters and lone surrogates."""
+    """Return the text without hidden and control characters, lone surrogates and printers' ligatures."""
     text = _SURROGATE.sub("\ufffd", _BREAK.sub("\n", text))
-    text = _CONTROL.sub(" ", _HIDDEN.sub("", text))
+    text = _CONTROL.sub(" ", _HIDDEN.sub("", text)).translate(_LIGATURE)
     return _EMPTY_LINES.sub("\n\n", text).strip()
 
 
@@ -69,30 +73,3 @@ def cleaned(document: Document) -> Document:
         text=clean(document.text),
         url="".join(clean(document.url).split()),
     )
-
-
-def read(paths: Iterable[Path]) -> Iterator[Document | Skipped]:
-    """Yield the documents of the files and folders, and what had to be left out.
-
-    A file in a folder is named by its path within that folder. Links and hidden files are not
-    followed. Raises KnowledgeError when a path does not exist.
-    """
-    from pipeline.knowledge import readers
-
-    for path in paths:
-        if not path.exists():
-            raise KnowledgeError(f"there is no file or folder {str(path)!r}", "config")
-        if path.is_file():
-            yield from readers.read(path, path.name)
-        for file in _files(path):
-            name = file.relative_to(path).as_posix()
-            if file.is_symlink():
-                yield Skipped(name, "a link, not followed")
-            else:
-                yield from readers.read(file, name)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))

@@ -1,0 +1,235 @@
+"""The text of a page from where its pieces stand: columns one after the other, table rows as rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pipeline.knowledge.reading.grid import statements
+
+Interval = tuple[float, float]
+GUTTER = 0.9  # least free width between columns, in line heights
+FEWEST_LINES = 3  # lines on both sides of a gutter that make columns
+_CUT = re.compile(r"([^\W\d_]{2,})(?:[-\u2010\u00ad\x02\ufffe])$")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text and its box; y grows upwards."""
+
+    text: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def height(self) -> float:
+        return max(self.top - self.bottom, 1.0)
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The cells of one line, left to right."""
+
+    cells: tuple[Piece, ...]
+
+    @property
+    def bottom(self) -> float:
+        return min(cell.bottom for cell in self.cells)
+
+    @property
+    def top(self) -> float:
+        return max(cell.top for cell in self.cells)
+
+    @property
+    def height(self) -> float:
+        return max(cell.height for cell in self.cells)
+
+
+def arrange(pieces: Sequence[Piece]) -> list[str]:
+    """Return the paragraphs, headings and table rows of a page in reading order; "" parts them."""
+    lines = _lines([piece for piece in pieces if piece.text.strip()])
+    if not lines:
+        return []
+    usual = median(line.height for line in lines)
+    texts: list[str] = []
+    place = 0
+    while place < len(lines):
+        end, gutters = _block(lines, place, usual)
+        if gutters:
+            texts += ["", *_columns(lines[place:end], gutters, usual), ""]
+            place = end
+        else:
+            end = place + 1
+            while end < len(lines) and not _block(lines, end, usual)[1]:
+                end += 1
+            texts += ["", *_flowing(lines[place:end], usual), ""]
+            place = end
+    return texts
+
+
+def _lines(pieces: Sequence[Piece]) -> list[Line]:
+    """Group pieces that stand beside each other, and join those with no gap between them."""
+    rows: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: (-piece.middle, piece.left)):
+        for row in rows[-3:]:
+            overlap = min(row[0].top, piece.top) - max(row[0].bottom, piece.bottom)
+            if overlap > 0.5 * min(row[0].height, piece.height):
+                row.append(piece)
+                break
+        else:
+            rows.append([piece])
+    return [Line(tuple(_cells(row))) for row in rows]
+
+
+def _cells(row: Sequence[Piece]) -> list[Piece]:
+    cells: list[Piece] = []
+    for piece in sorted(row, key=lambda piece: piece.left):
+        last = cells[-1] if cells else None
+        gap = piece.left - last.right if last else 0.0
+        if last is None or gap > GUTTER * max(last.height, piece.height):
+            cells.append(piece)
+            continue
+        space = " " if gap > 0.15 * piece.height and not last.text.endswith((" ", "\x02")) else ""
+        cells[-1] = Piece(
+            f"{last.text}{space}{piece.text}",
+            last.left,
+            min(last.bottom, piece.bottom),
+            max(last.right, piece.right),
+            max(last.top, piece.top),
+        )
+    return cells
+
+
+def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[Interval]]:
+    """Return the end of the block of columns that begins at a line, and its gutters; none for flowing text."""
+    if len(lines[start].cells) < 2:
+        return start + 1, []
+    left = min(cell.left for line in lines[start:] for cell in line.cells)
+    right = max(cell.right for line in lines[start:] for cell in line.cells)
+    gutters = _free(lines[start], left, right, usual)
+    end, last = start + 1, start + 1
+    while end < len(lines):
+        line = lines[end]
+        far = lines[end - 1].bottom - line.top > 2.2 * usual
+        narrowed = _common(gutters, _free(line, left, right, usual, edges=True), usual)
+        if not narrowed or (far and len(line.cells) < 2) or lines[end - 1].bottom - line.top > 5 * usual:
+            break
+        gutters = narrowed
+        end += 1
+        if len(line.cells) > 1 or not far:
+            last = end
+    many = sum(len(line.cells) > 1 for line in lines[start:last])
+    return (last, gutters) if many >= 2 else (start + 1, [])
+
+
+def _free(line: Line, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
+    """Return the free stretches between the cells of a line; with `edges` also those beside them."""
+    cells = line.cells
+    free = [(one.right, other.left) for one, other in zip(cells, cells[1:], strict=False)]
+    if edges:
+        free = [(left - 1, cells[0].left), *free, (cells[-1].right, right + 1)]
+    return [(low, high) for low, high in free if high - low >= GUTTER * usual]
+
+
+def _common(gutters: Sequence[Interval], free: Sequence[Interval], usual: float) -> list[Interval]:
+    both = [(max(a, c), min(b, d)) for a, b in gutters for c, d in free]
+    return [(low, high) for low, high in both if high - low >= GUTTER * usual]
+
+
+def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float) -> list[str]:
+    """Return a block of columns: prose column by column, a table row by row."""
+    edges = [(low + high) / 2 for low, high in sorted(gutters)]
+    grid: list[list[list[Piece]]] = []
+    for line in lines:
+        row: list[list[Piece]] = [[] for _ in range(len(edges) + 1)]
+        for cell in line.cells:
+            row[sum(cell.left > edge for edge in edges)].append(cell)
+        grid.append(row)
+    columns = [[row[place] for row in grid if row[place]] for place in range(len(edges) + 1)]
+    if all(_is_prose(column) for column in columns):
+        texts: list[str] = []
+        for column in columns:
+            texts += ["", *_flowing([Line(tuple(cells)) for cells in column], usual)]
+        return texts
+    return statements(_rows(grid, lines, usual))
+
+
+def _is_prose(column: Sequence[Sequence[Piece]]) -> bool:
+    """Say whether a column holds running text: several lines, most of them filled with words."""
+    if len(column) < FEWEST_LINES:
+        return False
+    widths = [cells[-1].right - cells[0].left for cells in column]
+    texts = [" ".join(cell.text for cell in cells) for cells in column]
+    words = median(len(text.split()) for text in texts)
+    return median(widths) >= 0.7 * max(widths) and words >= 3 and median(map(len, texts)) >= 14
+
+
+def _rows(grid: Sequence[Sequence[Sequence[Piece]]], lines: Sequence[Line], usual: float) -> list[list[str]]:
+    """Return the table's rows; a line that only goes on a cell of the row above is joined to it."""
+    rows: list[list[str]] = []
+    for number, row in enumerate(grid):
+        cells = [" ".join(piece.text.strip() for piece in cell) for cell in row]
+        filled = sum(bool(cell) for cell in cells)
+        near = number > 0 and lines[number - 1].bottom - lines[number].top < 0.9 * usual
+        if rows and not cells[0] and filled < len(cells) and near:
+            rows[-1] = [_joined(above, cell) for above, cell in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+    return rows
+
+
+def _joined(above: str, below: str) -> str:
+    if not above or not below:
+        return above or below
+    return unbroken([above, below])
+
+
+def _flowing(lines: Sequence[Line], usual: float) -> list[str]:
+    """Return running text: a paragraph is one text, headings stand alone."""
+    texts: list[str] = []
+    paragraph: list[str] = []
+    gaps = [above.bottom - below.top for above, below in zip(lines, lines[1:], strict=False)]
+    close = median([gap for gap in gaps if gap < 1.5 * usual] or [0.0])
+    for number, line in enumerate(lines):
+        text = " ".join(cell.text.strip() for cell in line.cells)
+        gap = gaps[number - 1] if number else 0.0
+        apart = gap > close + 0.6 * usual or (
+            number > 0 and abs(line.height - lines[number - 1].height) > 0.25 * usual
+        )
+        if apart and paragraph:
+            texts += [unbroken(paragraph), ""]
+            paragraph = []
+        paragraph.append(text)
+    if paragraph:
+        texts.append(unbroken(paragraph))
+    return texts
+
+
+def unbroken(lines: Sequence[str]) -> str:
+    """Join the lines of a paragraph; a word cut at a line's end becomes whole again."""
+    text = lines[0]
+    for line in lines[1:]:
+        cut = _CUT.search(text)
+        following = re.match(r"[^\W\d_]+", line)
+        if cut and following and following.group()[0].islower():
+            kept = _compound(cut.group(1), following.group())
+            text = text[:-1] + ("-" if kept else "") + line
+        else:
+            text = f"{text}\n{line}"
+    return text.replace("\x02", "-").replace("\ufffe", "-")
+
+
+def _compound(before: str, after: str) -> bool:
+    """Say whether the hyphen belongs to the word: both parts are common words and the whole is none."""
+    from pipeline.text import rarity
+
+    whole, first, second = (rarity(word.lower()) < 1.0 for word in (before + after, before, after))
+    return first and second and not whole and min(len(before), len(after)) >= 4
