@@ -28,7 +28,8 @@ VENDORS = {
     "stdnum": {"pipeline/guardrails/private.py"},
     "prometheus_client": {"pipeline/http/metrics.py"},
     "pydantic_settings": {"pipeline/settings.py"},
-    "pypdf": {"pipeline/knowledge/pdf.py"},
+    "pypdfium2": {"pipeline/knowledge/reading/pdf.py"},
+    "selectolax": {"pipeline/knowledge/reading/html.py"},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +37,8 @@ class Prepared:
             return self
         document = replace(self.document, document_id=document_id)
         chunks = tuple(
-            replace(one, document_id=document_id, chunk_id=f"{document_id}#{one.position}") for one in self.chunks
+            replace(one, document_id=document_id, chunk_id=f"{document_id}#{one.position}")
+            for one in self.chunks
         )
         return Prepared(document, chunks, self.content)
 
@@ -69,7 +69,7 @@ def resolve(prepared: Sequence[Prepared], stored: Iterable[Stored], alone: froze
 
 def shown(document_id: str, source: str) -> str | None:
     """Return the part of an id that names the file; None when the id does not come from it."""
-    base = os.path.basename(source)
+    base = Path(source).name
     place = document_id.find(base) if base else -1
     end = place + len(base)
     whole = place >= 0 and (place == 0 or document_id[place - 1] == "/")
@@ -125,18 +125,18 @@ class _Names:
                 return name
             if owner in self.reading:
                 continue
-            if not os.path.exists(owner):
+            if not Path(owner).exists():
                 self.before[source] = owner
                 self.notes.append(f"{name} takes the place of {owner}, which is no longer there")
                 return name
             if source in self._alone and self._same_table(name, owner, group):
                 self.before[source] = owner
                 self.notes.append(
-                    f"{name} replaces the table of the same name from {os.path.dirname(owner)}; to keep both,"
+                    f"{name} replaces the table of the same name from {Path(owner).parent}; to keep both,"
                     " give their folders or other names"
                 )
                 return name
-            self.notes.append(f"{proposed} of {os.path.dirname(source)} is kept apart from {owner}")
+            self.notes.append(f"{proposed} of {Path(source).parent} is kept apart from {owner}")
         return proposed
 
     def _same_table(self, name: str, owner: str, group: Sequence[Prepared]) -> bool:
@@ -163,10 +163,10 @@ def _replaced(prepared: Sequence[Prepared], stored: Mapping[str, Stored]) -> lis
     notes: list[str] = []
     for one in prepared:
         before = stored.get(one.document.document_id)
-        if one.document.given and before and before.source and one.content != before.content:
-            if before.source != one.document.source:
-                notes.append(
-                    f"{one.document.document_id} of {one.document.where} replaces the document with that id"
-                    f" from {before.source}"
-                )
+        changed = before is not None and one.document.given and one.content != before.content
+        if before and changed and before.source not in ("", one.document.source):
+            notes.append(
+                f"{one.document.document_id} of {one.document.where} replaces the document with that id"
+                f" from {before.source}"
+            )
     return notes

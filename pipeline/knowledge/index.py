@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import KnowledgeError
-from pipeline.knowledge import large, tables
+from pipeline.knowledge import large, tables, versions
 from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import Entry, packed, schema, unpacked
 from pipeline.knowledge.shelf import COLUMNS, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
@@ -24,22 +25,26 @@ from pipeline.knowledge.tables import (
     checked,
     label,
     lock,
-    number,
     plainly,
     quoted,
     searchable,
 )
 
+if TYPE_CHECKING:
+    from lancedb.table import AsyncTable
+
 log = logging.getLogger(__name__)
-MEMORY_CHUNKS = 20_000  # larger knowledge bases are searched on disk, through a vector index
+MEMORY_CHUNKS = 10_000  # larger knowledge bases are searched on disk, through a vector index
+RELEASES = 20  # kept readable; older ones are cleaned
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 
 
 @dataclass(slots=True)
 class Held:
-    """An open shelf and when its version was last compared with the table's."""
+    """An open shelf its table version, and when that was last compared with the table's."""
 
     shelf: Shelf
+    number: int
     checked: float
     refreshing: bool = False
 
@@ -53,11 +58,13 @@ class Knowledge:
         embedder: Embedder,
         clock: Callable[[], float] = time.monotonic,
         memory_chunks: int = MEMORY_CHUNKS,
+        releases: int = RELEASES,
     ) -> None:
         self.folder = folder
         self.embedder = embedder
         self._clock = clock
         self._memory_chunks = memory_chunks
+        self._releases = releases
         self._tables = Tables(folder)
         self._held: dict[str, Held] = {}
 
@@ -97,53 +104,106 @@ class Knowledge:
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
         lag, used = Lag.load(self._lag(kb)), size(self.folder / f"{kb}.lance")
+        left = {"pending": lag.pending, "failed": lag.failed, "lag_seconds": lag.seconds()}
         try:
-            table = await self._tables.open(kb)
+            newest = await self._tables.open(kb)
             with plainly(kb):
-                contents = await tables.contents(table)
-                chunks, version = await table.count_rows(), label(await table.version())
+                table, tag = await self._released(kb, newest)
+                documents, chunks = len(await tables.contents(table)), await table.count_rows()
                 fingerprint = await tables.fingerprint(table)
+                fragments = await tables.fragments(table)
             problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
             if problem is None and chunks and not await searchable(table, kb):
                 problem = (
                     f"the full-text index of {kb!r} is missing or damaged, and above {self._memory_chunks}"
                     " chunks questions need it; run the ingestion again to rebuild it"
                 )
-            documents = len(contents)
-            return Status(kb, version, documents, chunks, fingerprint, used, lag.pending, lag.failed, problem)
+            many = chunks > self._memory_chunks
+            probes = large.load(self._probes(kb)) if many else None
+            more = {"fragments": fragments, "index": None if probes is None else probes.shown, **left}
+            counts = (documents, chunks, fingerprint, used)
+            return Status(kb, tag.label, *counts, problem=problem, **more)
         except KnowledgeError as error:
-            return Status(kb, None, 0, 0, None, used, lag.pending, lag.failed, str(error))
+            return Status(kb, None, 0, 0, None, used, problem=str(error), **left)
 
     async def history(self, kb: str) -> list[Release]:
         """Return the released versions, newest first."""
         table = await self._tables.open(kb)
         with plainly(kb):
-            current = await table.version()
-            times = {one["version"]: one["timestamp"] for one in await table.list_versions()}
-            tagged = sorted({int(tag["version"]) for tag in (await table.tags.list()).values()})
-            releases: list[Release] = []
-            for version in reversed(tagged):
-                old = await self._tables.at(kb, version)
-                documents, chunks = len(await tables.contents(old)), await old.count_rows()
-                now = version == current
-                created_at = times[version].astimezone(UTC)  # LanceDB gives local time without a zone
-                releases.append(Release(label(version), created_at, documents, chunks, now))
-        return releases
+            tags, times = await versions.tagged(table), await versions.created(table)
+            held = {
+                tag.number: await versions.kept(
+                    table, await self._tables.at(kb, tag.number), tag.number, self._contents(kb)
+                )
+                for tag in tags
+            }
+        return versions.releases(tags, times, held)
 
     async def rollback(self, kb: str, version: str) -> str:
-        """Make a released version the current one again; returns the new version's label."""
-        releases = await self.history(kb)
-        if version not in {release.version for release in releases}:
-            known = ", ".join(release.version for release in releases) or "none"
-            raise KnowledgeError(
-                f"knowledge base {kb!r} has no release {version!r}; there are: {known}", "config"
-            )
+        """Make a released version the current one again; returns its label, which is the one it had."""
+        async with lock(self.folder, kb):
+            tag = await self._tag(kb, version)
+            table = await self._tables.open(kb)
+            with plainly(kb):
+                await table.checkout(tag.number)
+                await table.restore()
+            return await self.release(kb)
+
+    async def difference(self, kb: str, before: str, after: str) -> versions.Difference:
+        """Return which documents came, went and changed from one released version to the other."""
+        old, new = [await self.documents(kb, version) for version in (before, after)]
+        return versions.difference(old, new)
+
+    async def documents(self, kb: str, version: str | None = None) -> dict[str, Stored]:
+        """Return the documents by key, of a released version or of the newest state; {} without a table."""
+        try:
+            table = await self._tables.open(kb)
+        except KnowledgeError as error:
+            if error.error_class == "store_missing" and version is None:
+                return {}
+            raise
+        if version is not None:
+            table = await self._tables.at(kb, (await self._tag(kb, version)).number)
+        with plainly(kb):
+            return await tables.documents(table)
+
+    async def forget(self, kb: str, document_ids: Sequence[str]) -> str:
+        """Remove documents and release the rest; returns the label to take them back from."""
         async with lock(self.folder, kb):
             table = await self._tables.open(kb)
             with plainly(kb):
-                await table.checkout(number(version))
-                await table.restore()
+                before = (await self._released(kb, table))[1].label
+                ids = {one.document_id: key for key, one in (await tables.documents(table)).items()}
+            if missing := [one for one in document_ids if one not in ids]:
+                raise KnowledgeError(f"knowledge base {kb!r} holds no document {missing[0]!r}", "config")
+            await self.drop(kb, [ids[one] for one in document_ids])
+            await self.release(kb)
+        return before
+
+    async def restore(self, kb: str, document_ids: Sequence[str], version: str) -> str:
+        """Take documents back as a released version has them, and nothing else; returns the new label."""
+        async with lock(self.folder, kb):
+            tag = await self._tag(kb, version)
+            table, old = await self._tables.open(kb), await self._tables.at(kb, tag.number)
+            with plainly(kb):
+                ids = {one.document_id: key for key, one in (await tables.documents(old)).items()}
+                keys = quoted([ids[one] for one in document_ids if one in ids])
+                if keys:
+                    rows = await old.query().where(f"document_key IN ({keys})").to_arrow()
+                    await table.delete(f"document_key IN ({keys})")
+                    await table.add(rows)
             return await self.release(kb)
+
+    async def _tag(self, kb: str, version: str) -> versions.Tag:
+        table = await self._tables.open(kb)
+        with plainly(kb):
+            tags = {tag.label: tag for tag in await versions.tagged(table)}
+        if version not in tags:
+            names = ", ".join(tags) or "none"
+            raise KnowledgeError(
+                f"knowledge base {kb!r} has no release {version!r}; there are: {names}", "config"
+            )
+        return tags[version]
 
     async def remove(self, kb: str) -> None:
         """Delete a knowledge base with all its releases."""
@@ -157,7 +217,7 @@ class Knowledge:
             except KnowledgeError:
                 await asyncio.to_thread(shutil.rmtree, folder)
             self._forget(kb)
-        for leftover in (self._probes(kb), self._lag(kb)):
+        for leftover in (self._probes(kb), self._lag(kb), self._contents(kb)):
             leftover.unlink(missing_ok=True)
 
     def writing(self, kb: str) -> AbstractAsyncContextManager[None]:
@@ -208,19 +268,43 @@ class Knowledge:
         return True
 
     async def release(self, kb: str) -> str:
-        """Index what is new and tag the version; returns its label."""
+        """Index what is new, tag the version and clean old ones; returns the label of the contents."""
         table = await self._tables.open(kb)
         with plainly(kb):
             many = await table.count_rows() > self._memory_chunks
             await tables.index(table, vectors=many)
             if many:
                 large.save(self._probes(kb), await large.measure(table))
-            version = await table.version()
-            tags = table.tags
-            if label(version) not in await tags.list():
-                await tags.create(label(version), version)
+            number = await table.version()
+            tags, file = await versions.tagged(table), self._contents(kb)
+            new = await versions.kept(table, None, number, file)
+            same = [
+                tag
+                for tag in tags
+                if (
+                    await versions.kept(table, await self._tables.at(kb, tag.number), tag.number, file)
+                ).contents
+                == new.contents
+            ]
+            name = label(number) if not same else f"{same[-1].label}.{number}"
+            if not tags or tags[-1].number != number:
+                await table.tags.create(name, number)
+            await versions.clean(table, self._releases)
         self._forget(kb)
-        return label(version)
+        return name.partition(".")[0] if not tags or tags[-1].number != number else tags[-1].label
+
+    async def unreleased(self, kb: str) -> bool:
+        """Say whether documents were stored, or taken away, that no release holds yet."""
+        table = await self._tables.open(kb)
+        with plainly(kb):
+            tags = await versions.tagged(table)
+            if not tags:
+                return True
+            if tags[-1].number == await table.version():
+                return False
+            at = await self._tables.at(kb, tags[-1].number)
+            last = await versions.kept(table, at, tags[-1].number, self._contents(kb))
+            return versions.digest(await tables.contents(table)) != last.contents
 
     def note(self, kb: str, lag: Lag) -> None:
         """Keep how far an ingestion is, for `status`."""
@@ -240,18 +324,27 @@ class Knowledge:
         table = await self._tables.open(kb)
         with plainly(kb):
             await table.checkout_latest()
-            version = label(await table.version())
+            fixed, tag = await self._released(kb, table, self._held.get(kb))
             held = self._held.get(kb)
-            if held and held.shelf.version == version:
+            if held and held.number == tag.number:
                 held.checked = self._clock()
                 return held.shelf
-            shelf = await self._shelf(kb, version)
-        self._held[kb] = Held(shelf, self._clock())
+            shelf = await self._shelf(kb, tag.label, fixed)
+        self._held[kb] = Held(shelf, tag.number, self._clock())
         return shelf
 
-    async def _shelf(self, kb: str, version: str) -> Shelf:
+    async def _released(
+        self, kb: str, table: AsyncTable, held: Held | None = None
+    ) -> tuple[AsyncTable, versions.Tag]:
+        """Return the last release; before the first one that is the empty table."""
+        tags = await versions.tagged(table)
+        tag = tags[-1] if tags else versions.Tag(1, label(1), "")
+        if held and held.number == tag.number:
+            return table, tag
+        return await self._tables.at(kb, tag.number), tag
+
+    async def _shelf(self, kb: str, version: str, fixed: AsyncTable) -> Shelf:
         """Read one version; it stays as it is whatever is written meanwhile."""
-        fixed = await self._tables.at(kb, number(version))
         fingerprint, chunks = await tables.fingerprint(fixed), await fixed.count_rows()
         if chunks > self._memory_chunks:
             probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
@@ -259,6 +352,9 @@ class Knowledge:
         columns = [*COLUMNS, "searched", "document_key", "position", "vector"]
         rows = await fixed.query().select(columns).to_arrow()
         return MemoryShelf(version, fingerprint, *await asyncio.to_thread(unpacked, rows, kb))
+
+    def _contents(self, kb: str) -> Path:
+        return self.folder / f"{checked(kb)}.versions.json"
 
     def _probes(self, kb: str) -> Path:
         return self.folder / f"{kb}.probes.json"

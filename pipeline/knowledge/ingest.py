@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,23 +15,28 @@ import numpy as np
 
 from pipeline.knowledge import vectors as vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
-from pipeline.knowledge.documents import Document, Skipped, cleaned, read
-from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors
+from pipeline.knowledge.documents import Document, Skipped, cleaned
+from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.identity import Prepared, Resolved, Stored, resolve
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.rows import Entry
-from pipeline.knowledge.standing import Lag
-from pipeline.knowledge.vectors import VectorFile
+from pipeline.knowledge.reading.folders import read
+from pipeline.knowledge.reading.kinds import printable
+from pipeline.knowledge.writer import Progress, Ready, Waiting, Writer
 
 SAMPLE = Path(__file__).parent / "sample"
-BATCH_CHUNKS = 128  # chunks per commit, rounded up to whole documents
-Progress = Callable[[int, int, str], None]  # documents done, documents in all, the document's id
-Ready = dict[bytes, PassageVectors]
+MOST_NAMED = 20  # documents named one by one in a note
+
+__all__ = ["Progress", "Ready"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What an ingestion did. `skipped` names what was left out and why; `pending` documents wait
-    for the next run because of `problem`."""
+    """What an ingestion did.
+
+    `skipped` names what was left out and why; `pending` documents wait for the next run because of
+    `problem`; `remaining` are stored documents whose file is gone or was not read, with the reason;
+    `notes` say what took the place of what.
+    """
 
     added: int
     updated: int
@@ -42,26 +48,52 @@ class Ingested:
     version: str | None
     pending: int = 0
     problem: str | None = None
+    remaining: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def useful(self) -> bool:
+        """Whether anything was stored, removed or found in order."""
+        return bool(self.added or self.updated or self.unchanged or self.removed)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A document that is new or changed, cut and hashed."""
+class Scope:
+    """What was given: folders, files by themselves, and every file that was looked at."""
 
-    document: Document
-    chunks: tuple[Chunk, ...]
-    content: str
-    known: bool
+    folders: tuple[str, ...] = ()
+    files: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
+    incomplete: frozenset[str] = frozenset()  # files of which something was left out
+    everything: bool = False  # the documents given are all there are
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], found: Sequence[Document | Skipped]) -> Scope:
+        """Return the scope of a run over paths."""
+        given = [(path, printable(str(path.absolute()))) for path in paths]
+        return cls(
+            folders=tuple(os.path.normpath(text) for path, text in given if path.is_dir()),
+            files=frozenset(text for path, text in given if not path.is_dir()),
+            seen=frozenset(one.source for one in found if one.source),
+            incomplete=frozenset(one.source for one in found if isinstance(one, Skipped) and one.source),
+        )
+
+    def holds(self, source: str) -> bool:
+        """Say whether a file lies in one of the folders or was given itself."""
+        return source in self.files or any(source.startswith(f"{folder}{os.sep}") for folder in self.folders)
 
 
 @dataclass(slots=True)
-class Sorted:
+class Work:
     """The given documents, by what is to be done about them."""
 
     waiting: list[Waiting] = field(default_factory=list)
     unchanged: int = 0
     seen: set[str] = field(default_factory=set)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    remaining: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 async def ingest(
@@ -74,12 +106,21 @@ async def ingest(
 ) -> Ingested:
     """Bring files and folders into a knowledge base; see `store`.
 
-    Raises KnowledgeError when a path does not exist or the knowledge base cannot be written.
+    Rows that are no longer in a given file go. Documents of the given folders whose file is gone are
+    named, and go with `prune`. Raises KnowledgeError when a path does not exist or the knowledge base
+    cannot be written.
     """
-    found = await asyncio.to_thread(lambda: list(read(Path(path) for path in paths)))
+    places = _places(paths)
+    found = await asyncio.to_thread(lambda: list(read(places)))
     documents = [one for one in found if isinstance(one, Document)]
     skipped = [(one.name, one.reason) for one in found if isinstance(one, Skipped)]
-    return await store(documents, kb, knowledge, progress, prune=prune, skipped=skipped)
+    scope = Scope.of(places, found)
+    async with knowledge.writing(kb):
+        return await _store(documents, kb, knowledge, progress, _Order(scope, prune, skipped=tuple(skipped)))
+
+
+def _places(paths: Sequence[Path | str]) -> list[Path]:
+    return [Path(os.path.normpath(Path(path).absolute())) for path in paths]
 
 
 async def store(
@@ -90,7 +131,6 @@ async def store(
     *,
     prune: bool = False,
     ready: Ready | None = None,
-    skipped: Sequence[tuple[str, str]] = (),
 ) -> Ingested:
     """Store the documents that are new or changed and release a version.
 
@@ -98,42 +138,49 @@ async def store(
     that were not given; `ready` holds vectors known already.
     """
     async with knowledge.writing(kb):
-        return await _store(documents, kb, knowledge, progress, prune, ready or {}, skipped)
+        return await _store(
+            documents, kb, knowledge, progress, _Order(Scope(everything=True), prune, ready or {})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    scope: Scope
+    prune: bool
+    ready: Ready = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 async def _store(
-    documents: Iterable[Document],
-    kb: str,
-    knowledge: Knowledge,
-    progress: Progress | None,
-    prune: bool,
-    ready: Ready,
-    skipped: Sequence[tuple[str, str]],
+    documents: Iterable[Document], kb: str, knowledge: Knowledge, progress: Progress | None, order: _Order
 ) -> Ingested:
     began = time.monotonic()
-    known = await knowledge.contents(kb)
-    work = await asyncio.to_thread(_sort, documents, known)
-    work.skipped[:0] = skipped
-    writer = _Writer(kb, knowledge, ready, len(work.waiting), progress)
+    stored = await knowledge.documents(kb)
+    work = await asyncio.to_thread(_sort, documents, stored, order)
+    writer = Writer(kb, knowledge, order.ready, len(work.waiting), progress)
     problem = await writer.write(work.waiting)
-    gone = [key for key in known if key not in work.seen] if prune and problem is None else []
+    gone = work.gone if problem is None else []
     if gone:
         await knowledge.drop(kb, gone)
-    version = await knowledge.release(kb) if writer.stored or gone else None
-    if version is None and known:
+    version = None
+    if writer.stored or gone or (stored and await knowledge.unreleased(kb)):
+        version = await knowledge.release(kb)
+    elif stored:
         await knowledge.mend(kb)
-    stored = [one.known for one in writer.stored]
+    new = [one.known for one in writer.stored if not one.adopted]
     return Ingested(
-        added=stored.count(False),
-        updated=stored.count(True),
-        unchanged=work.unchanged,
+        added=new.count(False),
+        updated=new.count(True),
+        unchanged=work.unchanged + len(writer.stored) - len(new),
         removed=len(gone),
-        skipped=(*work.skipped, *writer.failed.items()),
-        chunks=sum(len(one.chunks) for one in writer.stored),
+        skipped=(*order.skipped, *work.skipped, *writer.failed.items()),
+        chunks=sum(len(one.prepared.chunks) for one in writer.stored if not one.adopted),
         seconds=time.monotonic() - began,
         version=version,
         pending=len(work.waiting) - len(writer.stored) - len(writer.failed),
         problem=problem,
+        remaining=tuple(work.remaining),
+        notes=tuple(work.notes),
     )
 
 
@@ -153,78 +200,75 @@ def sample() -> list[Document]:
     return [cleaned(Document(row["id"], row["title"], row["text"], row["url"])) for row in rows]
 
 
-class _Writer:
-    """Embeds and stores waiting documents batch by batch, and keeps the lag on disk."""
-
-    def __init__(
-        self, kb: str, knowledge: Knowledge, ready: Ready, total: int, progress: Progress | None
-    ) -> None:
-        self.stored: list[Waiting] = []
-        self.failed: dict[str, str] = {}
-        self._kb = kb
-        self._knowledge = knowledge
-        self._ready = ready
-        self._total = total
-        self._progress = progress
-        embedder = knowledge.embedder
-        self._files = VectorFile(knowledge.folder.parent / "vectors", embedder.fingerprint)
-
-    async def write(self, waiting: Sequence[Waiting]) -> str | None:
-        """Store all that can be; returns why the rest must wait, or None."""
-        self._note()
-        for batch in _batches(waiting):
-            try:
-                await self._store(batch)
-            except EmbedError as error:
-                if error.error_class != "embed_invalid":
-                    return f"{error}; run the ingestion again to store the rest"
-                await self._one_by_one(batch)
-            self._note()
-        return None
-
-    async def _store(self, batch: Sequence[Waiting]) -> None:
-        entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
-        await self._knowledge.write(self._kb, entries)
-        for one in batch:
-            self.stored.append(one)
-            if self._progress is not None:
-                done = len(self.stored) + len(self.failed)
-                self._progress(done, self._total, one.document.document_id)
-
-    async def _one_by_one(self, batch: Sequence[Waiting]) -> None:
-        """Store each document apart, so that one bad vector costs one document."""
-        for one in batch:
-            try:
-                await self._store([one])
-            except EmbedError as error:
-                if error.error_class != "embed_invalid":
-                    raise
-                self.failed[one.document.document_id] = str(error)
-
-    def _note(self) -> None:
-        pending = self._total - len(self.stored) - len(self.failed)
-        self._knowledge.note(self._kb, Lag(pending, dict(self.failed)))
-
-
-def _sort(documents: Iterable[Document], known: dict[str, str]) -> Sorted:
-    """Tell what is new or changed from what is stored already or cannot be."""
-    work = Sorted()
-    for document in map(cleaned, documents):
-        name, key = document.document_id, document.key
+def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Order) -> Work:
+    """Tell what is new or changed from what is stored already, cannot be, or is there no more."""
+    work = Work()
+    resolved = resolve(list(_prepared(documents, work)), stored.values(), order.scope.files)
+    work.notes += resolved.notes
+    places: dict[str, str] = {}
+    for one in resolved.prepared:
+        document = one.document
+        key, where = document.key, document.where or document.document_id
         if key in work.seen:
-            work.skipped.append((name, "another document has the same id"))
-            continue
-        chunks = tuple(chunk(document))
-        if not chunks:
-            work.skipped.append((name, "no text in it"))
+            work.skipped.append((where, f"another document has the same id{places[key]}"))
             continue
         work.seen.add(key)
-        content = _content(document, chunks)
-        if known.get(key) == content:
-            work.unchanged += 1
+        places[key] = f" {document.document_id!r}: {document.where}" if document.where else ""
+        before = stored.get(key)
+        moved = before is not None and _adopts(before, document)
+        if before is None or before.content != one.content:
+            work.waiting.append(Waiting(one, before is not None))
+        elif moved:
+            work.waiting.append(Waiting(one, True, adopted=True))
         else:
-            work.waiting.append(Waiting(document, chunks, content, key in known))
+            work.unchanged += 1
+    _leave(work, stored, resolved, order)
     return work
+
+
+def _prepared(documents: Iterable[Document], work: Work) -> Iterable[Prepared]:
+    for document in map(cleaned, documents):
+        chunks = tuple(chunk(document))
+        if chunks:
+            yield Prepared(document, chunks, _content(document, chunks))
+        else:
+            work.skipped.append((document.where or document.document_id, "no text in it"))
+
+
+def _adopts(before: Stored, document: Document) -> bool:
+    """Say whether an unchanged document is to be kept under another file: its old one is gone or unknown."""
+    return before.source != document.source and bool(document.source) and not Path(before.source).exists()
+
+
+def _leave(work: Work, stored: dict[str, Stored], resolved: Resolved, order: _Order) -> None:
+    """Sort the stored documents that were not given into those that go, and those that are named."""
+    scope = order.scope
+    read = {one.document.source for one in resolved.prepared} | set(resolved.before.values())
+    elsewhere: list[Stored] = []
+    for key, one in stored.items():
+        if key in work.seen:
+            continue
+        if scope.everything:
+            work.gone += [key] if order.prune else []
+        elif one.source and one.source in read and one.source not in scope.incomplete:
+            work.gone.append(key)
+        elif one.source in scope.seen and one.source:
+            work.remaining.append(
+                (one.document_id, "its file could not be read whole, its earlier text stays")
+            )
+        elif one.source and scope.holds(one.source):
+            if order.prune:
+                work.gone.append(key)
+            else:
+                work.remaining.append((one.document_id, "its file is gone; --prune removes it"))
+        elif one.source and not Path(one.source).exists():
+            work.remaining.append((one.document_id, f"{one.source} is no longer there"))
+        elif one.source:
+            elsewhere.append(one)
+    if elsewhere:
+        names = sorted(one.document_id for one in elsewhere)
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        work.notes.append(f"also in it, from other places: {', '.join(names[:MOST_NAMED])}{more}")
 
 
 def _content(document: Document, chunks: Sequence[Chunk]) -> str:
@@ -235,50 +279,6 @@ def _content(document: Document, chunks: Sequence[Chunk]) -> str:
     for one in chunks:
         digest.update(vector_files.key(*one.embedded))
     return digest.hexdigest()
-
-
-def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
-    batch: list[Waiting] = []
-    size = 0
-    for one in waiting:
-        batch.append(one)
-        size += len(one.chunks)
-        if size >= BATCH_CHUNKS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-async def _embed(
-    batch: Sequence[Waiting], embedder: Embedder, files: VectorFile, ready: Ready
-) -> list[Entry]:
-    """Give every chunk its vectors, from memory or disk where they are known."""
-    found: Ready = {}
-    missing: dict[bytes, Chunk] = {}
-    keys = {one.chunk_id: vector_files.key(*one.embedded) for each in batch for one in each.chunks}
-    for one in (one for each in batch for one in each.chunks):
-        key = keys[one.chunk_id]
-        vectors = ready.get(key) or files.get(key)
-        if vectors is None:
-            missing[key] = one
-        else:
-            found[key] = vectors
-    if missing:
-        texts = [one.embedded for one in missing.values()]
-        made = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
-        fresh = list(zip(missing, made, strict=True))
-        await asyncio.to_thread(files.put, fresh)
-        found.update(fresh)
-    return [
-        Entry(
-            each.document.key,
-            each.content,
-            each.chunks,
-            tuple(found[keys[one.chunk_id]] for one in each.chunks),
-        )
-        for each in batch
-    ]
 
 
 def sample_vectors(embedder: Embedder) -> Ready:

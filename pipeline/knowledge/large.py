@@ -33,9 +33,25 @@ class Probes:
     nprobes: int = 20
     refine: int = 5
     recall: float | None = None
+    exact: bool = False  # the index does not find enough: every vector is compared
+
+    @property
+    def shown(self) -> str:
+        """How the index is asked, in words for people."""
+        if self.exact:
+            return "IVF_RQ finds too few neighbours here, every vector is compared: recall 1.0"
+        recall = "not measured" if self.recall is None else f"{self.recall:.3f}"
+        return f"IVF_RQ, {self.nprobes} probes, refined {self.refine} times: recall {recall} of exact search"
 
 
-LADDER = (Probes(20, 5), Probes(40, 10), Probes(80, 10), Probes(160, 20), Probes(320, 40))
+LADDER = (
+    Probes(20, 5),
+    Probes(40, 10),
+    Probes(80, 10),
+    Probes(160, 20),
+    Probes(320, 40),
+    Probes(1_000, 60),
+)
 Guard = Callable[[], AbstractContextManager[None]]  # turns the store's errors into KnowledgeError
 
 
@@ -111,6 +127,8 @@ class TableShelf:
 def nearest(table: AsyncTable, vector: Vector, probes: Probes) -> Any:
     """Return the vector query; always by cosine, the default would be L2."""
     query = table.query().nearest_to(vector).distance_type("cosine")
+    if probes.exact:
+        return query.bypass_vector_index()
     return query.nprobes(probes.nprobes).refine_factor(probes.refine)
 
 
@@ -122,27 +140,28 @@ async def drawn(table: AsyncTable, size: int = SAMPLE) -> NDArray[np.float32]:
 
 
 async def measure(table: AsyncTable) -> Probes:
-    """Return the cheapest probes that find enough of the true neighbours, measured on stored vectors."""
+    """Return the cheapest probes that find enough of the true neighbours of stored vectors.
+
+    A stored vector is its own nearest neighbour, so that one does not count. When no step of the
+    ladder suffices, the search stays exact.
+    """
     queries = await drawn(table, QUERIES)
-    truth: list[set[int]] = []
-    for vector in queries:
-        exact = table.query().nearest_to(vector).distance_type("cosine").bypass_vector_index()
-        truth.append(await _ids(exact))
-    measured = Probes()
+    exact = Probes(exact=True)
+    truth = [await _neighbours(nearest(table, vector, exact)) for vector in queries]
     for probes in LADDER:
         shares = [
-            len(await _ids(nearest(table, vector, probes)) & true) / len(true)
+            len(set(await _neighbours(nearest(table, vector, probes))) & set(true)) / max(len(true), 1)
             for vector, true in zip(queries, truth, strict=True)
         ]
-        measured = Probes(probes.nprobes, probes.refine, float(np.mean(shares)))
-        if measured.recall is not None and measured.recall >= WANTED_RECALL:
-            break
-    return measured
+        recall = float(np.mean(shares))
+        if recall >= WANTED_RECALL:
+            return Probes(probes.nprobes, probes.refine, recall)
+    return Probes(recall=1.0, exact=True)
 
 
-async def _ids(query: Any) -> set[int]:
-    found = await query.select(["_distance"]).with_row_id().limit(10).to_arrow()
-    return set(found["_rowid"].to_pylist())
+async def _neighbours(query: Any) -> list[int]:
+    rows = await query.select(["_distance"]).with_row_id().limit(11).to_arrow()
+    return rows["_rowid"].to_pylist()[1:]
 
 
 def load(path: Path) -> Probes:

@@ -28,6 +28,7 @@ class Entry:
     content: str
     chunks: tuple[Chunk, ...]
     vectors: tuple[PassageVectors, ...]
+    source: str = ""
 
 
 def schema(fingerprint: str, dimensions: int) -> Any:
@@ -50,6 +51,7 @@ def schema(fingerprint: str, dimensions: int) -> Any:
             pa.field("spans", blob),
             pa.field("sentences", blob),
             pa.field("checksum", text),
+            pa.field("source", text),
         ],
         metadata={EMBEDDER: fingerprint.encode()},
     )
@@ -76,6 +78,7 @@ def packed(entries: Sequence[Entry], schema: Any) -> Any:
             if vectors.sentences is None
             else vectors.sentences.astype(np.float16).tobytes(),
             "checksum": checksum(chunk.chunk_id, chunk.title, chunk.url, chunk.text),
+            "source": entry.source,
         }
         for entry in entries
         for chunk, vectors in zip(entry.chunks, entry.vectors, strict=True)

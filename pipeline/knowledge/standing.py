@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +27,22 @@ class Lag:
 
     pending: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()  # titles of documents not stored yet, the first of them
+    since: float | None = None  # seconds since 1970 when the oldest of them began to wait
+
+    def seconds(self, now: float | None = None) -> float:
+        """Return how long the oldest document has waited; 0 when none does."""
+        if not self.pending or self.since is None:
+            return 0.0
+        return max(0.0, (time.time() if now is None else now) - self.since)
 
     @classmethod
     def load(cls, path: Path) -> Lag:
         """Return the kept lag; none when nothing is kept."""
         try:
-            return cls(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            values = json.loads(path.read_text("utf-8"))
+            return cls(**{**values, "waiting": tuple(values.get("waiting", ()))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return cls()
 
     def save(self, path: Path) -> None:
@@ -56,6 +66,9 @@ class Status:
     pending: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
+    lag_seconds: float = 0.0
+    fragments: int | None = None
+    index: str | None = None  # how the vector index is asked and what it finds; None when search is exact
 
 
 def size(folder: Path) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import KnowledgeError
+from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import EMBEDDER
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
 LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
 LOCK_STEP_SECONDS = 0.1
+SOURCE = "source"
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
 
@@ -66,13 +68,20 @@ class Tables:
     async def create(self, kb: str, schema: Any) -> AsyncTable:
         """Return the table, made empty when there is none."""
         try:
-            return await self.open(kb)
+            return await self._with_source(await self.open(kb), kb)
         except KnowledgeError as error:
             if error.error_class != "store_missing":
                 raise
         with plainly(kb):
             await (await self.connect()).create_table(kb, schema=schema, exist_ok=True)
         return await self.open(kb)
+
+    async def _with_source(self, table: AsyncTable, kb: str) -> AsyncTable:
+        """Add the column of a document's file to a table made before there was one."""
+        with plainly(kb):
+            if SOURCE not in (await table.schema()).names:
+                await table.add_columns({SOURCE: "''"})
+        return table
 
     def forget(self, kb: str) -> None:
         """Open the table anew next time."""
@@ -97,10 +106,32 @@ async def fingerprint(table: AsyncTable) -> str:
     return ((await table.schema()).metadata or {}).get(EMBEDDER, b"unknown").decode()
 
 
+async def fragments(table: AsyncTable) -> int:
+    """Return in how many pieces the rows lie."""
+    stats: Any = await table.stats()  # a dict, whatever its annotation says
+    return stats["fragment_stats"]["num_fragments"]
+
+
 async def contents(table: AsyncTable) -> dict[str, str]:
     """Return the stored documents: key to content hash."""
     rows = await table.query().select(["document_key", "content"]).to_arrow()
     return dict(zip(rows["document_key"].to_pylist(), rows["content"].to_pylist(), strict=True))
+
+
+async def documents(table: AsyncTable) -> dict[str, Stored]:
+    """Return the stored documents by key."""
+    columns = ["document_key", "document_id", "title", "content"]
+    if SOURCE in (await table.schema()).names:
+        columns.append(SOURCE)
+    rows = (await table.query().select(columns).to_arrow()).to_pydict()
+    sources = rows.get(SOURCE) or [""] * len(rows["content"])
+    values = zip(
+        rows["document_key"], rows["document_id"], rows["title"], rows["content"], sources, strict=True
+    )
+    return {
+        key: Stored(document, title, content, source or "")
+        for key, document, title, content, source in values
+    }
 
 
 @asynccontextmanager
@@ -187,8 +218,3 @@ def quoted(keys: Sequence[str]) -> str:
 def label(version: int) -> str:
     """Return a table's version as people see it."""
     return f"v{version}"
-
-
-def number(version: str) -> int:
-    """Undo `label`."""
-    return int(version.removeprefix("v"))

@@ -104,10 +104,17 @@ async def test_every_release_can_be_returned_to(knowledge: Knowledge) -> None:
         (second, 4, True),
         (first, 3, False),
     ]
-    third = await knowledge.rollback("kb", first or "")
-    assert (await knowledge.open("kb")).chunks == 3
-    newest = (await knowledge.history("kb"))[0]
-    assert (newest.version, newest.current) == (third, True)
+    assert await knowledge.rollback("kb", first or "") == first
+    shelf = await knowledge.open("kb")
+    assert (shelf.chunks, shelf.version) == (3, first)
+    assert [(one.version, one.current) for one in await knowledge.history("kb")] == [
+        (second, False),
+        (first, True),
+    ]
+    assert (await knowledge.status("kb")).version == first
+    assert await knowledge.rollback("kb", second or "") == second
+    assert (await knowledge.open("kb")).version == second
+    await knowledge.rollback("kb", first or "")
     assert len(await knowledge.contents("kb")) == 3
     with pytest.raises(KnowledgeError, match="no release 'v999'; there are: "):
         await knowledge.rollback("kb", "v999")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.knowledge import ingest as ingestion
+from pipeline.knowledge import writer
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import EmbedError, MiniLM, PassageVectors, Spans
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.ingest import ensure_sample, ingest, sample, store
+from pipeline.knowledge.ingest import SAMPLE, ensure_sample, ingest, sample, store
 from tests.fake_embedder import WordEmbedder
 
 
@@ -75,7 +75,7 @@ async def test_empty_and_doubled_documents_are_named(tmp_path: Path) -> None:
     given = [Document("a", "", "One."), Document("a", "", "Two."), Document("b", "Title", " \u200b\n")]
     done = await store(given, "kb", make(tmp_path))
     assert done.added == 1
-    assert done.skipped == (("a", "another document has the same id"), ("b", "no text in it"))
+    assert done.skipped == (("b", "no text in it"), ("a", "another document has the same id"))
 
 
 async def test_nothing_to_ingest_makes_no_knowledge_base(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_ids_that_look_like_sql_are_only_ids(tmp_path: Path) -> None:
 async def test_a_broken_down_embedder_leaves_the_rest_pending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingestion, "BATCH_CHUNKS", 4)
+    monkeypatch.setattr(writer, "BATCH_CHUNKS", 4)
     knowledge = make(tmp_path, fail_after=8)
     embedder = knowledge.embedder
     assert isinstance(embedder, WordEmbedder)
@@ -120,7 +120,7 @@ class OneBadVector(WordEmbedder):
 
 
 async def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingestion, "BATCH_CHUNKS", 2)
+    monkeypatch.setattr(writer, "BATCH_CHUNKS", 2)
     pages = [[Document(f"d{n}", "", f"Writer {writer} page {n}.") for n in range(8)] for writer in range(4)]
     results = await asyncio.gather(*(store(some, "kb", make(tmp_path)) for some in pages))
     assert sorted((one.added, one.updated) for one in results) == [(0, 8), (0, 8), (0, 8), (8, 0)]
@@ -180,16 +180,16 @@ async def test_the_sample_keeps_away_from_other_documents_and_other_embedders(tm
 
 
 def test_the_sample_carries_its_licence_and_credits() -> None:
-    notice = (ingestion.SAMPLE / "NOTICE").read_text("utf-8")
+    notice = (SAMPLE / "NOTICE").read_text("utf-8")
     assert (
         "Attribution-ShareAlike 3.0" in notice and "Shaun McCance" in notice and "gnome-user-docs" in notice
     )
-    assert "CC-BY-SA-3.0" in (ingestion.SAMPLE / "LICENSE").read_text("utf-8")
+    assert "CC-BY-SA-3.0" in (SAMPLE / "LICENSE").read_text("utf-8")
     rows = [
-        json.loads(line) for line in (ingestion.SAMPLE / "documents.jsonl").read_text("utf-8").splitlines()
+        json.loads(line) for line in (SAMPLE / "documents.jsonl").read_text("utf-8").splitlines()
     ]
     assert all(row["credits"] is not None and row["url"] for row in rows)
-    assert (ingestion.SAMPLE / "vectors.npz").stat().st_size < 8_000_000
+    assert (SAMPLE / "vectors.npz").stat().st_size < 8_000_000
 
 
 WRITER = """

@@ -17,7 +17,8 @@ _BOMS = (
 )
 # Labels that browsers read as a larger set than their name says (WHATWG Encoding Standard, section 4.2).
 _LABELS = {
-    "windows-1252": "ansi_x3.4-1968 ascii cp1252 cp819 ibm819 iso-8859-1 iso8859-1 iso_8859-1 l1 latin1 us-ascii",
+    "windows-1252": "ansi_x3.4-1968 ascii cp1252 cp819 ibm819 iso-8859-1 iso8859-1 iso_8859-1 l1 latin1"
+    " us-ascii",
     "windows-1254": "iso-8859-9 iso8859-9 iso_8859-9 latin5 l5 cp1254",
     "windows-874": "iso-8859-11 iso8859-11 tis-620 dos-874",
     "gb18030": "gb2312 gb_2312-80 gb_2312 gbk x-gbk chinese csgb2312 iso-ir-58",

@@ -1,4 +1,4 @@
-"""Reads risky files in a process of its own: `python -m pipeline.knowledge.reading.child`, JSON in and out."""
+"""Reads risky files in a process of its own (`python -m pipeline.knowledge.reading.child`), in JSON."""
 
 from __future__ import annotations
 

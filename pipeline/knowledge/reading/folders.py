@@ -93,7 +93,7 @@ def _walk(folder: Path, top: str, seen: set[str]) -> Iterator[tuple[Path, str]]:
 
 def _refused(file: Path, real: str, top: str) -> str | None:
     """Return why a link is not followed, or None."""
-    if not os.path.exists(real):
+    if not Path(real).exists():
         return "a link to nothing"
     if os.path.commonpath([real, top]) != top:
         return "a link that leads out of the folder, not followed; give its target itself"

@@ -17,13 +17,16 @@ _UNREAD = {
 }  # fmt: skip
 _AROUND = {"nav", "footer", "aside"}  # left out, unless the page keeps its text there
 _BLOCKS = set(
-    """address article aside blockquote body dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5
-    h6 header hr legend li main ol p pre section summary table tr ul""".split()  # noqa: SIM905
+    """address article aside blockquote body dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4
+    h5 h6 header hr legend li main ol p pre section summary table tr ul""".split()  # noqa: SIM905
 )
 _HIDDEN_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9])"
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
+    r"|(?:font-size|opacity)\s*:\s*0(?![.\d]*[1-9])"
 )
-_NOTICE = re.compile(r"cookie|consent|gdpr|newsletter|subscribe|sign-?up-?box|social|share-?(?:bar|buttons)", re.I)
+_NOTICE = re.compile(
+    r"cookie|consent|gdpr|newsletter|subscribe|sign-?up-?box|social|share-?(?:bar|buttons)", re.I
+)
 _MENU_LINKS = 4
 _LONGEST_NOTICE = 600  # characters
 
@@ -135,7 +138,9 @@ class _Reader:
             self._pieces.append(_before(tag))
             self.read(element, depth + 1, verbatim or tag == "pre")
             if tag in _BLOCKS or tag == "br":
-                self._pieces.append("\n\n" if tag in ("h1", "h2", "h3", "h4", "h5", "h6", "p", "dl") else "\n")
+                self._pieces.append(
+                    "\n\n" if tag in ("h1", "h2", "h3", "h4", "h5", "h6", "p", "dl") else "\n"
+                )
 
 
 def _before(tag: str) -> str:
@@ -146,7 +151,7 @@ def _before(tag: str) -> str:
     if tag in ("br", "hr"):
         return "\n"
     if tag in _BLOCKS:
-        return "\n\n" if tag[0] == "h" and tag[1:].isdigit() or tag == "p" else "\n"
+        return "\n\n" if (tag[0] == "h" and tag[1:].isdigit()) or tag == "p" else "\n"
     return ""
 
 
@@ -160,7 +165,7 @@ def _unseen(attributes: dict[str, str | None]) -> bool:
 
 
 def _furniture(element: Any) -> bool:
-    """Say whether an element is a menu, a footer or a notice about cookies or letters, not the page's text."""
+    """Say whether an element is a menu, a footer or a notice about cookies or letters."""
     tag, attributes = element.tag, element.attributes
     if tag not in _BLOCKS and tag not in _AROUND and tag != "span":
         return False

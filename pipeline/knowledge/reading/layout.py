@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from pipeline.knowledge.reading.grid import statements
@@ -109,7 +110,7 @@ def _cells(row: Sequence[Piece]) -> list[Piece]:
 
 
 def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[Interval]]:
-    """Return the end of the block of columns that begins at a line, and its gutters; none for flowing text."""
+    """Return the end of the block of columns that begins at a line, and its gutters."""
     if len(lines[start].cells) < 2:
         return start + 1, []
     left = min(cell.left for line in lines[start:] for cell in line.cells)
@@ -133,7 +134,7 @@ def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[I
 def _free(line: Line, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
     """Return the free stretches between the cells of a line; with `edges` also those beside them."""
     cells = line.cells
-    free = [(one.right, other.left) for one, other in zip(cells, cells[1:], strict=False)]
+    free = [(one.right, other.left) for one, other in pairwise(cells)]
     if edges:
         free = [(left - 1, cells[0].left), *free, (cells[-1].right, right + 1)]
     return [(low, high) for low, high in free if high - low >= GUTTER * usual]
@@ -196,7 +197,7 @@ def _flowing(lines: Sequence[Line], usual: float) -> list[str]:
     """Return running text: a paragraph is one text, headings stand alone."""
     texts: list[str] = []
     paragraph: list[str] = []
-    gaps = [above.bottom - below.top for above, below in zip(lines, lines[1:], strict=False)]
+    gaps = [above.bottom - below.top for above, below in pairwise(lines)]
     close = median([gap for gap in gaps if gap < 1.5 * usual] or [0.0])
     for number, line in enumerate(lines):
         text = " ".join(cell.text.strip() for cell in line.cells)

@@ -151,7 +151,11 @@ def _line(key: str, value: Any) -> str:
     if isinstance(value, bool | int | float):
         return f"{key}: {json.dumps(value)}"
     if isinstance(value, list) and value and all(isinstance(item, str | int) for item in value):
-        return "" if len(value) > 50 and not isinstance(value[0], str) else f"{key}: {', '.join(map(str, value))}"
+        return (
+            ""
+            if len(value) > 50 and not isinstance(value[0], str)
+            else f"{key}: {', '.join(map(str, value))}"
+        )
     if isinstance(value, dict) and value:
         inner = [line for name, item in value.items() if (line := _line(f"{key}.{name}", item))]
         return "\n".join(inner)

@@ -11,7 +11,9 @@ from pipeline.knowledge.reading.kinds import stem
 LONGEST_HEAD = 65_536  # characters of front matter
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)(?:^)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
-_DATA = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.=+-]+)*;base64,[A-Za-z0-9+/=%_\-\s]*?(?=[^A-Za-z0-9+/=%_\-\s]|\Z)")
+_DATA = re.compile(
+    r"data:[\w.+-]+/[\w.+-]+(?:;[\w.=+-]+)*;base64,[A-Za-z0-9+/=%_\-\s]*?(?=[^A-Za-z0-9+/=%_\-\s]|\Z)"
+)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(\s*<?\s*>?\s*(?:[\"'][^\"']*[\"'])?\s*\)")
 _RUN = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{200,}={0,2}(?![\w+/=])")
 _DEFINITION = re.compile(r"(?m)^ {0,3}\[[^\]\n]+\]:\s*<?>?\s*(?:[\"'(][^\n]*)?$\n?")

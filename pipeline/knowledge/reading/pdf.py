@@ -19,7 +19,9 @@ OCR = "run it through OCR first"
 WORST_LETTERS = 0.05  # share of characters without a meaning that makes a page unreadable
 SAMPLED = 400  # characters of a page asked for their place in Unicode
 RUNNING_PAGES = 4  # pages from which a line on most of them counts as a running head
-_JUNK_TITLE = re.compile(r"(?i)^(?:untitled|anonymous|unknown|document\d*|microsoft word\b.*|.*\.(?:docx?|odt|tex|indd|pdf))$")
+_JUNK_TITLE = re.compile(
+    r"(?i)^(?:untitled|anonymous|unknown|document\d*|microsoft word\b.*|.*\.(?:docx?|odt|tex|indd|pdf))$"
+)
 _GLYPHS = re.compile(r"(?:/[A-Za-z]{0,3}\d{1,4}){3,}|\(cid:\d+\)|(?:uni[0-9A-F]{4}){3}")
 
 
@@ -130,7 +132,8 @@ def garbled(text: str) -> bool:
     if not shown:
         return False
     wrong = sum(
-        unicodedata.category(character) in ("Co", "Cn", "Cs", "Cc") or character == "\ufffd" for character in shown
+        unicodedata.category(character) in ("Co", "Cn", "Cs", "Cc") or character == "\ufffd"
+        for character in shown
     )
     glyphs = sum(len(one.group()) for one in _GLYPHS.finditer(text))
     return (wrong + glyphs) / len(shown) > WORST_LETTERS or _shifted(text) or _mixed(text)
@@ -145,7 +148,16 @@ def _shifted(text: str) -> bool:
 
 def _mixed(text: str) -> bool:
     """Say whether rare scripts stand side by side, as when codes of one are read as another's."""
-    scripts = {"HANGUL": 0, "YI": 0, "CJK": 0, "ETHIOPIC": 0, "VAI": 0, "BAMUM": 0, "CANADIAN": 0, "CHEROKEE": 0}
+    scripts = {
+        "HANGUL": 0,
+        "YI": 0,
+        "CJK": 0,
+        "ETHIOPIC": 0,
+        "VAI": 0,
+        "BAMUM": 0,
+        "CANADIAN": 0,
+        "CHEROKEE": 0,
+    }
     for character in text[:4000]:
         if character > "\u1200":
             first = unicodedata.name(character, "").split(" ")[0]

@@ -19,7 +19,16 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
-_GONE = {f"{W}del", f"{W}moveFrom", f"{W}rPr", f"{W}pPr", f"{W}delText", f"{W}instrText", f"{W}sectPr", _FALLBACK}
+_GONE = {
+    f"{W}del",
+    f"{W}moveFrom",
+    f"{W}rPr",
+    f"{W}pPr",
+    f"{W}delText",
+    f"{W}instrText",
+    f"{W}sectPr",
+    _FALLBACK,
+}
 _SIGNS = {
     f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}softHyphen": "",
     f"{W}ptab": "\t",
@@ -37,10 +46,18 @@ def read(path: Path) -> tuple[str, str]:
             if len(archive.infolist()) > ENTRIES:
                 raise Unreadable(f"more than {ENTRIES:,} parts in it")
             return _Word(archive).read()
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, ParseError, ValueError):
-        raise Unreadable("not a Word document that can be read") from None
     except DefusedXmlException:
         raise Unreadable("its XML declares entities, which are refused") from None
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        ParseError,
+        ValueError,
+    ):
+        raise Unreadable("not a Word document that can be read") from None
 
 
 def part(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -91,7 +108,9 @@ class _Word:
         names: dict[str, str] = {}
         for style in styles.iter(f"{W}style") if styles is not None else ():
             name = style.find(f"{W}name")
-            names[style.get(f"{W}styleId", "")] = (name.get(f"{W}val", "") if name is not None else "").lower()
+            names[style.get(f"{W}styleId", "")] = (
+                name.get(f"{W}val", "") if name is not None else ""
+            ).lower()
         return names
 
     def _note_texts(self, kind: str) -> dict[str, str]:
@@ -111,7 +130,9 @@ class _Word:
                 if name.startswith(kind) and name.endswith(".xml"):
                     for line in self._blocks(self._tree(name)):
                         line = line.strip()
-                        words = [word for word in line.split() if word.lower() not in ("page", "of", "|", "-")]
+                        words = [
+                            word for word in line.split() if word.lower() not in ("page", "of", "|", "-")
+                        ]
                         if any(not word.isdigit() for word in words) and line not in sides[side]:
                             sides[side].append(line)
         return sides
@@ -181,7 +202,12 @@ class _Word:
             for cell in _own(tr, f"{W}tc"):
                 text = " ".join(" ".join(self._blocks(cell)).split())
                 merge = cell.find(f"{W}tcPr/{W}vMerge")
-                if merge is not None and merge.get(f"{W}val") != "restart" and rows and len(row) < len(rows[-1]):
+                if (
+                    merge is not None
+                    and merge.get(f"{W}val") != "restart"
+                    and rows
+                    and len(row) < len(rows[-1])
+                ):
                     text = rows[-1][len(row)]
                 span = cell.find(f"{W}tcPr/{W}gridSpan")
                 row += [text] * min(int(span.get(f"{W}val", "1")) if span is not None else 1, SPAN)

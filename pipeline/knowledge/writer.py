@@ -1,0 +1,135 @@
+"""Embeds and stores waiting documents batch by batch; what cannot be stored is named."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge.chunking import Chunk
+from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors
+from pipeline.knowledge.identity import Prepared
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.rows import Entry
+from pipeline.knowledge.standing import Lag
+from pipeline.knowledge.vectors import VectorFile
+
+BATCH_CHUNKS = 128  # chunks per commit, rounded up to whole documents
+NAMED = 50  # waiting documents whose titles are kept
+Progress = Callable[[int, int, str], None]  # documents done, documents in all, the document's id
+Ready = dict[bytes, PassageVectors]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A document to be stored: `known` when it is there already, `adopted` when only its file moved."""
+
+    prepared: Prepared
+    known: bool
+    adopted: bool = False
+
+
+class Writer:
+    """Embeds and stores waiting documents batch by batch, and keeps the lag on disk."""
+
+    def __init__(
+        self, kb: str, knowledge: Knowledge, ready: Ready, total: int, progress: Progress | None
+    ) -> None:
+        self.stored: list[Waiting] = []
+        self.failed: dict[str, str] = {}
+        self._kb = kb
+        self._knowledge = knowledge
+        self._ready = ready
+        self._total = total
+        self._progress = progress
+        self._since = time.time()
+        embedder = knowledge.embedder
+        self._files = VectorFile(knowledge.folder.parent / "vectors", embedder.fingerprint)
+
+    async def write(self, waiting: Sequence[Waiting]) -> str | None:
+        """Store all that can be; returns why the rest must wait, or None."""
+        left = list(waiting)
+        self._note(left)
+        for batch in _batches(waiting):
+            try:
+                await self._store(batch)
+            except EmbedError as error:
+                if error.error_class != "embed_invalid":
+                    return f"{error}; run the ingestion again to store the rest"
+                await self._one_by_one(batch)
+            left = left[len(batch) :]
+            self._note(left)
+        return None
+
+    async def _store(self, batch: Sequence[Waiting]) -> None:
+        entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
+        await self._knowledge.write(self._kb, entries)
+        for one in batch:
+            self.stored.append(one)
+            if self._progress is not None:
+                done = len(self.stored) + len(self.failed)
+                self._progress(done, self._total, one.prepared.document.document_id)
+
+    async def _one_by_one(self, batch: Sequence[Waiting]) -> None:
+        """Store each document apart, so that one bad vector costs one document."""
+        for one in batch:
+            try:
+                await self._store([one])
+            except EmbedError as error:
+                if error.error_class != "embed_invalid":
+                    raise
+                self.failed[one.prepared.document.document_id] = str(error)
+
+    def _note(self, left: Sequence[Waiting]) -> None:
+        titles = tuple(
+            one.prepared.document.title or one.prepared.document.document_id for one in left[:NAMED]
+        )
+        lag = Lag(len(left), dict(self.failed), titles, self._since if left else None)
+        self._knowledge.note(self._kb, lag)
+
+
+def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
+    batch: list[Waiting] = []
+    size = 0
+    for one in waiting:
+        batch.append(one)
+        size += len(one.prepared.chunks)
+        if size >= BATCH_CHUNKS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+async def _embed(
+    batch: Sequence[Waiting], embedder: Embedder, files: VectorFile, ready: Ready
+) -> list[Entry]:
+    """Give every chunk its vectors, from memory or disk where they are known."""
+    found: Ready = {}
+    missing: dict[bytes, Chunk] = {}
+    keys = {one.chunk_id: vector_files.key(*one.embedded) for each in batch for one in each.prepared.chunks}
+    for one in (one for each in batch for one in each.prepared.chunks):
+        key = keys[one.chunk_id]
+        vectors = ready.get(key) or files.get(key)
+        if vectors is None:
+            missing[key] = one
+        else:
+            found[key] = vectors
+    if missing:
+        texts = [one.embedded for one in missing.values()]
+        made = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
+        fresh = list(zip(missing, made, strict=True))
+        await asyncio.to_thread(files.put, fresh)
+        found.update(fresh)
+    return [
+        Entry(
+            each.prepared.document.key,
+            each.prepared.content,
+            each.prepared.chunks,
+            tuple(found[keys[one.chunk_id]] for one in each.prepared.chunks),
+            each.prepared.document.source,
+        )
+        for each in batch
+    ]
