@@ -1,9 +1,8 @@
-"""`answerdeck ingest` and `kb …`: documents in, versions back."""
+"""`answerdeck kb …`: how the knowledge bases stand, versions back, documents out and back."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,63 +11,43 @@ if TYPE_CHECKING:
     from pipeline.knowledge.index import Knowledge
 
 kb_app = typer.Typer(no_args_is_help=True, help="Look after the knowledge bases.")
+Named = Annotated[str | None, typer.Argument(metavar="[KB]", help="Knowledge base.", show_default=False)]
 Name = Annotated[str | None, typer.Option("--kb", help="Knowledge base; default from the configuration.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(ingest)
     app.add_typer(kb_app, name="kb")
 
 
-def _knowledge() -> tuple[Knowledge, str]:
-    from pipeline.build import embedder
-    from pipeline.knowledge.index import Knowledge
+def knowledge_bases() -> tuple[Knowledge, str]:
+    """Return the knowledge bases and the name of the one that answers."""
+    from pipeline.build import knowledge
     from pipeline.settings import load
 
     settings = load()
-    return Knowledge(settings.data_dir / "knowledge", embedder(settings)), settings.kb
+    return knowledge(settings), settings.kb
 
 
-def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders: md txt html pdf docx csv jsonl.")],
-    kb: Name = None,
-    prune: Annotated[bool, typer.Option(help="Remove documents that are no longer there.")] = False,
-    json: Json = False,
-) -> None:
-    """Add documents to a knowledge base; unchanged ones are skipped, an interrupted run goes on."""
-    import asyncio
+def chosen(argument: str | None, option: str | None, default: str) -> str:
+    """Return the name given either way; both, or an empty one, is wrong use."""
+    from console.commands.screen import wrong
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    if argument and option and argument != option:
+        raise wrong(f"two knowledge bases are named, {argument!r} and {option!r}; name one")
+    for name in (argument, option):
+        if name is not None and not name.strip():
+            raise wrong("the name of the knowledge base is empty; leave --kb out for the default")
+    return argument or option or default
 
-    from console.commands.screen import emit, wrong
-    from pipeline.knowledge.ingest import ingest as run
 
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        raise wrong(f"there is no {', '.join(missing)}")
-    knowledge, default = _knowledge()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=json) as bar:
-        task = bar.add_task("Reading documents", total=None)
+def there(knowledge: Knowledge, kb: str) -> str:
+    """Return the name when there is such a knowledge base, else end with exit code 2."""
+    from console.commands.screen import wrong
 
-        def progress(done: int, total: int, document: str) -> None:
-            bar.update(task, completed=done, total=total, description=document[:40])
-
-        result = asyncio.run(run(paths, kb or default, knowledge, progress=progress, prune=prune))
-    if json:
-        emit(asdict(result))
-        return
-    print(
-        f"{result.added} added, {result.updated} updated, {result.unchanged} unchanged,"
-        f" {result.removed} removed: {result.chunks} chunks in {result.seconds:.1f} s."
-    )
-    for path, reason in result.skipped:
-        print(f"  skipped {path}: {reason}")
-    if result.pending:
-        print(f"  {result.pending} documents wait; run the same command again to go on.")
-    if result.problem:
-        print(f"  {result.problem}")
+    if not knowledge.exists(kb):
+        raise wrong(f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}")
+    return kb
 
 
 @kb_app.command("list")
@@ -78,7 +57,7 @@ def list_kbs(json: Json = False) -> None:
 
     from console.commands.screen import emit, table
 
-    knowledge, default = _knowledge()
+    knowledge, default = knowledge_bases()
 
     async def statuses() -> list[Any]:
         return [await knowledge.status(name) for name in await knowledge.names()]
@@ -93,29 +72,30 @@ def list_kbs(json: Json = False) -> None:
 
 
 @kb_app.command()
-def status(kb: Name = None, json: Json = False) -> None:
-    """Show a knowledge base: version, size, embedder, lag."""
+def status(name: Named = None, kb: Name = None, json: Json = False) -> None:
+    """Show a knowledge base: version, size, embedder, index, lag."""
     import asyncio
 
     from console.commands.screen import emit, table
 
-    knowledge, default = _knowledge()
-    found = asdict(asyncio.run(knowledge.status(kb or default)))
+    knowledge, default = knowledge_bases()
+    standing = asdict(asyncio.run(knowledge.status(there(knowledge, chosen(name, kb, default)))))
     if json:
-        emit(found)
+        emit(standing)
     else:
-        table(("what", "value"), found.items())
+        table(("what", "value"), standing.items())
 
 
 @kb_app.command()
-def history(kb: Name = None, json: Json = False) -> None:
+def history(name: Named = None, kb: Name = None, json: Json = False) -> None:
     """List the versions one can go back to."""
     import asyncio
 
     from console.commands.screen import emit, table
 
-    knowledge, default = _knowledge()
-    rows = [asdict(release) for release in asyncio.run(knowledge.history(kb or default))]
+    knowledge, default = knowledge_bases()
+    chosen_kb = there(knowledge, chosen(name, kb, default))
+    rows = [asdict(release) for release in asyncio.run(knowledge.history(chosen_kb))]
     if json:
         emit(rows)
     elif rows:
@@ -125,27 +105,130 @@ def history(kb: Name = None, json: Json = False) -> None:
 
 
 @kb_app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A version from `kb history`.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    kb: Name = None,
+    json: Json = False,
+) -> None:
+    """Show which documents came, went and changed between two versions."""
+    import asyncio
+
+    from console.commands.screen import emit
+
+    knowledge, default = knowledge_bases()
+    change = asyncio.run(knowledge.difference(there(knowledge, chosen(None, kb, default)), before, after))
+    if json:
+        emit(asdict(change))
+        return
+    for sign, names in (("+", change.added), ("-", change.removed), ("~", change.changed)):
+        for document in names:
+            print(f"{sign} {document}")
+    print(f"{change.same} documents are the same.")
+
+
+@kb_app.command()
 def rollback(
     version: Annotated[str, typer.Argument(help="A version from `kb history`.")], kb: Name = None
 ) -> None:
     """Go back to an earlier version; the running chat follows with its next turn."""
     import asyncio
 
-    knowledge, default = _knowledge()
-    now = asyncio.run(knowledge.rollback(kb or default, version))
-    print(f"{kb or default} answers from version {now}.")
+    knowledge, default = knowledge_bases()
+    chosen_kb = there(knowledge, chosen(None, kb, default))
+    now = asyncio.run(knowledge.rollback(chosen_kb, version))
+    print(f"{chosen_kb} answers from version {now}.")
 
 
 @kb_app.command()
 def remove(
-    kb: Annotated[str, typer.Argument(help="The knowledge base to delete.")],
+    name: Named = None,
+    kb: Name = None,
+    document: Annotated[list[str] | None, typer.Option(help="Remove only this document; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a knowledge base with all its versions."""
+    """Delete documents, or a knowledge base with all its versions."""
     import asyncio
 
-    knowledge, _ = _knowledge()
+    from console.commands.screen import wrong
+
+    knowledge, default = knowledge_bases()
+    if name is None and kb is None and not document:
+        raise wrong("say which knowledge base to delete: answerdeck kb remove NAME")
+    chosen_kb = there(knowledge, chosen(name, kb, default))
+    if document:
+        before = asyncio.run(knowledge.forget(chosen_kb, document))
+        print(f"{len(document)} removed. Undo: answerdeck kb restore {before} --kb {chosen_kb} …")
+        return
     if not yes:
-        typer.confirm(f"Delete {kb!r} with all its versions? This cannot be undone", abort=True)
-    asyncio.run(knowledge.remove(kb))
-    print(f"{kb} is deleted.")
+        typer.confirm(f"Delete {chosen_kb!r} with all its versions? This cannot be undone", abort=True)
+    asyncio.run(knowledge.remove(chosen_kb))
+    print(f"{chosen_kb} is deleted.")
+
+
+@kb_app.command()
+def restore(
+    version: Annotated[str, typer.Argument(help="A version that holds the documents.")],
+    documents: Annotated[list[str], typer.Argument(help="The documents' ids.")],
+    kb: Name = None,
+) -> None:
+    """Take removed documents back, as an earlier version holds them."""
+    import asyncio
+
+    knowledge, default = knowledge_bases()
+    chosen_kb = there(knowledge, chosen(None, kb, default))
+    now = asyncio.run(knowledge.restore(chosen_kb, documents, version))
+    print(f"{chosen_kb} answers from version {now}.")
+
+
+@kb_app.command()
+def jobs(
+    job: Annotated[str | None, typer.Argument(help="Show the files of this job.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """List the ingestions, running and ended, or what came of one job's files."""
+    from console.commands.screen import emit, table
+    from pipeline.knowledge.running import jobs as kept
+
+    knowledge, _ = knowledge_bases()
+    rows = [asdict(one) for one in (kept(knowledge).of(job) if job else kept(knowledge).list())]
+    if json:
+        emit(rows)
+    elif rows:
+        table(list(rows[0]), (list(row.values()) for row in rows))
+    else:
+        print("There is nothing to show.")
+
+
+@kb_app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="A question, as users ask it.")],
+    kb: Name = None,
+    json: Json = False,
+) -> None:
+    """Show what a question finds, with its ranks in full text, by vector, fused and reranked."""
+    import asyncio
+
+    from console.commands.screen import emit, table
+    from pipeline.build import retriever
+    from pipeline.context.search_test import search_test
+    from pipeline.settings import load
+
+    settings = load()
+    knowledge, default = knowledge_bases()
+    chosen_kb = there(knowledge, chosen(None, kb, default))
+    rows = asyncio.run(search_test(retriever(settings, knowledge), question, chosen_kb))
+    if json:
+        emit([asdict(row) for row in rows])
+        return
+    heads = ("rank", "document", "text", "vector", "fused", "passage")
+    lines = [
+        (row.rank, row.document_id, _place(row.text_rank, row.text_score),
+         _place(row.vector_rank, row.vector_score), _place(row.fused_rank, row.fused_score), row.text[:80])
+        for row in rows
+    ]  # fmt: skip
+    table(heads, lines)
+
+
+def _place(rank: int | None, score: float | None) -> str | None:
+    return None if rank is None or score is None else f"{rank} ({score:.2f})"

@@ -24,6 +24,7 @@ from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.writer import Progress, Ready, Waiting, Writer
 
 SAMPLE = Path(__file__).parent / "sample"
+MOST_STORED = 1_000  # documents whose storing is told one by one
 MOST_NAMED = 20  # documents named one by one in a note
 
 __all__ = ["Progress", "Ready"]
@@ -50,6 +51,7 @@ class Ingested:
     problem: str | None = None
     remaining: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    stored: tuple[tuple[str, str], ...] = ()  # the first documents stored, each "added" or "updated"
 
     @property
     def useful(self) -> bool:
@@ -181,6 +183,11 @@ async def _store(
         problem=problem,
         remaining=tuple(work.remaining),
         notes=tuple(work.notes),
+        stored=tuple(
+            (one.prepared.document.document_id, "updated" if one.known else "added")
+            for one in writer.stored[:MOST_STORED]
+            if not one.adopted
+        ),
     )
 
 

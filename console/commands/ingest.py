@@ -1,0 +1,119 @@
+"""`answerdeck ingest`: documents in, once or as a folder changes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.commands.kb import Json, Name, chosen, knowledge_bases
+
+if TYPE_CHECKING:
+    from pipeline.knowledge.index import Knowledge
+    from pipeline.knowledge.ingest import Ingested
+
+SHOWN = 50  # lines of one kind printed
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(ingest)
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders: md txt html pdf docx csv jsonl.")],
+    kb: Name = None,
+    prune: Annotated[
+        bool, typer.Option(help="Remove documents of the given folders whose file is gone.")
+    ] = False,
+    watch: Annotated[bool, typer.Option(help="Go on, and ingest what changes; Ctrl-C stops.")] = False,
+    json: Json = False,
+) -> None:
+    """Add documents to a knowledge base; unchanged ones are skipped, an interrupted run goes on."""
+    import asyncio
+
+    from console.commands.screen import wrong
+    from pipeline.knowledge.reading.kinds import printable
+    from pipeline.knowledge.tables import checked
+
+    missing = [printable(str(path)) for path in paths if not path.exists()]
+    if missing:
+        raise wrong(f"there is no {', '.join(missing)}")
+    knowledge, default = knowledge_bases()
+    name = checked(chosen(None, kb, default))
+    if watch:
+        try:
+            asyncio.run(_follow(paths, name, knowledge, prune, json))
+        except KeyboardInterrupt:
+            print("Stopped; the documents stored so far stay.")
+        return
+    result = asyncio.run(_run(paths, name, knowledge, prune, quiet=json))
+    _show(result, name, json)
+    if not result.useful:
+        raise typer.Exit(1)
+
+
+async def _run(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, *, quiet: bool) -> Ingested:
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pipeline.knowledge.running import run
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=quiet) as bar:
+        task = bar.add_task("Reading documents", total=None)
+
+        def progress(done: int, total: int, document: str) -> None:
+            bar.update(task, completed=done, total=total, description=escape(document[:40]))
+
+        return await run(paths, kb, knowledge, progress, prune=prune)
+
+
+async def _follow(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, json: bool) -> None:
+    import sys
+
+    from pipeline.errors import AnswerdeckError
+    from pipeline.knowledge.watch import follow
+
+    async def changed() -> bool:
+        try:
+            result = await _run(paths, kb, knowledge, prune, quiet=True)
+        except (AnswerdeckError, OSError) as error:
+            print(f"Error: {error}; trying again", file=sys.stderr, flush=True)
+            return False
+        if result.added or result.updated or result.removed or result.skipped or result.pending:
+            _show(result, kb, json)
+        return result.problem is None
+
+    if not json:
+        print(f"Following {len(paths)} path(s) into {kb!r}; Ctrl-C stops.", flush=True)
+    await follow(paths, changed)
+
+
+def _show(result: Ingested, kb: str, json: bool) -> None:
+    from console.commands.screen import emit
+    from pipeline.knowledge.running import sentence
+
+    if json:
+        emit({name: value for name, value in asdict(result).items() if name != "stored"})
+        return
+    print(sentence(result), flush=True)
+    _lines([f"skipped {path}: {reason}" for path, reason in result.skipped])
+    _lines([f"remains {document}: {reason}" for document, reason in result.remaining])
+    if result.remaining:
+        print(f"  to remove one: answerdeck kb remove {kb} --document {result.remaining[0][0]!r}")
+    _lines(list(result.notes))
+    if result.pending:
+        print(f"  {result.pending} documents wait; run the same command again to go on.")
+    if result.problem:
+        print(f"  {result.problem}")
+    if not result.useful:
+        print("  Nothing was stored. Files of these kinds are read: md txt html pdf docx csv tsv jsonl json.")
+
+
+def _lines(lines: list[str]) -> None:
+    for line in lines[:SHOWN]:
+        print(f"  {line}")
+    if len(lines) > SHOWN:
+        print(f"  and {len(lines) - SHOWN} more; --json lists all")

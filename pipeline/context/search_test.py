@@ -1,0 +1,50 @@
+"""Shows what a question finds in a knowledge base, with every rank and score; nothing is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.context.retrieval import Retriever
+from traces.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage and its places: by full text (BM25), by vector (cosine), fused, and after reranking."""
+
+    rank: int
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+    text: str
+    text_rank: int | None
+    text_score: float | None
+    vector_rank: int | None
+    vector_score: float | None
+    fused_rank: int | None
+    fused_score: float | None
+    rerank_score: float | None
+
+
+async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]:
+    """Return the candidates for a question, best first; raises KnowledgeError."""
+    result = await retriever.retrieve(question, kb, Recorder())
+    return [
+        Hit(
+            rank=one.passage.rank,
+            chunk_id=one.passage.chunk_id,
+            document_id=one.passage.document_id,
+            title=one.passage.title or "",
+            url=one.passage.url or "",
+            text=one.passage.text or "",
+            text_rank=one.passage.text_rank,
+            text_score=one.passage.text_score,
+            vector_rank=one.passage.vector_rank,
+            vector_score=one.passage.vector_score,
+            fused_rank=one.passage.fused_rank,
+            fused_score=one.passage.fused_score,
+            rerank_score=one.passage.rerank_score,
+        )
+        for one in result.found
+    ]

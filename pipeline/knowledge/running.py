@@ -1,0 +1,68 @@
+"""An ingestion as a job: its progress, its files and its end are noted, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import AnswerdeckError
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import Ingested, ingest
+from pipeline.knowledge.jobs import JobFile, Jobs
+from pipeline.knowledge.reading.kinds import printable
+from pipeline.knowledge.writer import Progress
+
+NOTE_SECONDS = 0.5  # least time between two notes of progress
+
+
+def jobs(knowledge: Knowledge) -> Jobs:
+    """Return the jobs beside a folder of knowledge bases."""
+    return Jobs(knowledge.folder.parent / "jobs.sqlite")
+
+
+async def run(
+    paths: Sequence[Path | str],
+    kb: str,
+    knowledge: Knowledge,
+    progress: Progress | None = None,
+    *,
+    prune: bool = False,
+) -> Ingested:
+    """Ingest as a job; raises what `ingest` raises, after the job says so."""
+    kept = jobs(knowledge)
+    job_id = kept.begin(kb, [printable(str(path)) for path in paths], prune)
+    noted = 0.0
+
+    def note(done: int, total: int, document: str) -> None:
+        nonlocal noted
+        if done == total or time.monotonic() - noted >= NOTE_SECONDS:
+            noted = time.monotonic()
+            kept.progress(job_id, done, total, document)
+        if progress is not None:
+            progress(done, total, document)
+
+    try:
+        result = await ingest(paths, kb, knowledge, note, prune=prune)
+    except BaseException as error:
+        stopped = not isinstance(error, AnswerdeckError | OSError)
+        kept.end(job_id, "failed", "stopped" if stopped else str(error))
+        raise
+    files = [JobFile(name, "skipped", reason) for name, reason in result.skipped]
+    await asyncio.to_thread(kept.files, job_id, files + list(map(_stored, result.stored)))
+    kept.end(job_id, "failed" if result.problem else "done", result.problem or sentence(result))
+    return result
+
+
+def sentence(result: Ingested) -> str:
+    """Say what an ingestion did."""
+    return (
+        f"{result.added} added, {result.updated} updated, {result.unchanged} unchanged,"
+        f" {result.removed} removed: {result.chunks} chunks in {result.seconds:.1f} s."
+    )
+
+
+def _stored(document: tuple[str, str]) -> JobFile:
+    name, what = document
+    return JobFile(name, "stored", what)

@@ -1,0 +1,63 @@
+"""Follows folders: what changes in them is ingested once it has come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+from pipeline.knowledge.documents import Skipped
+from pipeline.knowledge.reading.folders import listed
+
+EVERY_SECONDS = 2.0
+Seen = dict[str, tuple[int, int, int]]  # file to inode, size and time of change
+
+
+def look(paths: Sequence[Path]) -> Seen:
+    """Return the files under the paths with what shows that one changed."""
+    seen: Seen = {}
+    for file in _files(paths):
+        try:
+            information = file.stat()
+        except OSError:
+            continue
+        seen[str(file)] = (information.st_ino, information.st_size, information.st_mtime_ns)
+    return seen
+
+
+async def follow(
+    paths: Sequence[Path],
+    changed: Callable[[], Awaitable[bool]],
+    *,
+    every_seconds: float = EVERY_SECONDS,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Call `changed` at first and after every change that has come to rest; until stopped.
+
+    Folders are looked at, not subscribed to: that also works on network drives and mounts. A run
+    that says it left work is repeated.
+    """
+    stop = stop or asyncio.Event()
+    stored: Seen | None = None
+    before: Seen | None = None
+    while not stop.is_set():
+        now = await asyncio.to_thread(look, paths)
+        if now != stored and (now == before or stored is None):
+            whole = await changed()
+            stored = now if whole else None
+        before = now
+        try:
+            await asyncio.wait_for(stop.wait(), every_seconds)
+        except TimeoutError:
+            continue
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        try:
+            yield from (one[0] for one in listed(path) if not isinstance(one, Skipped))
+        except OSError:
+            continue
