@@ -15,6 +15,7 @@ from console.commands import (
     eval_run,
     evals,
     gate,
+    ingest,
     judges,
     kb,
     lookback,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 serve.register(app)
 ask.register(app)
+ingest.register(app)
 kb.register(app)
 prompts.register(app)
 promotion.register(app)

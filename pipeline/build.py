@@ -61,7 +61,7 @@ def build(settings: Settings) -> Pipeline:
     )
     planted = Planted(guards.planted, classifier)
     outbound = Outbound(pii=guards.pii, links=guards.links)
-    knowledge = Knowledge(data / "knowledge", vectors)
+    bases = knowledge(settings, vectors)
     gateway = _gateway(settings, breakers)
     return Pipeline(
         rules=_rules(settings, _fingerprint(inbound.fingerprint, planted.fingerprint, outbound.fingerprint)),
@@ -85,22 +85,33 @@ def build(settings: Settings) -> Pipeline:
             breaker=breakers.get("conversations", LOCAL),
         ),
         condenser=Condenser(None if settings.models.primary == "extractive" else gateway),
-        retriever=Retriever(
-            knowledge,
-            candidates=settings.retrieval.candidates,
-            passages=settings.retrieval.passages,
-            text_weight=settings.retrieval.text_weight,
-            reranker=reranker(settings),
-            cache=_cache(settings),
-            breakers=breakers,
-            patience=Patience(rerank=settings.retrieval.reranker_seconds),
-        ),
+        retriever=retriever(settings, bases, breakers),
         gateway=gateway,
         outbound=outbound,
         journal=Journal(data / "journal", settings.traces.durability),
-        knowledge=knowledge,
+        knowledge=bases,
         store=Store(data),
         breakers=breakers,
+    )
+
+
+def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
+    """Return the knowledge bases of the settings' data folder."""
+    vectors = vectors or embedder(settings)
+    return Knowledge(settings.data_dir / "knowledge", vectors, releases=settings.knowledge.releases)
+
+
+def retriever(settings: Settings, bases: Knowledge, breakers: Breakers | None = None) -> Retriever:
+    """Return retrieval as the settings want it."""
+    return Retriever(
+        bases,
+        candidates=settings.retrieval.candidates,
+        passages=settings.retrieval.passages,
+        text_weight=settings.retrieval.text_weight,
+        reranker=reranker(settings),
+        cache=_cache(settings),
+        breakers=breakers,
+        patience=Patience(rerank=settings.retrieval.reranker_seconds),
     )
 
 
@@ -151,14 +162,14 @@ async def prepare(pipeline: Pipeline) -> None:
     """
     from pipeline.knowledge.ingest import ensure_sample
 
-    knowledge, loaded = pipeline.knowledge, pipeline.knowledge.folder / "sample-loaded"
+    bases, loaded = pipeline.knowledge, pipeline.knowledge.folder / "sample-loaded"
     try:
         if pipeline.rules.kb == SAMPLE_KB and not loaded.exists():
-            await ensure_sample(knowledge, SAMPLE_KB)
+            await ensure_sample(bases, SAMPLE_KB)
             loaded.touch()
-        await knowledge.embedder.embed_query("warm up")
+        await bases.embedder.embed_query("warm up")
         await pipeline.retriever.warm()
-        await knowledge.open(pipeline.rules.kb)
+        await bases.open(pipeline.rules.kb)
         routes = pipeline.rules.routes
         await pipeline.gateway.warm(*(name for name in (routes.cheap, routes.strong) if name))
     except (KnowledgeError, EmbedError, OSError) as error:

@@ -145,6 +145,10 @@ class Prompts(Section):
     condense: str = Field(pattern=r"^[a-z_]+@v\d+$")
 
 
+class KnowledgeBases(Section):
+    releases: int = Field(ge=1, le=1_000)
+
+
 class Retrieval(Section):
     candidates: int = Field(ge=1, le=50)
     passages: int = Field(ge=1, le=20)
@@ -285,6 +289,7 @@ class Settings(BaseSettings):
     server: Server
     models: Models
     prompts: Prompts
+    knowledge: KnowledgeBases
     retrieval: Retrieval
     cache: Cache = Cache()
     memory: Memory

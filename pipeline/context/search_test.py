@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pipeline.context.retrieval import Retriever
+from traces.ids import uuid7
 from traces.recorder import Recorder
+from traces.records import Record, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Hit:
 
 async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]:
     """Return the candidates for a question, best first; raises KnowledgeError."""
-    result = await retriever.retrieve(question, kb, Recorder())
+    result = await retriever.retrieve(question, kb, _unrecorded(question))
     return [
         Hit(
             rank=one.passage.rank,
@@ -48,3 +51,13 @@ async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]
         )
         for one in result.found
     ]
+
+
+class _Nowhere:
+    def write(self, record: Record) -> None:
+        """Keep nothing: a test is no turn."""
+
+
+def _unrecorded(question: str) -> Recorder:
+    turn = Turn(uuid7(), "search-test", "search-test", "cli", datetime.now(UTC), question, "answered")
+    return Recorder(turn, _Nowhere())

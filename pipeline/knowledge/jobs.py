@@ -85,7 +85,8 @@ class Jobs:
         """Note how far a job is."""
         with self._open(write=True) as database:
             database.execute(
-                "update job set done = ?, total = ?, document = ? where job_id = ?", (done, total, document, job_id)
+                "update job set done = ?, total = ?, document = ? where job_id = ?",
+                (done, total, document, job_id),
             )
 
     def files(self, job_id: str, files: Iterable[JobFile]) -> None:
@@ -104,12 +105,10 @@ class Jobs:
 
     def list(self, limit: int = 20) -> list[Job]:
         """Return the newest jobs first; one whose process is gone is `interrupted`."""
-        columns = (
-            "job_id, kb, paths, prune, began_at, ended_at, state, done, total, document, outcome, pid, started"
-        )
         with self._open() as database:
             rows = database.execute(
-                f"select {columns} from job order by began_at desc limit ?",  # noqa: S608 a constant
+                "select job_id, kb, paths, prune, began_at, ended_at, state, done, total, document, outcome,"
+                " pid, started from job order by began_at desc limit ?",
                 (limit,),
             ).fetchall()
         return [_job(row) for row in rows]

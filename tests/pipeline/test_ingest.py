@@ -185,9 +185,7 @@ def test_the_sample_carries_its_licence_and_credits() -> None:
         "Attribution-ShareAlike 3.0" in notice and "Shaun McCance" in notice and "gnome-user-docs" in notice
     )
     assert "CC-BY-SA-3.0" in (SAMPLE / "LICENSE").read_text("utf-8")
-    rows = [
-        json.loads(line) for line in (SAMPLE / "documents.jsonl").read_text("utf-8").splitlines()
-    ]
+    rows = [json.loads(line) for line in (SAMPLE / "documents.jsonl").read_text("utf-8").splitlines()]
     assert all(row["credits"] is not None and row["url"] for row in rows)
     assert (SAMPLE / "vectors.npz").stat().st_size < 8_000_000
 
