@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptVersion
 from pipeline.purse import Purse
 from pipeline.talk import heard, not_found, reply, unserved
+from pipeline.text import words
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.journal import Journal
@@ -402,10 +403,10 @@ class Pipeline:
         """Return what to say without asking a model, or None when one is to answer."""
         if not retrieved.found:
             return notices.EMPTY
-        outside = self._out_of_scope(retrieved)
+        texts = [found.passage.text or "" for found in retrieved.found[: self.rules.passages]]
+        outside = self._out_of_scope(retrieved) and not _worded(turn.text, texts)
         if not outside and not quoting:
             return None
-        texts = [found.passage.text or "" for found in retrieved.found[: self.rules.passages]]
         return unserved(turn.text, texts, self.rules.languages) or (not_found(turn.text) if outside else None)
 
     def _scope(self, turn: LiveTurn) -> Scope | None:
@@ -521,6 +522,12 @@ class Pipeline:
         self._chores.discard(chore)
         if not chore.cancelled() and (error := chore.exception()) is not None:
             log.error("facts or summary of a turn are not kept: %s", error)
+
+
+def _worded(question: str, texts: Sequence[str]) -> bool:
+    """Tell whether a passage has every word asked for: a table's vector is far from any question."""
+    asked = set(words(question))
+    return len(asked) > 1 and any(asked <= set(words(text)) for text in texts)
 
 
 def _malformed(question: Question) -> Failed | None:

@@ -15,7 +15,7 @@ from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, f
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.tokens import estimate
 from pipeline.talk import not_found
-from pipeline.text import list_marker
+from pipeline.text import list_marker, tokens
 
 SENTENCES = 5  # of prose in an answer
 MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on
@@ -27,6 +27,7 @@ STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, whe
 STEPS = 12
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
+_CITATION = re.compile(r"\[\d{1,3}\]")
 _NUMBER = re.compile(r"\(?(\d{1,3})[.)]$")
 _DANGLING = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|his|she|her|such|however|but|and|also|so|then"
@@ -73,15 +74,14 @@ class Extractive:
         asked = sum(estimate(found.passage.text or "") for found in reading.passages) + estimate(
             prompt.question
         )
-        several = gathered(split(prompt.question)[0], reading) if reading.sentences else None
-        if reading.strength < ABSTAIN_BELOW or not reading.sentences or several == []:
+        pieces = _pieces(prompt, reading)
+        if not pieces:
             silence = not_found(split(prompt.question)[0])
             yield Text(silence)
             said = Tokens(asked, estimate(silence), estimated=True)
             yield Stop("stop", said, self.name, abstained=True)
             return
         spent, reason = 0, "stop"
-        pieces = listed(several, reading) if several else compose(prompt.question, reading)
         for piece in pieces:
             if spent + estimate(piece) > prompt.max_output_tokens and spent:
                 reason = "length"
@@ -90,6 +90,37 @@ class Extractive:
             yield Text(piece)
             await asyncio.sleep(0)
         yield Stop(reason, Tokens(asked, spent, estimated=True), self.name)
+
+
+def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
+    """Return the answer in pieces, none when there is no evidence or only what was said just before."""
+    if reading.strength < ABSTAIN_BELOW or not reading.sentences:
+        return []
+    own = split(prompt.question)[0]
+    several = gathered(own, reading)
+    if several is not None:
+        return listed(several, reading) if several else []
+    pieces = compose(prompt.question, reading)
+    if not _repeats(prompt, own, "".join(pieces)):
+        return pieces
+    said = _bare(prompt.messages[-2].text)
+    fresh = tuple(s for s in reading.sentences if _bare(flat(s.text)) not in said)
+    if max((s.probability for s in fresh), default=0.0) < PROBABLE:
+        return []
+    return compose(prompt.question, replace(reading, sentences=fresh))
+
+
+def _repeats(prompt: Prompt, own: str, answer: str) -> bool:
+    """Tell whether the answer is the one given just before, to another question."""
+    before = prompt.messages[-3:-1]
+    if len(before) < 2 or before[1].role != "assistant" or before[0].role != "user":
+        return False
+    return _bare(before[1].text) == _bare(answer) and _bare(before[0].text) != _bare(own)
+
+
+def _bare(text: str) -> str:
+    """Return the words of a text alone, without citations."""
+    return " ".join(tokens(_CITATION.sub(" ", text)))
 
 
 def compose(question: str, reading: Reading) -> list[str]:

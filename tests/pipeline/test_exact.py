@@ -99,6 +99,14 @@ async def test_the_contrary_is_no_answer() -> None:
     assert "to on" not in reply.answer and "Turn on" not in reply.answer
 
 
+async def test_a_follow_up_that_asks_something_else_does_not_get_the_same_answer_again() -> None:
+    pipeline = await make_pipeline(documents=[LAMP])
+    first, _ = await ask(pipeline, "How do I turn on the porch lamp?")
+    again, _ = await ask(pipeline, "And how do I polish it?", conversation_id=first.conversation_id)  # pyright: ignore[reportAttributeAccessIssue] no failure
+    assert isinstance(first, Answer) and isinstance(again, Answer)
+    assert first.answer != again.answer
+
+
 def test_element_names_in_code_stay_readable() -> None:
     text = "Use `<kbd>` and `</table>`, never `<script>`, `<kbd onclick=x>` or <b>bold</b> [1]."
     shown = Markup({1}, lambda _: False, []).window.feed(text, end=True)
