@@ -27,6 +27,11 @@ def respelt(text: str, known: frozenset[str]) -> str:
     )
 
 
+def doubtful(word: str) -> bool:
+    """Tell whether a word is none of the common English ones and long enough to be mended."""
+    return len(word) >= SHORTEST and word.isalpha() and word not in _english()
+
+
 def mended(words: Sequence[str], known: frozenset[str]) -> dict[str, str]:
     """Return, for each mistyped word, the known word that it most likely means.
 
@@ -34,7 +39,7 @@ def mended(words: Sequence[str], known: frozenset[str]) -> dict[str, str]:
     """
     fixes: dict[str, str] = {}
     for word in words:
-        if len(word) < SHORTEST or not word.isalpha() or word in known or word in _english():
+        if word in known or not doubtful(word):
             continue
         most = NEAR if len(word) >= LONG else 1
         near = [

@@ -18,7 +18,7 @@ from pipeline.extractive.forms import unmet
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
-from pipeline.spelling import mended, vocabulary
+from pipeline.spelling import doubtful, mended, vocabulary
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -230,7 +230,9 @@ class Page:
         own, _ = split(question)
         self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
-        fixes = mended(asked, vocabulary(f"{f.passage.title} {f.passage.text}" for f in self.passages))
+        odd = [token for token in asked if doubtful(token)]
+        texts = (f"{found.passage.title} {found.passage.text}" for found in self.passages)
+        fixes = mended(odd, vocabulary(texts)) if odd else {}
         asked = [fixes.get(token, token) for token in asked]
         self.said |= {stem(token) for token in fixes.values()}
         self.asked = list(dict.fromkeys(stem(token) for token in asked))
