@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from traces.records import Trace
     from traces.store import Store
 
 traces_app = typer.Typer(no_args_is_help=True, help="Look at the recorded turns and keep them in bounds.")
@@ -28,8 +29,12 @@ def _store() -> Store:
 
 
 @traces_app.command()
-def show(turn_id: Annotated[str, typer.Argument(help="The id of a turn.")], json: Json = False) -> None:
-    """Show all that was recorded of a turn."""
+def show(
+    turn_id: Annotated[str, typer.Argument(help="The id of a turn.")],
+    blame: Annotated[str | None, typer.Option(help="A chunk or document id: where was it lost?")] = None,
+    json: Json = False,
+) -> None:
+    """Show all that was recorded of a turn, or where it lost a passage."""
     from dataclasses import asdict
 
     from console.commands.screen import emit, failed, table
@@ -39,6 +44,9 @@ def show(turn_id: Annotated[str, typer.Argument(help="The id of a turn.")], json
         found = trace(ledger, turn_id)
     if found is None:
         raise failed(f"there is no turn {turn_id!r}; list the latest with: answerdeck traces tail")
+    if blame is not None:
+        _blame(found, blame, json)
+        return
     if json:
         emit(asdict(found))
         return
@@ -53,6 +61,37 @@ def show(turn_id: Annotated[str, typer.Argument(help="The id of a turn.")], json
     )
     table(("rank", "n", "passage", "vector", "text", "fused", "cited"), scores, "\nPassages")
     print(f"\nPrompt\n{found.payload.prompt or '—'}\n\nRaw response\n{found.payload.raw_response or '—'}")
+
+
+def _blame(found: Trace, wanted: str, json: bool) -> None:
+    import asyncio
+    from dataclasses import asdict
+
+    from console.commands.screen import emit, failed, table
+    from pipeline.build import build
+    from pipeline.context.blame import Blame
+    from pipeline.context.blame import blame as judge
+    from pipeline.errors import KnowledgeError
+    from pipeline.settings import load
+
+    async def judged() -> Blame:
+        pipeline = build(load())
+        try:
+            return await judge(pipeline.retriever, found, wanted, pipeline.rules.passages)
+        finally:
+            await pipeline.close()
+
+    try:
+        verdict = asyncio.run(judged())
+    except KnowledgeError as error:
+        raise failed(str(error)) from None
+    if json:
+        emit(asdict(verdict))
+        return
+    ranks = asdict(verdict)
+    names = ("text_rank", "vector_rank", "fused_rank", "reranked", "packed", "cited")
+    table(("stage", "rank"), ((name, "—" if ranks[name] is None else ranks[name]) for name in names))
+    print(verdict.sentence)
 
 
 @traces_app.command()

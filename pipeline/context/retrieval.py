@@ -76,6 +76,16 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Trail:
+    """The 1-based ranks of a chunk among all; None where a search did not reach it."""
+
+    vector_rank: int | None
+    text_rank: int | None
+    fused_rank: int | None
+    candidates: int  # how many the fusion passes on, one a page first
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """What the cache said to a question, and the span that tells of it."""
 
@@ -243,6 +253,31 @@ class Retriever:
         except EmbedError as error:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class
+
+    async def trail(self, query: str, kb: str, wanted: str, recorder: Recorder) -> Trail | None:
+        """Return how the searches rank a chunk, or the best chunk of a document; None: not indexed."""
+        guards, shelf = await self._open(kb)
+        keys = await guards.rows.call(partial(shelf.keys, wanted))
+        if not len(keys):
+            return None
+        search = Search(query, kb, guards, shelf, recorder, recorder.current)
+        vector, _ = await self._embed(shelf, query, recorder, search.parent)
+        texts = await _by_text(search) or Scores.none()
+        cosines = Scores.none()
+        if vector is not None:
+            cosines = await guards.rows.call(partial(shelf.by_vector, vector))
+            strangers = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
+            if len(strangers):
+                values = await guards.rows.call(partial(shelf.cosines, vector, strangers))
+                cosines = _joined(cosines, strangers, values, texts)
+        pool = fuse(cosines, texts, self._text_weight)
+        places = np.flatnonzero(np.isin(pool.keys, keys))
+        if not len(places):
+            return Trail(None, None, None, self._candidates)
+        place = places[[int(np.argmax(pool.fused[places]))]]
+        [vector_rank], [text_rank] = _ranks(pool.cosines, place), _ranks(pool.texts, place)
+        [fused_rank] = _ranks(pool.fused, place)
+        return Trail(vector_rank, text_rank, fused_rank, self._candidates)
 
     async def _score(self, candidates: Candidates, span: OpenSpan) -> Numbers:
         """Return the reranker's scores, or the embedded one's when it fails, is late or rests."""

@@ -115,6 +115,14 @@ class TableShelf:
         """Return the rows in the order of the keys."""
         return [row(one, self.dimensions) for one in await self._take(keys, COLUMNS)]
 
+    async def keys(self, wanted: str) -> Keys:
+        """Return the keys of a chunk, or of all chunks of a document, by its id."""
+        literal = "'" + wanted.replace("'", "''") + "'"
+        with self._guard():
+            query = self._table.query().where(f"chunk_id = {literal} or document_id = {literal}")
+            found = await query.select(["chunk_id"]).with_row_id().to_arrow()
+        return found["_rowid"].to_numpy().astype(np.int64)
+
     async def _take(self, keys: Sequence[int], columns: list[str]) -> list[dict[str, Any]]:
         if not keys:
             return []

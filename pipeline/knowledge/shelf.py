@@ -83,6 +83,8 @@ class Shelf(Protocol):
 
     async def rows(self, keys: Sequence[int]) -> list[Row]: ...
 
+    async def keys(self, wanted: str) -> Keys: ...
+
 
 class MemoryShelf:
     """All vectors as one matrix, all words as one index: each search takes a tenth of a millisecond."""
@@ -144,6 +146,11 @@ class MemoryShelf:
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
         return [self._row(key) for key in keys]
+
+    async def keys(self, wanted: str) -> Keys:
+        """Return the keys of a chunk, or of all chunks of a document, by its id."""
+        ids = zip(self._columns["chunk_id"], self._columns["document_id"], strict=True)
+        return np.array([key for key, pair in enumerate(ids) if wanted in pair], np.int64)
 
     def _row(self, key: int) -> Row:
         found = self._rows.get(key)

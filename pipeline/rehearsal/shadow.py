@@ -133,6 +133,9 @@ class PointedShelf:
     async def cosines(self, vector: Vector, keys: Keys) -> Any:
         return await self._points.wait("search cosines", lambda: self._shelf.cosines(vector, keys))
 
+    async def keys(self, wanted: str) -> Keys:
+        return await self._shelf.keys(wanted)
+
     async def rows(self, keys: Sequence[int]) -> Any:
         return await self._points.wait("search rows", lambda: self._shelf.rows(keys))
 

@@ -1,0 +1,93 @@
+"""Where a turn lost a passage that it should have used, stage by stage and in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.context.retrieval import Retriever, Trail
+from traces.recorder import Recorder
+from traces.records import Passage, Record, Trace
+
+Stage = Literal["not indexed", "search", "rerank", "budget", "unused", "cited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The 1-based ranks of a passage at each stage, None where it was not reached, and the verdict."""
+
+    wanted: str
+    stage: Stage  # where it was lost; "cited" when it was not
+    sentence: str
+    text_rank: int | None = None
+    vector_rank: int | None = None
+    fused_rank: int | None = None
+    reranked: int | None = None
+    packed: int | None = None  # its number in the prompt
+    cited: bool = False
+
+
+async def blame(retriever: Retriever, trace: Trace, wanted: str, passages: int) -> Blame:
+    """Say where a turn lost a chunk, or a document's best chunk; `passages` are those a prompt takes.
+
+    What the turn recorded comes first. A passage that was no candidate is searched again in the
+    knowledge base as it is now. Raises KnowledgeError.
+    """
+    rows = [row for row in trace.passages if wanted in (row.chunk_id, row.document_id)]
+    if rows:
+        return _recorded(wanted, min(rows, key=lambda row: (row.n is None, row.rank)), passages)
+    turn = trace.turn
+    if turn.kb is None:
+        return Blame(wanted, "search", "The turn ended before it searched any document.")
+    recorder = Recorder(turn, _Nowhere())
+    trail = await retriever.trail(turn.standalone or turn.question, turn.kb, wanted, recorder)
+    if trail is None:
+        return Blame(wanted, "not indexed", f"It is not indexed in knowledge base {turn.kb!r}.")
+    return _searched(wanted, trail)
+
+
+def _recorded(wanted: str, row: Passage, passages: int) -> Blame:
+    stage, sentence = _verdict(row, passages)
+    return Blame(
+        wanted,
+        stage,
+        sentence,
+        row.text_rank,
+        row.vector_rank,
+        row.fused_rank,
+        row.rank,
+        row.n,
+        row.cited,
+    )
+
+
+def _verdict(row: Passage, passages: int) -> tuple[Stage, str]:
+    if row.cited:
+        return "cited", f"It was cited, as passage {row.n}."
+    if row.n is not None:
+        return "unused", f"It was in the prompt as passage {row.n} and not used."
+    if row.rank <= passages:
+        return "budget", f"It came {_th(row.rank)} and was cut by the token budget."
+    if row.fused_rank is not None and row.fused_rank < row.rank:
+        return "rerank", f"The reranker dropped it from {row.fused_rank} to {row.rank}."
+    return "rerank", f"The reranker left it at {row.rank}, and a prompt takes {passages}."
+
+
+def _searched(wanted: str, trail: Trail) -> Blame:
+    vector = "no vector rank" if trail.vector_rank is None else f"vector rank {trail.vector_rank}"
+    text = "no word in common" if trail.text_rank is None else f"full-text rank {trail.text_rank}"
+    if trail.fused_rank is None:
+        fused = "neither search reached it"
+    else:
+        fused = f"fused rank {trail.fused_rank}, beyond the {trail.candidates} candidates"
+    ranks = (trail.text_rank, trail.vector_rank, trail.fused_rank)
+    return Blame(wanted, "search", f"{vector.capitalize()}, {text}: {fused}.", *ranks)
+
+
+def _th(rank: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(rank, f"{rank}th")
+
+
+class _Nowhere:
+    def write(self, record: Record) -> None:
+        """Looking again is no turn."""

@@ -1,0 +1,66 @@
+"""Blame: each stage that can lose a passage, on recorded turns and on a real knowledge base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.context.blame import blame
+from pipeline.context.retrieval import Retriever
+from pipeline.knowledge.documents import Document
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import store
+from tests.factories import make_passage, make_trace
+from tests.fake_embedder import WordEmbedder
+from traces.records import Trace
+
+PAGES = [Document(f"d{n}", f"Lamp {n}", f"The lamp number{n} is bright.") for n in range(9)]
+
+
+def turn(question: str = "Which lamp is bright?", **passage: Any) -> Trace:
+    trace = make_trace(question=question, kb="kb")
+    row = replace(make_passage(trace.turn.turn_id), chunk_id="d1#0", document_id="d1", **passage)
+    return replace(trace, passages=(row,))
+
+
+@pytest.mark.parametrize(
+    ("passage", "stage", "sentence"),
+    [
+        ({"rank": 2, "n": 2, "cited": True}, "cited", "It was cited, as passage 2."),
+        ({"rank": 2, "n": 2, "cited": False}, "unused", "It was in the prompt as passage 2 and not used."),
+        ({"rank": 4, "n": None, "cited": False}, "budget", "It came 4th and was cut by the token budget."),
+        (
+            {"rank": 11, "fused_rank": 4, "n": None, "cited": False},
+            "rerank",
+            "The reranker dropped it from 4 to 11.",
+        ),
+        (
+            {"rank": 9, "fused_rank": 12, "n": None, "cited": False},
+            "rerank",
+            "The reranker left it at 9, and a prompt takes 5.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["d1#0", "d1"])
+async def test_what_the_turn_recorded_is_told(
+    tmp_path: Path, passage: dict[str, Any], stage: str, sentence: str, wanted: str
+) -> None:
+    retriever = Retriever(Knowledge(tmp_path / "knowledge", WordEmbedder()))
+    verdict = await blame(retriever, turn(**passage), wanted, 5)
+    assert (verdict.stage, verdict.sentence) == (stage, sentence)
+
+
+@pytest.mark.parametrize("memory_chunks", [2, 20_000])
+async def test_what_was_no_candidate_is_searched_again(tmp_path: Path, memory_chunks: int) -> None:
+    knowledge = Knowledge(tmp_path / "data" / "knowledge", WordEmbedder(), memory_chunks=memory_chunks)
+    await store([*PAGES, Document("odd", "Kettle", "Boil water in it's pot.")], "kb", knowledge)
+    retriever = Retriever(knowledge, candidates=2)
+    verdict = await blame(retriever, turn("Which lamp number1 is bright?"), "odd#0", 5)
+    assert verdict.stage == "search" and verdict.text_rank is None
+    assert verdict.vector_rank == verdict.fused_rank == 10
+    assert verdict.sentence == ("Vector rank 10, no word in common: fused rank 10, beyond the 2 candidates.")
+    missing = await blame(retriever, turn(), "nobody's", 5)
+    assert (missing.stage, missing.sentence) == ("not indexed", "It is not indexed in knowledge base 'kb'.")
