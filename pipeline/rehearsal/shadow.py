@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -231,11 +232,15 @@ async def shadow(
 def _count_files(pipeline: Pipeline, points: Points) -> None:
     """Put counters where SQLite, the quota and the prompt files are used."""
     for owner, name in ((pipeline.memory, "conversations"), (pipeline.budget.spending, "spending")):
-        database: Any = PointedDatabase(owner._db, name, points)  # the vendor's border, not ours
-        owner._db = database
+        file: Any = owner._file  # the vendor's border, not ours
+        file.current = partial(_pointed, file.current, name, points)
     _count(pipeline.prompts, "stamp", "prompt file", points)
     _count(pipeline.force, "stamp", "audit log", points)
     _count(pipeline.quota, "take", "quota take", points)
+
+
+def _pointed(current: Callable[[], Any], name: str, points: Points) -> PointedDatabase:
+    return PointedDatabase(current(), name, points)
 
 
 def _count(owner: Any, method: str, name: str, points: Points) -> None:
