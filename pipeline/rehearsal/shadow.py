@@ -134,6 +134,9 @@ class PointedShelf:
     async def cosines(self, vector: Vector, keys: Keys) -> Any:
         return await self._points.wait("search cosines", lambda: self._shelf.cosines(vector, keys))
 
+    def respelt(self, query: str) -> str:
+        return self._shelf.respelt(query)
+
     async def keys(self, wanted: str) -> Keys:
         return await self._shelf.keys(wanted)
 
