@@ -153,11 +153,11 @@ def _bar(quiet: bool) -> AbstractContextManager[Any]:
 
 def _show(report: dict[str, Any]) -> None:
     from console.commands.screen import table
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
 
     rows = []
     for name, found in report["metrics"].items():
-        show = measure(name).write
+        show = find_metric(name).write
         interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
         mean = None if found["mean"] is None else show(found["mean"])
         spread = [show(found["spread"])] if "spread" in found else []
@@ -171,9 +171,9 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _difference(one: Any) -> tuple[Any, ...]:
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
 
-    show = measure(one.metric).write
+    show = find_metric(one.metric).write
 
     def signed(value: float | None) -> str | None:
         return None if value is None else show(value, signed=True)

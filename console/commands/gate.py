@@ -32,7 +32,7 @@ def gate(
 ) -> None:
     """Exit 0 when the candidate may replace the baseline, 1 with the reasons when not."""
     from console.commands.screen import emit, table, wrong
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
     from evalsets.release import gate_report
     from traces.queries.runs import UnknownRun
 
@@ -48,7 +48,7 @@ def gate(
         emit(verdict.to_dict())
     else:
         print(f"{verdict.evalset}: {'passed' if verdict.passed else 'not passed'}. {verdict.sentence}")
-        rows = ((one, measure(one.name).write) for one in verdict.checks)
+        rows = ((one, find_metric(one.name).write) for one in verdict.checks)
         table(("check", "state", "baseline", "candidate", "what it says"),
               ((one.name, one.state, write(one.baseline), write(one.candidate), one.text)
                for one, write in rows))  # fmt: skip

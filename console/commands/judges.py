@@ -94,7 +94,7 @@ def judged(
 def chosen(metrics: str) -> list[str]:
     """Return the metric names of a comma-separated list, or end the command when one is unknown."""
     from console.commands.screen import wrong
-    from evalsets.judges.judge_metrics import JUDGED
+    from evalsets.metrics.table import JUDGED
 
     names = list(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
     unknown = [name for name in names if name not in JUDGED]
@@ -174,11 +174,11 @@ def _report(row: Run, scorer: str, result: Judgement, table: dict[str, Any]) -> 
 
 def _show(report: dict[str, Any]) -> None:
     from console.commands.screen import table
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
 
     rows = []
     for name, found in report["metrics"].items():
-        show = measure(name).write
+        show = find_metric(name).write
         interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
         mean = None if found["mean"] is None else show(found["mean"])
         rows.append((name, mean, interval, found["n"], found["failed"], found["not_applicable"]))
@@ -241,7 +241,7 @@ async def _scores(
     from console.commands.evals import _bar
     from evalsets.judges import calibration, process
     from evalsets.judges.judge_metrics import estimate
-    from evalsets.metrics.measures import SCORER
+    from evalsets.metrics.metric import SCORER
     from pipeline.build import embedder
     from pipeline.models.prices import Prices
 

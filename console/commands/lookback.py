@@ -100,7 +100,7 @@ def bisect(
     """Name the change behind a drop: prompt, model and retrieval settings are tried one at a time."""
     from console.commands.evals import _ledger
     from console.commands.screen import emit, table, wrong
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
     from evalsets.release import bisect as bisecting
     from traces.queries import runs
 
@@ -113,7 +113,7 @@ def bisect(
     if json:
         emit(found.to_dict())
         return
-    write = measure(metric).write
+    write = find_metric(metric).write
     rows = (
         (
             one.title,

@@ -218,15 +218,15 @@ def _known(force: Force, name: str) -> None:
 def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
     """Print a line an evalset, and what the gate looked at where there are runs."""
     from console.commands.screen import table
-    from evalsets.metrics.measures import measure
+    from evalsets.metrics.table import find_metric
 
     for one in found:
         mark = "passed" if not one.reasons else "not passed"
         print(f"{one.evalset} ({one.cases} cases), {label} against {in_force}: {mark}")
         if one.verdict is not None:
             rows = [
-                (check.name, check.state, measure(check.name).write(check.baseline),
-                 measure(check.name).write(check.candidate), check.text)
+                (check.name, check.state, find_metric(check.name).write(check.baseline),
+                 find_metric(check.name).write(check.candidate), check.text)
                 for check in one.verdict.checks
             ]  # fmt: skip
             table(("check", "state", "baseline", "candidate", "what it says"), rows)

@@ -7,8 +7,8 @@ from html import escape
 from console.dashboard import data, markup, palette
 from evalsets.judges import calibration
 from evalsets.judges.calibration import Calibration
-from evalsets.judges.judge_metrics import JUDGED
-from evalsets.metrics.measures import SCORER, measure
+from evalsets.metrics.metric import SCORER
+from evalsets.metrics.table import JUDGED, find_metric
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
 HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floor ", "In a gate"]
@@ -35,7 +35,7 @@ def _row(one: Calibration, floor: float, barred: bool) -> str:
     return markup.row(
         [
             markup.cell(
-                f"<b>{escape(measure(one.metric).title)}</b>{markup.small(escape(one.scorer))}", "text"
+                f"<b>{escape(find_metric(one.metric).title)}</b>{markup.small(escape(one.scorer))}", "text"
             ),
             markup.cell(escape(one.labelled)),
             markup.cell(KINDS[one.kind]),

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.judges.agreement import Kind, above_chance, agree, between_people
-from evalsets.judges.judge_metrics import JUDGED, missing
+from evalsets.judges.judge_metrics import missing
 from evalsets.judges.labelled import Labelled, LabelledSet
 from evalsets.judges.process import Worker
-from evalsets.metrics.measures import SCORER
+from evalsets.metrics.metric import SCORER
+from evalsets.metrics.table import JUDGED
 from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved

@@ -1,7 +1,4 @@
-"""The metrics a judge scores: what each needs, what it takes, and when it does not apply.
-
-They are RAGAS's (0.4.3); this file knows them without importing RAGAS.
-"""
+"""What a judge is shown of a turn, when its metrics do not apply to it, and what asking will cost."""
 
 from __future__ import annotations
 
@@ -9,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evalsets.metrics.answer import ABSTAINED, BROKEN
+from evalsets.metrics.metric import ABSTAINED, BROKEN
+from evalsets.metrics.table import JUDGED
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 
@@ -24,57 +22,6 @@ _TO_THE_JUDGE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A metric: its inputs, and its calls and input tokens as `fixed + each * passages`."""
-
-    name: str
-    needs: tuple[str, ...]
-    calls: tuple[int, int]
-    prompt_tokens: int  # of the constant part of one call, averaged over its calls
-    texts: tuple[tuple[str, int, int], ...]  # (input, times sent, and times more for each passage)
-
-
-_ALL = (
-    Judged(
-        "faithfulness",
-        ("user_input", "response", "retrieved_contexts"),
-        (2, 0),
-        800,
-        (("user_input", 1, 0), ("response", 2, 0), ("retrieved_contexts", 1, 0)),
-    ),
-    Judged("answer_relevancy", ("user_input", "response"), (3, 0), 500, (("response", 3, 0),)),
-    Judged(
-        "context_precision",
-        ("user_input", "reference", "retrieved_contexts"),
-        (0, 1),
-        1200,
-        (("user_input", 0, 1), ("reference", 0, 1), ("retrieved_contexts", 1, 0)),
-    ),
-    Judged(
-        "context_recall",
-        ("user_input", "reference", "retrieved_contexts"),
-        (1, 0),
-        1700,
-        (("user_input", 1, 0), ("reference", 1, 0), ("retrieved_contexts", 1, 0)),
-    ),
-    Judged(
-        "factual_correctness",
-        ("response", "reference"),
-        (4, 0),
-        800,
-        (("response", 3, 0), ("reference", 3, 0)),
-    ),
-    Judged(
-        "noise_sensitivity",
-        ("user_input", "response", "reference", "retrieved_contexts"),
-        (3, 2),
-        900,
-        (("user_input", 2, 0), ("response", 2, 1), ("reference", 2, 1), ("retrieved_contexts", 2, 0)),
-    ),
-)
-JUDGED = {one.name: one for one in _ALL}
-ABOUT_RETRIEVAL = ("context_precision", "context_recall")
 INPUTS = {
     "user_input": "the case has no question",
     "response": "the answer is empty",
@@ -98,8 +45,8 @@ class Sample:
 
     def inputs(self, names: Iterable[str]) -> dict[str, str | list[str]]:
         """Return the named inputs as RAGAS wants them."""
-        found = {name: getattr(self, name) for name in names}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        values = {name: getattr(self, name) for name in names}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +63,7 @@ class Estimate:
 
 def missing(metric: str, sample: Sample) -> str | None:
     """Return why a metric does not apply to a sample, or None when it does."""
-    about_answer = metric not in ABOUT_RETRIEVAL
+    about_answer = not JUDGED[metric].of_search
     if about_answer and sample.outcome in ABSTAINED:
         return "no answer was given"
     if about_answer and sample.answerability == "conversational":
@@ -130,7 +77,7 @@ def missing(metric: str, sample: Sample) -> str | None:
 
 def broken(metric: str, sample: Sample) -> str | None:
     """Return why a metric cannot be scored although it applies: the turn itself failed."""
-    if metric not in ABOUT_RETRIEVAL and sample.outcome in BROKEN:
+    if not JUDGED[metric].of_search and sample.outcome in BROKEN:
         return f"the turn was {sample.outcome}"
     return None
 

@@ -7,11 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from evalsets.judges.judge_metrics import JUDGED, Sample, addresses_judge, broken, missing
+from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
 from evalsets.judges.process import Worker
 from evalsets.metrics import columns
-from evalsets.metrics.answer import Measured
+from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
+from evalsets.metrics.table import JUDGED
 from pipeline.citations import unmarked
 from traces.queries import runs
 from traces.queries.window import Rows
@@ -131,7 +132,7 @@ class _Recorder:
             reason = f"the texts speak to the judge, look at this score; {reason or ''}".rstrip("; ")
             if sample.key not in judgement.flagged:
                 judgement.flagged.append(sample.key)
-        measured = Measured(name, value, reason, failed)
+        measured = Measured(value, reason, failed, name)
         tags = FLAG if flagged else None
         self._journal.write(
             score_of(measured, sample.turn_id, self._run_id, sample.key, scorer=self._scorer, tags=tags)

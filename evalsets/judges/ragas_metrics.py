@@ -34,7 +34,7 @@ from ragas.prompt.metrics.base_prompt import BasePrompt
 
 from evalsets.judges.cache import Cache
 from evalsets.judges.judge import BudgetSpent, Judge
-from evalsets.judges.judge_metrics import JUDGED
+from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
 

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from evalsets.metrics import stats
-from evalsets.metrics.measures import measure, ordered
+from evalsets.metrics.table import find_metric, ordered
 from traces.queries.runs import RunScore
 
 
@@ -92,7 +92,7 @@ def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, A
         column = found[name]
         if column.coverage is None:
             continue
-        share = measure(name).unit == "share"
+        share = find_metric(name).unit == "share"
         interval = stats.summary(column.numbers, seed, share=share)
         table[name] = {
             "mean": interval.mean,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from evalsets.metrics.answer import Measured
-from evalsets.metrics.measures import SCORER
+from evalsets.metrics.metric import SCORER, Measured
 from traces.ids import uuid7
 from traces.queries.runs import repetition_tag
 from traces.records import Score

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evalsets.metrics import stats
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from evalsets.release import changes
 from evalsets.release.changes import Changed
 from evalsets.reports.compare import ALPHA, Difference, compare_runs
@@ -143,12 +143,12 @@ def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, as
 def _by(one: Difference) -> str:
     """Return "0.041 to 0.139 (95 %)", how much worse."""
     low, high = sorted(abs(end or 0.0) for end in (one.ci_low, one.ci_high))
-    write = measure(one.metric).write
+    write = find_metric(one.metric).write
     return f"{write(low)} to {write(high)} (95 %)"
 
 
 def _unswitched(first: Difference, moved: list[str]) -> str:
-    title = measure(first.metric).title
+    title = find_metric(first.metric).title
     if not moved:
         return (
             f"Made again with everything the same, the good run is worse on {title} by {_by(first)}: "
@@ -161,7 +161,7 @@ def _unswitched(first: Difference, moved: list[str]) -> str:
 
 
 def _sentence(metric: str, drop: Difference, fixed: Sequence[str], steps: Sequence[Step]) -> str:
-    title = measure(metric).title
+    title = find_metric(metric).title
     blamed = sorted(
         (step for step in steps if step.to_blame), key=lambda one: -abs(one.difference.difference or 0)
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from evalsets.judges.calibration import distrust
 from evalsets.metrics.columns import Column, columns
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from evalsets.release import in_force
 from evalsets.release.in_force import Facts
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs
@@ -133,7 +133,7 @@ def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, 
     if check.name not in reasons:
         return check
     state: State = "failed" if check.name in thresholds else "noted"
-    text = f"{measure(check.name).title} may not decide: {reasons[check.name]}"
+    text = f"{find_metric(check.name).title} may not decide: {reasons[check.name]}"
     return replace(check, state=state, text=text)
 
 
@@ -187,7 +187,7 @@ def _metrics(
 
 
 def _judged(one: Difference, column: Column, threshold: float | None, limits: Limits) -> tuple[State, str]:
-    about, mean = measure(one.metric), _mean(column)
+    about, mean = find_metric(one.metric), _mean(column)
     coverage = min(one.coverage, column.coverage or 0.0)
     if coverage < COVERAGE:
         why = next(iter(column.failed.values()), "they failed in the baseline")
@@ -220,9 +220,9 @@ def _missing(
 ) -> Iterator[Check]:
     """Look at the thresholds of metrics that were not compared, and at metrics only the baseline has."""
     for name, threshold in thresholds.items():
-        if measure(name).headline and name in scored and name in before:
+        if find_metric(name).headline and name in scored and name in before:
             continue  # compared above
-        about = measure(name)
+        about = find_metric(name)
         mean = _mean(scored[name]) if name in scored else None
         if mean is None:
             state: State = "noted" if run.only == "retrieval" else "failed"
@@ -239,11 +239,11 @@ def _missing(
     for name, column in before.items():
         if (
             column.coverage is not None
-            and measure(name).headline
+            and find_metric(name).headline
             and name not in scored
             and name not in thresholds
         ):
-            yield Check(name, "failed", f"{measure(name).title} was measured for the baseline only")
+            yield Check(name, "failed", f"{find_metric(name).title} was measured for the baseline only")
 
 
 def _guarded(cases: Iterable[RunCase], scored: Mapping[str, Column], before: Mapping[str, Column]) -> Check:
@@ -272,14 +272,14 @@ def _failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
             continue
         value = column.values.get(case_id)
         if case_id in column.failed or (value is not None and value != good):
-            found.append(measure(name).title)
+            found.append(find_metric(name).title)
     return found
 
 
 def _below(name: str, mean: float | None, threshold: float | None) -> bool:
     if threshold is None or mean is None:
         return False
-    return mean < threshold if measure(name).better == "higher" else mean > threshold
+    return mean < threshold if find_metric(name).better == "higher" else mean > threshold
 
 
 def _mean(column: Column) -> float | None:

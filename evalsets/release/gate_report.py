@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from evalsets.release.gate import Check, Verdict
 from evalsets.reports.report import xml_text
 
@@ -49,7 +49,7 @@ def junit(verdict: Verdict) -> str:
 
 
 def _row(check: Check) -> str:
-    about = measure(check.name)
+    about = find_metric(check.name)
     interval = "—"
     if check.ci_low is not None:
         interval = f"{about.write(check.ci_low, signed=True)} to {about.write(check.ci_high, signed=True)}"

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsets.cases.evalset import Evalset, EvalsetError, fingerprint
-from evalsets.metrics import answer, stats
-from evalsets.metrics.answer import ABSTAINED, BROKEN, Measured
+from evalsets.metrics import replayed, stats, timing
+from evalsets.metrics.metric import Measured
+from evalsets.metrics.replayed import support
 from evalsets.metrics.scores import score_of
+from evalsets.metrics.table import measure, metrics_of
 from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
@@ -157,11 +159,11 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
         failed=0,
         seed=0,
     )
+    metrics = [*metrics_of(evalset, "answer"), *replayed.METRICS, timing.COMPLETED]
     for case in evalset.cases:
         one = found[case.case_id]
         pipeline.journal.write(replace(case, run_id=run.run_id))
-        ended = Measured("completed", float(one.turn.outcome not in BROKEN), one.turn.outcome)
-        _write(pipeline, run.run_id, case, one, [*answer.answer(case, one), *extra(one), ended])
+        _write(pipeline, run.run_id, case, one, list(measure(metrics, case, one)))
     pipeline.journal.write(run)
     return run.run_id
 
@@ -185,7 +187,13 @@ async def replay_turns(
         after = _replayed(ledger, done["run_id"])
     for case in evalset.cases:
         if case.case_id in after:
-            _write(pipeline, done["run_id"], case, after[case.case_id], list(extra(after[case.case_id])))
+            _write(
+                pipeline,
+                done["run_id"],
+                case,
+                after[case.case_id],
+                list(measure(replayed.METRICS, case, after[case.case_id])),
+            )
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
         return replay_report(ledger, done["run_id"], before)
@@ -219,33 +227,6 @@ def replay_report(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]
         "after": _spent(list(after.values())),
         "flips": [asdict(flip) for flip in moved],
     }
-
-
-def extra(one: Trace) -> list[Measured]:
-    """Score a turn without knowing the right answer: how well what it said is supported, and its hit."""
-    hit = one.turn.hit
-    found = Measured(
-        "hit", None if hit is None else float(hit), "no search was made" if hit is None else None
-    )
-    return [Measured("support", *support(one)), found]
-
-
-def support(one: Trace) -> tuple[float, str]:
-    """Return how well the answer is supported, 0 to 1, and why.
-
-    Nothing for a broken turn, the groundedness of an answer, and a half for an abstention: it
-    misleads nobody and helps nobody.
-    """
-    turn = one.turn
-    if turn.outcome in BROKEN:
-        return 0.0, f"the turn was {turn.outcome}"
-    if turn.outcome in ABSTAINED:
-        return 0.5, "no answer was given"
-    scores = [score for score in one.scores if score.name == "groundedness" and score.value is not None]
-    online = next((score for score in scores if score.source == "online"), None)
-    if online is None or online.value is None:
-        return 0.5, "the answer states nothing that can be checked"
-    return online.value, f"grounded {online.value:.2f}"
 
 
 def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:

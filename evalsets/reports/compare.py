@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from evalsets.metrics import stats
 from evalsets.metrics.columns import Column, columns
-from evalsets.metrics.measures import MEASURES, Measure, measure, ordered
+from evalsets.metrics.metric import Metric
+from evalsets.metrics.table import METRICS, find_metric, ordered
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
 from traces.queries.window import Rows
@@ -55,7 +56,7 @@ class Difference:
     @property
     def by(self) -> str:
         """On what the two differ and by how much, beyond chance: "Recall@5 by 0.041 to 0.139"."""
-        about = measure(self.metric)
+        about = find_metric(self.metric)
         low, high = sorted(abs(end or 0.0) for end in (self.ci_low, self.ci_high))
         return f"{about.title} by {about.write(low)} to {about.write(high)}"
 
@@ -115,7 +116,7 @@ def compare_runs(
     columns_b = columns(runs.scores_of(ledger, run_b.run_id))
     names = ordered(columns_a.keys() & columns_b.keys())
     if metrics is None:
-        names = [name for name in names if name not in MEASURES or MEASURES[name].headline]
+        names = [name for name in names if name not in METRICS or METRICS[name].headline]
     else:
         names = [name for name in names if name in metrics]
     differences = pair(
@@ -144,7 +145,7 @@ def pair(
     tested = [name for name, (_, _, paired) in found.items() if paired is not None]
     corrected = dict(zip(tested, stats.holm([_p(found[name][2]) for name in tested]), strict=True))
     return [
-        _difference(measure(name), keys, failed, paired, corrected.get(name), a[name], b[name])
+        _difference(find_metric(name), keys, failed, paired, corrected.get(name), a[name], b[name])
         for name, (keys, failed, paired) in found.items()
     ]
 
@@ -154,7 +155,7 @@ def _p(paired: stats.Paired | None) -> float:
 
 
 def _difference(
-    about: Measure,
+    about: Metric,
     keys: list[str],
     failed: int,
     paired: stats.Paired | None,
@@ -199,7 +200,7 @@ def _difference(
 
 
 def _sentence(
-    about: Measure, verdict: Verdict, paired: stats.Paired, target: float, more: int | None, failed: int
+    about: Metric, verdict: Verdict, paired: stats.Paired, target: float, more: int | None, failed: int
 ) -> str:
     if verdict == "same":
         text = f"no detectable difference on {about.title}"

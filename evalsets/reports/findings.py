@@ -9,7 +9,7 @@ from typing import Any
 
 from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import COVERAGE, Comparison
 from traces.queries import runs
 from traces.queries.runs import RunCase
@@ -135,7 +135,7 @@ def _unread(ledger: Rows) -> Iterable[str]:
 
 def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
     for name in TILES:
-        about, column = measure(name), found.get(name)
+        about, column = find_metric(name), found.get(name)
         if column is None or not column.values:
             continue
         values = column.numbers
@@ -163,7 +163,7 @@ def _metrics(
     found: Mapping[str, Column], thresholds: Mapping[str, float], seed: int
 ) -> Iterable[dict[str, Any]]:
     for name, row in columns.summary(found, seed).items():
-        about, coverage = measure(name), found[name].coverage
+        about, coverage = find_metric(name), found[name].coverage
         threshold = thresholds.get(name)
         passed = None
         if threshold is not None:
@@ -206,7 +206,7 @@ def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         why = [
             {
-                "title": measure(name).title,
+                "title": find_metric(name).title,
                 "value": "failed" if value is None else f"{value:.2f}",
                 "reason": reason,
             }
@@ -221,14 +221,14 @@ def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _goodness(scores: Mapping[str, Any]) -> Iterable[tuple[float, str, float | None, str | None]]:
     """Yield (how good, metric, value, reason) of the headline shares; 1 is best, failed is -1."""
     for name, score in scores.items():
-        about, value = measure(name), score["value"]
+        about, value = find_metric(name), score["value"]
         if about.headline and about.unit == "share":
             good = -1.0 if value is None else value if about.better == "higher" else 1.0 - value
             yield good, name, value, score["reason"]
 
 
 def _difference(row: dict[str, Any]) -> dict[str, Any]:
-    about = measure(row["metric"])
+    about = find_metric(row["metric"])
     return {**row, "title": about.title, "what": about.what, "better": about.better, "unit": about.unit}
 
 
@@ -241,13 +241,13 @@ def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
     moved: Counter[str] = Counter()
     metrics: dict[str, list[str]] = {}
     for difference in comparison.differences:
-        if measure(difference.metric).unit != "share":
+        if find_metric(difference.metric).unit != "share":
             continue
         for keys, step in ((difference.wins, 1), (difference.losses, -1)):
             for key in keys:
                 moved[key] += step
                 metrics.setdefault(key, []).append(
-                    f"{'+' if step > 0 else '−'} {measure(difference.metric).title}"
+                    f"{'+' if step > 0 else '−'} {find_metric(difference.metric).title}"
                 )
     order = sorted((key for key in moved if moved[key]), key=lambda key: (-abs(moved[key]), moved[key], key))
     chosen = sorted(order[:SHOWN], key=lambda key: (moved[key] > 0, -abs(moved[key])))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from pipeline.errors import AnswerdeckError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -151,7 +151,7 @@ def _rendered(template: str, report: dict[str, Any], *, escape: bool) -> str:
     )
     room.filters["cell"] = _cell
     room.filters["p"] = lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}"
-    room.globals["write"] = lambda name, value, signed=False: measure(name).write(value, signed=signed)
+    room.globals["write"] = lambda name, value, signed=False: find_metric(name).write(value, signed=signed)
     return room.get_template(template).render(report=report)
 
 
@@ -179,7 +179,7 @@ def xml_text(text: str) -> str:
 def _judged(row: dict[str, Any]) -> tuple[str, bool]:
     if "sentence" in row:
         return row["sentence"], row["verdict"] == "worse"
-    about = measure(row["name"])
+    about = find_metric(row["name"])
     text = f"{about.write(row['mean'])} ({about.write(row['ci_low'])} to {about.write(row['ci_high'])})"
     text += f", n {row['n']}, failed {row['failed']}"
     if row["threshold"] is not None:

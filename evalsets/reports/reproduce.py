@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsets.judges.judge_metrics import JUDGED
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import JUDGED, find_metric
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
 from pipeline.errors import AnswerdeckError
@@ -100,7 +99,7 @@ def from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproducti
 
 
 def _unsteady(row: Mapping[str, Any]) -> bool:
-    unit = measure(row["name"]).unit
+    unit = find_metric(row["name"]).unit
     return unit == "seconds" or (unit == "usd" and row["mean"] != 0.0)
 
 

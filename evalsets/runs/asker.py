@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from evalsets.cases.evalset import Evalset, messages
-from evalsets.metrics import answer, retrieval
-from evalsets.metrics.answer import BROKEN, Measured
+from evalsets.metrics import timing
+from evalsets.metrics.metric import Measured, Metric, skipped
+from evalsets.metrics.table import measure, metrics_of
 from evalsets.runs.answer_cache import REPETITION, served
 from pipeline.events import Answer, Event, Failed, Question
 from traces.queries.window import Rows
@@ -19,7 +20,7 @@ from traces.records import Case, Trace
 
 log = logging.getLogger(__name__)
 RETRIEVAL_ONLY, JOINT = "retrieval only", " · "  # of labels
-UNTIMED = ("first_token_seconds", "seconds", "cost_usd")
+UNTIMED = (timing.FIRST_TOKEN, timing.SECONDS, timing.COST)
 
 
 class Readable(Protocol):
@@ -104,15 +105,16 @@ class Asker:
             if not isinstance(error, CaseFailed):
                 log.exception("case %s of run %s failed", case.case_id, self.run_id)
             reason = str(error) if isinstance(error, CaseFailed) else f"{type(error).__name__}: {error}"
-            names = list(answer.applicable(case)) if self.variant.only is None else []
-            names += [name for name, _, _ in retrieval.TABLE] if case.relevant_ids else []
-            lost = [Measured(name, None, reason, failed=True) for name in names]
+            lost = [metric.fail(reason) for metric in self._metrics() if metric.applies(case)]
             turn_id = getattr(error, "turn_id", None) or ""
-            return None, [*lost, Measured("completed", 0.0, reason)], turn_id
-        turn = trace.turn
-        broken = turn.outcome in BROKEN
-        reason = f"{turn.outcome}: {turn.error_class}" if broken else turn.outcome
-        return trace, [*scores, Measured("completed", float(not broken), reason)], turn.turn_id
+            return None, [*lost, Measured(0.0, reason, name=timing.COMPLETED.name)], turn_id
+        return trace, scores, trace.turn.turn_id
+
+    def _metrics(self) -> list[Metric]:
+        """Return what the cases of this run are meant to be scored on, "completed" left out."""
+        if self.variant.only == "retrieval":
+            return metrics_of(self.evalset, "search")
+        return metrics_of(self.evalset, "search", "answer")
 
     async def _ask(self, case: Case) -> Trace:
         question = Question(
@@ -140,18 +142,16 @@ class Asker:
         raise CaseFailed("the turn ended without an answer", None)
 
     def _score(self, case: Case, trace: Trace) -> list[Measured]:
-        found = answer.retrieval(case, trace, chunks=self.evalset.chunks)
+        """Score a turn; "completed" comes last, for a case with that one is finished."""
+        metrics = [*self._metrics(), timing.COMPLETED]
         if self.variant.only == "retrieval":
-            return [*found, Measured("seconds", trace.turn.seconds)]
-        held = answer.injection(case, trace, self.evalset.planted)
-        answered = answer.answer(case, trace)
+            metrics.insert(-1, replace(timing.SECONDS, about="turn"))
+        scores = list(measure(metrics, case, trace))
         if served(trace.usages):
-            kept = "answered from the eval cache"
-            answered = [
-                result if result.name not in UNTIMED else _untimed(result, kept) for result in answered
-            ]
-        return [*found, *answered, *held]
+            untimed = {metric.name for metric in UNTIMED}
+            scores = [_untimed(score) if score.name in untimed else score for score in scores]
+        return scores
 
 
-def _untimed(one: Measured, why: str) -> Measured:
-    return one if one.failed else answer.skipped(one.name, why)
+def _untimed(score: Measured) -> Measured:
+    return score if score.failed else replace(skipped("answered from the eval cache"), name=score.name)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics import columns
-from evalsets.metrics.answer import Measured
+from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
 from evalsets.runs.answer_cache import SERVED
 from evalsets.runs.asker import Askable, Asker, Variant

@@ -17,7 +17,7 @@ from ragas.embeddings.base import BaseRagasEmbedding  # noqa: E402
 from ragas.llms.base import InstructorBaseRagasLLM  # noqa: E402
 
 from evalsets.judges import ragas_metrics  # noqa: E402
-from evalsets.judges.judge_metrics import JUDGED  # noqa: E402
+from evalsets.metrics.table import JUDGED  # noqa: E402
 from tests.judge_stub import filled  # noqa: E402
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from evalsets.metrics import answer
-from evalsets.metrics.answer import Measured
+from evalsets.cases.cases import Evalset
+from evalsets.metrics.metric import Measured
+from evalsets.metrics.reference import token_f1
+from evalsets.metrics.table import measure, metrics_of
 from tests.factories import make_passage, make_trace
 from traces.records import Case, Trace
 
+ANY = Evalset("any", "", ())
 TEXT = "Open Settings and press Keyboard. Switch the Bounce Keys switch to on."
 
 
@@ -30,7 +33,7 @@ def _trace(**columns: Any) -> Trace:
 
 
 def _answer(case: Case, trace: Trace) -> dict[str, Measured]:
-    return {one.name: one for one in answer.answer(case, trace)}
+    return {score.name: score for score in measure(metrics_of(ANY, "answer"), case, trace)}
 
 
 def test_a_right_citation() -> None:
@@ -110,9 +113,9 @@ def test_must_contain_folds_case_and_space() -> None:
 
 
 def test_reference_f1() -> None:
-    assert answer.token_f1("Switch it on [1].", "switch it on") == 1.0
-    assert answer.token_f1("The cat", "a dog") == 0.0
-    assert answer.token_f1("press one key", "press two keys") == pytest.approx(1 / 3)
+    assert token_f1("Switch it on [1].", "switch it on") == 1.0
+    assert token_f1("The cat", "a dog") == 0.0
+    assert token_f1("press one key", "press two keys") == pytest.approx(1 / 3)
     case = _case(reference="Switch it on.", answerability="answerable")
     assert _answer(case, _trace(outcome="no_context"))["reference_f1"].value == 0.0
 
@@ -125,7 +128,9 @@ def test_an_unknown_price_is_a_failure_and_no_call_costs_nothing() -> None:
 
 
 def _retrieval(case: Case, trace: Trace) -> Measured:
-    return next(one for one in answer.retrieval(case, trace) if one.name == "recall@5")
+    return next(
+        score for score in measure(metrics_of(ANY, "search"), case, trace) if score.name == "recall@5"
+    )
 
 
 def test_retrieval_is_scored_when_it_ran() -> None:

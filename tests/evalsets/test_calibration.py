@@ -11,7 +11,7 @@ import pytest
 from evalsets.cases.evalset import EvalsetError
 from evalsets.judges import calibration, labelled
 from evalsets.judges.agreement import agree, auc, between_people, spearman
-from evalsets.metrics.measures import SCORER
+from evalsets.metrics.metric import SCORER
 
 
 def test_our_groundedness_agrees_with_people() -> None:

@@ -11,7 +11,7 @@ from console import format
 from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import report
 from console.dashboard.views import run as one_run
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import Comparison, Difference
 from traces.queries.runs import RunCase
 from traces.records import Run
@@ -103,7 +103,7 @@ def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> 
     common = min(comparison.common for comparison in compared)
     rows = [_row(baseline, None, names, best)]
     rows += [_row(run, found, names, best) for run, found in zip(candidates, compared, strict=True)]
-    table = markup.table(["Run", *(f"{measure(name).title} " for name in names)], rows, "list compare")
+    table = markup.table(["Run", *(f"{find_metric(name).title} " for name in names)], rows, "list compare")
     notes = dict.fromkeys(note for one in compared for note in one.notes)
     lines = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
     legend = f"{common} cases in common, paired case by case. {LEGEND}"
@@ -114,7 +114,7 @@ def _best(name: str, means: list[float | None]) -> float | None:
     known = [mean for mean in means if mean is not None]
     if len(known) < 2 or len(set(known)) == 1:
         return None
-    return max(known) if measure(name).better == "higher" else min(known)
+    return max(known) if find_metric(name).better == "higher" else min(known)
 
 
 def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
@@ -132,7 +132,7 @@ def _cell(
 ) -> str:
     if summary is None or summary["mean"] is None:
         return '<td class="right">—</td>'
-    about = measure(name)
+    about = find_metric(name)
     value = about.write(summary["mean"])
     if summary["mean"] == best:
         value = f"<b>{value}</b>"
@@ -147,7 +147,7 @@ def _chip(one: Difference | None) -> str:
     """Return the change as arrow, sign and number; green or red only beyond chance."""
     if one is None or one.difference is None:
         return ""
-    about = measure(one.metric)
+    about = find_metric(one.metric)
     arrow = "▲" if one.difference > 0 else "▼" if one.difference < 0 else "="
     written = about.write(one.difference, signed=True)
     if about.unit != "share" and one.mean_a:
@@ -229,7 +229,8 @@ def _cases(compared: list[Comparison]) -> None:
             "By",
             list(changed),
             format_func=lambda name: (
-                f"{measure(name).title} ({len(changed[name].losses)} worse, {len(changed[name].wins)} better)"
+                f"{find_metric(name).title} "
+                f"({len(changed[name].losses)} worse, {len(changed[name].wins)} better)"
             ),
             width=300,
         )
@@ -256,7 +257,7 @@ def _changed(
     values: tuple[float, float],
     cases: tuple[dict[str, RunCase], dict[str, RunCase]],
 ) -> str:
-    about = measure(name)
+    about = find_metric(name)
     chip = markup.chip(
         f"{'▲' if values[1] > values[0] else '▼'} {about.write(values[1] - values[0], signed=True)}",
         palette.GOOD if won else palette.BAD,

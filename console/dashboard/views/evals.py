@@ -12,7 +12,7 @@ from console import format
 from console.dashboard import data, jobs, markup, notices
 from console.dashboard.data import RunScores
 from console.dashboard.views import run as one_run
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from traces.records import Run
 
 WATCH_SECONDS = 1
@@ -137,7 +137,7 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
         notices.note("No runs yet", how, key="no-runs")
         return
     st.subheader("Runs", anchor=False)
-    heads = ["Run", "State", *(f"{measure(name).title} " for name in IN_LIST), "Cost, time "]
+    heads = ["Run", "State", *(f"{find_metric(name).title} " for name in IN_LIST), "Cost, time "]
     rows = [_row(run, started) for run in known[:MOST_RUNS]]
     markup.show(markup.table(heads, rows, "list compare"), key="runs")
     st.caption("Mean and 95 % interval. Scores that failed are counted beside the mean, never as 0.")
@@ -161,7 +161,7 @@ def _row(run: Run, started: dict[str, jobs.Job]) -> str:
 def _mean(found: dict[str, Any] | None, name: str) -> str:
     if found is None or found["mean"] is None:
         return "—"
-    write = measure(name).write
+    write = find_metric(name).write
     failed = ""
     if found["failed"]:
         failed = f' <span class="quiet" title="scores that failed">+{found["failed"]} ✕</span>'

@@ -12,7 +12,7 @@ import streamlit as st
 from console import format
 from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import run as one_run
-from evalsets.metrics.measures import measure, ordered
+from evalsets.metrics.table import find_metric, ordered
 from evalsets.release import changes
 from evalsets.release.changes import Changed
 from evalsets.release.in_force import trial
@@ -69,7 +69,7 @@ def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
             index=names.index(FIRST) if FIRST in names else 0,
             key="metric",
             bind="query-params",
-            format_func=lambda name: measure(name).title,
+            format_func=lambda name: find_metric(name).title,
             width=230,
         )
         of_set = [run for run in finished if run.evalset == evalset][::-1]
@@ -97,7 +97,7 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
         for run, parts in changed
     }
     named = {_variant(name): colour for name, colour in colours.items()}
-    about = measure(metric)
+    about = find_metric(metric)
     alt = f"{about.title} over {len(runs)} runs, {len(changed)} changes between them"
     figure = charts.history(points, named, marks)
     if about.unit == "share":
@@ -112,7 +112,7 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
 
 
 def _point(run: Run, about: dict[str, Any], metric: str) -> dict[str, Any]:
-    write = measure(metric).write
+    write = find_metric(metric).write
     text = (
         f"<b>{write(about['mean'])}</b> ({write(about['ci_low'])} – {write(about['ci_high'])})"
         f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about['n']}"
@@ -137,7 +137,7 @@ def _table(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
 
 
 def _row(before: Run, run: Run, parts: list[Changed], found: Summary, metric: str) -> str:
-    write = measure(metric).write
+    write = find_metric(metric).write
     lines = "<br>".join(
         f'<b>{escape(part.title)}</b> <span class="mono">{escape(part.was)} → {escape(part.now)}</span>'
         for part in parts

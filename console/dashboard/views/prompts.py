@@ -12,7 +12,7 @@ from console.dashboard import data, markup, notices, palette, releases, side_by_
 from console.dashboard.releases import Version
 from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 
@@ -53,7 +53,13 @@ def page() -> None:
 
 
 def _versions(found: list[Version]) -> None:
-    heads = ["Version", "State", *(f"{measure(name).title} " for name in SCORED), "Live turns ", "Thumbs up "]
+    heads = [
+        "Version",
+        "State",
+        *(f"{find_metric(name).title} " for name in SCORED),
+        "Live turns ",
+        "Thumbs up ",
+    ]
     rows = [_row(version) for version in found]
     markup.show(markup.table(heads, rows), key="versions")
     st.caption(
@@ -84,7 +90,7 @@ def _row(version: Version) -> str:
 def _mean(found: dict[str, Any] | None, name: str) -> str:
     if found is None or found["mean"] is None:
         return "—"
-    write = measure(name).write
+    write = find_metric(name).write
     return write(found["mean"]) + markup.small(f"{write(found['ci_low'])} – {write(found['ci_high'])}")
 
 
@@ -184,7 +190,7 @@ def _checks(verdict: dict[str, Any]) -> None:
 
 
 def _check(check: dict[str, Any]) -> str:
-    about, state = measure(check["name"]), check["state"]
+    about, state = find_metric(check["name"]), check["state"]
     return markup.row(
         [
             markup.cell(f"<b>{escape(about.title)}</b>"),

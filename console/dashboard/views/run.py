@@ -11,7 +11,7 @@ from console import format
 from console.dashboard import agreement, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
 from console.dashboard.views import report
-from evalsets.metrics.measures import measure
+from evalsets.metrics.table import find_metric
 from traces.queries.runs import RunCase
 from traces.records import MADE_WITH, Run
 
@@ -94,7 +94,7 @@ def _metrics(found: RunScores) -> str:
 
 
 def _metric(name: str, summary: dict[str, Any]) -> str:
-    about = measure(name)
+    about = find_metric(name)
     interval = "—"
     if summary["mean"] is not None:
         interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
@@ -124,25 +124,25 @@ def _trust(found: RunScores) -> None:
 
 
 def _weakest(found: RunScores) -> None:
-    names = [name for name in found.summary if measure(name).unit == "share"]
+    names = [name for name in found.summary if find_metric(name).unit == "share"]
     if not names:
         return
-    name = st.selectbox("By", names, format_func=lambda name: measure(name).title, width=240)
+    name = st.selectbox("By", names, format_func=lambda name: find_metric(name).title, width=240)
     column, cases = found.columns[name], data.read_cases(found.run.run_id)
-    sign = 1 if measure(name).better == "higher" else -1
+    sign = 1 if find_metric(name).better == "higher" else -1
     shown: list[tuple[str, float | None, str | None]] = [
         (case, None, why) for case, why in column.failed.items()
     ]
     scored = sorted(column.values.items(), key=lambda item: item[1] * sign)
     shown += [(case, value, column.reasons.get(case)) for case, value in scored]
     rows = [_weak(cases.get(case), case, name, value, why) for case, value, why in shown[:WEAKEST]]
-    heads = ["Case", "Question", f"{measure(name).title} ", "Why", "Outcome"]
+    heads = ["Case", "Question", f"{find_metric(name).title} ", "Why", "Outcome"]
     markup.show(markup.table(heads, rows), key="weakest")
 
 
 def _weak(case: RunCase | None, case_id: str, name: str, value: float | None, why: str | None) -> str:
     case = case or RunCase(case_id, "")
-    score = markup.chip("failed", palette.BAD) if value is None else measure(name).write(value)
+    score = markup.chip("failed", palette.BAD) if value is None else find_metric(name).write(value)
     outcome = markup.outcome_chip(case.outcome, case.error_class) if case.outcome else "—"
     return markup.row(
         [
