@@ -16,6 +16,7 @@ from traces.recorder import Recorder
 from traces.records import Trace
 
 if TYPE_CHECKING:
+    from pipeline.context.cache import Scope
     from pipeline.context.retrieval import Retriever
     from pipeline.knowledge.embedding import Embedder
     from pipeline.turn import Pipeline
@@ -32,7 +33,9 @@ class Kept:
         self._trace = one
         self._embedder = embedder
 
-    async def retrieve(self, query: str, kb: str, recorder: Recorder) -> Retrieved:
+    async def retrieve(
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+    ) -> Retrieved:
         """Return the passages that stood in the recorded prompt, with their vectors made anew."""
         rows = sorted((row for row in self._trace.passages if row.n is not None and row.text), key=_number)
         texts = [row.text or "" for row in rows]
