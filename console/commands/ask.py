@@ -38,6 +38,10 @@ def ask(
         check_model(model or "extractive")
     except ValueError as error:
         raise wrong(str(error)) from None
+    if kb is not None:
+        from console.commands.kb import chosen, knowledge_bases, there
+
+        there(knowledge_bases()[0], chosen(kb, None, kb))
     asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
     try:
         end = asyncio.run(_turn(asked, quiet=json))

@@ -44,8 +44,13 @@ def chosen(argument: str | None, option: str | None, default: str) -> str:
 def there(knowledge: Knowledge, kb: str) -> str:
     """Return the name when there is such a knowledge base, else end with exit code 2."""
     from console.commands.screen import wrong
+    from pipeline.errors import KnowledgeError
 
-    if not knowledge.exists(kb):
+    try:
+        exists = knowledge.exists(kb)
+    except KnowledgeError as error:
+        raise wrong(str(error)) from None
+    if not exists:
         raise wrong(f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}")
     return kb
 

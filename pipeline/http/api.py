@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from pipeline.auth import Keys, Person
-from pipeline.errors import ConversationsError, Refused
+from pipeline.errors import ConversationsError, KnowledgeError, Refused
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract, Sources, Started, public
 from pipeline.http import openai_protocol as protocol
 from pipeline.http.health import Health
@@ -119,6 +119,8 @@ def _chat(app: FastAPI, pipeline: Pipeline) -> None:
             client_turn_id=ask.client_turn_id,
             kb=ask.kb,
         )
+        if ask.kb is not None and not _exists(pipeline, ask.kb):
+            return problem(404, "not_found", f"There is no knowledge base {ask.kb!r}.")
         events = pipeline.answer(question)
         accepts = request.headers.get("accept", "")
         if "application/json" not in accepts or "text/event-stream" in accepts:
@@ -130,6 +132,13 @@ def _chat(app: FastAPI, pipeline: Pipeline) -> None:
         name = _person(request).name
         score = await pipeline.feedback(thumb.turn_id, name, thumb.value, thumb.comment, thumb.tags)
         return _json({"score_id": score.score_id, "turn_id": score.turn_id, "value": thumb.value})
+
+
+def _exists(pipeline: Pipeline, kb: str) -> bool:
+    try:
+        return pipeline.knowledge.exists(kb)
+    except KnowledgeError:  # no name for one
+        return False
 
 
 def _openai(app: FastAPI, pipeline: Pipeline, settings: Settings) -> None:
