@@ -49,18 +49,11 @@ LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 def build(settings: Settings) -> Pipeline:
     """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
     check(settings)
-    data, guards, limits = settings.data_dir, settings.guardrails, settings.limits
+    data, limits = settings.data_dir, settings.limits
     breakers = Breakers(data / "breakers.jsonl")
-    vectors, classifier = embedder(settings), Classifier()
-    inbound = Inbound(
-        question_characters=limits.question_characters,
-        injection=guards.injection,
-        harm=guards.harm,
-        classifier=classifier,
-        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
-    )
-    planted = Planted(guards.planted, classifier)
-    outbound = Outbound(pii=guards.pii, links=guards.links)
+    vectors = embedder(settings)
+    inbound, planted = guards(settings, vectors)
+    outbound = Outbound(pii=settings.guardrails.pii, links=settings.guardrails.links)
     bases = knowledge(settings, vectors)
     gateway = _gateway(settings, breakers)
     return Pipeline(
@@ -113,6 +106,19 @@ def retriever(settings: Settings, bases: Knowledge, breakers: Breakers | None = 
         breakers=breakers,
         patience=Patience(rerank=settings.retrieval.reranker_seconds),
     )
+
+
+def guards(settings: Settings, vectors: Embedder | None = None) -> tuple[Inbound, Planted]:
+    """Return the guards of questions and of passages; their classifier knows the embedded model's vectors."""
+    guards, classifier = settings.guardrails, Classifier()
+    inbound = Inbound(
+        question_characters=settings.limits.question_characters,
+        injection=guards.injection,
+        harm=guards.harm,
+        classifier=classifier,
+        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
+    )
+    return inbound, Planted(guards.planted, classifier)
 
 
 def _rules(settings: Settings, guardrails: str) -> Rules:

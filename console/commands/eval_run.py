@@ -56,6 +56,11 @@ def run_evalset(
     from evalsets.cases.evalset import EvalsetError
     from evalsets.runs.runner import Variant
 
+    if evalset == "guardrails" and not (only or prompt or model or run_id or judge or limit):
+        from console.commands.guardboard import show
+
+        show(json=json)
+        return
     if only not in (None, "retrieval"):
         raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
     if queries not in (None, "last", "rewrite", "tasks"):
