@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from pipeline.knowledge.documents import Document, Skipped, cleaned
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Prepared, Resolved, Stored, resolve
 from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.reading import markdown
 from pipeline.knowledge.reading.folders import read
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.writer import Progress, Ready, Waiting, Writer
@@ -201,10 +201,11 @@ async def ensure_sample(knowledge: Knowledge, kb: str, progress: Progress | None
 
 
 def sample() -> list[Document]:
-    """Return the documents of the shipped sample."""
-    lines = (SAMPLE / "documents.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [cleaned(Document(row["id"], row["title"], row["text"], row["url"])) for row in rows]
+    """Return the pages of the shipped handbook; a page's id is its file's name without the suffix."""
+    return [
+        cleaned(Document(path.stem, *markdown.read(path.read_bytes(), path.name)))
+        for path in sorted(SAMPLE.glob("*.md"))
+    ]
 
 
 def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Order) -> Work:

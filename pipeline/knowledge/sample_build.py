@@ -1,46 +1,41 @@
-"""Rebuilds the shipped sample: `python -m pipeline.knowledge.sample_build CORPUS.jsonl`."""
+"""Rebuilds the vectors of the shipped handbook after an edit: `python -m pipeline.knowledge.sample_build`.
+
+A page without its vector still loads, but every first start then embeds it again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from pipeline.knowledge import vectors
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.embedding import MiniLM
-from pipeline.knowledge.ingest import SAMPLE, sample
-
-FIELDS = ("id", "title", "text", "url", "section", "book", "credits")
+from pipeline.knowledge.ingest import SAMPLE, sample, sample_vectors
 
 
-def copy(corpus: Path) -> None:
-    """Take the corpus over, with the fields that matter and the pages' credits."""
-    rows = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
-    lines = [json.dumps({name: row[name] for name in FIELDS}, ensure_ascii=False) for row in rows]
-    (SAMPLE / "documents.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-
-
-async def embed() -> int:
-    """Write vectors.npz for the sample's documents; returns the number of chunks."""
+async def embed() -> tuple[int, int]:
+    """Write vectors.npz, embedding only chunks that lack a vector; return chunks, and how many lacked one."""
     embedder = MiniLM()
+    ready = sample_vectors(embedder)
     texts = [one.embedded for document in sample() for one in chunk(document)]
-    made = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
-    packed = [vectors.pack(one) for one in made]
+    keys = [vectors.key(*text) for text in texts]
+    lacking = {key: text for key, text in zip(keys, texts, strict=True) if key not in ready}
+    fresh = await embedder.embed_passages(
+        [text for text, _ in lacking.values()], [spans for _, spans in lacking.values()]
+    )
+    ready.update(zip(lacking, fresh, strict=True))
+    packed = [vectors.pack(ready[key]) for key in keys]
     np.savez_compressed(
         SAMPLE / "vectors.npz",
         fingerprint=np.array(embedder.fingerprint),
-        keys=np.array([list(vectors.key(*text)) for text in texts], np.uint8),
+        keys=np.array([list(key) for key in keys], np.uint8),
         ends=np.cumsum([len(rows) for rows in packed]),
         rows=np.concatenate(packed),
     )
-    return len(texts)
+    return len(keys), len(lacking)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        copy(Path(sys.argv[1]))
-    print(f"{asyncio.run(embed())} chunks")
+    print("{} chunks, {} embedded afresh".format(*asyncio.run(embed())))
