@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from pipeline.knowledge.ingest import sample
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.records import (
@@ -412,7 +413,7 @@ def _cases() -> list[dict[str, Any]]:
 
 def _documents() -> list[dict[str, str]]:
     return [
-        cast(dict[str, str], json.loads(line)) for line in _lines("pipeline/knowledge/sample/documents.jsonl")
+        {"id": page.document_id, "title": page.title, "text": page.text, "url": page.url} for page in sample()
     ]
 
 

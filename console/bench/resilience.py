@@ -24,7 +24,7 @@ from traces.ids import uuid7
 OPEN_SECONDS = 2.0
 POLICY = Policy(open_seconds=OPEN_SECONDS, longest_open_seconds=OPEN_SECONDS, jitter=0.0, slow_seconds=0.2)
 WAITING, USERS, RATE = 100, 100, 20
-ASKED = "How do I turn on bounce keys?"
+ASKED = "How do I set a fallback model?"
 
 
 class Stage:

@@ -64,7 +64,7 @@ def _up(folder: Path) -> tuple[float, list[Figure]]:
 def _ask(port: int) -> None:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/chat",
-        json.dumps({"question": "How do I turn on bounce keys?"}).encode(),
+        json.dumps({"question": "How do I set a fallback model?"}).encode(),
         {"Content-Type": "application/json", "Accept": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=60) as reply:

@@ -27,10 +27,10 @@ ASSETS = Path(__file__).parent / "assets"
 NAME = "Answerdeck"
 PURPOSE = "Answers from your documents, with their sources"
 EXAMPLES = (
-    "How do I connect to a hidden wireless network?",
-    "Where should I store my backup?",
-    "How do I change the size of the text?",
-    "What do WEP and WPA mean?",
+    "How do I add my own documents?",
+    "Which file formats can be read?",
+    "How do I set a fallback model?",
+    "What does recall@5 mean?",
 )
 _FINE_PRINT = Markup(
     '<p class="fine-print">Answers can be wrong: check the sources. Do not share passwords.</p>'

@@ -20,11 +20,11 @@ from pipeline.turn import Pipeline
 from traces.ids import uuid7
 
 QUESTIONS = (
-    "How do I turn on bounce keys?",
-    "What happens when I close the lid of my laptop?",
-    "How do I connect to a hidden wireless network?",
-    "How do I change the date and time?",
-    "How do I take a screenshot?",
+    "How do I set a fallback model?",
+    "Which file formats are supported?",
+    "How do I delete a knowledge base?",
+    "How long are prompts kept?",
+    "What does exit code 2 mean?",
 )
 POLICY = Policy(open_seconds=1.0, longest_open_seconds=1.0, slow_seconds=0.3)
 TURN_SECONDS = 6.0

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.rehearsal.dialects import Dialect
 
-WORDS = ["Open ", "Settings ", "and ", "switch ", "Bounce ", "Keys ", "on ", "[1]."]
+WORDS = ["Set ", "the ", "fallback ", "model ", "in ", "the ", "environment ", "[1]."]
 
 
 @dataclass

@@ -38,18 +38,18 @@ LIMITS: dict[str, Any] = {"connect_seconds": 0.5, "first_token_seconds": 0.4, "g
 PATIENCE = Patience(embed=0.5, search=0.5, open=0.5)
 DOCUMENTS = (
     Document(
-        "bounce-keys",
-        "Turn on bounce keys",
-        "Turn on bounce keys to ignore key presses that are rapidly repeated. Open Settings and click"
-        " Accessibility. Switch the Bounce Keys switch to on.",
-        "https://example.com/bounce-keys",
+        "fallback-model",
+        "Set a fallback model",
+        "Set a fallback model so that questions are answered while the first provider is down. Name it in"
+        " the environment as ANSWERDECK_MODELS__FALLBACK and start again.",
+        "https://example.com/fallback-model",
     ),
     Document(
-        "slow-keys",
-        "Turn on slow keys",
-        "Turn on slow keys to have a delay between a key being pressed and that letter being shown. Open"
-        " Settings and switch Slow Keys on.",
-        "https://example.com/slow-keys",
+        "test-alerts",
+        "Test the alerts",
+        "Send a trial message to every receiver with the command answerdeck alerts test, and look whether"
+        " it arrives.",
+        "https://example.com/test-alerts",
     ),
 )
 

@@ -23,8 +23,8 @@ from pipeline.turn import SPARE_SECONDS, Pipeline
 from traces.ids import uuid7
 
 TURN_SECONDS = 2.5
-FIRST = "How do I turn on bounce keys?"
-FOLLOW_UP = "And how do I turn it off?"
+FIRST = "How do I set a fallback model?"
+FOLLOW_UP = "And how do I test it?"
 CANARY = "canary-of-another-user-71b2"
 MODEL_FAULTS = (
     *(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from evalsets.cases import cases
+from pipeline.knowledge.ingest import sample
 
 
 def _write(path: Path, *rows: object) -> Path:
@@ -30,24 +32,29 @@ def _beir(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\
 
 def test_the_shipped_demo() -> None:
     demo = cases.load("demo")
-    assert len(demo.cases) == 97
-    assert len(demo.qrels) == 75
+    assert len(demo.cases) == 150
     assert demo.sample
-    assert demo.licence == "CC-BY-SA-3.0"
-    assert "Shaun McCance" in demo.notice
-    assert demo.thresholds["hit@5"] == 0.95
-    assert sum(case.answerability == "off_topic" for case in demo.cases) == 10
+    pages = {page.document_id for page in sample()}
+    for case in demo.cases:
+        assert set(case.relevant_ids or ()) <= pages, case.case_id
+        assert bool(case.relevant_ids and case.reference) == (case.answerability in ("answerable", "partial"))
+    kinds = Counter(case.answerability for case in demo.cases)
+    assert kinds == {"answerable": 116, "partial": 8, "unanswerable": 20, "off_topic": 6}
+    assert sum(bool(case.history) for case in demo.cases) == 6
 
 
 def test_the_shipped_conversations() -> None:
     turns = cases.load("demo_conversations").cases
     assert len(turns) == 20
-    assert turns[1].history == [{"role": "user", "text": turns[0].question}]
+    assert turns[1].history == [
+        {"role": "user", "text": turns[0].question},
+        {"role": "assistant", "text": turns[0].reference},
+    ]
 
 
 def test_the_list_of_sets() -> None:
     assert [(found["name"], found["cases"]) for found in cases.list_sets()][:2] == [
-        ("demo", 97),
+        ("demo", 150),
         ("demo_conversations", 20),
     ]
 
