@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pipeline.knowledge.ingest import sample
 from traces.ids import uuid7
@@ -84,7 +84,7 @@ def runs(until: datetime | None = None, seed: int = 11) -> Iterator[Record]:
     """Yield five finished runs of the demo evalset: two prompts, three models, one of retrieval only."""
     random = Random(seed)
     end = until or datetime.now(UTC)
-    variants = [
+    variants: list[tuple[str, Any, float, Literal["retrieval"] | None]] = [
         ("answer@v1", MODELS[0], 0.0, None),
         ("answer@v1", MODELS[0], 0.0, "retrieval"),
         ("answer@v2", MODELS[0], 0.045, None),
@@ -296,7 +296,7 @@ def _run(
     prompt: str,
     model: tuple[str, float, float, float, float | None, float | None],
     better: float,
-    only: str | None,
+    only: Literal["retrieval"] | None,
 ) -> Iterator[Record]:
     run_id, cases = uuid7(_ns(began)), _cases()
     documents = _documents()
