@@ -202,3 +202,20 @@ def test_shipped_data_names_its_licence() -> None:
         about = tomllib.loads(path.read_text())
         assert about.get("licence"), path.name
         assert about.get("source"), path.name
+
+
+def test_no_corpus_of_others_is_in_the_repository() -> None:
+    names = {"xstest", "jailbreak", "bipia", "benign", "begin", "mtrag", "clapnq", "ragtruth", "ailuminate"}
+    names |= {"advbench", "clinc150", "harmbench", "jailbreakbench", "gnome"}
+    data = [
+        path
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in (".jsonl", ".tsv", ".csv", ".toml", ".parquet")
+    ]
+    assert [path.name for path in data if any(name in path.as_posix().lower() for name in names)] == []
+    for path in (ROOT / "evalsets/sets").glob("*.toml"):
+        about = tomllib.loads(path.read_text())
+        if "licence" in about:
+            assert about["owner"] == "Answerdeck" and about["licence"] in ("Apache-2.0", "MIT"), path.name
+    assert not list((ROOT / "evalsets").rglob("NOTICE*"))

@@ -192,7 +192,7 @@ def _show(report: dict[str, Any]) -> None:
 @eval_app.command()
 def calibrate(
     scorer: Annotated[str, typer.Argument(help="groundedness, evidence, or a RAGAS metric (with --judge).")],
-    folder: Annotated[str, typer.Argument(help="begin, mtrag_human_eval, a folder, or a labelled .jsonl.")],
+    folder: Annotated[str, typer.Argument(help="handbook (shipped), a folder, or a labelled file.")],
     judge: Annotated[str | None, typer.Option(help="The model that judges, e.g. openai:gpt-6-luna.")] = None,
     budget: Budget = None,
     yes: Yes = False,

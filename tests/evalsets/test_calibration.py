@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,49 @@ from evalsets.cases.evalset import EvalsetError
 from evalsets.judges import calibration, labelled
 from evalsets.judges.agreement import agree, auc, between_people, spearman
 from evalsets.metrics.metric import SCORER
+from pipeline.knowledge.ingest import sample
+
+PUBLIC = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def public(name: str) -> labelled.LabelledSet:
+    """Return a public set of labels that lies beside the checkout, or skip the test."""
+    if not (PUBLIC / name).is_dir():
+        pytest.skip(f"the public set {name} is not beside the checkout (../shared/data)")
+    return labelled.load(str(PUBLIC / name))
+
+
+def test_our_groundedness_agrees_with_the_shipped_labels() -> None:
+    handbook = labelled.load("handbook")
+    found = calibration.calibrate(handbook, "groundedness", SCORER, calibration.grounded(handbook))
+    assert (found.kind, found.n, found.failed) == ("auc", 300, 0)
+    assert found.value is not None
+    assert found.value >= 0.8
+
+
+def test_the_shipped_labels_are_about_the_handbook_as_it_is() -> None:
+    pages = {page.document_id: page.text for page in sample()}
+    rows = [
+        json.loads(line) for line in (labelled.SHIPPED / "handbook/labels.jsonl").read_text().splitlines()
+    ]
+    assert len({row["id"] for row in rows}) == len(rows) == 300
+    kinds = Counter(row["kind"] for row in rows)
+    assert set(kinds) == {
+        "supported",
+        "number changed",
+        "negated",
+        "name swapped",
+        "addition",
+        "half supported",
+    }
+    assert set(kinds.values()) == {50}
+    for row in rows:
+        assert (row["label"] == "supported") == (row["kind"] == "supported")
+        assert all(text in pages[row["page"]].splitlines() for text in row["contexts"]), row["id"]
 
 
 def test_our_groundedness_agrees_with_people() -> None:
-    begin, rated = labelled.load("begin"), labelled.load("mtrag_human_eval")
+    begin, rated = public("begin"), public("mtrag_human_eval")
     found = calibration.calibrate(begin, "groundedness", SCORER, calibration.grounded(begin))
     assert (found.kind, found.n, found.failed) == ("auc", 421, 0)
     assert found.value is not None
@@ -56,7 +96,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(EvalsetError) as caught:
         labelled.load(str(path))
     assert len(caught.value.problems) == 2
-    with pytest.raises(EvalsetError, match="begin"):
+    with pytest.raises(EvalsetError, match="handbook"):
         labelled.load("nowhere")
 
 
@@ -64,11 +104,11 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
     judge = "ragas-0.4.3/openai:x@1"
     used = [("faithfulness", judge), ("groundedness", SCORER)]
     assert "never held" in calibration.distrust(tmp_path, used, 0.4)["faithfulness"]
-    begin = labelled.load("begin")
-    weak = [(float(i % 2), None) for i in range(421)]
-    calibration.remember(tmp_path, calibration.calibrate(begin, "faithfulness", judge, weak))
+    handbook = labelled.load("handbook")
+    weak = [(float(i % 2), None) for i in range(300)]
+    calibration.remember(tmp_path, calibration.calibrate(handbook, "faithfulness", judge, weak))
     assert "under the floor of 0.4" in calibration.distrust(tmp_path, used, 0.4)["faithfulness"]
-    good = [(one.truth, None) for one in begin.items]
-    calibration.remember(tmp_path, calibration.calibrate(begin, "faithfulness", judge, good))
+    good = [(one.truth, None) for one in handbook.items]
+    calibration.remember(tmp_path, calibration.calibrate(handbook, "faithfulness", judge, good))
     assert calibration.distrust(tmp_path, used, 0.4) == {}
     assert len(calibration.on_record(tmp_path)) == 1
