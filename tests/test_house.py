@@ -216,6 +216,6 @@ def test_no_corpus_of_others_is_in_the_repository() -> None:
     assert [path.name for path in data if any(name in path.as_posix().lower() for name in names)] == []
     for path in (ROOT / "evalsets/sets").glob("*.toml"):
         about = tomllib.loads(path.read_text())
-        if "licence" in about:
+        if "title" in about:
             assert about["owner"] == "Answerdeck" and about["licence"] in ("Apache-2.0", "MIT"), path.name
     assert not list((ROOT / "evalsets").rglob("NOTICE*"))

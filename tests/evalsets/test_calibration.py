@@ -40,15 +40,8 @@ def test_the_shipped_labels_are_about_the_handbook_as_it_is() -> None:
     ]
     assert len({row["id"] for row in rows}) == len(rows) == 300
     kinds = Counter(row["kind"] for row in rows)
-    assert set(kinds) == {
-        "supported",
-        "number changed",
-        "negated",
-        "name swapped",
-        "addition",
-        "half supported",
-    }
-    assert set(kinds.values()) == {50}
+    wrong = ("number changed", "negated", "name swapped", "addition", "half supported")
+    assert kinds == dict.fromkeys(("supported", *wrong), 50)
     for row in rows:
         assert (row["label"] == "supported") == (row["kind"] == "supported")
         assert all(text in pages[row["page"]].splitlines() for text in row["contexts"]), row["id"]
