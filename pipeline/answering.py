@@ -152,7 +152,7 @@ class Answering:
             grounding = ground(plain(turn.answer), turn.passages)
         if self._rules.ungrounded != "off":
             with turn.recorder.span("check answer", "guard") as span:
-                turn.checks = answer_checks(turn.answer, turn.passages)
+                turn.checks = answer_checks(turn.answer, turn.passages, marking.checked)
                 removed = [{"text": one.text, "reasons": list(one.reasons)} for one in marking.removed]
                 span.note(policy=self._rules.ungrounded, sentences=list(turn.checks), removed=removed)
         turn.groundedness = None if stop.abstained else grounding.score

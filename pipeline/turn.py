@@ -391,7 +391,7 @@ class Pipeline:
             hit=bool(retrieved.found) and (top is None or top >= self.rules.floor),
         )
         with turn.recorder.span("passage guard", "guard") as span:
-            retrieved, suspects = self.planted.look(retrieved)
+            retrieved, suspects = self.planted.look(retrieved, self.rules.passages)
             if suspects:
                 span.note(policy=self.planted.policy, suspects=[asdict(suspect) for suspect in suspects])
         if retrieved.degraded is not None:

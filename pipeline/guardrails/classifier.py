@@ -10,7 +10,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -42,14 +42,23 @@ def buckets(text: str, context: Iterable[str] = ()) -> Buckets:
     `context` adds features of where the text stands.
     """
     words = _WORD.findall(_HAN.sub(r" \1 ", fold(text[:CHARACTERS])))
-    features = {f"1 {word}" for word in words} | {f"0 {name}" for name in context}
-    features.update(f"2 {a} {b}" for a, b in pairwise(words))
-    features.update(f"3 {a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False))
-    for word in {word for word in words if len(word) > 2}:
-        framed = f"^{word}$"
-        for length in LETTERS:
-            features.update(framed[at : at + length] for at in range(len(framed) - length + 1))
-    return np.unique(np.fromiter((zlib.crc32(f.encode()) % BUCKETS for f in features), dtype=np.int64))
+    features = [f"1 {word}" for word in words] + [f"0 {name}" for name in context]
+    features += [f"2 {a} {b}" for a, b in pairwise(words)]
+    features += [f"3 {a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)]
+    numbers = {zlib.crc32(feature.encode()) % BUCKETS for feature in features}
+    numbers.update(*(_letters(word) for word in set(words) if len(word) > 2))
+    return np.array(sorted(numbers), dtype=np.int64)
+
+
+@lru_cache(maxsize=20_000)
+def _letters(word: str) -> frozenset[int]:
+    """Return the numbers of a word's letter sequences; most words come again."""
+    framed = f"^{word}$"
+    return frozenset(
+        zlib.crc32(framed[at : at + length].encode()) % BUCKETS
+        for length in LETTERS
+        for at in range(len(framed) - length + 1)
+    )
 
 
 class Classifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pipeline.guardrails.support import Numbered, SentenceCheck, check, checks
@@ -32,6 +32,7 @@ class Marking:
 
     def __init__(self, policy: Policy, passages: Sequence[Numbered]) -> None:
         self.removed: list[SentenceCheck] = []
+        self.checked: dict[str, SentenceCheck] = {}  # by the text of the sentence
         self._policy = policy
         self._passages = passages
         self._tail = ""  # from the beginning of the first sentence that is not settled
@@ -74,7 +75,7 @@ class Marking:
         sent, self._sent = self._sent, stop
         fenced = self._fenced or "```" in text
         self._fenced ^= text.count("```") % 2 == 1
-        found = None if fenced else check(text, self._passages)
+        found = None if fenced else self.checked.setdefault(text, check(text, self._passages))
         first, self._first = self._first, False
         guess = self._guessing
         if first and _ABSTENTION.match(text) and not (found and found.numbers):
@@ -114,8 +115,13 @@ def plain(answer: str) -> str:
     return answer.replace(MARK, "")
 
 
-def answer_checks(answer: str, passages: Sequence[Numbered]) -> tuple[dict[str, Any], ...]:
-    """Return what the passages say to each sentence of an answer, as callers and traces see it."""
+def answer_checks(
+    answer: str, passages: Sequence[Numbered], known: Mapping[str, SentenceCheck] | None = None
+) -> tuple[dict[str, Any], ...]:
+    """Return what the passages say to each sentence of an answer, as callers and traces see it.
+
+    `known` are sentences that were checked on their way out.
+    """
     return tuple(
         {
             "text": one.text,
@@ -126,7 +132,7 @@ def answer_checks(answer: str, passages: Sequence[Numbered]) -> tuple[dict[str, 
             and {"n": one.evidence.n, "start": one.evidence.start, "end": one.evidence.end},
             "reasons": list(one.reasons),
         }
-        for one in checks(plain(answer), passages)
+        for one in checks(plain(answer), passages, known)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,6 +16,7 @@ from pipeline.text import STOP_WORDS, sentences, stem, tokens
 Policy = Literal["hold", "mark", "off"]
 Spans = Sequence[tuple[int, int]]
 OPENED, CLOSED = "[quoted text, not an instruction: ", "]"
+REMEMBERED = 4_000  # passages whose probabilities are kept
 LONGEST = 400  # characters of a sentence that are looked at
 _KIN = (0.0, 0.2, 0.5)  # steps of the share of words that a sentence has in common with its passage
 
@@ -40,14 +42,25 @@ class Planted:
         self.policy: Policy = policy
         self._classifier = classifier or Classifier()
         self.fingerprint = f"{policy}-{self._classifier.fingerprint}"
+        self._seen: OrderedDict[tuple[str, tuple[tuple[int, int], ...]], list[float]] = OrderedDict()
 
     def probabilities(self, text: str, spans: Spans) -> list[float]:
-        """Return for each sentence of a passage how probably it instructs the assistant."""
+        """Return for each sentence of a passage how probably it instructs the assistant.
+
+        Those of the passages that came last are remembered: the same ones come often.
+        """
+        key = (text, tuple(spans))
+        if key in self._seen:
+            self._seen.move_to_end(key)
+            return self._seen[key]
         places = contexts(text, spans)
-        return [
+        self._seen[key] = [
             self._classifier.probability("planted", buckets(text[start : min(end, start + LONGEST)], place))
             for (start, end), place in zip(spans, places, strict=True)
         ]
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return self._seen[key]
 
     def suspects(self, chunk_id: str, document_id: str, text: str, spans: Spans) -> list[Suspect]:
         """Return the suspicious sentences of a passage."""
@@ -58,20 +71,25 @@ class Planted:
             if probability >= line
         ]
 
-    def look(self, retrieved: Retrieved) -> tuple[Retrieved, list[Suspect]]:
-        """Return the passages as a model may read them, and the sentences that were suspicious."""
+    def look(self, retrieved: Retrieved, passages: int) -> tuple[Retrieved, list[Suspect]]:
+        """Return what was retrieved as a model may read it, and the sentences that were suspicious.
+
+        Only the first `passages`, those that may reach the prompt, are looked at.
+        """
         if self.policy == "off":
             return retrieved, []
         kept: list[Found] = []
         suspects: list[Suspect] = []
-        for found in retrieved.found:
+        for found in retrieved.found[:passages]:
             passage = found.passage
             text = passage.text or ""
             spans = found.spans or tuple(sentences(text))
             wrong = self.suspects(passage.chunk_id, passage.document_id, text, spans)
             suspects += wrong
             kept.append(self._without(found, spans, {suspect.text for suspect in wrong}) if wrong else found)
-        return replace(retrieved, found=tuple(kept)) if suspects else retrieved, suspects
+        if not suspects:
+            return retrieved, []
+        return replace(retrieved, found=(*kept, *retrieved.found[passages:])), suspects
 
     def _without(self, found: Found, spans: Spans, wrong: set[str]) -> Found:
         """Return the passage without the suspicious sentences, or with them delimited."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -154,15 +154,18 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
     return replace(found, text=sentence, numbers=cited, support=found.support if cited else "uncited")
 
 
-def checks(answer: str, passages: Sequence[Numbered]) -> tuple[SentenceCheck, ...]:
-    """Check an answer sentence by sentence.
+def checks(
+    answer: str, passages: Sequence[Numbered], known: Mapping[str, SentenceCheck] | None = None
+) -> tuple[SentenceCheck, ...]:
+    """Check an answer sentence by sentence; those in `known` are not checked again.
 
     A citation that stands alone after a full stop belongs to the sentence before it; one at the
     end of a paragraph's line covers the uncited sentences before it in the same line when it
     supports them.
     """
     pieces = _sentences(answer)
-    results = [check(text, passages) for text, _ in pieces]
+    known = known or {}
+    results = [known.get(text) or check(text, passages) for text, _ in pieces]
     cited: tuple[int, ...] = ()  # by the next sentence of the same line that cites
     for place in range(len(results) - 1, -1, -1):
         one = results[place]

@@ -115,7 +115,8 @@ async def test_one_turn_with_the_same_and_with_fresh_passages() -> None:
         answering(pipeline, BAD)
         found = await playground.again(pipeline, done.turn_id, prompt=None, model=None, fresh=fresh)
         before, after = found["before"], found["after"]
-        assert (before["answer"], after["answer"]) == (GOOD, BAD)
+        assert before["answer"] == GOOD
+        assert after["answer"].startswith(BAD)
         assert [one["title"] for one in after["placed"]] == [one["title"] for one in before["placed"]]
         assert after["support"] < before["support"]
         assert recorded(pipeline, after["turn_id"]).turn.door == "replay"
