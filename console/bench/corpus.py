@@ -60,7 +60,7 @@ def questions(start: int = 0) -> Iterator[str]:
     titles = [document.title for document in sample()]
     for number in itertools.count(start):
         title = titles[number * 7 % len(titles)]
-        yield f"{title}: how is it done on computer {number + 1}?"
+        yield f"What does page {number + 1} say about {title}?"
 
 
 async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
