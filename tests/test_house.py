@@ -21,6 +21,7 @@ VENDORS = {
     "lancedb": {"pipeline/knowledge/tables.py"},
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
     "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
+    "openpyxl": {"evalsets/cases/sheets.py"},
     "plotly": {"console/dashboard/charts.py", "console/dashboard/waterfall.py"},
     "ragas": {"evalsets"},
     "genai_prices": {"pipeline/models/prices.py"},

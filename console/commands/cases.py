@@ -30,6 +30,9 @@ def bring_in(
         str | None, typer.Option(help="csv, beir, ragas, langfuse or promptfoo; recognised by default.")
     ] = None,
     name: Name = None,
+    mapped: Annotated[
+        str | None, typer.Option("--map", help="Columns, e.g. question=Frage,reference=Antwort.")
+    ] = None,
     replace: Replace = False,
     json: Json = False,
 ) -> None:
@@ -42,7 +45,7 @@ def bring_in(
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
     name = name or file.resolve().stem
     try:
-        found = imports.read(file, format)  # type: ignore[arg-type] # checked above
+        found = imports.read(file, format, imports.pairs(mapped))  # type: ignore[arg-type] # checked above
         head = {"title": name, "owner": "", "source": f"imported from {file.name} ({found.format})"}
         path = team.save(name, found.rows, head, corpus=found.corpus, replace=replace)
     except EvalsetError as error:
@@ -68,6 +71,7 @@ def add_case(
     from console.commands.screen import emit, wrong
     from evalsets.cases import team
     from evalsets.cases.evalset import EvalsetError
+    from evalsets.cases.row import row_of
 
     row, retrieved = _drafted(turn_id)
     given = {"relevant_ids": relevant, "reference": reference, "must_contain": must_contain}
@@ -80,7 +84,7 @@ def add_case(
         raise wrong(str(error)) from None
     strangers = [key for key in relevant or () if key not in retrieved]
     if json:
-        emit({"evalset": to, "case": team.row_of(made), "not_retrieved": strangers})
+        emit({"evalset": to, "case": row_of(made), "not_retrieved": strangers})
         return
     print(f"{to}: added case {made.case_id}, {made.question[:80]!r}")
     if strangers:
@@ -190,6 +194,10 @@ async def _synthesised(kb: str, count: int, model: str | None, seed: int) -> tup
 def _tell(name: str, found: Imported, path: Path) -> None:
     told = found.told()
     print(f"{name}: {told['cases']} cases from {found.format}, {path}")
+    if found.mapping:
+        answers = sum("reference" in row for row in found.rows)
+        print("Understood: " + ", ".join(f"{field} = {head!r}" for field, head in found.mapping.items()))
+        print(f"  {answers} of {told['cases']} cases have an expected answer")
     if told["unmapped"]:
         print("Not mapped:")
         for lost in told["unmapped"]:

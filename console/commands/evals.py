@@ -38,7 +38,14 @@ def list_evals(json: Json = False) -> None:
     if json:
         emit({"evalsets": sets, "runs": [run.to_dict() for run in found]})
         return
-    table(("evalset", "title", "cases"), ((s["name"], s["title"], s["cases"]) for s in sets), "Evalsets")
+    table(
+        ("evalset", "title", "cases"),
+        ((s["name"], s["title"], "unreadable" if s["problem"] else s["cases"]) for s in sets),
+        "Evalsets",
+    )
+    for row in sets:
+        if row["problem"]:
+            print(f"{row['name']} cannot be read: {row['problem']}")
     if not found:
         print("\nNo run yet. Start one: answerdeck eval run demo")
         return

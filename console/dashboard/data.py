@@ -339,7 +339,7 @@ def read_cases(run_id: str) -> dict[str, RunCase]:
 @st.cache_data(ttl=10, show_spinner=False)
 def evalsets() -> dict[str, int]:
     """Return the evalsets, shipped and the team's own, and how many cases each has."""
-    return {row["name"]: row["cases"] for row in list_sets()}
+    return {row["name"]: row["cases"] for row in list_sets() if not row["problem"]}
 
 
 def prompts() -> list[str]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import beir, jsonl
-from evalsets.cases.evalset import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
+from evalsets.cases import beir, imports, jsonl
+from evalsets.cases.evalset import Evalset, EvalsetError, Queries, fingerprint
+from evalsets.cases.row import FIELDS, case
 from traces.records import Case
 
 SETS = Path(__file__).parents[1] / "sets"
-FIELDS = frozenset(
-    "id question history reference relevant_ids answerability must_refuse must_contain tags".split()  # noqa: SIM905
-)
 HEAD = frozenset("title owner source licence notice labels corpus kb thresholds".split())  # noqa: SIM905
-_LISTS = ("relevant_ids", "must_contain", "tags")
 
 
 def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None) -> Evalset:
@@ -37,7 +33,8 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
         known = ", ".join(sorted({found.stem for found in _files(own)}))
         raise EvalsetError([f"no evalset {str(name_or_path)!r}; there are {known}, or give a file or folder"])
     problems: list[str] = []
-    rows = _csv(path, problems) if path.suffix == ".csv" else jsonl.objects(path, problems)
+    notes: list[str] = []
+    rows = jsonl.objects(path, problems) if _ours(path) else _imported(path, problems, notes)
     cases = tuple(_cases(path, rows, problems))
     head = _head(path.with_suffix(".toml"), problems)
     if not cases and not problems:
@@ -47,26 +44,47 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     corpus = head["corpus"].read_bytes() if "corpus" in head else b""
     synthetic = sum("synthetic" in (one.tags or ()) for one in cases)
     if synthetic:
-        note = (
+        notes.append(
             f"{synthetic} of {len(cases)} questions are synthetic: written by rules or a model, not by people"
         )
-        head["warnings"] = (note,)
+    head["warnings"] = tuple(notes)
     return Evalset(name=path.stem, fingerprint=fingerprint(cases, corpus), cases=cases, **head)
 
 
 def list_sets(own: Path | None = None) -> list[dict[str, Any]]:
-    """Return the sets to choose from, the demo first, the team's own last."""
+    """Return the sets to choose from, the demo first, the team's own last.
+
+    One that cannot be read is in the list too: with its `problem`, and no cases.
+    """
     found: dict[str, dict[str, Any]] = {}
     for path in _files(own):
-        head = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
-        cases = sum(1 for line in path.read_bytes().splitlines() if line.strip())
-        about = {key: head.get(key, "") for key in ("title", "source", "licence")}
-        found.setdefault(
-            path.stem, {"name": path.stem, "cases": cases, **about, "shipped": path.parent == SETS}
-        )
+        found.setdefault(path.stem, {**_about(path, *_stamps(path)), "shipped": path.parent == SETS})
     return sorted(
         found.values(), key=lambda row: (not row["shipped"], not row["name"].startswith("demo"), row["name"])
     )
+
+
+def _stamps(path: Path) -> tuple[int, ...]:
+    """Return what changes when a set's files do."""
+    stamps: list[int] = []
+    for file in (path, path.with_suffix(".toml")):
+        try:
+            about = file.stat()
+        except OSError:
+            continue
+        stamps += [about.st_mtime_ns, about.st_size]
+    return tuple(stamps)
+
+
+@lru_cache(maxsize=512)
+def _about(path: Path, *_stamps: int) -> dict[str, Any]:
+    try:
+        found = load(path)
+    except EvalsetError as error:
+        reason = error.problems[0].removeprefix(f"{path.name}: ")
+        return {"name": path.stem, "cases": 0, "title": "", "source": "", "licence": "", "problem": reason}
+    about = {key: getattr(found, key) for key in ("title", "source", "licence")}
+    return {"name": path.stem, "cases": len(found.cases), **about, "problem": None}
 
 
 def own_folder() -> Path:
@@ -83,46 +101,6 @@ def _files(own: Path | None) -> list[Path]:
     return [path for path in found if path.with_suffix(".toml").is_file()]
 
 
-def case(row: dict[str, Any], where: str, problems: list[str]) -> Case | None:
-    """Return the case a row describes, or None with the reasons added to `problems`."""
-    wrong = [f"unknown field {key!r}" for key in sorted(row.keys() - FIELDS)]
-    row = {key: value for key, value in row.items() if value is not None}
-    for key in ("id", "question"):
-        if not isinstance(row.get(key), str) or not row[key].strip():
-            wrong.append(f"{key} must be a text, got {row.get(key)!r}")
-    if "reference" in row and not isinstance(row["reference"], str):
-        wrong.append(f"reference must be a text, got {row['reference']!r}")
-    wrong += _list_problems(row)
-    if row.get("answerability", "answerable") not in ANSWERABILITY:
-        wrong.append(f"answerability must be one of {', '.join(ANSWERABILITY)}, got {row['answerability']!r}")
-    if not isinstance(row.get("must_refuse", False), bool):
-        wrong.append(f"must_refuse must be true or false, got {row['must_refuse']!r}")
-    wrong += _history_problems(row.get("history", []))
-    problems += [f"{where}: {reason}" for reason in wrong]
-    if wrong:
-        return None
-    columns = {key: value for key, value in row.items() if key != "id"}
-    columns |= {key: list(dict.fromkeys(columns[key])) for key in _LISTS if key in columns}
-    return Case(run_id="", case_id=row["id"], **columns)
-
-
-def _list_problems(row: dict[str, Any]) -> Iterator[str]:
-    for key in _LISTS:
-        value = row.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            yield f"{key} must be a list of texts, got {value!r}"
-
-
-def _history_problems(history: Any) -> list[str]:
-    if not isinstance(history, list):
-        return [f"history must be a list of {{role, text}}, got {history!r}"]
-    for message in history:
-        good = isinstance(message, dict) and message.keys() == {"role", "text"}
-        if not good or message["role"] not in ("user", "assistant") or not isinstance(message["text"], str):
-            return [f"history must hold {{role: user|assistant, text}}, got {message!r}"]
-    return []
-
-
 def _cases(path: Path, rows: Iterator[tuple[int, dict[str, Any]]], problems: list[str]) -> Iterator[Case]:
     lines: dict[str, int] = {}
     for number, row in rows:
@@ -137,34 +115,26 @@ def _cases(path: Path, rows: Iterator[tuple[int, dict[str, Any]]], problems: lis
         yield found
 
 
-def _csv(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a CSV file; lists are JSON or separated by ";", empty cells are absent."""
+def _ours(path: Path) -> bool:
+    """Say whether a file is in our own form: JSON Lines whose first case has an id and a question."""
+    if path.suffix != ".jsonl":
+        return False
+    first = next(jsonl.objects(path, []), (0, {"question": "", "id": ""}))[1]
+    return "question" in first and not (first.keys() - FIELDS and "id" not in first)
+
+
+def _imported(path: Path, problems: list[str], notes: list[str]) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Return the rows of a file that another tool wrote; a row that is no case is a problem."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="")
-            for row in reader:
-                where = f"{path.name} line {reader.line_num}"
-                if "" in row:
-                    problems.append(f"{where}: more cells than columns")
-                    continue
-                yield reader.line_num, {key: _cell(key, text) for key, text in row.items() if text}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        problems.append(f"{path.name}: cannot be read as CSV in UTF-8 ({error})")
-
-
-def _cell(key: str, text: str) -> Any:
-    if key == "must_refuse":
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-            text.strip().lower(), text
-        )
-    if key in (*_LISTS, "history") and text.lstrip().startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    if key in _LISTS:
-        return [item.strip() for item in text.split(";") if item.strip()]
-    return text
+        found = imports.read(path)
+    except EvalsetError as error:
+        problems += error.problems
+        return
+    problems += [f"{path.name} {one}" for one in found.dropped]
+    if found.mapping:
+        notes.append("read as " + ", ".join(f"{field} = {head!r}" for field, head in found.mapping.items()))
+    notes += [f"column {lost['field']!r} is not used: {lost['why']}" for lost in found.told()["unmapped"]]
+    yield from enumerate(found.rows, 1)
 
 
 def _head(path: Path, problems: list[str]) -> dict[str, Any]:

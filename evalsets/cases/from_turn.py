@@ -17,23 +17,25 @@ KEPT_BEFORE = 6  # turns of the conversation that become the history
 def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
     """Return the case a turn suggests, as a line of an evalset.
 
-    The answer stands as the reference and the cited documents as the relevant ones; both are
-    guesses to be corrected. A turn that was refused or not answered has neither.
+    Only where a person gave a thumbs-up, the answer stands as the reference and the cited documents as
+    the relevant ones. Of any other turn nobody has said that it is right, so the case has neither
+    until a person gives them.
     """
     turn = trace.turn
     row: dict[str, Any] = {"id": f"turn-{turn.turn_id[-12:]}", "question": turn.question}
     history = [message for earlier in before[-KEPT_BEFORE:] for message in _said(earlier)]
     if history:
         row["history"] = history
-    if turn.outcome == "answered" and turn.answer:
+    thumbs = [score.value for score in trace.scores if score.name == "feedback" and score.value is not None]
+    thumb = thumbs[-1] if thumbs else 0.0
+    if thumb > 0 and turn.outcome == "answered" and turn.answer:
         row["reference"] = unmarked(turn.answer).strip()
         row["relevant_ids"] = list(
             dict.fromkeys(passage.document_id for passage in trace.passages if passage.cited)
         )
         row["answerability"] = "answerable"
     row["tags"] = [f"{SOURCE_TAG}{turn.turn_id}"]  # so that erasing a person finds the case
-    thumbs = [score for score in trace.scores if score.name == "feedback" and score.value is not None]
-    if thumbs and (thumbs[-1].value or 0) < 0:
+    if thumb < 0:
         row["tags"].append("thumbs-down")
     return {key: value for key, value in row.items() if value != []}
 

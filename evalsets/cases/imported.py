@@ -21,6 +21,7 @@ class Imported:
     fields: Counter[tuple[str, str]] = field(default_factory=Counter)  # (field, why) -> in how many rows
     dropped: list[str] = field(default_factory=list)  # one sentence a row
     corpus: list[Row] | None = None
+    mapping: dict[str, str] = field(default_factory=dict)  # field of a case -> column of the file
 
     def lose(self, name: str, why: str) -> None:
         """Note that a field of a row has no place in a case."""
@@ -29,4 +30,10 @@ class Imported:
     def told(self) -> dict[str, Any]:
         """Return what is worth telling, as JSON."""
         lost = [{"field": name, "why": why, "rows": n} for (name, why), n in sorted(self.fields.items())]
-        return {"format": self.format, "cases": len(self.rows), "unmapped": lost, "dropped": self.dropped}
+        return {
+            "format": self.format,
+            "cases": len(self.rows),
+            "mapping": self.mapping,
+            "unmapped": lost,
+            "dropped": self.dropped,
+        }

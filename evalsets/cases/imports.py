@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import jsonl, promptfoo, team
-from evalsets.cases.cases import EvalsetError
+from evalsets.cases import heads, jsonl, promptfoo, sheets
+from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import ASKS, FORMATS, Format, Imported, Row
+from evalsets.cases.row import LISTS, case, row_of
+
+_YES = ("true", "yes", "1", "x", "y", "ja")
+_NO = ("false", "no", "0", "n", "nein")
+_LANGFUSE = {"expectedOutput", "datasetItemId", "sourceTraceId", "source_trace_id"}
+_RAGAS = {"user_input", "retrieved_contexts", "reference_contexts", "ground_truths"}
 
 
-def read(path: Path, format: Format | None = None) -> Imported:
+def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> Imported:
     """Return the cases of a file or BEIR folder; without a format it is recognised.
 
-    Raises EvalsetError when nothing can be read from it.
+    `mapped` says {field of a case: column} where the names of the columns do not. Raises EvalsetError
+    when nothing can be read from it, or a column of answers would be lost.
     """
-    found = Imported(format or detect(path))
+    whole, records, dropped = _opened(path, format)
+    found = Imported(format or ("csv" if mapped else _format(path, whole, records)), dropped=dropped)
     if found.format == "beir":
         _beir(path, found)
     elif found.format == "promptfoo":
-        promptfoo.read(document(path), found)
+        promptfoo.read(whole, found)
+    elif found.format == "csv":
+        _table(path, records, mapped or {}, found)
     else:
-        records = list(_records(path, found))
         _each(records, _READERS[found.format], found)
     _number(found)
     if not found.rows:
@@ -35,26 +43,63 @@ def read(path: Path, format: Format | None = None) -> Imported:
 
 def detect(path: Path) -> Format:
     """Return the format a file is in, from its columns; raises EvalsetError when none fits."""
-    if path.is_dir():
-        return "beir"
-    if path.suffix in (".yaml", ".yml"):
-        return "promptfoo"
+    whole, records, _ = _opened(path, None)
+    return _format(path, whole, records)
+
+
+def pairs(text: str | None) -> dict[str, str]:
+    """Return {field: column} of "question=Frage,reference=Antwort"; raises EvalsetError."""
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, (text or "").split(","))):
+        field, equals, head = (piece.strip() for piece in part.partition("="))
+        if not equals or not field or not head:
+            raise EvalsetError([f"--map {part!r} is no FIELD=COLUMN, e.g. question=Frage,reference=Antwort"])
+        found[field] = head
+    return found
+
+
+Records = Sequence[tuple[int, Row]]  # with the line or the place of each
+
+
+def _opened(path: Path, format: Format | None) -> tuple[Any, Records, list[str]]:
+    """Return a document of its own shape, or the rows of a table, and what could not be read of them."""
+    if path.is_dir() or format == "beir":
+        return None, (), []
     if not path.is_file():
         raise EvalsetError([f"there is no {str(path)!r}"])
-    if path.suffix == ".json":
+    ending = path.suffix.lower()
+    if ending in (".yaml", ".yml"):
+        return document(path), (), []
+    if ending == ".json":
         whole = document(path)
-        if isinstance(whole, dict) and whole.keys() & {"tests", "testCases", "results", "providers"}:
-            return "promptfoo"
-    first = next(iter(_records(path, Imported("csv"))), None)
-    keys = set(first or ())
-    if keys & {"expectedOutput", "expected_output", "datasetItemId", "sourceTraceId", "source_trace_id"}:
+        special = isinstance(whole, dict) and whole.keys() & {"tests", "testCases", "results", "providers"}
+        return whole, () if special else list(enumerate(_listed(whole, path), 1)), []
+    if ending in sheets.TABLES:
+        found = sheets.read(path, heads.asks)
+        return (
+            None,
+            [(line, {key: _loaded(text) for key, text in row.items()}) for line, row in found.rows],
+            [],
+        )
+    dropped: list[str] = []
+    return None, list(jsonl.objects(path, dropped)), dropped
+
+
+def _format(path: Path, whole: Any, records: Records) -> Format:
+    if path.is_dir():
+        return "beir"
+    if whole is not None and not records:
+        return "promptfoo"
+    keys: set[str] = {key for _, row in records[:100] for key in row}
+    asked = next((row["input"] for _, row in records if "input" in row), None)
+    if "input" in keys and (keys & _LANGFUSE or (isinstance(asked, dict) and "expected_output" in keys)):
         return "langfuse"
-    if keys & {"user_input", "retrieved_contexts", "reference_contexts", "ground_truth", "ground_truths"}:
+    if keys & _RAGAS or {"ground_truth", "contexts"} <= keys:
         return "ragas"
-    if path.suffix in (".csv", ".jsonl", ".json") and keys & set(ASKS):
+    if keys:
         return "csv"
     raise EvalsetError(
-        [f"{path.name}: its format was not recognised; name it with --format {', '.join(FORMATS)}"]
+        [f"{path.name}: no row in it; it may also be named with --format {', '.join(FORMATS)}"]
     )
 
 
@@ -72,23 +117,6 @@ def document(path: Path) -> Any:
         return json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise EvalsetError([f"{path.name}: cannot be read ({error})"]) from None
-
-
-def _records(path: Path, found: Imported) -> Iterator[Row]:
-    """Yield the rows of a CSV, a JSON or a JSON Lines file."""
-    if path.suffix == ".csv":
-        csv.field_size_limit(10_000_000)
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                for row in csv.DictReader(file, restkey="…"):
-                    yield {key: _loaded(text) for key, text in row.items() if text}
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise EvalsetError([f"{path.name}: cannot be read as CSV in UTF-8 ({error})"]) from None
-    elif path.suffix == ".json":
-        whole = document(path)
-        yield from _listed(whole, path)
-    else:
-        yield from (row for _, row in jsonl.objects(path, found.dropped))
 
 
 def _loaded(text: Any) -> Any:
@@ -113,8 +141,8 @@ def _listed(whole: Any, path: Path) -> list[Row]:
     raise EvalsetError([f"{path.name}: expected a list of objects"])
 
 
-def _each(records: list[Row], reader: Callable[[Row, Imported], Row | str], found: Imported) -> None:
-    for number, record in enumerate(records, 1):
+def _each(records: Records, reader: Callable[[Row, Imported], Row | str], found: Imported) -> None:
+    for number, (_, record) in enumerate(records, 1):
         row = reader(record, found)
         if isinstance(row, str):
             found.dropped.append(f"row {number}: {row}")
@@ -122,36 +150,60 @@ def _each(records: list[Row], reader: Callable[[Row, Imported], Row | str], foun
             found.rows.append(row)
 
 
-def _plain(record: Row, found: Imported) -> Row | str:
-    """Map a table with our columns or the usual names for them."""
-    from evalsets.cases.cases import FIELDS, case
-
-    record = dict(record)
-    asked = next((key for key in ASKS if key in record), None)
-    if asked is None:
-        return "no question"
-    row: Row = {"question": str(record.pop(asked))}
-    for key in ("reference", "answer", "expected", "expected_output", "ground_truth", "expected_answer"):
-        if key in record:
-            row["reference"] = str(record.pop(key))
-            break
-    for key in ("relevant", "relevant_docs", "document_id", "doc_id", "source_id"):
-        if key in record:
-            row["relevant_ids"] = _list(record.pop(key))
-    for key, value in record.items():
-        if key not in FIELDS:
-            found.lose(key, "a case has no such field")
-        elif key in ("relevant_ids", "must_contain", "tags"):
-            row[key] = _list(value)
-        elif key == "must_refuse":
-            row[key] = (
-                value if isinstance(value, bool) else str(value).strip().lower() in ("true", "yes", "1")
-            )
+def _table(path: Path, records: Records, mapped: Mapping[str, str], found: Imported) -> None:
+    """Map rows by the names of their columns; what was not understood is said, answers never pass over."""
+    columns = list(dict.fromkeys(key for _, row in records for key in row))
+    try:
+        found.mapping = heads.mapping(columns, mapped)
+    except EvalsetError as error:
+        raise EvalsetError([f"{path.name}: {problem}" for problem in error.problems]) from None
+    lost = heads.forgotten(columns, found.mapping, [row for _, row in records])
+    if lost and "reference" not in {*found.mapping, *mapped}:
+        shown = " or ".join(f"--map reference={head!r}" for head in lost)
+        raise EvalsetError(
+            [
+                f"{path.name}: {', '.join(map(repr, lost))} may hold the expected answers; say so with "
+                f"{shown}, or leave it out with --map reference=none"
+            ]
+        )
+    for line, record in records:
+        row = _plain(record, found)
+        if isinstance(row, str):
+            found.dropped.append(f"line {line}: {row}")
         else:
-            row[key] = value if key in ("history",) else str(value)
+            found.rows.append(row)
+
+
+def _plain(record: Row, found: Imported) -> Row | str:
+    """Map a row of a table by the columns' names."""
+    asked = record.get(found.mapping["question"])
+    row = _conversation(asked)
+    if row is None:
+        return "no question"
+    for field, head in found.mapping.items():
+        if field != "question" and record.get(head) not in (None, "", []):
+            row[field] = _value(field, record[head])
+    for head in record.keys() - set(found.mapping.values()):
+        if record[head] not in (None, "", []):
+            found.lose(head, "a case has no such field")
     problems: list[str] = []
     case({"id": "x", **row}, "", problems)
     return row if not problems else "; ".join(problem.removeprefix(": ") for problem in problems)
+
+
+def _value(field: str, value: Any) -> Any:
+    if field in LISTS:
+        return _list(value)
+    if field == "must_refuse" and not isinstance(value, bool):
+        word = str(value).strip().lower()
+        return True if word in _YES else False if word in _NO else value
+    if field == "answerability":
+        return str(value).strip().lower()
+    if field == "history":
+        return value
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return str(value)
 
 
 def _ragas(record: Row, found: Imported) -> Row | str:
@@ -232,7 +284,6 @@ def _metadata(metadata: Row, found: Imported) -> Row:
 
 
 _READERS: dict[str, Callable[[Row, Imported], Row | str]] = {
-    "csv": _plain,
     "ragas": _ragas,
     "langfuse": _langfuse,
 }
@@ -273,7 +324,7 @@ def _beir(path: Path, found: Imported) -> None:
 
     read = beir.load(path)
     assert read.corpus is not None
-    found.rows = [team.row_of(one) for one in read.cases]
+    found.rows = [row_of(one) for one in read.cases]
     found.dropped += read.warnings
     found.corpus = [
         {"id": row.get("_id", row.get("id")), **{key: row.get(key) or "" for key in ("title", "text", "url")}}

@@ -7,13 +7,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import SETS, case, load, own_folder
+from evalsets.cases.cases import SETS, load, own_folder
 from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.row import case
 from traces.records import Case
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -122,16 +122,6 @@ def twin(wanted: Case, known: Sequence[Case]) -> Case | None:
     """Return the case that asks the same after the same history, small differences in writing aside."""
     key = _asked(wanted)
     return next((other for other in known if _asked(other) == key), None)
-
-
-def row_of(found: Case) -> dict[str, Any]:
-    """Return a case as the line of a file."""
-    columns = asdict(found)
-    columns.pop("run_id")
-    return {
-        "id": columns.pop("case_id"),
-        **{key: value for key, value in columns.items() if value is not None},
-    }
 
 
 def _asked(one: Case) -> tuple[str, ...]:

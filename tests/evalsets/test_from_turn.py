@@ -37,11 +37,22 @@ async def test_a_thumbs_down_turn_becomes_a_case_that_the_next_run_asks() -> Non
     await pipeline.close()
     assert row["question"] == "What happens when I close the lid?"
     assert [message["role"] for message in row["history"]] == ["user", "assistant"]
-    assert row["relevant_ids"] == ["lid"]
     assert row["tags"] == [f"turn:{last.turn_id}", "thumbs-down"]
-    assert "[1]" not in row["reference"]
+    assert row.keys() == {"id", "question", "history", "tags"}  # what is right, only a person can say
     team.add("mine", row)
     assert cases.load("mine").cases[0].question == row["question"]
+
+
+async def test_only_a_thumbs_up_takes_the_answer_as_the_reference() -> None:
+    pipeline = await make_pipeline()
+    last, _ = await ask(pipeline, "What happens when I close the lid?", user_id="ada", conversation_id="c")
+    unrated = from_turn.draft(recorded(pipeline, last.turn_id or ""), [])
+    await pipeline.feedback(last.turn_id or "", "ada", 1)
+    row = from_turn.draft(recorded(pipeline, last.turn_id or ""), [])
+    await pipeline.close()
+    assert unrated.keys() == {"id", "question", "tags"}
+    assert row["relevant_ids"] == ["lid"]
+    assert row["reference"] and "[1]" not in row["reference"]
 
 
 def test_a_refused_turn_suggests_no_reference() -> None:

@@ -13,6 +13,10 @@ from evalsets.cases.evalset import ANSWERABILITY, EvalsetError
 from traces.records import Trace
 
 FIRST_SET = "from_turns"
+_TAKEN = "Somebody liked this answer: it stands as the reference. Correct it where it is not."
+_EMPTY = (
+    "Nobody has said that this answer is right, so the reference is empty: write what should be answered."
+)
 _NAME = re.compile(r"[^\w.-]+")
 
 
@@ -54,7 +58,8 @@ def _form(trace: Trace) -> None:
     with right:
         row["must_contain"] = _lines(st.text_area("Texts the answer must hold, one a line", height=68))
         tags = _lines(st.text_area("Tags, one a line", "\n".join(row.get("tags", [])), height=68))
-    guard = st.toggle("Guard every later release with it", value="thumbs-down" in tags)
+    st.caption(_TAKEN if row["reference"] else _EMPTY)
+    guard = st.toggle("Guard every later release with it")
     row["tags"] = [*tags, team.GUARD] if guard and team.GUARD not in tags else tags
     if refuse != "not given":
         row["must_refuse"] = refuse == "yes"
@@ -67,7 +72,7 @@ def _drafted(trace: Trace) -> dict[str, Any]:
 
 
 def _relevant(trace: Trace, chosen: list[str]) -> list[str]:
-    """Let a person tick the documents that answer the question; the cited ones are ticked."""
+    """Let a person tick the documents that answer the question; the cited ones of a liked answer are."""
     titles: dict[str, str] = {}
     for one in sorted(trace.passages, key=lambda passage: passage.rank):
         titles.setdefault(one.document_id, f"{one.rank}. {one.title or one.document_id}")

@@ -26,27 +26,46 @@ class Row:
     cells: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a delimited text holds: `above` its head row, heads, the rows below, torn quotes by line."""
+
+    above: list[Row]
+    heads: list[str]
+    rows: list[Row]
+    problems: list[tuple[int, str]]
+
+
 def read(data: bytes, name: str) -> Iterator[Document | Skipped]:
     """Yield a document per row; what stands above the head row is a document of its own."""
+    found = table(data)
+    for line, reason in found.problems:
+        yield Skipped(f"{name}:{line}", reason)
+    if above := ["; ".join(cell.strip() for cell in row.cells if cell.strip()) for row in found.above]:
+        yield Document(name, stem(name), "\n".join(above), where=f"{name}:{found.above[0].line}")
+    if not found.rows:
+        raise Unreadable(f"a head without rows: {', '.join(found.heads)}")
+    yield from named(_documents(found.rows, found.heads, name))
+
+
+def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) -> Table:
+    """Return the table in the bytes of a delimited text; raises Unreadable when it holds none.
+
+    Without a `delimiter` it is the one of its `sep=` line, else the one most rows agree with. With
+    `strict`, a quotation mark that does not close where its cell ends is refused with its line.
+    """
     csv.field_size_limit(HTML_BYTES)
     text = decode(data)
-    delimiter, text, skipped = _sep_line(text)
-    delimiter = delimiter or _delimiter(text)
-    rows, problems = _rows(text, delimiter, skipped)
-    for line, reason in problems:
-        yield Skipped(f"{name}:{line}", reason)
+    said, text, skipped = _sep_line(text)
+    rows, problems = _rows(text, said or delimiter or _delimiter(text), skipped, strict=strict)
     rows = [row for row in rows if any(cell.strip() for cell in row.cells)]
     if not rows:
         raise Unreadable("no text in it")
     place = _head(rows)
     if place is None:
         raise Unreadable("its head row is unclear: put the names of the columns into the first line")
-    if above := ["; ".join(cell.strip() for cell in row.cells if cell.strip()) for row in rows[:place]]:
-        yield Document(name, stem(name), "\n".join(above), where=f"{name}:{rows[0].line}")
-    if place + 1 == len(rows):
-        raise Unreadable(f"a head without rows: {', '.join(filter(None, rows[place].cells))}")
-    heads = _heads(rows[place].cells, max(len(row.cells) for row in rows[place + 1 :]))
-    yield from named(_documents(rows[place + 1 :], heads, name))
+    width = max((len(row.cells) for row in rows[place + 1 :]), default=0)
+    return Table(rows[:place], _heads(rows[place].cells, width), rows[place + 1 :], problems)
 
 
 def _sep_line(text: str) -> tuple[str | None, str, int]:
@@ -87,9 +106,11 @@ def _sampled(text: str, delimiter: str) -> list[list[str]]:
     return rows
 
 
-def _rows(text: str, delimiter: str, skipped: int) -> tuple[list[Row], list[tuple[int, str]]]:
+def _rows(
+    text: str, delimiter: str, skipped: int, *, strict: bool = False
+) -> tuple[list[Row], list[tuple[int, str]]]:
     """Return all rows, and the line of a quotation mark that is never closed."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     rows: list[Row] = []
     line = 0
     try:
@@ -97,7 +118,8 @@ def _rows(text: str, delimiter: str, skipped: int) -> tuple[list[Row], list[tupl
             rows.append(Row(line + 1 + skipped, tuple(cells)))
             line = reader.line_num
     except csv.Error as error:
-        raise Unreadable(f"not valid CSV in line {line + 1 + skipped}: {error}") from None
+        why = "a quotation mark is not closed where its cell ends" if strict else f"not valid CSV: {error}"
+        raise Unreadable(f"line {line + 1 + skipped}: {why}") from None
     if not rows or not _open(rows[-1], text, delimiter, skipped):
         return rows, []
     last = rows.pop()

@@ -1,0 +1,90 @@
+"""Which column of another tool's table is which field of a case, from the names people give them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.row import FIELDS
+
+NONE = "none"  # "--map reference=none": no column holds it
+WORDS = 3  # texts this long on average may be answers
+
+# The first name of a field that a table has is taken; the more telling names stand first.
+_NAMES = {
+    "question": "question|user question|user input|query|prompt|input|user message|message|user query"
+    "|utterance|ask|asked|questions|frage|fragen|pregunta|domanda|vraag|text|q",
+    "reference": "reference|reference answer|expected answer|expected output|expected response|expected"
+    "|expected result|ground truth|ground truth answer|ground truths|groundtruth|golden answer|gold answer"
+    "|golden|gold|correct answer|right answer|ideal answer|ideal response|ideal|best answer|sample answer"
+    "|model answer|target|target answer|label answer|antwort|erwartete antwort|musterantwort|soll antwort"
+    "|réponse attendue|réponse|respuesta|risposta|antwoord|answer|answers|completion|output|response|a",
+    "relevant_ids": "relevant ids|relevant id|relevant documents|relevant document|relevant docs|relevant"
+    "|reference context ids|document ids|document id|documents|document|doc ids|doc id|source id|source ids"
+    "|source document|source documents",
+    "id": "id|case id|question id|qid|case|no|nr|number|key",
+    "tags": "tags|tag|category|categories|topic|topics|kategorie|thema",
+    "must_contain": "must contain|must include|contains|keywords|required texts",
+    "must_refuse": "must refuse|should refuse|refuse",
+    "answerability": "answerability",
+    "history": "history|chat history|conversation",
+}
+NAMES = {field: tuple(names.split("|")) for field, names in _NAMES.items()}
+_BREAK = re.compile(r"(?<=[a-zà-ÿ])(?=[A-Z])|[^\w]+|_+")
+
+
+def fold(head: str) -> str:
+    """Return a head as names are compared: "ExpectedOutput " and "expected_output" are the same."""
+    return " ".join(part for part in _BREAK.split(head) if part).casefold()
+
+
+def asks(heads: Iterable[str]) -> bool:
+    """Say whether one of the heads is a name for questions."""
+    return bool({fold(head) for head in heads} & set(NAMES["question"]))
+
+
+def mapping(heads: Sequence[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return {field: head}: what was given first, the usual names for the rest.
+
+    Raises EvalsetError for a field or head that is not there, and when no head holds questions.
+    """
+    given = dict(given or {})
+    for field, head in given.items():
+        if field not in FIELDS:
+            raise EvalsetError([f"--map {field}={head}: a case has no field {field!r}; {_fields()}"])
+    found = {field: _head(field, head, heads) for field, head in given.items() if head != NONE}
+    by_name = {fold(head): head for head in reversed(heads)}
+    for field in NAMES.keys() - given.keys():
+        free = (by_name[name] for name in NAMES[field] if name in by_name)
+        head = next((head for head in free if head not in found.values()), None)
+        if head is not None:
+            found[field] = head
+    if "question" not in found:
+        shown = ", ".join(repr(head) for head in heads)
+        raise EvalsetError([f"no column holds the questions among {shown}; say which: --map question=HEAD"])
+    return {field: found[field] for field in NAMES if field in found}
+
+
+def forgotten(heads: Sequence[str], found: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns that were not understood and hold texts as long as answers are."""
+    left = [head for head in heads if head not in found.values()]
+    return [head for head in left if _wordy([str(row[head]) for row in rows if row.get(head)], len(rows))]
+
+
+def _wordy(texts: Sequence[str], rows: int) -> bool:
+    words = [len(text.split()) for text in texts]
+    return bool(words) and len(words) * 2 > rows and sum(words) / len(words) >= WORDS
+
+
+def _head(field: str, wanted: str, heads: Sequence[str]) -> str:
+    exact = [head for head in heads if head == wanted] or [h for h in heads if fold(h) == fold(wanted)]
+    if not exact:
+        shown = ", ".join(repr(head) for head in heads)
+        raise EvalsetError([f"--map {field}={wanted}: no column is called {wanted!r}; there are {shown}"])
+    return exact[0]
+
+
+def _fields() -> str:
+    return f"there are {', '.join(sorted(FIELDS))}"
