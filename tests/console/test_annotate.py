@@ -66,19 +66,20 @@ def test_a_turn_becomes_a_case_and_no_case_again(folder: Path, turns: list[Trace
     app = page("turns", turn=turns[-1].turn.turn_id)
     app.button(key="add-case").click().run()
     assert not app.exception
-    assert [area.value for area in app.text_area][:2] == ["How do I fax?", "Open Settings."]
-    assert app.multiselect[0].value == ["doc-1"]
-    assert app.toggle[0].value is True  # a thumbs-down turn guards
+    assert [area.value for area in app.text_area][:2] == ["How do I fax?", ""]  # nobody liked the answer
+    assert app.multiselect[0].value == []
+    assert app.toggle[0].value is False
     app = AppTest.from_function(_open_form, default_timeout=30)  # a dialog is no fragment under AppTest
     app.session_state["turn_id"] = turns[-1].turn.turn_id
     app.run().button(key="save-case").click().run()
     app.button(key="save-case").click().run()
     assert "asks the same already" in app.error[0].value or "is there already" in app.error[0].value
     (case,) = cases.load("from_turns").cases
-    assert (case.question, case.relevant_ids, case.tags) == (
+    assert (case.question, case.reference, case.relevant_ids, case.tags) == (
         "How do I fax?",
-        ["doc-1"],
-        [f"turn:{turns[-1].turn.turn_id}", "thumbs-down", "guard"],
+        None,
+        None,
+        [f"turn:{turns[-1].turn.turn_id}", "thumbs-down"],
     )
     assert app.session_state["case_added"]["set"] == "from_turns"
     app = page("turns", turn=turns[-1].turn.turn_id)
