@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_columns_are_mapped_by_hand(tmp_path: Path) -> None:
         imports.pairs("question")
 
 
-def _workbook(path: Path, *sheets: list[list[object]]) -> Path:
+def _workbook(path: Path, *sheets: Sequence[Sequence[object]]) -> Path:
     from openpyxl import Workbook
 
     book = Workbook()
