@@ -101,7 +101,7 @@ def _files(own: Path | None) -> list[Path]:
     return [path for path in found if path.with_suffix(".toml").is_file()]
 
 
-def _cases(path: Path, rows: Iterator[tuple[int, dict[str, Any]]], problems: list[str]) -> Iterator[Case]:
+def _cases(path: Path, rows: Iterable[tuple[int, dict[str, Any]]], problems: list[str]) -> Iterator[Case]:
     lines: dict[str, int] = {}
     for number, row in rows:
         where = f"{path.name} line {number}"
