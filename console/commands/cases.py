@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def bring_in(
     file: Annotated[Path, typer.Argument(help="A file, or a BEIR folder.", exists=True)],
     format: Annotated[
-        str | None, typer.Option(help="csv, beir, ragas, langfuse or promptfoo; recognised by default.")
+        str | None, typer.Option(help="csv, ragas, xstest, mtrag …; recognised by default.")
     ] = None,
     name: Name = None,
     mapped: Annotated[

@@ -6,7 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Format = Literal["csv", "beir", "ragas", "langfuse", "promptfoo"]
+Format = Literal[
+    "csv", "beir", "ragas", "langfuse", "promptfoo",
+    "xstest", "harmbench", "jailbreakbench", "ailuminate", "bipia", "mtrag", "clapnq", "ragtruth",
+]  # fmt: skip
 FORMATS: tuple[str, ...] = get_args(Format)
 Row = dict[str, Any]
 ASKS = ("question", "query", "input", "user_input", "prompt", "message", "text", "q")

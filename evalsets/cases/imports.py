@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import heads, jsonl, promptfoo, sheets
+from evalsets.cases import heads, jsonl, promptfoo, public, sheets
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import ASKS, FORMATS, Format, Imported, Row
 from evalsets.cases.row import LISTS, case, row_of
@@ -33,8 +33,10 @@ def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
         promptfoo.read(whole, found)
     elif found.format == "csv":
         _table(path, records, mapped or {}, found)
-    else:
+    elif found.format in _READERS:
         _each(records, _READERS[found.format], found)
+    else:
+        public.read(records, path, found)
     _number(found)
     if not found.rows:
         raise EvalsetError([f"{path.name}: no case could be made of it", *found.dropped])
@@ -92,6 +94,8 @@ def _format(path: Path, whole: Any, records: Records) -> Format:
         return "promptfoo"
     keys: set[str] = {key for _, row in records[:100] for key in row}
     asked = next((row["input"] for _, row in records if "input" in row), None)
+    if known := public.detect(keys):
+        return known
     if "input" in keys and (keys & _LANGFUSE or (isinstance(asked, dict) and "expected_output" in keys)):
         return "langfuse"
     if keys & _RAGAS or {"ground_truth", "contexts"} <= keys:
