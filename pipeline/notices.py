@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.events import Answer, Citation, Delta, Event, Sources, Started
+from pipeline.knowledge.standing import Lag
 from pipeline.talk import abstention
+from pipeline.text import words
 from traces.records import Passage
 
 NOT_FOUND = "I could not find this in the documents."
@@ -42,6 +44,19 @@ def slow_down(seconds: float) -> str:
 
 def sorry(turn_id: str) -> str:
     return f"Something went wrong on our side. Please try again; if it stays, name turn {turn_id}."
+
+
+def indexing(question: str, lag: Lag) -> str | None:
+    """Say that documents still wait to be indexed, naming the one that the question seems to need."""
+    if not lag.pending:
+        return None
+    asked = set(words(question))
+    shared = {title: len(asked & set(words(title))) for title in lag.waiting}
+    title = max(shared, key=lambda title: shared[title], default=None)
+    if title is not None and shared[title]:
+        return f"{title!r} is still being indexed; please ask again in a moment for what it says."
+    plural = "documents are" if lag.pending > 1 else "document is"
+    return f"{lag.pending} {plural} still being indexed; this answer does not know them yet."
 
 
 def abstains(answer: str) -> bool:

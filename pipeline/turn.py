@@ -196,6 +196,12 @@ class Pipeline:
                 trace = self._close(turn)
         yield turn.failed or self._remember(turn, trace)
 
+    def _indexing(self, turn: LiveTurn) -> None:
+        """Tell the user of documents that are not indexed yet, when nothing else is to be told."""
+        if turn.notice is None and turn.outcome in ("answered", "no_context"):
+            kb = turn.question.kb or self.rules.kb
+            turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
+
     async def retrieve(self, question: Question) -> Trace:
         """Run a turn up to its passages, without a model (follow-ups are rewritten by rules)."""
         turn = self._open(replace(question, model="extractive"))
@@ -300,6 +306,7 @@ class Pipeline:
             turn.end("no_context")
             yield Sources(())
             yield turn.say(silence)
+            self._indexing(turn)
             return
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
         prompt = self._assemble(turn, standalone, history, retrieved, share=share)
@@ -310,6 +317,7 @@ class Pipeline:
             async with aclosing(answering.answer(turn, prompt)) as events:
                 async for event in events:
                     yield event
+            self._indexing(turn)
         except ModelError as error:
             if error.error_class != "context_overflow" or turn.said:
                 raise

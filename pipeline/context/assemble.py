@@ -12,6 +12,8 @@ from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
 from pipeline.prompts.library import PromptVersion
 
+COPY_CHARACTERS = 200  # a text as long as this is a copy, whatever its title
+
 
 def assemble(
     version: PromptVersion,
@@ -58,7 +60,7 @@ def assemble(
 
 def _pack(found: Sequence[Found], passages: int, budget: int) -> list[Found]:
     packed: list[Found] = []
-    for candidate in found[:passages]:
+    for candidate in distinct(found)[:passages]:
         text = candidate.passage.text or ""
         if estimate(text) <= budget:
             packed.append(candidate)
@@ -67,6 +69,25 @@ def _pack(found: Sequence[Found], passages: int, budget: int) -> list[Found]:
             packed.append(_cut(candidate, max(budget, 50)))
             break
     return packed
+
+
+def distinct(found: Sequence[Found]) -> list[Found]:
+    """Return the passages that say something a better one does not: copies take one place.
+
+    Short texts under different titles speak of different things, as rows of two tables do.
+    """
+    kept: list[tuple[str, str, Found]] = []
+    for one in found:
+        title, text = _folded(one.passage.title or ""), _folded(one.passage.text or "")
+        if not any(
+            text in other and (title == above or len(text) >= COPY_CHARACTERS) for above, other, _ in kept
+        ):
+            kept.append((title, text, one))
+    return [one for _, _, one in kept]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _cut(found: Found, tokens: int) -> Found:

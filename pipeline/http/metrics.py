@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.knowledge.standing import Lag
 from traces.alerts import standing
 from traces.records import Trace
 
@@ -93,8 +92,9 @@ class Metrics:
         self._gauges["waiting_turns"].set(pipeline.admission.waiting)
         self._gauges["unrecorded_turns"].set(pipeline.unrecorded)
         self._gauges["drain_lag_seconds"].set(pipeline.store.health().lag_seconds)
-        lag = Lag.load(pipeline.knowledge.folder / f"{pipeline.rules.kb}.lag.json")
-        self._gauges["index_lag_documents"].set(lag.pending)
+        lags = pipeline.knowledge.lags().values()
+        self._gauges["index_lag_documents"].set(sum(lag.pending for lag in lags))
+        self._gauges["index_lag_seconds"].set(max((lag.seconds() for lag in lags), default=0.0))
         for report in pipeline.report():
             self._breakers.labels(report["name"]).set(_STATES.get(report["state"], 2))
         for budget in pipeline.budget.report().get("budgets", ()):
@@ -171,7 +171,8 @@ _GAUGES: dict[str, tuple[str, Mode]] = {
     "waiting_turns": ("Turns in the queue.", "livesum"),
     "unrecorded_turns": ("Turns the journal refused.", "livesum"),
     "drain_lag_seconds": ("For how long turns wait to be moved into the trace store.", "livemax"),
-    "index_lag_documents": ("Documents that wait to be indexed.", "livemax"),
+    "index_lag_documents": ("Documents that wait to be indexed, of all knowledge bases.", "livemax"),
+    "index_lag_seconds": ("For how long the oldest of them waits.", "livemax"),
 }
 
 

@@ -67,6 +67,7 @@ class Knowledge:
         self._releases = releases
         self._tables = Tables(folder)
         self._held: dict[str, Held] = {}
+        self._lags: dict[str, tuple[int, Lag]] = {}
 
     async def names(self) -> list[str]:
         """Return the names of the knowledge bases."""
@@ -309,6 +310,22 @@ class Knowledge:
     def note(self, kb: str, lag: Lag) -> None:
         """Keep how far an ingestion is, for `status`."""
         lag.save(self._lag(kb))
+
+    def lag(self, kb: str) -> Lag:
+        """Return what an ingestion has left to do; cheap enough for every turn."""
+        try:
+            stamp = self._lag(kb).stat().st_mtime_ns
+        except OSError:
+            return Lag()
+        if kb not in self._lags or self._lags[kb][0] != stamp:
+            self._lags[kb] = stamp, Lag.load(self._lag(kb))
+        return self._lags[kb][1]
+
+    def lags(self) -> dict[str, Lag]:
+        """Return what is left to do, by knowledge base."""
+        suffix = ".lag.json"
+        names = sorted(path.name.removesuffix(suffix) for path in self.folder.glob(f"*{suffix}"))
+        return {kb: self.lag(kb) for kb in names}
 
     def _lag(self, kb: str) -> Path:
         return self.folder / f"{checked(kb)}.lag.json"

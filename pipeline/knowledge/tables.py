@@ -99,6 +99,8 @@ async def index(table: AsyncTable, *, vectors: bool) -> None:
     if vectors and "vector" not in indexed:
         await table.create_index("vector", config=IvfRq(distance_type="cosine"))
     await table.optimize(cleanup_older_than=KEEP)
+    if await fragments(table) > 1:  # pieces merge only once the indexes cover all of them
+        await table.optimize(cleanup_older_than=KEEP)
 
 
 async def fingerprint(table: AsyncTable) -> str:

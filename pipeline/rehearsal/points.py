@@ -52,6 +52,7 @@ class Point:
     number: int
     name: str  # "search full-text"
     server: str | None = None  # "openai", "anthropic" or "embeddings"
+    nth: int = 0  # among the calls of that name
 
     @property
     def kind(self) -> str:
@@ -66,16 +67,14 @@ class Points:
         self.fault: str | None = None
         self.on = False  # whether calls are counted: not between turns
         self.broken: dict[str, str] = {}  # fails whatever is counted: the name of a call -> its fault
-        self._at: int | None = None
+        self._at: Point | None = None
         self._lasting = False
-        self._name: str | None = None
 
     def arm(self, at: Point | None, fault: str | None, *, lasting: bool) -> None:
         """Forget what was counted; break the call `at`, and with `lasting` the later ones like it."""
         self.seen = []
         self.fault, self._lasting = fault, lasting
-        self._at = None if at is None else at.number
-        self._name = None if at is None else at.name
+        self._at = at
         self.on = True
 
     def off(self) -> None:
@@ -87,11 +86,12 @@ class Points:
             return self.broken[name]
         if not self.on:
             return None
-        point = Point(len(self.seen), name, server)
+        point = Point(len(self.seen), name, server, sum(one.name == name for one in self.seen))
         self.seen.append(point)
-        hit = point.number == self._at
-        again = self._lasting and name == self._name and point.number > (self._at or 0)
-        return self.fault if self._at is not None and (hit or again) else None
+        at = self._at
+        if at is None or at.name != name:  # by name: a call more or less, as time has it, shifts the numbers
+            return None
+        return self.fault if point.nth == at.nth or (self._lasting and point.nth > at.nth) else None
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
         """Make a call that does not wait for a network."""

@@ -1,4 +1,6 @@
-from pipeline.context.assemble import assemble
+from dataclasses import replace
+
+from pipeline.context.assemble import assemble, distinct
 from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
@@ -61,3 +63,15 @@ def test_a_document_cannot_forge_the_boundary() -> None:
     marker = first.messages[-1].text.split("<passage 1 ")[1][:8]
     assert marker not in second.messages[-1].text
     assert f"</passage 1 {marker}>" in first.messages[-1].text
+
+
+def test_copies_take_one_place_and_rows_of_two_tables_two() -> None:
+    page = "The pump is serviced every 900 hours. " * 8
+    prompt = build([page, page.upper(), "Weight: 12 kg", page[:250], "It is blue."])
+    assert numbers(prompt) == [1, None, 2, None, 3]
+    rows = retrieved("Weight: 12 kg", "Weight: 12 kg", "weight:  12 kg").found
+    titled = [
+        replace(one, passage=replace(one.passage, title=title))
+        for one, title in zip(rows, ("Alpha robot", "Beta robot", "Alpha robot"), strict=True)
+    ]
+    assert distinct(titled) == titled[:2]

@@ -268,3 +268,9 @@ async def test_a_large_knowledge_base_answers_like_a_small_one(tmp_path: Path) -
     expected = [float(embedder.vector(row.text) @ query) for row in rows]
     assert np.allclose(cosines, expected, atol=1e-2)
     assert (large.folder / "kb.probes.json").exists()
+
+
+async def test_a_release_lies_in_one_piece_however_often_it_grew(knowledge: Knowledge) -> None:
+    for count in (20, 30, 31, 60):
+        await store(documents(count), "kb", knowledge)
+        assert (await knowledge.status("kb")).fragments == 1
