@@ -11,16 +11,17 @@ from typing import Any, Literal
 
 from evalsets.cases.cases import SETS
 from evalsets.cases.evalset import EvalsetError
-from evalsets.cases.jsonl import objects
+from evalsets.judges import published
 from evalsets.judges.judge_metrics import Sample
 
 SHIPPED = SETS / "calibration"
-FILES = ("ratings.jsonl", "dev.jsonl", "questions.jsonl", "labels.jsonl")
+FILES = ("ratings.jsonl", "dev.jsonl", "questions.jsonl", "labels.jsonl", "response.jsonl")
 YES = (
     "1",
     "true",
     "yes",
     "attributable",
+    "fully attributable",
     "faithful",
     "supported",
     "grounded",
@@ -28,7 +29,8 @@ YES = (
     "correct",
     "answerable",
 )
-NO = ("0", "false", "no", "not_attributable", "generic", "unfaithful", "unsupported", "ungrounded", "bad",
+NO = ("0", "false", "no", "not_attributable", "not attributable",
+      "not fully attributable", "generic", "unfaithful", "unsupported", "ungrounded", "bad",
       "incorrect", "unanswerable", "hallucinated")  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def names() -> list[str]:
 def load(where: str) -> LabelledSet:
     """Read a shipped set by name, a folder, or a .jsonl; raises EvalsetError naming every bad line.
 
-    Knows mtrag_human_eval, begin and clapnq_dev by their fields; else a line is {answer, contexts,
+    Knows MTRAG's human ratings, BEGIN, RAGTruth and ClapNQ by their fields; else a line is {answer, contexts,
     question?, reference?, label or rating}.
     """
     path = _find(where)
@@ -70,7 +72,7 @@ def load(where: str) -> LabelledSet:
     items: list[Labelled] = []
     about: Literal["answer", "question"] = "answer"
     rated = labelled = 0
-    for number, row in objects(path, problems):
+    for number, row in published.rows(path, problems):
         try:
             about = "question" if "answerable" in row else "answer"
             items.append(_reader(row)(row, str(number)))
