@@ -13,6 +13,7 @@ from console.dashboard.views import (
     costs,
     evals,
     history,
+    knowledge,
     overview,
     playground,
     prompts,
@@ -38,6 +39,9 @@ pages = {
     ),
     "prompts": st.Page(prompts.page, title="Prompts", icon=":material/edit_note:", url_path="prompts"),
     "compare": st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    "knowledge": st.Page(
+        knowledge.page, title="Knowledge", icon=":material/library_books:", url_path="knowledge"
+    ),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
 st.session_state["pages"] = pages
@@ -47,6 +51,7 @@ chosen = st.navigation(
     {
         "Monitor": [pages[""], pages["turns"], pages["costs"], pages["breakers"]],
         "Improve": [
+            pages["knowledge"],
             pages["evals"],
             pages["compare"],
             pages["history"],

@@ -20,7 +20,7 @@ def problems() -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        st.error(f"**{_plain(problem.what)}**\n\n{problem.next_step}", icon=":material/database_off:")
+        st.error(f"**{plain(problem.what)}**\n\n{problem.next_step}", icon=":material/database_off:")
         st.button("Try again", key="again", icon=":material/refresh:")
 
 
@@ -59,7 +59,7 @@ def note(title: str, html: str, key: str) -> None:
     markup.show(f'<div class="none"><h2>{escape(title)}</h2><p class="quiet">{html}</p></div>', key=key)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     r"""Return the text with Markdown's signs escaped."""
     for sign in "\\*_`[]<>$#":
         text = text.replace(sign, f"\\{sign}")

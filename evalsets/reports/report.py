@@ -69,13 +69,13 @@ def csv(report: dict[str, Any]) -> str:
         lines.writerow([*about, *names])
         for case in report["cases"]:
             values = [_value(case["scores"].get(name)) for name in names]
-            lines.writerow([*(_safe(case[key]) for key in about), *values])
+            lines.writerow([*(inert(case[key]) for key in about), *values])
     else:
         keys = [key for key in report["differences"][0] if key not in ("wins", "losses")]
         lines.writerow([*keys, "wins", "losses"])
         for row in report["differences"]:
             counts = [len(row["wins"]), len(row["losses"])]
-            lines.writerow([*(_safe(row[key]) for key in keys), *counts])
+            lines.writerow([*(inert(row[key]) for key in keys), *counts])
     return out.getvalue()
 
 
@@ -166,7 +166,8 @@ def _value(score: dict[str, Any] | None) -> Any:
     return "failed" if score.get("failed") else score["value"]
 
 
-def _safe(value: Any) -> Any:
+def inert(value: Any) -> Any:
+    """Return a value that no spreadsheet takes for a formula."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return "'" + value
     return value

@@ -236,6 +236,12 @@ class Knowledge:
         with plainly(kb):
             return await tables.contents(table)
 
+    async def passages(self, kb: str) -> list[tuple[str, str, str, list[tuple[int, int]]]]:
+        """Return chunk id, document id, text and sentence spans of every chunk in force."""
+        table = await self._tables.open(kb)
+        with plainly(kb):
+            return await tables.passages((await self._released(kb, table))[0])
+
     async def write(self, kb: str, entries: Sequence[Entry]) -> None:
         """Store documents in one commit; each replaces all chunks it had before."""
         columns = schema(self.embedder.fingerprint, len(entries[0].vectors[0].vector))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.ingest import Ingested, ingest
+from pipeline.knowledge.ingest import MOST_STORED, Ingested, ingest
 from pipeline.knowledge.jobs import JobFile, Jobs
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.writer import Progress
@@ -34,12 +34,16 @@ async def run(
     kept = jobs(knowledge)
     job_id = kept.begin(kb, [printable(str(path)) for path in paths], prune)
     noted = 0.0
+    stored: list[JobFile] = []
 
     def note(done: int, total: int, document: str) -> None:
         nonlocal noted
+        stored.append(JobFile(document, "stored", ""))
         if done == total or time.monotonic() - noted >= NOTE_SECONDS:
             noted = time.monotonic()
             kept.progress(job_id, done, total, document)
+            kept.files(job_id, stored[-MOST_STORED:])
+            stored.clear()
         if progress is not None:
             progress(done, total, document)
 

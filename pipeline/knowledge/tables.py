@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import EMBEDDER
@@ -134,6 +136,21 @@ async def documents(table: AsyncTable) -> dict[str, Stored]:
         key: Stored(document, title, content, source or "")
         for key, document, title, content, source in values
     }
+
+
+async def passages(table: AsyncTable) -> list[tuple[str, str, str, list[tuple[int, int]]]]:
+    """Return chunk id, document id, text and sentence spans of every chunk."""
+    columns = ["chunk_id", "document_id", "text", "spans"]
+    rows = (await table.query().select(columns).to_arrow()).to_pydict()
+    return [
+        (
+            chunk,
+            document,
+            text,
+            [(start, end) for start, end in np.frombuffer(spans or b"", np.int32).reshape(-1, 2).tolist()],
+        )
+        for chunk, document, text, spans in zip(*(rows[name] for name in columns), strict=True)
+    ]
 
 
 @asynccontextmanager

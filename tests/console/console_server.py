@@ -68,6 +68,7 @@ def _script() -> None:
         costs,
         evals,
         history,
+        knowledge,
         overview,
         playground,
         prompts,
@@ -82,6 +83,7 @@ def _script() -> None:
         "compare": compare,
         "costs": costs,
         "history": history,
+        "knowledge": knowledge,
         "prompts": prompts,
         "playground": playground,
     }

@@ -1,0 +1,186 @@
+"""The knowledge bases as the console reads and changes them; what goes wrong becomes a Problem."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import streamlit as st
+
+from console.dashboard import data, jobs
+from console.dashboard.data import Problem
+from console.dashboard.jobs import Job
+from pipeline import build
+from pipeline.context.search_test import Hit, search_test
+from pipeline.errors import AnswerdeckError
+from pipeline.guardrails.planted import Suspect
+from pipeline.knowledge import jobs as ingestions
+from pipeline.knowledge import running
+from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.identity import Stored
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.standing import Release, Status
+from pipeline.knowledge.versions import Difference
+
+STARTED = "console/ingestions"  # below the data folder
+UPLOADS = "uploads"
+COMMAND = (sys.executable, "-m", "console.cli", "ingest")
+KINDS = ["md", "txt", "html", "htm", "pdf", "docx", "csv", "tsv", "jsonl", "json"]
+
+
+class Upload(Protocol):
+    """A file that somebody dropped on the page."""
+
+    @property
+    def name(self) -> str: ...
+
+    def getvalue(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A knowledge base: how it stands, its documents by title, and its versions, the newest first."""
+
+    status: Status
+    documents: list[Stored]
+    releases: list[Release]
+
+
+@st.cache_resource
+def embedder() -> Embedder:
+    """Return the configured embedder, loaded once."""
+    return build.embedder(data.settings())
+
+
+def knowledge() -> Knowledge:
+    """Return the knowledge bases; fresh each time, since a connection belongs to one event loop."""
+    return build.knowledge(data.settings(), embedder())
+
+
+def names() -> list[str]:
+    """Return the knowledge bases, the one that answers first."""
+    answering = data.settings().kb
+    return sorted(_run(knowledge().names()), key=lambda name: (name != answering, name))
+
+
+def read(kb: str) -> Base:
+    """Return all that the page shows of a knowledge base."""
+
+    async def everything() -> Base:
+        bases = knowledge()
+        status = await bases.status(kb)
+        if status.version is None:
+            return Base(status, [], [])
+        stored = await bases.documents(kb)
+        documents = sorted(stored.values(), key=lambda one: (one.title.casefold(), one.document_id))
+        return Base(status, documents, await bases.history(kb))
+
+    return _run(everything())
+
+
+def difference(kb: str, before: str, after: str) -> Difference:
+    """Return what changed from one version to another."""
+    return _run(knowledge().difference(kb, before, after))
+
+
+def search(kb: str, question: str) -> list[Hit]:
+    """Return what a question finds."""
+    bases = knowledge()
+    return _run(search_test(build.retriever(data.settings(), bases), question, kb))
+
+
+@st.cache_data(max_entries=20, show_spinner="Reading every sentence …")
+def suspects(kb: str, version: str) -> list[Suspect]:
+    """Return the sentences of a version that instruct the assistant, the most certain first."""
+    del version  # tells the cache that the contents changed
+    _, planted = build.guards(data.settings(), embedder())
+    found = _run(knowledge().passages(kb))
+    wrong = [one for row in found for one in planted.suspects(*row)]
+    return sorted(wrong, key=lambda one: (-one.probability, one.chunk_id))
+
+
+def rollback(kb: str, version: str) -> str:
+    """Go back to a version; returns the label in force."""
+    return _run(knowledge().rollback(kb, version))
+
+
+def forget(kb: str, documents: Sequence[str]) -> str:
+    """Remove documents; returns the version to take them back from."""
+    return _run(knowledge().forget(kb, documents))
+
+
+def restore(kb: str, documents: Sequence[str], version: str) -> str:
+    """Take documents back as a version has them; returns the label in force."""
+    return _run(knowledge().restore(kb, documents, version))
+
+
+def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
+    """Keep dropped files below the data folder under their own names, so that a newer one replaces it.
+
+    Raises Problem when two files of one drop have the same name, or a name is none.
+    """
+    place = folder / UPLOADS / kb
+    place.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    for file in files:
+        path = place / PurePosixPath(file.name.replace("\\", "/")).name
+        if path.name in ("", ".", "..") or "\0" in path.name:
+            raise Problem(f"A file cannot be called {file.name!r}.", "Give it another name.")
+        if path in paths:
+            raise Problem(f"Two files are called {path.name!r}.", "Drop them one after the other.")
+        paths.append(path)
+    for file, path in zip(files, paths, strict=True):
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part.write_bytes(file.getvalue())
+        part.replace(path)
+    return paths
+
+
+def ingest(kb: str, paths: Sequence[Path]) -> Job:
+    """Start to ingest files in a process of its own."""
+    folder = data.settings().data_dir
+    key = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    command = [*COMMAND, *(str(path) for path in paths), "--kb", kb, "--json"]
+    return jobs.launch(folder, STARTED, key, command, kb)
+
+
+def ingested(kb: str) -> list[ingestions.Job]:
+    """Return the ingestions of a knowledge base, the newest first."""
+    return [job for job in running.jobs(knowledge()).list(100) if job.kb == kb]
+
+
+def files(job: ingestions.Job) -> list[ingestions.JobFile]:
+    """Return what came of the files of an ingestion, failures first."""
+    return running.jobs(knowledge()).of(job.job_id)
+
+
+def unborn(kb: str, known: Sequence[ingestions.Job]) -> list[Job]:
+    """Return the ingestions started here that noted nothing yet, or ended before they could."""
+    newest = max((job.began_at for job in known), default=0.0)
+    started = jobs.known(data.settings().data_dir, STARTED).values()
+    return [one for one in started if one.title == kb and _at(one) > newest]
+
+
+def said(job: Job) -> str:
+    """Return the end of what an ingestion printed."""
+    return jobs.said(data.settings().data_dir, job.run_id, STARTED)
+
+
+def _at(job: Job) -> float:
+    return datetime.fromisoformat(job.started_at).timestamp()
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except (AnswerdeckError, OSError) as error:
+        text = str(error)
+        raise Problem(
+            f"{text[:1].upper()}{text[1:]}.", "`answerdeck kb status` says how it stands."
+        ) from None

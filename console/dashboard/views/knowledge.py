@@ -1,0 +1,447 @@
+"""Knowledge: documents in and out, how each ingestion goes, versions, and what a question finds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from html import escape
+
+import streamlit as st
+
+from console import format
+from console.dashboard import bases, data, downloads, jobs, markup, notices, palette
+from console.dashboard.bases import Base
+from pipeline.context.search_test import Hit
+from pipeline.knowledge.identity import Stored
+from pipeline.knowledge.jobs import Job
+from pipeline.knowledge.standing import Release
+
+WATCH_SECONDS = 1.0
+SECTIONS = ("Documents", "Ingestions", "Versions", "Search test", "Suspicious", "Settings")
+STATES = {
+    "running": palette.MODELS[0],
+    "done": palette.GOOD,
+    "failed": palette.BAD,
+    "interrupted": palette.OUTCOMES["cut"],
+    "stored": palette.GOOD,
+    "unchanged": palette.NEUTRAL,
+    "waiting": palette.NEUTRAL,
+    "skipped": palette.BAD,
+}
+FILE_MEGABYTES = 200
+MOST_FILES = 200
+PAGE = 25
+
+
+def page() -> None:
+    """Draw the knowledge base the address names: its facts, what runs now, and the chosen section."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Knowledge", anchor=False)
+        with notices.problems():
+            kb = _choice()
+            _drop(kb)
+    with notices.problems():
+        _undo(kb)
+        base = bases.read(kb)
+        _facts(base)
+        if _busy(kb):
+            st.fragment(_watch, run_every=WATCH_SECONDS)(kb)
+        section = st.segmented_control(
+            "Section",
+            SECTIONS,
+            default=SECTIONS[0],
+            required=True,
+            key="show",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        if base.status.version is None and section not in ("Ingestions", "Settings"):
+            _empty(kb)
+            return
+        DRAW[section or SECTIONS[0]](base)
+
+
+def _choice() -> str:
+    """Draw the choice of knowledge base; a new name makes a new one with the first file."""
+    known = bases.names()
+    answering = data.settings().kb
+    names = known if answering in known else [answering, *known]
+    asked = st.query_params.get("kb", "")
+    if asked and asked not in names:
+        names = [*names, asked]
+    kb = st.selectbox(
+        "Knowledge base",
+        names,
+        index=names.index(asked) if asked else 0,
+        format_func=lambda name: f"{name} (answers)" if name == answering else name,
+        accept_new_options=True,
+        label_visibility="collapsed",
+        width=230,
+    )
+    kb = (kb or answering).strip()
+    st.query_params["kb"] = kb
+    return kb
+
+
+def _drop(kb: str) -> None:
+    with st.popover("Add documents", icon=":material/upload_file:", type="primary"):
+        number = st.session_state.setdefault("drops", 0)
+        dropped = st.file_uploader(
+            f"Files for {kb}",
+            type=bases.KINDS,
+            accept_multiple_files=True,
+            key=f"drop-{number}",
+            max_upload_size=FILE_MEGABYTES,
+            help="A file of the same name replaces the one dropped before.",
+        )
+        if st.button("Ingest", type="primary", disabled=not dropped, icon=":material/play_arrow:"):
+            bases.ingest(kb, bases.keep(data.settings().data_dir, kb, dropped))
+            st.session_state["drops"] = number + 1
+            st.rerun()
+
+
+def _empty(kb: str) -> None:
+    notices.note(
+        f"Nothing is in {kb} yet",
+        "Drop files with “Add documents” above, or run <code>answerdeck ingest FOLDER --kb "
+        f"{escape(kb)}</code>; a first version answers as soon as it is stored.",
+        key="no-documents",
+    )
+
+
+def _facts(base: Base) -> None:
+    status = base.status
+    lag = f"{status.pending:,} waiting" if status.pending else "none"
+    if status.lag_seconds:
+        lag += f", {format.seconds(status.lag_seconds)}"
+    facts = [
+        ("Version", status.version or "—"),
+        ("Documents", format.count(status.documents)),
+        ("Chunks", format.count(status.chunks)),
+        ("Size on disk", f"{status.bytes / 1e6:,.1f} MB"),
+        ("Lag", lag),
+        ("Failed", format.count(len(status.failed))),
+    ]
+    markup.show(markup.facts(facts), key="facts")
+    if status.problem and status.version is not None:
+        st.warning(notices.plain(status.problem), icon=":material/warning:")
+    if status.failed:
+        with st.expander(f"{len(status.failed)} documents of the last ingestion failed"):
+            rows = [
+                markup.row([markup.cell(escape(name), "text"), markup.cell(escape(reason), "text")])
+                for name, reason in status.failed.items()
+            ]
+            markup.show(markup.table(["Document", "Why"], rows), key="failed")
+
+
+# What runs now
+
+
+def _busy(kb: str) -> bool:
+    known = bases.ingested(kb)
+    return any(job.state == "running" for job in known) or any(map(jobs.alive, bases.unborn(kb, known)))
+
+
+def _watch(kb: str) -> None:
+    """Draw the ingestions that run; the whole page once when none does any more."""
+    known = bases.ingested(kb)
+    running = [job for job in known if job.state == "running"]
+    starting = [job for job in bases.unborn(kb, known) if jobs.alive(job)]
+    for job in running:
+        share = job.done / job.total if job.total else 0.0
+        passed = format.seconds(time.time() - job.began_at)
+        text = f"{job.done:,} of {job.total:,} documents" if job.total else "Reading documents"
+        st.progress(min(share, 1.0), text=notices.plain(f"{text} · {passed} · {job.document}"))
+        _files(job)
+    for _ in starting:
+        st.status("Starting the ingestion …", state="running")
+    if not running and not starting:
+        st.rerun()
+
+
+def _files(job: Job) -> None:
+    found = bases.files(job)
+    if not found:
+        names = [path.rsplit("/", 1)[-1] for path in job.paths]
+        st.caption(notices.plain(", ".join(names[:20])))
+        return
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(one.name), "text"),
+                markup.cell(markup.chip(one.state, STATES[one.state])),
+                markup.cell(escape(one.reason), "text quiet"),
+            ]
+        )
+        for one in found[:MOST_FILES]
+    ]
+    markup.show(markup.table(["Document", "State", "What came of it"], rows), key=f"files-{job.job_id}")
+    if len(found) > MOST_FILES:
+        st.caption(f"{len(found) - MOST_FILES:,} more are in the download.")
+    downloads.button([asdict(one) for one in found], f"ingestion-{job.job_id}")
+
+
+# Sections
+
+
+def _documents(base: Base) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        text = st.text_input(
+            "Search",
+            key="q",
+            bind="query-params",
+            placeholder="part of a title or id",
+            icon=":material/search:",
+            width=340,
+        )
+        matching = _matching(base.documents, text.strip().casefold())
+        _remove(base.status.kb, matching)
+        downloads.button(
+            lambda: [
+                {"document": one.document_id, "title": one.title, "file": one.source} for one in matching
+            ],
+            "documents",
+        )
+    pages = max(1, -(-len(matching) // PAGE))
+    at = min(st.session_state.get("docs", 1), pages)
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(one.title or one.document_id), "text"),
+                markup.cell(escape(one.document_id), "text mono"),
+                markup.cell(escape(one.source or "—"), "text quiet extra"),
+            ]
+        )
+        for one in matching[(at - 1) * PAGE : at * PAGE]
+    ]
+    markup.show(markup.table(["Title", "Document", "File"], rows), key="documents")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"{len(matching):,} of {len(base.documents):,} documents", width="content")
+        if pages > 1:
+            st.pagination(pages, key="docs", bind="query-params")
+
+
+def _matching(documents: list[Stored], part: str) -> list[Stored]:
+    return [one for one in documents if part in one.title.casefold() or part in one.document_id.casefold()]
+
+
+def _remove(kb: str, matching: list[Stored]) -> None:
+    with st.popover("Remove", icon=":material/delete:"):
+        chosen = st.multiselect("Documents", [one.document_id for one in matching[:1000]], key="remove")
+        st.caption("They stop answering at once. You can undo it here and, later, under Versions.")
+        if st.button("Remove these", type="primary", disabled=not chosen):
+            before = bases.forget(kb, chosen)
+            st.session_state["removed"] = (kb, chosen, before)
+            st.rerun()
+
+
+def _undo(kb: str) -> None:
+    removed = st.session_state.get("removed")
+    if removed is None or removed[0] != kb:
+        return
+    _, documents, version = removed
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(notices.plain(f"{len(documents)} removed: {', '.join(documents[:5])}"), width="stretch")
+        if st.button("Undo", icon=":material/undo:", key="undo-remove"):
+            now = bases.restore(kb, documents, version)
+            del st.session_state["removed"]
+            notices.done(None, f"They are back; {kb} answers from version {now}.")
+
+
+def _ingestions(base: Base) -> None:
+    known = bases.ingested(base.status.kb)
+    for job in bases.unborn(base.status.kb, known)[:1]:
+        if not jobs.alive(job):
+            with st.status("The last ingestion did not start", state="error", expanded=True):
+                st.code(bases.said(job) or "It ended without a word.", language=None)
+    if not known:
+        notices.note(
+            "No ingestion yet",
+            "Each one is listed here with what came of every file, wherever it was started.",
+            key="no-ingestions",
+        )
+        return
+    now = datetime.now(UTC)
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(format.ago(datetime.fromtimestamp(job.began_at, UTC), now))),
+                markup.cell(markup.chip(job.state, STATES[job.state])),
+                markup.cell(f"{job.done:,} of {job.total:,}", "right"),
+                markup.cell(escape(job.outcome), "text"),
+                markup.cell(
+                    escape(", ".join(path.rsplit("/", 1)[-1] for path in job.paths[:4])), "text quiet"
+                ),
+            ],
+            markup.address("knowledge", kb=base.status.kb, show="Ingestions", job=job.job_id),
+        )
+        for job in known[:PAGE]
+    ]
+    heads = ["When", "State", "Documents ", "What came of it", "Given"]
+    markup.show(markup.table(heads, rows), key="ingestions")
+    asked = st.query_params.get("job", known[0].job_id)
+    for job in known:
+        if job.job_id == asked and job.state != "running":
+            st.subheader(f"Files of the ingestion of {_when(job)} UTC", anchor=False)
+            _files(job)
+
+
+def _when(job: Job) -> str:
+    return format.moment(datetime.fromtimestamp(job.began_at, UTC))
+
+
+def _versions(base: Base) -> None:
+    kb, labels = base.status.kb, [one.version for one in base.releases]
+    rows = [
+        markup.row(
+            [
+                markup.cell(_version(one)),
+                markup.cell(escape(format.moment(one.created_at))),
+                markup.cell(f"{one.documents:,}", "right"),
+                markup.cell(f"{one.chunks:,}", "right"),
+            ]
+        )
+        for one in base.releases
+    ]  # fmt: skip
+    markup.show(markup.table(["Version", "Made (UTC)", "Documents ", "Chunks "], rows), key="versions")
+    downloads.button([asdict(one) for one in base.releases], "versions")
+    if len(labels) < 2:
+        st.caption("The next ingestion makes a second version; it is compared and undone here.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        before = st.selectbox("From", labels, index=1, key="from", bind="query-params", width=140)
+        after = st.selectbox("To", labels, key="to", bind="query-params", width=140)
+        _rollback(kb, labels)
+    if before and after and before != after:
+        _difference(kb, before, after)
+
+
+def _version(release: Release) -> str:
+    name = f"<b>{escape(release.version)}</b>"
+    return f"{name} {markup.chip('in force', palette.GOOD)}" if release.current else name
+
+
+def _rollback(kb: str, labels: list[str]) -> None:
+    with st.popover("Roll back", icon=":material/history:"):
+        version = st.selectbox("Answer from", labels[1:], key="back-to")
+        st.caption("The running chat follows with its next turn; going forward again is the same click.")
+        if version and st.button("Roll back", type="primary"):
+            now = bases.rollback(kb, version)
+            notices.done(None, f"{kb} answers from version {now}.")
+
+
+def _difference(kb: str, before: str, after: str) -> None:
+    change = bases.difference(kb, before, after)
+    kinds = (("added", change.added, palette.GOOD), ("removed", change.removed, palette.BAD),
+             ("changed", change.changed, palette.OUTCOMES["no_context"]))  # fmt: skip
+    rows = [
+        markup.row([markup.cell(markup.chip(kind, colour)), markup.cell(escape(name), "text mono")])
+        for kind, documents, colour in kinds
+        for name in documents[:MOST_FILES]
+    ]
+    st.caption(
+        f"{len(change.added)} added, {len(change.removed)} removed, {len(change.changed)} changed, "
+        f"{change.same} the same."
+    )
+    if rows:
+        markup.show(markup.table(["Change", "Document"], rows), key="difference")
+    if change.removed and st.button(f"Take the {len(change.removed)} removed back", icon=":material/undo:"):
+        now = bases.restore(kb, change.removed, before)
+        notices.done(None, f"{kb} answers from version {now}.")
+
+
+def _search(base: Base) -> None:
+    question = st.text_input(
+        "A question, as users ask it", key="ask", bind="query-params", max_chars=2000, width=640
+    ).strip()
+    if not question:
+        st.caption(
+            "Shows each passage's place by full text, by vector, fused and reranked. Nothing is recorded."
+        )
+        return
+    hits = bases.search(base.status.kb, question)
+    if not hits:
+        notices.note("Nothing found", "No passage shares a word or a meaning with it.", key="no-hits")
+        return
+    heads = ["# ", "Passage", "Full text ", "Vector ", "Fused ", "Reranked "]
+    markup.show(markup.table(heads, [_hit(hit) for hit in hits]), key="hits")
+    floor = data.settings().retrieval.floor
+    st.caption(
+        f"The first {data.settings().retrieval.passages} go to the model; a best vector score under "
+        f"{floor:g} counts as not found."
+    )
+    downloads.button([asdict(hit) for hit in hits], "search-test")
+
+
+def _hit(hit: Hit) -> str:
+    sent = hit.rank <= data.settings().retrieval.passages
+    name = f"<b>{escape(hit.title or hit.document_id)}</b>" if sent else escape(hit.title or hit.document_id)
+    return markup.row(
+        [
+            markup.cell(f"{hit.rank}", "right"),
+            markup.cell(name + markup.small(escape(hit.text[:240])), "text"),
+            markup.cell(_place(hit.text_rank, hit.text_score), "right"),
+            markup.cell(_place(hit.vector_rank, hit.vector_score), "right"),
+            markup.cell(_place(hit.fused_rank, hit.fused_score), "right"),
+            markup.cell(_place(hit.rank, hit.rerank_score), "right"),
+        ]
+    )
+
+
+def _place(rank: int | None, score: float | None) -> str:
+    if rank is None or score is None:
+        return '<span class="quiet">—</span>'
+    return f"{rank}" + markup.small(format.score(score))
+
+
+def _suspicious(base: Base) -> None:
+    st.caption(
+        "Sentences that read as instructions to the assistant. What becomes of them in a turn: "
+        f"{data.settings().guardrails.planted} (guardrails.planted)."
+    )
+    found = bases.suspects(base.status.kb, base.status.version or "")
+    if not found:
+        notices.note("Nothing suspicious", "No sentence of this version reads so.", key="no-suspects")
+        return
+    rows = [
+        markup.row(
+            [
+                markup.cell(format.share(one.probability), "right"),
+                markup.cell(escape(one.text[:400]), "text"),
+                markup.cell(escape(one.document_id), "text mono quiet"),
+            ]
+        )
+        for one in found[:MOST_FILES]
+    ]
+    markup.show(markup.table(["Sure ", "Sentence", "Document"], rows), key="suspects")
+    downloads.button([asdict(one) for one in found], "suspicious")
+
+
+def _settings(base: Base) -> None:
+    settings, status = data.settings(), base.status
+    retrieval = settings.retrieval
+    rows = [
+        ("Embedder of this knowledge base", status.embedder),
+        ("Embedder configured (embedder)", f"{settings.embedder} · {bases.embedder().fingerprint}"),
+        ("Pieces on disk", status.fragments),
+        ("Vector search", status.index or "exact, in memory"),
+        ("Versions kept readable (knowledge.releases)", settings.knowledge.releases),
+        ("Candidates (retrieval.candidates)", retrieval.candidates),
+        ("Passages to the model (retrieval.passages)", retrieval.passages),
+        ("Weight of full text (retrieval.text_weight)", f"{retrieval.text_weight:g}"),
+        ("Least vector score of a hit (retrieval.floor)", f"{retrieval.floor:g}"),
+        ("Reranker (retrieval.reranker)", retrieval.reranker),
+    ]
+    markup.show(markup.pairs(rows), key="settings")
+    st.caption("These are set by environment, .env or config.toml; another embedder needs a new ingestion.")
+
+
+DRAW = {
+    "Documents": _documents,
+    "Ingestions": _ingestions,
+    "Versions": _versions,
+    "Search test": _search,
+    "Suspicious": _suspicious,
+    "Settings": _settings,
+}
