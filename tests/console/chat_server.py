@@ -22,10 +22,9 @@ from pipeline.events import Answer, Citation, Delta, Event, Failed, Question, Re
 from traces.ids import uuid7
 from traces.records import Passage
 
-BOUNCE = """Ignore quickly-repeated key presses of the same key.
+BOUNCE = """Bounce keys make the computer skip a key that is pressed twice in a hurry.
 
-Turn on bounce keys to ignore key presses that are rapidly repeated. For example, if you have hand tremors \
-which cause you to press a key multiple times when you want to press it once, you should turn on bounce keys.
+Turn on bounce keys when a trembling hand presses a key more often than you want.
 1. Open the Activities overview and start typing Settings.
 2. Click on Settings.
 3. Click Accessibility in the sidebar to open the panel.
@@ -33,7 +32,7 @@ which cause you to press a key multiple times when you want to press it once, yo
 5. Switch the Bounce Keys switch to on.
 Note: You can turn bounce keys on and off by clicking the accessibility icon on the top bar."""
 SLOW = "Slow keys make the computer wait before it accepts a key. Use the slider to set the wait."
-HELP = "https://help.gnome.org/users/gnome-help/stable/"
+HELP = "https://help.example.org/users/desktop-help/stable/"
 ANSWER = """Bounce keys ignore key presses that are **rapidly repeated** [1]. To turn them on:
 
 1. Open the Activities overview and start typing *Settings* [1].

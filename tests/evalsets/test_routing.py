@@ -23,5 +23,5 @@ def test_misroutes_are_counted_by_what_they_cost() -> None:
 
 def test_the_shipped_set_is_labelled_throughout() -> None:
     cases = load("routing").cases
-    assert len(cases) == 84
+    assert len(cases) == 80
     assert all(len({"simple", "complex"} & set(case.tags or ())) == 1 for case in cases)
