@@ -56,6 +56,7 @@ def build(settings: Settings) -> Pipeline:
     outbound = Outbound(pii=settings.guardrails.pii, links=settings.guardrails.links)
     bases = knowledge(settings, vectors)
     gateway = _gateway(settings, breakers)
+    budgets = settings.budgets
     return Pipeline(
         rules=_rules(settings, _fingerprint(inbound.fingerprint, planted.fingerprint, outbound.fingerprint)),
         prompts=Library(settings.prompts.folder),
@@ -68,7 +69,14 @@ def build(settings: Settings) -> Pipeline:
         admission=Admission(
             limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns
         ),
-        budget=Budget(Spending(data / "spending.sqlite"), Limits(**settings.budgets.model_dump())),
+        budget=Budget(
+            Spending(data / "spending.sqlite"),
+            Limits(budgets.user_day_usd, budgets.day_usd, budgets.month_usd, budgets.unpriced),
+        ),
+        trials=Budget(
+            Spending(data / "eval-spending.sqlite"),
+            Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced),
+        ),
         inbound=inbound,
         planted=planted,
         memory=Memory(
@@ -147,6 +155,7 @@ def _gateway(settings: Settings, breakers: Breakers) -> Gateway:
         [model(name, settings) for name in names if name != "extractive"],
         Extractive(),
         prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
+        policy=Policy(slow_seconds=settings.models.slow_seconds),
         make=lambda name: model(name, settings),
         paces=paces(settings),
         on_change=breakers.note,

@@ -114,6 +114,7 @@ class Models(Section):
     connect_seconds: Seconds
     first_token_seconds: Seconds
     gap_seconds: Seconds
+    slow_seconds: Seconds = 8.0
     openai: Endpoint
     anthropic: Endpoint
     local: Endpoint
@@ -208,6 +209,7 @@ class Budgets(Section):
     user_day_usd: Dollars | None = None
     day_usd: Dollars | None = None
     month_usd: Dollars | None = None
+    eval_day_usd: Dollars | None = None
     unpriced: Literal["allow", "refuse"] = "allow"
 
 
@@ -269,6 +271,8 @@ class Gate(Section):
     evalsets: list[str] = Field(min_length=1)
     slower: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
     dearer: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    loss: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
+    blind: Literal["refuse", "note"] = "refuse"
     after_deployment: bool
 
 

@@ -84,6 +84,7 @@ class Pipeline:
         quota: Quota,
         admission: Admission,
         budget: Budget,
+        trials: Budget,
         inbound: Inbound,
         planted: Planted,
         memory: Memory,
@@ -103,6 +104,7 @@ class Pipeline:
         self.quota = quota
         self.admission = admission
         self.budget = budget
+        self.trials = trials  # what evals and replays may spend; never the people's
         self.inbound = inbound
         self.planted = planted
         self.memory = memory
@@ -266,6 +268,7 @@ class Pipeline:
         if close := getattr(self.knowledge.embedder, "close", None):
             close()
         self.budget.spending.close()
+        self.trials.spending.close()
         self.quota.close()
         self.memory.close()
         self.journal.close()
@@ -495,7 +498,8 @@ class Pipeline:
             case_id=question.case_id,
         )
         recorder = Recorder(turn, self.backlog, self._clock)
-        return LiveTurn(question, recorder, rules.turn_seconds, Purse(self.budget, self.gateway, question))
+        budget = self.trials if question.door in TRIALS else self.budget
+        return LiveTurn(question, recorder, rules.turn_seconds, Purse(budget, self.gateway, question))
 
     def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""

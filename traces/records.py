@@ -170,6 +170,22 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the machine was during a run; load averages are of one minute."""
+
+    cores: int
+    at_start: float
+    most: float
+    runs: int  # evals and replays of this data folder that went on at once, this one included
+    stalled_seconds: float  # the longest time in which the run's own process did not get to work
+    waited_seconds: float  # all such times together
+
+    def __str__(self) -> str:
+        others = f", {self.runs} runs at once" if self.runs > 1 else ""
+        return f"load {self.at_start:.1f} to {self.most:.1f} on {self.cores} cores{others}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What shaped a run besides its columns; None and empty are not set."""
 
@@ -188,6 +204,9 @@ class RunSettings:
     condense: str | None = None  # "condense@v1 959ce9fa"
     trial: str | None = None  # which change a bisection tried with it
     process: Process | None = None  # that makes the run
+    session: str | None = None  # the same for runs whose cases were asked by turns, side by side
+    beside: tuple[str, ...] = ()  # the variants of the session
+    load: Load | None = None
     judges: Mapping[str, Bill] = field(default_factory=dict)  # scorer -> what its judging took
 
     @classmethod
@@ -195,8 +214,10 @@ class RunSettings:
         """Return the settings of the JSON column; keys of another version are left out."""
         columns = {column.name for column in fields(cls)}
         values = {key: value for key, value in (stored or {}).items() if key in columns and value is not None}
-        if "warnings" in values:
-            values["warnings"] = tuple(values["warnings"])
+        for key in values.keys() & {"warnings", "beside"}:
+            values[key] = tuple(values[key])
+        if "load" in values:
+            values["load"] = Load(**values["load"])
         if "process" in values:
             values["process"] = Process.read(values["process"])
         if "judges" in values:

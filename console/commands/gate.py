@@ -92,7 +92,7 @@ def changed(json: Json = False) -> None:
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     import asyncio
 
-    from evalsets.release.gate import Limits, check
+    from evalsets.release.gate import check, limits_of
     from pipeline.settings import load
     from traces.queries import runs
     from traces.store import Store
@@ -102,7 +102,7 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
         first = runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
     facts = asyncio.run(_facts(settings, candidate.prompt, candidate.kb, model))
-    limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
+    limits = limits_of(settings)
     with Store(settings.data_dir).read() as ledger:
         return check(ledger, facts, candidate.run_id, first.run_id, limits=limits)
 

@@ -186,11 +186,11 @@ def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Eviden
 
     from console.commands.screen import wrong
     from evalsets.cases.evalset import EvalsetError
-    from evalsets.release.gate import Limits
+    from evalsets.release.gate import limits_of
     from evalsets.release.release import evidence
 
     _get(pipeline, label)
-    limits = Limits(settings.gate.slower, settings.gate.dearer, settings.evals.judge_floor, settings.data_dir)
+    limits = limits_of(settings)
     try:
         return asyncio.run(evidence(pipeline, label, settings.gate.evalsets, limits))
     except EvalsetError as error:

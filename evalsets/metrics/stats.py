@@ -16,6 +16,7 @@ ROUNDS = 10_000  # resamples; at p = 0.05 the Monte-Carlo error is 0.002
 EXACT = 14  # up to this many non-zero differences every sign pattern is enumerated
 LARGE = 2_000  # above this many cases the normal limit is used instead of resampling
 BLOCK = 4_000_000  # numbers drawn at a time, to bound memory
+NOISE, LEAST = 1e-9, 1e-12  # relative and absolute: what arithmetic alone makes of equal numbers
 _normal = NormalDist()
 
 
@@ -88,17 +89,16 @@ def bootstrap(values: ArrayLike, seed: int = 0, rounds: int = ROUNDS) -> tuple[f
 def paired(a: ArrayLike, b: ArrayLike, seed: int = 0) -> Paired:
     """Compare two columns of scores, row by row the same cases; raises ValueError when empty."""
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
-        raise ValueError(f"need two columns of equal, non-zero length, got {first.shape} and {second.shape}")
-    differences = second - first
+    differences = subtract(first, second)
     low, high = bootstrap(differences, seed)
     p, test = significance(differences, seed)
     sd = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
+    sd = 0.0 if sd <= NOISE * float(np.abs(differences).max()) else sd
     return Paired(
         n=differences.size,
         mean_a=float(first.mean()),
         mean_b=float(second.mean()),
-        difference=float(differences.mean()),
+        difference=mean if abs(mean := float(differences.mean())) > LEAST else 0.0,
         low=low,
         high=high,
         p=p,
@@ -106,6 +106,16 @@ def paired(a: ArrayLike, b: ArrayLike, seed: int = 0) -> Paired:
         sd=sd,
         detectable=detectable(sd, differences.size),
     )
+
+
+def subtract(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Return b - a; what is smaller than the noise of the arithmetic is 0. Raises ValueError when empty."""
+    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
+        raise ValueError(f"need two columns of equal, non-zero length, got {first.shape} and {second.shape}")
+    differences = second - first
+    noise = LEAST + NOISE * np.maximum(np.abs(first), np.abs(second))
+    return np.where(np.abs(differences) <= noise, 0.0, differences)
 
 
 def significance(differences: ArrayLike, seed: int = 0) -> tuple[float, str]:
@@ -138,6 +148,22 @@ def sign_flip(differences: Floats, signs: Floats, *, exact: bool = False) -> Flo
     if exact:
         return extreme / signs.shape[1]
     return (extreme + 1) / (signs.shape[1] + 1)
+
+
+def one_sided(losses: ArrayLike, seed: int = 0) -> float:
+    """Return the p-value that losses (positive is worse) are centred on 0, against a true loss.
+
+    Sign-flip as in `significance`, of one side: five losses of five, however large, give 1/32.
+    """
+    array = np.asarray(losses, dtype=float)
+    moved = array[array != 0.0]
+    if moved.size == 0:
+        return 1.0
+    exact = moved.size <= EXACT
+    signs = _every_sign(moved.size) if exact else _random_signs(moved.size, seed)
+    total = float(moved.sum())
+    extreme = int((moved @ signs >= total - abs(total) * 1e-12).sum())
+    return extreme / signs.shape[1] if exact else (extreme + 1) / (signs.shape[1] + 1)
 
 
 def mcnemar(losses: int, wins: int) -> float:

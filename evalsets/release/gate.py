@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalsets.judges.calibration import distrust
 from evalsets.metrics.columns import Column, columns
 from evalsets.metrics.table import find_metric
-from evalsets.release import in_force
+from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
+from evalsets.release.sight import Loss
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
 from traces.records import Run
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
 FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
@@ -27,15 +31,26 @@ State = Literal["passed", "failed", "noted"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much worse than the baseline times and costs may be, as a share of it.
+    """How much worse than the baseline a candidate may be.
 
-    The two runs were not made at the same moment, so a slower machine looks like a slower prompt.
+    `slower` and `dearer` are shares of the baseline; `loss` is the loss of a score, 0 to 1, that the
+    cases must be able to show, and `blind` what happens when they cannot.
     """
 
     slower: float = 0.5
     dearer: float = 0.1
+    loss: float = 0.1
+    blind: Literal["refuse", "note"] = "refuse"
     judge_floor: float = 0.4  # agreement with people under which a judge's metric decides nothing
     data_dir: Path | None = None  # where judges' agreements are on record; None asks for none
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that the settings name."""
+    gate = settings.gate
+    return Limits(
+        gate.slower, gate.dearer, gate.loss, gate.blind, settings.evals.judge_floor, settings.data_dir
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +129,12 @@ def check(
     scored = columns(scores)
     before = columns(runs.scores_of(ledger, comparison.a.run_id))
     least = run.settings.thresholds if thresholds is None else thresholds
+    losses = sight.losses(comparison.differences, before, scored, limits.loss)
     checks = [
         _same(ledger, facts, run),
         _whole(comparison),
-        *_metrics(comparison, scored, least, limits),
+        _sight(losses, comparison, limits),
+        *_metrics(comparison, scored, least, limits, losses),
         *_missing(scored, before, least, run),
         _guarded(runs.cases_of(ledger, run.run_id), scored, before),
     ]
@@ -159,6 +176,8 @@ def _whole(found: Comparison) -> Check:
     for name, run in sides:
         if found.common < (run.cases or 0):
             wrong.append(f"only {found.common} of the {name}'s {run.cases} cases are the same in both runs")
+    for name, run in sides:
+        wrong += sight.broken(name, run)
     if found.a.run_id == found.b.run_id:
         wrong.append("candidate and baseline are the same run")
     if wrong:
@@ -166,12 +185,30 @@ def _whole(found: Comparison) -> Check:
     return Check("cases", "passed", f"{found.common} cases in both runs")
 
 
+def _sight(losses: Mapping[str, Loss], found: Comparison, limits: Limits) -> Check:
+    """Check that the cases could show the loss that matters, whatever they show."""
+    why = sight.unseen(losses, found.common, limits.loss)
+    if why is None:
+        return Check("sight", "passed", f"a loss of {limits.loss:g} would show 4 times in 5")
+    return Check("sight", "failed" if limits.blind == "refuse" else "noted", why)
+
+
 def _metrics(
-    found: Comparison, scored: Mapping[str, Column], thresholds: Mapping[str, float], limits: Limits
+    found: Comparison,
+    scored: Mapping[str, Column],
+    thresholds: Mapping[str, float],
+    limits: Limits,
+    losses: Mapping[str, Loss],
 ) -> Iterator[Check]:
+    apart = sight.apart(found.a, found.b)
     for difference in found.differences:
         column, threshold = scored[difference.metric], thresholds.get(difference.metric)
         state, text = _judged(difference, column, threshold, limits)
+        loss = losses.get(difference.metric)
+        if state == "passed" and loss is not None:
+            state, text = _lost(difference, loss, limits)
+        elif apart and find_metric(difference.metric).unit == "seconds" and threshold is None:
+            state, text = "noted", f"{find_metric(difference.metric).title}: {apart}"
         yield Check(
             difference.metric,
             state,
@@ -184,6 +221,20 @@ def _metrics(
             column.coverage,
             difference.losses if state == "failed" else (),
         )
+
+
+def _lost(one: Difference, loss: Loss, limits: Limits) -> tuple[State, str]:
+    """Judge a metric by the exact test that few cases allow, and say what it cannot see."""
+    if loss.shown(limits.loss):
+        return "failed", (
+            f"{find_metric(one.metric).title} fell by {loss.mean:.3f} on average, worse on {len(one.losses)}"
+            f" of {one.n} cases (p {loss.p:.3f}, one side)"
+        )
+    if loss.blind:
+        return "noted", (
+            f"{one.sentence}; cannot tell a loss of {limits.loss:g}: at least {loss.needed} cases could"
+        )
+    return "passed", one.sentence
 
 
 def _judged(one: Difference, column: Column, threshold: float | None, limits: Limits) -> tuple[State, str]:

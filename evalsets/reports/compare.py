@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from evalsets.metrics import stats
+from evalsets.metrics import stats, times
 from evalsets.metrics.columns import Column, columns
 from evalsets.metrics.metric import Metric
 from evalsets.metrics.table import METRICS, find_metric, ordered
@@ -38,7 +38,7 @@ class Difference:
     n: int
     failed: int  # cases meant to be scored that lack a value in A or B
     coverage: float
-    mean_a: float | None = None
+    mean_a: float | None = None  # of times the median: a few slow turns do not decide
     mean_b: float | None = None
     difference: float | None = None
     ci_low: float | None = None
@@ -140,7 +140,8 @@ def pair(
         if not meant:
             continue
         rows = [(a[name].values[key], b[name].values[key]) for key in keys]
-        paired = stats.paired(*zip(*rows, strict=True), seed=seed) if rows else None
+        compared = times.paired if find_metric(name).unit == "seconds" else stats.paired
+        paired = compared(*zip(*rows, strict=True), seed=seed) if rows else None
         found[name] = (keys, len(meant) - len(keys), paired)
     tested = [name for name, (_, _, paired) in found.items() if paired is not None]
     corrected = dict(zip(tested, stats.holm([_p(found[name][2]) for name in tested]), strict=True))
@@ -167,8 +168,9 @@ def _difference(
         sentence = f"nothing to compare on {about.title}: all {failed} cases failed in one of the runs"
         return Difference(about.name, "none", sentence, 0, failed, 0.0)
     sign = 1 if about.better == "higher" else -1
-    ahead = [key for key in keys if (b.values[key] - a.values[key]) * sign > 0]
-    behind = [key for key in keys if (b.values[key] - a.values[key]) * sign < 0]
+    moved = stats.subtract([a.values[key] for key in keys], [b.values[key] for key in keys]) * sign
+    ahead = [key for key, by in zip(keys, moved, strict=True) if by > 0]
+    behind = [key for key, by in zip(keys, moved, strict=True) if by < 0]
     target = WORTHWHILE if about.unit == "share" else abs(paired.mean_a) * RELATIVE
     needed = stats.cases_needed(paired.sd, target)
     more = None if needed is None else max(needed - paired.n, 0)

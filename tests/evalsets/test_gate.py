@@ -20,6 +20,7 @@ from traces.ids import uuid7
 from traces.records import MADE_WITH, Run, RunSettings, Score
 
 FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1", "959ce9fa")
+WIDE = Limits(loss=0.3)  # what 30 cases can show
 THRESHOLDS = {"hit@5": 0.9}
 
 
@@ -33,13 +34,15 @@ def pipeline(tmp_path: Path) -> FakePipeline:
 async def run(pipeline: FakePipeline, tagged: set[str] | None = None, **columns: Any) -> str:
     made = make_set(30, thresholds=THRESHOLDS, **columns)
     cases = [replace(case, tags=["guard"]) if case.case_id in (tagged or ()) else case for case in made.cases]
-    found = await runner.run(replace(made, cases=tuple(cases)), Variant(), pipeline, kb="k")
+    together = runner.Plan(settings=RunSettings(session="s"))
+    found = await runner.run(replace(made, cases=tuple(cases)), Variant(), pipeline, together, kb="k")
     return found["run_id"]
 
 
 def judge(
     pipeline: FakePipeline, candidate: str, baseline: str, facts: Facts = FACTS, **more: Any
 ) -> Verdict:
+    more = {"limits": WIDE, **more}
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
         return check(ledger, facts, candidate, baseline, **more)
@@ -121,7 +124,7 @@ async def test_time_and_cost_have_room(pipeline: FakePipeline) -> None:
     verdict = judge(pipeline, await run(pipeline), before)
     assert verdict.passed
     assert state(verdict, "cost_usd") == "noted"
-    verdict = judge(pipeline, await run(pipeline), before, limits=Limits(dearer=0.01))
+    verdict = judge(pipeline, await run(pipeline), before, limits=replace(WIDE, dearer=0.01))
     assert "+5%, and 1% is allowed" in verdict.reasons[0]
 
 
@@ -154,7 +157,7 @@ async def test_a_judge_nobody_checked_decides_nothing(pipeline: FakePipeline, tm
                 scorer="ragas-0.4.3/openai:x@1", run_id=run_id, case_id=f"c{i}",
             )  # fmt: skip
             pipeline.journal.write(score)
-    asked = Limits(data_dir=tmp_path)
+    asked = replace(WIDE, data_dir=tmp_path)
     assert state(judge(pipeline, *ids), "faithfulness") == "failed"
     verdict = judge(pipeline, *ids, limits=asked)
     assert verdict.passed

@@ -11,6 +11,7 @@ import pytest
 from evalsets.cases import corpora
 from evalsets.cases.cases import load
 from evalsets.release import release
+from evalsets.release.gate import Limits
 from evalsets.release.release import Evidence, NotPromoted
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
@@ -20,6 +21,7 @@ from pipeline.turn import Pipeline
 from tests.pipeline.turns import make_pipeline
 from traces.records import RunSettings
 
+SMALL = Limits(blind="note")  # three cases cannot show a loss
 CASES = [
     {"id": "a", "question": "How do I turn on bounce keys?", "relevant_ids": ["bounce-keys"]},
     {"id": "b", "question": "What happens when I close the lid?", "relevant_ids": ["lid"]},
@@ -52,7 +54,7 @@ def reasons(found: list[Evidence]) -> list[str]:
 
 async def test_from_refusal_over_runs_to_promotion_and_back(tmp_path: Path, evalset: str) -> None:
     pipeline = await opened(tmp_path)
-    found = await release.evidence(pipeline, "answer@v2", [evalset])
+    found = await release.evidence(pipeline, "answer@v2", [evalset], SMALL)
     assert reasons(found) == [
         "needs evalset tiny: answer@v2 was not run on this fingerprint",
         "needs evalset tiny: answer@v1 was not run on this fingerprint",
@@ -64,7 +66,7 @@ async def test_from_refusal_over_runs_to_promotion_and_back(tmp_path: Path, eval
     made = await release.run_missing(pipeline, "answer@v2", [evalset], lambda _: lambda *_: None)
     assert len(made) == 2
     assert await release.run_missing(pipeline, "answer@v2", [evalset], lambda _: lambda *_: None) == []
-    found = await release.evidence(pipeline, "answer@v2", [evalset])
+    found = await release.evidence(pipeline, "answer@v2", [evalset], SMALL)
     assert reasons(found) == []
     change = release.promote(pipeline, "answer@v2", found, actor="ada")
     assert (change.action, change.before, change.after) == ("promote", "answer@v1", "answer@v2")
@@ -87,7 +89,7 @@ async def test_an_edit_after_the_run_makes_the_run_worthless(tmp_path: Path, eva
     await release.run_missing(pipeline, "answer@v2", [evalset], lambda _: lambda *_: None)
     path = pipeline.prompts.folder / "answer" / "v2.md"
     path.write_text(path.read_text().replace("very short", "extremely short"))
-    found = await release.evidence(pipeline, "answer@v2", [evalset])
+    found = await release.evidence(pipeline, "answer@v2", [evalset], SMALL)
     assert reasons(found) == ["needs evalset tiny: answer@v2 was not run on this fingerprint"]
     change = release.promote(pipeline, "answer@v2", found, actor="ada", override="the demo is tomorrow")
     assert (change.action, change.reason) == ("override", "the demo is tomorrow")
@@ -101,7 +103,7 @@ async def test_a_condense_prompt_needs_cases_with_a_history(tmp_path: Path, eval
     text = (SHIPPED / "condense" / "v1.md").read_text()
     (pipeline.prompts.folder / "condense" / "v2.md").write_text(text + "\nBe brief.\n")
     await release.run_missing(pipeline, "condense@v2", [evalset], lambda _: lambda *_: None)
-    found = await release.evidence(pipeline, "condense@v2", [evalset])
+    found = await release.evidence(pipeline, "condense@v2", [evalset], SMALL)
     assert reasons(found) == ["no case of tiny has a history, so it says nothing about condensing"]
     await pipeline.close()
 
@@ -126,6 +128,6 @@ async def test_a_bisections_trial_is_no_evidence(tmp_path: Path, evalset: str) -
             cases, variant, pipeline, runner.Plan(settings=RunSettings(trial="passages 5 → 1")), kb=kb
         )
     pipeline.store.drain()
-    (found,) = await release.evidence(pipeline, "answer@v2", [evalset])
+    (found,) = await release.evidence(pipeline, "answer@v2", [evalset], SMALL)
     assert found.missing == ("answer@v2", "answer@v1")
     await pipeline.close()
