@@ -10,6 +10,7 @@ from console.dashboard.views import (
     annotate,
     breakers,
     compare,
+    conversations,
     costs,
     evals,
     history,
@@ -17,6 +18,7 @@ from console.dashboard.views import (
     overview,
     playground,
     prompts,
+    topics,
     turns,
 )
 
@@ -42,6 +44,10 @@ pages = {
     "knowledge": st.Page(
         knowledge.page, title="Knowledge", icon=":material/library_books:", url_path="knowledge"
     ),
+    "topics": st.Page(topics.page, title="Topics & gaps", icon=":material/hub:", url_path="topics"),
+    "conversations": st.Page(
+        conversations.page, title="Conversations", icon=":material/chat:", url_path="conversations"
+    ),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
 st.session_state["pages"] = pages
@@ -49,7 +55,14 @@ st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
 chosen = st.navigation(
     {
-        "Monitor": [pages[""], pages["turns"], pages["costs"], pages["breakers"]],
+        "Monitor": [
+            pages[""],
+            pages["turns"],
+            pages["costs"],
+            pages["topics"],
+            pages["conversations"],
+            pages["breakers"],
+        ],
         "Improve": [
             pages["knowledge"],
             pages["evals"],

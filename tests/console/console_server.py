@@ -65,6 +65,7 @@ def _script() -> None:
     from console.dashboard.views import (
         annotate,
         compare,
+        conversations,
         costs,
         evals,
         history,
@@ -72,6 +73,7 @@ def _script() -> None:
         overview,
         playground,
         prompts,
+        topics,
         turns,
     )
 
@@ -83,6 +85,8 @@ def _script() -> None:
         "compare": compare,
         "costs": costs,
         "history": history,
+        "conversations": conversations,
+        "topics": topics,
         "knowledge": knowledge,
         "prompts": prompts,
         "playground": playground,

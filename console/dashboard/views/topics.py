@@ -1,0 +1,252 @@
+"""Topics & gaps: what people ask about, what has no answer and who looks after it, and where they leave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, downloads, filters, markup, notices, palette, people, releases
+from evalsets import assigned
+from evalsets.assigned import Assigned
+from evalsets.topics import Gap, Topic
+
+SECTIONS = ("Topics", "Unanswered", "Where people leave")
+MOST = 50
+MOST_QUESTIONS = 25
+STATES = {
+    "open": palette.OUTCOMES["no_context"],
+    "assigned": palette.MODELS[0],
+    "answered since": palette.GOOD,
+    "closed": palette.NEUTRAL,
+}
+
+
+def page() -> None:
+    """Draw the choice of range and section, and the chosen one."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Topics & gaps", anchor=False)
+        with st.container(horizontal=True, width="content"):
+            door = filters.door_control("topics_via")
+            range_name = filters.range_control("topics_last", "7d")
+    section = st.segmented_control(
+        "Section",
+        SECTIONS,
+        default=SECTIONS[0],
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    with notices.problems():
+        found = people.read_topics(range_name, door)
+        if not found.asked:
+            if found.newest is None:
+                notices.no_turns_yet(data.settings().server.port)
+            else:
+                notices.none_in_range(found.newest, range_name, door)
+            return
+        DRAW[section or SECTIONS[0]](found)
+
+
+def _topics(found: people.Topics) -> None:
+    shown = found.topics[:MOST]
+    rows = [_topic(topic) for topic in shown]
+    heads = ["Topic", "Turns ", "Trend ", "No answer ", "Refused ", "Thumbs down ", "Left after ", "Cost "]
+    markup.show(markup.table(heads, rows), key="topics")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        downloads.button(_plain_rows(found.topics), "topics")
+        st.caption(
+            f"The newest {found.asked:,} questions, clustered by their words. Trend: the second half of the "
+            "range against the first. Left after: its turn was the last of the conversation."
+        )
+    chosen = next((topic for topic in found.topics if topic.name == st.query_params.get("topic")), None)
+    if chosen:
+        _questions(chosen)
+
+
+def _topic(topic: Topic) -> str:
+    to = markup.address("topics", topic=topic.name, **_kept())
+    trend = "—" if topic.change is None else f"{topic.change:+.0%}"
+    down = "—" if topic.down is None else format.share(topic.down) + markup.small(f"of {topic.rated}")
+    return markup.row(
+        [
+            markup.cell(markup.link(topic.name, to) + markup.small(escape(topic.example[:120])), "text"),
+            markup.cell(format.count(topic.turns), "right"),
+            markup.cell(trend, "right"),
+            markup.cell(format.share(topic.unanswered), "right"),
+            markup.cell(format.share(topic.refused), "right"),
+            markup.cell(down, "right"),
+            markup.cell(format.share(topic.left), "right"),
+            markup.cell(format.usd(topic.cost_usd), "right"),
+        ],
+        to,
+    )
+
+
+def _questions(topic: Topic) -> None:
+    st.subheader(notices.plain(topic.name), anchor=False)
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(format.minute(one.started_at))),
+                markup.cell(
+                    markup.link(one.question[:240], markup.address("turns", turn=one.turn_id)), "text"
+                ),
+                markup.cell(markup.outcome_chip(one.outcome)),
+                markup.cell(markup.rating(one.rating)),
+            ]
+        )
+        for one in topic.questions[:MOST_QUESTIONS]
+    ]
+    markup.show(markup.table(["Time (UTC)", "Question", "Outcome", "Rating"], rows), key="questions")
+    st.caption(f"The newest {len(rows)} of {topic.turns:,}.")
+
+
+def _plain_rows(topics: list[Topic]) -> list[dict[str, Any]]:
+    names = (
+        "name",
+        "turns",
+        "change",
+        "unanswered",
+        "refused",
+        "down",
+        "rated",
+        "left",
+        "cost_usd",
+        "example",
+    )
+    return [{name: getattr(topic, name) for name in names} for topic in topics]
+
+
+def _gaps(found: people.Topics) -> None:
+    if not found.gaps:
+        notices.note("Nothing is unanswered", "Every question of this range found documents.", key="no-gaps")
+        return
+    known = assigned.read(data.settings().data_dir)
+    rows = [_gap(gap, known.get(gap.key)) for gap in found.gaps[:MOST]]
+    heads = ["Question", "Asked ", "First, newest (UTC)", "State", "With whom"]
+    markup.show(markup.table(heads, rows), key="gaps")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        downloads.button(
+            [
+                {"question": gap.question, "times": gap.times, "conversations": gap.people,
+                 "first": gap.first.started_at, "newest": gap.newest.started_at,
+                 "state": state(gap, known.get(gap.key))}
+                for gap in found.gaps
+            ],
+            "unanswered",
+        )  # fmt: skip
+        st.caption("A question is answered since when its newest turn, in the same words, was answered.")
+    _assign(found.gaps[:MOST], known)
+
+
+def state(gap: Gap, last: Assigned | None) -> str:
+    """Return how a question stands; an answer given since counts more than a closing by hand."""
+    if gap.answered:
+        return "answered since"
+    if last is None:
+        return "open"
+    if last.closed and datetime.fromisoformat(last.at) > gap.newest.started_at:
+        return "closed"
+    return "assigned" if last.to else "open"
+
+
+def _gap(gap: Gap, last: Assigned | None) -> str:
+    standing = state(gap, last)
+    before = markup.link(format.minute(gap.first.started_at), markup.address("turns", turn=gap.first.turn_id))
+    after = markup.link(
+        format.minute(gap.newest.started_at), markup.address("turns", turn=gap.newest.turn_id)
+    )
+    who = escape(last.to) + markup.small(escape(last.note)) if last else "—"
+    return markup.row(
+        [
+            markup.cell(escape(gap.question[:240]), "text"),
+            markup.cell(
+                f"{gap.times:,}"
+                + markup.small(f"{gap.people:,} conversation{'' if gap.people == 1 else 's'}"),
+                "right",
+            ),
+            markup.cell(f"{before}<br>{after}"),
+            markup.cell(markup.chip(standing, STATES[standing])),
+            markup.cell(who, "text"),
+        ]
+    )
+
+
+def _assign(gaps: list[Gap], known: dict[str, Assigned]) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
+        gap = st.selectbox("Question", gaps, format_func=lambda one: one.question[:120], width=420)
+        last = known.get(gap.key) if gap else None
+        to = st.text_input("With whom", value=last.to if last else "", max_chars=100, width=170)
+        text = st.text_input("Note", value=last.note if last else "", max_chars=500, width=240)
+        for label, closed in (("Assign", False), ("Close", True)):
+            if st.button(label, key=f"gap-{label}") and gap:
+                assigned.note(
+                    data.settings().data_dir, gap.key, to=to, closed=closed, note=text, by=releases.actor()
+                )
+                st.rerun()
+        markup.show(markup.link("Add a document", markup.address("knowledge"), "back"), key="add-document")
+
+
+def _leaving(found: people.Topics) -> None:
+    if not found.leaving:
+        notices.note(
+            "No conversation is over yet", "One is, half an hour after its last turn.", key="no-leaving"
+        )
+        return
+    most = max(row["reached"] for row in found.leaving)
+    rows = [
+        markup.row(
+            [
+                markup.cell(
+                    f"{row['turn']}{'+' if row is found.leaving[-1] and row['turn'] >= 12 else ''}", "right"
+                ),
+                markup.cell(f"{row['reached']:,}", "right"),
+                markup.cell(f"{row['ended']:,}", "right"),
+                markup.cell(
+                    _bar(row["ended"] / row["reached"]) + format.share(row["ended"] / row["reached"])
+                ),
+                markup.cell(format.share(row["unhappy"] / row["ended"]) if row["ended"] else "—", "right"),
+            ]
+        )
+        for row in found.leaving
+    ]
+    heads = [
+        "After turn ",
+        "Conversations that reached it ",
+        "Ended there ",
+        "Share",
+        "Of these without an answer ",
+    ]
+    markup.show(markup.table(heads, rows), key="leaving")
+    downloads.button(found.leaving, "leaving")
+    st.caption(f"{most:,} conversations that are over, turns of this range.")
+    left = sorted(found.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
+    st.subheader("What they left on", anchor=False)
+    lines = [
+        markup.row(
+            [
+                markup.cell(escape(topic.name), "text"),
+                markup.cell(f"{round(topic.left * topic.turns):,}", "right"),
+                markup.cell(format.share(topic.left), "right"),
+            ]
+        )
+        for topic in left
+    ]
+    markup.show(markup.table(["Topic", "Last turns ", "Of its turns "], lines), key="left-on")
+
+
+def _bar(share: float) -> str:
+    return f'<span class="bar"><i style="--c:{palette.MODELS[0]};width:{share:.0%}"></i></span> '
+
+
+def _kept() -> dict[str, str]:
+    """Return what the address says besides the topic."""
+    return {name: value for name, value in st.query_params.items() if name != "topic"}
+
+
+DRAW = {"Topics": _topics, "Unanswered": _gaps, "Where people leave": _leaving}

@@ -1,0 +1,149 @@
+"""Conversations: which there were, what came of each, and all that was said in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from traces.queries.asked import QUIET
+from traces.queries.listing import like
+from traces.queries.window import Rows, Window
+
+_WHOLE = """
+    with placed as (
+        select turn_id, conversation_id, user_id, started_at, outcome, cost_usd, attempts, seconds,
+               row_number() over (partition by conversation_id order by started_at, turn_id) as place,
+               row_number() over (
+                   partition by conversation_id order by started_at desc, turn_id desc) as from_end
+        from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and (cast($user_id as text) is null or user_id = $user_id)
+    ), whole as (
+        select conversation_id, max(user_id) as user_id, count(*) as turns,
+               min(started_at) as began, max(started_at) as ended,
+               max(case when place = 1 then turn_id end) as first_id,
+               max(case when from_end = 1 then outcome end) as outcome,
+               sum(cost_usd) as cost_usd,
+               count(*) filter (where cost_usd is null and attempts > 0) as unpriced,
+               count(*) filter (where outcome = 'answered') as answered,
+               max(started_at) < $quiet as over
+        from placed group by conversation_id
+    ), thumbs as (
+        select conversation_id, min(value) as rating
+        from scores join placed on placed.turn_id = scores.turn_id
+        where name = 'feedback' and value is not null group by conversation_id
+    ), chosen as (
+        select whole.*, rating from whole
+        left join thumbs on thumbs.conversation_id = whole.conversation_id
+        where (cast($ending as text) is null or outcome = $ending)
+          and (not $unhappy or (over and outcome <> 'answered') or rating <= 0)
+          and (cast($pattern as text) is null or whole.conversation_id in (
+              select conversation_id from turns
+              where started_at >= $since and started_at < $until
+                and (question ilike $pattern escape '\\' or answer ilike $pattern escape '\\')))
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which conversations to list: by their user, last outcome, words, or how they went."""
+
+    window: Window
+    user_id: str | None = None
+    ending: str | None = None  # the outcome of the last turn
+    text: str | None = None
+    unhappy: bool = False  # ended without an answer, or thumbed down
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        return {
+            **self.window.bound,
+            "user_id": self.user_id,
+            "ending": self.ending,
+            "pattern": None if self.text is None else like(self.text),
+            "unhappy": self.unhappy,
+            "quiet": self.window.until - QUIET,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation in a list; `outcome` is that of its last turn, `cost_usd` of its priced turns."""
+
+    conversation_id: str
+    user_id: str
+    turns: int
+    began: datetime
+    ended: datetime
+    outcome: str
+    cost_usd: float | None
+    unpriced: int
+    answered: int
+    over: bool
+    rating: float | None
+    question: str  # the first, cut to 240 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A turn as the user saw it."""
+
+    turn_id: str
+    started_at: datetime
+    question: str
+    answer: str | None
+    outcome: str
+    error_class: str | None
+    model: str | None
+    seconds: float | None
+    cost_usd: float | None
+    attempts: int | None
+    rating: float | None
+
+
+def page(ledger: Rows, which: Which, limit: int, offset: int) -> list[Conversation]:
+    """Which conversations match, the one that ended last first?"""
+    rows = ledger.rows(
+        _WHOLE  # noqa: S608 - two constants
+        + """
+        , picked as (
+            select * from chosen order by ended desc, conversation_id limit $limit offset $offset
+        )
+        select picked.conversation_id, picked.user_id, picked.turns, began, ended, picked.outcome,
+               picked.cost_usd, unpriced, answered, over, rating, substr(question, 1, 240) as question
+        from picked join turns on turns.turn_id = picked.first_id
+        order by ended desc, picked.conversation_id
+        """,
+        limit=limit,
+        offset=offset,
+        **which.bound,
+    )
+    return [Conversation(**row) for row in rows]
+
+
+def count(ledger: Rows, which: Which) -> int:
+    """How many conversations match?"""
+    [row] = ledger.rows(_WHOLE + "select count(*) as conversations from chosen", **which.bound)  # noqa: S608
+    return row["conversations"]
+
+
+def said(ledger: Rows, conversation_id: str, limit: int = 200) -> list[Said]:
+    """What was said in a conversation, oldest first?"""
+    rows = ledger.rows(
+        """
+        with thumbs as (
+            select turn_id, min(value) as rating from scores
+            where name = 'feedback' and value is not null group by turn_id
+        )
+        select turns.turn_id, started_at, question, answer, outcome, error_class, model, seconds, cost_usd,
+               attempts, rating
+        from turns left join thumbs on thumbs.turn_id = turns.turn_id
+        where conversation_id = $conversation_id
+        order by started_at, turns.turn_id limit $limit
+        """,
+        conversation_id=conversation_id,
+        limit=limit,
+    )
+    return [Said(**row) for row in rows]
