@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from console.dashboard.views import (
+    alerts,
     annotate,
     breakers,
     compare,
@@ -48,6 +49,7 @@ pages = {
     "conversations": st.Page(
         conversations.page, title="Conversations", icon=":material/chat:", url_path="conversations"
     ),
+    "alerts": st.Page(alerts.page, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
 st.session_state["pages"] = pages
@@ -61,6 +63,7 @@ chosen = st.navigation(
             pages["costs"],
             pages["topics"],
             pages["conversations"],
+            pages["alerts"],
             pages["breakers"],
         ],
         "Improve": [

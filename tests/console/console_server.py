@@ -63,6 +63,7 @@ def _script() -> None:
     import streamlit as st
 
     from console.dashboard.views import (
+        alerts,
         annotate,
         compare,
         conversations,
@@ -85,6 +86,7 @@ def _script() -> None:
         "compare": compare,
         "costs": costs,
         "history": history,
+        "alerts": alerts,
         "conversations": conversations,
         "topics": topics,
         "knowledge": knowledge,

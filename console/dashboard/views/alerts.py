@@ -1,0 +1,253 @@
+"""Alerts: what fires, the rules as data to edit, what happened before, mutes, and a test message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import alerts, format
+from console.dashboard import data, downloads, markup, notices, palette, releases
+from console.senders import addresses
+from traces.alerts import changing, rules, standing
+from traces.alerts.rules import Edit, Rule
+from traces.alerts.standing import Book, Standing
+from traces.errors import TracesError
+
+SECTIONS = ("Now", "Rules", "History", "Mute and test")
+STATES = {
+    "firing": palette.BAD,
+    "resolved": palette.GOOD,
+    "ok": palette.GOOD,
+    "no data": palette.NEUTRAL,
+    "muted": palette.NEUTRAL,
+}
+EVENTS = {"firing": palette.BAD, "over": palette.GOOD}
+MOST = 200
+
+
+def page() -> None:
+    """Draw the section that the address names."""
+    st.title("Alerts", anchor=False)
+    section = st.segmented_control(
+        "Section",
+        SECTIONS,
+        default=SECTIONS[0],
+        required=True,
+        key="alerts",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    with notices.problems(), plainly():
+        DRAW[section or SECTIONS[0]]()
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Show what is wrong with the rules, or with a change of them, as one sentence."""
+    try:
+        yield
+    except (TracesError, OSError) as error:
+        text = str(error)
+        st.error(notices.plain(f"{text[:1].upper()}{text[1:]}."), icon=":material/error:")
+
+
+def _now() -> None:
+    book = alerts.standing(data.settings())
+    if book.checked_at is None:
+        notices.note(
+            "Nothing was judged yet",
+            "While <code>answerdeck up</code> runs, all rules are judged every minute; "
+            "<code>answerdeck alerts check</code> judges them once.",
+            key="no-check",
+        )
+        return
+    now = datetime.now(UTC)
+    known = _rules()
+    order = {"firing": 0, "resolved": 1, "no data": 2, "ok": 3}
+    rows = sorted(book.standings.values(), key=lambda one: (order[one.state], one.key))
+    heads = ["State", "What", "Since (UTC)", "Likely cause", "Turns"]
+    lines = [_standing(one, book, known, now) for one in rows]
+    markup.show(markup.table(heads, lines), key="standings")
+    st.caption(f"Judged {format.ago(book.checked_at, now)}.")
+
+
+def _standing(one: Standing, book: Book, known: dict[str, Rule], now: datetime) -> str:
+    title = known[one.rule].title if one.rule in known else one.rule
+    state = markup.chip(one.state, STATES[one.state])
+    if book.muted(one, now):
+        state += " " + markup.chip("muted", STATES["muted"])
+    text = one.text if one.state in ("firing", "resolved") else ""
+    turns = f'<a href="{escape(one.link)}">show</a>' if one.link else "—"
+    return markup.row(
+        [
+            markup.cell(state),
+            markup.cell(f"<b>{escape(title)}</b>" + markup.small(escape(text)), "text"),
+            markup.cell(format.minute(one.began if one.state == "firing" else one.since)),
+            markup.cell(escape(one.cause or "—"), "text"),
+            markup.cell(turns),
+        ]
+    )
+
+
+def _edit() -> None:
+    known = _rules()
+    heads = ["Rule", "Limit ", "Above the usual ", "Tells", "Judged", "Version "]
+    markup.show(markup.table(heads, [_rule(rule) for rule in known.values()]), key="rules")
+    key = st.selectbox(
+        "Change a rule", list(known), format_func=lambda name: known[name].title, key="rule",
+        bind="query-params", width=420,
+    )  # fmt: skip
+    if key:
+        _form(known[key])
+        _versions(known[key], [one for one in rules.edits(data.settings().data_dir) if one.key == key])
+
+
+def _rule(rule: Rule) -> str:
+    return markup.row(
+        [
+            markup.cell(f"<b>{escape(rule.title)}</b>" + markup.small(escape(rule.key), "mono"), "text"),
+            markup.cell(_amount(rule, rule.limit), "right"),
+            markup.cell(_above(rule), "right"),
+            markup.cell("wakes somebody" if rule.severity == "page" else "notice"),
+            markup.cell(markup.chip("on", palette.GOOD) if rule.on else markup.chip("off", palette.NEUTRAL)),
+            markup.cell(str(rule.version) if rule.version else "as shipped", "right"),
+        ]
+    )
+
+
+def _amount(rule: Rule, value: float | None) -> str:
+    if value is None:
+        return "—"
+    writers = {"share": format.share, "usd": format.usd}
+    return writers[rule.unit](value) if rule.unit in writers else f"{value:g} {rule.unit}"
+
+
+def _above(rule: Rule) -> str:
+    if rule.change is None:
+        return "—"
+    return f"× {rule.change:g}" if rule.kind == "mean" else f"+{rule.change * 100:g} pp"
+
+
+def _form(rule: Rule) -> None:
+    with st.form(f"edit-{rule.key}-{rule.version}"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            limit = st.number_input("Limit", value=rule.limit, format="%g", width=140, placeholder="none")
+            change = st.number_input(
+                "Above the usual", value=rule.change, format="%g", width=150, placeholder="none",
+                help="Shares as 0.08 for 8 percentage points; means as a factor, 1.5.",
+            )  # fmt: skip
+            levels = ["page", "notice"]
+            severity = st.selectbox("Tells", levels, index=levels.index(rule.severity), width=120)
+            on = st.checkbox("Judged", value=rule.on)
+            reason = st.text_input("Why", max_chars=300, width=260)
+        pressed = st.form_submit_button("Save as a new version", type="primary")
+    if pressed:
+        wanted = {"limit": limit, "change": change, "severity": severity, "on": on}
+        changes = {name: value for name, value in wanted.items() if value != getattr(rule, name)}
+        if not changes:
+            st.info("Nothing is different.")
+            return
+        rules.edit(data.settings().data_dir, rule, changes, by=releases.actor(), reason=reason)
+        notices.done(None, f"{rule.title}: in force with the next check")
+
+
+def _versions(rule: Rule, edits: list[Edit]) -> None:
+    if not edits:
+        st.caption("As shipped or configured; each change is kept here with who, when and why.")
+        return
+    rows = [
+        markup.row(
+            [
+                markup.cell(str(one.version), "right"),
+                markup.cell(format.minute(one.at)),
+                markup.cell(escape(one.by)),
+                markup.cell(escape(_difference(one)), "text"),
+                markup.cell(escape(one.reason or "—"), "text"),
+            ]
+        )
+        for one in reversed(edits)
+    ]
+    heads = ["Version ", "When (UTC)", "Who", "Change", "Why"]
+    markup.show(markup.table(heads, rows), key="versions")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        version = st.selectbox("Take back version", [one.version for one in reversed(edits)], width=180)
+        if st.button("Take it back", icon=":material/undo:") and version:
+            rules.restore(data.settings().data_dir, rule, version, by=releases.actor())
+            notices.done(None, f"Version {version} is taken back")
+
+
+def _difference(one: Edit) -> str:
+    return ", ".join(f"{name}: {_word(one.was[name])} → {_word(now)}" for name, now in one.now.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _history() -> None:
+    rows = standing.history(data.settings().data_dir, MOST)
+    if not rows:
+        notices.note(
+            "Nothing happened yet", "What fires, ends, is muted or reset is listed here.", key="quiet"
+        )
+        return
+    lines = [
+        markup.row(
+            [
+                markup.cell(format.moment(row["at"])),
+                markup.cell(markup.chip(row["event"], EVENTS.get(row["event"], palette.NEUTRAL))),
+                markup.cell(f"<b>{escape(row['key'])}</b>" + markup.small(escape(row["text"] or "")), "text"),
+                markup.cell(escape(row["cause"] or "—"), "text"),
+                markup.cell(escape(row["by"] or "—")),
+            ]
+        )
+        for row in rows
+    ]
+    heads = ["When (UTC)", "What happened", "Alert", "Likely cause", "Who"]
+    markup.show(markup.table(heads, lines), key="history")
+    downloads.button(rows, "alert-history")
+
+
+def _quiet() -> None:
+    settings, now = data.settings(), datetime.now(UTC)
+    known = _rules()
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
+        key = st.selectbox(
+            "Mute", [changing.ALL, *known], width=420,
+            format_func=lambda name: "all rules" if name == changing.ALL else known[name].title,
+        )  # fmt: skip
+        hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
+        if st.button("Mute", icon=":material/notifications_off:") and key:
+            changing.mute(settings.data_dir, key, hours, by=releases.actor())
+            st.rerun()
+    for name, until in alerts.standing(settings).mutes.items():
+        if until > now:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(notices.plain(f"{name} is muted until {format.minute(until)} UTC"))
+                if st.button("End it", key=f"unmute-{name}"):
+                    changing.mute(settings.data_dir, name, 0, by=releases.actor())
+                    st.rerun()
+    told = addresses(settings)
+    st.subheader("Who is told", anchor=False)
+    if not told:
+        st.caption("Nobody: alerts.webhooks and alerts.targets are empty. Set them, then send a test here.")
+        return
+    st.caption(notices.plain(", ".join(told)))
+    if st.button("Send a test message", icon=":material/send:"):
+        failures = alerts.test(settings)
+        notices.done("; ".join(failures) or None, "Sent")
+
+
+def _rules() -> dict[str, Rule]:
+    settings = data.settings()
+    return rules.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+
+
+DRAW = {"Now": _now, "Rules": _edit, "History": _history, "Mute and test": _quiet}

@@ -1,0 +1,97 @@
+"""The Alerts page: what fires, rules edited with versions, history, mutes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.console.console_server import page, shown
+from traces.alerts import rules, standing
+from traces.alerts.standing import Standing, keeping, note
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(one for one in app.button if one.label == label).click().run()
+
+
+def fire(folder: Path) -> None:
+    began = NOW - timedelta(minutes=20)
+    one = Standing(
+        "error_rate", "error_rate", "firing", began, began, text="9 of 100 <turns> failed.", cause="v2"
+    )
+    with keeping(folder) as book:
+        book.standings["error_rate"] = one
+        book.checked_at = NOW
+    note(folder, "firing", one, NOW)
+
+
+def test_before_the_first_check_it_says_how_to_have_one(folder: Path) -> None:
+    app = page("alerts")
+    assert not app.exception
+    assert "Nothing was judged yet" in shown(app)
+    assert "Nothing happened yet" in shown(page("alerts", alerts="History"))
+
+
+def test_what_fires_is_shown_with_its_cause_and_kept_in_the_history(folder: Path) -> None:
+    fire(folder)
+    app = page("alerts")
+    assert not app.exception
+    html = shown(app)
+    assert "firing" in html and "9 of 100 &lt;turns&gt; failed." in html and "v2" in html
+    assert "Error rate" in html
+    assert "error_rate" in shown(page("alerts", alerts="History"))
+
+
+def test_a_rule_is_changed_as_a_new_version_and_taken_back(folder: Path) -> None:
+    app = page("alerts", alerts="Rules", rule="error_rate")
+    assert not app.exception
+    app.number_input[0].set_value(0.05)
+    app.text_input[0].set_value("too loud")
+    app = press(app, "Save as a new version")
+    assert not app.exception
+    assert rules.load(folder)["error_rate"].limit == 0.05
+    assert "limit: 0.01 → 0.05" in shown(app) and "too loud" in shown(app)
+    app = press(app, "Take it back")
+    assert not app.exception
+    assert (rules.load(folder)["error_rate"].limit, rules.load(folder)["error_rate"].version) == (0.01, 2)
+
+
+def test_a_limit_that_cannot_be_is_refused_with_the_bounds(folder: Path) -> None:
+    app = page("alerts", alerts="Rules", rule="error_rate")
+    app.number_input[0].set_value(7.0)
+    app = press(app, "Save as a new version")
+    assert not app.exception
+    assert "must be between 0 and 1" in app.error[0].value
+    assert rules.edits(folder) == []
+
+
+def test_a_rule_is_muted_and_heard_again(folder: Path) -> None:
+    fire(folder)
+    app = page("alerts", alerts="Mute and test")
+    app.selectbox[0].set_value("error_rate").run()
+    app = press(app, "Mute")
+    assert not app.exception
+    assert "error_rate" in standing.read(folder).mutes
+    assert "muted" in shown(page("alerts"))
+    press(page("alerts", alerts="Mute and test"), "End it")
+    assert standing.read(folder).mutes == {}
+
+
+def test_nobody_to_tell_is_said_and_no_test_is_offered(folder: Path) -> None:
+    app = page("alerts", alerts="Mute and test")
+    assert any("Nobody" in caption.value for caption in app.caption)
+    assert "Send a test message" not in [one.label for one in app.button]
