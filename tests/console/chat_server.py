@@ -22,9 +22,9 @@ from pipeline.events import Answer, Citation, Delta, Event, Failed, Question, Re
 from traces.ids import uuid7
 from traces.records import Passage
 
-BOUNCE = """Bounce keys make the computer skip a key that is pressed twice in a hurry.
+BOUNCE = """With them the computer skips a key that is pressed twice in a hurry.
 
-Turn on bounce keys when a trembling hand presses a key more often than you want.
+Turn on bounce keys to ignore key presses that follow each other rapidly.
 1. Open the Activities overview and start typing Settings.
 2. Click on Settings.
 3. Click Accessibility in the sidebar to open the panel.
