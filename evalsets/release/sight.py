@@ -96,4 +96,4 @@ def apart(baseline: Run, candidate: Run) -> str | None:
     sessions = {baseline.settings.session, candidate.settings.session}
     if None not in sessions and len(sessions) == 1:
         return None
-    return "times were not measured side by side, so they decide nothing; run both in one command"
+    return "times were not measured side by side, so they decide nothing"
