@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsets.cases.cases import load
 from pipeline.knowledge import vectors as vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
@@ -57,10 +58,9 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
 
 def questions(start: int = 0) -> Iterator[str]:
     """Yield questions that the sample answers, no two alike."""
-    titles = [document.title for document in sample()]
+    asked = [case.question for case in load("demo").cases if case.answerability == "answerable"]
     for number in itertools.count(start):
-        title = titles[number * 7 % len(titles)]
-        yield f"What does page {number + 1} say about {title}?"
+        yield f"{asked[number * 7 % len(asked)]} (ticket {number + 1})"
 
 
 async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
