@@ -6,6 +6,7 @@ import re
 import string
 from collections import Counter
 
+from evalsets.metrics.agreement import agree
 from evalsets.metrics.metric import ABSTAINED, Measured, Metric
 from evalsets.metrics.refusal import fold
 from pipeline.citations import unmarked
@@ -28,6 +29,22 @@ def _overlap(case: Case, trace: Trace) -> Measured:
     return Measured(token_f1(trace.turn.answer or "", case.reference or ""))
 
 
+def _agreement(case: Case, trace: Trace) -> Measured:
+    if trace.turn.outcome in ABSTAINED:
+        return Measured(0.0, "no answer was given")
+    found = agree(case.question, (case.reference or "").strip(), unmarked(trace.turn.answer or "").strip())
+    reasons = [f"adds {text!r}" for text in found.added[:2]]
+    if found.otherwise > 0.5:
+        reasons.append(f"says something else than expected ({found.otherwise:.0%} sure)")
+    if found.whole < 0.8:
+        reasons.append("leaves out a part of what was expected")
+    return Measured(found.score, "; ".join(reasons) or "says what was expected")
+
+
+def _expects(case: Case) -> bool:
+    return bool(case.reference) and case.answerability in (None, "answerable", "partial")
+
+
 def token_f1(text: str, reference: str) -> float:
     """Return the word-overlap F1 of SQuAD (Rajpurkar et al. 2016), citation markers taken out."""
     words, expected = _squad(unmarked(text)), _squad(reference)
@@ -43,6 +60,13 @@ def _squad(text: str) -> list[str]:
 
 METRICS = (
     Metric(
+        name="correctness",
+        title="Correctness",
+        what="says what the expected answer says: no more, no less, nothing else",
+        applies=_expects,
+        score=_agreement,
+    ),
+    Metric(
         name="must_contain",
         title="Must contain",
         what="every required text is in the answer",
@@ -53,7 +77,8 @@ METRICS = (
         name="reference_f1",
         title="Reference F1",
         what="word overlap of the answer with the reference answer",
-        applies=lambda case: bool(case.reference) and case.answerability in (None, "answerable", "partial"),
+        applies=_expects,
         score=_overlap,
+        headline=False,
     ),
 )

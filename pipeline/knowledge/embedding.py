@@ -111,6 +111,10 @@ class MiniLM:
             self._remembered.put(text, vector)
         return vector
 
+    def vector(self, text: str) -> Vector:
+        """Return the vector of a short text here and now: what `embed_query` gives, without its thread."""
+        return self._query(sendable(text[:QUERY_CHARACTERS]))
+
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         """Return one PassageVectors per text; spans are character offsets in it."""
         return await asyncio.to_thread(self._passages, texts, spans)

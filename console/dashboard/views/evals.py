@@ -17,7 +17,7 @@ from traces.records import Run
 
 WATCH_SECONDS = 1
 RECENT_SECONDS = 600  # how long a run that never began is shown
-IN_LIST = ("hit@5", "recall@5", "groundedness", "citation_precision", "abstention_correct")
+IN_LIST = ("hit@5", "groundedness", "correctness", "citation_precision", "abstention_correct")
 MOST_RUNS = 25
 
 
