@@ -19,6 +19,7 @@ from console.commands import (
     judges,
     kb,
     lookback,
+    manage,
     promotion,
     prompts,
     replay,
@@ -44,6 +45,7 @@ replay.register(app)
 evals.register(app)
 eval_run.register(app)
 cases.register(app)
+manage.register(app)
 gate.register(app)
 judges.register(app)
 lookback.register(app)

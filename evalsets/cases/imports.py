@@ -186,7 +186,7 @@ def _plain(record: Row, found: Imported) -> Row | str:
         return "no question"
     for field, head in found.mapping.items():
         if field != "question" and record.get(head) not in (None, "", []):
-            row[field] = _value(field, record[head])
+            row[field] = value(field, record[head])
     for head in record.keys() - set(found.mapping.values()):
         if record[head] not in (None, "", []):
             found.lose(head, "a case has no such field")
@@ -195,7 +195,8 @@ def _plain(record: Row, found: Imported) -> Row | str:
     return row if not problems else "; ".join(problem.removeprefix(": ") for problem in problems)
 
 
-def _value(field: str, value: Any) -> Any:
+def value(field: str, value: Any) -> Any:
+    """Return a cell as the field of a case holds it; what cannot be is left for `row.case` to name."""
     if field in LISTS:
         return _list(value)
     if field == "must_refuse" and not isinstance(value, bool):

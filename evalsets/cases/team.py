@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from evalsets.cases import jsonl
 from evalsets.cases.cases import SETS, load, own_folder
-from evalsets.cases.evalset import EvalsetError
-from evalsets.cases.row import case
+from evalsets.cases.evalset import Evalset, EvalsetError
+from evalsets.cases.row import case, row_of
 from traces.records import Case
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -103,6 +106,65 @@ def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     path.with_suffix(".toml").unlink(missing_ok=True)
     path.unlink()
     return True
+
+
+def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None) -> Case:
+    """Change fields of a case of the team's and return it; a field set to None is cleared.
+
+    Raises EvalsetError when there is no such case or it would be none any more; the file then stays.
+    """
+    path = _path(name, folder or own_folder())
+    problems: list[str] = []
+    rows = [row for _, row in jsonl.objects(path, problems)] if path.exists() else []
+    place = next((place for place, row in enumerate(rows) if row.get("id") == case_id), None)
+    if problems or place is None:
+        raise EvalsetError(problems or [f"{name}: no case {case_id!r} among the team's own"])
+    changed = {key: value for key, value in {**rows[place], **changes}.items() if value is not None}
+    found = case(changed, "the case", problems)
+    if found is None:
+        raise EvalsetError(problems)
+    if any(row.get("id") == found.case_id for row in rows[:place] + rows[place + 1 :]):
+        raise EvalsetError([f"{name}: a case with the id {found.case_id!r} is there already"])
+    rows[place] = changed
+    _write(path, _lines(rows))
+    return found
+
+
+def delete(name: str, *, folder: Path | None = None) -> Path:
+    """Take one of the team's sets out of the lists; return the file its cases are kept in.
+
+    Raises EvalsetError when the team has none of this name.
+    """
+    path = _path(name, folder or own_folder())
+    if not path.exists():
+        raise EvalsetError([f"the team has no evalset {name!r}"])
+    kept = path.parent / "deleted" / path.name
+    kept.parent.mkdir(exist_ok=True)
+    if path.with_suffix(".toml").exists():
+        path.with_suffix(".toml").replace(kept.with_suffix(".toml"))
+    path.replace(kept)
+    return kept
+
+
+def exported(evalset: Evalset, ending: str) -> str:
+    """Return the cases as JSON Lines or, for ".csv", as a table that imports to the same cases."""
+    rows = [row_of(one) for one in evalset.cases]
+    if ending != ".csv":
+        return _lines(rows)
+    columns = [field.name for field in fields(Case) if any(field.name in row for row in rows)]
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\r\n")
+    table.writerow(["id", *columns])
+    for row in rows:
+        table.writerow([row["id"], *(_cell(row.get(column)) for column in columns)])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a value as the import reads it; lists as JSON, for their items may hold a semicolon."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value or "")
 
 
 def names(folder: Path | None = None) -> list[str]:

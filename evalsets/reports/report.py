@@ -65,7 +65,7 @@ def csv(report: dict[str, Any]) -> str:
     lines = csv_format.writer(out, lineterminator="\r\n")
     if report["kind"] == "run":
         names = [row["name"] for row in report["metrics"]]
-        about = ["case_id", "question", "answerability", "outcome", "answer", "turn_id"]
+        about = ["case_id", "question", "reference", "answerability", "outcome", "answer", "turn_id"]
         lines.writerow([*about, *names])
         for case in report["cases"]:
             values = [_value(case["scores"].get(name)) for name in names]

@@ -56,3 +56,36 @@ def test_bad_rows_and_taken_names_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(EvalsetError, match="already"):
         team.save("mine", [ROW], {}, folder=tmp_path)
     assert team.title("mine", tmp_path) == 'a "quoted"\ntitle'
+
+
+def test_a_case_is_changed_and_a_bad_change_leaves_the_file(tmp_path: Path) -> None:
+    path = team.save(
+        "mine", [ROW, {"id": "b", "question": "How?", "tags": ["t"]}], {"title": "x"}, folder=tmp_path
+    )
+    team.change("mine", "b", {"reference": "So.", "tags": None}, folder=tmp_path)
+    found = cases.load("mine", own=tmp_path).cases[1]
+    assert (found.reference, found.tags) == ("So.", None)
+    before = path.read_text()
+    for bad in ({"question": ""}, {"id": "a"}, {"colour": "red"}):
+        with pytest.raises(EvalsetError):
+            team.change("mine", "b", bad, folder=tmp_path)
+    assert path.read_text() == before
+    with pytest.raises(EvalsetError, match="no case 'z'"):
+        team.change("mine", "z", {"reference": "So."}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_an_export_is_read_again_and_a_deleted_set_is_kept(tmp_path: Path, ending: str) -> None:
+    said = [{"role": "user", "text": "My printer."}]
+    row = {**ROW, "reference": 'Open "it"; then\nprint, please.', "tags": ["a;b", "c"], "must_refuse": False}
+    team.save(
+        "mine", [{**row, "history": said}, {"id": "b", "question": "How?"}], {"title": "x"}, folder=tmp_path
+    )
+    before = cases.load("mine", own=tmp_path)
+    out = tmp_path / f"out{ending}"
+    out.write_bytes(team.exported(before, ending).encode())
+    assert cases.load(out).cases == before.cases
+    kept = team.delete("mine", folder=tmp_path)
+    assert team.names(tmp_path) == [] and cases.load(kept).cases == before.cases
+    with pytest.raises(EvalsetError, match="no evalset 'mine'"):
+        team.delete("mine", folder=tmp_path)

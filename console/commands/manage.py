@@ -1,0 +1,106 @@
+"""`answerdeck eval cases, edit, export, delete`: the team's own evalsets, looked at and kept in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console.commands.evals import Json, eval_app
+
+Name = Annotated[str, typer.Argument(help="An evalset.")]
+CaseId = Annotated[str, typer.Argument(help="A case of it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """The commands join `answerdeck eval` when this file is imported."""
+
+
+@eval_app.command("cases")
+def list_cases(name: Name, json: Json = False) -> None:
+    """List the cases of an evalset with what is expected."""
+    from console.commands.screen import emit, table, wrong
+    from evalsets.cases.cases import load
+    from evalsets.cases.evalset import EvalsetError
+    from evalsets.cases.row import row_of
+
+    try:
+        found = load(name)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    if json:
+        emit({"evalset": found.name, "cases": [row_of(case) for case in found.cases]})
+        return
+    rows = ((case.case_id, case.question, case.reference, ", ".join(case.tags or ())) for case in found.cases)
+    table(("case", "question", "expected answer", "tags"), rows, found.title or found.name)
+    for warning in found.warnings:
+        print(f"note: {warning}")
+
+
+@eval_app.command("edit")
+def edit_case(
+    name: Name,
+    case_id: CaseId,
+    change: Annotated[
+        list[str], typer.Option("--set", help="FIELD=VALUE, lists separated by ';'; an empty value clears.")
+    ],
+) -> None:
+    """Change fields of a case: --set reference="Open Settings." --set tags=a;b."""
+    from console.commands.screen import wrong
+    from evalsets.cases import imports, team
+    from evalsets.cases.evalset import EvalsetError
+
+    changes: dict[str, Any] = {}
+    for one in change:
+        field, equals, text = one.partition("=")
+        if not equals:
+            raise wrong(f"--set {one!r} is no FIELD=VALUE")
+        changes[field.strip()] = imports.value(field.strip(), text.strip()) if text.strip() else None
+    try:
+        case = team.change(name, case_id, changes)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    print(f"{name}: case {case.case_id} is changed")
+
+
+@eval_app.command("export")
+def export_set(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write an evalset to a file that `eval import` reads again."""
+    from console.commands.screen import wrong
+    from evalsets.cases import team
+    from evalsets.cases.cases import load
+    from evalsets.cases.evalset import EvalsetError
+
+    if out.suffix not in (".csv", ".jsonl"):
+        raise wrong(f"--out {out.name!r} must end with .csv or .jsonl")
+    if out.exists() and not replace:
+        raise wrong(f"{out} is there already; choose another name or give --replace")
+    try:
+        text = team.exported(load(name), out.suffix)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    out.write_text(text, encoding="utf-8", newline="")
+    print(out)
+
+
+@eval_app.command("delete")
+def delete_set(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Delete one of the team's evalsets; its runs stay, and it can be put back."""
+    from console.commands.screen import wrong
+    from evalsets.cases import team
+    from evalsets.cases.evalset import EvalsetError
+
+    if not yes:
+        typer.confirm(f"Delete the evalset {name}?", abort=True)
+    try:
+        kept = team.delete(name)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    print(f"{name} is deleted; put it back: answerdeck eval import {kept} --name {name}")
