@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from console.senders import addresses, send
+from pipeline import build
+from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
-from pipeline.guardrails.budget import Budget, Limits
-from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.standing import Lag
-from pipeline.prompts.force import BECOMING, Force
+from pipeline.prompts.force import BECOMING
 from pipeline.settings import Settings
 from traces.alerts import watching
 from traces.alerts.gauges import Gauge, Readings
@@ -83,7 +83,7 @@ def readings(settings: Settings) -> Readings:
 
 def _prompts(settings: Settings) -> tuple[str, ...]:
     """Return the answer prompts that ever were in force, the present one last."""
-    force = Force(settings.data_dir / "audit.jsonl", {"answer": settings.prompts.answer})
+    force = build.force(settings)
     try:
         changes = [one for one in force.changes() if one.prompt == "answer" and one.action in BECOMING]
     except AnswerdeckError:  # an altered log: what is in force is known all the same
@@ -93,7 +93,7 @@ def _prompts(settings: Settings) -> tuple[str, ...]:
 
 
 def _index(settings: Settings) -> Gauge:
-    path = settings.data_dir / "knowledge" / f"{settings.kb}.lag.json"
+    path = DataFolder(settings.data_dir).knowledge / f"{settings.kb}.lag.json"
     lag = Lag.load(path)
     quiet = not path.exists() or time.time() - path.stat().st_mtime < UNDER_WAY_SECONDS
     waiting = 0 if quiet else lag.pending
@@ -104,11 +104,11 @@ def _index(settings: Settings) -> Gauge:
 
 
 def _budgets(settings: Settings) -> Iterator[Gauge]:
-    spending = Spending(settings.data_dir / "spending.sqlite")
+    budget = build.budget(settings)
     try:
-        report = Budget(spending, Limits(**settings.budgets.model_dump())).report()
+        report = budget.report()
     finally:
-        spending.close()
+        budget.spending.close()
     if report["trouble"]:
         yield Gauge("spend", "file", 2.0, f"Budgets cannot be kept: {report['trouble']}.")
         raise AnswerdeckError(report["trouble"])

@@ -10,6 +10,7 @@ import evalsets.places
 import pipeline.places
 import traces.places
 from evalsets.places import Cases
+from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Force
 from traces import certificate
@@ -40,7 +41,7 @@ def erase(data_dir: Path, user_id: str) -> Certificate:
 def trail(data_dir: Path, user_id: str) -> Person:
     """Return what is the person's, cases that no run asked yet included."""
     found = traces.places.trail(data_dir, user_id)
-    more = Cases(data_dir / "evalsets").ids(found)
+    more = Cases(DataFolder(data_dir).evalsets).ids(found)
     return traces.places.trail(data_dir, user_id, more) if more - found.case_ids else found
 
 
@@ -51,7 +52,7 @@ def verify(data_dir: Path, file: Path) -> list[Line]:
 
 def _kept(data_dir: Path, user_id: str) -> dict[str, str]:
     try:
-        changes = Force(data_dir / "audit.jsonl", {}).changes()
+        changes = Force(DataFolder(data_dir).audit, {}).changes()
     except AnswerdeckError:
         changes = []
     own = sum(one.actor == user_id for one in changes)

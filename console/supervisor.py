@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from console.launch import HEALTH, command, environment
-from pipeline.build import check
+from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 
@@ -64,7 +64,7 @@ class Child:
 
 def supervise(settings: Settings) -> int:
     """Run everything until SIGINT or SIGTERM; return the exit code. Prints both addresses when ready."""
-    check(settings)
+    build.check(settings)
     _check_ports(settings)
     stop = threading.Event()
 
@@ -112,9 +112,9 @@ def _children(settings: Settings) -> list[Child]:
 
 def _drain(settings: Settings, stop: threading.Event) -> None:
     """Move the journal into the store until told to stop, and once more after that."""
-    from traces.store import Store, drain_forever
+    from traces.store import drain_forever
 
-    drain_forever(Store(settings.data_dir), stop, payload_days=settings.traces.payload_days)
+    drain_forever(build.store(settings), stop, payload_days=settings.traces.payload_days)
 
 
 def _run_changed(settings: Settings) -> None:
@@ -134,13 +134,8 @@ def _run_changed(settings: Settings) -> None:
 def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
     from evalsets.release.canary import watch_forever
-    from pipeline.prompts.force import Force
-    from pipeline.prompts.library import Library
-    from traces.store import Store
 
-    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-    force = Force(settings.data_dir / "audit.jsonl", defaults)
-    watch_forever(Library(settings.prompts.folder), force, Store(settings.data_dir).read, stop)
+    watch_forever(build.library(settings), build.force(settings), build.store(settings).read, stop)
 
 
 def _alert(stop: threading.Event) -> None:

@@ -8,15 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 from evalsets.cases import jsonl, team
-from evalsets.runs.answer_cache import FOLDER as ANSWERS
+from pipeline.data_folder import DataFolder
 from traces.places import Person, Place
-
-CACHES = (ANSWERS, "judge-cache")
 
 
 def places(data_dir: Path) -> list[Place]:
     """Return the places of this room."""
-    return [Cases(data_dir / "evalsets"), *(Replies(data_dir / name) for name in CACHES)]
+    folder = DataFolder(data_dir)
+    return [Cases(folder.evalsets), Replies(folder.answer_cache), Replies(folder.judge_cache)]
 
 
 class Cases:

@@ -27,17 +27,16 @@ class Breakers:
     The console is another process: it reads the log, and asks the API for the present state.
     """
 
-    def __init__(self, log_file: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log_file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        policy: Policy | None = None,  # holds for every breaker, whatever its own: for rehearsals
+    ) -> None:
         self.by_name: dict[str, Breaker] = {}
         self._log_file = log_file
         self._clock = clock
-        self._policy: Policy | None = None
-
-    def rehearse(self, policy: Policy) -> None:
-        """Hold every breaker to this policy, whatever its own: a rehearsal cannot wait for long."""
         self._policy = policy
-        for breaker in self.by_name.values():
-            breaker.policy = policy
 
     def get(self, name: str, policy: Policy | None = None) -> Breaker:
         """Return the breaker of a dependency."""

@@ -1,20 +1,25 @@
-"""Chooses the concrete classes: the only place that names them."""
+"""Makes every part from the settings and puts them together: the only place that names concrete classes."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Unpack
 
 from pipeline.admission import Admission
-from pipeline.breaker import Policy
-from pipeline.breakers import Breakers
+from pipeline.breaker import Breaker, Policy
+from pipeline.breakers import Breakers, changes
 from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.context.retrieval import Patience, Retriever
+from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
@@ -32,6 +37,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
+from pipeline.parts import Given, Parts
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
@@ -46,90 +52,150 @@ LOCAL = Policy(slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)  #
 LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 
-def build(settings: Settings) -> Pipeline:
-    """Return the pipeline the settings describe; raises ConfigurationError naming what is wrong."""
+def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
+    """Return the pipeline the settings describe, with the parts given in place of its own.
+
+    Raises ConfigurationError naming what is wrong.
+    """
     check(settings)
-    data, limits = settings.data_dir, settings.limits
-    breakers = Breakers(data / "breakers.jsonl")
-    vectors = embedder(settings)
-    inbound, planted = guards(settings, vectors)
-    outbound = Outbound(pii=settings.guardrails.pii, links=settings.guardrails.links)
-    bases = knowledge(settings, vectors)
-    gateway = _gateway(settings, breakers)
-    budgets = settings.budgets
+    registry = parts.get("breakers") or breakers(settings)
+    gateway = parts.get("gateway") or _gateway(settings, registry, parts.get("models"))
+    documents = parts.get("knowledge") or knowledge(settings)
+    looks = guards(settings, documents.embedder)
+    rewrites = settings.models.primary != "extractive" or "models" in parts or "gateway" in parts
     return Pipeline(
-        rules=_rules(settings, _fingerprint(inbound.fingerprint, planted.fingerprint, outbound.fingerprint)),
-        prompts=Library(settings.prompts.folder),
-        force=Force(
-            data / "audit.jsonl", {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-        ),
-        quota=Quota(
-            limits.requests_per_minute, limits.tokens_per_minute, SharedCounts(data / "counts.sqlite")
-        ),
-        admission=Admission(
-            limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns
-        ),
-        budget=Budget(
-            Spending(data / "spending.sqlite"),
-            Limits(budgets.user_day_usd, budgets.day_usd, budgets.month_usd, budgets.unpriced),
-        ),
-        trials=Budget(
-            Spending(data / "eval-spending.sqlite"),
-            Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced),
-        ),
-        inbound=inbound,
-        planted=planted,
-        memory=Memory(
-            data / "conversations.sqlite",
-            turns=settings.memory.turns,
-            tokens=settings.memory.tokens,
-            breaker=breakers.get("conversations", LOCAL),
-        ),
-        condenser=Condenser(None if settings.models.primary == "extractive" else gateway),
-        retriever=retriever(settings, bases, breakers),
-        gateway=gateway,
-        outbound=outbound,
-        journal=Journal(data / "journal", settings.traces.durability),
-        knowledge=bases,
-        store=Store(data),
-        breakers=breakers,
+        Parts(
+            rules=parts.get("rules") or rules(settings, looks),
+            prompts=parts.get("prompts") or library(settings),
+            force=parts.get("force") or force(settings),
+            quota=parts.get("quota") or _quota(settings),
+            admission=parts.get("admission") or _admission(settings),
+            budget=parts.get("budget") or budget(settings),
+            trials=parts.get("trials") or trials(settings),
+            inbound=parts.get("inbound") or looks.inbound,
+            planted=parts.get("planted") or looks.planted,
+            memory=parts.get("memory") or memory(settings, registry.get("conversations", LOCAL)),
+            condenser=parts.get("condenser") or Condenser(gateway if rewrites else None),
+            retriever=parts.get("retriever") or retriever(settings, documents, registry),
+            gateway=gateway,
+            outbound=parts.get("outbound") or looks.outbound,
+            journal=parts.get("journal") or journal(settings),
+            knowledge=documents,
+            store=parts.get("store") or store(settings),
+            breakers=registry,
+            clock=parts.get("clock", time.perf_counter),
+        )
     )
+
+
+def store(settings: Settings) -> Store:
+    """Return the ledger's store."""
+    return Store(settings.data_dir)
+
+
+def journal(settings: Settings) -> Journal:
+    """Return a journal that this process writes to."""
+    return Journal(Store(settings.data_dir).journal, settings.traces.durability)
 
 
 def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
-    """Return the knowledge bases of the settings' data folder."""
-    vectors = vectors or embedder(settings)
-    return Knowledge(settings.data_dir / "knowledge", vectors, releases=settings.knowledge.releases)
+    """Return the knowledge bases, embedded as the settings say or by the embedder given."""
+    folder = DataFolder(settings.data_dir).knowledge
+    return Knowledge(folder, vectors or embedder(settings), releases=settings.knowledge.releases)
 
 
-def retriever(settings: Settings, bases: Knowledge, breakers: Breakers | None = None) -> Retriever:
+def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = None) -> Retriever:
     """Return retrieval as the settings want it."""
+    search = settings.retrieval
     return Retriever(
         bases,
-        candidates=settings.retrieval.candidates,
-        passages=settings.retrieval.passages,
-        text_weight=settings.retrieval.text_weight,
+        candidates=search.candidates,
+        passages=search.passages,
+        text_weight=search.text_weight,
         reranker=reranker(settings),
         cache=_cache(settings),
-        breakers=breakers,
-        patience=Patience(rerank=settings.retrieval.reranker_seconds),
+        breakers=registry,
+        patience=Patience(rerank=search.reranker_seconds),
     )
 
 
-def guards(settings: Settings, vectors: Embedder | None = None) -> tuple[Inbound, Planted]:
-    """Return the guards of questions and of passages; their classifier knows the embedded model's vectors."""
-    guards, classifier = settings.guardrails, Classifier()
-    inbound = Inbound(
-        question_characters=settings.limits.question_characters,
-        injection=guards.injection,
-        harm=guards.harm,
-        classifier=classifier,
-        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
-    )
-    return inbound, Planted(guards.planted, classifier)
+def library(settings: Settings) -> Library:
+    """Return the prompts."""
+    return Library(settings.prompts.folder)
 
 
-def _rules(settings: Settings, guardrails: str) -> Rules:
+def force(settings: Settings) -> Force:
+    """Return which prompt versions are in force, and the log of how they came to be."""
+    return Force(DataFolder(settings.data_dir).audit, defaults(settings))
+
+
+def defaults(settings: Settings) -> dict[str, str]:
+    """Return the prompt versions that are in force before anything was promoted."""
+    return {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+
+
+def prices(settings: Settings) -> Prices:
+    """Return what models cost, with the settings' own rates first."""
+    own = settings.models.prices
+    return Prices({name: rates.model_dump(exclude_none=True) for name, rates in own.items()})
+
+
+def spending(settings: Settings) -> Spending:
+    """Return the file that adds up dollars."""
+    return Spending(DataFolder(settings.data_dir).spending)
+
+
+def budget(settings: Settings) -> Budget:
+    """Return the budgets and what is used of them."""
+    return Budget(spending(settings), limits(settings))
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what people's turns may cost."""
+    budgets = settings.budgets
+    return Limits(budgets.user_day_usd, budgets.day_usd, budgets.month_usd, budgets.unpriced)
+
+
+def trials(settings: Settings) -> Budget:
+    """Return the budget of evals and replays, which is apart from the people's."""
+    budgets, path = settings.budgets, DataFolder(settings.data_dir).trials
+    return Budget(Spending(path), Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
+
+
+def memory(settings: Settings, breaker: Breaker | None = None) -> Memory:
+    """Return the conversations of all users."""
+    limits = settings.memory
+    path = DataFolder(settings.data_dir).conversations
+    return Memory(path, turns=limits.turns, tokens=limits.tokens, breaker=breaker)
+
+
+def breakers(settings: Settings, policy: Policy | None = None) -> Breakers:
+    """Return the breakers of this process, which keep their changes; `policy` holds for all of them."""
+    return Breakers(DataFolder(settings.data_dir).breakers, policy=policy)
+
+
+def breaker_changes(settings: Settings) -> list[dict[str, Any]]:
+    """Return the newest changes of breakers that were kept, newest first."""
+    return changes(DataFolder(settings.data_dir).breakers)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What looks at questions, passages and answers."""
+
+    inbound: Inbound
+    planted: Planted
+    outbound: Outbound
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits over the rules of all three."""
+        return _fingerprint(self.inbound.fingerprint, self.planted.fingerprint, self.outbound.fingerprint)
+
+
+def rules(settings: Settings, looks: Guards | None = None) -> Rules:
+    """Return the values that shape a turn."""
+    looks = looks or guards(settings)
     return Rules(
         kb=settings.kb,
         passages=settings.retrieval.passages,
@@ -140,7 +206,7 @@ def _rules(settings: Settings, guardrails: str) -> Rules:
         max_output_tokens=settings.models.max_output_tokens,
         turn_seconds=settings.limits.turn_seconds,
         model=settings.models.primary,
-        guardrails=guardrails,
+        guardrails=looks.fingerprint,
         code_version=code_version(),
         languages=MiniLM.languages if settings.embedder == "minilm" else None,
         routes=Routes(**settings.models.routes.model_dump()),
@@ -148,24 +214,48 @@ def _rules(settings: Settings, guardrails: str) -> Rules:
     )
 
 
-def _gateway(settings: Settings, breakers: Breakers) -> Gateway:
-    names = [name for name in (settings.models.primary, settings.models.fallback) if name]
-    overrides = settings.models.prices
+def guards(settings: Settings, vectors: Embedder | None = None) -> Guards:
+    """Return the guards; their classifier knows the embedded model's vectors."""
+    policies, classifier = settings.guardrails, Classifier()
+    inbound = Inbound(
+        question_characters=settings.limits.question_characters,
+        injection=policies.injection,
+        harm=policies.harm,
+        classifier=classifier,
+        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
+    )
+    planted = Planted(policies.planted, classifier)
+    return Guards(inbound, planted, Outbound(pii=policies.pii, links=policies.links))
+
+
+def _quota(settings: Settings) -> Quota:
+    limits, counts = settings.limits, SharedCounts(DataFolder(settings.data_dir).counts)
+    return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts)
+
+
+def _admission(settings: Settings) -> Admission:
+    limits = settings.limits
+    return Admission(limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns)
+
+
+def _gateway(settings: Settings, registry: Breakers, models: Sequence[Model] | None) -> Gateway:
+    names = (settings.models.primary, settings.models.fallback)
+    providers = [model(name, settings) for name in names if name and name != "extractive"]
     return Gateway(
-        [model(name, settings) for name in names if name != "extractive"],
+        providers if models is None else models,
         Extractive(),
-        prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
+        prices=prices(settings),
         policy=Policy(slow_seconds=settings.models.slow_seconds),
         make=lambda name: model(name, settings),
         paces=paces(settings),
-        on_change=breakers.note,
+        on_change=registry.note,
     )
 
 
 def check(settings: Settings) -> None:
     """Look at what the settings name, before anything starts; raises ConfigurationError."""
     _writable(settings.data_dir)
-    problems = _prompt_problems(Library(settings.prompts.folder), settings)
+    problems = _prompt_problems(library(settings), settings)
     if problems:
         raise ConfigurationError(problems)
 
@@ -217,12 +307,12 @@ def model(name: str, settings: Settings) -> Model:
 
 def paces(settings: Settings) -> dict[str, Pace]:
     """Return the pace of each provider that has limits."""
-    found: dict[str, Pace] = {}
+    limited: dict[str, Pace] = {}
     for provider in ("openai", "anthropic", "local"):
         endpoint = getattr(settings.models, provider)
         if endpoint.requests_per_minute or endpoint.tokens_per_minute:
-            found[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
-    return found
+            limited[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
+    return limited
 
 
 def embedder(settings: Settings) -> Embedder:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from traces.records import Door, Outcome, Passage, Trace
@@ -26,7 +27,7 @@ class Question:
     conversation_id: str | None = None
     client_turn_id: str | None = None
     kb: str | None = None
-    prompt: str | None = None  # operators only: "answer@v2"
+    prompts: Mapping[str, str] = field(default_factory=dict)  # operators only: {"answer": "answer@v2"}
     model: str | None = None  # operators only: "openai:gpt-6-luna"
     history: tuple[Message, ...] | None = None
     system: str | None = None  # the client's system text: looked at, never handed to a model

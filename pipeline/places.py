@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from pipeline.data_folder import DataFolder
 from traces.places import Person, Place
 
 WAIT_SECONDS = 10.0
@@ -14,8 +15,8 @@ WAIT_SECONDS = 10.0
 def places(data_dir: Path) -> list[Place]:
     """Return the places of this room."""
     return [
-        Tables("conversations and memory", data_dir / "conversations.sqlite", "user_id"),
-        Tables("spending", data_dir / "spending.sqlite", "who"),
+        Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
+        Tables("spending", DataFolder(data_dir).spending, "who"),
     ]
 
 

@@ -5,27 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import notices
-from pipeline.admission import Admission
-from pipeline.alarm import Alarm, Alarms, Over
+from pipeline.alarm import Alarm, Over
 from pipeline.answering import Answering
-from pipeline.backlog import Backlog
-from pipeline.breaker import Breaker, Policy
-from pipeline.breakers import Breakers, reports
 from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
-from pipeline.context.condenser import Condenser
 from pipeline.context.facts import personal
-from pipeline.context.memory import Memory
-from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
@@ -35,34 +27,24 @@ from pipeline.events import (
     Question,
     Sources,
 )
-from pipeline.guardrails.budget import Budget
-from pipeline.guardrails.inbound import Inbound, Verdict, clean
-from pipeline.guardrails.outbound import Outbound
-from pipeline.guardrails.planted import Planted
-from pipeline.guardrails.quota import Quota
+from pipeline.guardrails.inbound import Verdict, clean
 from pipeline.knowledge.found import Retrieved
-from pipeline.knowledge.index import Knowledge
-from pipeline.live_turn import LiveTurn, Rules
-from pipeline.models.gateway import Gateway
+from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
+from pipeline.operations import Operations
 from pipeline.prompts.choice import choose
-from pipeline.prompts.force import Force
-from pipeline.prompts.library import Library, PromptVersion
+from pipeline.prompts.library import PromptVersion
 from pipeline.purse import Purse
 from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
-from traces.errors import JournalError
 from traces.ids import uuid7
-from traces.journal import Journal
 from traces.recorder import Recorder
-from traces.records import TRIALS, Score, Trace, Turn
-from traces.store import Store
+from traces.records import TRIALS, Trace, Turn
 
 log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
 TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
-JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 _REFUSALS: dict[str, ErrorClass] = {
     "budget": "budget",
@@ -72,74 +54,8 @@ _REFUSALS: dict[str, ErrorClass] = {
 }
 
 
-class Pipeline:
-    """Answers questions. Collaborators are chosen in `pipeline.build`."""
-
-    def __init__(
-        self,
-        *,
-        rules: Rules,
-        prompts: Library,
-        force: Force,
-        quota: Quota,
-        admission: Admission,
-        budget: Budget,
-        trials: Budget,
-        inbound: Inbound,
-        planted: Planted,
-        memory: Memory,
-        condenser: Condenser,
-        retriever: Retriever,
-        gateway: Gateway,
-        outbound: Outbound,
-        journal: Journal,
-        knowledge: Knowledge,
-        store: Store,
-        breakers: Breakers | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self.rules = rules
-        self.prompts = prompts
-        self.force = force
-        self.quota = quota
-        self.admission = admission
-        self.budget = budget
-        self.trials = trials  # what evals and replays may spend; never the people's
-        self.inbound = inbound
-        self.planted = planted
-        self.memory = memory
-        self.condenser = condenser
-        self.retriever = retriever
-        self.gateway = gateway
-        self.outbound = outbound
-        self.knowledge = knowledge
-        self.store = store
-        self.registry = breakers or Breakers()
-        self.record_in(journal)
-        self.observers: list[Callable[[Trace], None]] = []  # told of each turn's trace, at its end
-        self._alarms = Alarms()
-        self._chores: set[asyncio.Task[None]] = set()  # what turns left to do after their end
-        self._clock = clock
-
-    def record_in(self, journal: Journal) -> None:
-        """Write all records to this journal from now on."""
-        self.journal = journal
-        self.backlog = Backlog(journal, self.registry.get("journal", JOURNAL))
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no more turns are accepted."""
-        return self._alarms.stopping
-
-    @property
-    def unrecorded(self) -> int:
-        """Records that are not in the journal, a full disk for example: lost or waiting for it."""
-        return self.backlog.lost + self.backlog.held
-
-    @property
-    def running(self) -> int:
-        """How many turns are under way."""
-        return self.admission.running
+class Pipeline(Operations):
+    """Answers questions. `pipeline.build` chooses its parts."""
 
     async def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Yield Started, then Sources, Delta and Retract as they come, then Answer or Failed.
@@ -203,75 +119,6 @@ class Pipeline:
         if turn.notice is None and turn.outcome in ("answered", "no_context"):
             kb = turn.question.kb or self.rules.kb
             turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
-
-    async def retrieve(self, question: Question) -> Trace:
-        """Run a turn up to its passages, without a model (follow-ups are rewritten by rules)."""
-        turn = self._open(replace(question, model="extractive"))
-        try:
-            await self._retrieve(turn, await self._condense(turn, question.history or ()))
-        except KnowledgeError as error:
-            turn.end("failed", error.error_class)
-        else:
-            turn.end("answered" if turn.recorder.turn.hit else "no_context")
-        return self._close(turn)
-
-    async def feedback(
-        self,
-        turn_id: str,
-        user_id: str,
-        value: int,
-        comment: str | None = None,
-        tags: list[str] | None = None,
-    ) -> Score:
-        """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
-        if self.memory.owner(turn_id) != user_id:
-            raise Refused("turn_not_found", f"There is no turn {turn_id!r} of yours.", status=404)
-        score = Score(
-            score_id=uuid7(),
-            turn_id=turn_id,
-            name="feedback",
-            value=float(value),
-            source="user",
-            created_at=datetime.now(UTC),
-            reason=comment or None,
-            tags=",".join(tags) if tags else None,
-            user_id=user_id,
-        )
-        try:
-            self.journal.write(score)
-        except JournalError as error:
-            log.error("feedback could not be recorded: %s", error)
-            raise Refused("store_unwritable", notices.NOT_KEPT, status=503, retry_after=5.0) from None
-        return score
-
-    def breakers(self) -> dict[str, Breaker]:
-        """Return the breakers of all dependencies by name."""
-        return {**self.gateway.breakers, **self.registry.by_name}
-
-    def report(self) -> list[dict[str, Any]]:
-        """Return the state of all breakers."""
-        return reports(self.breakers())
-
-    async def drain(self, seconds: float) -> int:
-        """Accept no more turns, let those under way end within `seconds`, then cut them short.
-
-        Returns how many had to be cut; each of them still tells its user and is recorded.
-        """
-        return await self._alarms.stop(seconds)
-
-    async def close(self) -> None:
-        """Flush and close what the pipeline holds open."""
-        await asyncio.gather(*self._chores, return_exceptions=True)
-        self.backlog.close()
-        await self.gateway.close()
-        await self.retriever.close()
-        if close := getattr(self.knowledge.embedder, "close", None):
-            close()
-        self.budget.spending.close()
-        self.trials.spending.close()
-        self.quota.close()
-        self.memory.close()
-        self.journal.close()
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
         counted = turn.question.door not in TRIALS
@@ -425,7 +272,7 @@ class Pipeline:
         if turn.question.door in TRIALS:
             return None
         row = turn.recorder.turn
-        prompt = turn.question.prompt or self._prompt("answer", turn).label
+        prompt = self._prompt("answer", turn).label
         return Scope(turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
@@ -433,7 +280,9 @@ class Pipeline:
         return self.rules.scope and top is not None and top < self.rules.floor
 
     def _prompt(self, name: str, turn: LiveTurn) -> PromptVersion:
-        return choose(self.prompts, self.force, name, turn.recorder.turn.conversation_id)
+        if (label := turn.question.prompts.get(name)) is not None:
+            return self.prompts.get(label)
+        return choose(self.prompts, self.force, name, turn.conversation_id)
 
     def _assemble(
         self,
@@ -443,8 +292,7 @@ class Pipeline:
         retrieved: Retrieved,
         share: float = 1.0,
     ) -> Prompt:
-        wanted = turn.question.prompt
-        version = self.prompts.get(wanted) if wanted else self._prompt("answer", turn)
+        version = self._prompt("answer", turn)
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
             recollected = turn.recollection.messages()
             reserved = sum(estimate(message.text) for message in recollected)
@@ -468,6 +316,17 @@ class Pipeline:
         )
         turn.recorder.keep(prompt=prompt.render())
         return prompt
+
+    async def retrieve(self, question: Question) -> Trace:
+        """Run a turn up to its passages, without a model (follow-ups are rewritten by rules)."""
+        turn = self._open(replace(question, model="extractive"))
+        try:
+            await self._retrieve(turn, await self._condense(turn, question.history or ()))
+        except KnowledgeError as error:
+            turn.end("failed", error.error_class)
+        else:
+            turn.end("answered" if turn.recorder.turn.hit else "no_context")
+        return self._close(turn)
 
     def _stopped(self) -> Failed | None:
         return Failed("stopping", notices.STOPPING, None, retry_after=10.0) if self.stopping else None

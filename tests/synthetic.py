@@ -347,7 +347,7 @@ def _run(
 
 
 def _eval_scores(
-    random: Random, shared: Random, turn: Turn, better: float, only: str | None
+    random: Random, shared: Random, turn: Turn, better: float, only: Literal["retrieval"] | None
 ) -> Iterator[Score]:
     recall = 1.0 if shared.random() < 0.86 + (0.03 if random.random() < 0.05 else 0) else 0.0
     values: dict[str, float | None] = {

@@ -108,6 +108,52 @@ def test_the_folders_of_a_room_import_only_from_lines_before_theirs(room: str) -
     assert not wrong
 
 
+# The names in the data folder: told by these files and by the traces, and by nobody else.
+DATA_FILES = {
+    "audit.jsonl", "breakers.jsonl", "conversations.sqlite", "spending.sqlite", "counts.sqlite",
+    "eval-cache", "judge-cache", "calibrations.jsonl", "journal", "knowledge", "evalsets",
+}  # fmt: skip
+TELL_DATA_FILES = ("pipeline/data_folder.py", "pipeline/build.py", "evalsets/cases/cases.py", "traces/")
+
+
+FAKE_ATTRIBUTES = {"wrong", "before", "cost"}  # of the pipeline that answers evals from a table
+
+
+def test_only_the_composition_root_knows_the_names_in_the_data_folder() -> None:
+    wrong = []
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        if name.split("/")[0] in ROOMS and not name.startswith(TELL_DATA_FILES):
+            wrong += [
+                f"{name}:{node.lineno} {node.right.value!r}"
+                for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                if isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Div)
+                and isinstance(node.right, ast.Constant)
+                and node.right.value in DATA_FILES
+                and "__file__" not in ast.dump(node)
+            ]
+    assert not wrong
+
+
+def test_nobody_assigns_to_an_attribute_of_a_pipeline() -> None:
+    """Its parts are given to `pipeline.build.build`, and stay."""
+    wrong = []
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if isinstance(node, ast.AugAssign | ast.AnnAssign):
+                targets = [node.target]
+            wrong += [
+                f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(target)}"
+                for target in targets
+                if isinstance(target, ast.Attribute)
+                and ast.unparse(target.value).rpartition(".")[2].lstrip("_") == "pipeline"
+                and target.attr not in FAKE_ATTRIBUTES
+            ]
+    assert not wrong
+
+
 def test_a_vendor_is_imported_where_the_table_says() -> None:
     found = defaultdict(set)
     for path in sources():

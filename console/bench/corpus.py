@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsets.cases.cases import load
+from pipeline.build import knowledge
 from pipeline.knowledge import vectors as vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors
-from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import Ready, sample, sample_vectors, store
+from pipeline.settings import load as configured
 
 KB = "bench"
 PASSAGES = 2_000
@@ -65,7 +66,7 @@ def questions(start: int = 0) -> Iterator[str]:
 
 async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
     """Store the corpus as a knowledge base for us and as one file of arrays for the peer."""
-    await store(made.documents, KB, Knowledge(data_dir / "knowledge", embedder), ready=made.vectors)
+    await store(made.documents, KB, knowledge(configured(data_dir=data_dir), embedder), ready=made.vectors)
     vectors = [made.vectors[vector_files.key(*one.embedded)].vector for one in made.chunks]
     np.savez(peer, texts=np.array([one.text for one in made.chunks]), vectors=np.stack(vectors))
 

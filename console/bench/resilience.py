@@ -64,9 +64,7 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     servers = Servers()
-    pipeline = await shadow(
-        rehearsed(folder), folder, servers, Points(), seconds=10.0, remote=False, policy=POLICY
-    )
+    pipeline = await shadow(rehearsed(folder), servers, Points(), seconds=10.0, remote=False, policy=POLICY)
     made = Stage(pipeline, servers)
     try:
         for fault in ("ok", "reset"):

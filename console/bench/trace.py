@@ -60,7 +60,7 @@ def _writing(folder: Path, rounds: int) -> Figure:
 
 def _freshness(folder: Path, times: int) -> Figure:
     data_dir, stop = folder / "fresh", threading.Event()
-    journal = Journal(data_dir / "journal")
+    journal = Journal(Store(data_dir).journal)
     journal.write(example())
     Store(data_dir).drain()
     drainer = threading.Thread(target=drain_forever, args=(Store(data_dir), stop), daemon=True)

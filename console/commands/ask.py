@@ -42,7 +42,8 @@ def ask(
         from console.commands.kb import chosen, knowledge_bases, there
 
         there(knowledge_bases()[0], chosen(kb, None, kb))
-    asked = Question(question, user, "cli", conversation, kb=kb, prompt=prompt, model=model)
+    prompts = {"answer": prompt} if prompt else {}
+    asked = Question(question, user, "cli", conversation, kb=kb, prompts=prompts, model=model)
     try:
         end = asyncio.run(_turn(asked, quiet=json))
     except PromptError as error:
@@ -65,8 +66,8 @@ async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
 
     pipeline = build(load(**({"models": {"primary": question.model}} if question.model else {})))
     try:
-        if question.prompt is not None:
-            pipeline.prompts.get(question.prompt)
+        for label in question.prompts.values():
+            pipeline.prompts.get(label)
         await prepare(pipeline)
         last: Answer | Failed | None = None
         async for event in pipeline.answer(question):

@@ -39,21 +39,18 @@ def show(
     from datetime import UTC, datetime
 
     from console.commands.screen import emit, table
-    from pipeline.guardrails.budget import Budget, Limits
-    from pipeline.guardrails.spending import Spending
+    from pipeline import build
     from pipeline.settings import load
     from traces.queries import costs
     from traces.queries.overview import cost_per_conversation
-    from traces.store import Store
 
     settings, now = load(), datetime.now(UTC)
     window = costs.last_days(now, days)
-    with Store(settings.data_dir).read() as ledger:
+    with build.store(settings).read() as ledger:
         models = _by_model(costs.by_day(ledger, window))
         resolved = costs.resolved(ledger, window)
         each = cost_per_conversation(ledger, window)["cost_usd"]
-    limits = Limits(**settings.budgets.model_dump())
-    budget = Budget(Spending(settings.data_dir / "spending.sqlite"), limits).report()
+    budget = build.budget(settings).report()
     if json:
         emit(
             {
@@ -96,7 +93,7 @@ def forecast(
 
     from console.commands.screen import emit, wrong
     from evalsets.forecast import forecast as calculate
-    from pipeline.models.prices import Prices
+    from pipeline import build
     from pipeline.settings import check_model, load
 
     settings = load()
@@ -110,11 +107,10 @@ def forecast(
         basis = _assumed(assume) if assume else _traffic(days)
     except ValueError as error:
         raise wrong(str(error)) from None
-    own = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
     found = calculate(
         basis,
         names,
-        Prices(own),
+        build.prices(settings),
         conversations=conversations,
         scale=prompt_tokens_scale,
         caching=cast("Caching", caching),
@@ -163,13 +159,13 @@ def _traffic(days: int) -> Traffic:
     from datetime import UTC, datetime, timedelta
 
     from evalsets.forecast import Traffic
+    from pipeline import build
     from pipeline.settings import load
     from traces.queries.costs import calls
     from traces.queries.window import Window
-    from traces.store import Store
 
     now = datetime.now(UTC)
-    with Store(load().data_dir).read() as ledger:
+    with build.store(load()).read() as ledger:
         return Traffic(calls(ledger, Window(now - timedelta(days=days), now)))
 
 

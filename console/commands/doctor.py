@@ -66,18 +66,17 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 async def _knowledge(settings: Settings) -> list[Finding]:
-    from pipeline.build import embedder
+    from pipeline import build
     from pipeline.errors import AnswerdeckError, KnowledgeError
-    from pipeline.knowledge.index import Knowledge
 
-    chosen = embedder(settings)
+    chosen = build.embedder(settings)
     found: list[Finding] = []
     try:
         vector = await chosen.embed_query("Does the embedder work?")
         found.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
         found.append(Finding("embedder", False, str(error)))
-    knowledge = Knowledge(settings.data_dir / "knowledge", chosen)
+    knowledge = build.knowledge(settings, chosen)
     status = await knowledge.status(settings.kb)
     if status.version is not None:
         try:
@@ -143,14 +142,14 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
     """Return calls and tokens of a turn, and where the numbers come from."""
     from datetime import UTC, datetime, timedelta
 
+    from pipeline import build
     from traces.errors import TracesError
     from traces.queries.costs import Load, per_turn
     from traces.queries.window import Window
-    from traces.store import Store
 
     now = datetime.now(UTC)
     try:
-        with Store(settings.data_dir).read() as ledger:
+        with build.store(settings).read() as ledger:
             seen = per_turn(ledger, Window(now - timedelta(days=30), now))
     except (TracesError, OSError):
         seen = Load(0, None, None)
@@ -162,12 +161,12 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
 
 def _prices(settings: Settings) -> Iterator[Finding]:
     """Say which models a budget cannot count."""
-    from pipeline.models.prices import Prices
+    from pipeline import build
 
     budgets = settings.budgets
     if budgets.user_day_usd is None and budgets.day_usd is None and budgets.month_usd is None:
         return
-    prices = Prices({name: one.model_dump(exclude_none=True) for name, one in settings.models.prices.items()})
+    prices = build.prices(settings)
     for name in _used(settings):
         if prices.rates(name) is None:
             what = "its turns count in no budget" if budgets.unpriced == "allow" else "it is never asked"
@@ -181,9 +180,9 @@ def _used(settings: Settings) -> list[str]:
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:
-    from traces.store import Store
+    from pipeline import build
 
-    health = Store(settings.data_dir).health()
+    health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
     if health.quarantined and health.trouble is None:
         trouble = f"damaged files were put aside and rebuilt: {trouble}"

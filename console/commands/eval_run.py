@@ -177,10 +177,9 @@ async def _agree(
 ) -> float | None:
     """Say what a run with a paid model will cost, and ask a person at a terminal; return the dollars."""
     from evalsets.runs.estimate import estimate
-    from pipeline.models.prices import Prices
+    from pipeline import build
 
-    overrides = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
-    found = await estimate(cases, variant, pipeline, Prices(overrides), kb=kb, repetitions=repetitions)
+    found = await estimate(cases, variant, pipeline, build.prices(settings), kb=kb, repetitions=repetitions)
     if not found.calls:
         return 0.0
     capped = f"; stops at ${budget:g}" if budget is not None else ""

@@ -124,10 +124,10 @@ def _pipeline(variant: Variant, retrieval: Mapping[str, Any] | None = None) -> P
 
 def _ledger() -> AbstractContextManager[Ledger]:
     """Open the ledger, all of the journal moved in: a run just finished is many lines."""
+    from pipeline import build
     from pipeline.settings import load
-    from traces.store import Store
 
-    store = Store(load().data_dir)
+    store = build.store(load())
     store.drain()
     return store.read()
 

@@ -93,17 +93,17 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     import asyncio
 
     from evalsets.release.gate import check, limits_of
+    from pipeline.build import store
     from pipeline.settings import load
     from traces.queries import runs
-    from traces.store import Store
 
     settings = load()
-    with Store(settings.data_dir).read() as ledger:
+    with store(settings).read() as ledger:
         first = runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
     facts = asyncio.run(_facts(settings, candidate.prompt, candidate.kb, model))
     limits = limits_of(settings)
-    with Store(settings.data_dir).read() as ledger:
+    with store(settings).read() as ledger:
         return check(ledger, facts, candidate.run_id, first.run_id, limits=limits)
 
 

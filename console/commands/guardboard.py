@@ -16,7 +16,8 @@ def show(*, json: bool) -> None:
     from pipeline.settings import load
 
     settings = load()
-    inbound, planted = guards(settings)
+    looks = guards(settings)
+    inbound, planted = looks.inbound, looks.planted
     board = asyncio.run(measure(inbound, planted))
     live = _live(settings.data_dir)
     if json:

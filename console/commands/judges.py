@@ -58,16 +58,14 @@ def judged(
     from console.commands.screen import failed, wrong
     from evalsets.judges import judgement, process
     from evalsets.judges.judge_metrics import estimate
-    from pipeline.models.prices import Prices
+    from pipeline import build
     from pipeline.settings import load
     from traces.queries import runs
-    from traces.store import Store
 
     names = chosen(metrics)
     settings = load()
     job = process.job(judge, settings, budget_usd=budget)
-    overrides = {name: rates.model_dump(exclude_none=True) for name, rates in settings.models.prices.items()}
-    store = Store(settings.data_dir)
+    store = build.store(settings)
     store.drain()
     with store.read() as ledger:
         try:
@@ -77,7 +75,7 @@ def judged(
         samples = judgement.samples(ledger, row.run_id)
     if not samples:
         raise wrong(f"run {row.run_id} has no answers to judge")
-    expected = estimate(samples, names, judge, Prices(overrides))
+    expected = estimate(samples, names, judge, build.prices(settings))
     if budget is not None and expected.usd is None:
         raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
     _consent(expected, judge, budget, yes=yes, quiet=quiet)
@@ -113,7 +111,7 @@ async def _score(
     from traces.journal import Journal
     from traces.queries import runs
 
-    journal = Journal(store.data_dir / "journal")
+    journal = Journal(store.journal)
     try:
         with _bar(quiet) as step:
             step("Starting the judge")
@@ -242,19 +240,19 @@ async def _scores(
     from evalsets.judges import calibration, process
     from evalsets.judges.judge_metrics import estimate
     from evalsets.metrics.metric import SCORER
-    from pipeline.build import embedder
-    from pipeline.models.prices import Prices
+    from pipeline import build
 
     with _bar(quiet) as step:
         if scorer == "groundedness":
             return SCORER, calibration.grounded(known)
         if scorer == "evidence":
             advance = step("Reading")
-            return SCORER, await calibration.evident(known, embedder(settings), lambda n, of: advance(n, of))
+            return SCORER, await calibration.evident(
+                known, build.embedder(settings), lambda n, of: advance(n, of)
+            )
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)
-        rates = {name: own.model_dump(exclude_none=True) for name, own in settings.models.prices.items()}
-        expected = estimate([one.sample for one in known.items], [scorer], judge, Prices(rates))
+        expected = estimate([one.sample for one in known.items], [scorer], judge, build.prices(settings))
         _consent(expected, judge, budget, yes=yes, quiet=quiet)
         advance = step("Judging")
         async with process.Worker(job, settings.data_dir) as worker:

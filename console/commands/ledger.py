@@ -24,16 +24,16 @@ def export(
 ) -> None:
     """Write the recorded turns to files."""
     from console.commands.screen import wrong
+    from pipeline import build
     from pipeline.settings import load
     from traces.export import export_jsonl, export_parquet
-    from traces.store import Store
 
     if format not in ("jsonl", "parquet"):
         raise wrong(f"--format {format!r} is unknown; it can be jsonl or parquet")
     if format == "parquet" and (since or until):
         raise wrong("--since and --until go with --format jsonl only")
     began, ended = _moment(since), _moment(until)
-    store = Store(load().data_dir)
+    store = build.store(load())
     store.drain()
     out.parent.mkdir(parents=True, exist_ok=True)
     with store.read(exporting=True) as ledger:

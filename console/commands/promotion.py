@@ -280,10 +280,8 @@ def _opened() -> Iterator[tuple[Pipeline, Settings]]:
 
 def _standing() -> tuple[Library, Force]:
     """Return the prompts and which are in force, without building a pipeline."""
-    from pipeline.prompts.force import Force
-    from pipeline.prompts.library import Library
+    from pipeline import build
     from pipeline.settings import load
 
     settings = load()
-    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-    return Library(settings.prompts.folder), Force(settings.data_dir / "audit.jsonl", defaults)
+    return build.library(settings), build.force(settings)

@@ -22,15 +22,12 @@ def register(app: typer.Typer) -> None:
 def list_prompts(json: Json = False) -> None:
     """List every version, its fingerprint and state."""
     from console.commands.screen import emit, table
-    from pipeline.prompts.force import Force
-    from pipeline.prompts.library import Library
+    from pipeline import build
     from pipeline.settings import load
 
     settings = load()
-    library = Library(settings.prompts.folder)
+    library, force = build.library(settings), build.force(settings)
     released = library.released()
-    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-    force = Force(settings.data_dir / "audit.jsonl", defaults)
     states = {label: state for name in force.names for label, state in force.standing(name).states().items()}
     rows = [
         {
@@ -101,7 +98,7 @@ def _get(label: str) -> PromptVersion:
 
 
 def _library() -> Library:
-    from pipeline.prompts.library import Library
+    from pipeline import build
     from pipeline.settings import load
 
-    return Library(load().prompts.folder)
+    return build.library(load())

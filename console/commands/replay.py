@@ -55,11 +55,11 @@ def replay(
 
     async def work() -> dict[str, Any]:
         try:
-            await prepare(pipeline)
             if turn is not None:
                 from evalsets.release.playground import again
 
-                return await again(pipeline, turn, prompt=prompt, model=model, fresh=fresh)
+                return await again(settings, turn, prompt=prompt, model=model, fresh=fresh)
+            await prepare(pipeline)
             cases = _cases(pipeline, period, limit, seed, run_id)
             _agree(pipeline, settings, cases, ask=not yes, quiet=json)
             return await _replayed(pipeline, cases, prompt, model, run_id, seed, quiet=json)
@@ -112,10 +112,9 @@ def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, ask: bool,
 
     from console.commands.screen import wrong
     from evalsets.release.replay import expected
-    from pipeline.models.prices import Prices
+    from pipeline import build
 
-    rates = settings.models.prices
-    prices = Prices({name: rate.model_dump(exclude_none=True) for name, rate in rates.items()})
+    prices = build.prices(settings)
     with pipeline.store.read() as ledger:
         will = expected(ledger, cases, pipeline.rules.model, prices)
     cost = "an unknown sum: the model has no known price" if will.usd is None else f"about ${will.usd:,.4f}"

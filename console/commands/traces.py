@@ -22,10 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _store() -> Store:
+    from pipeline import build
     from pipeline.settings import load
-    from traces.store import Store
 
-    return Store(load().data_dir)
+    return build.store(load())
 
 
 @traces_app.command()
@@ -68,18 +68,22 @@ def _blame(found: Trace, wanted: str, json: bool) -> None:
     from dataclasses import asdict
 
     from console.commands.screen import emit, failed, table
-    from pipeline.build import build
+    from pipeline import build
     from pipeline.context.blame import Blame
     from pipeline.context.blame import blame as judge
     from pipeline.errors import KnowledgeError
     from pipeline.settings import load
 
     async def judged() -> Blame:
-        pipeline = build(load())
+        settings = load()
+        bases = build.knowledge(settings)
+        retriever = build.retriever(settings, bases)
         try:
-            return await judge(pipeline.retriever, found, wanted, pipeline.rules.passages)
+            return await judge(retriever, found, wanted, settings.retrieval.passages)
         finally:
-            await pipeline.close()
+            await retriever.close()
+            if close := getattr(bases.embedder, "close", None):
+                close()
 
     try:
         verdict = asyncio.run(judged())

@@ -13,8 +13,8 @@ import streamlit as st
 from console import format
 from console.dashboard import data
 from evalsets.forecast import Projection, Traffic, project
+from pipeline import build
 from pipeline.guardrails.budget import Budget, Limits
-from pipeline.guardrails.spending import Spending
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost, last_days
@@ -99,8 +99,7 @@ def traffic() -> Traffic:
 
 @st.cache_resource
 def prices() -> Prices:
-    own = data.settings().models.prices
-    return Prices({name: rates.model_dump(exclude_none=True) for name, rates in own.items()})
+    return build.prices(data.settings())
 
 
 def budgets() -> dict[str, Any]:
@@ -108,7 +107,7 @@ def budgets() -> dict[str, Any]:
     settings = data.settings()
     limits = Limits(**settings.budgets.model_dump())
     try:
-        spending = Spending(settings.data_dir / "spending.sqlite")
+        spending = build.spending(settings)
     except (OSError, sqlite3.Error) as error:
         return {"trouble": f"the budget file cannot be used: {error}"}
     try:

@@ -17,9 +17,8 @@ from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Column
 from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
+from pipeline import build
 from pipeline.errors import ConfigurationError
-from pipeline.prompts.force import Force
-from pipeline.prompts.library import Library
 from pipeline.settings import Settings, load
 from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
@@ -107,7 +106,7 @@ def settings() -> Settings:
 def ledger() -> Iterator[Ledger]:
     """Open the ledger for one refresh; whatever keeps it closed becomes a Problem."""
     try:
-        with Store(settings().data_dir).read() as opened:
+        with build.store(settings()).read() as opened:
             yield opened
     except StoreError as error:
         step = STEPS.get(type(error), "Run `answerdeck doctor` to see what is wrong.")
@@ -138,7 +137,7 @@ def read_overview(range_name: str, door: str) -> Overview:
             incidents=incidents.find(series, window.since, step, settings().alerts.turn_seconds),
             notes=[
                 *readiness.notes(settings().server.port),
-                *_notes(Store(settings().data_dir).health(), opened.hidden_bytes),
+                *_notes(build.store(settings()).health(), opened.hidden_bytes),
             ],
             newest=overview.newest(opened),
         )
@@ -248,7 +247,7 @@ def read_live(name: str, since: datetime) -> dict[str, Live]:
 
 def write(score: Score) -> None:
     """Record a score that somebody gave in the console."""
-    _journal(settings().data_dir / "journal").write(score)
+    _journal(Store(settings().data_dir).journal).write(score)
 
 
 @st.cache_resource
@@ -344,10 +343,8 @@ def evalsets() -> dict[str, int]:
 
 def prompts() -> list[str]:
     """Return the versions of the answer prompt, the one in force first, then the newest."""
-    configured = settings().prompts
-    force = Force(settings().data_dir / "audit.jsonl", {"answer": configured.answer})
-    in_force = force.label("answer")
-    versions = Library(configured.folder).versions()
+    in_force = build.force(settings()).label("answer")
+    versions = build.library(settings()).versions()
     labels = [version.label for version in versions if version.name == "answer"]
     return [in_force, *(label for label in reversed(labels) if label != in_force)]
 

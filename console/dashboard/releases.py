@@ -16,6 +16,7 @@ import streamlit as st
 
 from console.dashboard import data, jobs
 from evalsets.release.in_force import trial
+from pipeline import build
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries.versions import Live
@@ -39,14 +40,12 @@ class Version:
 
 def library() -> Library:
     """Return the prompts of the configuration."""
-    return Library(data.settings().prompts.folder)
+    return build.library(data.settings())
 
 
 def force() -> Force:
     """Return what is in force, read anew."""
-    settings = data.settings()
-    defaults = {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-    return Force(settings.data_dir / "audit.jsonl", defaults)
+    return build.force(data.settings())
 
 
 def read(name: str) -> list[Version]:

@@ -16,13 +16,13 @@ from evalsets.judges.labelled import Labelled, LabelledSet
 from evalsets.judges.process import Worker
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
+from pipeline.data_folder import DataFolder
 from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved
 from traces.records import Passage
 
 FREE = ("groundedness", "evidence")  # scorers that need no judge
-FILE = "calibrations.jsonl"
 Progress = Callable[[int, int], None]
 Scored = tuple[float | None, str | None]  # a value, or None and why
 
@@ -119,13 +119,13 @@ async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: P
 def remember(data_dir: Path, found: Calibration) -> None:
     """Append a calibration to those on record; the newest of a metric, scorer and set is in force."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / FILE).open("a", encoding="utf-8") as file:
+    with DataFolder(data_dir).calibrations.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(found), allow_nan=False) + "\n")
 
 
 def on_record(data_dir: Path) -> list[Calibration]:
     """Return the calibrations in force, in the order they were first made."""
-    path = data_dir / FILE
+    path = DataFolder(data_dir).calibrations
     found: dict[tuple[str, str, str], Calibration] = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         one = Calibration(**json.loads(line))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError, ConfigurationError
 from pipeline.settings import PROVIDERS, Settings, check_model
 
@@ -52,7 +53,7 @@ def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cach
     if provider in KEYS and not os.environ.get(KEYS[provider]):
         raise ConfigurationError([f"{KEYS[provider]}: not set, and the judge {judge} needs it"])
     endpoint = getattr(settings.models, provider)
-    folder = settings.data_dir.absolute() / "judge-cache"
+    folder = DataFolder(settings.data_dir.absolute()).judge_cache
     return Job(
         judge,
         address=endpoint.base_url or "",
@@ -120,7 +121,7 @@ class Worker:
         wanted = (*_PASSED, KEYS.get(provider, ""), "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
         found = {name: value for name, value in os.environ.items() if name in wanted}
         found |= {name: value for name, value in os.environ.items() if name.startswith("ANSWERDECK_")}
-        home = self._data_dir.absolute() / "judge-cache"
+        home = DataFolder(self._data_dir.absolute()).judge_cache
         home.mkdir(parents=True, exist_ok=True)
         return found | {
             "ANSWERDECK_DATA_DIR": str(self._data_dir.absolute()),

@@ -163,19 +163,17 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
-    from pipeline.build import embedder, model
-    from pipeline.models.prices import Prices
+    from pipeline.build import embedder, model, prices
     from pipeline.settings import load
 
     settings = load()
-    overrides = settings.models.prices
     asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
     await asked.warm()  # importing its SDK takes seconds that no call should pay for
     judge = Judge(
         asked,
         address=job.get("address", ""),
         cache=Cache(Path(job["cache"])) if job.get("cache") else None,
-        prices=Prices({name: rates.model_dump(exclude_none=True) for name, rates in overrides.items()}),
+        prices=prices(settings),
         budget_usd=job.get("budget_usd"),
         concurrency=job.get("calls", 32),
         seconds=job.get("seconds", 60.0),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsets.cases.evalset import Evalset
-from pipeline.prompts.force import Force
 from traces.queries import runs
 from traces.queries.window import Rows
 from traces.records import MADE_WITH, Part, Run
@@ -82,12 +80,6 @@ async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, 
         condense_fingerprint=condense.fingerprint,
         retrieval=pipeline.rules.retrieval,
     )
-
-
-def use(pipeline: Pipeline, **prompts: str) -> None:
-    """Make this pipeline, and no other process, answer with these versions."""
-    labels = {name: pipeline.force.label(name) for name in pipeline.force.names}
-    pipeline.force = Force(Path("/nonexistent"), {**labels, **prompts})
 
 
 def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False) -> Run | None:

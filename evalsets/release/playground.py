@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Unpack
 
 from evalsets.cases.evalset import messages
 from evalsets.release.replay import recorded_history, support
+from pipeline import build
+from pipeline.context.cache import Scope
 from pipeline.errors import AnswerdeckError
-from pipeline.events import Answer, Failed, Question
+from pipeline.events import Answer, Event, Failed, Question
+from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved
+from pipeline.parts import Given
+from pipeline.settings import Settings
 from pipeline.text import sentences
 from traces.queries.turns import trace
 from traces.recorder import Recorder
 from traces.records import Trace
-
-if TYPE_CHECKING:
-    from pipeline.context.cache import Scope
-    from pipeline.context.retrieval import Retriever
-    from pipeline.knowledge.embedding import Embedder
-    from pipeline.turn import Pipeline
 
 
 class CannotReplay(AnswerdeckError):
     """A turn cannot be asked again as it was."""
 
 
-class Kept:
+class Recorded:
     """A retriever that finds what a recorded turn had found; texts that were not kept are left out."""
 
-    def __init__(self, one: Trace, embedder: Embedder) -> None:
-        self._trace = one
+    def __init__(self, before: Trace, embedder: Embedder) -> None:
+        self._trace = before
         self._embedder = embedder
 
     async def retrieve(
@@ -49,39 +48,58 @@ class Kept:
         turn = self._trace.turn
         return Retrieved(query, vector, found, kb, turn.index_version, turn.embedder)
 
+    async def warm(self) -> None:
+        """Load nothing: the passages are there."""
+
+    async def close(self) -> None:
+        """Close nothing."""
+
 
 async def again(
-    pipeline: Pipeline, turn_id: str, *, prompt: str | None, model: str | None, fresh: bool
+    settings: Settings,
+    turn_id: str,
+    *,
+    prompt: str | None,
+    model: str | None,
+    fresh: bool,
+    **parts: Unpack[Given],
 ) -> dict[str, Any]:
     """Ask a recorded turn again and return both answers side by side.
 
     Raises CannotReplay when there is no such turn, or its passages were not kept.
     """
-    with pipeline.store.read() as ledger:
+    with build.store(settings).read() as ledger:
         before = trace(ledger, turn_id)
         history = recorded_history(ledger, before) if before else []
     if before is None:
         raise CannotReplay(f"there is no turn {turn_id!r}")
-    if not fresh and not any(row.n is not None and row.text for row in before.passages):
-        raise CannotReplay("this turn had no passages, or their texts are no longer kept; search anew")
+    if not fresh:
+        if not any(row.n is not None and row.text for row in before.passages):
+            raise CannotReplay("this turn had no passages, or their texts are no longer kept; search anew")
+        embedder = build.embedder(settings)
+        parts = {
+            **parts,
+            "knowledge": build.knowledge(settings, embedder),
+            "retriever": Recorded(before, embedder),
+        }
     question = Question(
         before.turn.question,
         user_id="replay",
         door="replay",
         kb=before.turn.kb,
-        prompt=prompt,
+        prompts={"answer": prompt} if prompt else {},
         model=model,
         history=messages(history),
     )
-    retriever, last = pipeline.retriever, None
-    if not fresh:
-        pipeline.retriever = cast("Retriever", Kept(before, pipeline.knowledge.embedder))
+    pipeline = build.build(settings, **parts)
+    last: Event | None = None
     try:
+        await build.prepare(pipeline)
         async with aclosing(pipeline.answer(question)) as events:
             async for event in events:
                 last = event
     finally:
-        pipeline.retriever = retriever
+        await pipeline.close()
     if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
         raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
     return {"before": _told(before), "after": _told(last.trace), "same_passages": not fresh}

@@ -163,19 +163,14 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
 async def _run(
     pipeline: Pipeline, evalset: Evalset, now: Facts, kb: str | None, progress: Progress, seed: int
 ) -> str:
-    force = pipeline.force
-    in_force.use(pipeline, answer=now.prompt, condense=now.condense_prompt)
-    try:
-        done = await runner.run(
-            evalset,
-            Variant(prompt=now.prompt, model=now.model),
-            pipeline,
-            runner.Plan(seed=seed, settings=RunSettings(condense=now.condense)),
-            kb=kb,
-            progress=progress,
-        )
-    finally:
-        pipeline.force = force
+    done = await runner.run(
+        evalset,
+        Variant(prompt=now.prompt, model=now.model, condense=now.condense_prompt),
+        pipeline,
+        runner.Plan(seed=seed, settings=RunSettings(condense=now.condense)),
+        kb=kb,
+        progress=progress,
+    )
     return done["run_id"]
 
 

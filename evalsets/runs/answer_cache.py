@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalsets.judges.cache import Cache, Kept
+from pipeline.data_folder import DataFolder
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from traces.records import Usage
 
-FOLDER = "eval-cache"  # below the data folder
 SERVED = "eval cache"  # what stands in the place of a price table's version
 REPETITION: ContextVar[int] = ContextVar("repetition", default=1)  # each one is asked anew
 
@@ -63,7 +63,7 @@ class Remembered:
 
 def remember(pipeline: Any, data_dir: Path) -> None:
     """Let the provider models of a pipeline answer from the cache of this data folder."""
-    cache = Cache(data_dir / FOLDER)
+    cache = Cache(DataFolder(data_dir).answer_cache)
     pipeline.gateway.wrap(lambda model: model if model.name == "extractive" else Remembered(model, cache))
 
 

@@ -55,6 +55,13 @@ class Variant:
     prompt: str | None = None
     model: str | None = None
     only: Literal["retrieval"] | None = None
+    condense: str | None = None  # the version that rewrites follow-ups; None is the one in force
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The versions to answer with, by the name of the prompt."""
+        labels = {"answer": self.prompt, "condense": self.condense}
+        return {name: label for name, label in labels.items() if label is not None}
 
     @property
     def label(self) -> str:
@@ -72,9 +79,9 @@ class Variant:
     def pinned(self, pipeline: Askable) -> Variant:
         """Return it with what is in force filled in; retrieval alone has no prompt and no model."""
         if self.only is not None:
-            return Variant(only=self.only)
+            return replace(self, prompt=None, model=None)
         prompt = self.prompt or pipeline.force.label("answer")
-        return Variant(prompt, self.model or pipeline.rules.model)
+        return replace(self, prompt=prompt, model=self.model or pipeline.rules.model)
 
 
 class CaseFailed(Exception):
@@ -122,7 +129,7 @@ class Asker:
             user_id="eval",
             door="eval",
             kb=self.kb,
-            prompt=self.variant.prompt,
+            prompts=self.variant.prompts,
             model=self.variant.model,
             history=messages(case.history),
             run_id=self.run_id,

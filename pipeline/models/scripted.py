@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from pipeline.errors import ModelError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+
+Reply = str | ModelError | Sequence[str | ModelError]
 
 
 class Scripted:
     """Answers each call with the next reply; a ModelError in the script is raised.
 
     A reply is a string (streamed word by word), or a list of strings and ModelErrors
-    (streamed piece by piece). The last reply repeats. `prompts` keeps what was asked.
+    (streamed piece by piece), or a function that gives one for a prompt. The last reply repeats.
+    `prompts` keeps what was asked.
     """
 
     def __init__(
         self,
-        *replies: str | ModelError | Sequence[str | ModelError],
+        *replies: Reply | Callable[[Prompt], Reply],
         name: str = "scripted",
         gap_seconds: float = 0.0,
     ) -> None:
         self.name = name
         self.prompts: list[Prompt] = []
         self.closed = 0
-        self._replies = replies or ("",)
         self._gap = gap_seconds
+        self.script(*replies)
+
+    def script(self, *replies: Reply | Callable[[Prompt], Reply]) -> None:
+        """Answer with these replies from now on."""
+        self._replies = replies or ("",)
+        self._spoken = 0
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
-        reply = self._replies[min(len(self.prompts), len(self._replies) - 1)]
+        reply = self._replies[min(self._spoken, len(self._replies) - 1)]
+        self._spoken += 1
         self.prompts.append(prompt)
+        reply = reply(prompt) if callable(reply) else reply
         words = 0
         try:
             for piece in _pieces(reply):
@@ -45,7 +55,7 @@ class Scripted:
             self.closed += 1
 
 
-def _pieces(reply: str | ModelError | Sequence[str | ModelError]) -> Sequence[str | ModelError]:
+def _pieces(reply: Reply) -> Sequence[str | ModelError]:
     if isinstance(reply, ModelError):
         return [reply]
     if isinstance(reply, str):

@@ -202,7 +202,7 @@ async def rehearsal() -> AsyncIterator[Drill]:
     with TemporaryDirectory(prefix="answerdeck-drill-") as name:
         folder = Path(name)
         pipeline = await shadow(
-            rehearsed(folder), folder, servers, points, seconds=TURN_SECONDS, remote=False, policy=POLICY
+            rehearsed(folder), servers, points, seconds=TURN_SECONDS, remote=False, policy=POLICY
         )
         try:
             drill = Drill(pipeline, servers, points)

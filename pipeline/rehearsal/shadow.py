@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from pipeline import build
 from pipeline.breaker import Policy
-from pipeline.build import build
+from pipeline.breakers import Breakers
 from pipeline.context.condenser import Condenser
+from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Patience, Retriever
+from pipeline.data_folder import DataFolder
 from pipeline.extractive.extractive import Extractive
+from pipeline.guardrails.budget import Budget
+from pipeline.guardrails.counts import Counts, SharedCounts
+from pipeline.guardrails.quota import Quota
+from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors, Spans
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.ingest import store
+from pipeline.knowledge.ingest import ensure_sample, store
 from pipeline.knowledge.remote import RemoteEmbedder
 from pipeline.knowledge.shelf import Keys, Scores, Shelf
 from pipeline.models.anthropic import AnthropicMessages
@@ -27,6 +33,9 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model, ModelEvent, Prompt
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
+from pipeline.parts import Given
+from pipeline.prompts.force import Force
+from pipeline.prompts.library import Library
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import Settings
@@ -176,9 +185,72 @@ class PointedDatabase:
         return getattr(self._connection, name)
 
 
+class PointedFile:
+    """A SQLite file whose statements are counted, whichever connection is current."""
+
+    def __init__(self, file: Any, name: str, points: Points) -> None:
+        self._file, self._name, self._points = file, name, points
+
+    def current(self) -> PointedDatabase:
+        return PointedDatabase(self._file.current(), self._name, self._points)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class PointedMemory(Memory):
+    """Conversations whose statements are counted."""
+
+    def __init__(self, points: Points, **options: Any) -> None:
+        super().__init__(**options)
+        self._file: Any = PointedFile(self._file, "conversations", points)
+
+
+class PointedSpending(Spending):
+    """A file of dollars whose statements are counted."""
+
+    def __init__(self, path: Path, points: Points) -> None:
+        super().__init__(path)
+        self._file: Any = PointedFile(self._file, "spending", points)
+
+
+class PointedLibrary(Library):
+    """Prompts whose files are counted when they are looked at."""
+
+    def __init__(self, folder: Path | None, points: Points) -> None:
+        super().__init__(folder)
+        self._points = points
+
+    def stamp(self, path: Path) -> int | None:
+        return self._points.call("prompt file", lambda: super(PointedLibrary, self).stamp(path))
+
+
+class PointedForce(Force):
+    """What is in force, whose log is counted when it is looked at."""
+
+    def __init__(self, path: Path, defaults: dict[str, str], points: Points) -> None:
+        super().__init__(path, defaults)
+        self._points = points
+
+    def stamp(self) -> tuple[int, int] | None:
+        return self._points.call("audit log", super().stamp)
+
+
+class PointedQuota(Quota):
+    """A quota whose takings are counted."""
+
+    def __init__(
+        self, requests_per_minute: int, tokens_per_minute: int | None, counts: Counts, points: Points
+    ) -> None:
+        super().__init__(requests_per_minute, tokens_per_minute, counts)
+        self._points = points
+
+    async def take(self, user_id: str, turn_id: str) -> float | None:
+        return await self._points.call("quota take", lambda: super(PointedQuota, self).take(user_id, turn_id))
+
+
 async def shadow(
     settings: Settings,
-    folder: Path,
     servers: Servers,
     points: Points,
     *,
@@ -186,66 +258,64 @@ async def shadow(
     remote: bool,
     policy: Policy | None = None,
 ) -> Pipeline:
-    """Build as production does, then put two providers on loopback and a counter around every dependency.
+    """Build as production does, with two providers on loopback and a counter around every dependency.
 
     With `remote` the embedder is a server too and the documents are our two; else the sample knowledge
     base and the embedded model.
     """
-    pipeline = build(settings)
-    inner: Embedder = pipeline.knowledge.embedder
+    registry = build.breakers(settings, policy)
+    documents = await _documents(settings, servers, points, remote=remote)
+    gateway = Gateway(
+        _models(servers, points), Extractive(), prices=Prices(), policy=policy, on_change=registry.note
+    )
+    parts: Given = {
+        **_files(settings, registry, points),
+        "rules": replace(build.rules(settings), turn_seconds=seconds),
+        "breakers": registry,
+        "knowledge": documents,
+        "retriever": Retriever(documents, breakers=registry, patience=PATIENCE),
+        "gateway": gateway,
+        "condenser": Condenser(gateway, seconds=1.0),
+    }
+    return build.build(settings, **parts)
+
+
+async def _documents(settings: Settings, servers: Servers, points: Points, *, remote: bool) -> Knowledge:
+    """Return a counted knowledge base with documents in it."""
+    inner: Embedder = build.embedder(settings)
     if remote:
         inner = RemoteEmbedder("stub", base_url=servers.embeddings.openai_url, api_key=KEY)
-    knowledge = PointedKnowledge(
-        folder / "knowledge", PointedEmbedder(inner, servers.embeddings if remote else None, points)
-    )
+    embedder = PointedEmbedder(inner, servers.embeddings if remote else None, points)
+    knowledge = PointedKnowledge(DataFolder(settings.data_dir).knowledge, embedder)
     knowledge.points = points
     if remote:
-        await store(DOCUMENTS, pipeline.rules.kb, knowledge)
+        await store(DOCUMENTS, settings.kb, knowledge)
     else:
-        from pipeline.knowledge.ingest import ensure_sample
+        await ensure_sample(knowledge, settings.kb)
+    return knowledge
 
-        await ensure_sample(knowledge, pipeline.rules.kb)
-    pipeline.knowledge = knowledge
-    pipeline.retriever = Retriever(knowledge, breakers=pipeline.registry, patience=PATIENCE)
-    models = [
-        PointedModel(
-            OpenAIChat("stub", base_url=servers.openai.openai_url, api_key=KEY, **LIMITS),
-            servers.openai,
-            points,
-        ),
-        PointedModel(
-            AnthropicMessages("stub", base_url=servers.anthropic.anthropic_url, api_key=KEY, **LIMITS),
-            servers.anthropic,
-            points,
-        ),
-    ]
-    if policy is not None:
-        pipeline.registry.rehearse(policy)
-    note = pipeline.registry.note
-    pipeline.gateway = Gateway(models, Extractive(), prices=Prices(), policy=policy, on_change=note)
-    pipeline.condenser = Condenser(pipeline.gateway, seconds=1.0)
-    pipeline.rules = replace(pipeline.rules, turn_seconds=seconds)
-    journal = PointedJournal(folder / "journal")
+
+def _models(servers: Servers, points: Points) -> list[Model]:
+    first = OpenAIChat("stub", base_url=servers.openai.openai_url, api_key=KEY, **LIMITS)
+    second = AnthropicMessages("stub", base_url=servers.anthropic.anthropic_url, api_key=KEY, **LIMITS)
+    return [PointedModel(first, servers.openai, points), PointedModel(second, servers.anthropic, points)]
+
+
+def _files(settings: Settings, registry: Breakers, points: Points) -> Given:
+    """Return the parts that use files of this machine, counted."""
+    folder, prompts, limits = DataFolder(settings.data_dir), settings.prompts, settings.limits
+    journal = PointedJournal(build.store(settings).journal)
     journal.points = points
-    pipeline.record_in(journal)
-    _count_files(pipeline, points)
-    return pipeline
-
-
-def _count_files(pipeline: Pipeline, points: Points) -> None:
-    """Put counters where SQLite, the quota and the prompt files are used."""
-    for owner, name in ((pipeline.memory, "conversations"), (pipeline.budget.spending, "spending")):
-        file: Any = owner._file  # the vendor's border, not ours
-        file.current = partial(_pointed, file.current, name, points)
-    _count(pipeline.prompts, "stamp", "prompt file", points)
-    _count(pipeline.force, "stamp", "audit log", points)
-    _count(pipeline.quota, "take", "quota take", points)
-
-
-def _pointed(current: Callable[[], Any], name: str, points: Points) -> PointedDatabase:
-    return PointedDatabase(current(), name, points)
-
-
-def _count(owner: Any, method: str, name: str, points: Points) -> None:
-    found = getattr(owner, method)
-    setattr(owner, method, lambda *values: points.call(name, lambda: found(*values)))
+    spending = PointedSpending(folder.spending, points)
+    return {
+        "prompts": PointedLibrary(prompts.folder, points),
+        "force": PointedForce(folder.audit, build.defaults(settings), points),
+        "quota": PointedQuota(
+            limits.requests_per_minute, limits.tokens_per_minute, SharedCounts(folder.counts), points
+        ),
+        "budget": Budget(spending, build.limits(settings)),
+        "memory": PointedMemory(
+            points, path=folder.conversations, breaker=registry.get("conversations", build.LOCAL)
+        ),
+        "journal": journal,
+    }

@@ -21,6 +21,7 @@ from pipeline.rehearsal.shadow import KEY, Servers, shadow
 from pipeline.settings import Settings, load
 from pipeline.turn import SPARE_SECONDS, Pipeline
 from traces.ids import uuid7
+from traces.store import Store
 
 TURN_SECONDS = 2.5
 FIRST = "How do I set a fallback model?"
@@ -165,7 +166,7 @@ class Sweep:
             yield "N8: the answered turn is not in the conversation"
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        for path in sorted((self._folder / "journal").glob("*.jsonl")):
+        for path in sorted(Store(self._folder).journal.glob("*.jsonl")):
             for line in path.read_bytes().splitlines()[-8:]:
                 if line.startswith(b'{"kind":"trace"'):
                     yield orjson.loads(line)
@@ -241,7 +242,7 @@ class Rehearsal:
         folder, points = Path(self._folder.name), Points()
         settings = rehearsed(folder)
         self._pipeline = await shadow(
-            settings, folder, self._servers, points, seconds=TURN_SECONDS, remote=self._remote
+            settings, self._servers, points, seconds=TURN_SECONDS, remote=self._remote
         )
         async for _ in self._pipeline.answer(Question(f"Do you know {CANARY}?", "eve", "api", uuid7())):
             pass

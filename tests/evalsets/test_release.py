@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,7 +112,10 @@ async def test_after_a_change_what_was_run_before_is_run_again(tmp_path: Path, e
     assert await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None) == []
     assert len(await release.run_missing(pipeline, "answer@v1", [evalset], lambda _: lambda *_: None)) == 1
     assert await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None) == []
-    pipeline.rules = replace(pipeline.rules, guardrails="changed")
+    await pipeline.close()
+    pipeline = await make_pipeline(
+        documents=(), rules={"guardrails": "changed"}, prompts={"folder": str(tmp_path / "prompts")}
+    )
     assert len(await release.run_changed(pipeline, [evalset], lambda _: lambda *_: None)) == 1
     await pipeline.close()
 

@@ -11,11 +11,10 @@ from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.release import playground, replay
 from evalsets.release.playground import CannotReplay
 from evalsets.runs.runner import Variant
-from pipeline.errors import ModelError
-from pipeline.extractive.extractive import Extractive
-from pipeline.models.gateway import Gateway
+from pipeline.context.condenser import Condenser
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
+from pipeline.settings import load
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import ask, make_pipeline, recorded
 from traces.queries import runs
@@ -31,15 +30,9 @@ def cases(pipeline: Pipeline, **more: Any) -> Evalset:
         return replay.recorded(ledger, "default", now - timedelta(days=7), now, **more)
 
 
-def answering(pipeline: Pipeline, *replies: str | ModelError) -> Scripted:
-    model = Scripted(*replies)
-    pipeline.gateway = Gateway([model], Extractive(), prices=Prices())
-    return model
-
-
-async def talked() -> Pipeline:
-    """A conversation of two turns and a turn by itself, all answered from the documents."""
-    pipeline = await make_pipeline(Scripted(GOOD))
+async def talked(model: Scripted) -> Pipeline:
+    """A conversation of two turns and a turn by itself, all answered from the documents by the model."""
+    pipeline = await make_pipeline(model, parts={"condenser": Condenser(None)})
     await ask(pipeline, "How do I turn on bounce keys?", conversation_id="one")
     await ask(pipeline, "And where do I click to turn on bounce keys?", conversation_id="one")
     await ask(pipeline, "How do I turn on bounce keys in Settings?", door="chat")
@@ -48,11 +41,12 @@ async def talked() -> Pipeline:
 
 
 async def test_flips_are_found_and_nothing_counts_as_production() -> None:
-    pipeline = await talked()
+    model = Scripted(GOOD)
+    pipeline = await talked(model)
     asked = cases(pipeline)
     assert len(asked.cases) == 3
     assert [len(case.history or ()) for case in asked.cases] == [0, 2, 0]
-    model = answering(pipeline, BAD, BAD, GOOD)
+    model.script(BAD, BAD, GOOD)
     found = await replay.replay_turns(pipeline, asked, Variant("answer@v1", "scripted"))
     assert (found["turns"], found["better"], found["worse"], found["same"]) == (3, 0, 2, 1)
     assert found["intervals"]["worse"]["low"] < 2 / 3 < found["intervals"]["worse"]["high"]
@@ -71,8 +65,8 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
 
 
 async def test_it_goes_on_where_it_stopped() -> None:
-    pipeline = await talked()
-    model = answering(pipeline, GOOD)
+    model = Scripted(GOOD)
+    pipeline = await talked(model)
     first = await replay.replay_turns(
         pipeline, cases(pipeline), Variant("answer@v1", "scripted"), run_id="r1"
     )
@@ -87,7 +81,8 @@ async def test_it_goes_on_where_it_stopped() -> None:
 
 
 async def test_costs_are_told_before() -> None:
-    pipeline = await talked()
+    model = Scripted(GOOD)
+    pipeline = await talked(model)
     asked = cases(pipeline)
     rates = {"input_per_million": 10.0, "output_per_million": 10.0}
     with pipeline.store.read() as ledger:
@@ -107,27 +102,25 @@ async def test_nothing_to_replay_is_said() -> None:
     await pipeline.close()
 
 
-async def test_one_turn_with_the_same_and_with_fresh_passages() -> None:
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_one_turn_with_the_same_and_with_fresh_passages(fresh: bool) -> None:
     pipeline = await make_pipeline(Scripted(GOOD))
     done, _ = await ask(pipeline, "How do I turn on bounce keys?")
     assert done.turn_id
-    for fresh in (False, True):
-        answering(pipeline, BAD)
-        found = await playground.again(pipeline, done.turn_id, prompt=None, model=None, fresh=fresh)
-        before, after = found["before"], found["after"]
-        assert before["answer"] == GOOD
-        assert after["answer"].startswith(BAD)
-        assert [one["title"] for one in after["placed"]] == [one["title"] for one in before["placed"]]
-        assert after["support"] < before["support"]
-        assert recorded(pipeline, after["turn_id"]).turn.door == "replay"
-        names = {span.name for span in recorded(pipeline, after["turn_id"]).spans}
-        assert ("same passages" in names) is not fresh
-        pipeline = pipeline if fresh else await reopened(pipeline)
+    await pipeline.close()
+    replayed = await playground.again(
+        load(), done.turn_id, prompt=None, model=None, fresh=fresh, models=[Scripted(BAD)]
+    )
+    before, after = replayed["before"], replayed["after"]
+    assert before["answer"] == GOOD
+    assert after["answer"].startswith(BAD)
+    assert [row["title"] for row in after["placed"]] == [row["title"] for row in before["placed"]]
+    assert after["support"] < before["support"]
+    trace = recorded(pipeline, after["turn_id"])
+    assert trace.turn.door == "replay"
+    assert ("same passages" in {span.name for span in trace.spans}) is not fresh
+
+
+async def test_a_turn_that_is_not_there_cannot_be_asked_again() -> None:
     with pytest.raises(CannotReplay, match="there is no turn"):
-        await playground.again(pipeline, "nope", prompt=None, model=None, fresh=False)
-    await pipeline.close()
-
-
-async def reopened(pipeline: Pipeline) -> Pipeline:
-    await pipeline.close()
-    return await make_pipeline(documents=())
+        await playground.again(load(), "nope", prompt=None, model=None, fresh=False)

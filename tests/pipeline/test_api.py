@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from pipeline import notices
-from pipeline.admission import Admission
 from pipeline.http import streaming
 from pipeline.http.api import create_app
 from pipeline.models.model import Model
@@ -109,8 +108,7 @@ async def test_too_many_requests_are_429_with_the_time_to_wait() -> None:
 
 
 async def test_a_full_house_is_503_before_any_event() -> None:
-    async with door() as (http, pipeline):
-        pipeline.admission = Admission(1, 0, 1.0, 9)
+    async with door(limits={"running_turns": 1, "queued_turns": 0}) as (http, pipeline):
         pipeline.admission.running = 1
         for headers in (EVENTS, WHOLE):
             answer = await http.post("/api/chat", json={"question": LID}, headers=headers)

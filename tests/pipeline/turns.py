@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.build import build
-from pipeline.context.condenser import Condenser
+from pipeline import build
 from pipeline.events import Answer, Delta, Event, Failed, Question
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.documents import Document
@@ -15,6 +14,7 @@ from pipeline.knowledge.ingest import store
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
+from pipeline.parts import Given
 from pipeline.settings import load
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
@@ -49,17 +49,17 @@ async def make_pipeline(
     *models: Model,
     documents: Sequence[Document] = DOCUMENTS,
     rules: dict[str, Any] | None = None,
+    parts: Given | None = None,
     **settings: Any,
 ) -> Pipeline:
-    """Build as production does, then put `models` where the providers are; none means extractive."""
-    pipeline = build(load(**settings))
+    """Build as production does with `models` where the providers are; none means extractive."""
+    configured = load(**settings)
+    given: Given = {**(parts or {}), "rules": replace(build.rules(configured), **(rules or {}))}
+    if models:
+        given["gateway"] = Gateway(models, Extractive(), prices=Prices())
+    pipeline = build.build(configured, **given)
     if documents:
         await store(documents, pipeline.rules.kb, pipeline.knowledge)
-    if models:
-        pipeline.gateway = Gateway(models, Extractive(), prices=Prices())
-        pipeline.condenser = Condenser(pipeline.gateway)
-    if rules:
-        pipeline.rules = replace(pipeline.rules, **rules)
     return pipeline
 
 

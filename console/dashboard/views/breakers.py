@@ -15,7 +15,7 @@ import streamlit as st
 from console import format
 from console.dashboard import data, markup, notices
 from console.dashboard.data import Problem
-from pipeline.breakers import changes
+from pipeline import build
 
 WATCH_SECONDS = 3
 COLOURS = {"closed": "green", "half_open": "yellow", "open": "red", "isolated": "gray"}
@@ -87,7 +87,7 @@ def _ask(name: str, key: str | None, *, isolate: bool | None = None) -> dict[str
 
 def _history() -> None:
     """Draw the changes kept on disk, the newest first."""
-    kept = changes(data.settings().data_dir / "breakers.jsonl")
+    kept = build.breaker_changes(data.settings())
     if not kept:
         notices.note(
             "No changes yet", "Every breaker has been closed since the first start.", key="no-changes"

@@ -1,0 +1,71 @@
+"""The names in the data folder: the pipeline's and evalsets'. The room of the traces knows its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Where each thing lies below one data folder."""
+
+    path: Path
+
+    @property
+    def audit(self) -> Path:
+        """The audit log: which prompt versions came into force."""
+        return self.path / "audit.jsonl"
+
+    @property
+    def breakers(self) -> Path:
+        """The changes of breakers."""
+        return self.path / "breakers.jsonl"
+
+    @property
+    def conversations(self) -> Path:
+        return self.path / "conversations.sqlite"
+
+    @property
+    def spending(self) -> Path:
+        return self.path / "spending.sqlite"
+
+    @property
+    def trials(self) -> Path:
+        """What evals and replays spent."""
+        return self.path / "eval-spending.sqlite"
+
+    @property
+    def counts(self) -> Path:
+        """The limits of users, counted over all workers."""
+        return self.path / "counts.sqlite"
+
+    @property
+    def knowledge(self) -> Path:
+        """The knowledge bases."""
+        return self.path / "knowledge"
+
+    @property
+    def evalsets(self) -> Path:
+        """The team's own evalsets."""
+        return self.path / "evalsets"
+
+    @property
+    def answer_cache(self) -> Path:
+        """What models answered in evals."""
+        return self.path / "eval-cache"
+
+    @property
+    def judge_cache(self) -> Path:
+        """What judges replied, and their home."""
+        return self.path / "judge-cache"
+
+    @property
+    def calibrations(self) -> Path:
+        """How well judges agree with people."""
+        return self.path / "calibrations.jsonl"
+
+    @property
+    def alerts(self) -> Path:
+        """The alerts that were told last."""
+        return self.path / "alerts.json"

@@ -1,0 +1,125 @@
+"""What is done with a running pipeline beside asking it: feedback, its state, stopping and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pipeline import notices
+from pipeline.alarm import Alarms
+from pipeline.backlog import Backlog
+from pipeline.breaker import Breaker, Policy
+from pipeline.breakers import reports
+from pipeline.errors import Refused
+from pipeline.parts import Parts
+from traces.errors import JournalError
+from traces.ids import uuid7
+from traces.records import Score, Trace
+
+log = logging.getLogger(__name__)
+JOURNAL = Policy(minimum_calls=3, slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)
+
+
+class Operations:
+    """Holds the parts of a pipeline; they are given once and never replaced."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.rules: Final = parts.rules
+        self.prompts: Final = parts.prompts
+        self.force: Final = parts.force
+        self.quota: Final = parts.quota
+        self.admission: Final = parts.admission
+        self.budget: Final = parts.budget
+        self.trials: Final = parts.trials  # what evals and replays may spend; never the people's
+        self.inbound: Final = parts.inbound
+        self.planted: Final = parts.planted
+        self.memory: Final = parts.memory
+        self.condenser: Final = parts.condenser
+        self.retriever: Final = parts.retriever
+        self.gateway: Final = parts.gateway
+        self.outbound: Final = parts.outbound
+        self.knowledge: Final = parts.knowledge
+        self.store: Final = parts.store
+        self.registry: Final = parts.breakers
+        self.journal: Final = parts.journal
+        self.backlog: Final = Backlog(parts.journal, parts.breakers.get("journal", JOURNAL))
+        self.observers: Final[list[Callable[[Trace], None]]] = []  # shown each turn's trace, at its end
+        self._alarms = Alarms()
+        self._chores: set[asyncio.Task[None]] = set()  # what turns left to do after their end
+        self._clock = parts.clock
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more turns are accepted."""
+        return self._alarms.stopping
+
+    @property
+    def unrecorded(self) -> int:
+        """Records that are not in the journal, a full disk for example: lost or waiting for it."""
+        return self.backlog.lost + self.backlog.held
+
+    @property
+    def running(self) -> int:
+        """How many turns are under way."""
+        return self.admission.running
+
+    async def feedback(
+        self,
+        turn_id: str,
+        user_id: str,
+        value: int,
+        comment: str | None = None,
+        tags: list[str] | None = None,
+    ) -> Score:
+        """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
+        if self.memory.owner(turn_id) != user_id:
+            raise Refused("turn_not_found", f"There is no turn {turn_id!r} of yours.", status=404)
+        score = Score(
+            score_id=uuid7(),
+            turn_id=turn_id,
+            name="feedback",
+            value=float(value),
+            source="user",
+            created_at=datetime.now(UTC),
+            reason=comment or None,
+            tags=",".join(tags) if tags else None,
+            user_id=user_id,
+        )
+        try:
+            self.journal.write(score)
+        except JournalError as error:
+            log.error("feedback could not be recorded: %s", error)
+            raise Refused("store_unwritable", notices.NOT_KEPT, status=503, retry_after=5.0) from None
+        return score
+
+    def breakers(self) -> dict[str, Breaker]:
+        """Return the breakers of all dependencies by name."""
+        return {**self.gateway.breakers, **self.registry.by_name}
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return the state of all breakers."""
+        return reports(self.breakers())
+
+    async def drain(self, seconds: float) -> int:
+        """Accept no more turns, let those under way end within `seconds`, then cut them short.
+
+        Returns how many had to be cut; each of them still tells its user and is recorded.
+        """
+        return await self._alarms.stop(seconds)
+
+    async def close(self) -> None:
+        """Flush and close what the pipeline holds open."""
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        self.backlog.close()
+        await self.gateway.close()
+        await self.retriever.close()
+        if close := getattr(self.knowledge.embedder, "close", None):
+            close()
+        self.budget.spending.close()
+        self.trials.spending.close()
+        self.quota.close()
+        self.memory.close()
+        self.journal.close()
