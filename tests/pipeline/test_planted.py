@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Answer
-from pipeline.guardrails.planted import OPENED, Planted
+from pipeline.guardrails.planted import OPENED, Planted, Policy
 from pipeline.knowledge.documents import Document
 from pipeline.models.scripted import Scripted
 from pipeline.text import sentences
@@ -43,11 +43,10 @@ def test_instructions_to_the_reader_are_not(text: str) -> None:
 
 
 @pytest.mark.parametrize(("policy", "seen"), [("hold", False), ("mark", True), ("off", True)])
-async def test_what_a_model_is_shown_follows_the_policy(policy: str, seen: bool) -> None:
+async def test_what_a_model_is_shown_follows_the_policy(policy: Policy, seen: bool) -> None:
     model = Scripted("It browns bread [1].")
     toaster = Document("toaster", "Toaster", f"{CLEAN}\n{ORDERS[0]}", "https://example.com/toaster")
-    pipeline = await make_pipeline(model, documents=(toaster,))
-    pipeline.planted = Planted(policy)  # type: ignore[arg-type]  # a table of policies
+    pipeline = await make_pipeline(model, documents=(toaster,), parts={"planted": Planted(policy)})
     answer, _ = await ask(pipeline, "What does the toaster do with bread?")
     assert isinstance(answer, Answer)
     sent = model.prompts[0].render()
@@ -59,10 +58,9 @@ async def test_what_a_model_is_shown_follows_the_policy(policy: str, seen: bool)
 
 
 @pytest.mark.parametrize("policy", ["hold", "mark"])
-async def test_the_embedded_answerer_never_quotes_one(policy: str) -> None:
+async def test_the_embedded_answerer_never_quotes_one(policy: Policy) -> None:
     toaster = Document("toaster", "Toaster instructions", f"{CLEAN}\n{ORDERS[0]}", "https://example.com/t")
-    pipeline = await make_pipeline(documents=(toaster,))
-    pipeline.planted = Planted(policy)  # type: ignore[arg-type]  # a table of policies
+    pipeline = await make_pipeline(documents=(toaster,), parts={"planted": Planted(policy)})
     answer, _ = await ask(pipeline, "Toaster instructions")
     assert isinstance(answer, Answer)
     assert "evil@example.com" not in answer.answer
