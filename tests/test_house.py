@@ -141,9 +141,9 @@ def test_nobody_assigns_to_an_attribute_of_a_pipeline() -> None:
     wrong = []
     for path in sources():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            if isinstance(node, ast.AugAssign | ast.AnnAssign):
-                targets = [node.target]
+            if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             wrong += [
                 f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(target)}"
                 for target in targets
