@@ -14,7 +14,7 @@ from console import format
 from console.dashboard import data
 from evalsets.forecast import Projection, Traffic, project
 from pipeline import build
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost, last_days
@@ -105,7 +105,7 @@ def prices() -> Prices:
 def budgets() -> dict[str, Any]:
     """Return what is used of the budgets, from the file that the chat keeps."""
     settings = data.settings()
-    limits = Limits(**settings.budgets.model_dump())
+    limits = build.limits(settings)
     try:
         spending = build.spending(settings)
     except (OSError, sqlite3.Error) as error:
