@@ -103,6 +103,27 @@ def test_an_unknown_turn_exits_1(answerdeck: Any) -> None:
     assert "there is no turn" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("compare", "nosuch", "other"), ("report", "nosuch")])
+def test_an_unknown_run_is_one_sentence(answerdeck: Any, arguments: tuple[str, ...]) -> None:
+    done = answerdeck("eval", *arguments)
+    assert done.returncode == 1
+    assert "no run 'nosuch'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_cases_of_a_set_by_command(answerdeck: Any, tmp_path: Path) -> None:
+    table = tmp_path / "pm.csv"
+    table.write_text("Question,Expected answer\nHow do I print?,Open the panel.\n")
+    assert "reference = 'Expected answer'" in answerdeck("eval", "import", str(table)).stdout
+    (case,) = json.loads(answerdeck("eval", "cases", "pm", "--json").stdout)["cases"]
+    assert answerdeck("eval", "edit", "pm", case["id"], "--set", "reference=Press P.").returncode == 0
+    assert answerdeck("eval", "export", "pm", "--out", str(tmp_path / "out.csv")).returncode == 0
+    assert "Press P." in (tmp_path / "out.csv").read_text()
+    assert "pm" in answerdeck("eval", "delete", "pm", "--yes").stdout
+    gone = answerdeck("eval", "cases", "pm")
+    assert gone.returncode == 2 and "Traceback" not in gone.stderr
+
+
 def test_doctor_says_what_is_wrong(answerdeck: Any) -> None:
     env = {
         "ANSWERDECK_MODELS__PRIMARY": "local:m",
