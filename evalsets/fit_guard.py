@@ -3,7 +3,8 @@
 Reads harmful and hostile prompts (ailuminate, advbench, xstest, jailbreak_inthewild, bipia), benign
 questions (clinc150, mtrag_cloud, clapnq_dev, demo_gnome_help) and our own lines in evalsets/training,
 fits each label on all sets but one and reports that one, then fits on everything and writes the
-weights with their data card. The shared sets are read, never copied into the file.
+weights with their data card; `evalsets.fit_foreign` must follow. The shared sets are read,
+never copied into the file.
 """
 
 from __future__ import annotations

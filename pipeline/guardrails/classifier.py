@@ -24,6 +24,7 @@ from pipeline.guardrails.folding import fold
 Label = Literal["harm", "injection", "distress", "planted"]
 LABELS: tuple[Label, ...] = ("harm", "injection", "distress", "planted")
 BY_WORDS: tuple[Label, ...] = ("planted",)  # vectors did not help there
+LANGUAGES = frozenset({"en"})  # in which the sentence's vector says something
 WEIGHTS = Path(__file__).parent / "classifier.npz"
 BUCKETS = 1 << 13
 CHARACTERS = 1_500  # of a text that are looked at
@@ -65,7 +66,8 @@ class Classifier:
     """Reads the weights once; each call costs well under a millisecond. Raises ConfigurationError.
 
     The file holds per label `<label>` (bias, scale of the calibration, its offset, threshold, then
-    the weights of the vector and of the buckets) and `<label>_words` for texts without a vector.
+    the weights of the vector and of the buckets), `<label>_words` for texts without a vector and
+    `<label>_foreign`, words alone too, for texts in other languages than LANGUAGES.
     """
 
     def __init__(self, path: Path = WEIGHTS) -> None:
@@ -75,15 +77,24 @@ class Classifier:
                 self._weights = {name: stored[name].astype(np.float32) for name in stored.files}
         except (OSError, ValueError) as error:
             raise ConfigurationError([f"{path.name} cannot be read: {error}; reinstall answerdeck"]) from None
-        wanted = {label for label in LABELS if label not in BY_WORDS} | {f"{label}_words" for label in LABELS}
+        asked = [label for label in LABELS if label not in BY_WORDS]
+        wanted = {*asked, *(f"{label}_foreign" for label in asked), *(f"{label}_words" for label in LABELS)}
         missing = sorted(wanted - self._weights.keys())
         if missing:
-            raise ConfigurationError([f"{path.name} has no weights for {missing}; run evalsets.fit_guard"])
+            raise ConfigurationError(
+                [f"{path.name} has no weights for {missing}; run evalsets.fit_guard and fit_foreign"]
+            )
         self.fingerprint = hashlib.sha256(source).hexdigest()[:8]
 
-    def probability(self, label: Label, features: Buckets, vector: Vector | None = None) -> float:
-        """Return the calibrated probability, 0..1; `features` are the text's buckets."""
-        weights = self._weights[label if vector is not None else f"{label}_words"]
+    def probability(
+        self, label: Label, features: Buckets, vector: Vector | None = None, *, foreign: bool = False
+    ) -> float:
+        """Return the calibrated probability, 0..1; `features` are the text's buckets.
+
+        Of a `foreign` text the vector is not read.
+        """
+        vector = None if foreign else vector
+        weights = self._weights[_name(label, vector=vector is not None, foreign=foreign)]
         bias, scale, offset, _ = weights[:4]
         dense, sparse = weights[4:-BUCKETS], weights[-BUCKETS:]
         value = float(bias)
@@ -93,11 +104,18 @@ class Classifier:
             value += VECTOR_WEIGHT * float(dense @ vector)
         return 1.0 / (1.0 + float(np.exp(-np.clip(scale * value + offset, -30, 30))))
 
-    def threshold(self, label: Label, *, vector: bool) -> float:
+    def threshold(self, label: Label, *, vector: bool, foreign: bool = False) -> float:
         """Return the probability from which a text counts as having the label."""
-        return float(self._weights[label if vector else f"{label}_words"][3])
+        return float(self._weights[_name(label, vector=vector, foreign=foreign)][3])
 
     @cached_property
     def dimensions(self) -> int:
         """Numbers in a vector that the weights were fitted for."""
         return len(self._weights["harm"]) - 4 - BUCKETS
+
+
+def _name(label: Label, *, vector: bool, foreign: bool) -> str:
+    """Return under which name the file holds the model for such a text."""
+    if foreign:
+        return f"{label}_foreign"
+    return label if vector else f"{label}_words"

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pipeline.events import Message
-from pipeline.guardrails.classifier import Buckets, Classifier, Label, Vector, buckets
+from pipeline.guardrails.classifier import LANGUAGES, Buckets, Classifier, Label, Vector, buckets
 from pipeline.guardrails.folding import clean, fold
 from pipeline.guardrails.rules import RULES, Category, Rule, read
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.languages import language
+from pipeline.spelling import doubtful
 from pipeline.text import sentences
 
 __all__ = ["RULES", "Inbound", "Policy", "Rule", "Verdict", "clean"]
@@ -24,6 +25,8 @@ __all__ = ["RULES", "Inbound", "Policy", "Rule", "Verdict", "clean"]
 log = logging.getLogger(__name__)
 Policy = Literal["block", "flag", "off"]
 _WORD = re.compile(r"[a-z]+")
+_LETTERS = re.compile(r"[^\W\d_]{4,}")
+DOUBTFUL = 0.5  # share of words English does not have, from which a text of no known language is foreign
 UNITS = 8  # sentences of one message that the classifier looks at by themselves, the worst words first
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
@@ -149,10 +152,12 @@ class Inbound:
         """Return for each label the highest probability of the units, and whether it is over the line."""
         highest: dict[Label, tuple[float, bool]] = {}
         for unit, features in self._units(text):
-            vector = await self._vector(unit)
+            foreign = _foreign(unit)
+            vector = None if foreign else await self._vector(unit)
             for label in ("harm", "injection", "distress"):
-                probability = self._classifier.probability(label, features, vector)
-                over = probability >= self._classifier.threshold(label, vector=vector is not None)
+                probability = self._classifier.probability(label, features, vector, foreign=foreign)
+                line = self._classifier.threshold(label, vector=vector is not None, foreign=foreign)
+                over = probability >= line
                 highest[label] = max(highest.get(label, (0.0, False)), (probability, over), key=_by_line)
         return highest
 
@@ -198,6 +203,15 @@ class Inbound:
                 return Verdict("refuse", name, self._message(message, text), signs, rounded)
         action = "flag" if signs else "allow"
         return Verdict(action, signs[0] if signs else None, "", signs, rounded)
+
+
+def _foreign(text: str) -> bool:
+    """Tell whether a text is in a language whose sentence vectors say nothing."""
+    code = language(text)
+    if code is not None:
+        return code not in LANGUAGES
+    words = [word.casefold() for word in _LETTERS.findall(text)]
+    return bool(words) and sum(map(doubtful, words)) >= DOUBTFUL * len(words)
 
 
 def _by_line(score: tuple[float, bool]) -> tuple[bool, float]:
