@@ -43,6 +43,7 @@ from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
 from pipeline.settings import RERANKERS, Settings
 from pipeline.turn import Pipeline
+from pipeline.whole import Wholes
 from traces.journal import Journal
 from traces.store import Store
 
@@ -82,6 +83,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             journal=parts.get("journal") or journal(settings),
             knowledge=documents,
             store=parts.get("store") or store(settings),
+            wholes=Wholes(documents, looks.planted, settings.retrieval.whole_tokens),
             breakers=registry,
             clock=parts.get("clock", time.perf_counter),
         )
@@ -137,7 +139,11 @@ def defaults(settings: Settings) -> dict[str, str]:
 def prices(settings: Settings) -> Prices:
     """Return what models cost, with the settings' own rates first."""
     own = settings.models.prices
-    return Prices({name: rates.model_dump(exclude_none=True) for name, rates in own.items()})
+    endpoints = {name: getattr(settings.models, name) for name in ("openai", "anthropic", "local")}
+    return Prices(
+        {name: rates.model_dump(exclude_none=True) for name, rates in own.items()},
+        windows={name: one.context_window for name, one in endpoints.items() if one.context_window},
+    )
 
 
 def spending(settings: Settings) -> Spending:

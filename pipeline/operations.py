@@ -43,6 +43,7 @@ class Operations:
         self.outbound: Final = parts.outbound
         self.knowledge: Final = parts.knowledge
         self.store: Final = parts.store
+        self.wholes: Final = parts.wholes
         self.registry: Final = parts.breakers
         self.journal: Final = parts.journal
         self.backlog: Final = Backlog(parts.journal, parts.breakers.get("journal", JOURNAL))

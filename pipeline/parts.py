@@ -24,6 +24,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
+from pipeline.whole import Wholes
 from traces.journal import Journal
 from traces.recorder import Recorder
 from traces.store import Store
@@ -60,6 +61,7 @@ class Parts:
     journal: Journal
     knowledge: Knowledge
     store: Store
+    wholes: Wholes
     breakers: Breakers
     clock: Callable[[], float] = time.perf_counter
 

@@ -71,6 +71,7 @@ class Endpoint(Section):
     base_url: str | None = None
     requests_per_minute: int | None = Field(None, ge=1)  # what the provider allows
     tokens_per_minute: int | None = Field(None, ge=1)
+    context_window: int | None = Field(None, ge=1_000)  # tokens its models read, where not published
 
     @field_validator("base_url")
     @classmethod
@@ -153,6 +154,7 @@ class KnowledgeBases(Section):
 class Retrieval(Section):
     candidates: int = Field(ge=1, le=50)
     passages: int = Field(ge=1, le=20)
+    whole_tokens: int = Field(25_000, ge=0, le=1_000_000)
     text_weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
     floor: Share
     reranker: str = "embedded"

@@ -18,6 +18,8 @@ from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
 from pipeline.context.facts import personal
+from pipeline.context.whole import assemble as assemble_whole
+from pipeline.context.whole import fits
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
@@ -28,7 +30,7 @@ from pipeline.events import (
     Sources,
 )
 from pipeline.guardrails.inbound import Verdict, clean
-from pipeline.knowledge.found import Retrieved
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
@@ -159,7 +161,8 @@ class Pipeline(Operations):
             self._indexing(turn)
             return
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
-        prompt = self._assemble(turn, standalone, history, retrieved, share=share)
+        whole = await self._whole(turn, retrieved)
+        prompt = self._assemble(turn, standalone, history, retrieved, share=share, whole=whole)
         answering = Answering(self.rules, self.gateway, self.outbound)
         answering.route(turn, needed_history=standalone != turn.text)
         yield Sources(turn.passages)
@@ -257,6 +260,16 @@ class Pipeline(Operations):
         turn.recorder.retrieved(found.passage for found in retrieved.found)
         return retrieved
 
+    async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[Found] | None:
+        """Return the whole knowledge base when it is small and all models that may answer have room."""
+        if turn.purse.saving != "no":
+            return None
+        routes = self.rules.routes
+        others = [name for name in (routes.cheap, routes.strong) if routes.on and name]
+        room = self.gateway.room(turn.question.model, *others)
+        needed = self.wholes.budget + self.rules.context_tokens + self.rules.max_output_tokens
+        return await self.wholes.of(retrieved) if room is not None and room >= needed else None
+
     def _silence(self, turn: LiveTurn, retrieved: Retrieved, *, quoting: bool) -> str | None:
         """Return what to say without asking a model, or None when one is to answer."""
         if not retrieved.found:
@@ -291,23 +304,27 @@ class Pipeline(Operations):
         history: tuple[Message, ...],
         retrieved: Retrieved,
         share: float = 1.0,
+        whole: Sequence[Found] | None = None,
     ) -> Prompt:
         version = self._prompt("answer", turn)
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:
             recollected = turn.recollection.messages()
             reserved = sum(estimate(message.text) for message in recollected)
-            prompt = assemble(
-                version,
-                turn.text,
-                standalone,
-                history,
-                retrieved,
-                passages=self.rules.passages,
-                context_tokens=int(self.rules.context_tokens * share) - reserved,
-                max_output_tokens=self.rules.max_output_tokens,
-            )
-            prompt = replace(prompt, messages=(*recollected, *prompt.messages))
-            rows = [found.passage for found in prompt.retrieved.found]
+            span.note(whole=whole is not None)
+            room = {
+                "passages": self.rules.passages,
+                "context_tokens": int(self.rules.context_tokens * share) - reserved,
+                "max_output_tokens": self.rules.max_output_tokens,
+            }
+            if whole is not None and fits(version):
+                remembered = (*recollected, *history)
+                prompt, rows = assemble_whole(
+                    version, turn.text, standalone, remembered, retrieved, whole, **room
+                )
+            else:
+                prompt = assemble(version, turn.text, standalone, history, retrieved, **room)
+                prompt = replace(prompt, messages=(*recollected, *prompt.messages))
+                rows = [found.passage for found in prompt.retrieved.found]
             turn.passages = tuple(row for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
         turn.recorder.retrieved(rows)

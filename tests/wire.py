@@ -12,7 +12,7 @@ from pipeline.knowledge.found import Retrieved
 from pipeline.models.model import Model, Prompt, Stop, Text
 
 QUICK: dict[str, Any] = {"first_token_seconds": 0.4, "gap_seconds": 0.4}
-ANSWER = "Open Settings and switch Bounce Keys on [1]."
+ANSWER = "Set the fallback model in the environment [1]."
 
 # fault → (error class or "stop"/"length"/"refusal", the text that was streamed before)
 OUTCOMES: dict[str, tuple[str, str]] = {
@@ -38,16 +38,16 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "json_error_200": ("overloaded", ""),
     "redirect": ("protocol", ""),
     "error_first": ("overloaded", ""),
-    "error_middle": ("overloaded", "Open Settings and "),
-    "error_with_text": ("overloaded", "Open Settings and "),
+    "error_middle": ("overloaded", "Set the fallback "),
+    "error_with_text": ("overloaded", "Set the fallback "),
     "reset": ("cut", ""),
     "cut_first": ("cut", ""),
-    "cut_middle": ("cut", "Open Settings and "),
+    "cut_middle": ("cut", "Set the fallback "),
     "end_first": ("cut", ""),
-    "end_middle": ("cut", "Open Settings and "),
-    "end_inside_event": ("cut", "Open Settings and "),
+    "end_middle": ("cut", "Set the fallback "),
+    "end_inside_event": ("cut", "Set the fallback "),
     "nothing": ("protocol", ""),
-    "malformed": ("protocol", "Open Settings and "),
+    "malformed": ("protocol", "Set the fallback "),
     "wrong_shape": ("protocol", ""),
     "odd_but_fine": ("stop", ANSWER),
     "bytewise": ("stop", "Grüße, 東京\u2028🙂\x85 ok"),
@@ -69,7 +69,7 @@ SILENCES: dict[str, tuple[str, str]] = {
     "hang": ("timeout_first_token", ""),
     "hang_after_head": ("timeout_first_token", ""),
     "only_pings": ("timeout_first_token", ""),
-    "stall": ("timeout_gap", "Open Settings and "),
+    "stall": ("timeout_gap", "Set the fallback "),
 }
 
 

@@ -24,6 +24,7 @@ class Prompt:
     question: str  # standalone
     retrieved: Retrieved
     max_output_tokens: int = 1024
+    stable: int = 0  # characters of the first message that stay the same from turn to turn
 
     def render(self) -> str:
         """Return the whole prompt as one readable text, for the trace."""

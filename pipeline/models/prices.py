@@ -78,11 +78,14 @@ class Prices:
         self,
         overrides: Mapping[str, Mapping[str, float]] | None = None,
         *,
+        windows: Mapping[str, int] | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._today = today
+        self._windows = dict(windows or {})
         self._own = {name: _override(values) for name, values in (overrides or {}).items()}
         self._own.setdefault(FREE, BUILT_IN)
+        self._seen: dict[str, int | None] = {}
         self._found: dict[tuple[str, date], Rates | None] = {}
 
     def cost(self, model: str, tokens: Tokens) -> Cost:
@@ -94,6 +97,15 @@ class Prices:
             return Cost(0.0, rates.version)  # whatever it counted
         return Cost(rates.cost(tokens), rates.version)
 
+    def window(self, model: str) -> int | None:
+        """Return how many tokens a model reads at most, as configured or published; None if unknown."""
+        provider = model.partition(":")[0]
+        if provider in self._windows:
+            return self._windows[provider]
+        if model not in self._seen:
+            self._seen[model] = _window(model)
+        return self._seen[model]
+
     def rates(self, model: str) -> Rates | None:
         """Return today's rates of a model, or None when it is unpriced."""
         if own := self._own.get(model):
@@ -102,6 +114,19 @@ class Prices:
         if key not in self._found:
             self._found[key] = _look_up(*key)
         return self._found[key]
+
+
+def _window(model: str) -> int | None:
+    """Return the context of a model in the public table."""
+    provider, _, name = model.partition(":")
+    if provider not in ("openai", "anthropic"):
+        return None
+    from genai_prices import data_snapshot
+
+    try:
+        return data_snapshot.get_snapshot().find_provider_model(name, None, provider, None)[1].context_window
+    except LookupError:
+        return None
 
 
 def _override(values: Mapping[str, float]) -> Rates:

@@ -66,9 +66,29 @@ async def test_what_is_sent(server: FaultServer, model: AnthropicMessages) -> No
         "model": "claude-haiku-5-5",
         "max_tokens": 64,
         "messages": [{"role": "user", "content": "How do I turn on bounce keys?"}],
-        "system": [{"type": "text", "text": "Answer.", "cache_control": {"type": "ephemeral"}}],
+        "system": [{"type": "text", "text": "Answer."}],
         "stream": True,
     }
+
+
+async def test_only_what_a_provider_can_cache_is_marked(
+    server: FaultServer, model: AnthropicMessages
+) -> None:
+    whole, mark = make_prompt(), {"type": "ephemeral"}
+    documents, chat = "The shop opens at nine. " * 900, "Tell me more of it. " * 1_200
+    messages = (Message("user", f"{documents}\n\nWhen?"), Message("assistant", chat), Message("user", "And?"))
+    await ask(model, Prompt("Answer.", messages, "", whole.retrieved, 64, stable=len(documents)))
+    await ask(model, Prompt("Answer.", messages[:1], "", whole.retrieved, 64))
+    await ask(model, Prompt(documents, messages[2:], "", whole.retrieved, 64))
+    first, unknown, system = [request.body for request in server.requests]
+    assert first["messages"][0]["content"] == [
+        {"type": "text", "text": documents, "cache_control": mark},
+        {"type": "text", "text": "\n\nWhen?"},
+    ]
+    assert first["messages"][1]["content"] == [{"type": "text", "text": chat, "cache_control": mark}]
+    assert first["messages"][2]["content"] == "And?"
+    assert unknown["messages"][0]["content"] == messages[0].text
+    assert system["system"][0]["cache_control"] == mark
 
 
 async def test_blank_messages_are_left_out(server: FaultServer, model: AnthropicMessages) -> None:
@@ -103,7 +123,7 @@ async def test_absurd_usage_is_estimated(server: FaultServer, model: AnthropicMe
     server.script(f"usage?{counts}")
     stop = (await ask(model)).stop
     assert stop is not None
-    assert stop.tokens == Tokens(input_tokens=9, output_tokens=11, estimated=True)
+    assert stop.tokens == Tokens(input_tokens=9, output_tokens=12, estimated=True)
 
 
 async def test_a_long_retry_after_is_not_slept(server: FaultServer, model: AnthropicMessages) -> None:

@@ -106,7 +106,7 @@ async def test_absurd_usage_is_estimated(server: FaultServer, model: OpenAIChat,
     server.script(f"usage?{counts}")
     stop = (await ask(model)).stop
     assert stop is not None
-    assert stop.tokens == Tokens(input_tokens=9, output_tokens=11, estimated=True)
+    assert stop.tokens == Tokens(input_tokens=9, output_tokens=12, estimated=True)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_a_drip_ends_at_the_deadline(server: FaultServer, model: OpenAICha
     server.script("drip?gap=0.1")
     heard = await ask(model, seconds=0.6)
     assert heard.outcome == "deadline"
-    assert heard.text.startswith("Open Settings and ")
+    assert heard.text.startswith("Set the fallback ")
 
 
 async def test_a_slow_reader_is_not_the_providers_silence(server: FaultServer) -> None:

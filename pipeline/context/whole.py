@@ -1,0 +1,112 @@
+"""Puts a small knowledge base whole into the prompt, first, where providers cache what stays the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.events import Message
+from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.shelf import MemoryShelf, Shelf
+from pipeline.models.model import Prompt
+from pipeline.models.tokens import estimate
+from pipeline.prompts.library import PromptVersion
+from traces.records import Passage
+
+MARKERS_TOKENS = 24  # the lines around a passage
+SMALLEST_CHUNK = 10  # tokens; more chunks than the budget can hold at this size are not read
+_HERE = "\x00passages\x00"
+
+
+async def everything(shelf: Shelf, budget: int) -> tuple[Found, ...] | None:
+    """Return all chunks in the order of their documents, or None when they are over `budget` tokens."""
+    if not isinstance(shelf, MemoryShelf) or not 0 < shelf.chunks <= budget // SMALLEST_CHUNK:
+        return None
+    rows = await shelf.rows(range(shelf.chunks))
+    if sum(estimate(row.title + row.text) + MARKERS_TOKENS for row in rows) > budget:
+        return None
+    rows.sort(key=lambda row: (row.document_id, int(row.chunk_id.rpartition("#")[2] or 0)))
+    return tuple(
+        Found(
+            Passage("", n, row.chunk_id, row.document_id, row.title, row.url, row.text, n=n),
+            row.spans,
+            row.vectors,
+        )
+        for n, row in enumerate(rows, 1)
+    )
+
+
+def fits(version: PromptVersion) -> bool:
+    """Say whether nothing that changes stands before the passages in a prompt."""
+    before, passages, _ = version.user.partition("{{passages}}")
+    return bool(passages) and "{{question}}" not in before + version.system
+
+
+def assemble(
+    version: PromptVersion,
+    question: str,
+    standalone: str,
+    history: Sequence[Message],
+    retrieved: Retrieved,
+    whole: Sequence[Found],
+    *,
+    passages: int,
+    context_tokens: int,
+    max_output_tokens: int,
+) -> tuple[Prompt, tuple[Passage, ...]]:
+    """Return the prompt with the whole knowledge base at its beginning, and the passages by number.
+
+    The prompt's own `retrieved` are the best `passages`, for the model that answers when no provider
+    can. The oldest turns go when question and history exceed `context_tokens`.
+    """
+    boundary = _boundary(whole)
+    asked = question if question == standalone else f"{question} (that is: {standalone})"
+    system, user = version.fill(passages=_HERE, question=asked, boundary=boundary)
+    before, _, rest = user.partition(_HERE)
+    blocks = (
+        f"<passage {one.passage.n} {boundary}>\n{one.passage.title}\n{one.passage.text}\n"
+        f"</passage {one.passage.n} {boundary}>"
+        for one in whole
+    )
+    prefix = before + "\n\n".join(blocks)
+    messages = [*history, Message("user", rest.strip())]
+    budget = context_tokens - estimate(version.text) - estimate(question)
+    while len(messages) > 1 and sum(estimate(message.text) for message in messages) > budget:
+        del messages[:2]
+    messages[0] = replace(messages[0], text=f"{prefix}\n\n{messages[0].text}")
+    numbers = {one.passage.chunk_id: one.passage.n for one in whole}
+    best = tuple(
+        replace(one, passage=replace(one.passage, n=numbers.get(one.passage.chunk_id)))
+        for one in retrieved.found[:passages]
+    )
+    prompt = Prompt(
+        system,
+        tuple(messages),
+        standalone,
+        replace(retrieved, found=best),
+        max_output_tokens,
+        stable=len(prefix),
+    )
+    return prompt, _rows(whole, retrieved)
+
+
+def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
+    """Return every passage by number, with the scores of those that were retrieved."""
+    ranked = {one.passage.chunk_id: one.passage for one in retrieved.found}
+    last = len(ranked)
+    rows: list[Passage] = []
+    for one in whole:
+        known = ranked.get(one.passage.chunk_id)
+        last += known is None
+        row = replace(one.passage, rank=last) if known is None else known
+        rows.append(replace(row, n=one.passage.n, text=one.passage.text))
+    return tuple(rows)
+
+
+def _boundary(whole: Sequence[Found]) -> str:
+    """Return a marker no document can hold: it is the hash of all of them."""
+    digest = hashlib.sha256()
+    for one in whole:
+        digest.update(f"{one.passage.chunk_id}\0{one.passage.text}\0".encode())
+    return digest.hexdigest()[:16]
