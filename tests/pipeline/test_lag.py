@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.http.metrics import Metrics
 from pipeline.knowledge.standing import Lag
 from tests.pipeline.turns import ask, make_pipeline
 
-WAITING = Lag(3, {}, ("Charging the forklift",), time.time() - 50)
+WAITING = Lag(3, {}, ("Charging the forklift",))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ async def test_a_turn_says_so_until_the_ingestion_is_over(tmp_path: Path) -> Non
     pipeline = await make_pipeline(data_dir=tmp_path)
     question = "How do I turn on bounce keys?"
     before, _ = await ask(pipeline, question)
-    pipeline.knowledge.note(pipeline.rules.kb, WAITING)
+    pipeline.knowledge.note(pipeline.rules.kb, replace(WAITING, since=time.time() - 50))
     during, _ = await ask(pipeline, question)
     metrics = Metrics(pipeline).text().decode()
     pipeline.knowledge.note(pipeline.rules.kb, Lag())
