@@ -99,7 +99,7 @@ def search(kb: str, question: str) -> list[Hit]:
 def suspects(kb: str, version: str) -> list[Suspect]:
     """Return the sentences of a version that instruct the assistant, the most certain first."""
     del version  # tells the cache that the contents changed
-    _, planted = build.guards(data.settings(), embedder())
+    planted = build.guards(data.settings(), embedder()).planted
     found = _run(knowledge().passages(kb))
     wrong = [one for row in found for one in planted.suspects(*row)]
     return sorted(wrong, key=lambda one: (-one.probability, one.chunk_id))
