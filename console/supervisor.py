@@ -119,7 +119,7 @@ def _drain(settings: Settings, stop: threading.Event) -> None:
 
 def _run_changed(settings: Settings) -> None:
     """Run the evalsets again, aside and gently, when what answers changed since their last run."""
-    command = ["nice", "-n", "10", sys.executable, "-m", "console.cli", "eval", "changed", "--json"]
+    command = ["nice", "-n", "10", sys.executable, "-m", "console.cli", "eval", "changed", "--yes", "--json"]
     env = {**os.environ, "ANSWERDECK_DATA_DIR": str(settings.data_dir.absolute())}
     subprocess.Popen(
         command,

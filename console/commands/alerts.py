@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong now, and who is told.")
+from console import alerts
+from console.commands.screen import emit, failed, table, wrong
+from console.senders import addresses
+from pipeline.settings import load
+from traces.alerts import changing, standing
+from traces.alerts import rules as book
+from traces.alerts.rules import RuleError
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(alerts_app, name="alerts")
-
-
-@alerts_app.command()
 def check(
     post: Annotated[
         bool, typer.Option("--post", help="Tell who is configured what is new and over.")
@@ -23,12 +27,6 @@ def check(
     json: Json = False,
 ) -> None:
     """Judge all rules now; exit 1 when any fires. `up` does it every minute, or cron with --post."""
-    from dataclasses import asdict
-
-    from console import alerts
-    from console.commands.screen import emit, failed, table
-    from pipeline.settings import load
-
     settings = load()
     book = alerts.check(settings)
     firing = [one for one in book.standings.values() if one.state == "firing"]
@@ -45,14 +43,8 @@ def check(
         raise typer.Exit(1)
 
 
-@alerts_app.command("test")
 def send_test() -> None:
     """Send a test message to everybody who is told."""
-    from console import alerts
-    from console.commands.screen import failed
-    from console.senders import addresses
-    from pipeline.settings import load
-
     settings = load()
     known = addresses(settings)
     if not known:
@@ -62,17 +54,12 @@ def send_test() -> None:
     print(f"Sent to {', '.join(known)}.")
 
 
-@alerts_app.command()
 def history(
     key: Annotated[str | None, typer.Argument(help="Only this rule or alert.")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many events.")] = 30,
     json: Json = False,
 ) -> None:
     """Show what fired, what ended, and who muted or changed what, the newest first."""
-    from console.commands.screen import emit, table
-    from pipeline.settings import load
-    from traces.alerts import standing
-
     rows = standing.history(load().data_dir, limit, key)
     if json:
         emit(rows)
@@ -83,17 +70,11 @@ def history(
         print("Nothing happened yet.")
 
 
-@alerts_app.command()
 def mute(
     key: Annotated[str, typer.Argument(help="A rule, an alert, or '*' for all.")],
     hours: Annotated[float, typer.Option(min=0.0, max=24 * 30, help="For so long; 0 ends a mute.")] = 4.0,
 ) -> None:
     """Tell nobody of a rule for some hours; what still fires after them is told then."""
-    from console.commands.screen import wrong
-    from pipeline.settings import load
-    from traces.alerts import changing
-    from traces.alerts.rules import RuleError
-
     try:
         until = changing.mute(load().data_dir, key, hours, by=_me())
     except RuleError as error:
@@ -101,14 +82,8 @@ def mute(
     print(f"{key} is heard again." if until is None else f"{key} is muted until {_when(until)} UTC.")
 
 
-@alerts_app.command()
 def reset(key: Annotated[str, typer.Argument(help="A rule that fires.")]) -> None:
     """Take what happens now for usual from now on: the alert ends without being over."""
-    from console.commands.screen import wrong
-    from pipeline.settings import load
-    from traces.alerts import changing
-    from traces.alerts.rules import RuleError
-
     try:
         changing.reset(load().data_dir, key, by=_me())
     except RuleError as error:
@@ -116,7 +91,6 @@ def reset(key: Annotated[str, typer.Argument(help="A rule that fires.")]) -> Non
     print(f"{key} starts anew.")
 
 
-@alerts_app.command()
 def rules(
     key: Annotated[str | None, typer.Argument(help="A rule to show or change.")] = None,
     limit: Annotated[float | None, typer.Option(help="Over it fires.")] = None,
@@ -128,13 +102,6 @@ def rules(
     json: Json = False,
 ) -> None:
     """Show the rules, or change one; every change is kept with who, when and why."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, wrong
-    from pipeline.settings import load
-    from traces.alerts import rules as book
-    from traces.alerts.rules import RuleError
-
     settings = load()
     known = book.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
     asked = {"limit": limit, "change": change, "severity": severity, "on": on}
@@ -156,8 +123,6 @@ def rules(
 
 
 def _show(chosen: list[Any], edits: list[Any]) -> None:
-    from console.commands.screen import table
-
     rows = (
         (one.key, one.title, one.limit, one.change, one.severity, "on" if one.on else "off", one.version)
         for one in chosen
@@ -177,6 +142,4 @@ def _when(moment: Any) -> str | None:
 
 
 def _me() -> str:
-    import getpass
-
     return getpass.getuser()

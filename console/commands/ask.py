@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.events import Answer, Failed, Question
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(ask)
+from console.commands.kb import chosen, knowledge_bases, there
+from console.commands.screen import emit, failed, wrong
+from pipeline.build import build, prepare
+from pipeline.events import Answer, Delta, Failed, Question, Retract
+from pipeline.prompts.library import PromptError
+from pipeline.settings import check_model, load
 
 
 def ask(
@@ -25,13 +26,6 @@ def ask(
     json: Annotated[bool, typer.Option("--json", help="Print the turn as JSON.")] = False,
 ) -> None:
     """Ask one question and print the streamed answer with its sources."""
-    import asyncio
-
-    from console.commands.screen import emit, failed, wrong
-    from pipeline.events import Failed, Question
-    from pipeline.prompts.library import PromptError
-    from pipeline.settings import check_model
-
     if not question.strip():
         raise wrong("the question is empty")
     try:
@@ -39,8 +33,6 @@ def ask(
     except ValueError as error:
         raise wrong(str(error)) from None
     if kb is not None:
-        from console.commands.kb import chosen, knowledge_bases, there
-
         there(knowledge_bases()[0], chosen(kb, None, kb))
     prompts = {"answer": prompt} if prompt else {}
     asked = Question(question, user, "cli", conversation, kb=kb, prompts=prompts, model=model)
@@ -60,10 +52,6 @@ def ask(
 
 async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
     """Run one turn, printing it as it streams unless `quiet`."""
-    from pipeline.build import build, prepare
-    from pipeline.events import Answer, Delta, Failed, Retract
-    from pipeline.settings import load
-
     pipeline = build(load(**({"models": {"primary": question.model}} if question.model else {})))
     try:
         for label in question.prompts.values():

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from console.bench.figures import COLUMNS, missed, row
+from console.bench.run import about, run
+from console.commands.screen import emit, table, wrong
+
 NAMES = ("turn", "extractive", "trace", "start", "resilience")
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(bench)
 
 
 def bench(
@@ -19,10 +19,6 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure our speed goals beside the bare OpenAI SDK; exit 1 when one is missed."""
-    from console.bench.figures import COLUMNS, missed, row
-    from console.bench.run import about, run
-    from console.commands.screen import emit, table, wrong
-
     unknown = [name for name in only or () if name not in NAMES]
     if unknown:
         raise wrong(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(NAMES)}")

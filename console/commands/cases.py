@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from console.commands.evals import Json, eval_app
-
-if TYPE_CHECKING:
-    from evalsets.cases.imported import Imported
-    from evalsets.cases.synthetic import Made
+from console.commands.consent import Yes, agree
+from console.commands.evals import Json
+from console.commands.opened import drained
+from console.commands.screen import emit, failed, wrong
+from evalsets.cases import from_turn, imports, synthetic, team
+from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.imported import Imported
+from evalsets.cases.row import row_of
+from evalsets.cases.synthetic import Made
+from pipeline import build
+from pipeline.models.model import Tokens
+from pipeline.settings import Settings, check_model, load
+from traces.queries import listing
+from traces.queries.turns import trace
 
 Name = Annotated[str | None, typer.Option("--name", help="Name of the evalset; the file's by default.")]
 Set = Annotated[str, typer.Option("--set", help="The team's evalset; begun when there is none.")]
@@ -19,11 +29,6 @@ Replace = Annotated[bool, typer.Option("--replace", help="Take over an evalset o
 Texts = list[str] | None
 
 
-def register(app: typer.Typer) -> None:
-    """The commands join `answerdeck eval` when this file is imported."""
-
-
-@eval_app.command("import")
 def bring_in(
     file: Annotated[Path, typer.Argument(help="A file, or a BEIR folder.", exists=True)],
     format: Annotated[
@@ -37,10 +42,6 @@ def bring_in(
     json: Json = False,
 ) -> None:
     """Make an evalset of another tool's file, and say what of it could not be mapped."""
-    from console.commands.screen import emit, wrong
-    from evalsets.cases import imports, team
-    from evalsets.cases.evalset import EvalsetError
-
     if format is not None and format not in imports.FORMATS:
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
     name = name or file.resolve().stem
@@ -56,7 +57,6 @@ def bring_in(
         _tell(name, found, path)
 
 
-@eval_app.command("add")
 def add_case(
     turn_id: Annotated[str, typer.Argument(help="A turn id, or its beginning or end.")],
     to: Set,
@@ -68,11 +68,6 @@ def add_case(
     json: Json = False,
 ) -> None:
     """Make a case of a turn; what is not given is taken from its answer."""
-    from console.commands.screen import emit, wrong
-    from evalsets.cases import team
-    from evalsets.cases.evalset import EvalsetError
-    from evalsets.cases.row import row_of
-
     row, retrieved = _drafted(turn_id)
     given = {"relevant_ids": relevant, "reference": reference, "must_contain": must_contain}
     row |= {key: value for key, value in {**given, "answerability": answerability}.items() if value}
@@ -92,13 +87,8 @@ def add_case(
     print(f"  take it out again: answerdeck eval remove {made.case_id} --set {to}")
 
 
-@eval_app.command("remove")
 def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: Set) -> None:
     """Take a case out of one of the team's evalsets."""
-    from console.commands.screen import wrong
-    from evalsets.cases import team
-    from evalsets.cases.evalset import EvalsetError
-
     try:
         gone = team.remove(to, case_id)
     except EvalsetError as error:
@@ -108,7 +98,6 @@ def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: S
     print(f"{to}: case {case_id} is out")
 
 
-@eval_app.command()
 def synthesise(
     kb: Annotated[str, typer.Option("--kb", help="The knowledge base the questions are about.")],
     count: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
@@ -116,17 +105,12 @@ def synthesise(
     name: Name = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
     replace: Replace = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Make questions of documents: a first evalset, always marked as synthetic."""
-    import asyncio
-
-    from console.commands.screen import emit, failed, wrong
-    from evalsets.cases import team
-    from evalsets.cases.evalset import EvalsetError
-
     name = name or f"{kb}_synthetic"
-    made, cost = asyncio.run(_synthesised(kb, count, model, seed))
+    made, cost = asyncio.run(_synthesised(kb, count, model, seed, yes=yes))
     if not made.rows:
         raise failed("no question could be made" + "".join(f"\n  {one}" for one in made.dropped[:5]))
     by = model or "rules over titles, headings and definitions"
@@ -152,13 +136,7 @@ def synthesise(
 
 def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
     """Return the case a turn suggests, and the documents it retrieved."""
-    from console.commands.evals import _ledger
-    from console.commands.screen import wrong
-    from evalsets.cases import from_turn
-    from traces.queries import listing
-    from traces.queries.turns import trace
-
-    with _ledger() as ledger:
+    with drained() as ledger:
         named = [turn_id] if trace(ledger, turn_id) else listing.named(ledger, turn_id)
         if len(named) != 1:
             raise wrong(
@@ -170,25 +148,33 @@ def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
     return row, {passage.document_id for passage in found.passages}
 
 
-async def _synthesised(kb: str, count: int, model: str | None, seed: int) -> tuple[Made, dict[str, Any]]:
-    from evalsets.cases import synthetic
-    from pipeline import build
-    from pipeline.models.model import Tokens
-    from pipeline.models.prices import Prices
-    from pipeline.settings import check_model, load
-
+async def _synthesised(
+    kb: str, count: int, model: str | None, seed: int, *, yes: bool
+) -> tuple[Made, dict[str, Any]]:
+    try:
+        check_model(model or "extractive")
+    except ValueError as error:
+        raise wrong(str(error)) from None
     settings = load()
     pipeline = build.build(settings)
     try:
         chunks = await synthetic.passages(pipeline.knowledge, kb)
         if model is None:
             return synthetic.by_rules(chunks, count, seed), {"cost_usd": 0.0}
-        check_model(model)
+        _agree(settings, model, min(count, len(chunks)), yes=yes)
         made = await synthetic.by_model(chunks, count, build.model(model, settings), seed)
-        cost = Prices().cost(model, Tokens(made.input_tokens, made.output_tokens))
+        cost = build.prices(settings).cost(model, Tokens(made.input_tokens, made.output_tokens))
         return made, {"cost_usd": cost.usd}
     finally:
         await pipeline.close()
+
+
+def _agree(settings: Settings, model: str, questions: int, *, yes: bool) -> None:
+    """Ask for consent to what writing the questions takes: a passage in and a question out of each."""
+    tokens = Tokens(questions * synthetic.PROMPT_TOKENS, questions * synthetic.REPLY_TOKENS)
+    usd = build.prices(settings).cost(model, tokens).usd
+    price = "at an unknown price" if usd is None else f"at most about ${usd:.2f}"
+    agree(f"{model} will be asked for up to {questions} questions, {price}", usd, yes=yes)
 
 
 def _tell(name: str, found: Imported, path: Path) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, cast
 
 import typer
 
-if TYPE_CHECKING:
-    from evalsets.forecast import Assumed, Caching, Traffic
-    from traces.queries.costs import DayCost
+from console.commands.screen import emit, table, wrong
+from console.format import usd
+from evalsets.forecast import Assumed, Caching, Traffic
+from evalsets.forecast import forecast as calculate
+from pipeline import build
+from pipeline.settings import check_model, load
+from traces.queries import costs
+from traces.queries.costs import DayCost, calls
+from traces.queries.overview import cost_per_conversation
+from traces.queries.window import Window
 
-costs_app = typer.Typer(no_args_is_help=True, help="What was spent, and what it will cost.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DAYS = 30
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(costs_app, name="costs")
 
 
 @dataclass(slots=True)
@@ -30,20 +33,10 @@ class ModelCost:
     unpriced: int = 0
 
 
-@costs_app.command()
 def show(
     days: Annotated[int, typer.Option(min=1, max=365, help="So many days back.")] = DAYS, json: Json = False
 ) -> None:
     """Show spending by model, budgets, cost per conversation and per resolved answer."""
-    from dataclasses import asdict
-    from datetime import UTC, datetime
-
-    from console.commands.screen import emit, table
-    from pipeline import build
-    from pipeline.settings import load
-    from traces.queries import costs
-    from traces.queries.overview import cost_per_conversation
-
     settings, now = load(), datetime.now(UTC)
     window = costs.last_days(now, days)
     with build.store(settings).read() as ledger:
@@ -76,7 +69,6 @@ def show(
         print(f"reached {row['level']} of {row['period']} by {row['who'] or 'everybody'} at {row['at']}")
 
 
-@costs_app.command()
 def forecast(
     conversations: Annotated[int, typer.Option(min=1, help="A month.")] = 1_000_000,
     model: Annotated[list[str] | None, typer.Option(help="Model to price; several may be given.")] = None,
@@ -89,13 +81,6 @@ def forecast(
     json: Json = False,
 ) -> None:
     """Forecast a month's cost from real traffic, with its interval."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, wrong
-    from evalsets.forecast import forecast as calculate
-    from pipeline import build
-    from pipeline.settings import check_model, load
-
     settings = load()
     configured = (settings.models.primary, settings.models.fallback)
     names = model or [name for name in configured if name and name != "extractive"]
@@ -124,8 +109,6 @@ def forecast(
 
 
 def _print(found: list[Any], facts: dict[str, Any], conversations: int) -> None:
-    from console.commands.screen import table
-
     rows = [
         (
             one.model,
@@ -156,22 +139,12 @@ def _forecast_usd(one: Any) -> str:
 
 
 def _traffic(days: int) -> Traffic:
-    from datetime import UTC, datetime, timedelta
-
-    from evalsets.forecast import Traffic
-    from pipeline import build
-    from pipeline.settings import load
-    from traces.queries.costs import calls
-    from traces.queries.window import Window
-
     now = datetime.now(UTC)
     with build.store(load()).read() as ledger:
         return Traffic(calls(ledger, Window(now - timedelta(days=days), now)))
 
 
 def _assumed(text: str) -> Assumed:
-    from evalsets.forecast import Assumed
-
     values: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
@@ -196,6 +169,4 @@ def _by_model(days: list[DayCost]) -> list[ModelCost]:
 
 
 def _usd(value: float | None) -> str:
-    from console.format import usd
-
     return usd(value)

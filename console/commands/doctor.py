@@ -7,13 +7,19 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.settings import Settings
+from console.commands.screen import emit, table
+from pipeline import build
+from pipeline.errors import AnswerdeckError, KnowledgeError
+from pipeline.settings import Settings, load
+from traces.errors import TracesError
+from traces.queries.costs import Load, per_turn
+from traces.queries.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,8 @@ class Finding:
     found: str
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(doctor)
-
-
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check configuration, data folder, knowledge base, models and traces."""
-    from console.commands.screen import emit, table
-    from pipeline.settings import load
-
     findings = [Finding("configuration", True, "every key is known and valid"), *_findings(load())]
     if json:
         emit([asdict(finding) for finding in findings])
@@ -66,9 +65,6 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 async def _knowledge(settings: Settings) -> list[Finding]:
-    from pipeline import build
-    from pipeline.errors import AnswerdeckError, KnowledgeError
-
     chosen = build.embedder(settings)
     found: list[Finding] = []
     try:
@@ -140,13 +136,6 @@ def _limits(settings: Settings) -> Iterator[Finding]:
 
 def _per_turn(settings: Settings) -> tuple[float, float, str]:
     """Return calls and tokens of a turn, and where the numbers come from."""
-    from datetime import UTC, datetime, timedelta
-
-    from pipeline import build
-    from traces.errors import TracesError
-    from traces.queries.costs import Load, per_turn
-    from traces.queries.window import Window
-
     now = datetime.now(UTC)
     try:
         with build.store(settings).read() as ledger:
@@ -161,8 +150,6 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
 
 def _prices(settings: Settings) -> Iterator[Finding]:
     """Say which models a budget cannot count."""
-    from pipeline import build
-
     budgets = settings.budgets
     if budgets.user_day_usd is None and budgets.day_usd is None and budgets.month_usd is None:
         return
@@ -180,8 +167,6 @@ def _used(settings: Settings) -> list[str]:
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:
-    from pipeline import build
-
     health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
     if health.quarantined and health.trouble is None:

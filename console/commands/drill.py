@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.rehearsal.drill import Played
-    from pipeline.rehearsal.sweep import Result
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(drill)
+from console.commands.drill_report import COLUMNS, page, row
+from console.commands.screen import emit, table, wrong
+from pipeline.rehearsal import drill as scenes
+from pipeline.rehearsal.drill import Played
+from pipeline.rehearsal.sweep import Result, sweep_all
 
 
 def drill(
@@ -22,15 +23,6 @@ def drill(
     sweep: Annotated[bool, typer.Option(help="Also fail every call of a turn in every way.")] = True,
 ) -> None:
     """Rehearse failures in a shadow conversation, a minute or two; exit 1 when something does not hold."""
-    import asyncio
-    import logging
-    import sys
-
-    from console.commands.drill_report import COLUMNS, page, row
-    from console.commands.screen import emit, table, wrong
-    from pipeline.rehearsal import drill as scenes
-    from pipeline.rehearsal.sweep import sweep_all
-
     if out is not None and out.suffix not in (".md", ".html"):
         raise wrong(f"{out.name!r} must end in .md or .html")
     logging.disable(logging.CRITICAL)  # failures are what is rehearsed here

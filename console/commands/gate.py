@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from console.commands.evals import Json, eval_app
+from console.commands.asking import agreeing
+from console.commands.consent import Yes
+from console.commands.evals import Json
+from console.commands.progress import bars, counting
+from console.commands.screen import emit, table, wrong
+from evalsets.metrics.table import find_metric
+from evalsets.release import gate_report, in_force
+from evalsets.release.gate import Verdict, check, limits_of
+from evalsets.release.in_force import Facts, trial
+from evalsets.release.release import run_changed
+from pipeline.build import build, store
+from pipeline.prompts.library import PromptError
+from pipeline.settings import Settings, load
+from traces.ledger import Ledger
+from traces.queries import runs
+from traces.queries.runs import UnknownRun
+from traces.records import Run
 
-if TYPE_CHECKING:
-    from evalsets.release.gate import Verdict
-    from evalsets.release.in_force import Facts
-    from pipeline.settings import Settings
-    from traces.ledger import Ledger
-    from traces.records import Run
 
-
-def register(app: typer.Typer) -> None:
-    """The command joins `answerdeck eval` when this file is imported."""
-
-
-@eval_app.command()
 def gate(
     baseline: Annotated[str, typer.Option(help="The run to hold it against.")],
     run: Annotated[str | None, typer.Option(help="The candidate; the newest run of that evalset.")] = None,
@@ -31,11 +36,6 @@ def gate(
     json: Json = False,
 ) -> None:
     """Exit 0 when the candidate may replace the baseline, 1 with the reasons when not."""
-    from console.commands.screen import emit, table, wrong
-    from evalsets.metrics.table import find_metric
-    from evalsets.release import gate_report
-    from traces.queries.runs import UnknownRun
-
     try:
         verdict = _judge(baseline, run, model)
     except UnknownRun as error:
@@ -56,29 +56,20 @@ def gate(
         raise typer.Exit(1)
 
 
-@eval_app.command()
-def changed(json: Json = False) -> None:
+def changed(yes: Yes = False, json: Json = False) -> None:
     """Run the gate's evalsets again where prompt, model, index, guardrails or code changed since."""
-    import asyncio
-
-    from console.commands.evals import _bar
-    from console.commands.screen import emit
-    from evalsets.release.release import run_changed
-    from pipeline.build import build
-    from pipeline.settings import load
-
     settings = load()
 
     async def work() -> list[str]:
         pipeline = build(settings)
         try:
-            with _bar(json) as bar:
-
-                def step(title: str) -> Any:
-                    advance = bar(title)
-                    return lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else "")
-
-                return await run_changed(pipeline, settings.gate.evalsets, step)
+            with bars(json) as step:
+                return await run_changed(
+                    pipeline,
+                    settings.gate.evalsets,
+                    lambda title: counting(step(title)),
+                    agree=agreeing(pipeline, settings, yes=yes),
+                )
         finally:
             await pipeline.close()
 
@@ -90,13 +81,6 @@ def changed(json: Json = False) -> None:
 
 
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
-    import asyncio
-
-    from evalsets.release.gate import check, limits_of
-    from pipeline.build import store
-    from pipeline.settings import load
-    from traces.queries import runs
-
     settings = load()
     with store(settings).read() as ledger:
         first = runs.run(ledger, baseline)
@@ -109,9 +93,6 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
 
 def _newest(ledger: Ledger, baseline: Run) -> Run:
     """Return the newest run of the baseline's evalset; raises UnknownRun when there is no other."""
-    from evalsets.release.in_force import trial
-    from traces.queries import runs
-
     for row in runs.runs(ledger, evalset=baseline.evalset):
         other = row.run_id != baseline.run_id and row.only == baseline.only
         if other and not trial(row):
@@ -120,11 +101,6 @@ def _newest(ledger: Ledger, baseline: Run) -> Run:
 
 
 async def _facts(settings: Settings, prompt: str | None, kb: str | None, model: str | None) -> Facts:
-    from console.commands.screen import wrong
-    from evalsets.release import in_force
-    from pipeline.build import build
-    from pipeline.prompts.library import PromptError
-
     pipeline = build(settings)
     try:
         return await in_force.read(pipeline, kb, model=model, **({"answer": prompt} if prompt else {}))

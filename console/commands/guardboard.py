@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import asdict
 from typing import Any
+
+from console.commands.screen import emit, failed, table
+from evalsets.runs.guardboard import measure
+from pipeline.build import guards
+from pipeline.settings import load
+from traces.errors import StoreError
+from traces.queries.refusals import overrides
+from traces.store import Store
 
 
 def show(*, json: bool) -> None:
     """Measure the guards in force and print the scoreboard; exit code 1 when a bound is broken."""
-    import asyncio
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, failed, table
-    from evalsets.runs.guardboard import measure
-    from pipeline.build import guards
-    from pipeline.settings import load
-
     settings = load()
     looks = guards(settings)
     inbound, planted = looks.inbound, looks.planted
@@ -39,10 +41,6 @@ def show(*, json: bool) -> None:
 
 
 def _live(data_dir: Any) -> dict[str, Any]:
-    from traces.errors import StoreError
-    from traces.queries.refusals import overrides
-    from traces.store import Store
-
     try:
         with Store(data_dir).read() as ledger:
             return overrides(ledger)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from console.commands.kb import Json, Name, chosen, knowledge_bases
-
-if TYPE_CHECKING:
-    from pipeline.knowledge.index import Knowledge
-    from pipeline.knowledge.ingest import Ingested
+from console.commands.screen import emit, wrong
+from pipeline.errors import AnswerdeckError
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import Ingested
+from pipeline.knowledge.reading.kinds import printable
+from pipeline.knowledge.running import run, sentence
+from pipeline.knowledge.tables import checked
+from pipeline.knowledge.watch import follow
 
 SHOWN = 50  # lines of one kind printed
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(ingest)
 
 
 def ingest(
@@ -31,12 +35,6 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Add documents to a knowledge base; unchanged ones are skipped, an interrupted run goes on."""
-    import asyncio
-
-    from console.commands.screen import wrong
-    from pipeline.knowledge.reading.kinds import printable
-    from pipeline.knowledge.tables import checked
-
     missing = [printable(str(path)) for path in paths if not path.exists()]
     if missing:
         raise wrong(f"there is no {', '.join(missing)}")
@@ -55,11 +53,6 @@ def ingest(
 
 
 async def _run(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, *, quiet: bool) -> Ingested:
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pipeline.knowledge.running import run
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=quiet) as bar:
         task = bar.add_task("Reading documents", total=None)
@@ -71,11 +64,6 @@ async def _run(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, *,
 
 
 async def _follow(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, json: bool) -> None:
-    import sys
-
-    from pipeline.errors import AnswerdeckError
-    from pipeline.knowledge.watch import follow
-
     async def changed() -> bool:
         try:
             result = await _run(paths, kb, knowledge, prune, quiet=True)
@@ -92,9 +80,6 @@ async def _follow(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool,
 
 
 def _show(result: Ingested, kb: str, json: bool) -> None:
-    from console.commands.screen import emit
-    from pipeline.knowledge.running import sentence
-
     if json:
         emit({name: value for name, value in asdict(result).items() if name != "stored"})
         return

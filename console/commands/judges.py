@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
-from console.commands.evals import Json, RunId, eval_app
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from evalsets.judges.judge_metrics import Estimate, Sample
-    from evalsets.judges.judgement import Judgement
-    from evalsets.judges.process import Job
-    from traces.records import Run
+from console.commands.consent import Yes, agree
+from console.commands.evals import Json, RunId
+from console.commands.figures import cost, metric_table
+from console.commands.progress import bars
+from console.commands.screen import emit, failed, wrong
+from evalsets.cases.evalset import EvalsetError
+from evalsets.judges import calibration, judgement, labelled, process
+from evalsets.judges.judge_metrics import Estimate, Sample, estimate
+from evalsets.judges.judgement import Judgement
+from evalsets.judges.process import Job, Worker
+from evalsets.metrics.metric import SCORER
+from evalsets.metrics.table import JUDGED
+from pipeline import build
+from pipeline.settings import load
+from traces.journal import Journal
+from traces.queries import runs
+from traces.records import Run
 
 DEFAULT = "faithfulness,answer_relevancy"
 JudgeName = Annotated[str, typer.Option("--judge", help="The model that judges, e.g. openai:gpt-6-luna.")]
 Metrics = Annotated[str, typer.Option(help="Comma-separated RAGAS metrics.")]
 Budget = Annotated[float | None, typer.Option(min=0, help="Stop at this many US dollars.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")]
 
 
-def register(app: typer.Typer) -> None:
-    """The commands join `answerdeck eval` when this file is imported."""
-
-
-@eval_app.command("score")
 def score_run(
     run: RunId,
     judge: JudgeName,
@@ -38,8 +41,6 @@ def score_run(
     json: Json = False,
 ) -> None:
     """Add a judge's scores to a finished run; what it has scored already is not asked again."""
-    from console.commands.screen import emit, failed
-
     report = judged(run, judge, metrics, budget, yes=yes, quiet=json)
     if json:
         emit(report)
@@ -53,15 +54,6 @@ def judged(
     run: str, judge: str, metrics: str, budget: float | None, *, yes: bool, quiet: bool
 ) -> dict[str, Any]:
     """Estimate, ask for consent, judge, and return the JSON of what came of it."""
-    import asyncio
-
-    from console.commands.screen import failed, wrong
-    from evalsets.judges import judgement, process
-    from evalsets.judges.judge_metrics import estimate
-    from pipeline import build
-    from pipeline.settings import load
-    from traces.queries import runs
-
     names = chosen(metrics)
     settings = load()
     job = process.job(judge, settings, budget_usd=budget)
@@ -78,7 +70,7 @@ def judged(
     expected = estimate(samples, names, judge, build.prices(settings))
     if budget is not None and expected.usd is None:
         raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
-    _consent(expected, judge, budget, yes=yes, quiet=quiet)
+    _agree(expected, judge, yes=yes)
     try:
         scorer, result = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
     except KeyboardInterrupt:
@@ -91,9 +83,6 @@ def judged(
 
 def chosen(metrics: str) -> list[str]:
     """Return the metric names of a comma-separated list, or end the command when one is unknown."""
-    from console.commands.screen import wrong
-    from evalsets.metrics.table import JUDGED
-
     names = list(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
     unknown = [name for name in names if name not in JUDGED]
     if unknown or not names:
@@ -105,15 +94,10 @@ def chosen(metrics: str) -> list[str]:
 async def _score(
     store: Any, job: Job, row: Run, samples: Sequence[Sample], names: list[str], *, quiet: bool
 ) -> tuple[str, Judgement]:
-    from console.commands.evals import _bar
-    from evalsets.judges import judgement
-    from evalsets.judges.process import Worker
-    from traces.journal import Journal
-    from traces.queries import runs
 
     journal = Journal(store.journal)
     try:
-        with _bar(quiet) as step:
+        with bars(quiet) as step:
             step("Starting the judge")
             async with Worker(job, store.data_dir) as worker:
                 with store.read() as ledger:
@@ -131,21 +115,15 @@ async def _score(
         journal.close()
 
 
-def _consent(expected: Estimate, judge: str, budget: float | None, *, yes: bool, quiet: bool) -> None:
+def _agree(expected: Estimate, judge: str, *, yes: bool) -> None:
     price = "at an unknown price" if expected.usd is None else f"about ${expected.usd:.2f}"
-    said = (
+    version = f" ({expected.price_version})" if expected.price_version else ""
+    agree(
         f"{judge} will be asked up to {expected.calls:,} times for {expected.samples:,} scores: about "
-        f"{expected.input_tokens:,} tokens in and {expected.output_tokens:,} out, {price}"
+        f"{expected.input_tokens:,} tokens in and {expected.output_tokens:,} out, {price}{version}",
+        expected.usd if expected.calls else 0.0,
+        yes=yes,
     )
-    if not quiet:
-        print(said + (f" ({expected.price_version})" if expected.price_version else ""), file=sys.stderr)
-    if yes or (expected.usd is not None and expected.usd <= (budget or 0.0)):
-        return
-    if not sys.stdin.isatty():
-        from console.commands.screen import wrong
-
-        raise wrong(f"{said}. Agree with --yes, or set --budget above that")
-    typer.confirm("Go on?", abort=True, err=True)
 
 
 def _report(row: Run, scorer: str, result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
@@ -171,23 +149,13 @@ def _report(row: Run, scorer: str, result: Judgement, table: dict[str, Any]) -> 
 
 
 def _show(report: dict[str, Any]) -> None:
-    from console.commands.screen import table
-    from evalsets.metrics.table import find_metric
-
-    rows = []
-    for name, found in report["metrics"].items():
-        show = find_metric(name).write
-        interval = "—" if found["ci_low"] is None else f"{show(found['ci_low'])} to {show(found['ci_high'])}"
-        mean = None if found["mean"] is None else show(found["mean"])
-        rows.append((name, mean, interval, found["n"], found["failed"], found["not_applicable"]))
-    table(("metric", "mean", "95 % interval", "n", "failed", "not applicable"), rows, report["scorer"])
-    cost = "unpriced" if report["cost_usd"] is None else f"${report['cost_usd']:.4f}"
-    print(f"\nrun {report['run_id']} · {report['calls']} calls, {report['cached']} remembered · {cost}")
+    metric_table(report["metrics"], report["scorer"], idle=True)
+    calls = f"{report['calls']} calls, {report['cached']} remembered"
+    print(f"\nrun {report['run_id']} · {calls} · {cost(report['cost_usd'])}")
     if report["flagged"]:
         print(f"Texts that speak to the judge in {', '.join(report['flagged'][:5])}: look at these scores.")
 
 
-@eval_app.command()
 def calibrate(
     scorer: Annotated[str, typer.Argument(help="groundedness, evidence, or a RAGAS metric (with --judge).")],
     folder: Annotated[str, typer.Argument(help="handbook (shipped), a folder, or a labelled file.")],
@@ -197,13 +165,6 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Hold a scorer against people's labels: its agreement with them, with an interval."""
-    import asyncio
-
-    from console.commands.screen import emit, failed, wrong
-    from evalsets.cases.evalset import EvalsetError
-    from evalsets.judges import calibration, labelled
-    from pipeline.settings import load
-
     settings = load()
     if scorer not in calibration.FREE:
         if judge is None:
@@ -236,13 +197,8 @@ def calibrate(
 async def _scores(
     known: Any, scorer: str, judge: str | None, budget: float | None, settings: Any, *, yes: bool, quiet: bool
 ) -> tuple[str, Any]:
-    from console.commands.evals import _bar
-    from evalsets.judges import calibration, process
-    from evalsets.judges.judge_metrics import estimate
-    from evalsets.metrics.metric import SCORER
-    from pipeline import build
 
-    with _bar(quiet) as step:
+    with bars(quiet) as step:
         if scorer == "groundedness":
             return SCORER, calibration.grounded(known)
         if scorer == "evidence":
@@ -253,7 +209,7 @@ async def _scores(
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)
         expected = estimate([one.sample for one in known.items], [scorer], judge, build.prices(settings))
-        _consent(expected, judge, budget, yes=yes, quiet=quiet)
+        _agree(expected, judge, yes=yes)
         advance = step("Judging")
         async with process.Worker(job, settings.data_dir) as worker:
             scores = await calibration.judged(known, scorer, worker, lambda n, of: advance(n, of))

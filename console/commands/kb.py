@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.knowledge.index import Knowledge
+from console.commands.screen import emit, table, wrong
+from pipeline.build import knowledge, retriever
+from pipeline.context.search_test import search_test
+from pipeline.errors import KnowledgeError
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.running import jobs as kept
+from pipeline.settings import load
 
-kb_app = typer.Typer(no_args_is_help=True, help="Look after the knowledge bases.")
 Named = Annotated[str | None, typer.Argument(metavar="[KB]", help="Knowledge base.", show_default=False)]
 Name = Annotated[str | None, typer.Option("--kb", help="Knowledge base; default from the configuration.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(kb_app, name="kb")
-
-
 def knowledge_bases() -> tuple[Knowledge, str]:
     """Return the knowledge bases and the name of the one that answers."""
-    from pipeline.build import knowledge
-    from pipeline.settings import load
-
     settings = load()
     return knowledge(settings), settings.kb
 
 
 def chosen(argument: str | None, option: str | None, default: str) -> str:
     """Return the name given either way; both, or an empty one, is wrong use."""
-    from console.commands.screen import wrong
-
     if argument and option and argument != option:
         raise wrong(f"two knowledge bases are named, {argument!r} and {option!r}; name one")
     for name in (argument, option):
@@ -43,9 +39,6 @@ def chosen(argument: str | None, option: str | None, default: str) -> str:
 
 def there(knowledge: Knowledge, kb: str) -> str:
     """Return the name when there is such a knowledge base, else end with exit code 2."""
-    from console.commands.screen import wrong
-    from pipeline.errors import KnowledgeError
-
     try:
         exists = knowledge.exists(kb)
     except KnowledgeError as error:
@@ -55,13 +48,8 @@ def there(knowledge: Knowledge, kb: str) -> str:
     return kb
 
 
-@kb_app.command("list")
 def list_kbs(json: Json = False) -> None:
     """List the knowledge bases."""
-    import asyncio
-
-    from console.commands.screen import emit, table
-
     knowledge, default = knowledge_bases()
 
     async def statuses() -> list[Any]:
@@ -76,13 +64,8 @@ def list_kbs(json: Json = False) -> None:
         table(list(rows[0]), (list(row.values()) for row in rows), title=f"answering: {default}")
 
 
-@kb_app.command()
 def status(name: Named = None, kb: Name = None, json: Json = False) -> None:
     """Show a knowledge base: version, size, embedder, index, lag."""
-    import asyncio
-
-    from console.commands.screen import emit, table
-
     knowledge, default = knowledge_bases()
     standing = asdict(asyncio.run(knowledge.status(there(knowledge, chosen(name, kb, default)))))
     if json:
@@ -91,13 +74,8 @@ def status(name: Named = None, kb: Name = None, json: Json = False) -> None:
         table(("what", "value"), standing.items())
 
 
-@kb_app.command()
 def history(name: Named = None, kb: Name = None, json: Json = False) -> None:
     """List the versions one can go back to."""
-    import asyncio
-
-    from console.commands.screen import emit, table
-
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(name, kb, default))
     rows = [asdict(release) for release in asyncio.run(knowledge.history(chosen_kb))]
@@ -109,7 +87,6 @@ def history(name: Named = None, kb: Name = None, json: Json = False) -> None:
         print("No version has been released yet.")
 
 
-@kb_app.command()
 def diff(
     before: Annotated[str, typer.Argument(help="A version from `kb history`.")],
     after: Annotated[str, typer.Argument(help="Another one.")],
@@ -117,10 +94,6 @@ def diff(
     json: Json = False,
 ) -> None:
     """Show which documents came, went and changed between two versions."""
-    import asyncio
-
-    from console.commands.screen import emit
-
     knowledge, default = knowledge_bases()
     change = asyncio.run(knowledge.difference(there(knowledge, chosen(None, kb, default)), before, after))
     if json:
@@ -132,20 +105,16 @@ def diff(
     print(f"{change.same} documents are the same.")
 
 
-@kb_app.command()
 def rollback(
     version: Annotated[str, typer.Argument(help="A version from `kb history`.")], kb: Name = None
 ) -> None:
     """Go back to an earlier version; the running chat follows with its next turn."""
-    import asyncio
-
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))
     now = asyncio.run(knowledge.rollback(chosen_kb, version))
     print(f"{chosen_kb} answers from version {now}.")
 
 
-@kb_app.command()
 def remove(
     name: Named = None,
     kb: Name = None,
@@ -153,10 +122,6 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete documents, or a knowledge base with all its versions."""
-    import asyncio
-
-    from console.commands.screen import wrong
-
     knowledge, default = knowledge_bases()
     if name is None and kb is None and not document:
         raise wrong("say which knowledge base to delete: answerdeck kb remove NAME")
@@ -171,30 +136,23 @@ def remove(
     print(f"{chosen_kb} is deleted.")
 
 
-@kb_app.command()
 def restore(
     version: Annotated[str, typer.Argument(help="A version that holds the documents.")],
     documents: Annotated[list[str], typer.Argument(help="The documents' ids.")],
     kb: Name = None,
 ) -> None:
     """Take removed documents back, as an earlier version holds them."""
-    import asyncio
-
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))
     now = asyncio.run(knowledge.restore(chosen_kb, documents, version))
     print(f"{chosen_kb} answers from version {now}.")
 
 
-@kb_app.command()
 def jobs(
     job: Annotated[str | None, typer.Argument(help="Show the files of this job.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """List the ingestions, running and ended, or what came of one job's files."""
-    from console.commands.screen import emit, table
-    from pipeline.knowledge.running import jobs as kept
-
     knowledge, _ = knowledge_bases()
     rows = [asdict(one) for one in (kept(knowledge).of(job) if job else kept(knowledge).list())]
     if json:
@@ -205,20 +163,12 @@ def jobs(
         print("There is nothing to show.")
 
 
-@kb_app.command()
 def search(
     question: Annotated[str, typer.Argument(help="A question, as users ask it.")],
     kb: Name = None,
     json: Json = False,
 ) -> None:
     """Show what a question finds, with its ranks in full text, by vector, fused and reranked."""
-    import asyncio
-
-    from console.commands.screen import emit, table
-    from pipeline.build import retriever
-    from pipeline.context.search_test import search_test
-    from pipeline.settings import load
-
     settings = load()
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from console.commands.traces import Json, traces_app
+from console import erasing
+from console.commands.screen import emit, table, wrong
+from console.commands.traces import Json
+from pipeline import build
+from pipeline.settings import load
+from traces import certificate
+from traces.certificate import Line
+from traces.export import export_jsonl, export_parquet
+from traces.places import CERTIFICATES
+from traces.retention import prune as forget
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-    from traces.certificate import Line
-
-
-@traces_app.command()
 def export(
     out: Annotated[Path, typer.Option(help="A .jsonl file, or a folder for Parquet.")],
     format: Annotated[str, typer.Option(help="jsonl (whole turns) or parquet (a file a table).")] = "jsonl",
@@ -23,11 +28,6 @@ def export(
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
 ) -> None:
     """Write the recorded turns to files."""
-    from console.commands.screen import wrong
-    from pipeline import build
-    from pipeline.settings import load
-    from traces.export import export_jsonl, export_parquet
-
     if format not in ("jsonl", "parquet"):
         raise wrong(f"--format {format!r} is unknown; it can be jsonl or parquet")
     if format == "parquet" and (since or until):
@@ -44,17 +44,11 @@ def export(
             print(f"{export_jsonl(ledger, out, since=began, until=ended)} turns in {out}")
 
 
-@traces_app.command()
 def prune(
     days: Annotated[int | None, typer.Option(min=1, help="Default: traces.payload_days.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Forget prompts, raw responses and passage texts that are older; the turns stay."""
-    from datetime import UTC, datetime
-
-    from pipeline.settings import load
-    from traces.retention import prune as forget
-
     settings = load()
     days = days or settings.traces.payload_days
     if not yes:
@@ -63,7 +57,6 @@ def prune(
     print(f"Forgot {pruned.payloads} prompts and responses, {pruned.passages} passage texts.")
 
 
-@traces_app.command()
 def erase(
     user: Annotated[str | None, typer.Option(help="Whose words to erase everywhere.")] = None,
     verify: Annotated[Path | None, typer.Option(help="Check this certificate (.json) again.")] = None,
@@ -72,9 +65,6 @@ def erase(
     json: Json = False,
 ) -> None:
     """Erase everything of one user and write a certificate; exit 1 when something is left, named."""
-    from console.commands.screen import wrong
-    from pipeline.settings import load
-
     if (user is None) == (verify is None):
         raise wrong("give --user to erase, or --verify FILE to check a certificate again")
     folder = load().data_dir
@@ -87,13 +77,6 @@ def erase(
 
 
 def _erase(folder: Path, user: str, out: Path | None, json: bool) -> None:
-    from dataclasses import asdict
-
-    from console import erasing
-    from console.commands.screen import emit, table
-    from traces import certificate
-    from traces.places import CERTIFICATES
-
     made = erasing.erase(folder, user)
     text, page = certificate.save(made, out or folder / CERTIFICATES)
     if json:
@@ -108,11 +91,6 @@ def _erase(folder: Path, user: str, out: Path | None, json: bool) -> None:
 
 
 def _verify(folder: Path, file: Path, json: bool) -> None:
-    from dataclasses import asdict
-
-    from console import erasing
-    from console.commands.screen import emit, table
-
     lines = erasing.verify(folder, file)
     if json:
         emit([asdict(line) for line in lines])
@@ -127,10 +105,6 @@ def _remains(line: Line) -> str:
 
 
 def _moment(text: str | None) -> datetime | None:
-    from datetime import UTC, datetime
-
-    from console.commands.screen import wrong
-
     if text is None:
         return None
     try:

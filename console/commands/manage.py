@@ -7,24 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands.evals import Json, eval_app
+from console.commands.evals import Json
+from console.commands.screen import emit, table, wrong
+from evalsets.cases import imports, team
+from evalsets.cases.cases import load
+from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.row import row_of
 
 Name = Annotated[str, typer.Argument(help="An evalset.")]
 CaseId = Annotated[str, typer.Argument(help="A case of it.")]
 
 
-def register(app: typer.Typer) -> None:
-    """The commands join `answerdeck eval` when this file is imported."""
-
-
-@eval_app.command("cases")
 def list_cases(name: Name, json: Json = False) -> None:
     """List the cases of an evalset with what is expected."""
-    from console.commands.screen import emit, table, wrong
-    from evalsets.cases.cases import load
-    from evalsets.cases.evalset import EvalsetError
-    from evalsets.cases.row import row_of
-
     try:
         found = load(name)
     except EvalsetError as error:
@@ -38,7 +33,6 @@ def list_cases(name: Name, json: Json = False) -> None:
         print(f"note: {warning}")
 
 
-@eval_app.command("edit")
 def edit_case(
     name: Name,
     case_id: CaseId,
@@ -47,10 +41,6 @@ def edit_case(
     ],
 ) -> None:
     """Change fields of a case: --set reference="Open Settings." --set tags=a;b."""
-    from console.commands.screen import wrong
-    from evalsets.cases import imports, team
-    from evalsets.cases.evalset import EvalsetError
-
     changes: dict[str, Any] = {}
     for one in change:
         field, equals, text = one.partition("=")
@@ -64,18 +54,12 @@ def edit_case(
     print(f"{name}: case {case.case_id} is changed")
 
 
-@eval_app.command("export")
 def export_set(
     name: Name,
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
     replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write an evalset to a file that `eval import` reads again."""
-    from console.commands.screen import wrong
-    from evalsets.cases import team
-    from evalsets.cases.cases import load
-    from evalsets.cases.evalset import EvalsetError
-
     if out.suffix not in (".csv", ".jsonl"):
         raise wrong(f"--out {out.name!r} must end with .csv or .jsonl")
     if out.exists() and not replace:
@@ -88,15 +72,10 @@ def export_set(
     print(out)
 
 
-@eval_app.command("delete")
 def delete_set(
     name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
     """Delete one of the team's evalsets; its runs stay, and it can be put back."""
-    from console.commands.screen import wrong
-    from evalsets.cases import team
-    from evalsets.cases.evalset import EvalsetError
-
     if not yes:
         typer.confirm(f"Delete the evalset {name}?", abort=True)
     try:

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
-from console.commands.prompts import Json, Label, prompts_app
-
-if TYPE_CHECKING:
-    from evalsets.release.release import Evidence
-    from pipeline.prompts.force import Change, Force
-    from pipeline.prompts.library import Library
-    from pipeline.settings import Settings
-    from pipeline.turn import Pipeline
+from console.commands.asking import agreeing
+from console.commands.consent import Yes
+from console.commands.progress import bars, counting
+from console.commands.prompts import Json, Label
+from console.commands.screen import emit, failed, table, wrong
+from evalsets.cases.evalset import EvalsetError
+from evalsets.metrics.table import find_metric
+from evalsets.release import canary as canaries
+from evalsets.release import release
+from evalsets.release.gate import limits_of
+from evalsets.release.release import Evidence, evidence, run_missing
+from pipeline import build
+from pipeline.prompts.force import Change, Force
+from pipeline.prompts.library import Library, PromptError
+from pipeline.settings import Settings, load
+from pipeline.turn import Pipeline
 
 Name = Annotated[str, typer.Argument(help="The prompt, e.g. answer.")]
 Actor = Annotated[str | None, typer.Option(help="Who does it; the user of this machine by default.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def register(app: typer.Typer) -> None:
-    """The commands join `answerdeck prompts` when this file is imported."""
-
-
-@prompts_app.command()
 def check(
     label: Label,
     run_evals: Annotated[
         bool, typer.Option("--run-evals", help="Run the evalsets that are missing.")
     ] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Say whether a version may be promoted: exit 1 with the reasons when not."""
-    from console.commands.screen import emit
-
     with _opened() as (pipeline, settings):
         if run_evals:
             _get(pipeline, label)
-            _run_missing(pipeline, settings, label, quiet=json)
+            _run_missing(pipeline, settings, label, yes=yes, quiet=json)
         found = _evidence(pipeline, settings, label)
         in_force = pipeline.force.label(label.partition("@")[0])
     if json:
@@ -53,7 +57,6 @@ def check(
         raise typer.Exit(1)
 
 
-@prompts_app.command()
 def promote(
     label: Label,
     run_evals: Annotated[
@@ -62,13 +65,12 @@ def promote(
     override: Annotated[bool, typer.Option("--override", help="Against the gate; needs --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why the gate is overridden; kept in the log.")] = None,
     actor: Actor = None,
-    yes: Yes = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask: neither before money is spent nor at the end.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Put a version in force once its evalsets passed on exactly what would answer."""
-    from console.commands.screen import emit, wrong
-    from evalsets.release import release
-
     if override and not (reason or "").strip():
         raise wrong("--override needs --reason 'why the gate is wrong here'")
     name = label.partition("@")[0]
@@ -78,7 +80,7 @@ def promote(
             print(f"{label} is in force already.")
             return
         if run_evals:
-            _run_missing(pipeline, settings, label, quiet=json)
+            _run_missing(pipeline, settings, label, yes=yes, quiet=json)
         found = _evidence(pipeline, settings, label)
         if not json:
             _show(label, pipeline.force.label(name), found)
@@ -90,7 +92,6 @@ def promote(
     _tell(change, json, emit)
 
 
-@prompts_app.command()
 def rollback(
     name: Name,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the log.")] = None,
@@ -98,16 +99,12 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Go back to the version that was in force before."""
-    from console.commands.screen import emit
-    from evalsets.release import release
-
     prompts, force = _standing()
     _known(force, name)
     change = release.rollback(prompts, force, name, actor=actor or _user(), reason=reason)
     _tell(change, json, emit)
 
 
-@prompts_app.command()
 def canary(
     label: Label,
     share: Annotated[int, typer.Option(min=0, max=50, help="Percent of the conversations; 0 ends it.")],
@@ -115,12 +112,6 @@ def canary(
     json: Json = False,
 ) -> None:
     """Answer a share of the conversations with a version; it is taken back when it does worse."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, failed, wrong
-    from evalsets.release import canary as canaries
-    from pipeline.prompts.library import PromptError
-
     prompts, force = _standing()
     name, who = label.partition("@")[0], actor or _user()
     _known(force, name)
@@ -144,13 +135,8 @@ def canary(
         print(f"{change.after} answers all conversations again.")
 
 
-@prompts_app.command()
 def history(json: Json = False) -> None:
     """List every promotion, override, canary and rollback, oldest first."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, table
-
     changes = _standing()[1].changes()
     if json:
         emit([asdict(change) for change in changes])
@@ -162,33 +148,19 @@ def history(json: Json = False) -> None:
     table(columns, ([getattr(change, column) for column in columns] for change in changes))
 
 
-def _run_missing(pipeline: Pipeline, settings: Settings, label: str, *, quiet: bool) -> None:
-    import asyncio
-
-    from console.commands.evals import _bar
-    from console.commands.screen import failed
-    from evalsets.release.release import run_missing
-
-    with _bar(quiet) as bar:
-
-        def step(title: str) -> Any:
-            advance = bar(title)
-            return lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else "")
-
+def _run_missing(pipeline: Pipeline, settings: Settings, label: str, *, yes: bool, quiet: bool) -> None:
+    agree = agreeing(pipeline, settings, yes=yes)
+    with bars(quiet) as step:
+        runs = run_missing(
+            pipeline, label, settings.gate.evalsets, lambda title: counting(step(title)), agree=agree
+        )
         try:
-            asyncio.run(run_missing(pipeline, label, settings.gate.evalsets, step))
+            asyncio.run(runs)
         except KeyboardInterrupt:
             raise failed("stopped; what is finished stays, run the same command again") from None
 
 
 def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Evidence]:
-    import asyncio
-
-    from console.commands.screen import wrong
-    from evalsets.cases.evalset import EvalsetError
-    from evalsets.release.gate import limits_of
-    from evalsets.release.release import evidence
-
     _get(pipeline, label)
     limits = limits_of(settings)
     try:
@@ -198,9 +170,6 @@ def _evidence(pipeline: Pipeline, settings: Settings, label: str) -> list[Eviden
 
 
 def _get(pipeline: Pipeline, label: str) -> None:
-    from console.commands.screen import wrong
-    from pipeline.prompts.library import PromptError
-
     try:
         pipeline.prompts.get(label)
     except PromptError as error:
@@ -209,17 +178,12 @@ def _get(pipeline: Pipeline, label: str) -> None:
 
 
 def _known(force: Force, name: str) -> None:
-    from console.commands.screen import wrong
-
     if name not in force.names:
         raise wrong(f"no prompt {name!r} is in use; there are {', '.join(force.names)}")
 
 
 def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
     """Print a line an evalset, and what the gate looked at where there are runs."""
-    from console.commands.screen import table
-    from evalsets.metrics.table import find_metric
-
     for one in found:
         mark = "passed" if not one.reasons else "not passed"
         print(f"{one.evalset} ({one.cases} cases), {label} against {in_force}: {mark}")
@@ -235,8 +199,6 @@ def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
 
 
 def _tell(change: Change, json: bool, emit: Any) -> None:
-    from dataclasses import asdict
-
     if json:
         emit(asdict(change))
         return
@@ -245,10 +207,6 @@ def _tell(change: Change, json: bool, emit: Any) -> None:
 
 
 def _confirm(question: str) -> None:
-    import sys
-
-    from console.commands.screen import wrong
-
     if not sys.stdin.isatty():
         raise wrong("nobody is here to confirm; add --yes")
     if not typer.confirm(question):
@@ -265,13 +223,8 @@ def _user() -> str:
 @contextmanager
 def _opened() -> Iterator[tuple[Pipeline, Settings]]:
     """Build the pipeline and close what it holds open."""
-    import asyncio
-
-    from pipeline.build import build
-    from pipeline.settings import load
-
     settings = load()
-    pipeline = build(settings)
+    pipeline = build.build(settings)
     try:
         yield pipeline, settings
     finally:
@@ -280,8 +233,5 @@ def _opened() -> Iterator[tuple[Pipeline, Settings]]:
 
 def _standing() -> tuple[Library, Force]:
     """Return the prompts and which are in force, without building a pipeline."""
-    from pipeline import build
-    from pipeline.settings import load
-
     settings = load()
     return build.library(settings), build.force(settings)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import difflib
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pipeline.prompts.library import Library, PromptVersion
+from console.commands.screen import emit, table, wrong
+from pipeline import build
+from pipeline.prompts.library import Library, PromptError, PromptVersion
+from pipeline.settings import load
 
-prompts_app = typer.Typer(no_args_is_help=True, help="Look after the versioned prompts.")
 Label = Annotated[str, typer.Argument(help="A prompt version, e.g. answer@v1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(prompts_app, name="prompts")
-
-
-@prompts_app.command("list")
 def list_prompts(json: Json = False) -> None:
     """List every version, its fingerprint and state."""
-    from console.commands.screen import emit, table
-    from pipeline import build
-    from pipeline.settings import load
-
     settings = load()
     library, force = build.library(settings), build.force(settings)
     released = library.released()
@@ -46,11 +39,8 @@ def list_prompts(json: Json = False) -> None:
     table(columns, ([("yes" if row[c] is True else row[c] or None) for c in columns] for row in rows))
 
 
-@prompts_app.command()
 def show(label: Label, json: Json = False) -> None:
     """Print one version."""
-    from console.commands.screen import emit
-
     version = _get(label)
     if json:
         emit({"prompt": version.label, "fingerprint": version.fingerprint, "text": version.text})
@@ -58,11 +48,8 @@ def show(label: Label, json: Json = False) -> None:
         print(version.text, end="")
 
 
-@prompts_app.command()
 def diff(a: Label, b: Label) -> None:
     """Show what changed from A to B."""
-    import difflib
-
     first, second = _get(a), _get(b)
     lines = difflib.unified_diff(
         first.text.splitlines(), second.text.splitlines(), first.label, second.label, lineterm=""
@@ -70,14 +57,11 @@ def diff(a: Label, b: Label) -> None:
     print("\n".join(lines) or f"{first.label} and {second.label} are the same.")
 
 
-@prompts_app.command()
 def new(
     name: Annotated[str, typer.Argument(help="The prompt, e.g. answer.")],
     source: Annotated[str | None, typer.Option("--from", help="Copy this version.")] = None,
 ) -> None:
     """Begin the next version as a copy of one that exists."""
-    from console.commands.screen import wrong
-
     library = _library()
     versions = [version for version in library.versions() if version.name == name]
     if not versions:
@@ -88,9 +72,6 @@ def new(
 
 
 def _get(label: str) -> PromptVersion:
-    from console.commands.screen import wrong
-    from pipeline.prompts.library import PromptError
-
     try:
         return _library().get(label)
     except PromptError as error:
@@ -98,7 +79,4 @@ def _get(label: str) -> PromptVersion:
 
 
 def _library() -> Library:
-    from pipeline import build
-    from pipeline.settings import load
-
     return build.library(load())

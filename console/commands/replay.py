@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from evalsets.cases.evalset import Evalset
-    from pipeline.settings import Settings
-    from pipeline.turn import Pipeline
+from console.commands.consent import Yes, agree
+from console.commands.progress import bars, counting
+from console.commands.screen import emit, failed, table, wrong
+from evalsets.cases.evalset import Evalset, EvalsetError
+from evalsets.release import playground
+from evalsets.release.replay import again, expected, recorded, replay_turns
+from evalsets.runs.runner import Variant
+from pipeline.build import build, prepare, prices
+from pipeline.prompts.library import PromptError
+from pipeline.settings import Settings, check_model, load
+from pipeline.turn import Pipeline
+from traces.queries.runs import UnknownRun
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 SHOWN = 20
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(replay)
 
 
 def replay(
@@ -30,18 +35,10 @@ def replay(
     fresh: Annotated[bool, typer.Option("--fresh", help="With --turn: search anew.")] = False,
     run_id: Annotated[str | None, typer.Option("--run", help="Go on with this replay.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice and of intervals.")] = 0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")] = False,
+    yes: Yes = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask real turns again under a candidate; nothing of it counts as production."""
-    import asyncio
-
-    from console.commands.screen import emit, failed, wrong
-    from evalsets.cases.evalset import EvalsetError
-    from pipeline.build import build, prepare
-    from pipeline.prompts.library import PromptError
-    from pipeline.settings import check_model, load
-
     period = _period(since)
     try:
         if model is not None:
@@ -56,12 +53,10 @@ def replay(
     async def work() -> dict[str, Any]:
         try:
             if turn is not None:
-                from evalsets.release.playground import again
-
-                return await again(settings, turn, prompt=prompt, model=model, fresh=fresh)
+                return await playground.again(settings, turn, prompt=prompt, model=model, fresh=fresh)
             await prepare(pipeline)
             cases = _cases(pipeline, period, limit, seed, run_id)
-            _agree(pipeline, settings, cases, ask=not yes, quiet=json)
+            _agree(pipeline, settings, cases, yes=yes)
             return await _replayed(pipeline, cases, prompt, model, run_id, seed, quiet=json)
         finally:
             await pipeline.close()
@@ -81,8 +76,6 @@ def replay(
 
 
 def _period(text: str) -> timedelta:
-    from console.commands.screen import wrong
-
     match = re.fullmatch(r"(\d{1,4})([hdw])", text.strip())
     if match is None or int(match.group(1)) == 0:
         raise wrong(f"--since {text!r} is no period; write 24h, 7d or 4w")
@@ -92,8 +85,6 @@ def _period(text: str) -> timedelta:
 def _cases(
     pipeline: Pipeline, period: timedelta, limit: int | None, seed: int, run_id: str | None
 ) -> Evalset:
-    from evalsets.release.replay import again, recorded
-    from traces.queries.runs import UnknownRun
 
     now = datetime.now(UTC)
     pipeline.store.drain()
@@ -106,50 +97,31 @@ def _cases(
         return recorded(ledger, pipeline.rules.kb, now - period, now, limit=limit, seed=seed)
 
 
-def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, ask: bool, quiet: bool) -> None:
-    """Say what it will cost, and ask when that is not nothing."""
-    import sys
-
-    from console.commands.screen import wrong
-    from evalsets.release.replay import expected
-    from pipeline import build
-
-    prices = build.prices(settings)
+def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, yes: bool) -> None:
     with pipeline.store.read() as ledger:
-        will = expected(ledger, cases, pipeline.rules.model, prices)
-    cost = "an unknown sum: the model has no known price" if will.usd is None else f"about ${will.usd:,.4f}"
-    if not quiet:
-        print(f"{will.turns} turns, {cost}.", file=sys.stderr)
-    if ask and will.usd != 0:
-        if not sys.stdin.isatty():
-            raise wrong(f"{will.turns} turns would cost {cost}; add --yes")
-        if not typer.confirm("Go on?", err=True):
-            raise typer.Exit(1)
+        estimate = expected(ledger, cases, pipeline.rules.model, prices(settings))
+    usd = estimate.usd
+    price = "an unknown sum: the model has no known price" if usd is None else f"about ${usd:,.4f}"
+    agree(f"{estimate.turns} turns, {price}.", usd, yes=yes)
 
 
 async def _replayed(
     pipeline: Pipeline, cases: Evalset, prompt: str | None, model: str | None, run_id: str | None, seed: int,
     *, quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    from console.commands.evals import _bar
-    from evalsets.release.replay import replay_turns
-    from evalsets.runs.runner import Variant
 
-    with _bar(quiet) as step:
-        advance = step("Asking again")
+    with bars(quiet) as step:
         return await replay_turns(
             pipeline,
             cases,
             Variant(prompt, model),
             run_id=run_id,
             seed=seed,
-            progress=lambda done, total, lost: advance(done, total, f"{lost} failed" if lost else ""),
+            progress=counting(step("Asking again")),
         )
 
 
 def _show(found: dict[str, Any]) -> None:
-    from console.commands.screen import table
-
     turns = found["turns"]
     for change in ("better", "worse"):
         span = found["intervals"][change]

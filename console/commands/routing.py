@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
-from console.commands.evals import _bar, _pipeline, eval_app
+from console.commands.opened import pipeline_for
+from console.commands.progress import bars
+from console.commands.screen import emit, table, wrong
+from evalsets.cases import corpora
+from evalsets.cases.cases import load
+from evalsets.cases.evalset import EvalsetError
+from evalsets.metrics.routing import Misroutes, Routed, misroutes, route
+from evalsets.runs.runner import Variant
 
-if TYPE_CHECKING:
-    from evalsets.metrics.routing import Misroutes, Routed
 
-
-def register(app: typer.Typer) -> None:
-    """The command joins `answerdeck eval` when this file is imported."""
-
-
-@eval_app.command()
 def routing(
     evalset: Annotated[str, typer.Argument(help="Cases tagged simple or complex.")] = "routing",
     show: Annotated[bool, typer.Option(help="List the misrouted questions.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the misroute rate of the complexity classifier; calls no model."""
-    import asyncio
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, wrong
-    from evalsets.cases.cases import load
-    from evalsets.cases.evalset import EvalsetError
-    from evalsets.metrics.routing import misroutes
-
     try:
         cases = load(evalset)
     except EvalsetError as error:
@@ -52,13 +45,9 @@ def routing(
 
 
 async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
-    from evalsets.cases import corpora
-    from evalsets.metrics.routing import route
-    from evalsets.runs.runner import Variant
-
-    pipeline = _pipeline(Variant(model="extractive", only="retrieval"))
+    pipeline = pipeline_for(Variant(model="extractive", only="retrieval"))
     try:
-        with _bar(quiet) as step:
+        with bars(quiet) as step:
             kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
             return await route(cases, pipeline, kb, step("Routing"))
     finally:
@@ -66,8 +55,6 @@ async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
 
 
 def _print(found: list[Misroutes], routed: list[Routed], *, show: bool) -> None:
-    from console.commands.screen import table
-
     columns = ("part", "n", "misrouted", "95 % interval", "simple to strong", "complex to cheap")
     rows = [
         (

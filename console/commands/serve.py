@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
 
+from console.launch import command, environment
+from console.server import run
+from console.supervisor import supervise
+from pipeline.settings import load
+
 Port = Annotated[int | None, typer.Option(help="Port of chat and API; default from the configuration.")]
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(up)
-    app.command()(serve)
-    app.command(name="console")(console)
 
 
 def up(
@@ -20,9 +21,6 @@ def up(
     console_port: Annotated[int | None, typer.Option(help="Port of the console.")] = None,
 ) -> None:
     """Start chat, API, console and drainer under one supervisor; Ctrl-C stops all."""
-    from console.supervisor import supervise
-    from pipeline.settings import load
-
     raise typer.Exit(supervise(load(**_ports(port, console_port))))
 
 
@@ -35,9 +33,6 @@ def serve(
     chat: Annotated[bool, typer.Option(help="Serve the chat page too.")] = True,
 ) -> None:
     """Start the chat page and the HTTP API alone."""
-    from console.server import run
-    from pipeline.settings import load
-
     settings = load(**_ports(port, None))
     run(settings, host or settings.server.host, workers or settings.server.workers, chat=chat)
 
@@ -46,12 +41,6 @@ def console(
     port: Annotated[int | None, typer.Option(help="Port of the console.")] = None,
 ) -> None:
     """Start the console alone."""
-    import os
-    import sys
-
-    from console.launch import command, environment
-    from pipeline.settings import load
-
     settings = load(**_ports(None, port))
     os.execve(sys.executable, command(settings), environment(settings))
 

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from traces.records import Trace
-    from traces.store import Store
+from console.commands.screen import emit, failed, table
+from pipeline import build
+from pipeline.context.blame import Blame
+from pipeline.context.blame import blame as judge
+from pipeline.errors import KnowledgeError
+from pipeline.settings import load
+from traces.queries.turns import trace
+from traces.records import Trace
+from traces.store import Store
 
-traces_app = typer.Typer(no_args_is_help=True, help="Look at the recorded turns and keep them in bounds.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    from console.commands import ledger  # its commands join the same group
-
-    assert ledger.traces_app is traces_app
-    app.add_typer(traces_app, name="traces")
-
-
 def _store() -> Store:
-    from pipeline import build
-    from pipeline.settings import load
-
     return build.store(load())
 
 
-@traces_app.command()
 def show(
     turn_id: Annotated[str, typer.Argument(help="The id of a turn.")],
     blame: Annotated[str | None, typer.Option(help="A chunk or document id: where was it lost?")] = None,
     json: Json = False,
 ) -> None:
     """Show all that was recorded of a turn, or where it lost a passage."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, failed, table
-    from traces.queries.turns import trace
-
     with _store().read() as ledger:
         found = trace(ledger, turn_id)
     if found is None:
@@ -64,16 +55,6 @@ def show(
 
 
 def _blame(found: Trace, wanted: str, json: bool) -> None:
-    import asyncio
-    from dataclasses import asdict
-
-    from console.commands.screen import emit, failed, table
-    from pipeline import build
-    from pipeline.context.blame import Blame
-    from pipeline.context.blame import blame as judge
-    from pipeline.errors import KnowledgeError
-    from pipeline.settings import load
-
     async def judged() -> Blame:
         settings = load()
         bases = build.knowledge(settings)
@@ -98,7 +79,6 @@ def _blame(found: Trace, wanted: str, json: bool) -> None:
     print(verdict.sentence)
 
 
-@traces_app.command()
 def tail(
     limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
     json: Json = False,
@@ -107,7 +87,6 @@ def tail(
     _list(None, limit, json)
 
 
-@traces_app.command()
 def search(
     text: Annotated[str, typer.Argument(help="A part of the question or the answer.")],
     limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
@@ -117,13 +96,8 @@ def search(
     _list(text, limit, json)
 
 
-@traces_app.command()
 def drain(json: Json = False) -> None:
     """Move the journal into the store now; `up` does this by itself."""
-    from dataclasses import asdict
-
-    from console.commands.screen import emit
-
     drained = _store().drain()
     if json:
         emit(asdict(drained))
@@ -134,8 +108,6 @@ def drain(json: Json = False) -> None:
 
 
 def _list(text: str | None, limit: int, json: bool) -> None:
-    from console.commands.screen import emit, table
-
     with _store().read() as ledger:
         rows = ledger.rows(
             "select turn_id, started_at, user_id, outcome, model, seconds, question from turns"

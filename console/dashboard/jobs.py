@@ -42,7 +42,7 @@ def start(
 ) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
     run_id = uuid7()
-    arguments = [evalset, "--run", run_id, "--json"]
+    arguments = [evalset, "--run", run_id, "--yes", "--json"]
     arguments += ["--only", "retrieval"] if only_retrieval else []
     arguments += ["--prompt", prompt] if prompt and not only_retrieval else []
     arguments += ["--model", model] if model and not only_retrieval else []

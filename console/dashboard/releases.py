@@ -151,7 +151,7 @@ def live_since(name: str, at: str) -> dict[str, Live]:
 
 def run_evals(label: str) -> None:
     """Start the runs the gate is missing, in a process of its own."""
-    command = [*COMMAND, "check", label, "--run-evals", "--json"]
+    command = [*COMMAND, "check", label, "--run-evals", "--yes", "--json"]
     jobs.launch(data.settings().data_dir, FOLDER, label, command, f"evals for {label}")
 
 

@@ -22,6 +22,8 @@ TAG = "synthetic"
 SECONDS = 60.0
 TYPOS = 0.15  # share of rule-made questions that get one typing error
 PASSAGE_CHARACTERS = 4_000
+PROMPT_TOKENS = 1_400  # of the longest passage with the rules before it
+REPLY_TOKENS = 300  # at most, of one question
 # First words of a title that tell what somebody does: such a title becomes "How do I …?"
 VERBS = frozenset(
     """add adjust allow apply ask assign attach avoid back block browse build burn calibrate cancel
@@ -103,7 +105,11 @@ async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 
     for number, chunk in enumerate(chosen, 1):
         text = f"# {chunk.title}\n{chunk.text[:PASSAGE_CHARACTERS]}"
         prompt = Prompt(
-            ASK, (Message("user", text),), "", Retrieved("", None, (), "", None, None), max_output_tokens=300
+            ASK,
+            (Message("user", text),),
+            "",
+            Retrieved("", None, (), "", None, None),
+            max_output_tokens=REPLY_TOKENS,
         )
         try:
             reply, tokens = await _reply(model, prompt)

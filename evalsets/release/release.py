@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     from pipeline.turn import Pipeline
 
 Step = Callable[[str], Progress]  # begins the progress of one run
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A run that the gate needs and the ledger lacks: an evalset on a version of a prompt."""
+
+    evalset: Evalset
+    version: str
+    kb: str | None
+    facts: Facts
+
+
+Agree = Callable[[Sequence[Missing]], Awaitable[None]]  # raises when the runs are not consented to
 
 
 class NotPromoted(AnswerdeckError):
@@ -69,10 +82,30 @@ async def evidence(
 
 
 async def run_missing(
-    pipeline: Pipeline, label: str, evalsets: Sequence[str], step: Step, *, seed: int = 0
+    pipeline: Pipeline,
+    label: str,
+    evalsets: Sequence[str],
+    step: Step,
+    *,
+    agree: Agree | None = None,
+    seed: int = 0,
 ) -> list[str]:
-    """Run what the gate needs and the ledger lacks, the baseline first; return the ids of the runs."""
-    made: list[str] = []
+    """Run what the gate needs and the ledger lacks, the baseline first; return the ids of the runs.
+
+    `agree` is asked before any of them begins.
+    """
+    missing = await missing_runs(pipeline, label, evalsets)
+    if agree is not None:
+        await agree(missing)
+    return [
+        await _run(pipeline, run.evalset, run.facts, run.kb, step(f"{run.evalset.name}: {run.version}"), seed)
+        for run in missing
+    ]
+
+
+async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) -> list[Missing]:
+    """Return the runs that the gate needs of a version and the one in force, and the ledger lacks."""
+    missing: list[Missing] = []
     for evalset in map(load, evalsets):
         for version in dict.fromkeys((pipeline.force.label(_name(label)), label)):
             kb = await corpora.prepare(evalset, pipeline.knowledge)
@@ -81,12 +114,13 @@ async def run_missing(
             with pipeline.store.read() as ledger:
                 known = in_force.find(ledger, evalset, now, condense=_name(label) == "condense")
             if known is None:
-                progress = step(f"{evalset.name}: {version}")
-                made.append(await _run(pipeline, evalset, now, kb, progress, seed))
-    return made
+                missing.append(Missing(evalset, version, kb, now))
+    return missing
 
 
-async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -> list[str]:
+async def run_changed(
+    pipeline: Pipeline, evalsets: Sequence[str], step: Step, *, agree: Agree | None = None
+) -> list[str]:
     """Run the evalsets again that were run on something else than what answers now; return the run ids.
 
     An evalset that was never run here is left alone.
@@ -94,7 +128,7 @@ async def run_changed(pipeline: Pipeline, evalsets: Sequence[str], step: Step) -
     with pipeline.store.read() as ledger:
         ran = {run.evalset for run in runs.runs(ledger) if run.state == "finished"}
     known = [name for name in evalsets if load(name).name in ran]
-    return await run_missing(pipeline, pipeline.force.label("answer"), known, step)
+    return await run_missing(pipeline, pipeline.force.label("answer"), known, step, agree=agree)
 
 
 def promote(

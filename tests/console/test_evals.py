@@ -130,7 +130,7 @@ def test_starting_a_run_makes_a_process_that_can_be_stopped(
     assert jobs.alive(job)
     assert until(lambda: "asked for" in jobs.said(folder, job.run_id))
     said = jobs.said(folder, job.run_id)
-    assert f"'demo', '--run', '{job.run_id}', '--json'" in said
+    assert f"'demo', '--run', '{job.run_id}', '--yes', '--json'" in said
     assert "'--prompt', 'answer@v1', '--model', 'extractive'" in said
     jobs.stop(job)
     assert until(lambda: not jobs.alive(job))

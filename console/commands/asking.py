@@ -1,0 +1,88 @@
+"""Asks an evalset through one variant: its documents indexed, its price agreed to, its progress shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from console.commands.consent import agree
+from console.commands.opened import pipeline_for
+from console.commands.progress import bars, counting
+from evalsets.cases import corpora
+from evalsets.cases.evalset import Evalset
+from evalsets.release.release import Agree, Missing
+from evalsets.runs.answer_cache import remember
+from evalsets.runs.estimate import estimate
+from evalsets.runs.runner import Plan, Variant, run
+from pipeline import build
+from pipeline.settings import Settings, load
+from pipeline.turn import Pipeline
+
+
+async def ask(
+    cases: Evalset,
+    variant: Variant,
+    plan: Plan,
+    *,
+    cache: bool,
+    yes: bool,
+    quiet: bool,
+    retrieval: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Run the cases as planned and return the JSON of the run; ends the command without consent."""
+    settings = load(**({"retrieval": retrieval} if retrieval else {}))
+    pipeline = pipeline_for(variant, retrieval)
+    if cache:
+        remember(pipeline, settings.data_dir)
+    try:
+        with bars(quiet) as step:
+            kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
+            await pipeline.knowledge.embedder.embed_query("warm up")  # else the first case waits for it
+        expected = await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes)
+        shaped = replace(plan.settings, retrieval=settings.retrieval.model_dump(), estimate_usd=expected)
+        plan = replace(plan, settings=shaped)
+        with bars(quiet) as step:
+            return await run(cases, variant, pipeline, plan, kb=kb, progress=counting(step("Asking")))
+    finally:
+        await pipeline.close()
+
+
+async def _agreed(
+    cases: Evalset,
+    variant: Variant,
+    plan: Plan,
+    pipeline: Pipeline,
+    settings: Settings,
+    kb: str | None,
+    *,
+    yes: bool,
+) -> float | None:
+    """Return the dollars a run is expected to take, once they are agreed to."""
+    expected = await estimate(
+        cases.some(plan.limit, plan.seed),
+        variant,
+        pipeline,
+        build.prices(settings),
+        kb=kb,
+        repetitions=plan.repetitions,
+    )
+    if not expected.calls:
+        return 0.0
+    capped = f"; stops at ${plan.budget_usd:g}" if plan.budget_usd is not None else ""
+    agree(f"{variant.pinned(pipeline).label}: {expected}{capped}", expected.most_usd, yes=yes)
+    return expected.usd
+
+
+def agreeing(pipeline: Pipeline, settings: Settings, *, yes: bool) -> Agree:
+    """Return what asks for consent to the runs that a gate is missing."""
+    prices = build.prices(settings)
+
+    async def agreed(missing: Sequence[Missing]) -> None:
+        for lack in missing:
+            variant = Variant(prompt=lack.facts.prompt, model=lack.facts.model)
+            expected = await estimate(lack.evalset, variant, pipeline, prices, kb=lack.kb, repetitions=1)
+            if expected.calls:
+                agree(f"{lack.evalset.name}, {lack.version}: {expected}", expected.most_usd, yes=yes)
+
+    return agreed

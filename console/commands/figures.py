@@ -1,0 +1,66 @@
+"""Metrics as tables for a terminal: those of one run, and the differences of two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from console.commands.screen import table
+from evalsets.metrics.table import find_metric
+from evalsets.reports.compare import Comparison, Difference
+
+DIFFERENCES = ("metric", "A", "B", "difference", "95 % interval", "p", "wins/losses/ties", "n")
+COLUMNS = ("metric", "mean", "95 % interval", "n", "failed")
+
+
+def metric_table(metrics: Mapping[str, Mapping[str, Any]], title: str, *, idle: bool = False) -> None:
+    """Print the metrics of a run; with `idle` also how often each does not apply."""
+    repeated = any("spread" in summary for summary in metrics.values())
+    heads = (*COLUMNS, *(["not applicable"] if idle else []), *(["between repetitions"] if repeated else []))
+    table(heads, (_row(name, summary, idle) for name, summary in metrics.items()), title)
+
+
+def _row(name: str, summary: Mapping[str, Any], idle: bool) -> tuple[Any, ...]:
+    write = find_metric(name).write
+    low, high = summary["ci_low"], summary["ci_high"]
+    return (
+        name,
+        None if summary["mean"] is None else write(summary["mean"]),
+        "—" if low is None else f"{write(low)} to {write(high)}",
+        summary["n"],
+        summary["failed"],
+        *([summary["not_applicable"]] if idle else []),
+        *([write(summary["spread"])] if "spread" in summary else []),
+    )
+
+
+def comparison_table(comparison: Comparison) -> None:
+    """Print what a comparison says, its notes and a row for each metric."""
+    print(comparison.sentence)
+    for note in comparison.notes:
+        print(f"  {note}")
+    print()
+    table(DIFFERENCES, map(_difference, comparison.differences))
+
+
+def _difference(difference: Difference) -> tuple[Any, ...]:
+    write = find_metric(difference.metric).write
+
+    def signed(value: float | None) -> str | None:
+        return None if value is None else write(value, signed=True)
+
+    low, high = difference.ci_low, difference.ci_high
+    return (
+        difference.metric,
+        *(None if mean is None else write(mean) for mean in (difference.mean_a, difference.mean_b)),
+        signed(difference.difference),
+        None if low is None else f"{signed(low)} to {signed(high)}",
+        None if difference.p is None else f"{difference.p:.3f}",
+        f"{len(difference.wins)}/{len(difference.losses)}/{difference.ties}",
+        difference.n,
+    )
+
+
+def cost(usd: float | None) -> str:
+    """Return what a run cost, in words."""
+    return "unpriced" if usd is None else f"${usd:.4f}"
