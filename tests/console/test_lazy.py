@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 from typer.testing import CliRunner
@@ -12,8 +13,10 @@ from typer.testing import CliRunner
 from console.cli import ROOT, app
 from console.commands.lazy import Command, Group
 
-GROUPS = {(name,): entry.commands for name, entry in ROOT.items() if isinstance(entry, Group)}
-COMMANDS = {
+GROUPS: dict[tuple[str, ...], Mapping[str, Command | Group]] = {
+    (name,): entry.commands for name, entry in ROOT.items() if isinstance(entry, Group)
+}
+COMMANDS: dict[tuple[str, ...], Command] = {
     (*path, name): command
     for path, table in {(): ROOT, **GROUPS}.items()
     for name, command in table.items()
