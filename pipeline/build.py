@@ -16,7 +16,7 @@ from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, changes
 from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
-from pipeline.context.memory import Memory
+from pipeline.context.memory import Memory, Reach
 from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.data_folder import DataFolder
@@ -166,6 +166,11 @@ def trials(settings: Settings) -> Budget:
     """Return the budget of evals and replays, which is apart from the people's."""
     budgets, path = settings.budgets, DataFolder(settings.data_dir).trials
     return Budget(Spending(path), Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
+
+
+def reach(settings: Settings) -> Reach:
+    """Return how far memory goes back in a conversation."""
+    return Reach(settings.memory.turns, settings.memory.tokens)
 
 
 def memory(settings: Settings, breaker: Breaker | None = None) -> Memory:

@@ -94,7 +94,9 @@ def _cases(
                 return again(ledger, run_id)
             except UnknownRun:
                 pass  # a new replay of this id
-        return recorded(ledger, pipeline.rules.kb, now - period, now, limit=limit, seed=seed)
+        return recorded(
+            ledger, pipeline.rules.kb, now - period, now, reach=pipeline.memory.reach, limit=limit, seed=seed
+        )
 
 
 def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, yes: bool) -> None:

@@ -10,8 +10,8 @@ from evalsets.metrics.metric import ABSTAINED, BROKEN
 from evalsets.metrics.table import JUDGED
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
+from pipeline.models.tokens import by_length
 
-CHARACTERS_PER_TOKEN = 4
 REPLY_TOKENS = 150  # of one call; a statement and its reason take about 50
 _TO_THE_JUDGE = re.compile(
     r"\b(give|assign|return|output|respond with|set|rate|score|mark|answer)\b[^.\n]{0,60}"
@@ -99,7 +99,7 @@ def estimate(samples: Sequence[Sample], metrics: Sequence[str], model: str, pric
                 len("".join(getattr(sample, name))) * (times + more * passages)
                 for name, times, more in metric.texts
             )
-    tokens = Tokens(prompts + characters // CHARACTERS_PER_TOKEN, calls * REPLY_TOKENS)
+    tokens = Tokens(prompts + by_length(characters), calls * REPLY_TOKENS)
     rates = prices.rates(model)
     mean = Tokens((tokens.input_tokens or 0) // max(calls, 1), REPLY_TOKENS)  # tiers go by the call
     usd = None if rates is None else (rates.cost(mean) or 0.0) * calls

@@ -70,7 +70,7 @@ async def again(
     """
     with build.store(settings).read() as ledger:
         before = trace(ledger, turn_id)
-        history = recorded_history(ledger, before) if before else []
+        history = recorded_history(ledger, before, build.reach(settings)) if before else []
     if before is None:
         raise CannotReplay(f"there is no turn {turn_id!r}")
     if not fresh:

@@ -16,10 +16,10 @@ from evalsets.metrics.table import measure, metrics_of
 from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
+from pipeline.context.memory import Reach
 from pipeline.events import Event, Question
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from pipeline.models.tokens import estimate
 from traces.ids import uuid7
 from traces.queries import runs, traffic
 from traces.queries.runs import RunCase
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 NAME = "replay"
 RECORDED = "as recorded"
 SCORER = "replay@1"
-HISTORY_TURNS, HISTORY_TOKENS = 6, 1500
 STEP = 0.1  # a smaller change of support is the same answer in other words
 Change = Literal["better", "worse", "same"]
 
@@ -78,11 +77,18 @@ class Replaying:
 
 
 def recorded(
-    ledger: Ledger, kb: str, since: datetime, until: datetime, *, limit: int | None = None, seed: int = 0
+    ledger: Ledger,
+    kb: str,
+    since: datetime,
+    until: datetime,
+    *,
+    reach: Reach,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Evalset:
     """Return the turns of a period as cases, each with what was said before it; raises EvalsetError if none.
 
-    A case has the id of its turn. `limit` takes a seeded choice.
+    A case has the id of its turn; `reach` is how far memory goes back. `limit` takes a seeded choice.
     """
     turns = traffic.asked(ledger, kb, since, until)
     conversations = traffic.conversations(ledger, sorted({turn.conversation_id for turn in turns}))
@@ -91,7 +97,7 @@ def recorded(
             "",
             turn.turn_id,
             turn.question,
-            history=_history(turn, conversations[turn.conversation_id]) or None,
+            history=_history(turn, conversations[turn.conversation_id], reach) or None,
         )
         for turn in turns
         if turn.question.strip()
@@ -106,11 +112,11 @@ def recorded(
     return replace(chosen, fingerprint=fingerprint(chosen.cases))
 
 
-def recorded_history(ledger: Ledger, trace: Trace) -> list[dict[str, str]]:
+def recorded_history(ledger: Ledger, trace: Trace, reach: Reach) -> list[dict[str, str]]:
     """Return what was said before a turn, as memory would have recalled it."""
     turn = trace.turn
     exchanges = traffic.conversations(ledger, [turn.conversation_id]).get(turn.conversation_id, [])
-    return _history(turn, exchanges)
+    return _history(turn, exchanges, reach)
 
 
 def again(ledger: Ledger, run_id: str) -> Evalset:
@@ -266,22 +272,12 @@ def _spent(found: Sequence[Trace]) -> dict[str, Any]:
     }
 
 
-def _history(turn: Exchange | Turn, exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
-    """Return what memory would have recalled: the turns before this one, within its budget."""
+def _history(turn: Exchange | Turn, exchanges: Sequence[Exchange], reach: Reach) -> list[dict[str, str]]:
+    """Return what memory would have recalled: the turns before this one, as far as it goes back."""
     at = (turn.started_at, turn.turn_id)
     earlier = [exchange for exchange in exchanges if (exchange.started_at, exchange.turn_id) < at]
-    messages: list[dict[str, str]] = []
-    budget = HISTORY_TOKENS
-    for exchange in reversed(earlier[-HISTORY_TURNS:]):
-        budget -= estimate(exchange.question) + estimate(exchange.answer or "")
-        if budget < 0:
-            break
-        messages = [
-            {"role": "user", "text": exchange.question},
-            {"role": "assistant", "text": exchange.answer or ""},
-            *messages,
-        ]
-    return messages
+    pairs = [(exchange.question, exchange.answer or "") for exchange in reversed(earlier)]
+    return [{"role": message.role, "text": message.text} for message in reach.within(pairs)]
 
 
 def _write(pipeline: Pipeline, run_id: str, case: Case, trace: Trace, results: Sequence[Measured]) -> None:

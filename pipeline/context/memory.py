@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,25 @@ create table if not exists facts (
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far memory goes back: so many turns, as long as they fit so many tokens."""
+
+    turns: int = 6
+    tokens: int = 1500
+
+    def within(self, exchanges: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
+        """Return those of (question, answer), newest first, that are recalled, as messages, oldest first."""
+        messages: list[Message] = []
+        budget = self.tokens
+        for question, answer in exchanges[: self.turns]:
+            budget -= estimate(question) + estimate(answer)
+            if budget < 0:
+                break
+            messages += [Message("assistant", answer), Message("user", question)]
+        return tuple(reversed(messages))
+
+
 class Memory:
     """The conversations of all users; every read names the user, so nobody sees another's.
 
@@ -78,7 +98,7 @@ class Memory:
     def __init__(
         self, path: Path, *, turns: int = 6, tokens: int = 1500, breaker: Breaker | None = None
     ) -> None:
-        self.turns, self._tokens = turns, tokens
+        self.turns, self.reach = turns, Reach(turns, tokens)
         self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,14 +125,7 @@ class Memory:
         )
         if any(owner != user_id for owner, _, _ in rows):
             raise Refused("conversation_not_found", "There is no such conversation.", status=404)
-        messages: list[Message] = []
-        budget = self._tokens
-        for _, question, answer in rows[: self.turns]:
-            budget -= estimate(question) + estimate(answer)
-            if budget < 0:
-                break
-            messages += [Message("assistant", answer), Message("user", question)]
-        return tuple(reversed(messages))
+        return self.reach.within([(question, answer) for _, question, answer in rows])
 
     def remember(self, user_id: str, client_turn_id: str | None, question: str, answer: Answer) -> None:
         """Keep a finished turn; a repeated turn or client id changes nothing."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from pipeline.models import tokens
 from pipeline.models.model import Prompt, Tokens
 
-CHARACTERS_PER_TOKEN = 4
 ABSURD = 50_000_000  # no call of today's models comes near
 
 
 def estimate(prompt: Prompt, characters: int) -> Tokens:
-    """Estimate a call from the sizes of its prompt and of the `characters` it answered with."""
-    asked = len(prompt.system) + sum(len(message.text) for message in prompt.messages)
-    return Tokens(
-        input_tokens=-(-asked // CHARACTERS_PER_TOKEN),
-        output_tokens=-(-characters // CHARACTERS_PER_TOKEN),
-        estimated=True,
-    )
+    """Estimate a call from its prompt and the number of `characters` it answered with."""
+    return Tokens(tokens.estimate(prompt.render()), tokens.by_length(characters), estimated=True)
 
 
 def believe(reported: Tokens | None, prompt: Prompt, characters: int) -> Tokens:
@@ -34,11 +29,11 @@ def count(value: object) -> int | None:
     return int(value)
 
 
-def _sane(tokens: Tokens, characters: int) -> bool:
-    asked, answered = tokens.input_tokens, tokens.output_tokens
+def _sane(reported: Tokens, characters: int) -> bool:
+    asked, answered = reported.input_tokens, reported.output_tokens
     if asked is None or answered is None or not 0 < asked < ABSURD or not 0 <= answered < ABSURD:
         return False
     if characters and not answered:
         return False
-    cached = (tokens.cache_read_tokens or 0, tokens.cache_write_tokens or 0)
+    cached = (reported.cache_read_tokens or 0, reported.cache_write_tokens or 0)
     return min(cached) >= 0 and sum(cached) <= asked

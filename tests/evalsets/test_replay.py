@@ -27,7 +27,9 @@ def cases(pipeline: Pipeline, **more: Any) -> Evalset:
     now = datetime.now(UTC) + timedelta(seconds=1)
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        return replay.recorded(ledger, "default", now - timedelta(days=7), now, **more)
+        return replay.recorded(
+            ledger, "default", now - timedelta(days=7), now, reach=pipeline.memory.reach, **more
+        )
 
 
 async def talked(model: Scripted) -> Pipeline:
@@ -62,6 +64,14 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
         variants = [run.variant for run in runs.runs(ledger, evalset="replay")]
     assert sorted(variants) == ["answer@v1 · scripted", "as recorded"]
     await pipeline.close()
+
+
+async def test_the_configured_memory_reaches_a_replay() -> None:
+    pipeline = await talked(Scripted(GOOD))
+    await pipeline.close()
+    short = await make_pipeline(documents=(), memory={"turns": 0, "tokens": 1500, "context_tokens": 6000})
+    assert [len(case.history or ()) for case in cases(short).cases] == [0, 0, 0]
+    await short.close()
 
 
 async def test_it_goes_on_where_it_stopped() -> None:
