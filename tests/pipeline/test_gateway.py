@@ -159,8 +159,8 @@ async def test_never_a_second_answer_after_the_first_token() -> None:
     assert house.calls == [("a", "timeout_gap")]
     assert house.trace is not None
     (usage,) = house.trace.usages
-    assert (usage.estimated, usage.output_tokens, usage.input_tokens) == (True, 4, 9)
-    assert usage.cost_usd == pytest.approx(17e-6)
+    assert (usage.estimated, usage.output_tokens, usage.input_tokens) == (True, 4, 14)
+    assert usage.cost_usd == pytest.approx(22e-6)
 
 
 async def test_context_overflow_is_raised_and_no_failure() -> None:
@@ -293,7 +293,7 @@ async def test_leaving_records_what_was_used() -> None:
         async for _ in events:
             break
     (usage,) = recorder.close().usages
-    assert (usage.error_class, usage.estimated, usage.output_tokens) == ("cancelled", True, 1)
+    assert (usage.error_class, usage.estimated, usage.output_tokens) == ("cancelled", True, 2)
     assert model.closed == 1
     assert house.gateway.breakers["a"].report()["failures"] == 0
 
