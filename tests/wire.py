@@ -10,9 +10,10 @@ from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
 from pipeline.models.model import Model, Prompt, Stop, Text
+from pipeline.rehearsal.faults import WORDS
 
 QUICK: dict[str, Any] = {"first_token_seconds": 0.4, "gap_seconds": 0.4}
-ANSWER = "Set the fallback model in the environment [1]."
+ANSWER = "".join(WORDS)  # what the fault server says when nothing is wrong
 
 # fault → (error class or "stop"/"length"/"refusal", the text that was streamed before)
 OUTCOMES: dict[str, tuple[str, str]] = {

@@ -16,6 +16,7 @@ import orjson
 
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
 from pipeline.http.api import frame
+from pipeline.rehearsal.faults import WORDS
 from pipeline.rehearsal.points import KINDS, Point, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow
 from pipeline.settings import Settings, load
@@ -197,7 +198,7 @@ def _told(events: Sequence[Event], *, repeats: bool) -> Iterator[str]:
         said = "".join(event.text for event in events if isinstance(event, Delta)).strip()
         if said != ends[0].answer or not said:
             yield "N3: what was streamed is not the answer"
-        if said.count("Open Settings and switch") > 1 and not repeats:
+        if said.count("".join(WORDS[:4])) > 1 and not repeats:
             yield "N3: two answers in one"
     if CANARY in text:
         yield "N5: another user's words"

@@ -70,7 +70,7 @@ def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]
     html = shown(app)
     assert not app.exception
     assert html.count("✓ finished") == 5
-    assert "97 of 97 cases" in html
+    assert "150 of 150 cases" in html
     scores = data.read_scores(next(run for run in runs if run.only is None))
     found = scores.summary["groundedness"]
     assert f"{found['mean']:.3f}" in html
@@ -105,7 +105,7 @@ def test_comparing_says_what_is_better_in_a_sentence(runs: list[Run]) -> None:
     app = page("compare", evalset="demo", baseline=baseline, runs=candidate)
     html = shown(app)
     assert not app.exception
-    assert "97 cases in common" in html
+    assert "150 cases in common" in html
     assert "B is better on Groundedness by" in html
     assert "B is worse on Cost per turn by" in html
     assert "No detectable difference on Abstention right" in html
