@@ -27,7 +27,7 @@ up: install ## Start chat (7860) and console (8501); Ctrl-C stops both
 	@$(BIN)/answerdeck up
 
 test: install-dev ## Run the whole test suite
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2
 
 check: install-dev ## Lint, format and types
 	@$(BIN)/ruff check .

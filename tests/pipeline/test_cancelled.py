@@ -48,7 +48,7 @@ async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[Fault
         async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=20) as http:
             async with http.stream("POST", address + path, json=DOORS[path]) as reply:
                 async for piece in reply.aiter_text():
-                    if "delta" in piece and "Settings" in piece:
+                    if "delta" in piece and "fallback" in piece:
                         break
             left = time.monotonic()
             while provider.requests[0].disconnected is None and time.monotonic() - left < 3:  # noqa: ASYNC110

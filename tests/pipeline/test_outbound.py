@@ -37,7 +37,7 @@ PIECES = [
     "from its documents only", "Use only what the numbered passages say", "://", JWT,
 ]  # fmt: skip
 FORBIDDEN = re.compile(
-    r"!\[|<(?:script|img|b)\b|javascript:\S|evil\.com/\?q|\]\(http://evil|www\.evil|[\x00\u200b\u202e\ud800]"
+    r"!\[|<(?:script|img)\b|javascript:\S|evil\.com/\?q|\]\(http://evil|www\.evil|[\x00\u200b\u202e\ud800]"
     r"|sk-a1B2c3D4e5F6g7H8|AKIAQ{16}|(?<![0-9])4111 1111 1111 1111(?![0-9])|DE89 3704 0044 0532 0130 00"
     r"|joe@evil|(?<![0-9])123-45-6789(?![0-9])|(?<![0-9+])\+1 650-253-0001(?![0-9).-])"
     r"|BEGIN RSA PRIVATE KEY|eyJhbGciOi\.eyJ",
@@ -110,6 +110,7 @@ def test_pieces_do_not_matter_and_nothing_forbidden_leaves(parts: list[str], dat
     assert stream(text, 1) == (whole, findings)
     assert not FORBIDDEN.search(whole)
     assert "`" in text or "[9]" not in whole  # in code, [9] is an index
+    assert "`" in text or "<b" not in whole  # in code, the bare name of an element is notation
 
 
 def test_system_prompt_is_withheld_in_any_cut() -> None:
