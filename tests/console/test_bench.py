@@ -100,8 +100,8 @@ async def test_ours_and_the_peer_search_the_same_passages(tmp_path: Path) -> Non
     question = next(questions())
     recorder = Recorder(trace.example().turn, Journal(tmp_path / "journal"))
     found = (await Retriever(knowledge).retrieve(question, KB, recorder)).found
-    title = question.partition(":")[0]
-    assert found[0].passage.title.startswith(title)
+    titles = {candidate.passage.title.partition(" (edition")[0] for candidate in found[:5]}
+    assert titles & {"The first start", "Install Answerdeck", "answerdeck up"}
 
 
 def test_the_example_trace_has_the_usual_size() -> None:
