@@ -94,9 +94,9 @@ def test_up_answers_on_both_addresses_and_records_the_turn(up: Any) -> None:
         assert b"streamlit" in page.read().lower()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
         assert b"Answerdeck" in page.read()
-    answer = ask(port, "How do I turn on bounce keys?")
+    answer = ask(port, "How do I back up my data?")
     assert answer["outcome"] == "answered"
-    assert answer["citations"][0]["document_id"] == "a11y-bouncekeys"
+    assert answer["citations"][0]["document_id"].startswith("backup-and-restore")
     assert process.poll() is None
 
     def stored() -> bool:
