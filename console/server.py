@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from console.binding import exposed, taken
 from pipeline.errors import ConfigurationError
 from pipeline.http.stopping import SIGNALS
 from pipeline.settings import Settings, load
@@ -81,10 +82,6 @@ def _check(settings: Settings, host: str, workers: int, chat: bool) -> None:
             f"server.workers: the chat page keeps its sessions in one process, {workers} were asked;"
             " add --no-chat to serve the API alone"
         )
-    if host not in ("127.0.0.1", "localhost", "::1") and not settings.auth.keys:
-        problems.append(
-            f"server.host: {host!r} is reachable from other machines and no login is configured;"
-            " set ANSWERDECK_AUTH__KEYS or bind 127.0.0.1"
-        )
+    problems += exposed(settings, host) or taken(host, {"server.port": settings.server.port})
     if problems:
         raise ConfigurationError(problems)

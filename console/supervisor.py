@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from types import FrameType
 
+from console.binding import taken
 from console.launch import HEALTH, command, environment
 from pipeline import build
 from pipeline.errors import ConfigurationError
@@ -209,16 +209,7 @@ def _check_ports(settings: Settings) -> None:
     problems: list[str] = []
     if len(set(ports.values())) < len(ports):
         problems.append(f"server.console_port: chat and console cannot share port {settings.server.port}")
-    for key, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                option = "--port" if key == "server.port" else "--console-port"
-                problems.append(
-                    f"{key}: cannot bind {host}:{port} ({error.strerror}); try {option} {port + 10}"
-                )
+    problems += taken(host, ports)
     if problems:
         raise ConfigurationError(problems)
 

@@ -381,7 +381,7 @@ def _prompt_problems(prompts: Library, settings: Settings) -> list[str]:
     problems: list[str] = []
     for key in ("answer", "condense"):
         try:
-            prompts.get(getattr(settings.prompts, key))
+            prompts.get_of(key, getattr(settings.prompts, key))
         except PromptError as error:
             problems.append(f"prompts.{key}: {error}")
     return problems

@@ -22,6 +22,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -346,12 +347,22 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems += [_sentence(detail) for detail in error.errors()]
         raise ConfigurationError(problems) from None
+    except SettingsError as error:
+        raise ConfigurationError([*problems, _unreadable(error)]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError([*problems, f"cannot read {DEFAULTS.name} or .env: {error}"]) from None
     problems += _missing_keys(settings)
     if problems:
         raise ConfigurationError(problems)
     return settings
+
+
+def _unreadable(error: SettingsError) -> str:
+    """Say which variable is no JSON; its value may be a key, so it is not repeated."""
+    text = getattr(error.__cause__, "doc", None)
+    names = sorted(name for name, value in os.environ.items() if name.startswith(PREFIX) and value == text)
+    where = ", ".join(names) or f"{str(error).partition(' from source')[0]} in .env"
+    return f"""{where}: lists and tables are written as JSON, such as '["a", "b"]'"""
 
 
 def _missing_keys(settings: Settings) -> list[str]:

@@ -294,7 +294,7 @@ class Pipeline(Operations):
 
     def _prompt(self, name: str, turn: LiveTurn) -> PromptVersion:
         if (label := turn.question.prompts.get(name)) is not None:
-            return self.prompts.get(label)
+            return self.prompts.get_of(name, label)
         return choose(self.prompts, self.force, name, turn.conversation_id)
 
     def _assemble(

@@ -7,6 +7,10 @@ class TracesError(Exception):
     """Base of every error of this room; the message is for operators, never for users."""
 
 
+class Unknown(TracesError, LookupError):
+    """What somebody named is not there; the message says what there is, or how to make it."""
+
+
 class JournalError(TracesError):
     """A record could not be written to the journal (disk full, folder not writable)."""
 

@@ -67,7 +67,7 @@ def history(
         columns = ("at", "event", "key", "text", "cause")
         table(columns, ([_when(row["at"]), *(row[name] for name in columns[1:])] for row in rows))
     else:
-        print("Nothing happened yet.")
+        print("Nothing happened yet." if key is None else f"Nothing happened to {key!r}.")
 
 
 def mute(

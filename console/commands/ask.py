@@ -54,8 +54,8 @@ async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
     """Run one turn, printing it as it streams unless `quiet`."""
     pipeline = build(load(**({"models": {"primary": question.model}} if question.model else {})))
     try:
-        for label in question.prompts.values():
-            pipeline.prompts.get(label)
+        for name, label in question.prompts.items():
+            pipeline.prompts.get_of(name, label)
         await prepare(pipeline)
         last: Answer | Failed | None = None
         async for event in pipeline.answer(question):

@@ -150,7 +150,10 @@ def _assumed(text: str) -> Assumed:
         name, _, value = part.partition("=")
         if name.strip() not in ("turns", "input", "output", "cached_share"):
             raise ValueError(f"--assume {name!r} is unknown; it can be turns, input, output, cached_share")
-        values[name.strip()] = float(value)
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            raise ValueError(f"--assume {name.strip()}={value!r} is no number") from None
     found = Assumed(**values)
     if min(found.turns, found.input, found.output) < 0 or not 0 <= found.cached_share <= 1:
         raise ValueError("--assume: numbers must not be negative, and cached_share is between 0 and 1")

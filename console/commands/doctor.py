@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import typer
 
+from console.binding import exposed
 from console.commands.screen import emit, table
 from pipeline import build
-from pipeline.errors import AnswerdeckError, KnowledgeError
+from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
 from pipeline.settings import Settings, load
 from traces.errors import TracesError
 from traces.queries.costs import Load, per_turn
@@ -33,7 +34,7 @@ class Finding:
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check configuration, data folder, knowledge base, models and traces."""
-    findings = [Finding("configuration", True, "every key is known and valid"), *_findings(load())]
+    findings = list(_findings(load()))
     if json:
         emit([asdict(finding) for finding in findings])
     else:
@@ -44,6 +45,12 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
+    problems = [*_problems(settings), *exposed(settings, settings.server.host)]
+    yield from (Finding("configuration", False, problem) for problem in problems)
+    if any(problem.startswith("data_dir:") for problem in problems):
+        return  # nothing else can be looked at
+    if not problems:
+        yield Finding("configuration", True, "every key is known and valid")
     yield from _data(settings)
     yield from asyncio.run(_knowledge(settings))
     yield from _models(settings)
@@ -55,6 +62,15 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"{name} port {port}", None if running else True, "in use" if running else "free")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     yield Finding("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
+
+
+def _problems(settings: Settings) -> list[str]:
+    """Return what would keep the chat from starting."""
+    try:
+        build.check(settings)
+    except ConfigurationError as error:
+        return error.problems
+    return []
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -82,6 +98,9 @@ async def _knowledge(settings: Settings) -> list[Finding]:
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
     if status.problem is not None and settings.kb in await knowledge.names():
         found.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
+    elif not knowledge.exists(settings.kb) and settings.kb != build.SAMPLE_KB:
+        hint = f"there is none of this name; make it with: answerdeck ingest PATH --kb {settings.kb}"
+        found.append(Finding(f"knowledge base {settings.kb}", False, hint))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
         found.append(Finding(f"knowledge base {settings.kb}", None, hint))

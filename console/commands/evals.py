@@ -9,7 +9,7 @@ import typer
 
 from console.commands.figures import comparison_table
 from console.commands.opened import drained
-from console.commands.screen import emit, table
+from console.commands.screen import emit, table, wrong
 from evalsets.cases.cases import list_sets
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
@@ -62,6 +62,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File; its ending follows the format.")] = None,
 ) -> None:
     """Write the report of a run, or of its comparison with a baseline."""
+    formats = [name.strip() for name in format.split(",") if name.strip()]
+    if not formats or not set(formats) <= set(FORMATS.split(", ")):
+        raise wrong(f"--format {format!r} is unknown; there are {FORMATS}")
     with drained() as ledger:
         if against is None:
             found = findings.of_run(ledger, run)
@@ -70,7 +73,6 @@ def report(
             comparison = compare_runs(ledger, against, run)
             found = findings.of_comparison(ledger, comparison)
             name = "comparison"
-    formats = [one.strip() for one in format.split(",") if one.strip()]
     for one in formats:
         ending = "xml" if one == "junit" else one
         path = out or Path(f"{name}.{ending}")

@@ -159,8 +159,10 @@ def jobs(
         emit(rows)
     elif rows:
         table(list(rows[0]), (list(row.values()) for row in rows))
+    elif job:
+        raise wrong(f"there is no job {job!r} with files; list them with: answerdeck kb jobs")
     else:
-        print("There is nothing to show.")
+        print("Nothing was ingested yet.")
 
 
 def search(

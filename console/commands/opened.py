@@ -31,7 +31,7 @@ def pipeline_for(variant: Variant, retrieval: Mapping[str, Any] | None = None) -
         settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build.build(settings)
         if variant.prompt is not None:
-            pipeline.prompts.get(variant.prompt)
+            pipeline.prompts.get_of("answer", variant.prompt)
     except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
     return pipeline

@@ -46,7 +46,7 @@ def replay(
         settings = load(**({"models": {"primary": model}} if model else {}))
         pipeline = build(settings)
         if prompt is not None:
-            pipeline.prompts.get(prompt)
+            pipeline.prompts.get_of("answer", prompt)
     except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
 

@@ -11,14 +11,19 @@ from typing import Any
 
 import typer
 
-from pipeline.errors import AnswerdeckError, ConfigurationError
-from traces.errors import TracesError
+from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
+from traces.errors import TracesError, Unknown
+
+log = logging.getLogger(__name__)
 
 
 def guarded(run: Callable[[], Any]) -> None:
-    """Run a command; exit 2 on wrong configuration, 1 on a failure we can name."""
+    """Run a command; exit 2 on wrong use or configuration, 1 on a failure, each with one clear screen.
+
+    Logs are silent unless LOG_LEVEL is set: what a person must know a command says itself.
+    """
     logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "WARNING").upper(),
+        level=os.environ.get("LOG_LEVEL", "CRITICAL").upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
@@ -31,10 +36,36 @@ def guarded(run: Callable[[], Any]) -> None:
         sys.exit(2)
     except (AnswerdeckError, TracesError) as error:
         print(f"Error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if _misnamed(error) else 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        print(f"Error: {_place(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        log.exception("a command ended unexpectedly")
+        problem = f"{type(error).__name__}: {error}"
+        print(f"Error: this is a fault of Answerdeck ({problem}).", file=sys.stderr)
+        print("The same command with LOG_LEVEL=ERROR shows where; please report it.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _misnamed(error: Exception) -> bool:
+    """Say whether the command was given what is not there, rather than that it failed."""
+    named = isinstance(error, KnowledgeError) and error.error_class in ("config", "store_missing")
+    return named or isinstance(error, Unknown)
+
+
+def logs() -> None:
+    """Show warnings from here on, in a command that runs until it is stopped."""
+    logging.getLogger().setLevel(os.environ.get("LOG_LEVEL", "WARNING").upper())
+
+
+def _place(error: OSError) -> str:
+    if error.filename is None:
+        return f"{error.strerror or error}"
+    return f"cannot use {str(error.filename)!r} ({error.strerror}); is it there, and may you write to it?"
 
 
 def wrong(message: str) -> typer.Exit:
@@ -56,7 +87,7 @@ def emit(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Print a table for people; None is shown as a dash."""
-    from rich.console import Console
+    from rich.console import Console  # `--help` of every command shows faster without
     from rich.table import Table
     from rich.text import Text
 

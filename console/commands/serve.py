@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from console.binding import taken
+from console.commands.screen import logs
 from console.launch import command, environment
 from console.server import run
 from console.supervisor import supervise
+from pipeline.errors import ConfigurationError
 from pipeline.settings import load
 
 Port = Annotated[int | None, typer.Option(help="Port of chat and API; default from the configuration.")]
@@ -21,6 +24,7 @@ def up(
     console_port: Annotated[int | None, typer.Option(help="Port of the console.")] = None,
 ) -> None:
     """Start chat, API, console and drainer under one supervisor; Ctrl-C stops all."""
+    logs()
     raise typer.Exit(supervise(load(**_ports(port, console_port))))
 
 
@@ -33,6 +37,7 @@ def serve(
     chat: Annotated[bool, typer.Option(help="Serve the chat page too.")] = True,
 ) -> None:
     """Start the chat page and the HTTP API alone."""
+    logs()
     settings = load(**_ports(port, None))
     run(settings, host or settings.server.host, workers or settings.server.workers, chat=chat)
 
@@ -42,6 +47,9 @@ def console(
 ) -> None:
     """Start the console alone."""
     settings = load(**_ports(None, port))
+    ports = {"server.console_port": settings.server.console_port}
+    if problems := taken(settings.server.host, ports, {"server.console_port": "--port"}):
+        raise ConfigurationError(problems)
     os.execve(sys.executable, command(settings), environment(settings))
 
 

@@ -47,7 +47,7 @@ class Tables:
         if self._connection is None:
             import lancedb
 
-            self._folder.mkdir(parents=True, exist_ok=True)
+            _make(self._folder)
             self._connection = await lancedb.connect_async(
                 str(self._folder), read_consistency_interval=timedelta(seconds=STALE_SECONDS)
             )
@@ -176,8 +176,17 @@ async def lock(folder: Path, kb: str) -> AsyncIterator[None]:
         os.close(handle)
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KnowledgeError(
+            f"cannot write to {str(folder)!r} ({error.strerror}); set ANSWERDECK_DATA_DIR", "config"
+        ) from None
+
+
 def _lock_file(folder: Path, kb: str) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     return os.open(folder / f"{checked(kb)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 

@@ -55,6 +55,14 @@ class Library:
         self.folder = folder or SHIPPED
         self._read: dict[Path, tuple[int, PromptVersion]] = {}
 
+    def get_of(self, name: str, label: str) -> PromptVersion:
+        """Return a version of this prompt; raises PromptError when the label is another prompt's."""
+        version = self.get(label)
+        if version.name != name:
+            known = ", ".join(one.label for one in self.versions() if one.name == name)
+            raise PromptError(f"{label!r} is no version of the prompt {name!r}; known: {known}")
+        return version
+
     def get(self, label: str) -> PromptVersion:
         """Return a version such as "answer@v2"; raises PromptError naming the ones that exist."""
         match = _NAME.match(label)

@@ -106,7 +106,7 @@ def test_an_unknown_turn_exits_1(answerdeck: Any) -> None:
 @pytest.mark.parametrize("arguments", [("compare", "nosuch", "other"), ("report", "nosuch")])
 def test_an_unknown_run_is_one_sentence(answerdeck: Any, arguments: tuple[str, ...]) -> None:
     done = answerdeck("eval", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no run 'nosuch'" in done.stderr
     assert "Traceback" not in done.stderr
 

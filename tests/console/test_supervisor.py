@@ -40,7 +40,9 @@ def children(pid: int) -> dict[str, int]:
     for child in listed:
         with contextlib.suppress(OSError):
             line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            names["chat" if "console.cli serve" in line else "console"] = int(child)
+            part = "chat" if "console.cli serve" in line else "console" if "streamlit" in line else None
+            if part is not None:  # else a job aside, such as `eval changed`
+                names[part] = int(child)
     return names
 
 

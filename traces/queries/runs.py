@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from traces.errors import TracesError
+from traces.errors import Unknown
 from traces.processes import gone
 from traces.queries.window import Rows
 from traces.records import Run, RunSettings, Turn
@@ -29,7 +29,7 @@ _SCORES = """
 """
 
 
-class UnknownRun(TracesError, LookupError):
+class UnknownRun(Unknown):
     """No run has this id, or several begin with it."""
 
 
