@@ -1,4 +1,4 @@
-"""Places of the pipeline that hold a person's words: conversations, memory and spending."""
+"""Places of the pipeline that hold a person's words: conversations, memory, spending and limits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def places(data_dir: Path) -> list[Place]:
     return [
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
         Tables("spending", DataFolder(data_dir).spending, "who"),
+        Tables("limits of the last minute", DataFolder(data_dir).counts, "who"),
     ]
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def post(port: int) -> tuple[int, str | None, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    body = json.dumps({"question": "How do I turn on bounce keys?"})
+    body = json.dumps({"question": "How do I start Answerdeck?"})
     with closing(connection):
         connection.request("POST", "/api/chat", body, {"Content-Type": "application/json"})
         with connection.getresponse() as reply:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from console.cli import main
+from tests.console.terminal import Terminal, terminal
 from tests.console.test_lazy import COMMANDS
 
-Ended = tuple[int, str, str]  # exit code, output, error output
-Run = Callable[..., Ended]
+__all__ = ["terminal"]
+
 
 # What each command is given. {here} is an empty folder; no run, turn, knowledge base or file exists.
 WRONG: dict[tuple[str, ...], list[str]] = {
@@ -88,25 +87,6 @@ FAILS = {  # a thing of the product that is not there is a failure; a name given
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run a command in this process as the program does, in a data folder of its own."""
-    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.delenv("LOG_LEVEL", raising=False)
-
-    def go(*arguments: str, **env: str) -> Ended:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["answerdeck", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        out, error = capsys.readouterr()
-        return (1 if isinstance(code, str) else code or 0), out, error
-
-    yield go
-
-
-@pytest.fixture
 def port() -> Iterator[int]:
     """A port that somebody else holds."""
     with socket.socket() as held:
@@ -121,10 +101,10 @@ def test_the_table_walks_every_command() -> None:
 
 @pytest.mark.parametrize("path", WRONG, ids=" ".join)
 def test_what_is_not_there_is_named_in_one_sentence(
-    path: tuple[str, ...], run: Run, port: int, tmp_path: Path
+    path: tuple[str, ...], terminal: Terminal, port: int, tmp_path: Path
 ) -> None:
     arguments = [text.format(here=tmp_path, port=port) for text in WRONG[path]]
-    code, out, error = run(*path, *arguments)
+    code, out, error = terminal(*path, *arguments)
     assert code == (1 if path in FAILS else 2), out + error
     assert "Traceback" not in out + error and "fault of Answerdeck" not in error
     option = next((text for text in arguments if text in ("-n", "--days")), None)  # no number: Typer names it
@@ -150,9 +130,9 @@ def test_what_is_not_there_is_named_in_one_sentence(
     ],
 )
 def test_wrong_values_end_with_2(
-    arguments: tuple[str, ...], env: dict[str, str], words: str, run: Run
+    arguments: tuple[str, ...], env: dict[str, str], words: str, terminal: Terminal
 ) -> None:
-    code, out, error = run(*arguments, **env)
+    code, out, error = terminal(*arguments, env=env)
     assert code == 2, out + error
     assert words in " ".join(error.split())
     assert "Traceback" not in out + error
@@ -169,22 +149,22 @@ def test_wrong_values_end_with_2(
     ],
 )
 def test_doctor_gives_no_all_clear_to_what_would_not_start(
-    variable: str, value: str, words: str, run: Run
+    variable: str, value: str, words: str, terminal: Terminal
 ) -> None:
-    code, out, _ = run("doctor", "--json", **{variable: value})
+    code, out, _ = terminal("doctor", "--json", env={variable: value})
     assert code == 1
     assert words in out and "damaged" not in out
 
 
-def test_an_answer_comes_without_log_lines(run: Run) -> None:
-    code, _, error = run("ask", "What is a turn?")
+def test_an_answer_comes_without_log_lines(terminal: Terminal) -> None:
+    code, _, error = terminal("ask", "What is a turn?")
     assert code == 0
     assert "WARNING" not in error and "ERROR" not in error
 
 
-def test_a_fault_of_ours_is_said_calmly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_said_calmly(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("console.commands.costs.load", lambda: 1 / 0)
-    code, _, error = run("costs", "show")
+    code, _, error = terminal("costs", "show")
     assert code == 1
     assert "a fault of Answerdeck (ZeroDivisionError: division by zero)" in error
     assert "LOG_LEVEL=ERROR" in error and "Traceback" not in error
