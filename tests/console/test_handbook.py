@@ -29,7 +29,7 @@ def commands(group: Any, name: str = "answerdeck") -> Iterator[tuple[str, Any]]:
         if getattr(inner, "commands", None):
             yield from commands(inner, f"{name} {word}")
         else:
-            yield f"{name} {word}", inner
+            yield f"{name} {word}", getattr(inner, "loaded", inner)
 
 
 COMMANDS = dict(commands(ROOT))
@@ -85,6 +85,7 @@ def misused(line: str) -> list[str]:
     at: Any = ROOT
     while words and words[0] in getattr(at, "commands", {}):
         at = at.commands[words.pop(0)]
+        at = getattr(at, "loaded", at)
     if at is ROOT or (words and getattr(at, "commands", None)):
         return [line]
     known = options(at) | {"--help"}
