@@ -26,8 +26,9 @@ install-dev: $(VENV)/.installed-dev ## The same, with what tests, checks and RAG
 up: install ## Start chat (7860) and console (8501); Ctrl-C stops both
 	@$(BIN)/answerdeck up
 
-test: install-dev ## Run the whole test suite
-	@$(BIN)/pytest -n 2
+test: install-dev ## Run the whole test suite; fails when a room is reached too little
+	@$(BIN)/pytest -n 2 --cov --cov-report=
+	@.ci/floors
 
 check: install-dev ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -46,4 +47,4 @@ lock: ## Write the locks in .ci/ anew
 	uv pip compile -q --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes pyproject.toml -c .ci/requirements-dev.txt -o .ci/requirements.txt
 
 clean: ## Remove .venv and caches; .data stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage

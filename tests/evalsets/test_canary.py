@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +15,9 @@ from evalsets.release import canary
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from tests.factories import make_score, make_trace
+from traces.errors import StoreBusy
 from traces.journal import Journal
+from traces.queries.window import Rows
 from traces.store import Store
 
 DEFAULTS = {"answer": "answer@v1", "condense": "condense@v1"}
@@ -75,3 +81,29 @@ def test_few_turns_prove_nothing(tmp_path: Path, prompts: Library) -> None:
     talk(tmp_path, "answer@v1", 200)
     talk(tmp_path, "answer@v2", 20, down=20)
     assert watched(tmp_path, prompts, force) == []
+
+
+def test_what_cannot_be_read_is_looked_at_again(
+    tmp_path: Path, prompts: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The watch goes on after a failure, asks nothing without a canary, and ends when told to."""
+    force = Force(tmp_path / "audit.jsonl", DEFAULTS)
+    stop, reads = threading.Event(), 0
+
+    @contextmanager
+    def read() -> Iterator[Rows]:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            stop.set()
+        raise StoreBusy("somebody else has it")
+        yield
+
+    watching = threading.Thread(target=canary.watch_forever, args=(prompts, force, read, stop, 0.01))
+    watching.start()
+    time.sleep(0.1)
+    assert reads == 0
+    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    watching.join(10)
+    assert not watching.is_alive() and reads == 2
+    assert "the canaries could not be watched: somebody else has it" in caplog.text

@@ -20,6 +20,7 @@ from pipeline.knowledge.reading.files import Found
 from pipeline.knowledge.reading.kinds import Unreadable
 
 SECONDS = 60.0  # for one file
+END_SECONDS = 2.0  # to end by itself when it is no longer needed
 MEMORY_BYTES = 2_000_000_000
 FILES = 500  # read by one process, so that what a library leaks stays small
 _ENDED = "it ended the process that read it; too large or damaged"
@@ -58,8 +59,12 @@ class Reader:
         process, self._process, self._files = self._process, None, 0
         if process is None:
             return
-        process.kill()
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with suppress(BrokenPipeError):

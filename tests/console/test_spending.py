@@ -1,0 +1,145 @@
+"""Commands that ask a paid model ask nothing without a terminal or --yes, and do their work with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.rehearsal.server import FaultServer
+from tests.console.terminal import Terminal, terminal
+from tests.judge_stub import JudgeStub
+
+__all__ = ["terminal"]
+
+MODEL = "openai:gpt-6-luna"
+CASE = {
+    "id": "a",
+    "question": "What do bounce keys ignore?",
+    "answerability": "answerable",
+    "reference": "Key presses that are rapidly repeated.",
+}
+LABELLED = [
+    {
+        "question": "What do bounce keys ignore?",
+        "contexts": ["Bounce keys ignore repeated presses."],
+        "answer": text,
+        "label": label,
+    }
+    for text, label in [("They ignore repeated presses.", 1), ("They paint the fence yellow.", 0)] * 4
+]
+
+
+@pytest.fixture
+def models() -> Iterator[FaultServer]:
+    with FaultServer("ok") as server:
+        yield server
+
+
+@pytest.fixture
+def ready(
+    terminal: Terminal, tmp_path: Path, models: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> Terminal:
+    """A terminal with documents, an evalset `tiny` and a model that costs money."""
+    monkeypatch.setenv("ANSWERDECK_KB", "mine")
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", models.openai_url)
+    (tmp_path / "keys.md").write_text("# Bounce keys\n\nBounce keys ignore key presses that are repeated.\n")
+    terminal.works("ingest", str(tmp_path / "keys.md"), "--kb", "mine")
+    (tmp_path / "tiny.jsonl").write_text(json.dumps(CASE))
+    (tmp_path / "labelled.jsonl").write_text("\n".join(map(json.dumps, LABELLED)))
+    (tmp_path / "tiny.toml").write_text('title = "Tiny"\nkb = "mine"\n')
+    return terminal
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("eval", "run", "{here}/tiny.jsonl", "--model", MODEL),
+        ("eval", "run", "{here}/tiny.jsonl", "--model", MODEL, "--json"),
+        ("eval", "run", "{here}/tiny.jsonl", "--judge", MODEL),
+        ("eval", "score", "latest", "--judge", MODEL),
+        ("eval", "score", "latest", "--judge", MODEL, "--budget", "100"),
+        ("eval", "calibrate", "faithfulness", "{here}/labelled.jsonl", "--judge", MODEL),
+        ("eval", "synthesise", "--kb", "mine", "--model", MODEL),
+        ("replay", "--model", MODEL),
+        ("prompts", "check", "answer@v1", "--run-evals"),
+        ("eval", "changed"),
+    ],
+    ids=" ".join,
+)
+def test_without_a_terminal_nothing_is_spent(
+    arguments: tuple[str, ...],
+    ready: Terminal,
+    models: FaultServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evalset = str(tmp_path / "tiny.jsonl")
+    monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", json.dumps([evalset]))
+    ready.works("ask", "What do bounce keys ignore?")
+    ready.works("eval", "run", evalset)
+    env = {"ANSWERDECK_MODELS__PRIMARY": MODEL}
+    code, _, error = ready(*(text.format(here=tmp_path) for text in arguments), env=env)
+    assert code == 2, error
+    assert "add --yes" in error
+    assert len(models.requests) == 0
+
+
+def test_with_consent_a_run_is_made_and_remembered(
+    ready: Terminal, models: FaultServer, tmp_path: Path
+) -> None:
+    command = ("eval", "run", str(tmp_path / "tiny.jsonl"), "--model", MODEL, "--yes")
+    assert "groundedness" in ready.works(*command)
+    asked = len(models.requests)
+    assert asked >= 1
+    assert "came from the cache, free" in ready.works(*command)
+    assert len(models.requests) == asked
+    both = ready.works(*command, "--model", "extractive", "--json")
+    assert len(json.loads(both)["runs"]) == 2 and json.loads(both)["comparisons"]
+    assert "B answer@v1" in ready.works(*command, "--model", "extractive")
+
+
+def test_a_judge_scores_a_run_once(ready: Terminal, tmp_path: Path) -> None:
+    run = json.loads(ready.works("eval", "run", str(tmp_path / "tiny.jsonl"), "--json"))["run_id"]
+    with JudgeStub() as judge:
+        env = {"ANSWERDECK_MODELS__OPENAI__BASE_URL": judge.openai_url}
+        score = ("eval", "score", run, "--judge", MODEL, "--metrics", "faithfulness", "--yes")
+        shown = ready.works(*score, env=env)
+        assert "faithfulness" in shown and f"run {run}" in shown
+        asked = judge.calls
+        again = json.loads(ready.works(*score, "--json", env=env))
+        assert again["already"] == 1 and judge.calls == asked
+        calibrate = (
+            "eval",
+            "calibrate",
+            "faithfulness",
+            str(tmp_path / "labelled.jsonl"),
+            "--judge",
+            MODEL,
+            "--yes",
+        )
+        found = json.loads(ready.works(*calibrate, "--json", env=env))
+        assert found["n"] + found["failed"] + found["not_applicable"] == len(LABELLED)
+        assert f"faithfulness by {found['scorer']}" in ready.works(*calibrate, env=env)
+
+
+def test_a_model_writes_questions_and_a_reply_that_is_none_is_named(ready: Terminal, tmp_path: Path) -> None:
+    command = ("eval", "synthesise", "--kb", "mine", "--model", MODEL, "--name", "written", "--yes")
+    code, _, error = ready(*command)
+    assert code == 1
+    assert "no question could be made" in error and "the reply was no question" in error
+
+
+def test_the_evidence_of_passages_is_held_against_labels(ready: Terminal, tmp_path: Path) -> None:
+    rows = [
+        {"question": question, "title": "Bounce keys", "answerable": answerable,
+         "sentences": ["Bounce keys ignore key presses that are rapidly repeated."]}
+        for question, answerable in [("What do bounce keys ignore?", 1), ("Who wrote Faust?", 0)] * 4
+    ]  # fmt: skip
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = json.loads(ready.works("eval", "calibrate", "evidence", str(path), "--json"))
+    assert (found["auc"], found["n"]) == (1.0, 8)
