@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
-from pipeline.http.api import frame
+from pipeline.http.frames import frame
 from pipeline.rehearsal.faults import WORDS
 from pipeline.rehearsal.points import KINDS, Point, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from console.chat import widget
 from pipeline.auth import Keys
 from pipeline.events import Answer, Citation, Delta, Event, Failed, Retract, Sources, Started
-from pipeline.http.api import frame
+from pipeline.http.frames import frame
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
 from pipeline.http.streaming import EventStream

@@ -1,0 +1,40 @@
+"""/api/conversations: one's own conversations."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Response
+
+from pipeline.context.memory import Memory
+from pipeline.errors import Refused
+from pipeline.http.access import User
+from pipeline.http.replies import reply
+
+
+def routes(memory: Memory) -> APIRouter:
+    """Return the routes of this resource."""
+    router = APIRouter()
+
+    @router.get("/api/conversations")
+    async def listing(person: User) -> Response:
+        return reply({"conversations": await asyncio.to_thread(memory.conversations, person.name)})
+
+    @router.get("/api/conversations/{conversation_id}")
+    async def conversation(conversation_id: str, person: User) -> Response:
+        turns = await asyncio.to_thread(memory.conversation, person.name, conversation_id)
+        if turns is None:
+            raise _missing()
+        return reply({"conversation_id": conversation_id, "turns": turns})
+
+    @router.delete("/api/conversations/{conversation_id}")
+    async def forget(conversation_id: str, person: User) -> Response:
+        if not await asyncio.to_thread(memory.forget, person.name, conversation_id):
+            raise _missing()
+        return reply({"conversation_id": conversation_id, "deleted": True})
+
+    return router
+
+
+def _missing() -> Refused:
+    return Refused("conversation_not_found", "There is no such conversation.", status=404)
