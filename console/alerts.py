@@ -26,7 +26,7 @@ UNDER_WAY_SECONDS = 600.0  # an ingestion that wrote its progress so lately is n
 
 def check(settings: Settings, now: datetime | None = None) -> Book:
     """Judge all rules now and keep how they stand; sends nothing."""
-    return watching.check(settings.data_dir, watch(settings), readings(settings), now)
+    return watching.check(build.store(settings), watch(settings), readings(settings), now)
 
 
 def post(settings: Settings, now: datetime | None = None) -> list[str]:

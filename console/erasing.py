@@ -16,6 +16,7 @@ from pipeline.prompts.force import Force
 from traces import certificate
 from traces.certificate import Certificate, Line
 from traces.places import Person, Place
+from traces.store import Store
 
 KEPT = {
     "sums of spending": "what everybody spent on a day, without names, so that budgets stay true",
@@ -25,34 +26,39 @@ KEPT = {
 }
 
 
-def places(data_dir: Path) -> list[Place]:
+def places(store: Store) -> list[Place]:
     """Return every place that may hold a person's words; the look at all files comes last."""
-    *own, every_file = traces.places.places(data_dir)
-    return [*evalsets.places.places(data_dir), *pipeline.places.places(data_dir), *own, every_file]
+    *own, every_file = traces.places.places(store)
+    return [
+        *evalsets.places.places(store.data_dir),
+        *pipeline.places.places(store.data_dir),
+        *own,
+        every_file,
+    ]
 
 
-def erase(data_dir: Path, user_id: str) -> Certificate:
+def erase(store: Store, user_id: str) -> Certificate:
     """Erase a person and return the certificate, which says what could not be reached."""
-    found = trail(data_dir, user_id)
+    found = trail(store, user_id)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return certificate.erase(replace(found, erased_at=now), places(data_dir), _kept(data_dir, user_id))
+    return certificate.erase(replace(found, erased_at=now), places(store), _kept(store, user_id))
 
 
-def trail(data_dir: Path, user_id: str) -> Person:
+def trail(store: Store, user_id: str) -> Person:
     """Return what is the person's, cases that no run asked yet included."""
-    found = traces.places.trail(data_dir, user_id)
-    more = Cases(DataFolder(data_dir).evalsets).ids(found)
-    return traces.places.trail(data_dir, user_id, more) if more - found.case_ids else found
+    found = traces.places.trail(store, user_id)
+    more = Cases(DataFolder(store.data_dir).evalsets).ids(found)
+    return traces.places.trail(store, user_id, more) if more - found.case_ids else found
 
 
-def verify(data_dir: Path, file: Path) -> list[Line]:
+def verify(store: Store, file: Path) -> list[Line]:
     """Ask every place again whether anything of a certificate's person is left."""
-    return certificate.verify(certificate.load(file), places(data_dir))
+    return certificate.verify(certificate.load(file), places(store))
 
 
-def _kept(data_dir: Path, user_id: str) -> dict[str, str]:
+def _kept(store: Store, user_id: str) -> dict[str, str]:
     try:
-        changes = Force(DataFolder(data_dir).audit, {}).changes()
+        changes = Force(DataFolder(store.data_dir).audit, {}).changes()
     except AnswerdeckError:
         changes = []
     own = sum(one.actor == user_id for one in changes)

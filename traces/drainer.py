@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from traces import duck, segments, unfinished
+from traces import segments, unfinished
+from traces.engine import Engine, Stale, Unfit
 from traces.errors import StoreBusy, StoreDamaged, StoreError
-from traces.locks import enter, holding
 from traces.rows import Damaged, Row, by_table, rows
 from traces.segments import Block
 
-if TYPE_CHECKING:
-    import duckdb
-
 WINDOW_BYTES = 8 << 20
-WAITS_SECONDS = 3.0  # for the readers before it
-STRANGER_SECONDS = 1.0  # for a program that is not ours
 LONGEST_GAP_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
@@ -50,58 +41,41 @@ class _Line:
     rows: list[tuple[str, Row]] = field(default_factory=list)
 
 
-class _Stale(Exception):
-    """Somebody else moved the marks since they were read."""
-
-
 class Drainer:
-    """Drains one data folder. Only the elected process may call `drain`.
+    """Drains one journal into an engine. Only the elected process may call `drain`.
 
     The marks (how far each segment is drained) are committed with the rows, so a kill at any moment
     leaves either both or neither.
     """
 
-    def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / "traces.duckdb"
-        self._data_dir = data_dir
-        self._journal = data_dir / "journal"
-        self._suspicion = data_dir / "traces.duckdb.suspect"
+    def __init__(self, journal: Path, engine: Engine) -> None:
+        self._journal = journal
+        self._engine = engine
         self._marks: dict[str, int] | None = None  # unknown until the store was opened
 
     def drain(self) -> Drained:
         """Move everything there is; raises StoreBusy, StoreVersion or StoreError, and loses nothing."""
         done = Drained()
-        if self._suspicion.exists():
+        if self._engine.suspected():
             self._quarantine(done)
         try:
             try:
                 self._pass(done)
-            except (StoreDamaged, _Stale) as error:
+            except (StoreDamaged, Stale) as error:
                 self._marks = None
                 if isinstance(error, StoreDamaged):
                     log.error("trace store damaged, rebuilding it from the journal: %s", error)
                     self._quarantine(done)
                 self._pass(done)
-        except _Stale:
+        except Stale:
             raise StoreBusy("another process is draining the journal too") from None
         except StoreError:
             self._marks = None
             raise
         return done
 
-    def suspect(self, reason: str) -> None:
-        """Leave word that a reader found the store damaged; the next pass puts it aside."""
-        with suppress(OSError):
-            self._suspicion.write_text(reason)
-
-    @contextmanager
-    def window(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Hold the store alone and open it to write."""
-        with holding(self._data_dir, "alone", WAITS_SECONDS), ExitStack() as stack:
-            yield enter(stack, lambda: duck.writing(self.path), STRANGER_SECONDS)
-
     def _pass(self, done: Drained) -> None:
-        if self._marks and not self.path.exists():
+        if self._marks and not self._engine.exists():
             self._marks = None  # somebody took the store away: build it again
         if self._marks is None:
             if not segments.live(self._journal) and not segments.kept(self._journal):
@@ -117,14 +91,10 @@ class Drainer:
         self._retire(done)
 
     def _begin(self) -> dict[str, int]:
-        """Open the store, a copy made before its schema changes, and read the marks."""
-        if self.path.exists():
-            with holding(self._data_dir, "alone", WAITS_SECONDS):
-                found = duck.stored_version(self.path)
-                if 0 < found < len(duck.migrations()):
-                    shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{found}"))
-        with self.window() as connection:
-            return duck.marks(connection)
+        """Open the store, which may change its schema, and read the marks."""
+        self._engine.begin()
+        with self._engine.window() as window:
+            return window.marks()
 
     def _collect(self) -> list[Block]:
         """Return undrained lines of all segments, one window's worth."""
@@ -161,7 +131,7 @@ class Drainer:
         """Commit lines and marks together; a line the tables refuse is found by halving and put aside."""
         try:
             self._transact(lines, marks)
-        except duck.Unfit as error:
+        except Unfit as error:
             if len(lines) > 1:
                 first, rest = lines[: len(lines) // 2], lines[len(lines) // 2 :]
                 self._commit(first, {line.segment: line.end for line in first}, done)
@@ -175,14 +145,8 @@ class Drainer:
 
     def _transact(self, lines: Sequence[_Line], marks: Mapping[str, int]) -> None:
         assert self._marks is not None
-        with self.window() as connection:
-            stored = duck.marks(connection)
-            if any(stored.get(segment, 0) != self._marks.get(segment, 0) for segment in marks):
-                raise _Stale
-            connection.begin()
-            duck.append(connection, by_table(line.rows for line in lines))
-            duck.mark(connection, marks)
-            connection.commit()
+        with self._engine.window() as window:
+            window.add(by_table(line.rows for line in lines), marks, self._marks)
         self._marks.update(marks)
 
     def _put_aside(self, line: _Line, reason: str, done: Drained) -> None:
@@ -193,7 +157,7 @@ class Drainer:
     def _retire(self, done: Drained) -> None:
         """Compress the segments that are drained for good: writer gone, rows checkpointed."""
         assert self._marks is not None
-        if self.path.with_name(self.path.name + ".wal").exists():
+        if not self._engine.settled():
             return
         for path in segments.live(self._journal):
             with segments.abandoned(path) as gone:
@@ -214,20 +178,14 @@ class Drainer:
         lost = unfinished.turns(path)
         if not lost:
             return True
-        with self.window() as connection:
-            lost = [turn for turn in lost if not duck.has_turn(connection, turn.turn_id)]
+        with self._engine.window() as window:
+            lost = [turn for turn in lost if not window.has_turn(turn.turn_id)]
         if lost and unfinished.alive(path):
             return False  # its process writes on in another segment
         unfinished.write(self._journal, lost)
         return True
 
     def _quarantine(self, done: Drained) -> None:
-        """Put the damaged store aside under a name that says when; the next pass builds a new one."""
-        bad = f"{self.path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-        with holding(self._data_dir, "alone", WAITS_SECONDS):
-            for suffix in ("", ".wal"):
-                with suppress(FileNotFoundError):
-                    self.path.with_name(self.path.name + suffix).rename(self.path.with_name(bad + suffix))
-            self._suspicion.unlink(missing_ok=True)
+        """Put the damaged store aside; the next pass builds a new one."""
+        done.quarantined = self._engine.quarantine()
         self._marks = None
-        done.quarantined = bad

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import orjson
+
+from traces.engine import Stale, Tables, Unfit
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
-from traces.rows import Row
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas
 
 _MARKS = {
     "main": "select segment, drained_to from marks",
@@ -32,10 +36,6 @@ _DAMAGED = (
     "serialization error",
     "invalidated because of a previous fatal error",
 )
-
-
-class Unfit(ValueError):
-    """A row does not fit its table."""
 
 
 @cache
@@ -66,6 +66,72 @@ def naming(what: str) -> Iterator[None]:
         if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.OutOfMemoryException):
             raise StoreError(f"{what} cannot be used: {str(error)[:200]}") from error
         raise
+
+
+class Reading:
+    """Answers questions through one connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield the rows in lists of `size`, JSON columns decoded."""
+        with naming(self._name):
+            answer = self._connection.execute(sql, params)
+            names = [column[0] for column in answer.description or ()]
+            json_at = [column[0] for column in answer.description or () if str(column[1]) == "JSON"]
+            while found := answer.fetchmany(size):
+                batch = [dict(zip(names, row, strict=True)) for row in found]
+                for row in batch if json_at else ():
+                    for name in json_at:
+                        if row[name] is not None:
+                            row[name] = orjson.loads(row[name])
+                yield batch
+
+    def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
+        """Return the answer as a dataframe; JSON columns stay text."""
+        with naming(self._name), warnings.catch_warnings():
+            # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
+            warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
+            return self._connection.execute(sql, params).df()
+
+    def write_parquet(self, sql: str, out: Path) -> None:
+        """Write the answer to a Parquet file, unless the connection was locked down."""
+        with naming(self._name):
+            self._connection.sql(sql).write_parquet(str(out), compression="zstd", overwrite=True)
+
+
+class Writing:
+    """The store opened to write."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def marks(self) -> dict[str, int]:
+        return marks(self.connection)
+
+    def add(self, tables: Tables, ends: Mapping[str, int], seen: Mapping[str, int]) -> None:
+        """Commit rows and marks together; raises Unfit, or Stale when the marks are not those `seen`."""
+        stored = marks(self.connection)
+        if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
+            raise Stale
+        self.connection.begin()
+        append(self.connection, tables)
+        mark(self.connection, ends)
+        self.connection.commit()
+
+    def has_turn(self, turn_id: str) -> bool:
+        found = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
+        return found.fetchone() is not None
+
+    def forget_texts(self, before: datetime) -> tuple[int, int]:
+        return forget_texts(self.connection, before)
+
+    def erase_user(
+        self, user_id: str, more_turns: Collection[str], cases: Collection[str]
+    ) -> tuple[set[str], int]:
+        return erase_user(self.connection, user_id, more_turns, cases)
 
 
 @contextmanager
@@ -111,7 +177,7 @@ def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set enable_external_access = false; set lock_configuration = true")
 
 
-def append(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
+def append(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
     """Append rows to the tables of the current schema; raises Unfit when a value fits no column."""
     import duckdb
 
@@ -125,7 +191,7 @@ def append(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[
             raise Unfit(str(error)) from error
 
 
-def append_live(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Iterable[Row]]) -> None:
+def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
     """Fill a reader's live tables."""
     connection.execute("use memory.live")
     append(connection, tables)
@@ -137,11 +203,6 @@ def marks(
 ) -> dict[str, int]:
     """Return how far each segment has been drained."""
     return dict(connection.execute(_MARKS[schema]).fetchall())
-
-
-def has_turn(connection: duckdb.DuckDBPyConnection, turn_id: str) -> bool:
-    """Say whether the store holds a turn."""
-    return connection.execute("select 1 from turns where turn_id = $1", [turn_id]).fetchone() is not None
 
 
 def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> None:

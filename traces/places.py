@@ -58,12 +58,11 @@ class Place(Protocol):
         ...
 
 
-def trail(data_dir: Path, user_id: str, more: Collection[str] = ()) -> Person:
+def trail(store: Store, user_id: str, more: Collection[str] = ()) -> Person:
     """Follow a person through the ledger: own turns, cases of them, and turns that asked those again.
 
     `more` are cases known from elsewhere to be the person's.
     """
-    store = Store(data_dir)
     store.drain()
     with store.read() as ledger:
         own = persons.turns(ledger, user_id)
@@ -79,9 +78,10 @@ def trail(data_dir: Path, user_id: str, more: Collection[str] = ()) -> Person:
     return replace(person, turn_ids=person.turn_ids | set(again), case_ids=case_ids, questions=questions)
 
 
-def places(data_dir: Path) -> list[Place]:
+def places(store: Store) -> list[Place]:
     """Return the places of this room, in the order in which they are erased."""
-    return [TraceStore(data_dir), JournalFiles(data_dir), AlertFiles(data_dir), OtherFiles(data_dir)]
+    folder = store.data_dir
+    return [TraceStore(store), JournalFiles(store), AlertFiles(folder), OtherFiles(folder)]
 
 
 class TraceStore:
@@ -90,15 +90,15 @@ class TraceStore:
     name = "trace store and journal"
     proof = "; ".join(f"count of {table} where {where}" for table, where in persons.LEFT.items())
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def erase(self, person: Person) -> int:
-        done = retention.erase(self._data_dir, person.user_id, person.turn_ids, person.case_ids)
+        done = retention.erase(self._store, person.user_id, person.turn_ids, person.case_ids)
         return done.turns + done.scores + done.lines
 
     def left(self, person: Person) -> list[str]:
-        with Store(self._data_dir).read() as ledger:
+        with self._store.read() as ledger:
             counts = {
                 table: persons.left(ledger, table, person.user_id, person.turn_ids, person.case_ids)
                 for table in persons.LEFT
@@ -112,16 +112,17 @@ class JournalFiles:
     name = "journal segments and files put aside"
     proof = "lines below journal/, unpacked, with one of the ids; files named traces.duckdb.*"
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._data_dir = store.data_dir
+        self._engine = store.engine
 
     def erase(self, person: Person) -> int:
         return 0  # done with the trace store: lines and rows go together
 
     def left(self, person: Person) -> list[str]:
         found = _counted(files(self._data_dir / "journal"), self._data_dir, person)
-        aside = retention.put_aside(self._data_dir)
-        return found + [f"{name} was put aside and may hold some: delete it by hand" for name in aside]
+        return found + [f"{name} {self._engine.remedy}" for name in self._engine.put_aside()]
 
 
 class AlertFiles:

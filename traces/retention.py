@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from traces import duck, segments
+from traces import segments
 from traces.drainer import Drainer
-from traces.locks import holding
+
+if TYPE_CHECKING:
+    from traces.store import Store
 
 _SLIM = ".slim.jsonl.gz"
 
@@ -31,29 +33,28 @@ class Erased:
     turns: int
     scores: int
     lines: int  # journal lines blanked or taken out
-    left: tuple[str, ...]  # quarantined store files that may still hold the user's turns: delete by hand
+    left: tuple[str, ...]  # what may still hold the user's turns and is out of reach here
 
 
-def prune(data_dir: Path, payload_days: int, now: datetime) -> Pruned:
+def prune(store: Store, payload_days: int, now: datetime) -> Pruned:
     """Forget prompts, raw responses and passage texts older than `payload_days`; turns stay."""
     before = now - timedelta(days=payload_days)
     stripped = [
         path
-        for path in segments.kept(data_dir / "journal")
+        for path in segments.kept(store.journal)
         if not path.name.endswith(_SLIM) and path.stat().st_mtime < before.timestamp()
     ]
     for path in stripped:
         _rewrite(path, _without_texts, path.with_name(segments.name(path) + _SLIM))
-    drainer = Drainer(data_dir)
-    if not drainer.path.exists():
+    if not store.engine.exists():
         return Pruned(0, 0, len(stripped))
-    with drainer.window() as connection:
-        payloads, passages = duck.forget_texts(connection, before)
+    with store.engine.window() as window:
+        payloads, passages = window.forget_texts(before)
     return Pruned(payloads, passages, len(stripped))
 
 
 def erase(
-    data_dir: Path,
+    store: Store,
     user_id: str,
     more_turns: Collection[str] = (),
     cases: Collection[str] = (),
@@ -63,13 +64,12 @@ def erase(
     With `more_turns` and `cases` (made from the user's turns) go those too. What the user does
     meanwhile is not erased: block the user first.
     """
-    journal = data_dir / "journal"
-    drainer = Drainer(data_dir)
-    drainer.drain()
-    if not drainer.path.exists():
-        return Erased(0, 0, 0, put_aside(data_dir))
-    with drainer.window() as connection:
-        turn_ids, scores = duck.erase_user(connection, user_id, more_turns, cases)
+    journal, engine = store.journal, store.engine
+    Drainer(journal, engine).drain()
+    if not engine.exists():
+        return Erased(0, 0, 0, engine.put_aside())
+    with engine.window() as window:
+        turn_ids, scores = window.erase_user(user_id, more_turns, cases)
     case_ids = set(cases)
 
     def theirs(entry: dict[str, Any]) -> bool:
@@ -84,14 +84,8 @@ def erase(
     for path in segments.kept(journal):
         lines += _rewrite(path, lambda entry: None if theirs(entry) else entry, path)
     lines += segments.forget_damaged(journal, user_id)
-    with holding(data_dir, "alone", 10.0):
-        duck.compact(drainer.path)
-    return Erased(len(turn_ids), scores, lines, put_aside(data_dir))
-
-
-def put_aside(data_dir: Path) -> tuple[str, ...]:
-    """Return the names of old store files that nobody reads any more and that may hold anybody's turns."""
-    return tuple(sorted(path.name for path in data_dir.glob("traces.duckdb.*") if path.suffix != ".wal"))
+    engine.compact()
+    return Erased(len(turn_ids), scores, lines, engine.put_aside())
 
 
 def _blank(path: Path, theirs: Callable[[dict[str, Any]], bool]) -> int:

@@ -1,4 +1,4 @@
-"""The trace store: DuckDB behind the journal, filled in short windows and read beside them."""
+"""The trace store: an engine behind the journal, filled in short windows and read beside them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from traces import duck, segments
-from traces.drainer import STRANGER_SECONDS, Drained, Drainer
+from traces import engines, segments
+from traces.drainer import Drained, Drainer
 from traces.election import Election, Note
+from traces.engine import EMBEDDED
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
-from traces.locks import enter, holding
 from traces.retention import prune
-from traces.rows import live_rows
 
 TAIL_BYTES = 16 << 20
-READER_WAITS_SECONDS = 2.0
 DAY_SECONDS = 86_400.0
 AFTER_WINDOW_SECONDS = 0.5  # a window costs 60 ms of CPU; rows are still in the store within a second
 log = logging.getLogger(__name__)
@@ -40,32 +38,27 @@ class Health:
 
 
 class Store:
-    """The traces of one data folder: `drain` moves the journal into DuckDB, `read` asks questions."""
+    """The traces of one data folder: `drain` moves the journal into the engine, `read` asks questions.
 
-    def __init__(self, data_dir: Path) -> None:
+    The engine is DuckDB's file in the folder, or the PostgreSQL that `ledger` names by its address.
+    """
+
+    def __init__(self, data_dir: Path, ledger: str = EMBEDDED) -> None:
         self.data_dir = data_dir
         self.journal = data_dir / "journal"
         self.path = data_dir / "traces.duckdb"
+        self.engine = engines.engine(ledger, data_dir)
         self._election = Election(self.journal / "drain.lock")
-        self._drainer = Drainer(data_dir)
+        self._drainer = Drainer(self.journal, self.engine)
 
     @contextmanager
     def read(self, *, exporting: bool = False) -> Iterator[Ledger]:
         """Open the ledger for one page refresh; raises StoreBusy, StoreDamaged or StoreVersion."""
         try:
-            with (
-                holding(self.data_dir, "shared", READER_WAITS_SECONDS),
-                ExitStack() as stack,
-            ):
-                connection = enter(stack, lambda: duck.reading(self.path), STRANGER_SECONDS)
-                marks = duck.marks(connection, "stored")
-                blocks, hidden = segments.tail(self.journal, marks, TAIL_BYTES)
-                duck.append_live(connection, live_rows(line for block in blocks for _, line in block.lines()))
-                if not exporting:
-                    duck.lock_down(connection)
-                yield Ledger(connection, self.path.name, hidden)
+            with self.engine.reading(TAIL_BYTES, exporting=exporting) as ledger:
+                yield ledger
         except StoreDamaged as error:
-            self._drainer.suspect(str(error))
+            self.engine.suspect(str(error))
             raise
 
     def drain(self) -> Drained:
@@ -90,7 +83,7 @@ class Store:
             while won and not stop.is_set():
                 drained = self._drain()
                 if payload_days is not None and time.monotonic() >= prune_at:
-                    prune(self.data_dir, payload_days, datetime.now(UTC))
+                    prune(self, payload_days, datetime.now(UTC))
                     prune_at += DAY_SECONDS
                 stop.wait(max(every_seconds, AFTER_WINDOW_SECONDS) if drained.windows else every_seconds)
             if won:

@@ -8,7 +8,7 @@ from typing import Any
 
 from console.commands.screen import emit, failed, table
 from evalsets.runs.guardboard import measure
-from pipeline.build import guards
+from pipeline.build import guards, store
 from pipeline.settings import load
 from traces.errors import StoreError
 from traces.queries.refusals import overrides
@@ -21,7 +21,7 @@ def show(*, json: bool) -> None:
     looks = guards(settings)
     inbound, planted = looks.inbound, looks.planted
     board = asyncio.run(measure(inbound, planted))
-    live = _live(settings.data_dir)
+    live = _live(store(settings))
     if json:
         emit({**board.to_dict(), "live": live})
     else:
@@ -40,9 +40,9 @@ def show(*, json: bool) -> None:
         raise failed("worse than the recorded bounds: " + "; ".join(board.worse))
 
 
-def _live(data_dir: Any) -> dict[str, Any]:
+def _live(traces: Store) -> dict[str, Any]:
     try:
-        with Store(data_dir).read() as ledger:
+        with traces.read() as ledger:
             return overrides(ledger)
     except StoreError as error:
         return {"turns": None, "refused": None, "contested": None, "override_rate": None, "error": str(error)}

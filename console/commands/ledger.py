@@ -19,6 +19,7 @@ from traces.certificate import Line
 from traces.export import export_jsonl, export_parquet
 from traces.places import CERTIFICATES
 from traces.retention import prune as forget
+from traces.store import Store
 
 
 def export(
@@ -53,7 +54,7 @@ def prune(
     days = days or settings.traces.payload_days
     if not yes:
         typer.confirm(f"Forget the texts of turns older than {days} days? This cannot be undone", abort=True)
-    pruned = forget(settings.data_dir, days, datetime.now(UTC))
+    pruned = forget(build.store(settings), days, datetime.now(UTC))
     print(f"Forgot {pruned.payloads} prompts and responses, {pruned.passages} passage texts.")
 
 
@@ -67,18 +68,18 @@ def erase(
     """Erase everything of one user and write a certificate; exit 1 when something is left, named."""
     if (user is None) == (verify is None):
         raise wrong("give --user to erase, or --verify FILE to check a certificate again")
-    folder = load().data_dir
+    store = build.store(load())
     if verify is not None:
-        _verify(folder, verify, json)
+        _verify(store, verify, json)
         return
     if not yes:
         typer.confirm(f"Erase everything of user {user!r}? This cannot be undone", abort=True)
-    _erase(folder, user or "", out, json)
+    _erase(store, user or "", out, json)
 
 
-def _erase(folder: Path, user: str, out: Path | None, json: bool) -> None:
-    made = erasing.erase(folder, user)
-    text, page = certificate.save(made, out or folder / CERTIFICATES)
+def _erase(store: Store, user: str, out: Path | None, json: bool) -> None:
+    made = erasing.erase(store, user)
+    text, page = certificate.save(made, out or store.data_dir / CERTIFICATES)
     if json:
         emit({**asdict(made), "complete": made.complete, "certificate": str(text)})
     else:
@@ -90,8 +91,8 @@ def _erase(folder: Path, user: str, out: Path | None, json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _verify(folder: Path, file: Path, json: bool) -> None:
-    lines = erasing.verify(folder, file)
+def _verify(store: Store, file: Path, json: bool) -> None:
+    lines = erasing.verify(store, file)
     if json:
         emit([asdict(line) for line in lines])
     else:

@@ -116,12 +116,12 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
     what = Watch(targets=("somebody",))
     minute = timedelta(minutes=1)
     turns(store, NOW - timedelta(days=2), NOW, 2 * minute)
-    assert firing(check(store.data_dir, what, now=NOW)) == []
+    assert firing(check(store, what, now=NOW)) == []
     turns(store, NOW, NOW + timedelta(hours=6), minute, hit=False, prompt="answer@v2")
     heard: list[str] = []
     for hours in (0.5, 1, 1.5, 2, 3, 6):
         now = NOW + timedelta(hours=hours)
-        book = check(store.data_dir, what, now=now)
+        book = check(store, what, now=now)
         assert "hit_rate" in firing(book), hours
         with standing.keeping(store.data_dir) as kept:
             deliver(kept, lambda _, message: heard.append(message.text), now)
@@ -131,7 +131,7 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
     turns(store, NOW + timedelta(hours=6), NOW + timedelta(hours=9), minute)
     for minutes in range(0, 180, 10):
         now = NOW + timedelta(hours=6, minutes=minutes)
-        book = check(store.data_dir, what, now=now)
+        book = check(store, what, now=now)
         with standing.keeping(store.data_dir) as kept:
             deliver(kept, lambda _, message: heard.append(message.text), now)
         if book.standings["hit_rate"].state == "resolved":
@@ -158,17 +158,17 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
 def test_each_rule_sees_its_own_kind_of_trouble(store: Store, columns: dict[str, object], rule: str) -> None:
     turns(store, NOW - timedelta(days=3), NOW - timedelta(hours=2), timedelta(minutes=2), cost_usd=0.01)
     turns(store, NOW - timedelta(hours=2), NOW, timedelta(minutes=1), **{"cost_usd": 0.01} | columns)
-    assert firing(check(store.data_dir, Watch(), now=NOW)) == [rule]
+    assert firing(check(store, Watch(), now=NOW)) == [rule]
 
 
 def test_turns_that_all_failed_for_a_day_fire_though_that_is_usual_by_now(store: Store) -> None:
     turns(store, NOW - timedelta(days=1), NOW, timedelta(minutes=2), outcome="failed")
-    assert firing(check(store.data_dir, Watch(), now=NOW)) == ["error_rate"]
+    assert firing(check(store, Watch(), now=NOW)) == ["error_rate"]
 
 
 def test_silence_fires_where_traffic_was(store: Store) -> None:
     turns(store, NOW - timedelta(days=4), NOW - timedelta(hours=5), timedelta(minutes=3))
-    book = check(store.data_dir, Watch(), now=NOW)
+    book = check(store, Watch(), now=NOW)
     assert firing(book) == ["silence"]
     assert book.standings["silence"].began == NOW - timedelta(hours=5)
 
@@ -178,13 +178,13 @@ def test_a_mute_keeps_silent_and_a_reset_takes_the_present_for_usual(store: Stor
     turns(store, NOW, NOW + timedelta(hours=5), timedelta(minutes=1), hit=False)
     what, later = Watch(targets=("a",)), NOW + timedelta(hours=2)
     changing.mute(store.data_dir, "hit_rate", 1.0, by="ada", now=later)
-    book = check(store.data_dir, what, now=later)
+    book = check(store, what, now=later)
     assert firing(book) == ["hit_rate"]
     assert book.outbox == []
-    book = check(store.data_dir, what, now=later + timedelta(hours=1, minutes=5))
+    book = check(store, what, now=later + timedelta(hours=1, minutes=5))
     assert [message.event for message in book.outbox] == ["firing"]
     changing.reset(store.data_dir, "hit_rate", by="ada", now=later + timedelta(hours=1, minutes=6))
-    assert firing(check(store.data_dir, what, now=later + timedelta(hours=2))) == []
+    assert firing(check(store, what, now=later + timedelta(hours=2))) == []
     with pytest.raises(RuleError, match="no rule or alert 'nosuch'"):
         changing.mute(store.data_dir, "nosuch", 1.0, by="ada")
 
@@ -195,7 +195,7 @@ def test_what_could_not_be_sent_is_sent_again_and_a_notice_waits_for_the_morning
     read = Readings(
         (Gauge("spend", "2026-11 80%", 1.0, "80% are used."), Gauge("drain_lag", "", 999, "late"))
     )
-    assert set(firing(check(store.data_dir, what, read, night))) == {"spend 2026-11 80%", "drain_lag"}
+    assert set(firing(check(store, what, read, night))) == {"spend 2026-11 80%", "drain_lag"}
     heard: list[tuple[str, str]] = []
 
     def send(target: str, message: standing.Message) -> str | None:
@@ -206,7 +206,7 @@ def test_what_could_not_be_sent_is_sent_again_and_a_notice_waits_for_the_morning
         return None
 
     for now in (night, night + timedelta(minutes=1), night + timedelta(hours=9)):
-        check(store.data_dir, what, read, now)
+        check(store, what, read, now)
         with standing.keeping(store.data_dir) as book:
             deliver(book, send, now)
     page, notice = "drain_lag", "spend 2026-11 80%"
@@ -215,12 +215,12 @@ def test_what_could_not_be_sent_is_sent_again_and_a_notice_waits_for_the_morning
 
 def test_a_gauge_nobody_could_read_neither_fires_nor_ends(store: Store) -> None:
     reading = Readings((Gauge("spend", "x", 1.0, "used"),))
-    check(store.data_dir, Watch(), reading, NOW)
+    check(store, Watch(), reading, NOW)
     for minutes in (20, 60):
         blind = Readings((), frozenset({"spend"}))
-        assert firing(check(store.data_dir, Watch(), blind, NOW + timedelta(minutes=minutes))) == ["spend x"]
+        assert firing(check(store, Watch(), blind, NOW + timedelta(minutes=minutes))) == ["spend x"]
     for minutes in (70, 90):
-        book = check(store.data_dir, Watch(), Readings(), NOW + timedelta(minutes=minutes))
+        book = check(store, Watch(), Readings(), NOW + timedelta(minutes=minutes))
     assert firing(book) == []
 
 
@@ -265,9 +265,9 @@ def test_an_evalset_that_fell_after_a_deployment_fires(journal: Journal, store: 
     run(journal, "r1", "answer@v1", NOW - timedelta(days=2), 1.0)
     run(journal, "trial", "answer@v9", NOW - timedelta(days=1), 0.1)
     run(journal, "r5", "answer@v5", NOW - timedelta(hours=1), 0.67)
-    book = check(store.data_dir, Watch(prompts=("answer@v1", "answer@v5"), model="m"), now=NOW)
+    book = check(store, Watch(prompts=("answer@v1", "answer@v5"), model="m"), now=NOW)
     fallen = book.standings["evalset_fall pm groundedness"]
     assert fallen.state == "firing"
     assert "groundedness went from 1.000 to 0.670 on 5 cases (prompt answer@v1 → answer@v5)" in fallen.text
-    before = check(store.data_dir, Watch(prompts=("answer@v1",), model="m"), now=NOW)
+    before = check(store, Watch(prompts=("answer@v1",), model="m"), now=NOW)
     assert before.standings["evalset_fall pm groundedness"].calm_from == NOW

@@ -106,7 +106,7 @@ def test_an_erased_user_is_gone_everywhere_and_stays_gone(store: Store):
     alive.write(undrained)
     alive.write(judged)
     alive.write(user_trace("bob", "other"))
-    done = erase(store.data_dir, "eve")
+    done = erase(store, "eve")
     assert (done.turns, done.scores, done.lines, done.left) == (3, 2, 5, ())
     alive.write(user_trace("bob", "other"))
     alive.close()
@@ -122,7 +122,7 @@ def test_an_erased_user_is_gone_everywhere_and_stays_gone(store: Store):
             ]
             assert ledger.rows("select * from scores") == []
             assert trace(ledger, others.turn.turn_id) == others
-    assert erase(store.data_dir, "nobody").turns == 0
+    assert erase(store, "nobody").turns == 0
 
 
 def test_erasing_names_the_quarantined_files_left_behind(store: Store):
@@ -130,7 +130,7 @@ def test_erasing_names_the_quarantined_files_left_behind(store: Store):
     store.drain()
     store.path.write_bytes(b"")
     Store(store.data_dir).drain()
-    (left,) = erase(store.data_dir, "eve").left
+    (left,) = erase(store, "eve").left
     assert re.fullmatch(r"traces\.duckdb\.bad-\w+", left)
 
 
@@ -145,9 +145,9 @@ def test_old_texts_are_pruned_and_turns_stay_even_after_a_rebuild(store: Store):
     os.utime(path, (long_ago, long_ago))
     record(store, new)
     store.drain()
-    done = prune(store.data_dir, 30, NOW)
+    done = prune(store, 30, NOW)
     assert (done.payloads, done.passages, done.segments) == (1, 1, 1)
-    assert prune(store.data_dir, 30, NOW) == type(done)(0, 0, 0)
+    assert prune(store, 30, NOW) == type(done)(0, 0, 0)
     assert store.drain().lines == 0
     slim = replace(
         old, payload=Payload(old.turn.turn_id), passages=tuple(replace(p, text=None) for p in old.passages)
@@ -183,5 +183,5 @@ def test_the_drainer_prunes_by_itself(store: Store):
 
 
 def test_pruning_nothing_is_fine(tmp_path: Path):
-    assert prune(tmp_path, 30, NOW).payloads == 0
-    assert erase(tmp_path, "ada").turns == 0
+    assert prune(Store(tmp_path), 30, NOW).payloads == 0
+    assert erase(Store(tmp_path), "ada").turns == 0

@@ -25,7 +25,7 @@ def test_a_reader_waits_for_a_window_and_then_says_busy(
 ):
     record(journal, 1)
     store.drain()
-    monkeypatch.setattr("traces.store.READER_WAITS_SECONDS", 0.1)
+    monkeypatch.setattr("traces.embedded.READER_WAITS_SECONDS", 0.1)
     with holding(store.data_dir, "alone", 1), pytest.raises(StoreBusy, match="try again"):
         ids(store)
     assert len(ids(store)) == 1

@@ -45,16 +45,15 @@ class Watch:
         return {"latency_p95": self.turn_seconds, "first_token_p95": self.first_token_seconds}
 
 
-def check(data_dir: Path, what: Watch, readings: Readings = Readings(), now: datetime | None = None) -> Book:
+def check(store: Store, what: Watch, readings: Readings = Readings(), now: datetime | None = None) -> Book:
     """Judge every rule that is on, keep how each stands, and write the messages that are due.
 
     A ledger that cannot be read leaves the rules that need it as they were.
     """
-    now = now or datetime.now(UTC)
+    now, data_dir = now or datetime.now(UTC), store.data_dir
     rules = {key: rule for key, rule in load(data_dir, what.limits).items() if rule.on}
     with keeping(data_dir) as book:
         _drop(book, rules)
-        store = Store(data_dir)
         readings = replace(readings, gauges=(*readings.gauges, gauges.drain(store.health())))
         try:
             with store.read() as ledger:

@@ -1,0 +1,93 @@
+"""The embedded engine: a DuckDB file in the data folder, held by one process at a time to write."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from traces import duck, segments
+from traces.ledger import Ledger
+from traces.locks import enter, holding
+from traces.rows import live_rows
+
+WRITER_WAITS_SECONDS = 3.0  # for the readers before it
+READER_WAITS_SECONDS = 2.0
+WRITER_STRANGER_SECONDS = 1.0  # for a program that is not ours
+READER_STRANGER_SECONDS = 1.0
+COMPACT_WAITS_SECONDS = 10.0
+
+
+class Embedded:
+    """The DuckDB file of one data folder."""
+
+    remedy = "was put aside and may hold some: delete it by hand"
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / "traces.duckdb"
+        self.name = self.path.name
+        self._data_dir = data_dir
+        self._suspicion = data_dir / "traces.duckdb.suspect"
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def begin(self) -> None:
+        """Copy a store whose schema is about to change."""
+        if not self.path.exists():
+            return
+        with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS):
+            found = duck.stored_version(self.path)
+            if 0 < found < len(duck.migrations()):
+                shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{found}"))
+
+    @contextmanager
+    def window(self) -> Iterator[duck.Writing]:
+        """Hold the store alone and open it to write."""
+        with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS), ExitStack() as stack:
+            connection = enter(stack, lambda: duck.writing(self.path), WRITER_STRANGER_SECONDS)
+            yield duck.Writing(connection)
+
+    def settled(self) -> bool:
+        return not self.path.with_name(self.path.name + ".wal").exists()
+
+    def suspect(self, reason: str) -> None:
+        with suppress(OSError):
+            self._suspicion.write_text(reason)
+
+    def suspected(self) -> bool:
+        return self._suspicion.exists()
+
+    def quarantine(self) -> str:
+        """Put the damaged store aside under a name that says when; the next pass builds a new one."""
+        bad = f"{self.path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+        with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS):
+            for suffix in ("", ".wal"):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + suffix).rename(self.path.with_name(bad + suffix))
+            self._suspicion.unlink(missing_ok=True)
+        return bad
+
+    @contextmanager
+    def reading(self, tail_bytes: int, *, exporting: bool = False) -> Iterator[Ledger]:
+        """Open the file read-only beside the live tail; only an export may touch other files."""
+        with holding(self._data_dir, "shared", READER_WAITS_SECONDS), ExitStack() as stack:
+            connection = enter(stack, lambda: duck.reading(self.path), READER_STRANGER_SECONDS)
+            marks = duck.marks(connection, "stored")
+            blocks, hidden = segments.tail(self._data_dir / "journal", marks, tail_bytes)
+            duck.append_live(connection, live_rows(line for block in blocks for _, line in block.lines()))
+            if not exporting:
+                duck.lock_down(connection)
+            yield Ledger(duck.Reading(connection, self.name), hidden)
+
+    def compact(self) -> None:
+        with holding(self._data_dir, "alone", COMPACT_WAITS_SECONDS):
+            duck.compact(self.path)
+
+    def put_aside(self) -> tuple[str, ...]:
+        """Name old store files that nobody reads any more."""
+        return tuple(
+            sorted(path.name for path in self._data_dir.glob("traces.duckdb.*") if path.suffix != ".wal")
+        )

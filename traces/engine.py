@@ -1,0 +1,110 @@
+"""What an engine below the ledger must do: DuckDB in a file here, PostgreSQL for several machines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from traces.rows import Row
+
+if TYPE_CHECKING:
+    import pandas
+
+    from traces.ledger import Ledger
+
+Tables = Mapping[str, Iterable[Row]]
+EMBEDDED = "embedded"
+
+
+class Unfit(ValueError):
+    """A row does not fit its table."""
+
+
+class Stale(Exception):
+    """Somebody else moved the marks since they were read."""
+
+
+class Answers(Protocol):
+    """An open connection that answers questions in the SQL both engines share."""
+
+    def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]: ...
+
+    def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame: ...
+
+    def write_parquet(self, sql: str, out: Path) -> None: ...
+
+
+class Window(Protocol):
+    """A store opened to write, for as short as can be."""
+
+    def marks(self) -> dict[str, int]:
+        """Return how far each segment of this journal has been drained."""
+        ...
+
+    def add(self, tables: Tables, ends: Mapping[str, int], seen: Mapping[str, int]) -> None:
+        """Commit rows and marks together; raises Unfit, or Stale when the marks are not those `seen`."""
+        ...
+
+    def has_turn(self, turn_id: str) -> bool:
+        """Say whether the store holds a turn."""
+        ...
+
+    def forget_texts(self, before: datetime) -> tuple[int, int]:
+        """Forget the bulky texts of turns that started before a time; returns payloads, passages."""
+        ...
+
+    def erase_user(
+        self, user_id: str, more_turns: Collection[str], cases: Collection[str]
+    ) -> tuple[set[str], int]:
+        """Delete a user's turns (and `more_turns`) with all that belongs to them; returns ids, scores."""
+        ...
+
+
+class Engine(Protocol):
+    """Where drained rows live. What it raises are StoreErrors."""
+
+    name: str  # for messages; holds no password
+    remedy: str  # what to do about each of `put_aside`, as the rest of a sentence
+
+    def exists(self) -> bool:
+        """Say whether there is a store; one that cannot be asked counts as there."""
+        ...
+
+    def begin(self) -> None:
+        """Get ready for the first window: keep what a change of the schema could spoil."""
+        ...
+
+    def window(self) -> AbstractContextManager[Window]:
+        """Open the store to write; its schema is brought up to date."""
+        ...
+
+    def settled(self) -> bool:
+        """Say whether all that was committed would survive a power cut."""
+        ...
+
+    def suspect(self, reason: str) -> None:
+        """Leave word that a reader found the store damaged."""
+        ...
+
+    def suspected(self) -> bool:
+        """Say whether somebody left word."""
+        ...
+
+    def quarantine(self) -> str:
+        """Put a damaged store aside; returns its new name."""
+        ...
+
+    def reading(self, tail_bytes: int, *, exporting: bool) -> AbstractContextManager[Ledger]:
+        """Open the ledger: drained rows and the journal's live tail as one."""
+        ...
+
+    def compact(self) -> None:
+        """Leave nothing behind of what was deleted."""
+        ...
+
+    def put_aside(self) -> tuple[str, ...]:
+        """Name what may still hold erased rows and is out of reach."""
+        ...
