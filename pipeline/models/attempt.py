@@ -152,6 +152,7 @@ class Attempt:
             detail=str(self.error) if self.error else None,
             request_id=reported.request_id if reported else None,
             reported_model=self.stop.model if self.stop else None,
+            thought=self.stop.thought if self.stop else None,
             first_token_seconds=self._first_token_seconds,
         )
         self._ask.recorder.used(

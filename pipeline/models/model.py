@@ -67,6 +67,7 @@ class Stop:
     degraded: ErrorClass | None = None
     cut: ErrorClass | None = None
     request_id: str | None = None  # the provider's name for the call
+    thought: str | None = None  # what the model wrote between its tags for thoughts; for the trace alone
     kept: str | None = None  # the cache that answered in the model's place: no time, no cost
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ModelError
 from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
 from pipeline.models.failures import failure
-from pipeline.models.model import ModelEvent, Prompt, Tokens
+from pipeline.models.model import ModelEvent, Prompt, Stop, Tokens
 from pipeline.models.reading import Reading, answer
 from pipeline.models.structured import Form, Reply, post
+from pipeline.models.thoughts import Thoughts
 from pipeline.models.usage import count
 from pipeline.models.watch import Limits, Watch
 
@@ -48,6 +49,8 @@ class OpenAIChat:
         self._api_key = api_key or LOCAL_KEY
         self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
         self._most = "max_tokens" if provider == "local" else "max_completion_tokens"
+        # A template may open the tag for thoughts itself. Whether it does, a model's first answer tells.
+        self._holds = provider == "local"
         self._client = PerLoop(self._connect)
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
@@ -60,8 +63,11 @@ class OpenAIChat:
                 watch = stack.enter_context(Watch(self.name, self._limits, seconds))
                 asked = sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
                 response = await watch.wait(stack.enter_async_context(asked))
-                events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
-                async for event in events:
+                thoughts = Thoughts(held=self._holds)
+                events = answer(response, take, prompt, watch, thoughts)
+                async for event in await stack.enter_async_context(aclosing(events)):
+                    if isinstance(event, Stop):
+                        self._holds = thoughts.unopened
                     yield event
         except openai.APIStatusError as error:
             raise failure(self.name, error.status_code, error.body, error.response.headers) from None

@@ -13,6 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.models.failures import failure, request_id
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.sse import Event, Splitter, TooLong
+from pipeline.models.thoughts import Thoughts
 from pipeline.models.usage import believe, estimate
 from pipeline.models.watch import Watch
 
@@ -32,8 +33,9 @@ class Response(Protocol):
 class Reading:
     """What one answer has said so far."""
 
-    def __init__(self, name: str, request_id: str | None = None) -> None:
+    def __init__(self, name: str, request_id: str | None = None, thoughts: Thoughts | None = None) -> None:
         self.name = name
+        self.thoughts = thoughts or Thoughts()
         self.request_id = request_id
         self.model: str | None = None  # as the provider calls itself
         self.stop: str | None = None  # stop | length | refusal
@@ -44,6 +46,7 @@ class Reading:
         self.called_tool = False
         self.ended = False  # the protocol's own end was seen
         self._pieces: list[str] = []
+        self._waiting = ""  # half a character
 
     def say(self, text: object) -> None:
         if not isinstance(text, str):
@@ -51,14 +54,20 @@ class Reading:
         self._pieces.append(text)
         self.progressed = True
 
-    def taken(self) -> str:
-        """Return the new text. Blanks before the first word wait for it: they may be all there is."""
-        text = "".join(self._pieces)
+    def taken(self, *, last: bool = False) -> str:
+        """Return the new text, without thoughts; after the `last` piece, what waited for more too.
+
+        Blanks before the first word wait for it: they may be all there is.
+        """
+        text = self._waiting + self.thoughts.take("".join(self._pieces))
+        self._waiting = ""
+        if last:
+            text += self.thoughts.end()
         if not self.characters:
             text = text.lstrip()
         self._pieces = []
         if text and "\ud800" <= text[-1] <= "\udbff":  # half a character; the other half is to come
-            self._pieces, text = [text[-1]], text[:-1]
+            self._waiting, text = text[-1], text[:-1]
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         self.characters += len(text)
@@ -74,18 +83,22 @@ class Reading:
             if self.called_tool:
                 raise ModelError("protocol", f"{self.name}: called a tool that it was not given")
             raise ModelError("empty", f"{self.name}: answered nothing")
-        return self.stopped(self.stop, believe(self.tokens, prompt, self.characters))
+        written = self.characters + len(self.thoughts.thought)
+        return self.stopped(self.stop, believe(self.tokens, prompt, written))
 
     def stopped(self, reason: str, tokens: Tokens) -> Stop:
-        return Stop(reason, tokens, str(self.model or self.name), request_id=self.request_id)
+        name, thought = str(self.model or self.name), self.thoughts.thought or None
+        return Stop(reason, tokens, name, request_id=self.request_id, thought=thought)
 
 
 Take = Callable[[dict[str, Any], Reading], None]
 
 
-async def answer(response: Response, take: Take, prompt: Prompt, watch: Watch) -> AsyncGenerator[ModelEvent]:
+async def answer(
+    response: Response, take: Take, prompt: Prompt, watch: Watch, thoughts: Thoughts | None = None
+) -> AsyncGenerator[ModelEvent]:
     """Yield Text… and one Stop from a response; `take` reads one dialect's events into the Reading."""
-    reading, splitter = Reading(watch.name, request_id(response.headers)), Splitter()
+    reading, splitter = Reading(watch.name, request_id(response.headers), thoughts), Splitter()
     await _check_type(response, watch)
     longest = prompt.max_output_tokens * CHARACTERS_PER_TOKEN
     async with aclosing(watch.read(_bytes(response))) as received:
@@ -104,7 +117,7 @@ async def answer(response: Response, take: Take, prompt: Prompt, watch: Watch) -
             if reading.ended:
                 watch.ended()
     error = _feed(reading, splitter, take, b"\n\n")  # an event may lack its final empty line
-    if text := reading.taken():
+    if text := reading.taken(last=True):
         yield Text(text)
     if error is not None and reading.stop is None:
         raise ModelError("cut", f"{watch.name}: the stream ended inside an event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -14,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.models.connection import broken, network_errors
 from pipeline.models.failures import failure, request_id
 from pipeline.models.model import Tokens
+from pipeline.models.thoughts import shown
 
 if TYPE_CHECKING:
     import httpx2
@@ -178,6 +180,17 @@ async def post(
 
 
 def _object(text: str) -> str:
-    """Return the JSON object in a text that may fence it or talk around it."""
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
+    """Return the JSON object in a text that may think before it, fence it or talk around it."""
+    text = shown(text)
+    decoder = json.JSONDecoder()
+    longest = ""
+    start = text.find("{")
+    while start >= 0:
+        try:
+            _, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+            continue
+        longest = max(longest, text[start:end], key=len)
+        start = text.find("{", end)
+    return longest or text
