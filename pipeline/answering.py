@@ -125,6 +125,7 @@ class Answering:
                 async for event in events:
                     if isinstance(event, Stop):
                         stop = event
+                        raw[:0] = [f"<think>\n{stop.thought}\n</think>\n\n"] if stop.thought else []
                         continue
                     raw.append(event.text)
                     if safe := marking.feed(guard.feed(event.text)):

@@ -93,6 +93,13 @@ class LiveTurn:
         if not self.said:
             yield self.say(text)
 
+    def unanswered(self, error_class: ErrorClass) -> Iterator[Event]:
+        """End a turn whose model gave no answer and may not be replaced; yield what its user reads."""
+        thought_alone = error_class == "truncated" and not self.said
+        self.end("cut" if self.said or thought_alone else "failed", error_class)
+        self.notice = notices.CUT if self.said else None
+        yield from self.apologise(notices.THOUGHT_ALONE if thought_alone else notices.sorry(self.turn_id))
+
     def say(self, text: str) -> Delta:
         """Add to the answer and return the delta to send."""
         if not self.said:

@@ -106,10 +106,14 @@ class Pipeline(Operations):
             except Refused as refused:
                 turn.end("refused", _REFUSALS.get(refused.code, "guard_in"))
                 turn.failed = Failed(refused.code, str(refused), turn.turn_id, refused.retry_after)
+            except ModelError as error:
+                log.error("turn %s: %s", turn.turn_id, error)
+                for event in turn.unanswered(error.error_class):
+                    yield event
             except Exception:
                 log.exception("turn %s failed", turn.turn_id)
                 turn.end("cut" if turn.said else "failed", "internal")
-                turn.notice = notices.CUT
+                turn.notice = notices.CUT if turn.said else None
                 for event in turn.apologise(notices.sorry(turn.turn_id)):
                     yield event
             finally:

@@ -150,7 +150,7 @@ def take(event: dict[str, Any], reading: Reading) -> None:
         if text := delta.get("text"):
             reading.say(text)
         elif delta.get("type") in ("thinking_delta", "signature_delta", "input_json_delta"):
-            reading.progressed = True
+            reading.think(delta.get("thinking"))
     elif kind == "content_block_start":
         block = event.get("content_block") or {}
         reading.called_tool = reading.called_tool or block.get("type") == "tool_use"

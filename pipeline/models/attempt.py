@@ -10,7 +10,7 @@ from typing import cast
 
 from pipeline.breaker import Breaker, Permit
 from pipeline.errors import ErrorClass, ModelError
-from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.prices import Cost, Prices
 from pipeline.models.usage import estimate
 from traces.recorder import OpenSpan, Recorder
@@ -38,7 +38,7 @@ UNBILLED: frozenset[ErrorClass] = frozenset(
 )
 # These say nothing about the provider's health.
 NEUTRAL: frozenset[ErrorClass] = frozenset(
-    {"context_overflow", "refused", "bad_request", "deadline", "cancelled", "internal", "config"}
+    {"context_overflow", "refused", "bad_request", "deadline", "cancelled", "internal", "config", "truncated"}
 )
 
 
@@ -94,6 +94,8 @@ class Attempt:
                         yield event
                 if self.stop is None:
                     self.error = ModelError("protocol", f"{name}: ended without a Stop")
+            except Unsaid as error:
+                self.error, self.stop = error, error.stop
             except ModelError as error:
                 self.error = error
             except Exception as error:  # a model's own fault must not break the turn
@@ -152,7 +154,7 @@ class Attempt:
             detail=str(self.error) if self.error else None,
             request_id=reported.request_id if reported else None,
             reported_model=self.stop.model if self.stop else None,
-            thought=self.stop.thought if self.stop else None,
+            thought_characters=len(self.stop.thought) if self.stop and self.stop.thought else None,
             first_token_seconds=self._first_token_seconds,
         )
         self._ask.recorder.used(

@@ -270,7 +270,7 @@ class Gateway:
 
 def _ended(attempt: Attempt, model: Model, prompt: Prompt) -> Stop | None:
     """Return the Stop of an attempt whose texts stand, or None when another may be made."""
-    if attempt.stop is not None:
+    if attempt.stop is not None and attempt.error is None:
         return replace(attempt.stop, model=model.name)
     error = _final(attempt)
     if attempt.characters:

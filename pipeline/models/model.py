@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.errors import ErrorClass
+from pipeline.errors import ErrorClass, ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
 
@@ -67,8 +67,16 @@ class Stop:
     degraded: ErrorClass | None = None
     cut: ErrorClass | None = None
     request_id: str | None = None  # the provider's name for the call
-    thought: str | None = None  # what the model wrote between its tags for thoughts; for the trace alone
+    thought: str | None = None  # what the model thought first; kept with the raw response alone
     kept: str | None = None  # the cache that answered in the model's place: no time, no cost
+
+
+class Unsaid(ModelError):
+    """A model thought and said nothing for the reader; `stop` holds what it thought and what that costs."""
+
+    def __init__(self, error_class: ErrorClass, message: str, stop: Stop) -> None:
+        super().__init__(error_class, message, request_id=stop.request_id)
+        self.stop = stop
 
 
 ModelEvent = Text | Stop

@@ -135,8 +135,8 @@ def take(event: dict[str, Any], reading: Reading) -> None:
     delta = choice.get("delta") or {}
     if text := delta.get("content"):
         reading.say(text)
-    elif delta.get("reasoning_content") or delta.get("reasoning"):
-        reading.progressed = True
+    elif thought := delta.get("reasoning_content") or delta.get("reasoning"):
+        reading.think(thought)
     if delta.get("tool_calls"):
         reading.called_tool = reading.progressed = True
     if delta.get("refusal"):

@@ -11,7 +11,7 @@ import orjson
 
 from pipeline.errors import ModelError
 from pipeline.models.failures import failure, request_id
-from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.sse import Event, Splitter, TooLong
 from pipeline.models.thoughts import Thoughts
 from pipeline.models.usage import believe, estimate
@@ -48,10 +48,21 @@ class Reading:
         self._pieces: list[str] = []
         self._waiting = ""  # half a character
 
+    @property
+    def written(self) -> int:
+        """Characters that were generated, for the reader or not."""
+        return self.characters + self.thoughts.characters
+
     def say(self, text: object) -> None:
         if not isinstance(text, str):
             raise TypeError(f"text is a {type(text).__name__}")
         self._pieces.append(text)
+        self.progressed = True
+
+    def think(self, text: object) -> None:
+        """Take what the provider calls a thought; it is no word of the answer."""
+        if isinstance(text, str):
+            self.thoughts.think(text)
         self.progressed = True
 
     def taken(self, *, last: bool = False) -> str:
@@ -82,9 +93,15 @@ class Reading:
         if self.stop != "refusal" and not self.characters:
             if self.called_tool:
                 raise ModelError("protocol", f"{self.name}: called a tool that it was not given")
-            raise ModelError("empty", f"{self.name}: answered nothing")
-        written = self.characters + len(self.thoughts.thought)
-        return self.stopped(self.stop, believe(self.tokens, prompt, written))
+            if not self.thoughts.thought:
+                raise ModelError("empty", f"{self.name}: answered nothing")
+        stop = self.stopped(self.stop, believe(self.tokens, prompt, self.written))
+        if self.stop == "refusal" or self.characters:
+            return stop
+        if self.stop == "length":
+            limit = prompt.max_output_tokens
+            raise Unsaid("truncated", f"{self.name}: used its {limit} tokens for thoughts alone", stop)
+        raise Unsaid("empty", f"{self.name}: thought and answered nothing", stop)
 
     def stopped(self, reason: str, tokens: Tokens) -> Stop:
         name, thought = str(self.model or self.name), self.thoughts.thought or None
@@ -111,8 +128,8 @@ async def answer(
                 yield Text(text[: longest - reading.characters] if reading.characters > longest else text)
             if error is not None:
                 raise error
-            if reading.characters > longest:
-                yield reading.stopped("length", estimate(prompt, reading.characters))
+            if max(reading.characters, reading.thoughts.characters) > longest:
+                yield reading.stopped("length", estimate(prompt, reading.written))
                 return
             if reading.ended:
                 watch.ended()

@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 
 NAMES = "think|thinking|thought|thoughts|reason|reasoning|reflection|scratchpad|inner_monologue|analysis"
-LONGEST_TAG = 40  # characters; a longer start of one is text
+LONGEST_TAG = 60  # characters; a longer start of one is text
+_CHANNEL = r"<\|channel\|>\s*{}\s*<\|message\|>"  # as open models with channels write when nobody parts them
 _MARKS = re.compile(
-    rf"(?P<open><(?:{NAMES})\s*>|\[THINK\]|<\|(?:begin_of_thought|START_THINKING)\|>)"
-    rf"|(?P<close></(?:{NAMES})\s*>|\[/THINK\]|<\|(?:end_of_thought|END_THINKING)\|>)"
+    rf"(?P<open><(?:\w+:)?(?:{NAMES})\s*>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>"
+    rf"|{_CHANNEL.format('(?:analysis|commentary)')})"
+    rf"|(?P<close></(?:\w+:)?(?:{NAMES})\s*>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>"
+    rf"|{_CHANNEL.format('final')})"
+    r"|(?P<turn><\|(?:start|end|return)\|>(?:assistant)?)"
     r"|(?P<ticks>`+)|(?P<line>\n)",
     re.IGNORECASE,
 )
-_BEGUN = re.compile(rf"(?:[<\[][/|]?[a-z_|]{{0,{LONGEST_TAG}}}\s*|`+)$", re.IGNORECASE)
+_BEGUN = re.compile(
+    r"(?:<\|(?:channel|start|end|return)\|>[a-z\s]{0,20}(?:<[|a-z]*)?|[<\[◁][/|]?[a-z_:|]*\s*|`+)$",
+    re.IGNORECASE,
+)
 FENCE = 3  # backticks; fewer end with their line
 
 
@@ -31,11 +38,17 @@ class Thoughts:
         self._rest = ""
         self._shown: list[str] = []  # not given yet
         self._thoughts: list[str] = []
+        self.characters = 0  # of thoughts
 
     @property
     def thought(self) -> str:
         """What was thought so far."""
         return "".join(self._thoughts).strip()
+
+    def think(self, text: str) -> None:
+        """Take what the server itself has parted from the answer."""
+        self._thoughts.append(text)
+        self.characters += len(text)
 
     def take(self, piece: str) -> str:
         """Return the text that can be shown now."""
@@ -66,7 +79,10 @@ class Thoughts:
         self._put(text[at:])
 
     def _put(self, text: str) -> None:
-        (self._thoughts if self._inside else self._shown).append(text)
+        if self._inside:
+            self.think(text)
+        else:
+            self._shown.append(text)
 
     def _follow(self, mark: re.Match[str]) -> None:
         """Go in or out of thoughts or code; a mark that does neither is text."""
@@ -80,14 +96,14 @@ class Thoughts:
             self._put(mark.group())
         elif kind == "open":
             self._inside, self._held = True, False
-        else:
+        elif kind == "close":
             self._closed()
 
     def _closed(self) -> None:
         """Take what was held for a thought, since its end has come."""
         self.unopened = True
         if self._held:
-            self._thoughts += self._shown
+            self.think("".join(self._shown))
             self._shown, self._held = [], False
 
     def _code(self, mark: re.Match[str]) -> None:

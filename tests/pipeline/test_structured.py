@@ -84,6 +84,20 @@ async def test_every_failure_has_its_class(
     assert judge.calls == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>It may be {a} or {b}.</think>\n```json\n{}\n```",
+        "It may be {a}.</think>{}",
+        "My verdict:\n{}\nAsk for {more} if you like, or {}.",
+        'The shape {"statement": 1} is empty.\n{}',
+    ],
+)
+def test_a_reply_among_thoughts_prose_and_braces_is_read(text: str) -> None:
+    said = text.replace("{}", '{"statement": "It is {on}.", "verdict": 1}', 1)
+    assert read("judge", Reply(said, "stop", Tokens(), "m"), Verdict).statement == "It is {on}."
+
+
 def test_a_fenced_reply_is_read() -> None:
     text = 'Here it is:\n```json\n{"statements": []}\n```'
     assert read("m", Reply(text, "stop", Tokens(), "m"), Verdicts).statements == []

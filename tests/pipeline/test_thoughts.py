@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
+from pipeline import notices
+from pipeline.events import Answer
+from pipeline.models.openai import OpenAIChat
 from pipeline.models.thoughts import Thoughts, shown
+from tests.pipeline.served import served
+from tests.pipeline.turns import ask, make_pipeline, recorded
 
 CASES = [
     ("<think>\nIs it [2]?\n</think>\n\nSwitch it on [1].", "Switch it on [1]."),
@@ -15,6 +27,13 @@ CASES = [
     ("One. <think>hm</think>Two.", "One. Two."),
     ("[THINK]hm[/THINK]Yes.", "Yes."),
     ("<|begin_of_thought|>hm<|end_of_thought|>Yes.", "Yes."),
+    ("◁think▷hm◁/think▷Yes.", "Yes."),
+    ("<seed:think>hm</seed:think>Yes.", "Yes."),
+    (
+        "<|channel|>analysis<|message|>hm [2]<|end|><|start|>assistant"
+        "<|channel|>final<|message|>Yes [1].<|return|>",
+        "Yes [1].",
+    ),
     ("Write `<think>` before `</think>`.", "Write `<think>` before `</think>`."),
     ("```\n<think>a</think>\n```\nSo.", "```\n<think>a</think>\n```\nSo."),
     ("a < b and c <i>d</i> [1] [", "a < b and c <i>d</i> [1] ["),
@@ -54,3 +73,76 @@ def test_an_unclosed_thought_is_kept_as_a_thought() -> None:
 
 def test_a_whole_text_loses_its_thoughts() -> None:
     assert shown('see {x}</think>\n{"a": 1}').strip() == '{"a": 1}'
+
+
+THOUGHT = "Bounce keys, see [1] and [2]. Draft: press Esc [2]."
+SAID = "Switch the Bounce Keys switch to on [1]."
+MODES = {
+    "tagged": [{"content": f"<think>\n{THOUGHT}\n</think>\n\n{SAID}"}],
+    "unopened": [{"content": f"{THOUGHT}\n</think>\n\n{SAID}"}],
+    "parted": [{"reasoning_content": THOUGHT}, {"content": SAID}],
+    "unclosed": [{"content": f"<thinking>\n{THOUGHT}"}],
+    "silent": [{"reasoning": THOUGHT}],
+}
+
+
+async def _reply(request: Request) -> StreamingResponse:
+    mode = (await request.json())["model"]
+
+    async def events() -> AsyncIterator[bytes]:
+        for delta in MODES[mode]:
+            ((key, text),) = delta.items()
+            for at in range(0, len(text), 3):
+                yield _event({key: text[at : at + 3]}, None)
+        yield _event({}, "length" if mode == "unclosed" else "stop")
+        yield b"data: [DONE]\n\n"
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+def _event(delta: dict[str, str], reason: str | None) -> bytes:
+    body: dict[str, Any] = {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+SERVER = Starlette(routes=[Route("/v1/chat/completions", _reply, methods=["POST"])])
+
+
+@pytest.mark.parametrize("mode", ["tagged", "unopened", "parted"])
+async def test_a_thought_is_neither_answer_nor_citation_nor_memory(mode: str) -> None:
+    async with served(SERVER) as url:
+        pipeline = await make_pipeline(OpenAIChat(mode, base_url=f"{url}/v1", provider="local"))
+        answer, _ = await ask(pipeline, "How do I turn on bounce keys?")
+        assert isinstance(answer, Answer)
+        assert (answer.outcome, answer.answer) == ("answered", SAID)
+        assert [one.n for one in answer.citations] == [1]
+        trace = recorded(pipeline, answer.turn_id)
+        assert THOUGHT in (trace.payload.raw_response or "")
+        assert not any(THOUGHT[:20] in str(span.attributes) for span in trace.spans), (
+            "it outlives the payload"
+        )
+        more = await ask(pipeline, "and slow keys?", conversation_id=answer.conversation_id)
+        assert isinstance(more[0], Answer)
+        assert "Draft" not in (recorded(pipeline, more[0].turn_id).payload.prompt or "")
+        await pipeline.close()
+
+
+@pytest.mark.parametrize("mode", ["unclosed", "silent"])
+async def test_thoughts_alone_are_no_answer_and_are_paid(mode: str) -> None:
+    async with served(SERVER) as url:
+        model = OpenAIChat(mode, base_url=f"{url}/v1", provider="local")
+        pipeline = await make_pipeline(model)
+        answer, _ = await ask(pipeline, "How do I turn on bounce keys?")
+        assert isinstance(answer, Answer)
+        assert answer.outcome == "degraded"
+        assert "Draft" not in answer.answer
+        assert "Bounce Keys" in answer.answer
+        usage = recorded(pipeline, answer.turn_id).usages[0]
+        assert usage.error_class == ("truncated" if mode == "unclosed" else "empty")
+        assert (usage.output_tokens or 0) > 5
+        named, _ = await ask(pipeline, "How do I turn on bounce keys?", model=model.name)
+        assert isinstance(named, Answer)
+        cut = ("cut", notices.THOUGHT_ALONE)
+        assert (named.outcome, named.answer) == cut if mode == "unclosed" else named.outcome == "failed"
+        assert named.notice is None
+        await pipeline.close()
