@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from console.binding import exposed, taken
 from pipeline.errors import ConfigurationError
@@ -16,6 +16,8 @@ from pipeline.settings import Settings, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from pipeline.parts import Given
 
 CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat page for example
 
@@ -60,13 +62,13 @@ def worker() -> FastAPI:
     return create(load(), chat=False)
 
 
-def create(settings: Settings, *, chat: bool = True) -> FastAPI:
-    """Return the application: the HTTP routes, and the chat page mounted at `/`."""
+def create(settings: Settings, *, chat: bool = True, **parts: Unpack[Given]) -> FastAPI:
+    """Return the application: the HTTP routes, and the chat page mounted at `/`; see `pipeline.build`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.build import build, prepare
     from pipeline.http.api import create_app
 
-    pipeline = build(settings)
+    pipeline = build(settings, **parts)
     app = create_app(pipeline, settings, prepare=prepare, gentle=True)
     if chat:
         from console.chat.page import mount

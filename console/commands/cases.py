@@ -18,7 +18,7 @@ from evalsets.cases.imported import Imported
 from evalsets.cases.row import row_of
 from evalsets.cases.synthetic import Made
 from pipeline import build
-from pipeline.models.model import Tokens
+from pipeline.models.model import Tokens, disconnect
 from pipeline.settings import Settings, check_model, load
 from traces.queries import listing
 from traces.queries.turns import trace
@@ -162,7 +162,11 @@ async def _synthesised(
         if model is None:
             return synthetic.by_rules(chunks, count, seed), {"cost_usd": 0.0}
         _agree(settings, model, min(count, len(chunks)), yes=yes)
-        made = await synthetic.by_model(chunks, count, build.model(model, settings), seed)
+        writer = build.model(model, settings)
+        try:
+            made = await synthetic.by_model(chunks, count, writer, seed)
+        finally:
+            await disconnect(writer)
         cost = build.prices(settings).cost(model, Tokens(made.input_tokens, made.output_tokens))
         return made, {"cost_usd": cost.usd}
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.breaker import Breaker, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
-from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens
+from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens, disconnect
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate
@@ -165,8 +165,7 @@ class Gateway:
     async def close(self) -> None:
         """Close the models' connections."""
         for model in self._models.values():
-            if close := getattr(model, "close", None):
-                await close()
+            await disconnect(model)
 
     def quote(
         self, input_tokens: int, output_tokens: int, model: str | None = None, first: str | None = None

@@ -93,3 +93,9 @@ class Model(Protocol):
     def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
         """Yield Text… then one Stop, within `seconds`."""
         ...
+
+
+async def disconnect(model: Model) -> None:
+    """Close the connections that a model keeps; not every one does."""
+    if close := getattr(model, "close", None):
+        await close()

@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pipeline.errors import ModelError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 
-Reply = str | ModelError | Sequence[str | ModelError]
+Reply = str | ModelError | Sequence[str | float | ModelError]
 
 
 class Scripted:
     """Answers each call with the next reply; a ModelError in the script is raised.
 
-    A reply is a string (streamed word by word), or a list of strings and ModelErrors
-    (streamed piece by piece), or a function that gives one for a prompt. The last reply repeats.
+    A reply is a string (streamed word by word), or a list of strings, pauses in seconds and
+    ModelErrors (streamed piece by piece), or a function that gives one for a prompt. The last
+    reply repeats.
     `prompts` keeps what was asked.
     """
 
@@ -46,6 +47,9 @@ class Scripted:
             for piece in _pieces(reply):
                 if isinstance(piece, ModelError):
                     raise piece
+                if isinstance(piece, float | int):
+                    await asyncio.sleep(piece)
+                    continue
                 await asyncio.sleep(self._gap)
                 words += 1
                 yield Text(piece)
@@ -55,7 +59,7 @@ class Scripted:
             self.closed += 1
 
 
-def _pieces(reply: Reply) -> Sequence[str | ModelError]:
+def _pieces(reply: Reply) -> Sequence[str | float | ModelError]:
     if isinstance(reply, ModelError):
         return [reply]
     if isinstance(reply, str):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.console.chat_server import chat as chat  # the server, a fixture
+from tests.console.chat_server import Chat
+from tests.console.chat_server import chat as chat  # fixtures
+from tests.console.chat_server import server as server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -55,27 +56,22 @@ def ask(page: Page, text: str) -> None:
     page.wait_for_selector(UNDER_WAY, state="detached")
 
 
-def rehearsal(chat: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{chat}/rehearsal") as response:
-        return json.load(response)
-
-
 def test_an_answer_streams_and_its_numbers_open_the_passages(page: Page) -> None:
     from playwright.sync_api import expect
 
-    begin(page, "How do I turn on bounce keys?")
-    expect(page.locator("#live .answer")).to_contain_text("Bounce keys ignore")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    page.wait_for_selector(UNDER_WAY, state="detached")
+    ask(page, "How do I descale the machine?")
+    expect(page.locator("#live .answer")).to_contain_text("Descale the machine when the red drop lights up")
     expect(page.locator("#live .cite")).to_have_count(5)
     address = page.url
-    page.get_by_role("link", name="Source 2: Turn on slow keys").click()
+    page.get_by_role("link", name="Rinse the machine").click()
     expect(page.locator("#source-2")).to_have_class(re.compile(r"\blit\b"))
     expect(page.locator("#source-2 mark")).to_be_visible()
     assert page.url == address
     expect(page.locator(".rest")).not_to_have_attribute("open", "")
     page.locator("#live .cite").nth(3).click()
-    expect(page.locator("mark.now:visible")).to_have_text("5. Switch the Bounce Keys switch to on.")
+    expect(page.locator("mark.now:visible")).to_have_text(
+        "5. Fill the tank with fresh water when the pump falls silent."
+    )
     page.locator("#live .cite").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#source-1 > summary")).to_be_focused()
@@ -83,41 +79,46 @@ def test_an_answer_streams_and_its_numbers_open_the_passages(page: Page) -> None
     assert page.url == address
 
 
-def test_escape_stops_the_answer_and_the_pipeline(page: Page, chat: str) -> None:
+def test_escape_stops_the_answer_and_the_pipeline(page: Page, server: Chat) -> None:
     from playwright.sync_api import expect
 
-    before = rehearsal(chat)["abandoned"]
-    begin(page, "slow question")
+    before = server.abandoned()
+    begin(page, "How do I descale the slow machine?")
     expect(page.locator("#live .wait")).to_contain_text("Searching the documents")
-    expect(page.locator("#live .answer")).to_contain_text("Bounce")
+    expect(page.locator("#live .answer")).to_contain_text("Descale")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.keyboard.press("Enter")  # an empty box sends nothing
     page.keyboard.press("Escape")
     expect(page.locator("#live .notice")).to_have_text("You stopped this answer.")
     expect(page.get_by_label("Your question", exact=True)).to_be_focused()
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
-    assert rehearsal(chat)["abandoned"] == before + 1
+    stopped(server, before + 1)
 
 
-def test_closing_the_page_stops_the_pipeline(browser: Browser, chat: str) -> None:
-    before = rehearsal(chat)["abandoned"]
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(chat)
-    begin(page, "slow question")
-    page.wait_for_selector("#live .answer")
-    context.close()
+def stopped(server: Chat, turns: int) -> None:
     for _ in range(50):
-        if rehearsal(chat)["abandoned"] == before + 1:
+        if server.abandoned() == turns:
             return
         time.sleep(0.1)
     pytest.fail("the turn went on after its reader had gone")
 
 
+def test_closing_the_page_stops_the_pipeline(browser: Browser, chat: str, server: Chat) -> None:
+    before = server.abandoned()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(chat)
+    begin(page, "How do I descale the slow machine?")
+    page.wait_for_selector("#live .answer")
+    context.close()
+    stopped(server, before + 1)
+
+
 def test_again_edit_and_undo(page: Page) -> None:
     from playwright.sync_api import expect
 
-    ask(page, "First question")
-    ask(page, "Second question")
+    ask(page, "How do I descale the machine first?")
+    ask(page, "How do I rinse the machine then?")
     turn = page.locator("#live .turn").get_attribute("data-turn")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#live .turn")).not_to_have_attribute("data-turn", turn or "")
@@ -125,20 +126,20 @@ def test_again_edit_and_undo(page: Page) -> None:
     expect(page.locator(".turn")).to_have_count(2)
     page.locator("#past .asked").hover()
     page.locator("#past").get_by_role("button", name="Edit the question").click()
-    page.get_by_label("Your question, changed").first.fill("Changed question")
+    page.get_by_label("Your question, changed").first.fill("How do I choose a grind?")
     page.keyboard.press("Enter")
-    expect(page.locator("#live .bubble")).to_have_text("Changed question")
+    expect(page.locator("#live .bubble")).to_have_text("How do I choose a grind?")
     page.wait_for_selector(UNDER_WAY, state="detached")
     expect(page.locator(".turn")).to_have_count(1)
     page.get_by_role("button", name="Take back this question").click()
-    expect(page.get_by_label("Your question", exact=True)).to_have_value("Changed question")
+    expect(page.get_by_label("Your question", exact=True)).to_have_value("How do I choose a grind?")
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
 
 
-def test_a_thumb_down_asks_what_was_wrong(page: Page, chat: str) -> None:
+def test_a_thumb_down_asks_what_was_wrong(page: Page, server: Chat) -> None:
     from playwright.sync_api import expect
 
-    page.locator(".example").first.click()
+    ask(page, "How do I descale the machine?")
     page.wait_for_selector("#live .foot")
     turn = page.locator("#live .turn").get_attribute("data-turn")
     page.get_by_role("button", name="Bad answer").click()
@@ -147,24 +148,21 @@ def test_a_thumb_down_asks_what_was_wrong(page: Page, chat: str) -> None:
     page.get_by_role("button", name="Send feedback").click()
     expect(page.locator("#live .thanks")).to_contain_text("Thank you")
     expect(page.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
-    ours = [given for given in rehearsal(chat)["feedbacks"] if given["turn_id"] == turn]
-    assert [given["value"] for given in ours] == [-1, -1]
-    assert ours[-1]["comment"] == "It does not say where."
-    assert ours[-1]["tags"] == ["not_complete"]
+    assert server.comments(turn or "") == ["It does not say where."]
 
 
 def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser) -> None:
     from playwright.sync_api import expect
 
-    ask(page, "Kept question")
+    ask(page, "How do I descale the machine?")
     page.get_by_label("New conversation").first.click()
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
-    ask(page, "Other question")
-    page.locator("#drawer").get_by_role("button", name="Kept question", exact=True).click()
-    expect(page.locator("#live .bubble")).to_have_text("Kept question")
+    ask(page, "How do I choose a grind?")
+    page.locator("#drawer").get_by_role("button", name="How do I descale the machine?", exact=True).click()
+    expect(page.locator("#live .bubble")).to_have_text("How do I descale the machine?")
     address = page.url
     page.reload()
-    expect(page.locator("#live .bubble")).to_have_text("Kept question")
+    expect(page.locator("#live .bubble")).to_have_text("How do I descale the machine?")
     expect(page.locator("#live .cite")).to_have_count(5)
     stranger = browser.new_context().new_page()
     stranger.goto(address)
@@ -172,7 +170,7 @@ def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser
     expect(stranger.locator(".turn")).to_have_count(0)
     stranger.context.close()
     page.locator(".item.current").hover()
-    page.get_by_role("button", name="Delete the conversation: Kept question").click()
+    page.get_by_role("button", name="Delete the conversation: How do I descale the machine?").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator(".item")).to_have_count(1)
     expect(page.locator(".turn")).to_have_count(0)
@@ -181,21 +179,23 @@ def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser
 def test_trouble_is_told_calmly(page: Page) -> None:
     from playwright.sync_api import expect
 
-    ask(page, "busy")
-    expect(page.get_by_role("alert")).to_contain_text("Please wait 12 s")
-    expect(page.get_by_role("button", name=re.compile("Try again in"))).to_be_disabled()
-    ask(page, "absent")
+    ask(page, "What is absent from the machine?")
     expect(page.locator("#live .answer.absent")).to_contain_text("could not find this in the documents")
     expect(page.locator("#sources")).to_contain_text("Nothing was cited")
-    ask(page, "degraded")
+    ask(page, "How do I descale an unreachable machine?")
     expect(page.locator("#live .notice")).to_contain_text("not reachable")
+    for number in range(6):
+        ask(page, f"How do I descale machine {number}?")
+    expect(page.get_by_role("alert")).to_contain_text("asking faster than allowed")
+    expect(page.get_by_role("button", name=re.compile("Try again in"))).to_be_disabled()
 
 
 def test_hostile_text_stays_text(page: Page) -> None:
     from playwright.sync_api import expect
 
-    ask(page, "hostile <img src=x onerror=window.hacked=1>")
-    expect(page.locator("#live .answer")).to_contain_text("<script>window.hacked=1</script>")
+    ask(page, "What does the hostile page <b onclick=alert(1)> say?")
+    expect(page.locator("#live .bubble")).to_contain_text("<b onclick=alert(1)>")
+    expect(page.locator("#live .answer code")).to_have_text("<b>code</b>")
     expect(page.locator("#source-1 strong")).to_have_text('<img src=x onerror="window.hacked=1">')
     assert page.evaluate("window.hacked") is None
     assert page.locator("#thread img, #sources img, #thread script, #sources script").count() == 0
@@ -209,7 +209,7 @@ def test_light_dark_and_names(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Answerdeck")
     expect(page.get_by_role("log", name="Conversation")).to_be_visible()
     expect(page.locator("#status")).to_have_text("All systems normal")
-    ask(page, "A question")
+    ask(page, "How do I descale the machine?")
     assert page.evaluate(UNNAMED) == []
     page.get_by_role("button", name="Dark or light").click()
     assert page.evaluate("document.body.classList.contains('dark')")
@@ -234,7 +234,7 @@ def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:
     from playwright.sync_api import expect
 
     page.set_viewport_size({"width": 390, "height": 844})
-    ask(page, "A question")
+    ask(page, "How do I descale the machine?")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.get_by_role("link", name="2 sources").click()
     expect(page.locator("#source-1")).to_be_in_viewport()

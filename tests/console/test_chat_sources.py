@@ -7,7 +7,7 @@ from typing import Any
 from console.chat import sources
 from console.chat.exchange import Exchange
 from pipeline.events import public
-from tests.console.chat_server import ANSWER, BOUNCE, passages
+from tests.console.chat_server import ANSWER, DESCALE, passages
 
 
 def exchange(answer: str = ANSWER, **fields: Any) -> Exchange:
@@ -17,7 +17,7 @@ def exchange(answer: str = ANSWER, **fields: Any) -> Exchange:
 
 
 def test_cited_passages_come_first_and_open_the_rest_is_folded() -> None:
-    html = str(sources.panel(exchange("Slow keys wait [2].")))
+    html = str(sources.panel(exchange("The dial sets how long the rinse runs [2].")))
     assert html.index('id="source-2"') < html.index('class="rest"') < html.index('id="source-1"')
     assert '<details class="source cited" id="source-2" data-n="2" open>' in html
     assert '<details class="source" id="source-1" data-n="1">' in html
@@ -29,40 +29,37 @@ def test_no_raw_scores_are_shown() -> None:
 
 
 def test_the_sentence_that_says_it_is_marked() -> None:
-    html = str(sources.panel(exchange("Bounce keys ignore rapidly repeated key presses [1].")))
-    assert (
-        '<mark data-k="0">Turn on bounce keys to ignore key presses that follow each other rapidly.</mark>'
-        in html
-    )
+    html = str(sources.panel(exchange("The machine needs descaling when the red drop lights up [1].")))
+    assert '<mark data-k="0">Descale the machine when the red drop lights up.</mark>' in html
 
 
 def test_a_marker_after_the_full_stop_belongs_to_the_sentence_before() -> None:
-    html = str(sources.panel(exchange("Press Typing Assist in the Typing section. [1]")))
-    assert '<mark data-k="0">4. Press Typing Assist (AccessX) in the Typing section.</mark>' in html
+    html = str(sources.panel(exchange("Press Start in the menu. [1]")))
+    assert '<mark data-k="0">4. Press Start in the Care menu.</mark>' in html
 
 
 def test_every_mark_of_a_number_names_its_own_sentence() -> None:
-    text = "Click on Settings [1]. Switch the Bounce Keys switch to on [1]. Then click on Settings [1]."
+    text = "Hold the Rinse button [1]. Fill the tank with fresh water [1]. Then hold the Rinse button [1]."
     html = str(sources.panel(exchange(text)))
-    assert '<mark data-k="0 2">2. Click on Settings.</mark>' in html
-    assert '<mark data-k="1">5. Switch the Bounce Keys switch to on.</mark>' in html
+    assert '<mark data-k="0 2">2. Hold the Rinse button for three seconds.</mark>' in html
+    assert '<mark data-k="1">5. Fill the tank with fresh water when the pump falls silent.</mark>' in html
 
 
 def test_a_mark_stands_for_the_unmarked_sentences_before_it_on_its_line() -> None:
-    text = "Keys:\n1. Click on Settings. Click Accessibility in the sidebar [1].\n2. Typing Assist [1]."
+    text = "Care:\n1. Hold the Rinse button. Put a bowl under the spout [1].\n2. Press Start in the menu [1]."
     html = str(sources.panel(exchange(text)))
-    assert '<mark data-k="0">2. Click on Settings.</mark>' in html
-    assert '<mark data-k="0">3. Click Accessibility in the sidebar to open the panel.</mark>' in html
-    assert '<mark data-k="1">4. Press Typing Assist (AccessX) in the Typing section.</mark>' in html
+    assert '<mark data-k="0">2. Hold the Rinse button for three seconds.</mark>' in html
+    assert '<mark data-k="0">3. Put a bowl under the spout and open the Care menu.</mark>' in html
+    assert '<mark data-k="1">4. Press Start in the Care menu.</mark>' in html
 
 
 def test_a_long_passage_shows_the_part_around_its_evidence_and_unfolds() -> None:
-    html = str(sources.panel(exchange("Switch the Bounce Keys switch to on [1].")))
+    html = str(sources.panel(exchange("Fill the tank with fresh water [1].")))
     snippet = html[html.index('class="snippet"') : html.index('class="whole"')]
-    assert '<mark data-k="0">5. Switch the Bounce Keys switch to on.</mark>' in snippet
+    assert '<mark data-k="0">5. Fill the tank with fresh water when the pump falls silent.</mark>' in snippet
     assert "… " in snippet
-    assert len(snippet) < len(BOUNCE)
-    assert "With them the computer" in html[html.index('class="whole"') :]
+    assert len(snippet) < len(DESCALE)
+    assert "Lime slows the pump" in html[html.index('class="whole"') :]
 
 
 def test_evidence_of_nothing_is_nothing() -> None:

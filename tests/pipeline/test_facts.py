@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.context import memory as memory_file
 from pipeline.context.facts import Fact, personal, recalled, stated
 from pipeline.context.memory import Memory
 from pipeline.context.summary import LONGEST, extended
@@ -94,26 +97,35 @@ def test_the_summary_tells_the_turns_before_the_window_and_stays_short(tmp_path:
     assert extended("", "q" * 5000, "a" * 5000).count("\n") == 0
 
 
-def test_turn_10000_costs_what_turn_10_costs(tmp_path: Path) -> None:
+def test_turn_10000_costs_what_turn_10_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def counted(path: Path, connect: Callable[[Path], sqlite3.Connection] = memory_file._open) -> Any:
+        connection = connect(path)
+        connection.set_progress_handler(step, 10)  # instructions of SQLite's machine
+        return connection
+
+    monkeypatch.setattr(memory_file, "_open", counted)
     memory = Memory(tmp_path / "c.sqlite")
 
-    def seconds(first: int, last: int) -> float:
-        taken = []
+    def cost(first: int, last: int) -> int:
+        before = steps
         for number in range(first, last):
             answer = done("c1", "Open Settings and press Print [1].")
-            began = time.process_time()
             memory.recall("ada", "c1")
             memory.recollect("ada", "c1", "How do I print?")
             memory.remember("ada", None, f"How do I print {number}?", answer)
             memory.digest("ada", "How do I print?", answer)
-            taken.append(time.process_time() - began)
-        return sorted(taken)[len(taken) // 2]
+        return steps - before
 
-    seconds(0, 10)
-    early = seconds(10, 210)
-    seconds(210, 10_000)
-    late = seconds(10_000, 10_200)
-    assert late <= 1.5 * early
+    cost(0, 10)
+    early = cost(10, 60)
+    cost(60, 10_000)
+    assert 0 < cost(10_000, 10_050) <= 1.5 * early
 
 
 async def settled(pipeline: Pipeline) -> None:
