@@ -51,6 +51,11 @@ class DataFolder:
         return self.path / "evalsets"
 
     @property
+    def runs(self) -> Path:
+        """A lock file for each eval or replay that goes on."""
+        return self.path / "runs"
+
+    @property
     def answer_cache(self) -> Path:
         """What models answered in evals."""
         return self.path / "eval-cache"

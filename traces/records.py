@@ -182,7 +182,8 @@ class Load:
 
     def __str__(self) -> str:
         others = f", {self.runs} runs at once" if self.runs > 1 else ""
-        return f"load {self.at_start:.1f} to {self.most:.1f} on {self.cores} cores{others}"
+        stood = f", stood still for {self.stalled_seconds:.1f} s" if self.stalled_seconds >= 0.1 else ""
+        return f"load {self.at_start:.1f} to {self.most:.1f} on {self.cores} cores{others}{stood}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ class RunSettings:
     process: Process | None = None  # that makes the run
     session: str | None = None  # the same for runs whose cases were asked by turns, side by side
     beside: tuple[str, ...] = ()  # the variants of the session
+    order: str | None = None  # a digit a case, as asked: at which place of the session this run came
     load: Load | None = None
     judges: Mapping[str, Bill] = field(default_factory=dict)  # scorer -> what its judging took
 

@@ -1,4 +1,4 @@
-"""Asks an evalset through one variant: its documents indexed, its price agreed to, its progress shown."""
+"""Asks an evalset through variants: its documents indexed, its price agreed to, its progress shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from evalsets.cases.evalset import Evalset
 from evalsets.release.release import Agree, Missing
 from evalsets.runs.answer_cache import remember
 from evalsets.runs.estimate import estimate
-from evalsets.runs.runner import Plan, Variant, run
+from evalsets.runs.runner import Plan, Side, Variant, run_together
+from evalsets.runs.warm import warm
 from pipeline import build
 from pipeline.settings import Settings, load
 from pipeline.turn import Pipeline
@@ -22,28 +23,34 @@ from pipeline.turn import Pipeline
 
 async def ask(
     cases: Evalset,
-    variant: Variant,
+    variants: Sequence[Variant],
     plan: Plan,
     *,
     cache: bool,
     yes: bool,
     quiet: bool,
     retrieval: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Run the cases as planned and return the JSON of the run; ends the command without consent."""
+) -> list[dict[str, Any]]:
+    """Run the cases as planned, the variants side by side; return the JSON of each run.
+
+    Ends the command without consent.
+    """
     settings = load(**({"retrieval": retrieval} if retrieval else {}))
-    pipeline = pipeline_for(variant, retrieval)
+    pipeline = pipeline_for(variants, retrieval)
     if cache:
         remember(pipeline, settings.data_dir)
     try:
         with bars(quiet) as step:
             kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
-            await pipeline.knowledge.embedder.embed_query("warm up")  # else the first case waits for it
-        expected = await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes)
-        shaped = replace(plan.settings, retrieval=settings.retrieval.model_dump(), estimate_usd=expected)
-        plan = replace(plan, settings=shaped)
+        sides = [
+            Side(one, estimate_usd=await _agreed(cases, one, plan, pipeline, settings, kb, yes=yes))
+            for one in variants
+        ]
+        plan = replace(plan, settings=replace(plan.settings, retrieval=settings.retrieval.model_dump()))
+        models = [model for one in variants if (model := one.pinned(pipeline).model)]
+        await warm(pipeline, kb, cases.cases[0].question, models)
         with bars(quiet) as step:
-            return await run(cases, variant, pipeline, plan, kb=kb, progress=counting(step("Asking")))
+            return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
     finally:
         await pipeline.close()
 

@@ -22,6 +22,7 @@ from evalsets.judges.process import job
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.runner import Plan, Variant
 from pipeline.settings import load as load_settings
+from traces.records import Load
 
 Texts = list[str] | None
 
@@ -67,10 +68,8 @@ def run_evalset(
     plan = Plan(
         limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget
     )
-    reports: list[dict[str, Any]] = []
     try:
-        for variant in variants:
-            reports.append(asyncio.run(ask(cases, variant, plan, cache=cache, yes=yes, quiet=json)))
+        reports = asyncio.run(ask(cases, variants, plan, cache=cache, yes=yes, quiet=json))
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
     for report in reports:
@@ -117,6 +116,8 @@ def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
 def _show(report: dict[str, Any]) -> None:
     metric_table(report["metrics"], f"{report['evalset']} · {report['variant']}")
     print(f"\nrun {report['run_id']} · {report['seconds']:.1f} s · {cost(report['cost_usd'])}")
+    if report["load"] is not None:
+        print(Load(**report["load"]))
     if report["calls_from_cache"]:
         print(f"{report['calls_from_cache']} of {report['calls']} model calls came from the cache, free")
     for warning in report["warnings"]:

@@ -158,6 +158,6 @@ def _plan(seed: int | None, limit: int | None, repetitions: int | None) -> Plan:
 
 def _made(cases: Evalset, variant: Variant, plan: Plan, **how: Any) -> dict[str, Any]:
     try:
-        return asyncio.run(ask(cases, variant, plan, **how))
+        return asyncio.run(ask(cases, [variant], plan, **how))[0]
     except KeyboardInterrupt:
         raise failed("stopped; the runs that are finished stay") from None

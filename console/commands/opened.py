@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,16 +22,21 @@ def drained() -> AbstractContextManager[Ledger]:
     return store.read()
 
 
-def pipeline_for(variant: Variant, retrieval: Mapping[str, Any] | None = None) -> Pipeline:
-    """Return a pipeline that answers as the variant does, with these retrieval settings if given."""
+def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | None = None) -> Pipeline:
+    """Return a pipeline that can answer as each of the variants, with these retrieval settings if given.
+
+    Its own model is the first that is not embedded: embedded ones ask nobody to rewrite a follow-up.
+    """
     try:
-        if variant.model is not None:
-            check_model(variant.model)
-        changed: dict[str, Any] = {"models": {"primary": variant.model}} if variant.model else {}
+        models = list(dict.fromkeys(variant.model for variant in variants if variant.model))
+        for model in models:
+            check_model(model)
+        primary = next((model for model in models if model != "extractive"), next(iter(models), None))
+        changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
         settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build.build(settings)
-        if variant.prompt is not None:
-            pipeline.prompts.get_of("answer", variant.prompt)
+        for prompt in {variant.prompt for variant in variants if variant.prompt}:
+            pipeline.prompts.get_of("answer", prompt)
     except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
     return pipeline

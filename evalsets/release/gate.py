@@ -13,7 +13,7 @@ from evalsets.metrics.table import find_metric
 from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
 from evalsets.release.sight import Loss
-from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs
+from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs, untimed
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
@@ -135,6 +135,7 @@ def check(
         _whole(comparison),
         _sight(losses, comparison, limits),
         *_metrics(comparison, scored, least, limits, losses),
+        *_clocked(comparison),
         *_missing(scored, before, least, run),
         _guarded(runs.cases_of(ledger, run.run_id), scored, before),
     ]
@@ -200,7 +201,7 @@ def _metrics(
     limits: Limits,
     losses: Mapping[str, Loss],
 ) -> Iterator[Check]:
-    apart = sight.apart(found.a, found.b)
+    apart = untimed(found.a, found.b)
     for difference in found.differences:
         column, threshold = scored[difference.metric], thresholds.get(difference.metric)
         state, text = _judged(difference, column, threshold, limits)
@@ -220,6 +221,14 @@ def _metrics(
             threshold,
             column.coverage,
             difference.losses if state == "failed" else (),
+        )
+
+
+def _clocked(found: Comparison) -> Iterator[Check]:
+    """Say that times were not looked at, where no case has them in both runs."""
+    if found.b.only is None and all(find_metric(row.metric).unit != "seconds" for row in found.differences):
+        yield Check(
+            "times", "noted", "times were not compared: answers came from the eval cache (--no-cache)"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,32 @@ def find(ledger: Rows, evalset: Evalset, facts: Facts, *, condense: bool = False
 
     With `condense`, only runs that say which condense prompt they used count.
     """
+    return next(_speaking(ledger, evalset, facts, condense), None)
+
+
+def together(
+    ledger: Rows, evalset: Evalset, facts: Sequence[Facts], *, condense: bool = False
+) -> list[Run | None]:
+    """Return for each of the facts the run that speaks for it: the newest that were made side by side.
+
+    Where none were, the newest of each.
+    """
+    found = [list(_speaking(ledger, evalset, now, condense)) for now in facts]
+    sessions = [{run.settings.session: run for run in reversed(known)} for known in found]
+    for run in found[0]:
+        session = run.settings.session
+        if session is not None and all(session in known for known in sessions):
+            return [known[session] for known in sessions]
+    return [known[0] if known else None for known in found]
+
+
+def _speaking(ledger: Rows, evalset: Evalset, facts: Facts, condense: bool) -> Iterator[Run]:
     for run in runs.runs(ledger, evalset=evalset.name, limit=1000):
         whole = run.cases == len(evalset.cases) and run.evalset_fingerprint == evalset.fingerprint
         known = not condense or run.settings.condense is not None
         real = run.state == "finished" and run.only is None and not trial(run)
         if real and whole and known and not facts.differs(run):
-            return run
-    return None
+            yield run
 
 
 def trial(run: Run) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from evalsets.cases import corpora
@@ -12,13 +13,14 @@ from evalsets.cases.evalset import Evalset
 from evalsets.release import gate, in_force
 from evalsets.release.gate import Limits, Verdict
 from evalsets.release.in_force import Facts
+from evalsets.reports.compare import APART, untimed
 from evalsets.runs import runner
-from evalsets.runs.runner import Progress, Variant
+from evalsets.runs.runner import Progress, Side, Variant
+from evalsets.runs.warm import warm
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library
 from traces.queries import runs
-from traces.records import RunSettings
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -90,31 +92,39 @@ async def run_missing(
     agree: Agree | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """Run what the gate needs and the ledger lacks, the baseline first; return the ids of the runs.
+    """Run what the gate needs and the ledger lacks, baseline and candidate side by side.
 
-    `agree` is asked before any of them begins.
+    `agree` is asked before any of them begins. Returns the ids of the runs, of each evalset the
+    baseline's first.
     """
     missing = await missing_runs(pipeline, label, evalsets)
     if agree is not None:
         await agree(missing)
-    return [
-        await _run(pipeline, run.evalset, run.facts, run.kb, step(f"{run.evalset.name}: {run.version}"), seed)
-        for run in missing
-    ]
+    made: list[str] = []
+    for name, group in groupby(missing, lambda one: one.evalset.name):
+        side_by_side = list(group)
+        title = f"{name}: {' and '.join(one.version for one in side_by_side)}"
+        made += await _run(pipeline, side_by_side, step(title), seed)
+    return made
 
 
 async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) -> list[Missing]:
-    """Return the runs that the gate needs of a version and the one in force, and the ledger lacks."""
+    """Return the runs that the gate needs of a version and the one in force, and the ledger lacks.
+
+    Runs that were not made side by side are made again: their times cannot be compared.
+    """
     missing: list[Missing] = []
+    name = _name(label)
     for evalset in map(load, evalsets):
-        for version in dict.fromkeys((pipeline.force.label(_name(label)), label)):
-            kb = await corpora.prepare(evalset, pipeline.knowledge)
-            now = await in_force.read(pipeline, kb, **{_name(label): version})
-            pipeline.store.drain()
-            with pipeline.store.read() as ledger:
-                known = in_force.find(ledger, evalset, now, condense=_name(label) == "condense")
-            if known is None:
-                missing.append(Missing(evalset, version, kb, now))
+        versions = tuple(dict.fromkeys((pipeline.force.label(name), label)))
+        kb = await corpora.prepare(evalset, pipeline.knowledge)
+        facts = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
+        pipeline.store.drain()
+        with pipeline.store.read() as ledger:
+            known = in_force.together(ledger, evalset, facts, condense=name == "condense")
+        found = [run for run in known if run is not None]
+        if len(found) < len(versions) or any(untimed(found[0], other) == APART for other in found[1:]):
+            missing += [Missing(evalset, *one) for one in zip(versions, repeat(kb), facts, strict=False)]
     return missing
 
 
@@ -175,9 +185,7 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
         kb = await corpora.prepare(evalset, pipeline.knowledge)
     in_question: list[Facts] = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
     with pipeline.store.read() as ledger:
-        candidate, baseline = (
-            in_force.find(ledger, evalset, facts, condense=name == "condense") for facts in in_question
-        )
+        candidate, baseline = in_force.together(ledger, evalset, in_question, condense=name == "condense")
         missing = tuple(
             version for version, run in zip(versions, (candidate, baseline), strict=True) if run is None
         )
@@ -194,18 +202,17 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
     return Evidence(evalset.name, versions[1], len(evalset.cases), missing, verdict, tuple(reasons))
 
 
-async def _run(
-    pipeline: Pipeline, evalset: Evalset, now: Facts, kb: str | None, progress: Progress, seed: int
-) -> str:
-    done = await runner.run(
-        evalset,
-        Variant(prompt=now.prompt, model=now.model, condense=now.condense_prompt),
-        pipeline,
-        runner.Plan(seed=seed, settings=RunSettings(condense=now.condense)),
-        kb=kb,
-        progress=progress,
-    )
-    return done["run_id"]
+async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progress, seed: int) -> list[str]:
+    """Run one evalset on each of the facts, side by side; return the ids of the runs."""
+    sides = [
+        Side(Variant(now.prompt, now.model, condense=now.condense_prompt), now.condense)
+        for now in (one.facts for one in missing)
+    ]
+    evalset, kb = missing[0].evalset, missing[0].kb
+    await warm(pipeline, kb, evalset.cases[0].question, {one.facts.model for one in missing})
+    plan = runner.Plan(seed=seed)
+    done = await runner.run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress)
+    return [one["run_id"] for one in done]
 
 
 def _told(found: Sequence[Evidence]) -> Iterator[dict[str, Any]]:

@@ -89,11 +89,3 @@ def broken(side: str, run: Run) -> Iterator[str]:
     load = run.settings.load
     if load is not None and load.stalled_seconds > STALLED_SECONDS:
         yield f"the {side}'s process stood still for {load.stalled_seconds:.1f} s; quieter machines do better"
-
-
-def apart(baseline: Run, candidate: Run) -> str | None:
-    """Say why the times of two runs may not be compared; None when they were measured side by side."""
-    sessions = {baseline.settings.session, candidate.settings.session}
-    if None not in sessions and len(sessions) == 1:
-        return None
-    return "times were not measured side by side, so they decide nothing"

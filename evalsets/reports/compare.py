@@ -20,6 +20,8 @@ COVERAGE = 0.95  # under it a metric carries a warning and may not pass a gate
 WORTHWHILE = 0.03  # the difference of a share that the sentence promises to show
 RELATIVE = 0.1  # and of a time or a cost, as a share of A's mean
 Verdict = Literal["better", "worse", "same", "none"]
+EMBEDDED = "the embedded model reads no prompt, so a difference of times is the machine's"
+APART = "times were not measured side by side, so they decide nothing"
 SILENT = ("index_version", "guardrails", "code_version")  # what a variant does not name
 SAME = ("question", "history", "reference", "relevant_ids", "answerability", "must_refuse", "must_contain")
 
@@ -33,7 +35,7 @@ class Difference:
     """B against A on one metric, over the cases both have a value for."""
 
     metric: str
-    verdict: Verdict  # of B; "same" is no detectable difference, "none" is no pair to compare
+    verdict: Verdict  # of B; "same" is no detectable difference, "none" is nothing that may be compared
     sentence: str
     n: int
     failed: int  # cases meant to be scored that lack a value in A or B
@@ -119,17 +121,39 @@ def compare_runs(
         names = [name for name in names if name not in METRICS or METRICS[name].headline]
     else:
         names = [name for name in names if name in metrics]
+    why = untimed(run_a, run_b)
     differences = pair(
-        {name: columns_a[name] for name in names}, {name: columns_b[name] for name in names}, common, seed
+        {name: columns_a[name] for name in names},
+        {name: columns_b[name] for name in names},
+        common,
+        seed,
+        undecided={name: why for name in names if why and find_metric(name).unit == "seconds"},
     )
     notes = _notes(run_a, run_b, cases_a, cases_b, common)
     return Comparison(run_a, run_b, len(common), tuple(notes), tuple(differences))
 
 
+def untimed(a: Run, b: Run) -> str | None:
+    """Say why the times of two runs may not be compared; None when they may."""
+    if a.model == b.model == "extractive" and a.prompt != b.prompt:
+        return EMBEDDED
+    sessions = {a.settings.session, b.settings.session}
+    return None if None not in sessions and len(sessions) == 1 else APART
+
+
 def pair(
-    a: Mapping[str, Column], b: Mapping[str, Column], common: set[str], seed: int = 0
+    a: Mapping[str, Column],
+    b: Mapping[str, Column],
+    common: set[str],
+    seed: int = 0,
+    *,
+    undecided: Mapping[str, str] | None = None,
 ) -> list[Difference]:
-    """Compare columns of the same names over the common cases, corrected for how many are looked at."""
+    """Compare columns of the same names over the common cases, corrected for how many are looked at.
+
+    `undecided` says of metrics why they are shown and not judged.
+    """
+    silent = undecided or {}
     found: dict[str, tuple[list[str], int, stats.Paired | None]] = {}
     for name in a:
         meant = (a[name].values.keys() | a[name].failed.keys()) & (
@@ -143,12 +167,32 @@ def pair(
         compared = times.paired if find_metric(name).unit == "seconds" else stats.paired
         paired = compared(*zip(*rows, strict=True), seed=seed) if rows else None
         found[name] = (keys, len(meant) - len(keys), paired)
-    tested = [name for name, (_, _, paired) in found.items() if paired is not None]
+    tested = [name for name, (_, _, paired) in found.items() if paired is not None and name not in silent]
     corrected = dict(zip(tested, stats.holm([_p(found[name][2]) for name in tested]), strict=True))
     return [
-        _difference(find_metric(name), keys, failed, paired, corrected.get(name), a[name], b[name])
+        _shown(find_metric(name), failed, paired, silent[name])
+        if paired is not None and name in silent
+        else _difference(find_metric(name), keys, failed, paired, corrected.get(name), a[name], b[name])
         for name, (keys, failed, paired) in found.items()
     ]
+
+
+def _shown(about: Metric, failed: int, paired: stats.Paired, why: str) -> Difference:
+    """Return a difference that is shown and not judged."""
+    n = paired.n
+    return Difference(
+        about.name,
+        "none",
+        f"no verdict on {about.title}: {why}",
+        n,
+        failed,
+        n / (n + failed),
+        mean_a=paired.mean_a,
+        mean_b=paired.mean_b,
+        difference=paired.difference,
+        test=paired.test,
+        ties=n,
+    )
 
 
 def _p(paired: stats.Paired | None) -> float:
@@ -240,6 +284,15 @@ def _notes(
     if a.evalset_fingerprint != b.evalset_fingerprint:
         notes.append(
             f"The evalsets differ ({a.evalset} {a.evalset_fingerprint}, {b.evalset} {b.evalset_fingerprint})."
+        )
+    if a.model == b.model == "extractive" and a.prompt != b.prompt:
+        notes.append(
+            f"The embedded model reads no prompt: it answers alike under {a.prompt} and {b.prompt}."
+            " To compare prompts, run both with a provider's model."
+        )
+    elif a.run_id != b.run_id and untimed(a, b) and not a.only:
+        notes.append(
+            "Times were measured apart and decide nothing; variants named in one `eval run` go side by side."
         )
     if len(common) < max(len(cases_a), len(cases_b)):
         notes.append(

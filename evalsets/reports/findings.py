@@ -107,6 +107,9 @@ def _versions(ledger: Rows, run: Run) -> list[dict[str, str]]:
     rows.append({"title": "Price table", "value": ", ".join(prices) or "—"})
     retrieval = run.settings.retrieval or {}
     rows.append({"title": "Retrieval", "value": ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"})
+    load = run.settings.load
+    rows.append({"title": "Machine", "value": str(load) if load else "—"})
+    rows.append({"title": "Measured beside", "value": ", ".join(run.settings.beside) or "—"})
     rows.append({"title": "Seed", "value": str(run.seed)})
     rows.append({"title": "Run", "value": run.run_id})
     rows.append({"title": "Started", "value": _moment(run.started_at) or "—"})

@@ -21,7 +21,7 @@ OF_COMPARISON = (
     *("p", "p_corrected", "ties"),
 )
 ABOUT = ("evalset_fingerprint", "variant", "cases", "done", "failed", "seed", "limit")
-MOMENTARY = ("Run", "Started")  # versions that every run has anew
+MOMENTARY = ("Run", "Started", "Machine", "Measured beside")  # versions that every run has anew
 CLOSE = 1e-9  # of two floats computed by other releases of the same arithmetic
 
 

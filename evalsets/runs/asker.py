@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from evalsets.cases.evalset import Evalset, messages
@@ -20,12 +21,14 @@ from traces.records import Case, Trace
 
 log = logging.getLogger(__name__)
 RETRIEVAL_ONLY, JOINT = "retrieval only", " · "  # of labels
-UNTIMED = (timing.FIRST_TOKEN, timing.SECONDS, timing.COST)
+TIMES = (timing.FIRST_TOKEN, timing.SECONDS)
 
 
 class Readable(Protocol):
     """What a run needs of the store."""
 
+    @property
+    def data_dir(self) -> Path: ...
     def drain(self) -> Any: ...
     def read(self) -> AbstractContextManager[Rows]: ...
 
@@ -102,12 +105,17 @@ class Asker:
     kb: str | None
     run_id: str
 
-    async def measure(self, case: Case, repetition: int = 1) -> tuple[Trace | None, list[Measured], str]:
-        """Ask a case and score it; whatever goes wrong becomes failed scores of this case."""
+    async def measure(
+        self, case: Case, repetition: int = 1, *, timed: bool = True
+    ) -> tuple[Trace | None, list[Measured], str]:
+        """Ask a case and score it; whatever goes wrong becomes failed scores of this case.
+
+        Unless `timed`, what the turn takes says nothing of the variant and is not scored.
+        """
         REPETITION.set(repetition)
         try:
             trace = await self._ask(case)
-            scores = self._score(case, trace)
+            scores = self._score(case, trace, timed)
         except Exception as error:
             if not isinstance(error, CaseFailed):
                 log.exception("case %s of run %s failed", case.case_id, self.run_id)
@@ -148,17 +156,20 @@ class Asker:
             raise CaseFailed(f"{last.code}: {last.message}", last.turn_id)
         raise CaseFailed("the turn ended without an answer", None)
 
-    def _score(self, case: Case, trace: Trace) -> list[Measured]:
+    def _score(self, case: Case, trace: Trace, timed: bool) -> list[Measured]:
         """Score a turn; "completed" comes last, for a case with that one is finished."""
         metrics = [*self._metrics(), timing.COMPLETED]
         if self.variant.only == "retrieval":
             metrics.insert(-1, replace(timing.SECONDS, about="turn"))
         scores = list(measure(metrics, case, trace))
         if served(trace.usages):
-            untimed = {metric.name for metric in UNTIMED}
-            scores = [_untimed(score) if score.name in untimed else score for score in scores]
-        return scores
+            return _without(scores, (*TIMES, timing.COST), "answered from the eval cache")
+        return scores if timed else _without(scores, TIMES, "asked again, after the others")
 
 
-def _untimed(score: Measured) -> Measured:
-    return score if score.failed else replace(skipped("answered from the eval cache"), name=score.name)
+def _without(scores: Sequence[Measured], metrics: Sequence[Metric], why: str) -> list[Measured]:
+    names = {metric.name for metric in metrics}
+    return [
+        replace(skipped(why), name=score.name) if score.name in names and not score.failed else score
+        for score in scores
+    ]

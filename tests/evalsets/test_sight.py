@@ -10,6 +10,7 @@ import pytest
 from evalsets.metrics import stats, times
 from evalsets.metrics.columns import Column
 from evalsets.release import power, sight
+from evalsets.reports import compare
 from evalsets.reports.compare import pair
 from traces.records import Load, Run, RunSettings
 
@@ -104,5 +105,9 @@ def test_a_run_that_lost_its_cases_or_stood_still_may_not_decide() -> None:
 
 def test_times_of_separate_commands_decide_nothing() -> None:
     same = RunSettings(session="x")
-    assert sight.apart(run(settings=same), run(settings=same)) is None
-    assert sight.apart(run(), run()) is not None
+    assert compare.untimed(run(settings=same), run(settings=same)) is None
+    assert compare.untimed(run(), run()) == compare.APART
+    other = run(settings=same, prompt="answer@v2", model="extractive")
+    assert (
+        compare.untimed(run(settings=same, prompt="answer@v1", model="extractive"), other) == compare.EMBEDDED
+    )

@@ -152,8 +152,10 @@ def _chip(one: Difference | None) -> str:
     written = about.write(one.difference, signed=True)
     if about.unit != "share" and one.mean_a:
         written = f"{one.difference / one.mean_a:+.0%}"
+    if one.p_corrected is None:
+        return markup.chip(f"{arrow} {written}", TONES[one.verdict], one.sentence)
     interval = f"{about.write(one.ci_low, signed=True)} to {about.write(one.ci_high, signed=True)}"
-    p = "p < 0.001" if (one.p_corrected or 0) < 0.001 else f"p = {one.p_corrected:.3f}"
+    p = "p < 0.001" if one.p_corrected < 0.001 else f"p = {one.p_corrected:.3f}"
     return markup.chip(
         f"{arrow} {written}", TONES[one.verdict], f"95 % interval {interval}, {p} (corrected), {one.test}"
     )

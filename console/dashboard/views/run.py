@@ -165,5 +165,7 @@ def _made_with(run: Run) -> list[tuple[str, Any]]:
         ("Seed", run.seed),
         ("Cost", format.usd(run.cost_usd)),
         ("Took", format.seconds(run.seconds)),
+        ("Machine", str(run.settings.load) if run.settings.load else None),
+        ("Measured beside", ", ".join(run.settings.beside) or None),
         ("Error", run.error),
     ]

@@ -1,0 +1,134 @@
+"""Variants of one command are asked by turns, case by case, so that their times can be compared."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evalsets.cases.evalset import EvalsetError
+from evalsets.release import in_force
+from evalsets.release.in_force import Facts
+from evalsets.reports import compare
+from evalsets.runs import load, runner
+from evalsets.runs.runner import Plan, Side, Variant
+from pipeline.events import Question
+from tests.evalsets.fakes import FakePipeline, make_set
+from traces.queries import runs
+from traces.records import RunSettings
+
+FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1", "959ce9fa")
+TWO = [Side(Variant(model="openai:a")), Side(Variant(model="openai:b"))]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> FakePipeline:
+    return FakePipeline(tmp_path)
+
+
+async def test_each_case_is_asked_of_all_variants_in_an_order_of_chance(pipeline: FakePipeline) -> None:
+    plan = Plan(seed=5, concurrency=1)
+    found = await runner.run_together(make_set(40), TWO, pipeline, plan, kb="k")
+    asked = [(question.case_id, question.run_id) for question in pipeline.asked]
+    assert all(first[0] == second[0] for first, second in zip(asked[::2], asked[1::2], strict=True))
+    first = [run_id for _, run_id in asked[::2]]
+    assert all(10 <= first.count(one["run_id"]) <= 30 for one in found)
+    pipeline.store.drain()
+    with pipeline.store.read() as ledger:
+        settings = [runs.run(ledger, one["run_id"]).settings for one in found]
+    assert settings[0].session == settings[1].session != None  # noqa: E711
+    assert settings[0].beside == ("answer@v1 · openai:a", "answer@v1 · openai:b")
+    places = zip(settings[0].order or "", settings[1].order or "", strict=True)
+    assert all({*pair} == {"1", "2"} for pair in places)
+    assert [place == "1" for place in settings[0].order or ""] == [one == found[0]["run_id"] for one in first]
+    again = await runner.run_together(make_set(40), TWO, pipeline, plan, kb="k")
+    with pipeline.store.read() as ledger:
+        assert runs.run(ledger, again[0]["run_id"]).settings.order == settings[0].order
+
+
+async def test_times_of_one_session_are_compared_and_others_are_not(pipeline: FakePipeline) -> None:
+    a, b = await runner.run_together(make_set(30), TWO, pipeline, kb="k")
+    alone = await runner.run(make_set(30), TWO[1].variant, pipeline, kb="k")
+    pipeline.store.drain()
+    with pipeline.store.read() as ledger:
+        together = compare.compare_runs(ledger, a["run_id"], b["run_id"])
+        apart = compare.compare_runs(ledger, a["run_id"], alone["run_id"])
+    timed = {row.metric: row for row in together.differences}
+    assert timed["seconds"].verdict == "same"
+    assert not any("measured apart" in note for note in together.notes)
+    untimed = {row.metric: row for row in apart.differences}["seconds"]
+    assert (untimed.verdict, untimed.p, untimed.mean_a) == ("none", None, 0.02)
+    assert "not measured side by side" in untimed.sentence
+    assert any("measured apart" in note for note in apart.notes)
+
+
+async def test_the_embedded_model_is_said_to_read_no_prompt(pipeline: FakePipeline) -> None:
+    sides = [Side(Variant("answer@v1", "extractive")), Side(Variant("answer@v2", "extractive"))]
+    a, b = await runner.run_together(make_set(30), sides, pipeline, kb="k")
+    pipeline.store.drain()
+    with pipeline.store.read() as ledger:
+        found = compare.compare_runs(ledger, a["run_id"], b["run_id"])
+    assert any("reads no prompt" in note for note in found.notes)
+    assert {row.metric: row for row in found.differences}["seconds"].verdict == "none"
+
+
+async def test_a_case_asked_again_has_no_time(pipeline: FakePipeline) -> None:
+    pipeline.raises["c2"] = RuntimeError("boom")
+
+    def mend(question: Question) -> None:
+        if question.case_id == "c2" and [one.case_id for one in pipeline.asked].count("c2") == 2:
+            pipeline.raises.clear()
+
+    pipeline.before = mend
+    found = await runner.run_together(make_set(30), TWO, pipeline, Plan(retries=1), kb="k")
+    assert [one["failed"] for one in found] == [0, 0]
+    assert found[0]["metrics"]["seconds"]["n"] == found[0]["metrics"]["groundedness"]["n"] - 1
+
+
+async def test_a_spent_cap_stops_all_of_them_together(pipeline: FakePipeline) -> None:
+    pipeline.cost = 0.5
+    found = await runner.run_together(
+        make_set(30), TWO, pipeline, Plan(budget_usd=2.0, concurrency=1), kb="k"
+    )
+    assert [one["state"] for one in found] == ["stopped", "stopped"]
+    assert 7 <= len(pipeline.asked) <= 8
+
+
+async def test_two_processes_cannot_make_the_run_of_one_id(pipeline: FakePipeline, tmp_path: Path) -> None:
+    with load.alone(tmp_path, "r"):
+        assert load.going(tmp_path) == 1
+        with pytest.raises(EvalsetError, match="run r goes on in another process"):
+            await runner.run(make_set(), Variant(), pipeline, Plan(run_id="r"))
+        assert pipeline.asked == []
+    assert load.going(tmp_path) == 0
+    await runner.run(make_set(), Variant(), pipeline, Plan(run_id="r"))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+async def test_a_run_says_how_busy_the_machine_was(pipeline: FakePipeline, tmp_path: Path) -> None:
+    async with load.measuring(tmp_path) as meter:
+        meter.late(0.01)
+        meter.late(2.5)
+        await asyncio.sleep(0)
+    assert (meter.load.stalled_seconds, meter.load.waited_seconds) == (2.5, 2.5)
+    assert "stood still for 2.5 s" in str(meter.load)
+    found = await runner.run(make_set(), Variant(), pipeline)
+    assert found["load"]["runs"] == 1
+    assert found["load"]["cores"] >= 1
+
+
+async def test_the_gate_prefers_runs_made_side_by_side(pipeline: FakePipeline) -> None:
+    evalset = make_set(8)
+    sides = [Side(Variant()), Side(Variant())]
+    pair = await runner.run_together(evalset, sides, pipeline, kb="k")
+    late = await runner.run(evalset, Variant(), pipeline, Plan(settings=RunSettings(session="x")), kb="k")
+    pipeline.store.drain()
+    with pipeline.store.read() as ledger:
+        newest = in_force.together(ledger, evalset, [FACTS])
+        found = in_force.together(ledger, evalset, [FACTS, replace(FACTS)])
+        none = in_force.together(ledger, evalset, [FACTS, replace(FACTS, model="openai:x")])
+    assert [run and run.run_id for run in newest] == [late["run_id"]]
+    assert {run and run.settings.session for run in found} <= {pair[0]["session"], "x"}
+    assert none[1] is None
