@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -192,9 +192,19 @@ def append(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
 
 
 def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
-    """Fill a reader's live tables."""
+    """Fill a reader's live tables; a row that fits none is left out here and named by the drainer."""
     connection.execute("use memory.live")
-    append(connection, tables)
+    for table, rows in tables.items():
+        kept = list(rows)
+        connection.begin()
+        try:
+            append(connection, {table: kept})
+            connection.commit()
+        except Unfit:
+            connection.rollback()
+            for row in kept:
+                with suppress(Unfit):
+                    append(connection, {table: [row]})
     connection.execute("use memory.main")
 
 

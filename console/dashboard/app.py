@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from console.dashboard import boundary
 from console.dashboard.views import (
     alerts,
     annotate,
@@ -27,9 +28,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 st.set_page_config(page_title="Answerdeck", page_icon=str(ASSETS / "favicon.png"), layout="wide")
 pages = {
-    "": st.Page(
-        overview.page, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
-    ),
+    "": st.Page(overview.page, title="Overview", icon=":material/monitoring:", url_path="home", default=True),
     "turns": st.Page(turns.page, title="Turns", icon=":material/forum:", url_path="turns"),
     "breakers": st.Page(
         breakers.page, title="Breakers", icon=":material/electrical_services:", url_path="breakers"
@@ -52,6 +51,8 @@ pages = {
     "alerts": st.Page(alerts.page, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
+# the default page answers at / alone: its name leads there too
+named = st.Page(overview.page, title="Overview", url_path="overview", visibility="hidden")
 st.session_state["pages"] = pages
 st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
@@ -65,6 +66,7 @@ chosen = st.navigation(
             pages["conversations"],
             pages["alerts"],
             pages["breakers"],
+            named,
         ],
         "Improve": [
             pages["knowledge"],
@@ -77,6 +79,8 @@ chosen = st.navigation(
         ],
     }
 )
+if chosen is named:
+    st.switch_page(pages[""], query_params=dict(st.query_params))
 if chosen is pages[""] and "turn" in st.query_params:
     st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})
-chosen.run()
+boundary.guarded(chosen.run, chosen.title)()

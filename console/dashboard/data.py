@@ -341,6 +341,12 @@ def evalsets() -> dict[str, int]:
     return {row["name"]: row["cases"] for row in list_sets() if not row["problem"]}
 
 
+@st.cache_data(ttl=10, show_spinner=False)
+def unreadable() -> dict[str, str]:
+    """Return the evalsets that cannot be used, each with its first problem."""
+    return {row["name"]: row["problem"] for row in list_sets() if row["problem"]}
+
+
 def prompts() -> list[str]:
     """Return the versions of the answer prompt, the one in force first, then the newest."""
     in_force = build.force(settings()).label("answer")

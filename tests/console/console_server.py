@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
 START_SECONDS = 60
+VIEWS = tuple(  # every page the navigation offers
+    re.findall(r"^ +(\w+),$", (launch.FOLDER / "app.py").read_text().partition(")\n")[0], re.MULTILINE)
+)
 
 
 @contextmanager
@@ -60,40 +64,11 @@ def page(name: str, **params: str) -> AppTest:
 
 
 def _script() -> None:
+    from importlib import import_module
+
     import streamlit as st
 
-    from console.dashboard.views import (
-        alerts,
-        annotate,
-        compare,
-        conversations,
-        costs,
-        evals,
-        history,
-        knowledge,
-        overview,
-        playground,
-        prompts,
-        topics,
-        turns,
-    )
-
-    views = {
-        "annotate": annotate,
-        "overview": overview,
-        "turns": turns,
-        "evals": evals,
-        "compare": compare,
-        "costs": costs,
-        "history": history,
-        "alerts": alerts,
-        "conversations": conversations,
-        "topics": topics,
-        "knowledge": knowledge,
-        "prompts": prompts,
-        "playground": playground,
-    }
-    views[st.session_state["which"]].page()
+    import_module(f"console.dashboard.views.{st.session_state['which']}").page()
 
 
 def shown(app: AppTest) -> str:

@@ -87,6 +87,7 @@ def test_a_new_version_is_checked_before_it_is_saved(library: Library) -> None:
     area.set_value(library.get("answer@v2").text.replace("Do not guess.", "Never guess.")).run()
     next(one for one in app.button if one.label == "Save as a new version").click().run()
     assert "Never guess." in library.get("answer@v3").text
+    assert not app.exception and app.selectbox(key="version").value == "answer@v3"
 
 
 def test_going_back_is_written_to_the_log(library: Library, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_a_store_that_lost_its_newest_rows_gets_them_again(store: Store, journal
     store.path.write_bytes(old)
     Store(store.data_dir).drain()
     assert ids(store) == sorted(keys)
+
+
+def test_a_line_that_fits_no_table_hides_nothing_before_it_is_drained(store: Store, journal: Journal):
+    record(journal, 3)
+    odd = make_trace(started_at=NOW)
+    journal.write(replace(odd, turn=replace(odd.turn, seconds="soon")))  # type: ignore[arg-type] # as damaged
+    record(journal, 2)
+    with store.read() as ledger:
+        assert len(ledger.rows("select turn_id from turns")) == 5
+    assert store.drain().damaged == 1
+    assert len(ids(store)) == 5
 
 
 def test_a_store_that_was_taken_away_is_built_again(store: Store, journal: Journal):

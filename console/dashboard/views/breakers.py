@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, markup, notices
+from console.dashboard import boundary, data, markup, notices
 from console.dashboard.data import Problem
 from pipeline import build
 
@@ -34,7 +34,7 @@ def page() -> None:
     if data.settings().auth.keys.get_secret_value():
         key = st.text_input("Your key (approver)", type="password", width=280)
     with notices.problems():
-        st.fragment(_state, run_every=WATCH_SECONDS)(key)
+        st.fragment(boundary.guarded(_state, "breakers"), run_every=WATCH_SECONDS)(key)
 
 
 def _state(key: str | None) -> None:

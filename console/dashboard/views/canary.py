@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import markup, notices, releases
+from console.dashboard import boundary, markup, notices, releases
 from console.dashboard.releases import Version
 from evalsets.metrics import stats
 from evalsets.release.canary import LEAST
@@ -35,7 +35,7 @@ def draw(version: Version) -> None:
     if canary is None:
         _begin(version)
         return
-    st.fragment(_live, run_every=WATCH_SECONDS)(name)
+    st.fragment(boundary.guarded(_live, "canary"), run_every=WATCH_SECONDS)(name)
     if st.button(f"Stop the canary of {canary.label}", key=f"stop-{name}", icon=":material/stop:"):
         notices.done(releases.end_canary(name), "The canary is over")
 

@@ -66,6 +66,7 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
     """Draw the choices and return the baseline and the runs to hold against it; the address keeps both."""
     sets = list(dict.fromkeys(run.evalset for run in known))
     asked = st.query_params.get("baseline"), st.query_params.get_all("runs")
+    _unknown([one for one in (asked[0], *asked[1]) if one], {run.run_id for run in known})
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=180)
         of_set = {run.run_id: run for run in known if run.evalset == evalset}
@@ -87,6 +88,15 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
         )
     st.query_params["baseline"], st.query_params["runs"] = baseline or "", candidates
     return of_set[baseline or newest_first[-1]], [of_set[run_id] for run_id in candidates]
+
+
+def _unknown(asked: list[str], known: set[str]) -> None:
+    """Say which runs of the address are not in the ledger."""
+    for run_id in asked:
+        if run_id not in known:
+            st.warning(
+                f"No run {notices.plain(run_id[:64])} here; others are chosen.", icon=":material/search_off:"
+            )
 
 
 def _name(run: Run) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, jobs, markup, notices
+from console.dashboard import boundary, data, jobs, markup, notices
 from console.dashboard.data import RunScores
 from console.dashboard.views import run as one_run
 from evalsets.metrics.table import find_metric
@@ -29,12 +29,21 @@ def page() -> None:
             one_run.page(run_id)
             return
         st.title("Evals", anchor=False)
+        _broken()
         _form()
         known = data.read_runs()
         started = jobs.known(data.settings().data_dir)
         if _under_way(known, started) or _unborn(known, started):
-            st.fragment(_watch, run_every=WATCH_SECONDS)()
+            st.fragment(boundary.guarded(_watch, "evals"), run_every=WATCH_SECONDS)()
         _list(known, started)
+
+
+def _broken() -> None:
+    """Name the evalsets that cannot be used, with file and line; the others are not touched by it."""
+    for name, problem in data.unreadable().items():
+        st.warning(
+            f"Evalset {notices.plain(name)} cannot be used: {notices.plain(problem)}", icon=":material/rule:"
+        )
 
 
 def _form() -> None:

@@ -10,7 +10,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import bases, data, downloads, jobs, markup, notices, palette
+from console.dashboard import bases, boundary, data, downloads, jobs, markup, notices, palette
 from console.dashboard.bases import Base
 from pipeline.context.search_test import Hit
 from pipeline.knowledge.identity import Stored
@@ -46,7 +46,7 @@ def page() -> None:
         base = bases.read(kb)
         _facts(base)
         if _busy(kb):
-            st.fragment(_watch, run_every=WATCH_SECONDS)(kb)
+            st.fragment(boundary.guarded(_watch, "knowledge"), run_every=WATCH_SECONDS)(kb)
         section = st.segmented_control(
             "Section",
             SECTIONS,

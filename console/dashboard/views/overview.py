@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import charts, costs, data, filters, markup, notices, palette
+from console.dashboard import boundary, charts, costs, data, filters, markup, notices, palette
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
 from traces.incidents import Incident
@@ -28,7 +28,9 @@ def page() -> None:
             door = filters.door_control("door")
             range_name = filters.range_control("range")
             live = st.toggle("Live", key="live", bind="query-params", help="Read again every ten seconds.")
-    st.fragment(body, run_every=LIVE_SECONDS if live else None)(range_name, door)
+    st.fragment(boundary.guarded(body, "overview"), run_every=LIVE_SECONDS if live else None)(
+        range_name, door
+    )
 
 
 def body(range_name: str, door: str) -> None:

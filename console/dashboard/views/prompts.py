@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, markup, notices, palette, releases, side_by_side
+from console.dashboard import boundary, chosen, data, markup, notices, palette, releases, side_by_side
 from console.dashboard.releases import Version
 from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
@@ -37,19 +37,19 @@ def page() -> None:
             notices.note("No versions", "The prompts folder holds none of this prompt.", key="no-versions")
             return
         _versions(found)
-        chosen, other = _chosen(found)
+        version, other = _chosen(found)
         titles = ["Promote", "Canary", "What differs", "New version", "Audit log"]
         promote, trial, differs, new, log = st.tabs(titles)
         with trial:
-            canary.draw(chosen)
+            canary.draw(version)
         with differs:
-            _differs(chosen, other)
+            _differs(version, other)
         with new:
-            _new(chosen)
+            _new(version)
         with log:
             _log()
         with promote:  # last, for it asks the gate, which takes seconds
-            _promote(chosen)
+            _promote(version)
 
 
 def _versions(found: list[Version]) -> None:
@@ -98,11 +98,12 @@ def _chosen(found: list[Version]) -> tuple[Version, Version]:
     """Draw the choice of a version and of the one to hold it against."""
     labels = [version.prompt.label for version in found]
     in_force = next((version.prompt.label for version in found if version.state == "in force"), labels[-1])
+    chosen.settle("version")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        chosen = st.selectbox("Version", labels, key="version", bind="query-params", width=170)
+        version = st.selectbox("Version", labels, key="version", bind="query-params", width=170)
         other = st.selectbox("Against", labels, index=labels.index(in_force), width=170)
     by_label = {version.prompt.label: version for version in found}
-    return by_label[chosen or labels[0]], by_label[other or in_force]
+    return by_label[version or labels[0]], by_label[other or in_force]
 
 
 def _promote(version: Version) -> None:
@@ -112,7 +113,7 @@ def _promote(version: Version) -> None:
         _rollback(version.prompt.name)
         return
     if releases.under_way(label):
-        st.fragment(_watch, run_every=WATCH_SECONDS)(label)
+        st.fragment(boundary.guarded(_watch, "prompts"), run_every=WATCH_SECONDS)(label)
         return
     verdict = releases.verdict(version.prompt)
     reasons = [reason for one in verdict["evalsets"] for reason in one["reasons"]]
@@ -202,8 +203,8 @@ def _check(check: dict[str, Any]) -> str:
     )
 
 
-def _differs(chosen: Version, other: Version) -> None:
-    a, b = other.prompt, chosen.prompt
+def _differs(version: Version, other: Version) -> None:
+    a, b = other.prompt, version.prompt
     if a.text == b.text:
         st.caption(f"{b.label} is the same as {a.label}.")
         return
@@ -225,7 +226,7 @@ def _new(version: Version) -> None:
         except (PromptError, OSError) as error:
             st.error(str(error))
             return
-        st.query_params["version"] = label
+        chosen.later("version", label)
         st.toast(f"Saved {label}; run its evals to promote it", icon=":material/check:")
         st.rerun()
 

@@ -1,0 +1,40 @@
+"""What stands between an error of ours and the person who looks at a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import streamlit as st
+
+from traces.ids import uuid7
+
+P = ParamSpec("P")
+log = logging.getLogger(__name__)
+
+
+def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
+    """Return `draw` such that whatever it raises becomes one calm sentence, and a traceback in the log."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            draw(*arguments, **options)
+        except Exception:  # the boundary of a page: nobody sees a traceback, the log has all of it
+            reference = uuid7()[-8:]
+            log.exception("page %r failed, reference %s", name, reference)
+            _tell(reference)
+
+    return drawn
+
+
+def _tell(reference: str) -> None:
+    st.error(
+        f"**Something on this page went wrong, and it is our fault.**\n\n"
+        f"What happened is in the console's log under the reference `{reference}`; "
+        "nothing you saved is lost, and the other pages go on working.",
+        icon=":material/report:",
+    )
+    st.button("Try again", key=f"again-{reference}", icon=":material/refresh:")
