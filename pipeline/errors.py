@@ -85,12 +85,19 @@ class ModelError(AnswerdeckError):
 
 
 class Refused(AnswerdeckError):
-    """The request is not accepted: `code` for machines, the message for people."""
+    """The request is not accepted: `code` for machines, the message for people; `param` is the field."""
 
     def __init__(
-        self, code: str, message: str, *, status: int = 422, retry_after: float | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 422,
+        retry_after: float | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
+        self.param = param
         self.retry_after = retry_after

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.tasks import Task
 from traces.records import Door, Outcome, Passage, Trace
 
 
@@ -30,6 +31,8 @@ class Question:
     prompts: Mapping[str, str] = field(default_factory=dict)  # operators only: {"answer": "answer@v2"}
     model: str | None = None  # operators only: "openai:gpt-6-luna"
     history: tuple[Message, ...] | None = None
+    task: Task | None = None  # an errand of a chat front end, which needs no model
+    max_output_tokens: int | None = None  # the client's own cap
     system: str | None = None  # the client's system text: looked at, never handed to a model
     run_id: str | None = None
     case_id: str | None = None

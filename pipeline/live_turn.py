@@ -71,6 +71,10 @@ class LiveTurn:
     def answer(self) -> str:
         return "".join(self.said).strip()
 
+    def most_output_tokens(self, most: int) -> int:
+        """Return how many tokens the answer may have: `most`, or fewer when the client says so."""
+        return min(most, self.question.max_output_tokens or most)
+
     def end(self, outcome: Outcome, error_class: ErrorClass | None = None) -> None:
         self.outcome = outcome
         if error_class is not None:

@@ -20,6 +20,7 @@ from pipeline.context.cache import Scope
 from pipeline.context.facts import personal
 from pipeline.context.whole import assemble as assemble_whole
 from pipeline.context.whole import fits
+from pipeline.errand import errand
 from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
@@ -42,7 +43,7 @@ from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
 from traces.ids import uuid7
 from traces.recorder import Recorder
-from traces.records import TRIALS, Trace, Turn
+from traces.records import ERRANDS, TRIALS, Trace, Turn
 
 log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
@@ -127,12 +128,18 @@ class Pipeline(Operations):
             turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
-        counted = turn.question.door not in TRIALS
+        counted = turn.question.door not in (*TRIALS, *ERRANDS)
         wait = await self.quota.take(turn.question.user_id, turn.turn_id) if counted else None
         if wait is not None:
             turn.recorder.note(refusal="limit:requests")
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
         yield turn.start()
+        if turn.question.task is not None:
+            turn.recorder.note(route="task")
+            turn.end("answered")
+            yield Sources(())
+            yield turn.say(await errand(turn, self.rules, self.retriever, self.planted))
+            return
         verdict = await self._guard(turn)
         if verdict.action == "refuse":
             turn.recorder.note(refusal=verdict.rule)
@@ -318,7 +325,7 @@ class Pipeline(Operations):
             room = {
                 "passages": self.rules.passages,
                 "context_tokens": int(self.rules.context_tokens * share) - reserved,
-                "max_output_tokens": self.rules.max_output_tokens,
+                "max_output_tokens": turn.most_output_tokens(self.rules.max_output_tokens),
             }
             if whole is not None and fits(version):
                 remembered = (*recollected, *history)
@@ -384,7 +391,7 @@ class Pipeline(Operations):
     def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""
         trace = record(turn)
-        if turn.question.door not in TRIALS:
+        if turn.question.door not in (*TRIALS, *ERRANDS):
             self.quota.settle(turn.turn_id, trace.turn.input_tokens, trace.turn.output_tokens)
         for observe in self.observers:
             observe(trace)

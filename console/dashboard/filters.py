@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from traces.queries.window import Window
-from traces.records import PRODUCTION, TRIALS
+from traces.records import ERRANDS, PRODUCTION, TRIALS
 
 RANGES = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
@@ -23,11 +23,13 @@ DOORS = {
     "cli": ("cli",),
     "eval": ("eval",),
     "replay": ("replay",),
-    "all": (*PRODUCTION, *TRIALS),
+    "task": ERRANDS,
+    "all": (*PRODUCTION, *TRIALS, *ERRANDS),
 }
 DOOR_HELP = (
     "Production is every turn a person or a program asked: chat, API, OpenAI protocol and command line. "
-    "Turns of eval runs and replays are recorded too, but never counted here unless you choose them."
+    "Turns of eval runs, of replays and the tasks of chat front ends (titles, tags) are recorded too, but "
+    "never counted here unless you choose them."
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from traces.alerts import standing
-from traces.records import Trace
+from traces.records import ERRANDS, Trace
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -66,6 +66,8 @@ class Metrics:
         """Count a finished turn."""
         turn = trace.turn
         self._turns.labels(turn.outcome, turn.door).inc()
+        if turn.door in ERRANDS:
+            return  # nobody waited for it, and nothing was searched for anybody
         if turn.error_class is not None:
             self._errors.labels(turn.error_class).inc()
         if turn.outcome == "refused":

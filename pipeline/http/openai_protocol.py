@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol: their request into our question, our events into their chunks."""
+"""The OpenAI chat protocol: our events as their chunks, our answer as their completion."""
 
 from __future__ import annotations
 
@@ -7,100 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import Refused
-from pipeline.events import Answer, Delta, Event, Failed, Message, Retract, Started
+from pipeline.events import Answer, Delta, Event, Failed, Retract, Started
+from pipeline.http.openai_request import MODEL
 from pipeline.http.problem import body, status_of
 
-MODEL = "answerdeck"
 DONE = b"data: [DONE]\n\n"
-_IGNORED_ROLES = ("system", "developer")
 
 
-class Part(BaseModel):
-    """A part of a message; only text can be read."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the client wants the answer: as text or in a JSON object, and what it must be told beside it."""
 
-    model_config = ConfigDict(extra="allow")
-    type: str
-    text: str | None = None
+    key: str | None = None
+    unread: tuple[str, ...] = ()
 
+    @property
+    def note(self) -> str:
+        """A sentence that names what of the question was not read; empty when all of it was."""
+        if not self.unread:
+            return ""
+        names = " and ".join(f"the {name}" for name in self.unread)
+        return f"{names[:1].upper()}{names[1:]} in your message could not be read; only its text was."
 
-class Said(BaseModel):
-    """One message of the conversation as the client holds it."""
-
-    model_config = ConfigDict(extra="allow")
-    role: str
-    content: str | list[Part] | None = None
-
-
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    include_usage: bool = False
-
-
-class Request(BaseModel):
-    """The body of POST /v1/chat/completions; sampling parameters are accepted and not used."""
-
-    model_config = ConfigDict(extra="allow")
-    model: str = MODEL
-    messages: list[Said] = Field(min_length=1, max_length=2000)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: int | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-    response_format: dict[str, Any] | None = None
-    logprobs: bool | None = None
-    modalities: list[str] | None = None
+    def content(self, answer: Answer) -> str:
+        """Return the whole message."""
+        text = "\n\n".join(part for part in (answer.answer, self.note) if part)
+        return text if self.key is None else orjson.dumps({self.key: text}).decode()
 
 
-def conversation(request: Request) -> tuple[str, tuple[Message, ...]]:
-    """Return the question and what was said before; raises Refused (400) for what we cannot do."""
-    _refuse(request)
-    messages: list[Message] = []
-    for said in request.messages:
-        if said.role in _IGNORED_ROLES:
-            continue
-        if said.role not in ("user", "assistant"):
-            raise Refused(
-                "unsupported_role", f"Messages of role {said.role!r} are not supported.", status=400
-            )
-        messages.append(Message("user" if said.role == "user" else "assistant", _text(said)))
-    if not messages or messages[-1].role != "user":
-        raise Refused("no_question", "The last message must be the user's question.", status=400)
-    return messages[-1].text, tuple(messages[:-1])
-
-
-def system(request: Request) -> str:
-    """Return the client's system text: no model is handed it, but the guard looks at it."""
-    texts = (_text(said) for said in request.messages if said.role in _IGNORED_ROLES)
-    return "\n".join(text for text in texts if text)
-
-
-def _refuse(request: Request) -> None:
-    wanted = {
-        "n": request.n not in (None, 1),
-        "tools": bool(request.tools),
-        "functions": bool(request.functions),
-        "response_format": (request.response_format or {}).get("type", "text") != "text",
-        "logprobs": bool(request.logprobs),
-        "modalities": bool(request.modalities) and request.modalities != ["text"],
-    }
-    for name, asked in wanted.items():
-        if asked:
-            raise Refused(
-                f"unsupported_{name}", f"{name} is not supported here; please leave it out.", status=400
-            )
-
-
-def _text(said: Said) -> str:
-    if isinstance(said.content, list):
-        other = next((part.type for part in said.content if part.type != "text"), None)
-        if other is not None:
-            raise Refused("unsupported_content", f"Content of type {other!r} is not supported.", status=400)
-        return "\n".join(part.text or "" for part in said.content)
-    return said.content or ""
+TEXT = Form()
 
 
 def usage(answer: Answer) -> dict[str, Any]:
@@ -115,7 +51,7 @@ def usage(answer: Answer) -> dict[str, Any]:
     }
 
 
-def ours(answer: Answer) -> dict[str, Any]:
+def ours(answer: Answer, form: Form = TEXT) -> dict[str, Any]:
     """Return the `answerdeck` field: what their protocol has no words for."""
     told = answer.to_dict()
     names = (
@@ -129,19 +65,21 @@ def ours(answer: Answer) -> dict[str, Any]:
         "model",
         "answer_checks",
     )
-    return {name: told[name] for name in names}
+    notice = " ".join(part for part in (answer.notice, form.note) if part)
+    return {name: told[name] for name in names} | {"notice": notice or None}
 
 
 def finish(answer: Answer) -> str:
     """Return OpenAI's finish_reason for an outcome."""
     if answer.outcome == "refused":
         return "content_filter"
-    return "length" if answer.outcome == "cut" else "stop"
+    capped = answer.trace is not None and answer.trace.turn.stop_reason == "length"
+    return "length" if capped or answer.outcome == "cut" else "stop"
 
 
-def completion(answer: Answer) -> dict[str, Any]:
+def completion(answer: Answer, form: Form = TEXT) -> dict[str, Any]:
     """Return a whole answer as a chat.completion object."""
-    message = {"role": "assistant", "content": answer.answer, "refusal": None}
+    message = {"role": "assistant", "content": form.content(answer), "refusal": None}
     return {
         "id": f"chatcmpl-{answer.turn_id}",
         "object": "chat.completion",
@@ -149,7 +87,7 @@ def completion(answer: Answer) -> dict[str, Any]:
         "model": MODEL,
         "choices": [{"index": 0, "message": message, "finish_reason": finish(answer), "logprobs": None}],
         "usage": usage(answer),
-        "answerdeck": ours(answer),
+        "answerdeck": ours(answer, form),
     }
 
 
@@ -168,30 +106,35 @@ class Chunks:
 
     include_usage: bool
     head: dict[str, Any]
+    form: Form = TEXT
 
     @classmethod
-    def begin(cls, include_usage: bool) -> Chunks:
+    def begin(cls, include_usage: bool, form: Form = TEXT) -> Chunks:
         head = {
             "id": "chatcmpl-",
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": MODEL,
         }
-        return cls(include_usage, head)
+        return cls(include_usage, head, form)
 
     def encode(self, event: Event) -> bytes:
         if isinstance(event, Delta):
-            return self._chunk({"content": event.text})
+            return self._said(event.text)
         if isinstance(event, Started):
             self.head["id"] = f"chatcmpl-{event.turn_id}"
             return self._chunk({"role": "assistant", "content": ""})
         if isinstance(event, Retract):  # their protocol cannot take words back
-            return self._chunk({"content": f"\n\n{event.text}"})
+            return self._said(f"\n\n{event.text}")
         if isinstance(event, Answer):
             return self._end(event)
         if isinstance(event, Failed):
             return _data(body(event.code, event.message, status_of(event.code), turn_id=event.turn_id))
         return b""
+
+    def _said(self, text: str) -> bytes:
+        """Return a piece of the answer; a JSON object is sent whole at the end."""
+        return self._chunk({"content": text}) if self.form.key is None else b""
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
         choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
@@ -199,7 +142,10 @@ class Chunks:
         return _data({**self.head, "choices": choices, **tail, **more})
 
     def _end(self, answer: Answer) -> bytes:
-        end = self._chunk({}, finish(answer), answerdeck=ours(answer))
+        rest = f"\n\n{self.form.note}" if self.form.note else ""
+        rest = rest if self.form.key is None else self.form.content(answer)
+        end = self._chunk({"content": rest}) if rest else b""
+        end += self._chunk({}, finish(answer), answerdeck=ours(answer, self.form))
         if self.include_usage:
             end += _data({**self.head, "choices": [], "usage": usage(answer)})
         return end

@@ -26,7 +26,7 @@ def explain(app: FastAPI) -> None:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return problem(error.status, error.code, str(error), retry_after=error.retry_after)
+    return problem(error.status, error.code, str(error), retry_after=error.retry_after, param=error.param)
 
 
 async def _unreadable(_: Request, error: Exception) -> Response:

@@ -163,11 +163,18 @@ def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
 
 
 def tokens(usage: dict[str, Any]) -> Tokens:
-    """Return OpenAI's counts; its prompt tokens include cached ones."""
+    """Return OpenAI's counts; its prompt tokens include cached ones.
+
+    Some servers count the tokens of thoughts in the total alone: they are paid for like the others.
+    """
     details = usage.get("prompt_tokens_details") or {}
+    asked, said = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    total = count(usage.get("total_tokens"))
+    if asked and said and said > 0 and total is not None:
+        said = max(said, total - asked)
     return Tokens(
-        input_tokens=count(usage.get("prompt_tokens")),
-        output_tokens=count(usage.get("completion_tokens")),
+        input_tokens=asked,
+        output_tokens=said,
         cache_read_tokens=count(details.get("cached_tokens")),
         cache_write_tokens=count(details.get("cache_write_tokens")),
     )

@@ -88,26 +88,12 @@ async def test_earlier_messages_become_the_history_and_system_is_ignored() -> No
     assert "pirate" not in rendered
 
 
-UNSUPPORTED: list[dict[str, Any]] = [
-    {"n": 2},
-    {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
-    {"response_format": {"type": "json_object"}},
-    {"logprobs": True},
-    {"messages": []},
-    {"messages": [{"role": "assistant", "content": "x"}]},
-    {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
-    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]},
-    {"messages": "hello"},
-]
-
-
 async def test_what_cannot_be_honoured_is_a_400() -> None:
     async with sdk() as client:
-        for more in UNSUPPORTED:
-            with pytest.raises(openai.BadRequestError) as caught:
-                await client.chat.completions.create(**({"model": "answerdeck", "messages": ASK} | more))
-            assert caught.value.type == "invalid_request_error"
-            assert caught.value.body["message"]  # type: ignore[index]  # a dict here
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.chat.completions.create(model="answerdeck", messages=ASK, n=2)
+    assert caught.value.type == "invalid_request_error"
+    assert caught.value.param == "n"
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,8 +12,12 @@ from pipeline.errors import Refused
 from pipeline.events import Question
 from pipeline.http import openai_protocol as protocol
 from pipeline.http.access import User
+from pipeline.http.openai_request import MODEL, json_key
+from pipeline.http.openai_request import Request as Body
+from pipeline.http.openai_request import question as ask
 from pipeline.http.replies import reply, whole
 from pipeline.http.streaming import EventStream, attended, last
+from pipeline.tasks import task
 from pipeline.turn import Pipeline
 
 
@@ -21,26 +26,18 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
     router = APIRouter()
 
     def names(person: Person) -> list[str]:
-        return [protocol.MODEL, *(dict.fromkeys(models) if person.operator else ())]
+        return [MODEL, *(dict.fromkeys(models) if person.operator else ())]
 
     @router.post("/v1/chat/completions")
-    async def completions(asked: protocol.Request, person: User, request: Request) -> Response:
-        text, history = protocol.conversation(asked)
-        model = asked.model if asked.model in models and person.operator else None
-        question = Question(
-            text,
-            user_id=person.name,
-            door="openai",
-            model=model,
-            history=history,
-            system=protocol.system(asked),
-        )
+    async def completions(body: Body, person: User, request: Request) -> Response:
+        model = body.model if body.model in models and person.operator else None
+        question, form = _read(body, person, model)
         events = pipeline.answer(question)
-        if asked.stream:
-            options = asked.stream_options
-            chunks = protocol.Chunks.begin(options is not None and options.include_usage)
+        if body.stream:
+            chunks = protocol.Chunks.begin(body.stream_options.include_usage, form)
             return EventStream(events, chunks.encode, protocol.DONE)
-        return whole(await attended(last(events), request.receive), protocol.completion)
+        shape = partial(protocol.completion, form=form)
+        return whole(await attended(last(events), request.receive), shape)
 
     @router.get("/v1/models")
     async def listing(person: User) -> Response:
@@ -53,3 +50,22 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
         return reply(protocol.model(name))
 
     return router
+
+
+def _read(body: Body, person: Person, model: str | None) -> tuple[Question, protocol.Form]:
+    """Return the question, or the errand of a front end, and the form in which its answer is wanted."""
+    asked = ask(body)
+    errand = task(asked.text, asked.earlier, body.system, schema=body.schema_asked, most_tokens=body.cap)
+    question = Question(
+        asked.text,
+        user_id=person.name,
+        door="openai" if errand is None else "task",
+        model=model if errand is None else None,
+        history=asked.history,
+        task=errand,
+        max_output_tokens=body.cap,
+        system=body.system,
+    )
+    if errand is not None:
+        return question, protocol.TEXT
+    return question, protocol.Form(json_key(body), asked.unread)

@@ -1,0 +1,29 @@
+"""Runs an errand of a chat front end inside a turn: no model, and a search only for next questions."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.context.retrieval import Retriever
+from pipeline.errors import KnowledgeError
+from pipeline.guardrails.planted import Planted
+from pipeline.live_turn import LiveTurn, Rules
+
+log = logging.getLogger(__name__)
+
+
+async def errand(turn: LiveTurn, rules: Rules, retriever: Retriever, planted: Planted) -> str:
+    """Return the reply; titles of documents that lie beside what was asked are the next questions."""
+    task = turn.question.task
+    assert task is not None
+    if task.kind != "follow_ups":
+        return task.reply()
+    try:
+        kb = turn.question.kb or rules.kb
+        retrieved = await retriever.retrieve(task.asked[-1], kb, turn.recorder, None)
+    except KnowledgeError as error:
+        log.warning("turn %s: no next questions: %s", turn.turn_id, error)
+        return task.reply()
+    retrieved, _ = planted.look(retrieved, rules.passages)
+    titles = list(dict.fromkeys(found.passage.title for found in retrieved.found))
+    return task.reply(titles[1:])  # the first is what was just spoken of
