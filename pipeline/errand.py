@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.context.retrieval import Retriever
 from pipeline.errors import KnowledgeError
 from pipeline.guardrails.planted import Planted
 from pipeline.live_turn import LiveTurn, Rules
+from pipeline.parts import Finder
 
 log = logging.getLogger(__name__)
 
 
-async def errand(turn: LiveTurn, rules: Rules, retriever: Retriever, planted: Planted) -> str:
+async def errand(turn: LiveTurn, rules: Rules, retriever: Finder, planted: Planted) -> str:
     """Return the reply; titles of documents that lie beside what was asked are the next questions."""
     task = turn.question.task
     assert task is not None

@@ -174,7 +174,9 @@ def _kind(orders: str) -> Kind | None:
     """Return what is ordered: of several, what is named first; None without an order."""
     if not _ORDER.search(orders):
         return None
-    places = [(hit.start(), kind) for kind, pattern in _KINDS if (hit := pattern.search(orders))]
+    places: list[tuple[int, Kind]] = [
+        (hit.start(), kind) for kind, pattern in _KINDS if (hit := pattern.search(orders))
+    ]
     return min(places)[1] if places else None
 
 
