@@ -16,11 +16,12 @@ from pipeline.context.assemble import assemble
 from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.prompts.library import Library
-from tests.evalsets.fakes import FakePipeline, make_set
+from tests.evalsets.fakes import Stage, make_set
 from tests.factories import make_passage
 
 _MOVING = (  # what differs from run to run, and what stands in its place
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?"), "DATE"),
+    (re.compile(r"(?m)^\| (First token|Whole turn) .*$"), "| TIMES |"),
     (re.compile(r"[+−]?\d+(\.\d+)? (ms|s)\b"), "TIME"),
 )
 
@@ -52,12 +53,12 @@ def test_the_assembled_prompt(snapshot: SnapshotAssertion) -> None:
 
 
 async def test_a_report_that_compares(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
-    pipeline = FakePipeline(tmp_path)
-    pipeline.wrong = {f"c{i}" for i in range(12)}
-    await runner.run(make_set(20), Variant(), pipeline, Plan(run_id="run-a"))
-    pipeline.wrong = {"c18"}
-    await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, Plan(run_id="run-b"))
-    with pipeline.store.read() as ledger:
+    stage = Stage(tmp_path)
+    stage.wrong = {f"c{i}" for i in range(12)}
+    await runner.run(make_set(20), Variant(), stage.pipeline, Plan(run_id="run-a"))
+    stage.wrong = {"c18"}
+    await runner.run(make_set(20), Variant(prompt="answer@v2"), stage.pipeline, Plan(run_id="run-b"))
+    with stage.store.read() as ledger:
         comparison = findings.of_comparison(ledger, compare.compare_runs(ledger, "run-a", "run-b"))
     out = tmp_path / "comparison.md"
     report.write(comparison, "md", out)

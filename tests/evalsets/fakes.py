@@ -1,24 +1,34 @@
-"""A pipeline that answers from a table, writing real traces to a real journal."""
+"""A stage for eval runs: the real pipeline, with a table for the documents and a script for the model."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+import itertools
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from evalsets.cases.evalset import Evalset, fingerprint
-from pipeline.events import Answer, Event, Failed, Question, Started
+from pipeline import build
+from pipeline.context.cache import Scope
+from pipeline.errors import ModelError
+from pipeline.extractive.extractive import Extractive
+from pipeline.knowledge.found import Found, Retrieved
+from pipeline.models.gateway import Gateway
+from pipeline.models.model import Prompt
+from pipeline.models.prices import Prices
+from pipeline.models.scripted import Reply, Scripted
+from pipeline.prompts.library import SHIPPED, Library
+from pipeline.settings import load
 from tests.factories import make_passage
-from traces.ids import uuid7
-from traces.journal import Journal
-from traces.records import Case, Outcome, Passage, Payload, Trace, Turn
-from traces.store import Store
+from traces.recorder import Recorder
+from traces.records import Case, Turn
 
-ANSWER = "Open the panel and press the key. [1]"
+ANSWER = "Open the panel and press the key. [1]"  # eight words, as many as ABSENT
+ABSENT = "I could not find this in the documents."
+WORDS = 8
+MODEL = "local:scripted"
 
 
 def make_set(count: int = 8, prefix: str = "c", **columns: Any) -> Evalset:
@@ -37,68 +47,74 @@ def make_set(count: int = 8, prefix: str = "c", **columns: Any) -> Evalset:
     return Evalset("small", fingerprint(cases), tuple(cases), **columns)
 
 
-class FakePipeline:
-    """Answers "Do <id>. [1]" from document <id>; `outcomes` and `wrong` change single questions."""
+class Stage:
+    """A pipeline that finds document doc-<case> for each case and answers from it.
 
-    def __init__(self, data_dir: Path) -> None:
-        self.rules: Any = SimpleNamespace(model="extractive")
-        self.force: Any = SimpleNamespace(label=lambda name: f"{name}@v1")
-        self.journal = Journal(data_dir / "journal")
-        self.store = Store(data_dir)
-        self.asked: list[Question] = []
-        self.outcomes: dict[str, Outcome] = {}
-        self.raises: dict[str, BaseException] = {}
+    Of the cases in `wrong` the document is missed, in `absent` the model finds no answer, in
+    `unreachable` it cannot be asked, in `broken` the search raises; `before` sees each turn first.
+    """
+
+    def __init__(
+        self, folder: Path, *, usd: float | None = 0.001, models: tuple[str, ...] = (MODEL,)
+    ) -> None:
         self.wrong: set[str] = set()
-        self.cost: float | None = 0.001
-        self.before: Callable[[Question], None] = lambda _: None
+        self.absent: set[str] = set()
+        self.unreachable: set[str] = set()
+        self.broken: dict[str, Exception] = {}
+        self.before: Callable[[Turn], None] = lambda _: None
+        self.turns: list[Turn] = []
+        self.models = [Scripted(self._reply, name=name) for name in models]
+        settings = load(data_dir=folder, limits={"user_turns": 1000})
+        rates = {"input_per_million": 0.0, "output_per_million": (usd or 0.0) * 1e6 / WORDS}
+        prices = Prices({} if usd is None else dict.fromkeys(models, rates))
+        prompts = Library(_prompts(folder / "prompts"))
+        rules = replace(build.rules(settings), model=models[0], guardrails="gg", code_version="cc")
+        self.pipeline = build.build(
+            settings,
+            rules=rules,
+            prompts=prompts,
+            retriever=self,
+            clock=itertools.count(0, 0.001).__next__,  # each look at the clock takes a millisecond
+            gateway=Gateway(self.models, Extractive(), prices=prices),
+        )
+        self.store, self.journal = self.pipeline.store, self.pipeline.journal
 
-    async def answer(self, question: Question) -> AsyncIterator[Event]:
-        await asyncio.sleep(0)
-        trace = self._trace(question)
-        yield Started(trace.turn.turn_id, trace.turn.conversation_id)
-        turn = trace.turn
-        if turn.outcome == "abandoned":
-            yield Failed("busy", "Too many questions.", turn.turn_id)
-            return
-        yield Answer(
+    async def retrieve(
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+    ) -> Retrieved:
+        """Find the document of the turn's case, or another where the case is to go wrong."""
+        turn = recorder.turn
+        self.turns.append(turn)
+        self.before(turn)
+        case = turn.case_id or ""
+        if case in self.broken:
+            raise self.broken[case]
+        document = "elsewhere" if case in self.wrong else f"doc-{case}"
+        passage = make_passage(
             turn.turn_id,
-            turn.conversation_id,
-            turn.outcome,
-            turn.answer or "",
-            (),
-            (),
-            {},
-            0.0,
-            0.01,
-            0.02,
-            trace=trace,
+            document_id=document,
+            chunk_id=f"{document}#0",
+            text="Open the panel and press the key.",
         )
+        return Retrieved(query, None, (Found(passage),), kb, "v3", "words")
 
-    async def retrieve(self, question: Question) -> Trace:
-        trace = self._trace(question)
-        return replace(trace, turn=replace(trace.turn, answer=None, attempts=None, cost_usd=None))
+    async def warm(self) -> None:
+        """There is nothing to warm."""
 
-    def _trace(self, question: Question) -> Trace:
-        self.before(question)
-        self.asked.append(question)
-        if question.case_id in self.raises:
-            raise self.raises[question.case_id]
-        outcome = self.outcomes.get(question.case_id or "", "answered")
-        document = "elsewhere" if question.case_id in self.wrong else f"doc-{question.case_id}"
-        turn_id = uuid7()
-        passage: Passage = make_passage(
-            turn_id, document_id=document, chunk_id=f"{document}#0", text="Open the panel and press the key."
-        )
-        turn = Turn(
-            turn_id, uuid7(), question.user_id, question.door, datetime.now(UTC), question.text, outcome,
-            answer=ANSWER if outcome == "answered" else "I could not find it.",
-            error_class="internal" if outcome == "failed" else None,
-            prompt="answer@v1", prompt_fingerprint="0123abcd", model="extractive", index_version="v3",
-            guardrails="gg", code_version="cc", kb=question.kb, embedder="minilm", attempts=1,
-            cost_usd=self.cost,
-            seconds=0.02, first_token_seconds=0.01, top_score=0.7, hit=True, passages=1, citations=1,
-            run_id=question.run_id, case_id=question.case_id,
-        )  # fmt: skip
-        trace = Trace(turn, Payload(turn_id), passages=(passage,))
-        self.journal.write(trace)
-        return trace
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    def _reply(self, prompt: Prompt) -> Reply:
+        asked = {turn.turn_id: turn.case_id for turn in self.turns}
+        case = asked[prompt.retrieved.found[0].passage.turn_id]
+        if case in self.unreachable:
+            return ModelError("timeout_connect", "nobody is there")
+        return ABSENT if case in self.absent else ANSWER
+
+
+def _prompts(folder: Path) -> Path:
+    """Return the folder with the shipped prompts and a second version of the answer's."""
+    if not folder.exists():
+        shutil.copytree(SHIPPED, folder)
+        shutil.copy(folder / "answer" / "v1.md", folder / "answer" / "v2.md")
+    return folder

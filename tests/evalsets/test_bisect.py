@@ -11,7 +11,7 @@ from evalsets.release import bisect
 from evalsets.release.bisect import CONTROL, TOGETHER, Finding, Trial, Unlike
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
-from tests.evalsets.fakes import FakePipeline, make_set
+from tests.evalsets.fakes import Stage, make_set
 from traces.records import RunSettings
 
 FEW = {f"c{i}" for i in range(12)}
@@ -21,16 +21,18 @@ class World:
     """Where `wrong` says which questions fail under which prompt, model and number of passages."""
 
     def __init__(self, folder: Path) -> None:
-        self.pipeline = FakePipeline(folder)
+        self.stage = Stage(folder, models=("m1", "m2"))
         self.tried: list[Trial] = []
         self.broken = False  # by what cannot be switched
         self.rule: Any = lambda variant, passages: False
 
     async def run(self, prompt: str, model: str, passages: int, run_id: str, cases: int = 20) -> str:
         variant = Variant(prompt, model)
-        self.pipeline.wrong = FEW if self.broken or self.rule(variant, passages) else set()
+        self.stage.wrong = FEW if self.broken or self.rule(variant, passages) else set()
         shaped = RunSettings(retrieval={"passages": passages})
-        await runner.run(make_set(cases), variant, self.pipeline, runner.Plan(run_id=run_id, settings=shaped))
+        await runner.run(
+            make_set(cases), variant, self.stage.pipeline, runner.Plan(run_id=run_id, settings=shaped)
+        )
         return run_id
 
     def ask(self, trial: Trial) -> str:
@@ -46,7 +48,7 @@ class World:
             return aside.submit(asyncio.run, made).result()
 
     def find(self, metric: str = "hit@5") -> Finding:
-        return bisect.find(self.pipeline.store.read, "good", "bad", metric, self.ask)
+        return bisect.find(self.stage.store.read, "good", "bad", metric, self.ask)
 
 
 @pytest.fixture
@@ -102,5 +104,5 @@ async def test_runs_that_cannot_be_bisected_are_refused(world: World) -> None:
         world.find("faithfulness")
     await world.run("answer@v2", "m1", 5, "short", cases=19)
     with pytest.raises(Unlike, match="did not ask the same"):
-        bisect.find(world.pipeline.store.read, "good", "short", "hit@5", world.ask)
+        bisect.find(world.stage.store.read, "good", "short", "hit@5", world.ask)
     assert not world.tried

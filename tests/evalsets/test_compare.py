@@ -11,7 +11,7 @@ from evalsets.metrics.columns import Column
 from evalsets.reports import compare
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
-from tests.evalsets.fakes import FakePipeline, make_set
+from tests.evalsets.fakes import Stage, make_set
 
 
 def _column(values: list[float], failed: int = 0) -> Column:
@@ -84,10 +84,12 @@ def test_many_metrics_are_corrected() -> None:
 
 
 async def test_two_identical_runs(tmp_path: Path) -> None:
-    pipeline = FakePipeline(tmp_path)
+    stage = Stage(tmp_path)
     for run_id in ("a", "b"):
-        await runner.run(make_set(), Variant(only="retrieval"), pipeline, runner.Plan(run_id=f"run-{run_id}"))
-    with pipeline.store.read() as ledger:
+        await runner.run(
+            make_set(), Variant(only="retrieval"), stage.pipeline, runner.Plan(run_id=f"run-{run_id}")
+        )
+    with stage.store.read() as ledger:
         found = compare.compare_runs(ledger, "run-a", "run-b")
     assert found.common == 8
     assert found.sentence.startswith("No detectable difference on any of")
@@ -95,11 +97,11 @@ async def test_two_identical_runs(tmp_path: Path) -> None:
 
 
 async def test_different_case_sets_are_compared_on_what_they_share(tmp_path: Path) -> None:
-    pipeline = FakePipeline(tmp_path)
-    await runner.run(make_set(8), Variant(), pipeline, runner.Plan(run_id="run-a"))
-    await runner.run(make_set(6), Variant(), pipeline, runner.Plan(run_id="run-b"))
-    await runner.run(make_set(3, prefix="z"), Variant(), pipeline, runner.Plan(run_id="run-c"))
-    with pipeline.store.read() as ledger:
+    stage = Stage(tmp_path)
+    await runner.run(make_set(8), Variant(), stage.pipeline, runner.Plan(run_id="run-a"))
+    await runner.run(make_set(6), Variant(), stage.pipeline, runner.Plan(run_id="run-b"))
+    await runner.run(make_set(3, prefix="z"), Variant(), stage.pipeline, runner.Plan(run_id="run-c"))
+    with stage.store.read() as ledger:
         found = compare.compare_runs(ledger, "run-a", "run-b")
         assert found.common == 5  # c5 is unanswerable in the smaller set, so not the same case
         assert any("The evalsets differ" in note for note in found.notes)

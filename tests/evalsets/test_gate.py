@@ -15,36 +15,38 @@ from evalsets.release.gate import Limits, Verdict, check
 from evalsets.release.in_force import Facts
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
-from tests.evalsets.fakes import FakePipeline, make_set
+from pipeline.prompts.library import Library
+from tests.evalsets.fakes import MODEL, Stage, make_set
 from traces.ids import uuid7
 from traces.records import MADE_WITH, Run, RunSettings, Score
 
-FACTS = Facts("answer@v1", "0123abcd", "extractive", "k", "v3", "gg", "cc", "condense@v1", "959ce9fa")
+ANSWER, CONDENSE = Library().get("answer@v1"), Library().get("condense@v1")
+FACTS = Facts(
+    "answer@v1", ANSWER.fingerprint, MODEL, "k", "v3", "gg", "cc", "condense@v1", CONDENSE.fingerprint
+)
 WIDE = Limits(loss=0.3)  # what 30 cases can show
 THRESHOLDS = {"hit@5": 0.9}
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> FakePipeline:
-    made = FakePipeline(tmp_path)
-    made.outcomes["c29"] = "no_context"
+def stage(tmp_path: Path) -> Stage:
+    made = Stage(tmp_path)
+    made.absent = {"c29"}
     return made
 
 
-async def run(pipeline: FakePipeline, tagged: set[str] | None = None, **columns: Any) -> str:
+async def run(stage: Stage, tagged: set[str] | None = None, **columns: Any) -> str:
     made = make_set(30, thresholds=THRESHOLDS, **columns)
     cases = [replace(case, tags=["guard"]) if case.case_id in (tagged or ()) else case for case in made.cases]
-    together = runner.Plan(settings=RunSettings(session="s"))
-    found = await runner.run(replace(made, cases=tuple(cases)), Variant(), pipeline, together, kb="k")
+    together = runner.Plan(settings=RunSettings(session="s"), concurrency=1)
+    found = await runner.run(replace(made, cases=tuple(cases)), Variant(), stage.pipeline, together, kb="k")
     return found["run_id"]
 
 
-def judge(
-    pipeline: FakePipeline, candidate: str, baseline: str, facts: Facts = FACTS, **more: Any
-) -> Verdict:
+def judge(stage: Stage, candidate: str, baseline: str, facts: Facts = FACTS, **more: Any) -> Verdict:
     more = {"limits": WIDE, **more}
-    pipeline.store.drain()
-    with pipeline.store.read() as ledger:
+    stage.store.drain()
+    with stage.store.read() as ledger:
         return check(ledger, facts, candidate, baseline, **more)
 
 
@@ -52,95 +54,97 @@ def state(verdict: Verdict, name: str) -> str:
     return next(one.state for one in verdict.checks if one.name == name)
 
 
-async def test_an_equal_candidate_passes(pipeline: FakePipeline) -> None:
-    verdict = judge(pipeline, await run(pipeline), await run(pipeline))
+async def test_an_equal_candidate_passes(stage: Stage) -> None:
+    verdict = judge(stage, await run(stage), await run(stage))
     assert verdict.passed
     assert verdict.reasons == []
     assert state(verdict, "recall@5") == "passed"
     assert {one.state for one in verdict.checks} == {"passed"}
 
 
-async def test_a_worse_candidate_is_stopped_with_its_cases(pipeline: FakePipeline) -> None:
-    before = await run(pipeline)
-    pipeline.wrong = {f"c{i}" for i in range(12)}
-    verdict = judge(pipeline, await run(pipeline), before, thresholds={})
+async def test_a_worse_candidate_is_stopped_with_its_cases(stage: Stage) -> None:
+    before = await run(stage)
+    stage.wrong = {f"c{i}" for i in range(12)}
+    verdict = judge(stage, await run(stage), before, thresholds={})
     assert not verdict.passed
     assert any("worse on Hit@5" in reason and "12 of 29 cases" in reason for reason in verdict.reasons)
     hit = next(one for one in verdict.checks if one.name == "hit@5")
-    assert set(hit.cases) == pipeline.wrong
+    assert set(hit.cases) == stage.wrong
     assert hit.baseline == 1.0
     assert hit.candidate == pytest.approx(17 / 29)
 
 
-async def test_a_missed_threshold_stops_it_even_when_nothing_changed(pipeline: FakePipeline) -> None:
-    pipeline.wrong = {f"c{i}" for i in range(5)}
-    verdict = judge(pipeline, await run(pipeline), await run(pipeline))
+async def test_a_missed_threshold_stops_it_even_when_nothing_changed(stage: Stage) -> None:
+    stage.wrong = {f"c{i}" for i in range(5)}
+    verdict = judge(stage, await run(stage), await run(stage))
     assert verdict.reasons == ["Hit@5 is 0.828, below the evalset's threshold of 0.900"]
-    missing = judge(pipeline, await run(pipeline), await run(pipeline), thresholds={"must_contain": 1.0})
+    missing = judge(stage, await run(stage), await run(stage), thresholds={"must_contain": 1.0})
     assert missing.reasons == ["Must contain has a threshold and was not measured"]
 
 
-async def test_too_many_failures_stop_it(pipeline: FakePipeline) -> None:
-    before = await run(pipeline)
+async def test_too_many_failures_stop_it(stage: Stage) -> None:
+    before = await run(stage)
     for i in range(3):
-        pipeline.outcomes[f"c{i}"] = "failed"
-    verdict = judge(pipeline, await run(pipeline), before)
+        stage.broken[f"c{i}"] = RuntimeError("boom")
+    verdict = judge(stage, await run(stage), before)
     assert any("Groundedness: only 90% of the cases could be scored" in reason for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        (replace(FACTS, prompt_fingerprint="ffff0000"), "prompt file 0123abcd in the run, ffff0000 now"),
+        (
+            replace(FACTS, prompt_fingerprint="ffff0000"),
+            f"prompt file {ANSWER.fingerprint} in the run",
+        ),
         (replace(FACTS, index_version="v4"), "index v3 in the run, v4 now"),
         (replace(FACTS, guardrails="hh"), "guardrails gg in the run, hh now"),
         (replace(FACTS, code_version="dd"), "code cc in the run, dd now"),
-        (replace(FACTS, model="openai:x"), "model extractive in the run, openai:x now"),
+        (replace(FACTS, model="openai:x"), f"model {MODEL} in the run, openai:x now"),
     ],
 )
-async def test_a_run_on_something_else_does_not_count(
-    pipeline: FakePipeline, facts: Facts, said: str
-) -> None:
-    verdict = judge(pipeline, await run(pipeline), await run(pipeline), facts)
+async def test_a_run_on_something_else_does_not_count(stage: Stage, facts: Facts, said: str) -> None:
+    verdict = judge(stage, await run(stage), await run(stage), facts)
     assert len(verdict.reasons) == 1
     assert said in verdict.reasons[0]
 
 
-async def test_a_guarded_case_may_not_fail_newly(pipeline: FakePipeline) -> None:
-    before = await run(pipeline, {"c3", "c4"})
-    pipeline.wrong = {"c3"}
-    after = await run(pipeline, {"c3", "c4"})
-    verdict = judge(pipeline, after, before)
+async def test_a_guarded_case_may_not_fail_newly(stage: Stage) -> None:
+    before = await run(stage, {"c3", "c4"})
+    stage.wrong = {"c3"}
+    after = await run(stage, {"c3", "c4"})
+    verdict = judge(stage, after, before)
     assert verdict.reasons == ["1 guarded case newly failing: c3 (Hit@5)"]
-    assert judge(pipeline, before, after).passed
-    known = judge(pipeline, await run(pipeline, {"c3", "c4"}), after)
+    assert judge(stage, before, after).passed
+    known = judge(stage, await run(stage, {"c3", "c4"}), after)
     assert known.passed
     assert state(known, "guard") == "noted"
 
 
-async def test_time_and_cost_have_room(pipeline: FakePipeline) -> None:
-    before = await run(pipeline)
-    pipeline.cost = 0.00105
-    verdict = judge(pipeline, await run(pipeline), before)
+async def test_time_and_cost_have_room(stage: Stage, tmp_path: Path) -> None:
+    before = await run(stage)
+    dearer = Stage(tmp_path, usd=0.00105)
+    dearer.absent = stage.absent
+    verdict = judge(stage, await run(dearer), before)
     assert verdict.passed
     assert state(verdict, "cost_usd") == "noted"
-    verdict = judge(pipeline, await run(pipeline), before, limits=replace(WIDE, dearer=0.01))
+    verdict = judge(stage, await run(dearer), before, limits=replace(WIDE, dearer=0.01))
     assert "+5%, and 1% is allowed" in verdict.reasons[0]
 
 
-async def test_an_unfinished_run_and_the_same_run_are_refused(pipeline: FakePipeline) -> None:
-    whole = await run(pipeline)
-    assert "the same run" in judge(pipeline, whole, whole).reasons[0]
-    some = await runner.run(make_set(30), Variant(), pipeline, runner.Plan(limit=20), kb="k")
-    assert "only 20 of the baseline's 30 cases" in judge(pipeline, some["run_id"], whole).reasons[0]
+async def test_an_unfinished_run_and_the_same_run_are_refused(stage: Stage) -> None:
+    whole = await run(stage)
+    assert "the same run" in judge(stage, whole, whole).reasons[0]
+    some = await runner.run(make_set(30), Variant(), stage.pipeline, runner.Plan(limit=20), kb="k")
+    assert "only 20 of the baseline's 30 cases" in judge(stage, some["run_id"], whole).reasons[0]
 
 
-async def test_it_is_told_to_people_and_build_servers(pipeline: FakePipeline) -> None:
-    before = await run(pipeline, {"c3"})
-    pipeline.wrong = {"c3"}
-    verdict = judge(pipeline, await run(pipeline, {"c3"}), before)
+async def test_it_is_told_to_people_and_build_servers(stage: Stage) -> None:
+    before = await run(stage, {"c3"})
+    stage.wrong = {"c3"}
+    verdict = judge(stage, await run(stage, {"c3"}), before)
     text = gate_report.markdown(verdict)
-    assert text.startswith("## Gate not passed: answer@v1 · extractive on small")
+    assert text.startswith("## Gate not passed: answer@v1 · local:scripted on small")
     assert "- 1 guarded case newly failing: c3" in text
     assert "| ❌ | guard |" in text
     suite = ElementTree.fromstring(gate_report.junit(verdict).partition("?>")[2])
@@ -148,22 +152,22 @@ async def test_it_is_told_to_people_and_build_servers(pipeline: FakePipeline) ->
     assert [test.get("name") for test in suite if test.find("failure") is not None] == ["guard"]
 
 
-async def test_a_judge_nobody_checked_decides_nothing(pipeline: FakePipeline, tmp_path: Path) -> None:
-    ids = await run(pipeline), await run(pipeline)
+async def test_a_judge_nobody_checked_decides_nothing(stage: Stage, tmp_path: Path) -> None:
+    ids = await run(stage), await run(stage)
     for run_id, value in zip(ids, (0.2, 0.9), strict=True):
         for i in range(29):
             score = Score(
                 uuid7(), "t", "faithfulness", value, "eval", datetime.now(UTC),
                 scorer="ragas-0.4.3/openai:x@1", run_id=run_id, case_id=f"c{i}",
             )  # fmt: skip
-            pipeline.journal.write(score)
+            stage.journal.write(score)
     asked = replace(WIDE, data_dir=tmp_path)
-    assert state(judge(pipeline, *ids), "faithfulness") == "failed"
-    verdict = judge(pipeline, *ids, limits=asked)
+    assert state(judge(stage, *ids), "faithfulness") == "failed"
+    verdict = judge(stage, *ids, limits=asked)
     assert verdict.passed
     told = next(one.text for one in verdict.checks if one.name == "faithfulness")
     assert "may not decide" in told
-    verdict = judge(pipeline, *ids, limits=asked, thresholds={"faithfulness": 0.1})
+    verdict = judge(stage, *ids, limits=asked, thresholds={"faithfulness": 0.1})
     assert state(verdict, "faithfulness") == "failed"
 
 

@@ -18,20 +18,19 @@ from evalsets.runs import runner
 from evalsets.runs.answer_cache import remember
 from evalsets.runs.estimate import estimate
 from evalsets.runs.runner import Variant
-from pipeline.events import Question
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.prices import Prices
-from tests.evalsets.fakes import FakePipeline, make_set
+from tests.evalsets.fakes import Stage, make_set
 from tests.pipeline.turns import make_pipeline
 from traces import processes
 from traces.queries import runs
-from traces.records import Case, Run, RunSettings
+from traces.records import Case, Run, RunSettings, Turn
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> FakePipeline:
-    made = FakePipeline(tmp_path)
-    made.outcomes["c7"] = "no_context"
+def stage(tmp_path: Path) -> Stage:
+    made = Stage(tmp_path)
+    made.absent = {"c7"}
     return made
 
 
@@ -49,24 +48,24 @@ class Counted:
         yield Stop("stop", Tokens(1000, 20), self.name)
 
 
-async def test_repetitions_are_averaged_before_they_are_compared(pipeline: FakePipeline) -> None:
-    def every_second_wrong(question: Question) -> None:
-        seen[question.case_id] += 1
-        pipeline.wrong = {"c1"} if question.case_id == "c1" and seen["c1"] == 2 else set()
+async def test_repetitions_are_averaged_before_they_are_compared(stage: Stage) -> None:
+    def every_second_wrong(turn: Turn) -> None:
+        seen[turn.case_id] += 1
+        stage.wrong = {"c1"} if turn.case_id == "c1" and seen["c1"] == 2 else set()
 
     seen: Counter[str | None] = Counter()
-    pipeline.before = every_second_wrong
-    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(repetitions=2, run_id="r"))
-    assert len(pipeline.asked) == 16
+    stage.before = every_second_wrong
+    found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(repetitions=2, run_id="r"))
+    assert len(stage.turns) == 16
     hit = found["metrics"]["hit@5"]
     assert (hit["mean"], hit["n"]) == (pytest.approx(6.5 / 7), 7)
     assert hit["spread"] == pytest.approx(0.7071 / 7, abs=1e-4)
     assert found["metrics"]["recall@5"]["n"] == 7
-    pipeline.before = lambda _: None
-    pipeline.wrong = set()
-    await runner.run(make_set(), Variant(), pipeline, runner.Plan(run_id="plain"))
-    pipeline.store.drain()
-    with pipeline.store.read() as ledger:
+    stage.before = lambda _: None
+    stage.wrong = set()
+    await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(run_id="plain"))
+    stage.store.drain()
+    with stage.store.read() as ledger:
         stored = columns.columns(runs.scores_of(ledger, "r"))
         assert stored["hit@5"].values["c1"] == 0.5
         assert columns.summary(stored)["hit@5"] == hit
@@ -78,40 +77,40 @@ async def test_repetitions_are_averaged_before_they_are_compared(pipeline: FakeP
         assert differing.mean_a == pytest.approx(6.5 / 7)
 
 
-async def test_a_case_of_which_one_repetition_failed_has_failed(pipeline: FakePipeline) -> None:
-    def second_fails(question: Question) -> None:
-        seen[question.case_id] += 1
-        pipeline.outcomes["c2"] = "failed" if seen["c2"] == 2 else "answered"
+async def test_a_case_of_which_one_repetition_failed_has_failed(stage: Stage) -> None:
+    def second_fails(turn: Turn) -> None:
+        seen[turn.case_id] += 1
+        stage.broken = {"c2": RuntimeError("boom")} if seen["c2"] == 2 else {}
 
     seen: Counter[str | None] = Counter()
-    pipeline.before = second_fails
-    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(repetitions=3))
+    stage.before = second_fails
+    found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(repetitions=3))
     assert (found["failed"], found["metrics"]["groundedness"]["failed"]) == (1, 1)
     assert found["metrics"]["groundedness"]["n"] == 6
 
 
-async def test_failed_cases_are_asked_again(pipeline: FakePipeline) -> None:
-    def once(question: Question) -> None:
-        seen[question.case_id] += 1
-        pipeline.outcomes["c2"] = "failed" if seen["c2"] == 1 else "answered"
+async def test_failed_cases_are_asked_again(stage: Stage) -> None:
+    def once(turn: Turn) -> None:
+        seen[turn.case_id] += 1
+        stage.broken = {"c2": RuntimeError("boom")} if seen["c2"] == 1 else {}
 
     seen: Counter[str | None] = Counter()
-    pipeline.before = once
-    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(retries=1))
+    stage.before = once
+    found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(retries=1))
     assert (seen["c2"], found["failed"], found["metrics"]["groundedness"]["n"]) == (2, 0, 7)
 
 
-async def test_the_cap_stops_a_run_which_goes_on_with_a_larger_one(pipeline: FakePipeline) -> None:
+async def test_the_cap_stops_a_run_which_goes_on_with_a_larger_one(stage: Stage, tmp_path: Path) -> None:
     found = await runner.run(
-        make_set(), Variant(), pipeline, runner.Plan(budget_usd=0.003, run_id="r", concurrency=1)
+        make_set(), Variant(), stage.pipeline, runner.Plan(budget_usd=0.003, run_id="r", concurrency=1)
     )
     assert (found["state"], found["error"]) == ("stopped", "the cap of $0.003 is reached")
-    assert len(pipeline.asked) == 3
-    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(budget_usd=1, run_id="r"))
-    assert (found["state"], len(pipeline.asked)) == ("finished", 8)
+    assert len(stage.turns) == 3
+    found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(budget_usd=1, run_id="r"))
+    assert (found["state"], len(stage.turns)) == ("finished", 8)
     assert found["cost_usd"] == pytest.approx(0.008)
-    pipeline.cost = None
-    found = await runner.run(make_set(), Variant(), pipeline, runner.Plan(budget_usd=1))
+    unpriced = Stage(tmp_path, usd=None)
+    found = await runner.run(make_set(), Variant(), unpriced.pipeline, runner.Plan(budget_usd=1))
     assert found["state"] == "stopped"
     assert "no known price" in found["error"]
 
@@ -147,7 +146,7 @@ async def test_answers_are_remembered_each_repetition_its_own(
     await pipeline.close()
 
 
-def test_a_run_whose_process_is_gone_has_stopped(pipeline: FakePipeline) -> None:
+def test_a_run_whose_process_is_gone_has_stopped(stage: Stage) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.DEVNULL)
     theirs = replace(processes.mine(), pid=child.pid, born=processes.born(child.pid))
     for run_id, process in (
@@ -155,14 +154,14 @@ def test_a_run_whose_process_is_gone_has_stopped(pipeline: FakePipeline) -> None
         ("theirs", theirs),
         ("far", replace(theirs, host="elsewhere")),
     ):
-        pipeline.journal.write(
+        stage.journal.write(
             Run(
                 run_id, "small", "f", "v", "running", datetime.now(UTC), settings=RunSettings(process=process)
             )
         )
     child.kill()
     child.wait()
-    with pipeline.store.read() as ledger:
+    with stage.store.read() as ledger:
         states = {row.run_id: row.state for row in runs.runs(ledger)}
         assert states == {"mine": "running", "theirs": "stopped", "far": "running"}
         assert "can go on" in (runs.run(ledger, "theirs").error or "")

@@ -17,7 +17,9 @@ import pytest
 from evalsets.reports import compare, findings, report
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
-from tests.evalsets.fakes import FakePipeline, make_set
+from pipeline.errors import KnowledgeError
+from pipeline.prompts.library import Library
+from tests.evalsets.fakes import Stage, make_set
 
 EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> | `a` \x0b'
 Reported = Callable[[], Awaitable[dict[str, Any]]]
@@ -26,12 +28,12 @@ Reported = Callable[[], Awaitable[dict[str, Any]]]
 @pytest.fixture
 def made(tmp_path: Path) -> Reported:
     async def make() -> dict[str, Any]:
-        pipeline = FakePipeline(tmp_path)
-        pipeline.wrong = {"c1", "c4"}
-        pipeline.raises["c2"] = RuntimeError(EVIL)
+        stage = Stage(tmp_path)
+        stage.wrong = {"c1", "c4"}
+        stage.broken["c2"] = KnowledgeError(EVIL)
         evalset = make_set(15, title=f"Small {EVIL}", thresholds={"hit@5": 0.95, "abstention_correct": 0.5})
-        found = await runner.run(evalset, Variant(), pipeline)
-        with pipeline.store.read() as ledger:
+        found = await runner.run(evalset, Variant(), stage.pipeline)
+        with stage.store.read() as ledger:
             return findings.of_run(ledger, found["run_id"])
 
     return make
@@ -39,12 +41,12 @@ def made(tmp_path: Path) -> Reported:
 
 @pytest.fixture
 async def compared(tmp_path: Path) -> dict[str, Any]:
-    pipeline = FakePipeline(tmp_path)
-    pipeline.wrong = {f"c{i}" for i in range(12)}
-    await runner.run(make_set(20), Variant(), pipeline, runner.Plan(run_id="run-a"))
-    pipeline.wrong = {"c18"}
-    await runner.run(make_set(20), Variant(prompt="answer@v2"), pipeline, runner.Plan(run_id="run-b"))
-    with pipeline.store.read() as ledger:
+    stage = Stage(tmp_path)
+    stage.wrong = {f"c{i}" for i in range(12)}
+    await runner.run(make_set(20), Variant(), stage.pipeline, runner.Plan(run_id="run-a"))
+    stage.wrong = {"c18"}
+    await runner.run(make_set(20), Variant(prompt="answer@v2"), stage.pipeline, runner.Plan(run_id="run-b"))
+    with stage.store.read() as ledger:
         return findings.of_comparison(ledger, compare.compare_runs(ledger, "run-a", "run-b"))
 
 
@@ -53,7 +55,15 @@ async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytes
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert not re.search(r'(src|href)="|@import|url\(', text)
-    for expected in ("minilm", "v3", "0123abcd", "Seed", "Price table", "Small", "lower is better"):
+    for expected in (
+        "words",
+        "v3",
+        Library().get("answer@v1").fingerprint,
+        "Seed",
+        "Price table",
+        "Small",
+        "lower is better",
+    ):
         assert expected in text
     assert re.search(r"Hit@5.*?chip bad", text, re.DOTALL)
     assert "1 of 15 cases failed" in text
@@ -71,10 +81,10 @@ async def test_the_dict_knows_every_case(made: Reported, caplog: pytest.LogCaptu
 
 
 async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
-    pipeline = FakePipeline(tmp_path)
-    pipeline.wrong = {"c3", "c11"}
-    found = await runner.run(make_set(30), Variant(), pipeline)
-    with pipeline.store.read() as ledger:
+    stage = Stage(tmp_path)
+    stage.wrong = {"c3", "c11"}
+    found = await runner.run(make_set(30), Variant(), stage.pipeline)
+    with stage.store.read() as ledger:
         told = findings.of_run(ledger, found["run_id"])
     rows = {row["name"]: {key: row[key] for key in found["metrics"]["hit@5"]} for row in told["metrics"]}
     assert rows == found["metrics"]

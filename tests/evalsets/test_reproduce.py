@@ -12,22 +12,22 @@ from evalsets.reports import compare, findings, report, reproduce
 from evalsets.reports.reproduce import NotAReport
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
-from tests.evalsets.fakes import FakePipeline, make_set
+from tests.evalsets.fakes import Stage, make_set
 from traces.queries.runs import UnknownRun
 
 
 @pytest.fixture
-async def pipeline(tmp_path: Path) -> FakePipeline:
-    pipeline = FakePipeline(tmp_path / "data")
-    pipeline.wrong = {"c1", "c4"}
-    await runner.run(make_set(15), Variant(), pipeline, runner.Plan(run_id="run-a", seed=3))
-    return pipeline
+async def stage(tmp_path: Path) -> Stage:
+    stage = Stage(tmp_path / "data")
+    stage.wrong = {"c1", "c4"}
+    await runner.run(make_set(15), Variant(), stage.pipeline, runner.Plan(run_id="run-a", seed=3))
+    return stage
 
 
-def told(pipeline: FakePipeline, tmp_path: Path, *runs: str) -> dict[str, Any]:
+def told(stage: Stage, tmp_path: Path, *runs: str) -> dict[str, Any]:
     """Return the report of a run, or of two, as it comes back from its file."""
     path = tmp_path / "report.json"
-    with pipeline.store.read() as ledger:
+    with stage.store.read() as ledger:
         found = (
             findings.of_comparison(ledger, compare.compare_runs(ledger, *runs))
             if len(runs) == 2
@@ -37,21 +37,21 @@ def told(pipeline: FakePipeline, tmp_path: Path, *runs: str) -> dict[str, Any]:
     return reproduce.read(path)
 
 
-async def test_the_ledger_gives_the_same_table(pipeline: FakePipeline, tmp_path: Path) -> None:
-    written = told(pipeline, tmp_path, "run-a")
-    with pipeline.store.read() as ledger:
+async def test_the_ledger_gives_the_same_table(stage: Stage, tmp_path: Path) -> None:
+    written = told(stage, tmp_path, "run-a")
+    with stage.store.read() as ledger:
         found = reproduce.from_ledger(ledger, written)
     assert found.same and found.rows == len(written["metrics"]) > 5
     assert found.sentence == f"The same table: {found.rows} metrics, every value."
 
 
-async def test_an_altered_report_is_told_value_by_value(pipeline: FakePipeline, tmp_path: Path) -> None:
-    written = told(pipeline, tmp_path, "run-a")
+async def test_an_altered_report_is_told_value_by_value(stage: Stage, tmp_path: Path) -> None:
+    written = told(stage, tmp_path, "run-a")
     hit = next(row for row in written["metrics"] if row["name"] == "hit@5")
     was, hit["mean"] = hit["mean"], 0.99
     written["run"]["seed"] = 4
     written["metrics"].append({"name": "faithfulness", "mean": 1.0})
-    with pipeline.store.read() as ledger:
+    with stage.store.read() as ledger:
         found = reproduce.from_ledger(ledger, written)
     assert found.differs == (
         "seed was 4, is 3",
@@ -61,22 +61,22 @@ async def test_an_altered_report_is_told_value_by_value(pipeline: FakePipeline, 
     assert found.sentence.startswith("Not the same table: 3 differences")
 
 
-async def test_a_comparison_is_derived_again(pipeline: FakePipeline, tmp_path: Path) -> None:
-    pipeline.wrong = {f"c{i}" for i in range(12)}
-    await runner.run(make_set(15), Variant(prompt="answer@v2"), pipeline, runner.Plan(run_id="run-b"))
-    written = told(pipeline, tmp_path, "run-a", "run-b")
-    with pipeline.store.read() as ledger:
+async def test_a_comparison_is_derived_again(stage: Stage, tmp_path: Path) -> None:
+    stage.wrong = {f"c{i}" for i in range(12)}
+    await runner.run(make_set(15), Variant(prompt="answer@v2"), stage.pipeline, runner.Plan(run_id="run-b"))
+    written = told(stage, tmp_path, "run-a", "run-b")
+    with stage.store.read() as ledger:
         assert reproduce.from_ledger(ledger, written).same
         written["differences"][0]["p"] = 0.5
         assert len(reproduce.from_ledger(ledger, written).differs) == 1
 
 
-async def test_a_new_run_is_held_against_it(pipeline: FakePipeline, tmp_path: Path) -> None:
-    written = told(pipeline, tmp_path, "run-a")
-    await runner.run(make_set(15), Variant(), pipeline, runner.Plan(run_id="run-b", seed=3))
-    pipeline.wrong = {"c1"}
-    await runner.run(make_set(16), Variant(), pipeline, runner.Plan(run_id="run-c", seed=3))
-    with pipeline.store.read() as ledger:
+async def test_a_new_run_is_held_against_it(stage: Stage, tmp_path: Path) -> None:
+    written = told(stage, tmp_path, "run-a")
+    await runner.run(make_set(15), Variant(), stage.pipeline, runner.Plan(run_id="run-b", seed=3))
+    stage.wrong = {"c1"}
+    await runner.run(make_set(16), Variant(), stage.pipeline, runner.Plan(run_id="run-c", seed=3))
+    with stage.store.read() as ledger:
         same = reproduce.from_run(ledger, written, "run-b")
         other = reproduce.from_run(ledger, written, "run-c")
     assert same.same and not same.moved
@@ -85,13 +85,13 @@ async def test_a_new_run_is_held_against_it(pipeline: FakePipeline, tmp_path: Pa
     assert [text.partition(":")[0] for text in other.moved] == ["Evalset"]
 
 
-async def test_what_is_no_report_and_no_run_is_said(pipeline: FakePipeline, tmp_path: Path) -> None:
+async def test_what_is_no_report_and_no_run_is_said(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({"kind": "run"}))
     with pytest.raises(NotAReport, match="no report of a run"):
         reproduce.read(tmp_path / "x.json")
     with pytest.raises(NotAReport, match="cannot be read"):
         reproduce.read(tmp_path / "missing.json")
-    written = told(pipeline, tmp_path, "run-a")
+    written = told(stage, tmp_path, "run-a")
     written["run"]["run_id"] = "gone"
-    with pipeline.store.read() as ledger, pytest.raises(UnknownRun):
+    with stage.store.read() as ledger, pytest.raises(UnknownRun):
         reproduce.from_ledger(ledger, written)
