@@ -22,6 +22,7 @@ from tests.factories import make_passage
 _MOVING = (  # what differs from run to run, and what stands in its place
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?"), "DATE"),
     (re.compile(r"(?m)^\| (First token|Whole turn) .*$"), "| TIMES |"),
+    (re.compile(r"(?m)^\| Machine .*$"), "| MACHINE |"),
     (re.compile(r"[+−]?\d+(\.\d+)? (ms|s)\b"), "TIME"),
 )
 
