@@ -21,6 +21,7 @@ from evalsets.cases.evalset import EvalsetError
 from evalsets.judges.process import job
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.runner import Plan, Variant
+from evalsets.runs.work import too_many_failed
 from pipeline.settings import load as load_settings
 from traces.records import Load
 
@@ -78,6 +79,17 @@ def run_evalset(
     _print(reports, json=json)
     if any(report["state"] == "stopped" for report in reports):
         raise failed(f"stopped: {reports[-1]['error']}; go on with a larger cap and --run ID")
+    broken = [_broken(report) for report in reports if too_many_failed(report["failed"], report["cases"])]
+    if broken:
+        raise failed("\n".join(broken))
+
+
+def _broken(report: dict[str, Any]) -> str:
+    """Say why a run decides nothing, and how to mend it."""
+    return (
+        f"{report['failed']} of {report['cases']} cases of {report['variant']} failed, so this run decides"
+        f" nothing. Mostly: {report['lost']}. Ask them again: the same command with --run {report['run_id']}"
+    )
 
 
 def _check_judge(judge: str | None, metrics: str | None, *, yes: bool) -> None:

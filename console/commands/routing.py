@@ -45,7 +45,7 @@ def routing(
 
 
 async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
-    pipeline = pipeline_for(Variant(model="extractive", only="retrieval"))
+    pipeline = pipeline_for([Variant(model="extractive", only="retrieval")])
     try:
         with bars(quiet) as step:
             kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))

@@ -12,9 +12,9 @@ from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
 from evalsets.release import power
 from evalsets.reports.compare import Difference
+from evalsets.runs.work import FAILED, too_many_failed
 from traces.records import Run
 
-FAILED = 0.05  # a run that lost more of its cases than this decides nothing
 STALLED_SECONDS = 5.0  # a process that stood still for so long measured itself
 WHOLE = 0.5  # a metric of at least this share of the cases speaks for the set
 _normal = NormalDist()
@@ -84,7 +84,7 @@ def unseen(found: Mapping[str, Loss], cases: int, matters: float) -> str | None:
 
 def broken(side: str, run: Run) -> Iterator[str]:
     """Say why a run may not decide: too many of its cases failed, or its own process stood still."""
-    if run.cases and (run.failed or 0) > FAILED * run.cases:
+    if too_many_failed(run.failed, run.cases):
         yield f"{run.failed} of the {side}'s {run.cases} cases failed, {FAILED:.0%} may"
     load = run.settings.load
     if load is not None and load.stalled_seconds > STALLED_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -23,6 +24,12 @@ Progress = Callable[[int, int, int], None]  # cases done (failed ones included),
 Ended = Literal["finished", "stopped", "failed"]
 PARTS = tuple(part.key for part in MADE_WITH)
 Task = tuple[Case, int]  # a case and which repetition of it
+FAILED = 0.05  # a run that lost more of its cases than this decides nothing
+
+
+def too_many_failed(failed: int | None, cases: int | None) -> bool:
+    """Say whether a run lost so many of its cases that it decides nothing."""
+    return bool(cases) and (failed or 0) > FAILED * (cases or 0)
 
 
 class Work:
@@ -152,9 +159,19 @@ class Work:
             "calls_from_cache": self._kept,
             "error": run.error,
             "warnings": list(self._evalset.warnings),
+            "lost": self._lost(),
             "session": run.settings.session,
             "load": None if run.settings.load is None else asdict(run.settings.load),
         }
+
+    def _lost(self) -> str | None:
+        """Return the reason that most failed cases give."""
+        reasons = Counter(
+            row.reason or "no reason given"
+            for (name, _, _), row in self._scores.items()
+            if name == "completed" and not row.value
+        )
+        return reasons.most_common(1)[0][0] if reasons else None
 
     def _resume(self) -> set[tuple[str, int]]:
         """Take over what a run of this id has done already, and return its finished cases."""

@@ -13,6 +13,7 @@ from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.prices import Cost, Prices
 from pipeline.models.usage import estimate
+from pipeline.models.waiting import lateness
 from traces.recorder import OpenSpan, Recorder
 from traces.records import Usage
 
@@ -69,6 +70,8 @@ class Attempt:
         self._permit = permit
         self._began = 0.0
         self._first_token_seconds: float | None = None
+        self._lateness = lateness()
+        self._late = 0.0  # how late our own loop had been when the model was asked
 
     async def stream(self, seconds: float) -> AsyncGenerator[Text]:
         """Yield the texts as they come; leave the model's Stop in `stop`, its failure in `error`."""
@@ -82,10 +85,8 @@ class Attempt:
             purpose=self._ask.purpose,
         ) as span:
             self._began = self._ask.clock()
-            # Every model is an async generator; the Protocol promises the weaker AsyncIterator.
-            events = cast("AsyncGenerator[ModelEvent]", self._model.stream(self._ask.prompt, seconds))
             try:
-                async with aclosing(events):
+                async with aclosing(self._events(seconds)) as events:
                     async for event in events:
                         if isinstance(event, Stop):
                             self.stop = event
@@ -105,6 +106,19 @@ class Attempt:
                 self._settle()
                 self._record(span)
 
+    async def _events(self, seconds: float) -> AsyncGenerator[ModelEvent]:
+        """Yield what the model says; its clock starts when it is really asked."""
+        if (warm := getattr(self._model, "warm", None)) is not None:
+            await warm()  # importing an SDK is our time, not the provider's
+        self._began = self._ask.clock()
+        # Every model is an async generator; the Protocol promises the weaker AsyncIterator.
+        events = cast("AsyncGenerator[ModelEvent]", self._model.stream(self._ask.prompt, seconds))
+        with self._lateness.watched():
+            self._late = self._lateness.seconds
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+
     @property
     def error_class(self) -> ErrorClass | None:
         """What went wrong; "cancelled" when nobody waited for the end."""
@@ -122,8 +136,12 @@ class Attempt:
         if self._first_token_seconds is None:
             self._first_token_seconds = self._ask.clock() - self._began
             if self._permit is not None:
-                self._permit.started(self._first_token_seconds)
+                self._permit.started(self._providers(self._first_token_seconds))
         self.characters += len(text.text)
+
+    def _providers(self, seconds: float) -> float:
+        """Return what the provider took of some seconds: without those in which our own loop stood still."""
+        return max(seconds - (self._lateness.seconds - self._late), 0.0)
 
     def _settle(self) -> None:
         """Tell the breaker how it went."""
@@ -132,7 +150,7 @@ class Attempt:
         error = self.error
         if error is None:
             if self.stop is not None and self._first_token_seconds is None:
-                self._permit.started(self._ask.clock() - self._began)
+                self._permit.started(self._providers(self._ask.clock() - self._began))
         elif error.error_class == "auth" or error.status == 404:
             self._breaker.trip(str(error))
         elif error.error_class not in NEUTRAL and not asks_to_wait(error):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.errors import ModelError
+from pipeline.models.waiting import lateness
 
 T = TypeVar("T")
 
@@ -30,7 +31,8 @@ class Watch:
     """Limits the waits of one call: until the first token, between tokens, and in all.
 
     One timer serves all waits: `asyncio.timeout` around each read costs a third of a stream's time.
-    The caller's own time between two waits does not count as the provider's silence.
+    The caller's own time between two waits does not count as the provider's silence, nor does time in
+    which this process's loop stood still; only the turn's deadline does not wait.
     """
 
     def __init__(self, name: str, limits: Limits, seconds: float) -> None:
@@ -45,11 +47,17 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[object] | None = None
         self._rang = False
+        self._lateness = lateness()
+        self._late = 0.0  # how late the loop had been when the limit that holds now began
+        self._watching = self._lateness.watched()
 
     def __enter__(self) -> Watch:
+        self._watching.__enter__()
+        self._late = self._lateness.seconds
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watching.__exit__(None, None, None)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -124,7 +132,7 @@ class Watch:
                 self._due += self._loop.time() - left
 
     def _move(self, due: float) -> None:
-        self._due = due
+        self._due, self._late = due, self._lateness.seconds
         if self._timer is not None and due < self._timer.when():
             self._timer.cancel()
             self._arm()
@@ -136,6 +144,8 @@ class Watch:
         self._timer = None  # the next wait arms it again
         if self._waiting is None:
             return
+        late, self._late = self._lateness.seconds - self._late, self._lateness.seconds
+        self._due += late
         if self._loop.time() < min(self._due, self._deadline):
             self._arm()
         else:
