@@ -13,6 +13,11 @@ import pytest
 
 from traces.store import Store
 
+LIFELINE = """
+import os, sys, threading
+
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(1)), daemon=True).start()
+"""  # a child ends with the test that started it, however that ended
 WRITER = """
 import os, sys, time
 from pathlib import Path
@@ -63,15 +68,16 @@ class Crew:
         self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self, code: str) -> None:
-        command = [sys.executable, "-c", code, str(self.data), str(self.acknowledged)]
-        self.running.append((code, subprocess.Popen(command, cwd=Path(__file__).parents[2])))
+        command = [sys.executable, "-c", LIFELINE + code, str(self.data), str(self.acknowledged)]
+        child = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE)
+        self.running.append((code, child))
 
     def kill(self, at: int) -> None:
         """Kill one of them as a power cut would, and start another in its place."""
         code, process = self.running.pop(at)
         assert process.poll() is None, "it ended by itself"
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         self.start(code)
 
     def end(self) -> None:
@@ -79,7 +85,7 @@ class Crew:
             if code == READER:
                 assert process.poll() is None, "the reader saw something wrong"
             process.kill()
-            process.wait()
+            process.communicate()
 
     def ids(self) -> list[str]:
         return self.acknowledged.read_text().splitlines() if self.acknowledged.exists() else []
