@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import notices
-from pipeline.alarm import Reason
+from pipeline.alarm import Over, Reason
 from pipeline.context.facts import NOTHING
-from pipeline.errors import ErrorClass
-from pipeline.events import Delta, Event, Failed, Message, Question, Started
+from pipeline.errors import ErrorClass, ModelError, Refused
+from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
 from traces.records import Outcome, Passage
+
+log = logging.getLogger(__name__)
+_REFUSALS: dict[str, ErrorClass] = {
+    "budget": "budget",
+    "shed": "shed",
+    "busy": "shed",
+    "rate_limited": "rate_limited",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,32 @@ class LiveTurn:
         """Return the event that says the turn is accepted."""
         self.started = True
         return Started(self.turn_id, self.conversation_id)
+
+    def aside(self, route: str, text: str) -> Iterator[Event]:
+        """End a turn that needs no documents and yield what its user reads."""
+        self.recorder.note(route=route)
+        self.end("answered")
+        yield Sources(())
+        yield self.say(text)
+
+    def failing(self, error: Exception) -> Iterator[Event]:
+        """End a turn that can go no further; yield what its user still reads."""
+        match error:
+            case Over():
+                stopping = error.reason == "stopping"
+                yield from self.apologise(notices.STOPPING if stopping else notices.sorry(self.turn_id))
+                self.over(error.reason)
+            case Refused():
+                self.end("refused", _REFUSALS.get(error.code, "guard_in"))
+                self.failed = Failed(error.code, str(error), self.turn_id, error.retry_after)
+            case ModelError():
+                log.error("turn %s: %s", self.turn_id, error)
+                yield from self.unanswered(error.error_class)
+            case _:
+                log.error("turn %s failed", self.turn_id, exc_info=error)
+                self.end("cut" if self.said else "failed", "internal")
+                self.notice = notices.CUT if self.said else None
+                yield from self.apologise(notices.sorry(self.turn_id))
 
     def apologise(self, text: str) -> Iterator[Event]:
         """Yield what a turn still says when it can go no further: nothing when it said something."""

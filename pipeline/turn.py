@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import notices
-from pipeline.alarm import Alarm, Over
+from pipeline.alarm import Alarm
 from pipeline.answering import Answering
 from pipeline.closing import record, told
 from pipeline.context.assemble import assemble
@@ -21,7 +21,7 @@ from pipeline.context.facts import personal
 from pipeline.context.whole import assemble as assemble_whole
 from pipeline.context.whole import fits
 from pipeline.errand import errand
-from pipeline.errors import ConversationsError, ErrorClass, KnowledgeError, ModelError, Refused
+from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
 from pipeline.events import (
     Answer,
     Event,
@@ -49,12 +49,6 @@ log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
 TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-_REFUSALS: dict[str, ErrorClass] = {
-    "budget": "budget",
-    "shed": "shed",
-    "busy": "shed",
-    "rate_limited": "rate_limited",
-}
 
 
 class Pipeline(Operations):
@@ -96,26 +90,11 @@ class Pipeline(Operations):
                 async with aclosing(self._steps(turn)) as events:
                     while (event := await alarm.wait(anext(events, None))) is not None:
                         yield event
-            except Over as over:
-                stopping = over.reason == "stopping"
-                for event in turn.apologise(notices.STOPPING if stopping else notices.sorry(turn.turn_id)):
-                    yield event
-                turn.over(over.reason)
             except (GeneratorExit, asyncio.CancelledError):
                 turn.end("abandoned", "cancelled")
                 raise
-            except Refused as refused:
-                turn.end("refused", _REFUSALS.get(refused.code, "guard_in"))
-                turn.failed = Failed(refused.code, str(refused), turn.turn_id, refused.retry_after)
-            except ModelError as error:
-                log.error("turn %s: %s", turn.turn_id, error)
-                for event in turn.unanswered(error.error_class):
-                    yield event
-            except Exception:
-                log.exception("turn %s failed", turn.turn_id)
-                turn.end("cut" if turn.said else "failed", "internal")
-                turn.notice = notices.CUT if turn.said else None
-                for event in turn.apologise(notices.sorry(turn.turn_id)):
+            except Exception as error:
+                for event in turn.failing(error):
                     yield event
             finally:
                 trace = self._close(turn)
@@ -128,17 +107,12 @@ class Pipeline(Operations):
             turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
-        counted = turn.question.door not in (*TRIALS, *ERRANDS)
-        wait = await self.quota.take(turn.question.user_id, turn.turn_id) if counted else None
-        if wait is not None:
-            turn.recorder.note(refusal="limit:requests")
-            raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
+        """Limits, guards, memory, talk, the question rewritten, retrieval; then the answer."""
+        await self._meter(turn)
         yield turn.start()
         if turn.question.task is not None:
-            turn.recorder.note(route="task")
-            turn.end("answered")
-            yield Sources(())
-            yield turn.say(await errand(turn, self.rules, self.retriever, self.planted))
+            for event in turn.aside("task", await errand(turn, self.rules, self.retriever, self.planted)):
+                yield event
             return
         verdict = await self._guard(turn)
         if verdict.action == "refuse":
@@ -151,10 +125,8 @@ class Pipeline(Operations):
         quoting = (turn.question.model or self.rules.model) == "extractive"
         talk = heard(turn.text, quoting=quoting)
         if talk is not None:
-            turn.recorder.note(route="talk")
-            turn.end("answered")
-            yield Sources(())
-            yield turn.say(reply(talk, history))
+            for event in turn.aside("talk", reply(talk, history)):
+                yield event
             return
         standalone = await self._condense(turn, history)
         try:
@@ -171,6 +143,23 @@ class Pipeline(Operations):
             yield turn.say(silence)
             self._indexing(turn)
             return
+        async with aclosing(self._answer(turn, standalone, history, retrieved)) as events:
+            async for event in events:
+                yield event
+
+    async def _meter(self, turn: LiveTurn) -> None:
+        """Count the request against its user's limits; raises Refused with the seconds to wait."""
+        if turn.question.door in (*TRIALS, *ERRANDS):
+            return
+        wait = await self.quota.take(turn.question.user_id, turn.turn_id)
+        if wait is not None:
+            turn.recorder.note(refusal="limit:requests")
+            raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)
+
+    async def _answer(
+        self, turn: LiveTurn, standalone: str, history: tuple[Message, ...], retrieved: Retrieved
+    ) -> AsyncGenerator[Event]:
+        """Assemble the prompt, stream the answer; once more with fewer passages when it was too long."""
         share = 1.0 if turn.purse.saving == "no" else self.rules.saving_share
         whole = await self._whole(turn, retrieved)
         prompt = self._assemble(turn, standalone, history, retrieved, share=share, whole=whole)
@@ -323,16 +312,14 @@ class Pipeline(Operations):
             reserved = sum(estimate(message.text) for message in recollected)
             span.note(whole=whole is not None)
             room = {
-                "passages": self.rules.passages,
                 "context_tokens": int(self.rules.context_tokens * share) - reserved,
                 "max_output_tokens": turn.most_output_tokens(self.rules.max_output_tokens),
             }
             if whole is not None and fits(version):
-                remembered = (*recollected, *history)
-                prompt, rows = assemble_whole(
-                    version, turn.text, standalone, remembered, retrieved, whole, **room
-                )
+                remembered, best = (*recollected, *history), retrieved.best(self.rules.passages)
+                prompt, rows = assemble_whole(version, turn.text, standalone, remembered, best, whole, **room)
             else:
+                room["passages"] = self.rules.passages
                 prompt = assemble(version, turn.text, standalone, history, retrieved, **room)
                 prompt = replace(prompt, messages=(*recollected, *prompt.messages))
                 rows = [found.passage for found in prompt.retrieved.found]

@@ -77,6 +77,11 @@ def run_evalset(
         if judge is not None and report["state"] == "finished":
             _judge(report, judge, metrics, budget, yes=yes, quiet=json)
     _print(reports, json=json)
+    _demand(reports)
+
+
+def _demand(reports: list[dict[str, Any]]) -> None:
+    """End with an error when a run was stopped or lost too many cases to decide anything."""
     if any(report["state"] == "stopped" for report in reports):
         raise failed(f"stopped: {reports[-1]['error']}; go on with a larger cap and --run ID")
     broken = [_broken(report) for report in reports if too_many_failed(report["failed"], report["cases"])]

@@ -30,7 +30,7 @@ def begin(prompts: Library, force: Force, label: str, share: float, *, actor: st
     version = prompts.get(label)
     before = force.label(version.name)
     return force.change(
-        version.name, label, version.fingerprint, action="canary", actor=actor, share=share, expected=before
+        label, version.fingerprint, action="canary", actor=actor, share=share, expected=before
     )
 
 
@@ -40,7 +40,7 @@ def end(prompts: Library, force: Force, name: str, *, actor: str, reason: str | 
         return None
     label = force.label(name)
     fingerprint = prompts.get(label).fingerprint
-    return force.change(name, label, fingerprint, action="return", actor=actor, reason=reason, expected=label)
+    return force.change(label, fingerprint, action="return", actor=actor, reason=reason, expected=label)
 
 
 def watch(prompts: Library, force: Force, ledger: Rows, now: datetime) -> list[Change]:

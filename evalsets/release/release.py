@@ -155,7 +155,6 @@ def promote(
     version = pipeline.prompts.get(label)
     pipeline.prompts.release(version)
     return pipeline.force.change(
-        version.name,
         label,
         version.fingerprint,
         action="override" if reasons else "promote",
@@ -172,9 +171,7 @@ def rollback(prompts: Library, force: Force, name: str, *, actor: str, reason: s
     if before is None:
         raise NotPromoted(name, ["nothing was promoted yet, so there is nothing to go back to"])
     fingerprint = prompts.get(before).fingerprint
-    return force.change(
-        name, before, fingerprint, action="rollback", actor=actor, reason=reason, expected=now
-    )
+    return force.change(before, fingerprint, action="rollback", actor=actor, reason=reason, expected=now)
 
 
 async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Limits) -> Evidence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -304,8 +304,12 @@ def _notes(
     searched = [run.settings.retrieval for run in (a, b)]
     if None not in searched and searched[0] != searched[1]:
         notes.append("The retrieval settings differ: see what was run.")
+    return [*notes, *_changed(a, b)]
+
+
+def _changed(a: Run, b: Run) -> Iterator[str]:
+    """Name what changed between the runs beside the variant."""
     for part in MADE_WITH:
         was, now = getattr(a, part.key), getattr(b, part.key)
         if part.key in SILENT and None not in (was, now) and was != now:
-            notes.append(f"Not only the variant changed: {part.name} {was} in A, {now} in B.")
-    return notes
+            yield f"Not only the variant changed: {part.name} {was} in A, {now} in B."

@@ -51,14 +51,13 @@ def assemble(
     retrieved: Retrieved,
     whole: Sequence[Found],
     *,
-    passages: int,
     context_tokens: int,
     max_output_tokens: int,
 ) -> tuple[Prompt, tuple[Passage, ...]]:
     """Return the prompt with the whole knowledge base at its beginning, and the passages by number.
 
-    The prompt's own `retrieved` are the best `passages`, for the model that answers when no provider
-    can. The oldest turns go when question and history exceed `context_tokens`.
+    The prompt's own `retrieved` are for the model that answers when no provider can. The oldest turns
+    go when question and history exceed `context_tokens`.
     """
     boundary = _boundary(whole)
     asked = question if question == standalone else f"{question} (that is: {standalone})"
@@ -78,7 +77,7 @@ def assemble(
     numbers = {one.passage.chunk_id: one.passage.n for one in whole}
     best = tuple(
         replace(one, passage=replace(one.passage, n=numbers.get(one.passage.chunk_id)))
-        for one in retrieved.found[:passages]
+        for one in retrieved.found
     )
     prompt = Prompt(
         system,

@@ -83,6 +83,17 @@ class Border:
             await self._socket(scope, receive, send, refusal)
             return
         answer = _Answer(scope, send, grants(origin or b"") if across else ())
+        await self._respond(scope, headers, receive, answer, refusal)
+
+    async def _respond(
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        answer: _Answer,
+        refusal: Response | None,
+    ) -> None:
+        """Answer a request, by the application or with what stands in its way."""
         body = receive
         try:
             if refusal is None:

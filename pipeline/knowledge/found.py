@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ class Retrieved:
     embedder: str | None
     degraded: str | None = None  # why only a part of retrieval worked, e.g. "embed_failed"
     fallback: bool = False  # the embedded order stands, since the reranker in force failed
+
+    def best(self, count: int) -> Retrieved:
+        """Return it with the first `count` candidates only."""
+        return replace(self, found=self.found[:count])
 
     @property
     def top_score(self) -> float | None:

@@ -25,6 +25,7 @@ from pipeline.knowledge.writer import Progress, Ready, Waiting, Writer
 
 SAMPLE = Path(__file__).parent / "sample"
 MOST_STORED = 1_000  # documents whose storing is told one by one
+GONE = "gone"  # with this ingestion
 MOST_NAMED = 20  # documents named one by one in a note
 
 __all__ = ["Progress", "Ready"]
@@ -250,33 +251,43 @@ def _adopts(before: Stored, document: Document) -> bool:
 
 def _leave(work: Work, stored: dict[str, Stored], resolved: Resolved, order: _Order) -> None:
     """Sort the stored documents that were not given into those that go, and those that are named."""
-    scope = order.scope
     read = {one.document.source for one in resolved.prepared} | set(resolved.before.values())
     elsewhere: list[Stored] = []
     for key, one in stored.items():
         if key in work.seen:
             continue
-        if scope.everything:
-            work.gone += [key] if order.prune else []
-        elif one.source and one.source in read and one.source not in scope.incomplete:
+        fate = _fate(one, read, order)
+        if fate == GONE:
             work.gone.append(key)
-        elif one.source in scope.seen and one.source:
-            work.remaining.append(
-                (one.document_id, "its file could not be read whole, its earlier text stays")
-            )
-        elif one.source and scope.holds(one.source):
-            if order.prune:
-                work.gone.append(key)
-            else:
-                work.remaining.append((one.document_id, "its file is gone; --prune removes it"))
-        elif one.source and not Path(one.source).exists():
-            work.remaining.append((one.document_id, f"{one.source} is no longer there"))
-        elif one.source:
+        elif fate is not None:
+            work.remaining.append((one.document_id, fate))
+        elif one.source and not order.scope.everything:
             elsewhere.append(one)
     if elsewhere:
-        names = sorted(one.document_id for one in elsewhere)
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        work.notes.append(f"also in it, from other places: {', '.join(names[:MOST_NAMED])}{more}")
+        work.notes.append(f"also in it, from other places: {_names(elsewhere)}")
+
+
+def _fate(one: Stored, read: set[str], order: _Order) -> str | None:
+    """Return GONE, or why a document that was not given stays; None when there is nothing to say."""
+    scope, source = order.scope, one.source
+    if scope.everything:
+        return GONE if order.prune else None
+    if not source:
+        return None
+    if source in read and source not in scope.incomplete:
+        return GONE
+    if source in scope.seen:
+        return "its file could not be read whole, its earlier text stays"
+    if scope.holds(source):
+        return GONE if order.prune else "its file is gone; --prune removes it"
+    return None if Path(source).exists() else f"{source} is no longer there"
+
+
+def _names(documents: Sequence[Stored]) -> str:
+    """Return the first names of them, and how many more there are."""
+    names = sorted(one.document_id for one in documents)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _content(document: Document, chunks: Sequence[Chunk]) -> str:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.breaker import Breaker, Change, Policy
@@ -49,6 +49,15 @@ class Retries:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Time:
+    """What a gateway knows of time; `jitter` gives a share of a wait, from 0 to 1."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
+
+
 class Gateway:
     """Streams answers from the first of `models` that can, else from `last_resort`.
 
@@ -65,9 +74,7 @@ class Gateway:
         make: Callable[[str], Model] | None = None,
         on_change: Callable[[Change], None] | None = None,
         paces: Mapping[str, Pace] | None = None,  # by provider
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
+        timing: Time = Time(),
     ) -> None:
         self.breakers: dict[str, Breaker] = {}
         self._chain = tuple(model for model in models if model.name != last_resort.name)
@@ -78,9 +85,7 @@ class Gateway:
         self._make = make
         self._on_change = on_change
         self._paces = paces or {}
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
+        self._clock, self._sleep, self._jitter = timing.clock, timing.sleep, timing.jitter
         self._retries = Retries()
         for model in self._chain:
             self._breaker(model)
@@ -111,13 +116,9 @@ class Gateway:
         calls = 0
         for candidate in chain:
             for number in (1, 2):
-                if (late := await self._pace(ask, candidate, deadline)) is not None:
-                    error = late
-                    break
-                attempt = self._admit(ask, candidate, number)
-                if attempt is None:
-                    skipped = self._skip(ask, candidate)
-                    error = skipped if number == 1 else error
+                attempt = await self._ready(ask, candidate, number, deadline)
+                if not isinstance(attempt, Attempt):
+                    error = attempt or error
                     break
                 async with aclosing(attempt.stream(deadline - self._clock())) as texts:
                     async for text in texts:
@@ -139,6 +140,19 @@ class Gateway:
         async with aclosing(self._resort(ask, error)) as events:
             async for event in events:
                 yield event
+
+    async def _ready(
+        self, ask: Ask, candidate: Model, number: int, deadline: float
+    ) -> Attempt | ModelError | None:
+        """Return the attempt to make, or why there is none; None when the breaker shuts out a retry."""
+        late = await self._pace(ask, candidate, deadline)
+        if late is not None:
+            return late
+        attempt = self._admit(ask, candidate, number)
+        if attempt is not None:
+            return attempt
+        skipped = self._skip(ask, candidate)
+        return skipped if number == 1 else None
 
     async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[ModelEvent]:
         """Answer with the last resort, marked by what led here; unmarked when it is the choice."""

@@ -141,7 +141,6 @@ class Force:
 
     def change(
         self,
-        name: str,
         after: str,
         fingerprint: str,
         *,
@@ -156,6 +155,7 @@ class Force:
 
         Raises Overtaken when the version in force is no longer the `expected` one.
         """
+        name = after.partition("@")[0]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -83,9 +83,7 @@ def test_a_canary_is_begun_with_a_share_and_stopped(folder: Path) -> None:
 def test_both_versions_are_shown_with_intervals(folder: Path) -> None:
     version = Library(folder / "prompts").get("answer@v2")
     answered(folder, "answer@v1", 1)  # before it began: not counted
-    standing(folder).change(
-        "answer", "answer@v2", version.fingerprint, action="canary", actor="ada", share=0.1
-    )
+    standing(folder).change("answer@v2", version.fingerprint, action="canary", actor="ada", share=0.1)
     answered(folder, "answer@v2", 5, down=2)
     answered(folder, "answer@v1", 9)
     app = page("prompts")

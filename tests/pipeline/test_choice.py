@@ -34,7 +34,7 @@ def force(tmp_path: Path) -> Force:
 
 def promote(library: Library, force: Force, label: str) -> None:
     version = library.get(label)
-    force.change(version.name, label, version.fingerprint, action="promote", actor="ada")
+    force.change(label, version.fingerprint, action="promote", actor="ada")
 
 
 def test_the_promoted_version_answers_until_its_file_changes(library: Library, force: Force) -> None:
@@ -68,20 +68,20 @@ def test_a_canary_keeps_its_conversations_while_it_grows(library: Library, force
     conversations = [f"c{number}" for number in range(400)]
     answered: list[set[str]] = []
     for share in (0.1, 0.5):
-        force.change("answer", "answer@v2", version.fingerprint, action="canary", actor="ada", share=share)
+        force.change("answer@v2", version.fingerprint, action="canary", actor="ada", share=share)
         found = {key for key in conversations if choose(library, force, "answer", key).label == "answer@v2"}
         assert abs(len(found) / len(conversations) - share) < 0.06
         answered.append(found)
     assert answered[0] < answered[1]
     assert force.label("answer") == "answer@v1"
-    force.change("answer", "answer@v1", "x", action="return", actor="guard", reason="worse")
+    force.change("answer@v1", "x", action="return", actor="guard", reason="worse")
     assert {choose(library, force, "answer", key).label for key in conversations} == {"answer@v1"}
     assert [change.share for change in force.changes()] == [0.1, 0.5, None]
 
 
 def test_a_promotion_ends_the_canary(library: Library, force: Force) -> None:
     version = library.get("answer@v2")
-    force.change("answer", "answer@v2", version.fingerprint, action="canary", actor="ada", share=0.01)
+    force.change("answer@v2", version.fingerprint, action="canary", actor="ada", share=0.01)
     promote(library, force, "answer@v2")
     assert force.standing("answer").canary is None
     assert choose(library, force, "answer", "any").label == "answer@v2"

@@ -9,7 +9,7 @@ DEFAULTS = {"answer": "answer@v1", "condense": "condense@v1"}
 
 
 def promote(force: Force, version: int) -> None:
-    force.change("answer", f"answer@v{version}", "0123abcd", action="promote", actor="ada")
+    force.change(f"answer@v{version}", "0123abcd", action="promote", actor="ada")
 
 
 def test_the_default_is_in_force_until_something_is_promoted(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_rollback_walks_back_step_by_step(tmp_path: Path) -> None:
     promote(force, 3)
     for expected in ("answer@v2", "answer@v1"):
         assert force.previous("answer") == expected
-        force.change("answer", expected, "x", action="rollback", actor="ada")
+        force.change(expected, "x", action="rollback", actor="ada")
         assert force.label("answer") == expected
     assert force.previous("answer") is None
     assert [change.action for change in force.changes()] == ["promote", "promote", "rollback", "rollback"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ErrorClass, ModelError
-from pipeline.models.gateway import Gateway, Retries
+from pipeline.models.gateway import Gateway, Retries, Time
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
@@ -40,9 +40,7 @@ class House:
             models,
             self.last,
             prices=Prices({"a": OWN, "b": OWN}),
-            clock=lambda: self.now,
-            sleep=self._sleep,
-            jitter=lambda: 0.5,
+            timing=Time(lambda: self.now, self._sleep, lambda: 0.5),
             **settings,
         )
         self.trace: Trace | None = None

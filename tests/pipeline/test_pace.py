@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.events import Message
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.found import Retrieved
-from pipeline.models.gateway import Gateway
+from pipeline.models.gateway import Gateway, Time
 from pipeline.models.model import Prompt, Stop
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
@@ -37,7 +37,7 @@ def prompt() -> Prompt:
 async def seconds_of(calls: int, pace: Pace, clock: Clock, deadline: float = 60.0) -> list[str]:
     models = [Scripted("a", name="openai:a"), Scripted("b", name="anthropic:b")]
     gateway = Gateway(
-        models, Extractive(), prices=Prices(), paces={"openai": pace}, clock=clock, sleep=clock.sleep
+        models, Extractive(), prices=Prices(), paces={"openai": pace}, timing=Time(clock, clock.sleep)
     )
     answered: list[str] = []
     for _ in range(calls):
