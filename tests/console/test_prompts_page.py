@@ -92,7 +92,7 @@ def test_a_new_version_is_checked_before_it_is_saved(library: Library) -> None:
 
 def test_going_back_is_written_to_the_log(library: Library, tmp_path: Path) -> None:
     version = library.get("answer@v2")
-    force(tmp_path).change("answer", "answer@v2", version.fingerprint, action="promote", actor="ada")
+    force(tmp_path).change("answer@v2", version.fingerprint, action="promote", actor="ada")
     app = page("prompts", version="answer@v2")
     assert "in force" in shown(app)
     next(one for one in app.button if one.label == "Go back").click().run()
@@ -103,7 +103,7 @@ def test_going_back_is_written_to_the_log(library: Library, tmp_path: Path) -> N
 
 def test_an_altered_log_is_a_problem_not_a_crash(library: Library, tmp_path: Path) -> None:
     version, standing = library.get("answer@v2"), force(tmp_path)
-    standing.change("answer", "answer@v2", version.fingerprint, action="promote", actor="ada")
+    standing.change("answer@v2", version.fingerprint, action="promote", actor="ada")
     entry = json.loads(standing.path.read_text())
     standing.path.write_text(json.dumps({**entry, "actor": "eve"}) + "\n")
     app = page("prompts", version="answer@v2")
