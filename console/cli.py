@@ -121,6 +121,10 @@ TRACES = Group(
         "prune": Command(
             "ledger:prune", "Forget prompts, raw responses and passage texts that are older; the turns stay."
         ),
+        "move": Command(
+            "moving:move",
+            "Carry the ledger to another engine, proved by counts and sums; nothing moves unless all agree.",
+        ),
         "erase": Command(
             "ledger:erase",
             "Erase everything of one user and write a certificate; exit 1 when something is left, named.",

@@ -74,6 +74,8 @@ def supervise(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     children = _children(settings)
+    if (trouble := build.ledger_trouble(settings)) is not None:
+        print(trouble, file=sys.stderr, flush=True)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
     threading.Thread(target=_canaries, args=(settings, stop), name="canaries", daemon=True).start()

@@ -44,6 +44,8 @@ from pipeline.routing import Routes
 from pipeline.settings import RERANKERS, Settings
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
+from traces.engine import EMBEDDED
+from traces.errors import StoreError
 from traces.journal import Journal
 from traces.store import Store
 
@@ -92,12 +94,23 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
 
 def store(settings: Settings) -> Store:
     """Return the ledger's store."""
-    return Store(settings.data_dir)
+    return Store(settings.data_dir, settings.ledger.get_secret_value())
+
+
+def ledger_trouble(settings: Settings) -> str | None:
+    """Say in one line why a ledger elsewhere cannot be used now; None when it can, or is embedded."""
+    if settings.ledger.get_secret_value() == EMBEDDED:
+        return None
+    try:
+        with store(settings).read():
+            return None
+    except StoreError as error:
+        return f"ledger: {error}; turns are kept in the journal until it can be used"
 
 
 def journal(settings: Settings) -> Journal:
     """Return a journal that this process writes to."""
-    return Journal(Store(settings.data_dir).journal, settings.traces.durability)
+    return Journal(store(settings).journal, settings.traces.durability)
 
 
 def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:

@@ -28,7 +28,9 @@ from pydantic_settings import (
 
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
+from traces import engines
 from traces.alerts.quiet import Quiet
+from traces.engine import EMBEDDED
 
 DEFAULTS = Path(__file__).parent / "config.toml"
 PREFIX = "ANSWERDECK_"
@@ -38,6 +40,7 @@ Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+SECRET = ("auth.", "ledger")  # keys whose values are never repeated
 PROVIDERS = ("openai", "anthropic", "local")
 RERANKERS = {  # with the variable that holds the key, when they want one
     "cohere": "COHERE_API_KEY",
@@ -291,6 +294,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Path(".data")
+    ledger: SecretStr = SecretStr(EMBEDDED)
     kb: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     embedder: str
     server: Server
@@ -308,6 +312,13 @@ class Settings(BaseSettings):
     traces: Traces
     gate: Gate
     evals: Evals
+
+    @field_validator("ledger")
+    @classmethod
+    def _ledger(cls, value: SecretStr) -> SecretStr:
+        if (problem := engines.wrong(value.get_secret_value())) is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("embedder")
     @classmethod
@@ -416,6 +427,6 @@ def _sentence(detail: Any) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key{_suggest(key, _keys(Settings, ''))}"
     message = detail["msg"].removeprefix("Value error, ")
-    if key.startswith("auth."):
-        return f"{key}: {message}"  # the value may be a key, so it is not repeated
+    if key.startswith(SECRET):
+        return f"{key}: {message}"  # the value may be a secret, so it is not repeated
     return f"{key}: {message} (got {detail['input']!r})"

@@ -14,6 +14,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
 
+from tests.databases import Databases, databases
+
 _connect = socket.socket.connect
 _getaddrinfo = socket.getaddrinfo
 
@@ -58,3 +60,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("ANSWERDECK_") or name in {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """A PostgreSQL server of this test process."""
+    with databases() as running:
+        yield running

@@ -116,10 +116,31 @@ class Writing:
         stored = marks(self.connection)
         if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
             raise Stale
+        with self.transaction():
+            self.append(tables)
+            self.mark(ends)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all that is done within it, or nothing."""
         self.connection.begin()
-        append(self.connection, tables)
-        mark(self.connection, ends)
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
         self.connection.commit()
+
+    def append(self, tables: Tables) -> None:
+        append(self.connection, tables)
+
+    def mark(self, ends: Mapping[str, int]) -> None:
+        mark(self.connection, ends)
+
+    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
+        """Ask the stored tables, uncommitted rows included."""
+        batches = Reading(self.connection, "the store").batches(sql, params, 1000)
+        return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
         found = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])

@@ -23,6 +23,7 @@ COMPACT_WAITS_SECONDS = 10.0
 class Embedded:
     """The DuckDB file of one data folder."""
 
+    schema = "stored"
     remedy = "was put aside and may hold some: delete it by hand"
 
     def __init__(self, data_dir: Path) -> None:

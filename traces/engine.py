@@ -48,6 +48,22 @@ class Window(Protocol):
         """Commit rows and marks together; raises Unfit, or Stale when the marks are not those `seen`."""
         ...
 
+    def transaction(self) -> AbstractContextManager[object]:
+        """Commit all that is done within it, or nothing."""
+        ...
+
+    def append(self, tables: Tables) -> None:
+        """Append rows within a transaction; raises Unfit."""
+        ...
+
+    def mark(self, ends: Mapping[str, int]) -> None:
+        """Set how far segments of this journal have been drained, within a transaction."""
+        ...
+
+    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
+        """Ask the stored tables themselves, uncommitted rows included."""
+        ...
+
     def has_turn(self, turn_id: str) -> bool:
         """Say whether the store holds a turn."""
         ...
@@ -67,6 +83,7 @@ class Engine(Protocol):
     """Where drained rows live. What it raises are StoreErrors."""
 
     name: str  # for messages; holds no password
+    schema: str  # where a reader finds the stored tables themselves, without the live tail
     remedy: str  # what to do about each of `put_aside`, as the rest of a sentence
 
     def exists(self) -> bool:

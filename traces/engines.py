@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from traces.embedded import Embedded
 from traces.engine import EMBEDDED, Engine
+
+SCHEMES = ("postgresql", "postgres")
 
 
 def engine(address: str, data_dir: Path) -> Engine:
@@ -13,11 +17,24 @@ def engine(address: str, data_dir: Path) -> Engine:
     problem = wrong(address)
     if problem is not None:
         raise ValueError(problem)
-    return Embedded(data_dir)
+    if address == EMBEDDED:
+        return Embedded(data_dir)
+    from traces.postgres.engine import Postgres
+
+    return Postgres(address, data_dir / "journal")
 
 
 def wrong(address: str) -> str | None:
     """Say what is wrong with an address, without repeating it (it may hold a password); None when fine."""
     if address == EMBEDDED:
         return None
-    return 'no such engine; use "embedded"'
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in SCHEMES and bool(parts.path.strip("/")) and (parts.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        return 'no such engine; use "embedded" or postgresql://user@host:port/database'
+    if find_spec("psycopg") is None:
+        return 'PostgreSQL needs its driver: pip install "answerdeck[postgres]"'
+    return None

@@ -23,6 +23,7 @@ TABLES: dict[str, type] = {
     "runs": Run,
     "cases": Case,
 }
+STATED = ("runs", "cases")
 _OF_A_TURN = ("spans", "passages", "usages", "scores")
 
 
@@ -33,6 +34,11 @@ class Damaged(ValueError):
 def columns(table: str) -> tuple[str, ...]:
     """Return the names of a table's columns, in order."""
     return tuple(field.name for field in fields(TABLES[table]))
+
+
+def stored_columns(table: str) -> tuple[str, ...]:
+    """Return the columns of a stored table, in order; each new state of a run and a case is a row."""
+    return (*columns(table), "written_ns") if table in STATED else columns(table)
 
 
 def rows(line: bytes) -> list[tuple[str, Row]]:

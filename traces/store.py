@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +72,15 @@ class Store:
             if not won:
                 return Drained(elected=False)
             return self._drain()
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Be the drainer without draining: True while this process is, False when another one is."""
+        self.journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._election.won()
+
+    def drain_now(self) -> Drained:
+        """Drain without asking who is the drainer: the caller is, by `alone`."""
+        return self._drain()
 
     def keep_draining(
         self, stop: threading.Event, every_seconds: float, payload_days: int | None = None

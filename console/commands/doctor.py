@@ -18,6 +18,7 @@ from console.commands.screen import emit, table
 from pipeline import build
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
 from pipeline.settings import Settings, load
+from traces.engine import EMBEDDED
 from traces.errors import TracesError
 from traces.queries.costs import Load, per_turn
 from traces.queries.window import Window
@@ -186,6 +187,9 @@ def _used(settings: Settings) -> list[str]:
 
 
 def _traces(settings: Settings) -> Iterator[Finding]:
+    if settings.ledger.get_secret_value() != EMBEDDED:
+        trouble = build.ledger_trouble(settings)
+        yield Finding("ledger", trouble is None, trouble or build.store(settings).engine.name)
     health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
     if health.quarantined and health.trouble is None:

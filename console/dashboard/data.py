@@ -32,7 +32,7 @@ from traces.queries.turns import trace
 from traces.queries.versions import Live
 from traces.queries.window import Window
 from traces.records import Run, Score, Trace
-from traces.store import Health, Ledger, Store
+from traces.store import Health, Ledger
 
 FRESH_SECONDS = 2  # how long a page may show what it read before
 PAGE_SIZE = 25
@@ -247,7 +247,7 @@ def read_live(name: str, since: datetime) -> dict[str, Live]:
 
 def write(score: Score) -> None:
     """Record a score that somebody gave in the console."""
-    _journal(Store(settings().data_dir).journal).write(score)
+    _journal(build.store(settings()).journal).write(score)
 
 
 @st.cache_resource

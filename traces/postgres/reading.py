@@ -1,0 +1,108 @@
+"""One snapshot of the ledger in PostgreSQL, with the live tail of this host's journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from traces.postgres import dialect
+from traces.postgres.connection import naming
+from traces.rows import TABLES
+
+if TYPE_CHECKING:
+    import pandas
+    import psycopg
+
+COUNTS = {
+    table: (
+        f"select count(*) from json_populate_recordset(null::{dialect.STORED}.{table},"  # noqa: S608 - constants
+        f" current_setting('{dialect.setting(table)}')::json)"
+    ).encode()
+    for table in TABLES
+}
+
+
+def begin(connection: psycopg.Connection, seconds: int) -> None:
+    """Begin a transaction that sees one state and can write nothing."""
+    connection.execute(
+        "begin transaction isolation level repeatable read read only;"
+        f" set local statement_timeout = '{seconds}s'; set local timezone = 'UTC';"
+        f" set local search_path = {dialect.READ}".encode()
+    )
+
+
+def marks(connection: psycopg.Connection, journal: str) -> dict[str, int]:
+    found = connection.execute(
+        f"select segment, drained_to from {dialect.STORED}.marks"  # noqa: S608 - a constant
+        " where segment >= %s and segment < %s".encode(),
+        [f"{journal}/", f"{journal}0"],
+    )
+    return {segment.partition("/")[2]: end for segment, end in found.fetchall()}
+
+
+class Reading:
+    """Answers questions within one snapshot."""
+
+    def __init__(self, connection: psycopg.Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield the rows in lists of `size`, JSON columns decoded."""
+        names: list[str] = []
+        for cursor, batch in self._batches(sql, params, size):
+            names = names or [column.name for column in cursor.description or ()]
+            yield [dict(zip(names, row, strict=True)) for row in batch]
+
+    def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
+        """Return the answer as a dataframe; JSON columns stay text."""
+        import pandas
+
+        with naming(self._name), self._connection.cursor() as cursor:
+            cursor.execute(dialect.bound(sql).encode(), params)
+            names = [column.name for column in cursor.description or ()]
+            return pandas.DataFrame(map(_flat, cursor.fetchall()), columns=pandas.Index(names))
+
+    def write_parquet(self, sql: str, out: Path) -> None:
+        """Write the answer to a Parquet file, a batch at a time."""
+        import pyarrow
+        from pyarrow import parquet
+
+        kinds = {
+            "int8": pyarrow.int64(),
+            "float8": pyarrow.float64(),
+            "bool": pyarrow.bool_(),
+            "timestamptz": pyarrow.timestamp("us", "UTC"),
+        }
+        with naming(self._name), self._connection.cursor() as head:
+            head.execute(f"select * from ({_selecting(sql)}) as every limit 0".encode())  # noqa: S608
+            fields = [(one.name, kinds.get(one.type_display)) for one in head.description or ()]
+        schema = pyarrow.schema([(name, kind or pyarrow.string()) for name, kind in fields])
+        with parquet.ParquetWriter(out, schema, compression="zstd") as file:
+            for _, batch in self._batches(_selecting(sql), {}, 2000):
+                values = [list(column) for column in zip(*map(_flat, batch), strict=True)]
+                arrays = [pyarrow.array(value, one.type) for value, one in zip(values, schema, strict=True)]
+                file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+    def _batches(
+        self, sql: str, params: Mapping[str, Any], size: int
+    ) -> Iterator[tuple[psycopg.Cursor, list[tuple[Any, ...]]]]:
+        with naming(self._name), self._connection.cursor() as cursor:
+            batch: list[tuple[Any, ...]] = []
+            for row in cursor.stream(dialect.bound(sql).encode(), params):
+                batch.append(row)
+                if len(batch) == size:
+                    yield cursor, batch
+                    batch = []
+            if batch:
+                yield cursor, batch
+
+
+def _selecting(sql: str) -> str:
+    return f"select * from {sql.removeprefix('table ')}" if sql.startswith("table ") else sql  # noqa: S608
+
+
+def _flat(row: Sequence[Any]) -> list[Any]:
+    return [json.dumps(value) if isinstance(value, dict | list) else value for value in row]

@@ -1,0 +1,70 @@
+"""The schema in PostgreSQL: the embedded store's migrations, with indexes, views and hosts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from traces.duck import SCHEMA
+from traces.errors import StoreVersion
+from traces.postgres import dialect
+
+if TYPE_CHECKING:
+    import psycopg
+
+LOCK = 0x616E7377  # the advisory lock of this program
+
+
+_JOURNALS = (
+    b"create table if not exists journals"
+    b" (journal text primary key, host text not null, drained_at timestamptz not null)"
+)
+
+
+def migrations() -> tuple[str, ...]:
+    """Return the numbered migrations' SQL, in order; they are those of the embedded store."""
+    return tuple(path.read_text() for path in sorted(SCHEMA.glob("[0-9]*.sql")))
+
+
+def version(connection: psycopg.Connection) -> int:
+    """Return the schema's version, 0 when there is none."""
+    # a query of the catalog, not to_regclass: that may remember the state before another host's migration
+    made = "select 1 from pg_tables where schemaname = %s and tablename = 'migrations'"
+    if connection.execute(made, [dialect.STORED]).fetchone() is None:
+        return 0
+    row = connection.execute(f"select max(version) from {dialect.STORED}.migrations".encode()).fetchone()  # noqa: S608
+    return (row[0] if row else None) or 0
+
+
+def migrate(connection: psycopg.Connection, name: str) -> None:
+    """Apply the migrations the ledger lacks, all or none, while other hosts wait."""
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        found, known = version(connection), migrations()
+        if found > len(known):
+            raise StoreVersion(
+                f"{name} has schema version {found}, this program knows {len(known)};"
+                " it is not written to: update this program"
+            )
+        if found == len(known):
+            return
+        connection.execute(f"create schema if not exists {dialect.STORED}".encode())
+        connection.execute(f"set local search_path = {dialect.STORED}".encode())
+        search = _search_collation(connection)
+        for number, statements in enumerate(known[found:], found + 1):
+            connection.execute(dialect.ddl(statements, search).encode())
+            connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
+        connection.execute(_JOURNALS)
+        for statement in (*dialect.indexes(), *dialect.views()):
+            connection.execute(statement.encode())
+
+
+def _search_collation(connection: psycopg.Connection) -> str | None:
+    """Return a collation that knows the case of every script; None when only the database's own is there."""
+    wanted = ("pg_c_utf8", "und-x-icu")
+    found = connection.execute(
+        "select collname from pg_collation where collname = any(%s)"
+        " order by array_position(%s, collname::text)",
+        [list(wanted), list(wanted)],
+    ).fetchone()
+    return found[0] if found else None
