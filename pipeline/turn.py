@@ -30,6 +30,7 @@ from pipeline.events import (
     Question,
     Sources,
 )
+from pipeline.extractive.exact import codes, joined
 from pipeline.guardrails.inbound import Verdict, clean
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
@@ -411,9 +412,12 @@ class Pipeline(Operations):
 
 
 def _worded(question: str, texts: Sequence[str]) -> bool:
-    """Tell whether a passage has every word asked for: a table's vector is far from any question."""
+    """Tell whether a passage has every word asked for, or a code: their vectors are far from any question."""
     asked = set(words(question))
-    return len(asked) > 1 and any(asked <= set(words(text)) for text in texts)
+    if len(asked) > 1 and any(asked <= set(words(text)) for text in texts):
+        return True
+    wanted = codes(joined(question, texts))
+    return bool(wanted) and any(wanted & codes(text) for text in texts)
 
 
 def _malformed(question: Question) -> Failed | None:

@@ -61,6 +61,20 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
     return None
 
 
+def both_told(question: str, reading: Reading) -> bool:
+    """Tell whether each of two things compared has a sentence with a word of what is asked about them."""
+    two = _sides(question)
+    if two is None or not (asked := _compared(question, two)):
+        return False
+    sides = [_side(reading, one, other, asked) for one, other in (two, two[::-1])]
+    return all(any(asked & sentence.stems for sentence in side) for side in sides)
+
+
+def _compared(question: str, two: tuple[frozenset[str], frozenset[str]]) -> set[str]:
+    """Return what is asked about two things, without their names."""
+    return _asked(question) - two[0] - two[1] - {"differ", "differenc", "better", "good", "compar", "wors"}
+
+
 def _sides(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
     for pattern in _SIDE_PATTERNS:
         match = pattern.search(question.strip(" ?!."))
@@ -88,7 +102,7 @@ def _asked(question: str) -> set[str]:
 def _both(
     question: str, reading: Reading, two: tuple[frozenset[str], frozenset[str]]
 ) -> list[Sentence] | None:
-    asked = _asked(question) - two[0] - two[1] - {"differ", "differenc", "better", "good", "compar", "wors"}
+    asked = _compared(question, two)
     sides = [_side(reading, one, other, asked) for one, other in (two, two[::-1])]
     if all(sides):
         return [sentence for side in sides for sentence in side]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.context.condenser import COMMON, split
-from pipeline.extractive.exact import about_another, codes, lacking, numbered
+from pipeline.extractive.exact import about_another, codes, joined, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
@@ -146,9 +146,9 @@ def read(question: str, retrieved: Retrieved) -> Reading:
 
 def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
     """Take away what speaks of another code, number or name than the one asked for, or of the contrary."""
-    own = split(page.question)[0]
-    titles = [found.passage.title for found in page.passages]
-    if lacking(own, [*page.texts, *titles]):
+    told = [*page.texts, *(found.passage.title for found in page.passages)]
+    own = joined(split(page.question)[0], told)
+    if lacking(own, told) or misnamed(own, told):
         return probabilities, 0.0
     if codes(own) or numbered(own):
         probabilities, strength_ = _named(page, own, probabilities, strength_)

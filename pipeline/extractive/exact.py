@@ -11,6 +11,8 @@ from pipeline.text import STOP_WORDS
 _CODE = re.compile(
     r"(?<![\w.])(?=[\w:/_.-]*\d)(?=[\w:/_.-]*[A-Za-z])[A-Za-z0-9]+(?:[-:/_.][A-Za-z0-9]+)*(?![\w])"
     r"|(?<![\w/:.])[A-Z]{2,}(?:[-:/_][A-Za-z0-9]+)+"
+    r"|(?<![\w.,])(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)\d+(?:\.\d+){2,}(?![\w,])"
+    r"|(?i:(?<=\bversion )|(?<=\brelease ))\d+(?:\.\d+)+(?![\w,])"
 )
 _NUMBERED = re.compile(r"\b([^\W\d_]{2,})\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
 _QUANTITY = re.compile(
@@ -19,6 +21,7 @@ _QUANTITY = re.compile(
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
     years people percent option figure example part point"""
 _COUNTERS = frozenset(_COUNTING.split())
+_NAMED = re.compile(r"\b([A-Z][a-z]{3,}) ([a-z]{3,})\b")
 _JOIN = re.compile(r"[-_ ]")
 
 
@@ -27,6 +30,30 @@ def codes(text: str) -> frozenset[str]:
     """Return the codes, model numbers and versions of a text, in one spelling without hyphens."""
     spelt = (_JOIN.sub("", match.group().strip(".:/-").casefold()) for match in _CODE.finditer(text))
     return frozenset(code for code in spelt if not _QUANTITY.match(code))
+
+
+def joined(question: str, texts: Iterable[str]) -> str:
+    """Return the question with "err 504" written as the code that the texts have it as, "err-504"."""
+    spaced = {f"{word}{number}" for word, number in numbered(question)}
+    if not spaced or not spaced & frozenset[str]().union(*(codes(text) for text in texts)):
+        return question
+    return _NUMBERED.sub(
+        lambda m: f"{m[1]}-{m[2]}" if f"{m[1]}{m[2]}".casefold() in spaced else m[0], question
+    )
+
+
+def misnamed(question: str, texts: Iterable[str]) -> bool:
+    """Tell whether a thing asked for by its name is in no text, and others of its kind are, by theirs.
+
+    "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon.
+    """
+    pairs = [(name, kind) for name, kind in _NAMED.findall(question[1:]) if kind not in STOP_WORDS]
+    if not pairs:
+        return False
+    whole = "\n".join(texts)
+    folded = whole.casefold()
+    others = {kind for name, kind in _NAMED.findall(whole)}
+    return any(name.casefold() not in folded and kind in others for name, kind in pairs)
 
 
 @lru_cache(maxsize=4096)

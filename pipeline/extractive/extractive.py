@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pipeline.context.condenser import split
-from pipeline.extractive.compare import gathered
+from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
@@ -25,6 +25,7 @@ AFTER_STEPS = 1  # of them after it, and only as good as this share of the proce
 AFTER_SHARE = 0.75
 STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, when a task is asked
 STEPS = 12
+COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
 _CITATION = re.compile(r"\[\d{1,3}\]")
@@ -94,9 +95,10 @@ class Extractive:
 
 def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     """Return the answer in pieces, none when there is no evidence or only what was said just before."""
-    if reading.strength < ABSTAIN_BELOW or not reading.sentences:
-        return []
     own = split(prompt.question)[0]
+    weak = reading.strength < ABSTAIN_BELOW and not (reading.strength >= COMPARED and both_told(own, reading))
+    if weak or not reading.sentences:
+        return []
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []

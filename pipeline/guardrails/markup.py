@@ -28,7 +28,10 @@ UNFINISHED = re.compile(
 CALM = re.compile(r"([^\[\]<!`\n]*[^\[\]<!`\n ])?( {0,2})\Z")
 _NUMBERS = re.compile(r"([0-9]+)(?: ?[–—-] ?\^?([0-9]+))?")
 _PLACEHOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,40}")
-_NAMED_IN_CODE = re.compile(r"/?[A-Za-z][A-Za-z0-9]{0,20} ?/?")  # without attributes nothing can happen
+_NAMED_IN_CODE = re.compile(  # neither an address nor an event nor a style can be written so
+    r"/?(?P<name>[A-Za-z][\w.:-]{0,40})"
+    r"(?: (?!on|style|src|href|action|formaction|data|xlink)[a-z][a-z-]{0,20}=\"[\w .-]{0,40}\"){0,4} ?/?"
+)
 _ACTIVE = frozenset(
     [
         "script",
@@ -143,7 +146,8 @@ class Markup:
             return tag.removeprefix("mailto:")  # what may be shown of it is decided by the next window
         if _PLACEHOLDER.fullmatch(tag) and tag.split()[0].lower() not in _ELEMENTS:
             return whole
-        if self._code and _NAMED_IN_CODE.fullmatch(tag) and tag.strip("/ ").lower() not in _ACTIVE:
+        named = _NAMED_IN_CODE.fullmatch(tag) if self._code else None
+        if named is not None and named["name"].lower() not in _ACTIVE:
             return whole
         self._findings.append("html")
         return ""

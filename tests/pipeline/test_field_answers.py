@@ -1,0 +1,296 @@
+"""What a team asks of its own documents, from file to answer: the field's cases and sisters of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.events import Answer
+from pipeline.knowledge.ingest import ingest
+from tests.pipeline.turns import ask, make_pipeline, recorded
+
+FIELD = Path(__file__).parents[2].parent / "shared" / "data" / "field"
+# A case: the question, what its answer holds ("a&b" both, "a|b" one, None: it abstains), what it does not.
+Case = tuple[str, str | None, str]
+
+PRINTER = {
+    "printer.md": "# Printer messages\n\nERR_504: The paper tray is empty. Fill it.\n\n"
+    "ERR_5040: The toner is low. Order toner.\n\nERR_540: The cover is open. Close the cover.\n\n"
+    "NET.12 means that the cable is unplugged.\n"
+}
+RELEASES = {
+    "releases.md": "# Releases of the clock\n\nVersion 2.1.1 adds the night mode.\n\n"
+    "Version 2.1.10 mends the alarm.\n\nVersion 2.11 drops the old radio.\n\n"
+    "Part KX-7/B fits the grey case. Part KX-7/C fits the white case.\n"
+}
+BOATS = {
+    "heron.md": "# Boat Heron\n\nBoat Heron costs 85.00 a day. It carries 6 people.\n\n"
+    "Boat Heron has a cabin. It does not have a toilet.\n",
+    "otter.md": "# Boat Otter\n\nBoat Otter costs 42.50 a day. It carries 3 people.\n\n"
+    "Boat Otter has a toilet and a cabin.\n",
+}
+PLANS = {
+    "plans.md": "# Plans\n\n## Basic\n\nThe Basic plan costs 9 euros a month and stores 20 GB.\n\n"
+    "## Studio\n\nThe Studio plan costs 29 euros a month and stores 500 GB.\n\n"
+    "## Campus\n\nThe Campus plan costs 15 euros a month and stores 100 GB.\n"
+}
+HOSES = {
+    "hoses.md": "# Hoses\n\nThe K200 hose stands 12 bar.\n\nThe Porto office is led by Rui Sousa.\n",
+    "halls.csv": "Hall,Door code\nHall 3,8812\nHall 7,4471\n",
+}
+BIKES = {
+    "bikes.md": "# Bikes\n\nThe Kestrel bike weighs 11 kg.\n\nThe Merlin bike comes with a bell.\n",
+    "lines.csv": "Tram,Last departure\nLine 2,23:10\nLine 6,23:55\n",
+}
+CREW = {
+    "crew.csv": "Name,Cabin,Duty\nAnouk,C4,cook\nBastian,C9,engineer\nCleo,D1,cook\n",
+    "fees.md": "# Fees\n\n| Vessel | Berth | Power | Fee |\n|---|---|---|---|\n"
+    "| Lugger | 14 | yes | 22.00 |\n| Ketch | 18 | no | 31.00 |\n",
+}
+STAFF = {
+    "staff.jsonl": '{"id": "s1", "title": "Marta", "text": "Name: Marta\\nExtension: 221\\nFloor: 4"}\n'
+    '{"id": "s2", "title": "Ilir", "text": "Name: Ilir\\nExtension: 309\\nFloor: 2"}\n',
+    "soup.md": "# Soups\n\n| Day | Soup | Allergen |\n| --- | --- | --- |\n"
+    "| Monday | Leek | milk |\n| Tuesday | Lentil | celery |\n",
+}
+STYLE = {
+    "style.md": "# House style\n\nUse `<section>` for chapters. The tag `<details>` folds a text."
+    " Never use `<font>`.\n"
+}
+TEMPLATES = {
+    "templates.md": "# Templates\n\nPlace `<user-name/>` where the greeting goes."
+    ' In XML, `<price currency="EUR">` holds the amount.\n'
+}
+SISTERS: list[tuple[Mapping[str, str], list[Case]]] = [
+    (
+        PRINTER,
+        [
+            ("ERR_504", "tray", "toner|cover"),
+            ("What does err 5040 mean?", "toner", "tray|cover"),
+            ("ERR-540 help", "cover", "tray"),
+            ("NET.12?", "cable", "tray"),
+            ("What does ERR_505 mean?", None, "tray|toner|cover"),
+        ],
+    ),
+    (
+        RELEASES,
+        [
+            ("What does version 2.1.1 add?", "night mode", "alarm|radio"),
+            ("What is new in 2.1.10?", "alarm", "night|radio"),
+            ("Which case does KX-7/C fit?", "white", "grey"),
+            ("What is new in version 2.1.4?", None, "night|alarm|radio"),
+        ],
+    ),
+    (
+        BOATS,
+        [
+            ("Is Heron cheaper than Otter?", "85.00&42.50", ""),
+            ("What is the difference in people between Heron and Otter?", "6&3", ""),
+            ("Which boat carries the most people?", "Heron|6", ""),
+            ("Which boats have a cabin?", "Heron&Otter", ""),
+        ],
+    ),
+    (
+        PLANS,
+        [
+            ("What does Basic cost compared with Studio?", "9 euros&29 euros", ""),
+            ("Which plan stores the most?", "500", ""),
+            ("Does Studio or Campus store more?", "500&100", ""),
+        ],
+    ),
+    (
+        HOSES,
+        [
+            ("How many bar does the K300 hose stand?", None, "12 bar"),
+            ("What is the door code of Hall 5?", None, "8812|4471"),
+            ("What is the door code of Hall 7?", "4471", "8812"),
+            ("Who leads the Lisbon office?", None, "Rui"),
+            ("Who leads the Porto office?", "Rui Sousa", ""),
+        ],
+    ),
+    (
+        BIKES,
+        [
+            ("How heavy is the Falcon bike?", None, "11 kg"),
+            ("How heavy is the Kestrel bike?", "11 kg", ""),
+            ("When does the last tram of line 4 leave?", None, "23:"),
+            ("When does the last tram of line 6 leave?", "23:55", "23:10"),
+        ],
+    ),
+    (
+        CREW,
+        [
+            ("Which cabin has Bastian?", "C9", "C4|D1"),
+            ("What is the duty of Cleo?", "cook", "engineer"),
+            ("What is the fee of a ketch?", "31.00", "22.00"),
+            ("Which berth has the lugger?", "14", "18"),
+        ],
+    ),
+    (
+        STAFF,
+        [
+            ("What is the extension of Ilir?", "309", "221"),
+            ("On which floor is Marta?", "4", "309"),
+            ("Which soup is there on Tuesday?", "Lentil", "Leek"),
+            ("Which allergen is in the leek soup?", "milk", "celery"),
+        ],
+    ),
+    (
+        STYLE,
+        [
+            ("What do I use for chapters?", "`<section>`", ""),
+            ("Which tag folds a text?", "`<details>`", ""),
+        ],
+    ),
+    (
+        TEMPLATES,
+        [
+            ("What do I place where the greeting goes?", "`<user-name/>`", ""),
+            ("Which XML element holds the amount?", '`<price currency="EUR">`', ""),
+        ],
+    ),
+]
+OF_THE_FIELD: dict[str, list[Case]] = {
+    "codes": [
+        ("What does F-2031 mean?", "fan", "lid|coin|link"),
+        ("f2013", "lid", "fan|coin|link"),
+        ("fault F-231 what to do", "coin box", "fan|lid|link"),
+        ("LOG:NET/4", "link", "fan|lid|coin"),
+        ("What does F-2310 mean?", None, "fan|lid|coin|link"),
+    ],
+    "compare": [
+        ("Is Birch cheaper than Larch?", "30.00&55.00&[1]&[2]", ""),
+        ("What is the difference in seats between Birch and Larch?", "14&48&[1]&[2]", ""),
+        ("Which room has the most seats?", "Larch|48", ""),
+        ("Which rooms have a projector?", "Birch&Larch", ""),
+    ],
+    "wrong-entity": [
+        ("How long is the B30 booster covered?", None, "14"),
+        ("When does the boat of Isle 9 leave?", None, "11:20|12:35"),
+        ("When does the boat of Isle 4 leave?", "11:20", "12:35"),
+    ],
+    "row-answers": [
+        ("Where is the spirit level?", "Spirit level&E31", ""),
+        ("Who keeps the hacksaw?", "Hacksaw&Ines", ""),
+        ("How many seats has room Elm?", "Elm&Seats: 40", ""),
+    ],
+    "tags-in-answers": [
+        ("What do I use for keys of the keyboard?", "`<kbd>`&[1]", ""),
+        ("Which tag draws a frame?", "`<table>`&[1]", ""),
+    ],
+}
+
+
+async def wrong(shelves: Iterable[tuple[list[Path], list[Case]]]) -> list[str]:
+    """Put each set of files on a shelf of its own in a fresh data folder and return what is not right."""
+    pipeline = await make_pipeline(documents=())
+    failed: list[str] = []
+    for number, (paths, cases) in enumerate(shelves):
+        kb = f"shelf{number}"
+        await ingest(paths, kb, pipeline.knowledge)
+        for question, inside, outside in cases:
+            answer, _ = await ask(pipeline, question, kb=kb)
+            assert isinstance(answer, Answer)
+            there = all(part in answer.answer for part in (inside or "").split("&"))
+            there = there or any(part in answer.answer for part in (inside or "").split("|"))
+            there = there and not any(part in answer.answer for part in filter(None, outside.split("|")))
+            if not there or answer.outcome != ("no_context" if inside is None else "answered"):
+                failed.append(f"{question} {answer.outcome}: {answer.answer}")
+    await pipeline.close()
+    return failed
+
+
+async def test_an_answer_is_about_what_was_asked(tmp_path: Path) -> None:
+    shelves: list[tuple[list[Path], list[Case]]] = []
+    for number, (documents, cases) in enumerate(SISTERS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, text in documents.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        shelves.append(([folder], cases))
+    assert await wrong(shelves) == []
+
+
+@pytest.mark.skipif(not FIELD.is_dir(), reason="the field inputs are not beside the checkout (../shared)")
+async def test_the_field_is_answered_as_expected() -> None:
+    shelves = (
+        (sorted(path for path in (FIELD / name).iterdir() if path.name != "expect.md"), cases)
+        for name, cases in OF_THE_FIELD.items()
+    )
+    assert await wrong(shelves) == []
+
+
+TALK = [
+    ("hello there", "talk"),
+    ("what can you do for me", "talk"),
+    ("How do I turn on bounce keys?", "answered"),
+    ("cheers mate", "talk"),
+    ("what was my first question?", "talk"),
+    ("👏", "talk"),
+    ("good evening!", "talk"),
+    ("you're brilliant", "talk"),
+    ("who made you?", "talk"),
+    ("ok got it", "talk"),
+    ("see you tomorrow", "talk"),
+    ("vielen Dank", "talk"),
+    ("bonjour", "talk"),
+    ("What happens when I close the lid of my laptop?", "answered"),
+]
+
+
+async def test_talk_between_questions_is_no_missed_retrieval() -> None:
+    pipeline = await make_pipeline()
+    conversation: str | None = None
+    wrong: list[str] = []
+    for text, kind in TALK:
+        answer, _ = await ask(pipeline, text, conversation_id=conversation)
+        assert isinstance(answer, Answer)
+        conversation = answer.conversation_id
+        row = recorded(pipeline, answer.turn_id).turn
+        talked = row.route == "talk" and row.hit is None and not answer.citations
+        if answer.outcome != "answered" or talked != (kind == "talk") or "could not find" in answer.answer:
+            wrong.append(f"{text}: {answer.outcome} {row.route} {answer.answer}")
+    await pipeline.close()
+    assert wrong == []
+
+
+QUOTED = (
+    '"bounce keys"',
+    '"turn on" "bounce keys"',
+    '""',
+    "'lid' OR \"wifi\"",
+    "lid^2 AND (title:*",
+    '"lid',
+    "~ + - \\",
+)
+UNSERVED = (
+    ("¿Cómo activo las teclas de rebote?", "inglés"),
+    ("Wie verbinde ich mich mit einem versteckten Funknetz?", "Englisch"),
+    ("Comment fermer le capot de mon ordinateur ?", "anglais"),
+    ("how do i tunr on bounec keys", "Bounce Keys"),
+    ("conect to hiden wirless netwrok", "Hidden Network"),
+)
+
+
+async def test_a_question_is_text_and_breaks_no_search_and_no_breaker() -> None:
+    pipeline = await make_pipeline()
+    for question in QUOTED:
+        answer, _ = await ask(pipeline, question, user_id="ada")
+        assert isinstance(answer, Answer)
+        assert (answer.notice, answer.outcome in ("answered", "no_context")) == (None, True), question
+    other, _ = await ask(pipeline, "How do I turn on bounce keys?", user_id="bob")
+    assert isinstance(other, Answer)
+    assert (other.outcome, other.notice) == ("answered", None)
+    assert not any(span.error for span in recorded(pipeline, other.turn_id).spans)
+    await pipeline.close()
+
+
+async def test_other_languages_and_misspelt_words_are_met() -> None:
+    pipeline = await make_pipeline()
+    for question, inside in UNSERVED:
+        answer, _ = await ask(pipeline, question)
+        assert isinstance(answer, Answer)
+        assert inside in answer.answer
+    await pipeline.close()
