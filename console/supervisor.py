@@ -74,7 +74,7 @@ def supervise(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     children = _children(settings)
-    if (trouble := build.ledger_trouble(settings)) is not None:
+    for trouble in build.troubles(settings):
         print(trouble, file=sys.stderr, flush=True)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()

@@ -24,11 +24,12 @@ from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.classifier import Classifier
-from pipeline.guardrails.counts import SharedCounts
+from pipeline.guardrails.counts import Counts, CountsError, SharedCounts
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
+from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
@@ -106,6 +107,24 @@ def ledger_trouble(settings: Settings) -> str | None:
             return None
     except StoreError as error:
         return f"ledger: {error}; turns are kept in the journal until it can be used"
+
+
+def sessions_trouble(settings: Settings) -> str | None:
+    """Say in one line why the machines cannot count together now; None when they can, or are one."""
+    shared = counts(settings)
+    try:
+        if isinstance(shared, RedisCounts):
+            shared.check()
+    except CountsError as error:
+        return f"sessions: {error}; until then each process counts limits by itself, at half their height"
+    finally:
+        shared.close()
+    return None
+
+
+def troubles(settings: Settings) -> list[str]:
+    """Name the engines elsewhere that cannot be used now, a line each; the chat starts all the same."""
+    return [line for line in (ledger_trouble(settings), sessions_trouble(settings)) if line is not None]
 
 
 def journal(settings: Settings) -> Journal:
@@ -253,8 +272,16 @@ def guards(settings: Settings, vectors: Embedder | None = None) -> Guards:
 
 
 def _quota(settings: Settings) -> Quota:
-    limits, counts = settings.limits, SharedCounts(DataFolder(settings.data_dir).counts)
-    return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts)
+    limits = settings.limits
+    return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts(settings))
+
+
+def counts(settings: Settings) -> Counts:
+    """Return where the limits of users are counted: by the workers here, or by all machines."""
+    address = settings.sessions.get_secret_value()
+    if address == EMBEDDED:
+        return SharedCounts(DataFolder(settings.data_dir).counts)
+    return RedisCounts(address)
 
 
 def _admission(settings: Settings) -> Admission:

@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
+from pipeline.guardrails import redis_counts
 from traces import engines
 from traces.alerts.quiet import Quiet
 from traces.engine import EMBEDDED
@@ -40,7 +41,7 @@ Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
-SECRET = ("auth.", "ledger")  # keys whose values are never repeated
+SECRET = ("auth.", "ledger", "sessions")  # keys whose values are never repeated
 PROVIDERS = ("openai", "anthropic", "local")
 RERANKERS = {  # with the variable that holds the key, when they want one
     "cohere": "COHERE_API_KEY",
@@ -295,6 +296,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".data")
     ledger: SecretStr = SecretStr(EMBEDDED)
+    sessions: SecretStr = SecretStr(EMBEDDED)
     kb: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     embedder: str
     server: Server
@@ -317,6 +319,13 @@ class Settings(BaseSettings):
     @classmethod
     def _ledger(cls, value: SecretStr) -> SecretStr:
         if (problem := engines.wrong(value.get_secret_value())) is not None:
+            raise ValueError(problem)
+        return value
+
+    @field_validator("sessions")
+    @classmethod
+    def _sessions(cls, value: SecretStr) -> SecretStr:
+        if (problem := redis_counts.wrong(value.get_secret_value())) is not None:
             raise ValueError(problem)
         return value
 

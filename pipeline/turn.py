@@ -153,6 +153,9 @@ class Pipeline(Operations):
         if turn.question.door in (*TRIALS, *ERRANDS):
             return
         wait = await self.quota.take(turn.question.user_id, turn.turn_id)
+        if self.quota.alone:
+            with turn.recorder.span("limits", "guard") as span:
+                span.note(alone=True)  # this process counted by itself: the others could not be asked
         if wait is not None:
             turn.recorder.note(refusal="limit:requests")
             raise Refused("rate_limited", notices.slow_down(wait), status=429, retry_after=wait)

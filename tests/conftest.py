@@ -14,7 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
 
-from tests.databases import Databases, databases
+from tests.databases import Databases, Sessions, databases, sessions
 
 _connect = socket.socket.connect
 _getaddrinfo = socket.getaddrinfo
@@ -66,4 +66,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def postgres() -> Iterator[Databases]:
     """A PostgreSQL server of this test process."""
     with databases() as running:
+        yield running
+
+
+@pytest.fixture
+def shared_sessions() -> Iterator[Sessions]:
+    """A Redis-compatible server of this test."""
+    with sessions() as running:
         yield running

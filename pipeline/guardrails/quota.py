@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.guardrails.counts import Counts, Limits, SharedCounts
+from pipeline.guardrails.counts import Counts, CountsError, Limits, SharedCounts
 
 log = logging.getLogger(__name__)
 FIRST_GUESS_TOKENS = 1_500.0  # of a turn, before one was seen: five passages, the prompt, an answer
 WEIGHT = 0.1  # of the newest turn in the moving mean
+_GONE = (sqlite3.Error, CountsError)
 ALONE = 0.5  # share of the limits while processes cannot count together: rather too strict than open
 
 
@@ -33,7 +34,8 @@ class Quota:
         self._limits = Limits(requests_per_minute, tokens_per_minute)
         self._counts = counts or SharedCounts()
         self._clock = clock
-        self._alone: SharedCounts | None = None
+        self.alone = False  # the last request was counted by this process by itself
+        self._by_itself: SharedCounts | None = None
         self._usual_tokens = FIRST_GUESS_TOKENS
 
     async def take(self, user_id: str, turn_id: str) -> float | None:
@@ -41,10 +43,13 @@ class Quota:
         now, tokens = self._clock(), self._usual_tokens
         try:
             wait = self._counts.take(user_id, turn_id, self._limits, tokens, now)
-        except sqlite3.Error as error:
+        except _GONE as error:
             log.error("limits are counted by this process alone, at half their height: %s", error)
-            self._alone = self._alone or SharedCounts()
-            wait = self._alone.take(user_id, turn_id, _half(self._limits), tokens, now)
+            self._by_itself = self._by_itself or SharedCounts()
+            wait = self._by_itself.take(user_id, turn_id, _half(self._limits), tokens, now)
+            self.alone = True
+        else:
+            self.alone = False
         return None if wait <= 0 else max(wait, 1.0)
 
     def settle(self, turn_id: str, *tokens: int | None) -> None:
@@ -69,12 +74,14 @@ class Quota:
 
     def close(self) -> None:
         self._counts.close()
+        if self._by_itself is not None:
+            self._by_itself.close()
 
     @contextmanager
     def _logged(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except _GONE as error:
             log.error("the shared counts cannot be used: %s", error)
 
 

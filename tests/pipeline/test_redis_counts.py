@@ -1,0 +1,163 @@
+"""Limits over all machines: exact in a real server, by itself and marked when that is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline import build
+from pipeline.errors import ConfigurationError
+from pipeline.events import Question
+from pipeline.guardrails import redis_counts
+from pipeline.guardrails.counts import CountsError, Limits, SharedCounts
+from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
+from pipeline.guardrails.redis_counts import RedisCounts
+from pipeline.settings import load
+from tests.databases import Sessions
+
+GONE = "redis://:s3cret@127.0.0.1:1/0"
+CHILD = """
+import asyncio, sys
+from pipeline.guardrails.quota import Quota
+from pipeline.guardrails.redis_counts import RedisCounts
+
+async def main():
+    counts = RedisCounts(sys.argv[1])
+    quota = Quota(50, counts=counts)
+    print(sum([await quota.take("ada", f"{sys.argv[2]}-{n}") is None for n in range(60)]))
+    quota.close()
+
+asyncio.run(main())
+"""
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def counts(shared_sessions: Sessions) -> Iterator[RedisCounts]:
+    made = RedisCounts(shared_sessions.address)
+    yield made
+    made.close()
+
+
+def test_four_machines_let_exactly_as_many_in_as_the_limit_says(shared_sessions: Sessions) -> None:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, shared_sessions.address, name], stdout=subprocess.PIPE, text=True
+        )
+        for name in "abcd"
+    ]
+    assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 50
+
+
+async def test_a_limit_is_per_user_and_a_refused_request_does_not_count(counts: RedisCounts) -> None:
+    quota = Quota(3, counts=counts)
+    waits = [await quota.take("ada", f"{n}") for n in range(10)]
+    assert waits[:3] == [None, None, None]
+    assert all(wait is not None and 1 <= wait <= 60 for wait in waits[3:])
+    assert await quota.take("bob", "b") is None
+    assert await quota.take("ada", "again") is not None
+
+
+async def test_tokens_are_held_before_they_are_spent(counts: RedisCounts) -> None:
+    quota = Quota(1000, 3 * int(FIRST_GUESS_TOKENS), counts=counts)
+    assert [await quota.take("ada", f"{n}") for n in range(20)].count(None) == 3
+    quota.settle("0", 100, 50)
+    quota.settle("1", 100, 50)
+    assert await quota.take("ada", "20") is None, "what was held and not used is free again"
+    quota.settle("2", 4_000, 500)
+    wait = await quota.take("ada", "21")
+    assert wait is not None and wait > 50
+    quota.settle("unknown", 1)
+
+
+def test_both_ways_of_counting_agree(counts: RedisCounts) -> None:
+    embedded = SharedCounts()
+    for limits in (Limits(4), Limits(None, 1000), Limits(5, 900), Limits(None)):
+        for number in range(8):
+            turn, tokens = f"{limits}{number}", 120.0 * (1 + number % 3)
+            waits = [one.take(f"ada {limits}", turn, limits, tokens, 1_000.0) for one in (embedded, counts)]
+            assert (waits[0] > 0) == (waits[1] > 0), (limits, number)
+            assert waits[1] == pytest.approx(waits[0], abs=5.0)
+            for one in (embedded, counts):
+                one.settle(turn, tokens / 2)
+    embedded.close()
+
+
+def test_one_machine_at_a_time_has_a_clients_turn(counts: RedisCounts, shared_sessions: Sessions) -> None:
+    other = RedisCounts(shared_sessions.address)
+    assert counts.claim("ada", "t1", 30.0, 0.0)
+    assert not other.claim("ada", "t1", 30.0, 0.0)
+    assert other.claim("ada:t", "1", 30.0, 0.0)
+    counts.release("ada", "t1")
+    assert other.claim("ada", "t1", 0.001, 0.0)
+    while not counts.claim("ada", "t1", 30.0, 0.0):
+        pass  # a turn whose machine died is free in the end
+    other.close()
+
+
+def test_nothing_stays_that_names_a_person(counts: RedisCounts) -> None:
+    counts.take("ada", "1", Limits(5), 10.0, 0.0)
+    counts.claim("ada", "c", 30.0, 0.0)
+    names = counts._ask(lambda server: server.keys("*"))
+    assert len(names) == 4
+    assert all(0 < counts._ask(lambda server, name=name: server.ttl(name)) <= 61 for name in names)
+
+
+async def test_when_it_is_gone_turns_go_on_at_half_the_limit_and_nothing_doubles_after(
+    shared_sessions: Sessions,
+) -> None:
+    clock = Clock()
+    quota = Quota(10, counts=RedisCounts(shared_sessions.address, clock))
+    assert [await quota.take("ada", f"a{n}") for n in range(4)] == [None] * 4
+    assert not quota.alone
+    shared_sessions.kill()
+    assert [await quota.take("ada", f"b{n}") for n in range(10)].count(None) == 5
+    assert quota.alone
+    assert quota.claim("ada", "t1", 30.0), "without the others a client's turn is taken on"
+    quota.settle("a0", 5)
+    quota.release("ada", "t1")
+    shared_sessions.start()
+    assert await quota.take("ada", "c") is not None, "it rests a moment before it asks again"
+    clock.now += redis_counts.REST_SECONDS
+    assert [await quota.take("ada", f"a{n}") for n in range(12)].count(None) == 10
+    assert not quota.alone
+    quota.close()
+
+
+async def test_a_turn_says_that_it_was_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
+    pipeline = build.build(load())
+    try:
+        async for _ in pipeline.answer(Question("Hello there!", "ada", "api")):
+            pass
+    finally:
+        await pipeline.close()
+    with pipeline.store.read() as ledger:
+        spans = ledger.rows("select attributes from spans where name = 'limits'")
+    assert spans == [{"attributes": {"alone": True}}]
+
+
+def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = RedisCounts(GONE)
+    with pytest.raises(CountsError, match=r"^redis://127\.0\.0\.1:1/0 cannot be used: ") as caught:
+        counts.check()
+    counts.close()
+    assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
+    (line,) = build.troubles(load())
+    assert line.startswith("sessions: redis://127.0.0.1:1/0 cannot be used") and "s3cret" not in line
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", "http://ada:s3cret@host")
+    with pytest.raises(ConfigurationError, match="sessions: no such place") as wrong:
+        load()
+    assert "s3cret" not in str(wrong.value)
+    monkeypatch.setattr("pipeline.guardrails.redis_counts.find_spec", lambda _: None)
+    assert "answerdeck[redis]" in (redis_counts.wrong(GONE) or "")
