@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from console.commands.consent import agree
 from console.commands.opened import pipeline_for
 from console.commands.progress import bars, counting
+from console.commands.screen import emit
 from evalsets.cases import corpora
 from evalsets.cases.evalset import Evalset
 from evalsets.release.release import Agree, Missing
 from evalsets.runs.answer_cache import remember
-from evalsets.runs.estimate import estimate
+from evalsets.runs.estimate import Estimate, estimate
 from evalsets.runs.runner import Plan, Side, Variant, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
@@ -51,6 +53,41 @@ async def ask(
         await warm(pipeline, kb, cases.cases[0].question, models)
         with bars(quiet) as step:
             return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
+    finally:
+        await pipeline.close()
+
+
+def expect(
+    cases: Evalset,
+    variants: Sequence[Variant],
+    plan: Plan,
+    retrieval: Mapping[str, Any] | None = None,
+    *,
+    json: bool,
+) -> None:
+    """Say what runs would take, and ask nothing."""
+    rows = asyncio.run(_expected(cases, variants, plan, retrieval))
+    if json:
+        emit({"estimates": [{"variant": label, **asdict(one), "text": str(one)} for label, one in rows]})
+        return
+    for label, one in rows:
+        print(f"{label}: {one}")
+
+
+async def _expected(
+    cases: Evalset, variants: Sequence[Variant], plan: Plan, retrieval: Mapping[str, Any] | None
+) -> list[tuple[str, Estimate]]:
+    pipeline = pipeline_for(variants, retrieval)
+    prices, kb = build.prices(load()), cases.kb
+    few = cases.some(plan.limit, plan.seed)
+    try:
+        return [
+            (
+                one.pinned(pipeline).label,
+                await estimate(few, one, pipeline, prices, kb=kb, repetitions=plan.repetitions),
+            )
+            for one in variants
+        ]
     finally:
         await pipeline.close()
 

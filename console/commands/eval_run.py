@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands.asking import ask
+from console.commands.asking import ask, expect
 from console.commands.consent import Yes, reach
 from console.commands.evals import Json
 from console.commands.figures import comparison_table, cost, metric_table
@@ -22,8 +22,9 @@ from evalsets.judges.process import job
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.work import too_many_failed
+from pipeline.errors import ConfigurationError
 from pipeline.settings import load as load_settings
-from traces.records import Load
+from traces.records import Load, RunSettings
 
 Texts = list[str] | None
 
@@ -45,6 +46,12 @@ def run_evalset(
     judge: Annotated[str | None, typer.Option(help="Let this model judge the answers afterwards.")] = None,
     metrics: Annotated[str | None, typer.Option(help="RAGAS metrics it judges, comma-separated.")] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="Stop at this many dollars.")] = None,
+    retrieval: Annotated[
+        str | None, typer.Option(help="Try other settings, e.g. passages=8,floor=0.2; such a run is a trial.")
+    ] = None,
+    only_estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would take, run nothing.")
+    ] = False,
     cache: Annotated[bool, typer.Option(help="Take answers a model gave before to the same prompt.")] = True,
     yes: Yes = False,
     json: Json = False,
@@ -65,12 +72,18 @@ def run_evalset(
         cases = load(evalset, queries=queries)
     except EvalsetError as error:
         raise wrong(str(error)) from None
-    _check_judge(judge, metrics, yes=yes)
+    changed = settings_of(retrieval)
     plan = Plan(
-        limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget
-    )
+        limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget,
+        settings=RunSettings(trial=f"retrieval {retrieval}" if changed else None),
+    )  # fmt: skip
+    if only_estimate:
+        expect(cases, variants, plan, changed, json=json)
+        return
+    _check_judge(judge, metrics, yes=yes)
     try:
-        reports = asyncio.run(ask(cases, variants, plan, cache=cache, yes=yes, quiet=json))
+        asked = ask(cases, variants, plan, cache=cache, yes=yes, quiet=json, retrieval=changed)
+        reports = asyncio.run(asked)
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
     for report in reports:
@@ -95,6 +108,22 @@ def _broken(report: dict[str, Any]) -> str:
         f"{report['failed']} of {report['cases']} cases of {report['variant']} failed, so this run decides"
         f" nothing. Mostly: {report['lost']}. Ask them again: the same command with --run {report['run_id']}"
     )
+
+
+def settings_of(text: str | None) -> dict[str, Any]:
+    """Return the retrieval settings of "passages=8,floor=0.2"; ends the command when one cannot be."""
+    found: dict[str, Any] = {}
+    for part in filter(None, map(str.strip, (text or "").split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value:
+            raise wrong(f"--retrieval {part!r} is no KEY=VALUE, e.g. passages=8")
+        found[key] = value
+    if found:
+        try:
+            load_settings(retrieval=found)
+        except ConfigurationError as error:
+            raise wrong(f"--retrieval: {error}") from None
+    return found
 
 
 def _check_judge(judge: str | None, metrics: str | None, *, yes: bool) -> None:

@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from traces.ids import uuid7
 from traces.processes import born
+from traces.records import Run
 
 FOLDER = "console/jobs"  # below the data folder
 LOG_BYTES = 4_000
+ESTIMATE_SECONDS = 120
 _children: dict[str, subprocess.Popen[bytes]] = {}  # of this console, so that ended ones are waited for
 COMMAND = (sys.executable, "-m", "console.cli", "eval", "run")
 
@@ -31,24 +35,88 @@ class Job:
     title: str
 
 
-def start(
-    data_dir: Path,
-    evalset: str,
-    *,
-    prompt: str | None = None,
-    model: str | None = None,
-    only_retrieval: bool = False,
-    limit: int | None = None,
-) -> Job:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run is made of: each prompt with each model, asked side by side by one process."""
+
+    evalset: str
+    prompts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    retrieval: str | None = None  # other settings than those in force: "passages=8,floor=0.2"
+    only_retrieval: bool = False
+    limit: int | None = None
+    repetitions: int = 1
+    budget_usd: float | None = None
+    judge: str | None = None
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> int:
+        """How many runs it makes."""
+        return 1 if self.only_retrieval else max(len(self.prompts), 1) * max(len(self.models), 1)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        names = (
+            ["retrieval only"] if self.only_retrieval else [", ".join(self.prompts), ", ".join(self.models)]
+        )
+        return " · ".join(part for part in (self.evalset, *names, self.retrieval) if part)
+
+    def arguments(self) -> list[str]:
+        """Return the options of `answerdeck eval run`."""
+        given = [self.evalset, "--json"]
+        if self.only_retrieval:
+            given += ["--only", "retrieval"]
+        else:
+            given += [part for prompt in self.prompts for part in ("--prompt", prompt)]
+            given += [part for model in self.models for part in ("--model", model)]
+        options = {
+            "--limit": self.limit,
+            "--repetitions": self.repetitions if self.repetitions > 1 else None,
+            "--budget": self.budget_usd,
+            "--retrieval": self.retrieval,
+            "--judge": None if self.only_retrieval else self.judge,
+            "--metrics": ",".join(self.metrics) if self.judge and not self.only_retrieval else None,
+        }
+        return given + [part for name, value in options.items() if value for part in (name, str(value))]
+
+
+def start(data_dir: Path, wanted: Wanted) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
-    run_id = uuid7()
-    arguments = [evalset, "--run", run_id, "--yes", "--json"]
-    arguments += ["--only", "retrieval"] if only_retrieval else []
-    arguments += ["--prompt", prompt] if prompt and not only_retrieval else []
-    arguments += ["--model", model] if model and not only_retrieval else []
-    arguments += ["--limit", str(limit)] if limit else []
-    title = " · ".join(["retrieval only"] if only_retrieval else [part for part in (prompt, model) if part])
-    return launch(data_dir, FOLDER, run_id, [*COMMAND, *arguments], f"{evalset} · {title}")
+    key = uuid7()
+    named = ["--run", key] if wanted.variants == 1 else []
+    return launch(data_dir, FOLDER, key, [*COMMAND, *wanted.arguments(), *named, "--yes"], wanted.title)
+
+
+def estimate(data_dir: Path, wanted: Wanted) -> list[dict[str, Any]]:
+    """Return what each variant would take: {variant, calls, usd, most_usd}; raises ValueError."""
+    try:
+        done = subprocess.run(
+            [*COMMAND, *wanted.arguments(), "--estimate"],
+            capture_output=True,
+            text=True,
+            timeout=ESTIMATE_SECONDS,
+            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it took over {ESTIMATE_SECONDS} s; the machine is busy") from None
+    if done.returncode:
+        raise ValueError(done.stderr.strip()[-400:] or f"it ended with code {done.returncode}")
+    return json.loads(done.stdout)["estimates"]
+
+
+def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
+    """Return the job that makes each run: the one of its name, or the one whose process it is."""
+    by_process = {(job.pid, job.born): job for job in started.values()}
+    found: dict[str, Job] = {}
+    for run in runs:
+        process = run.settings.process
+        job = started.get(run.run_id) or (by_process.get((process.pid, process.born)) if process else None)
+        if job is not None:
+            found[run.run_id] = job
+    return found
 
 
 def launch(data_dir: Path, place: str, key: str, command: list[str], title: str) -> Job:

@@ -43,6 +43,11 @@ def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
     return found
 
 
+def records(path: Path) -> Records:
+    """Return the rows of a file's table, none for a document of its own shape; raises EvalsetError."""
+    return _opened(path, None)[1]
+
+
 def detect(path: Path) -> Format:
     """Return the format a file is in, from its columns; raises EvalsetError when none fits."""
     whole, records, _ = _opened(path, None)

@@ -99,9 +99,14 @@ def junit(report: dict[str, Any]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
+def printer() -> str | None:
+    """Return the Chromium that prints PDFs, or None when none is installed."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def pdf(report: dict[str, Any], out: Path) -> None:
     """Print the HTML to PDF with the Chromium that is installed; raises ReportError without one."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = printer()
     if browser is None:
         raise ReportError("a PDF needs Chromium, and none is installed; take html, or install chromium")
     with tempfile.TemporaryDirectory() as folder:

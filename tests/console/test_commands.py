@@ -111,6 +111,13 @@ def test_runs_are_made_compared_and_reported(ready: Terminal, evalset: str, tmp_
     assert only["variant"] == "retrieval only"
     assert {run["evalset"] for run in read(ready, "eval", "list")["runs"]} == {"tiny"}
     assert "Latest runs" in ready.works("eval", "list")
+    (free,) = read(ready, "eval", "run", evalset, "--estimate")["estimates"]
+    assert free["usd"] == 0.0 and free["variant"] == "answer@v1 · extractive"
+    assert "0 calls" in ready.works("eval", "run", evalset, "--estimate")
+    tried = read(ready, "eval", "run", evalset, "--retrieval", "passages=1,floor=0.2")
+    assert tried["cases"] == 2
+    assert "got 'eight'" in ready("eval", "run", evalset, "--retrieval", "passages=eight")[2]
+    assert "no KEY=VALUE" in ready("eval", "run", evalset, "--retrieval", "eight")[2]
     second = read(ready, "eval", "run", evalset)["run_id"]
     assert "wins/losses/ties" in ready.works("eval", "compare", first["run_id"], second)
     assert read(ready, "eval", "compare", first["run_id"], second)["metrics"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.dashboard import data, jobs
+from console.dashboard.jobs import Wanted
 from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
@@ -130,8 +131,8 @@ def test_starting_a_run_makes_a_process_that_can_be_stopped(
     assert jobs.alive(job)
     assert until(lambda: "asked for" in jobs.said(folder, job.run_id))
     said = jobs.said(folder, job.run_id)
-    assert f"'demo', '--run', '{job.run_id}', '--yes', '--json'" in said
-    assert "'--prompt', 'answer@v1', '--model', 'extractive'" in said
+    assert "'demo', '--json', '--prompt', 'answer@v1', '--model', 'extractive'" in said
+    assert f"'--run', '{job.run_id}', '--yes'" in said
     jobs.stop(job)
     assert until(lambda: not jobs.alive(job))
 
@@ -140,7 +141,7 @@ def test_a_run_that_does_not_start_shows_its_last_words(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "COMMAND", FAILER)
-    job = jobs.start(folder, "demo", only_retrieval=True, limit=3)
+    job = jobs.start(folder, Wanted("demo", only_retrieval=True, limit=3))
     assert until(lambda: not jobs.alive(job))
     app = page("evals")
     assert not app.exception
@@ -150,7 +151,7 @@ def test_a_run_that_does_not_start_shows_its_last_words(
 
 def test_progress_is_read_from_the_ledger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
-    job = jobs.start(folder, "demo", prompt="answer@v1", model="extractive")
+    job = jobs.start(folder, Wanted("demo", ("answer@v1",), ("extractive",)))
     run = _run(job.run_id)
     _write(folder, run, replace(run, done=40, failed=2, seconds=20.0))
     app = page("evals")
@@ -165,7 +166,7 @@ def test_progress_is_read_from_the_ledger(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_reused_process_id_is_not_taken_for_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
-    job = jobs.start(folder, "demo")
+    job = jobs.start(folder, Wanted("demo"))
     assert not jobs.alive(replace(job, born="1"))
     jobs.stop(replace(job, born="1"))
     assert jobs.alive(job)

@@ -11,6 +11,7 @@ import streamlit as st
 from console import format
 from console.dashboard import boundary, data, jobs, markup, notices
 from console.dashboard.data import RunScores
+from console.dashboard.views import cases, eval_form, sets
 from console.dashboard.views import run as one_run
 from evalsets.metrics.table import find_metric
 from traces.records import Run
@@ -19,6 +20,7 @@ WATCH_SECONDS = 1
 RECENT_SECONDS = 600  # how long a run that never began is shown
 IN_LIST = ("hit@5", "groundedness", "correctness", "citation_precision", "abstention_correct")
 MOST_RUNS = 25
+PARTS = ("Runs", "Evalsets")
 
 
 def page() -> None:
@@ -30,7 +32,15 @@ def page() -> None:
             return
         st.title("Evals", anchor=False)
         _broken()
-        _form()
+        part = st.segmented_control(
+            "Part", PARTS, default=PARTS[0], required=True, key="part", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if part == "Evalsets":
+            name = st.query_params.get("set")
+            cases.page(name) if name else sets.page()
+            return
+        eval_form.draw()
         known = data.read_runs()
         started = jobs.known(data.settings().data_dir)
         if _under_way(known, started) or _unborn(known, started):
@@ -46,46 +56,14 @@ def _broken() -> None:
         )
 
 
-def _form() -> None:
-    """Draw what a run is made of, and start it."""
-    sets = data.evalsets()
-    card = st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small")
-    with card:
-        name = st.selectbox(
-            "Evalset", list(sets), format_func=lambda name: f"{name} ({sets[name]} cases)", width=250
-        )
-        prompt = st.selectbox("Prompt", data.prompts(), width=140)
-        model = st.selectbox(
-            "Model",
-            data.known_models(),
-            accept_new_options=True,
-            width=240,
-            help="One of the configuration or of earlier turns, or type provider:name.",
-        )
-        limit = st.number_input(
-            "Cases",
-            min_value=1,
-            value=None,
-            step=10,
-            width=110,
-            placeholder="all",
-            help="Chosen by a fixed seed.",
-        )
-        only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
-        pressed = st.button("Start run", type="primary", icon=":material/play_arrow:")
-    if pressed and name:
-        folder = data.settings().data_dir
-        job = jobs.start(folder, name, prompt=prompt, model=model, only_retrieval=only, limit=limit)
-        st.toast(f"Started {job.title}", icon=":material/science:")
-
-
 def _watch() -> None:
     """Draw what runs now; drawn again each second, and the whole page once when nothing runs any more."""
     with notices.problems():
         known, started = data.read_runs(), jobs.known(data.settings().data_dir)
         going, unborn = _under_way(known, started), _unborn(known, started)
+        ours = jobs.of_runs(going, started)
         for run in going:
-            _progress(run, started.get(run.run_id))
+            _progress(run, ours.get(run.run_id))
         for job in unborn:
             _starting(job)
         busy = bool(going) or any(jobs.alive(job) for job in unborn)
@@ -98,13 +76,15 @@ def _watch() -> None:
 def _under_way(known: list[Run], started: dict[str, jobs.Job]) -> list[Run]:
     """Return the runs said to be running, without those of ours whose process is gone."""
     running = [run for run in known if run.state == "running"]
-    return [run for run in running if run.run_id not in started or jobs.alive(started[run.run_id])]
+    ours = jobs.of_runs(running, started)
+    return [run for run in running if run.run_id not in ours or jobs.alive(ours[run.run_id])]
 
 
 def _unborn(known: list[Run], started: dict[str, jobs.Job]) -> list[jobs.Job]:
     """Return the jobs whose run is not in the ledger: still loading, or ended before it began."""
-    ids = {run.run_id for run in known}
-    return [job for job in started.values() if job.run_id not in ids and (jobs.alive(job) or _recent(job))]
+    begun = {job.run_id for job in jobs.of_runs(known, started).values()}
+    unborn = [job for job in started.values() if job.run_id not in begun]
+    return [job for job in unborn if jobs.alive(job) or _recent(job)]
 
 
 def _recent(job: jobs.Job) -> bool:
@@ -128,14 +108,14 @@ def _progress(run: Run, job: jobs.Job | None) -> None:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{run.evalset}** · {run.variant}")
             if job is not None:
-                _stop(job)
+                _stop(job, run.run_id)
         st.progress(min(done / cases, 1.0), text=f"{one_run.cases_of(run)}{left}")
 
 
-def _stop(job: jobs.Job) -> None:
+def _stop(job: jobs.Job, run_id: str) -> None:
     with st.popover("Stop", icon=":material/stop_circle:"):
         st.write("What is done stays; the run is marked as stopped.")
-        if st.button("Stop this run", key=f"stop-{job.run_id}", type="primary"):
+        if st.button("Stop this run", key=f"stop-{run_id}", type="primary"):
             jobs.stop(job)
             st.toast("Stopping")
 
@@ -147,7 +127,8 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
         return
     st.subheader("Runs", anchor=False)
     heads = ["Run", "State", *(f"{find_metric(name).title} " for name in IN_LIST), "Cost, time "]
-    rows = [_row(run, started) for run in known[:MOST_RUNS]]
+    ours = jobs.of_runs(known[:MOST_RUNS], started)
+    rows = [_row(run, ours) for run in known[:MOST_RUNS]]
     markup.show(markup.table(heads, rows, "list compare"), key="runs")
     st.caption("Mean and 95 % interval. Scores that failed are counted beside the mean, never as 0.")
 
@@ -156,6 +137,8 @@ def _row(run: Run, started: dict[str, jobs.Job]) -> str:
     found = data.read_scores(run, IN_LIST) if run.state != "running" else RunScores(run, {}, {})
     to = markup.address("evals", run=run.run_id)
     title = f"{markup.link(run.evalset, to)} · {escape(format.variant(run.variant))}"
+    if run.settings.trial:
+        title += " " + markup.chip(run.settings.trial, "#64748b", "it speaks for nothing that is in force")
     return markup.row(
         [
             markup.cell(title + one_run.when(run), "text"),

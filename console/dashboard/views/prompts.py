@@ -16,7 +16,7 @@ from evalsets.metrics.table import find_metric
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 
-SCORED = ("groundedness", "citation_precision", "abstention_correct")
+SCORED = ("correctness", "groundedness", "citation_precision", "abstention_correct")
 WATCH_SECONDS = 2
 STATES = {"in force": palette.GOOD, "released": palette.NEUTRAL, "candidate": "#6366f1"}
 MARKS = {"passed": "✓", "failed": "✕", "noted": "!"}

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
 
-KINDS = {"HTML": ("html", "text/html"), "Markdown": ("md", "text/markdown"), "CSV": ("csv", "text/csv")}
+KINDS = {
+    "PDF": ("pdf", "application/pdf"),
+    "HTML": ("html", "text/html"),
+    "Markdown": ("md", "text/markdown"),
+    "JUnit": ("xml", "application/xml"),
+    "CSV": ("csv", "text/csv"),
+    "JSON": ("json", "application/json"),
+}
 
 
 def buttons(made: Callable[[], dict[str, Any]], name: str) -> None:
     """Draw one button for each kind of report; `made` returns what the report says."""
+    from evalsets.reports.report import printer
+
     with st.container(horizontal=True, gap="small"):
         for kind, (ending, mime) in KINDS.items():
+            lacking = kind == "PDF" and printer() is None
             st.download_button(
                 f"Report as {kind}",
                 data=lambda ending=ending: _written(made(), ending),
@@ -21,10 +33,17 @@ def buttons(made: Callable[[], dict[str, Any]], name: str) -> None:
                 mime=mime,
                 on_click="ignore",
                 icon=":material/download:",
+                disabled=lacking,
+                help="A PDF needs Chromium on the console's machine; take HTML." if lacking else None,
             )
 
 
-def _written(report: dict[str, Any], ending: str) -> str:
+def _written(report: dict[str, Any], ending: str) -> str | bytes:
     from evalsets.reports import report as reports
 
-    return reports.TEXTS[ending](report)
+    if ending != "pdf":
+        return reports.TEXTS["junit" if ending == "xml" else ending](report)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "report.pdf"
+        reports.pdf(report, path)
+        return path.read_bytes()

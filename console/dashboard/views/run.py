@@ -64,7 +64,7 @@ def cases_of(run: Run) -> str:
 
 
 def _head(run: Run) -> str:
-    chip = state_chip(run, jobs.known(data.settings().data_dir))
+    chip = state_chip(run, jobs.of_runs([run], jobs.known(data.settings().data_dir)))
     title = f"{escape(run.evalset)} · {escape(format.variant(run.variant))}"
     return f'<div class="head"><h1>{title}</h1><div class="chips">{chip}</div></div>'
 
@@ -136,7 +136,7 @@ def _weakest(found: RunScores) -> None:
     scored = sorted(column.values.items(), key=lambda item: item[1] * sign)
     shown += [(case, value, column.reasons.get(case)) for case, value in scored]
     rows = [_weak(cases.get(case), case, name, value, why) for case, value, why in shown[:WEAKEST]]
-    heads = ["Case", "Question", f"{find_metric(name).title} ", "Why", "Outcome"]
+    heads = ["Case", "Question", "Expected answer", "Answer", f"{find_metric(name).title} ", "Why", "Outcome"]
     markup.show(markup.table(heads, rows), key="weakest")
 
 
@@ -148,6 +148,8 @@ def _weak(case: RunCase | None, case_id: str, name: str, value: float | None, wh
         [
             markup.cell(escape(case_id[:24]), "mono"),
             markup.cell(f'<span class="clip">{escape(case.question or "—")}</span>', "text"),
+            markup.cell(f'<span class="clip">{escape(case.reference or "—")}</span>', "text quiet"),
+            markup.cell(f'<span class="clip">{escape(case.answer or "—")}</span>', "text quiet"),
             markup.cell(score, "right"),
             markup.cell(f'<span class="clip">{escape(why or "—")}</span>', "text quiet"),
             markup.cell(outcome),

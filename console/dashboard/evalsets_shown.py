@@ -1,0 +1,111 @@
+"""What the Evals page knows and does of evalsets: all of them, one with its cases, imports and changes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from console.dashboard import data
+from evalsets.cases import team
+from evalsets.cases.cases import list_sets, load
+from evalsets.cases.evalset import Evalset, EvalsetError
+from evalsets.cases.imported import Format
+from evalsets.cases.look import Look, look
+from evalsets.cases.row import row_of
+from evalsets.cases.undo import Step, step
+
+STEP = "evalset_step"  # the newest change of this person, to be taken back
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A file that a person dropped on the page."""
+
+    name: str
+    content: bytes
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return the evalsets with name, title, cases, whether shipped, and what is wrong with each."""
+    return list_sets()
+
+
+def read(name: str) -> Evalset | None:
+    """Return an evalset; None when there is none of this name. A broken one is a Problem."""
+    if name not in {row["name"] for row in list_sets()}:
+        return None
+    try:
+        return load(name)
+    except EvalsetError as error:
+        raise data.Problem(f"The evalset cannot be used: {error}", "Correct its file.") from None
+
+
+@st.cache_data(max_entries=20, show_spinner="Reading the file …")
+def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str] | None) -> Look:
+    """Return what a dropped file would become, its columns mapped as given or by their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(dropped.name).name
+        path.write_bytes(dropped.content)
+        return look(path, format, mapped)
+
+
+def bring_in(name: str, found: Look, source: str, *, replace: bool) -> str | None:
+    """Save what was understood as an evalset; return why it was not, or None."""
+    assert found.made is not None
+    head = {"title": name, "owner": "", "source": f"imported from {source} ({found.format})"}
+    made = found.made
+
+    def save() -> None:
+        team.save(name, made.rows, head, corpus=made.corpus, replace=replace)
+
+    return change(name, f"{len(made.rows)} cases imported", save)
+
+
+def copy(source: Evalset, name: str) -> str | None:
+    """Make a set of the team's own of a shipped one; return why that failed, or None."""
+    head = {
+        key: getattr(source, key) for key in ("title", "owner", "source", "licence") if getattr(source, key)
+    }
+    head |= {"corpus": "sample"} if source.sample else {"kb": source.kb} if source.kb else {}
+    rows = [row_of(one) for one in source.cases]
+    return change(name, f"copied from {source.name}", lambda: team.save(name, rows, head))
+
+
+def change(name: str, what: str, work: Callable[[], object]) -> str | None:
+    """Change an evalset such that it can be taken back; return why that failed, or None."""
+    try:
+        with step(name, what) as made:
+            work()
+    except (EvalsetError, OSError) as error:
+        return str(error)
+    st.session_state[STEP] = made
+    refresh()
+    return None
+
+
+def newest() -> Step | None:
+    """Return the newest change of this person that can be taken back."""
+    return st.session_state.get(STEP)
+
+
+def undo() -> str | None:
+    """Take the newest change back; return why that failed, or None."""
+    made: Step | None = st.session_state.pop(STEP, None)
+    try:
+        if made is not None:
+            made.undo()
+    except (EvalsetError, OSError) as error:
+        return str(error)
+    refresh()
+    return None
+
+
+def refresh() -> None:
+    """Forget what pages read of evalsets before."""
+    data.evalsets.clear()
+    data.unreadable.clear()

@@ -1,0 +1,141 @@
+"""What a run is made of: variants, repetitions, judge and budget, its price said before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, jobs, notices
+from console.dashboard.jobs import Wanted
+from evalsets.metrics.table import JUDGED
+from pipeline.settings import PROVIDERS
+
+AS_IT_IS = "as configured"
+SETTINGS = (AS_IT_IS, "passages=3", "passages=8", "text_weight=0", "floor=0.2")
+FREE = ("extractive",)
+DEFAULT_METRICS = ("faithfulness", "answer_relevancy")
+MOST_VARIANTS = 12
+
+
+def draw() -> None:
+    """Draw the form and start what it says."""
+    sets = data.evalsets()
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            name = st.selectbox(
+                "Evalset", list(sets), format_func=lambda name: f"{name} ({sets[name]} cases)", width=230
+            )
+            prompts, models = data.prompts(), data.known_models()
+            chosen = st.multiselect("Prompts", prompts, default=prompts[:1], width=220)
+            asked = st.multiselect(
+                "Models",
+                models,
+                default=models[:1],
+                accept_new_options=True,
+                width=280,
+                help="Of the configuration or of earlier turns, or type provider:name.",
+            )
+            limit = st.number_input(
+                "Cases", min_value=1, value=None, step=10, width=110, placeholder="all",
+                help="Chosen by a fixed seed.",
+            )  # fmt: skip
+        wanted = Wanted(name or "", tuple(chosen), tuple(asked), limit=limit)
+        wanted, settings = _more(wanted)
+        _start([replace(wanted, retrieval=None if one == AS_IT_IS else one) for one in settings])
+
+
+def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
+    """Draw the rarer choices; return the run with them, and the retrieval settings to try."""
+    with st.expander("More: retrieval settings, repetitions, judge, budget"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            settings = st.multiselect(
+                "Retrieval settings",
+                SETTINGS,
+                default=[AS_IT_IS],
+                accept_new_options=True,
+                width=300,
+                help="Each is tried with every variant; type KEY=VALUE of the configuration's [retrieval].",
+            )
+            repetitions = st.number_input("Repetitions", min_value=1, max_value=100, value=1, width=120)
+            budget = st.number_input(
+                "Budget, $", min_value=0.0, value=None, width=120, placeholder="none",
+                help="No further case is begun there.",
+            )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            judges = [one for one in data.known_models() if one.partition(":")[0] in PROVIDERS]
+            judge = st.selectbox(
+                "Judge", judges, index=None, placeholder="none", accept_new_options=True, width=260,
+                help="A model that judges the answers afterwards; it needs the extra `judges`.",
+            )  # fmt: skip
+            metrics = st.multiselect("Judged", list(JUDGED), default=list(DEFAULT_METRICS), width=360)
+        only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
+    full = replace(
+        wanted,
+        only_retrieval=only,
+        repetitions=int(repetitions),
+        budget_usd=budget,
+        judge=judge,
+        metrics=tuple(metrics),
+    )
+    return full, settings or [AS_IT_IS]
+
+
+def _start(wanted: list[Wanted]) -> None:
+    """Draw the price and the button; what costs money starts only once its price is shown."""
+    runs = sum(one.variants for one in wanted)
+    paid = not wanted[0].only_retrieval and any(model not in FREE for model in wanted[0].models)
+    key = repr(wanted)
+    expected = st.session_state.get("eval_estimate", ("", []))
+    known = expected[1] if expected[0] == key else []
+    why = _held(wanted[0], runs) or (
+        "Ask for the estimate first: this costs money." if paid and not known else None
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        pressed = st.button(
+            "Start run" if runs == 1 else f"Start {runs} runs",
+            type="primary", icon=":material/play_arrow:", disabled=why is not None, help=why,
+        )  # fmt: skip
+        if paid and st.button("Estimate", icon=":material/payments:"):
+            _estimate(key, wanted)
+        if known:
+            st.caption(_price(known, wanted[0].budget_usd))
+    if pressed:
+        for one in wanted:
+            job = jobs.start(data.settings().data_dir, one)
+            st.toast(f"Started {job.title}", icon=":material/science:")
+
+
+def _held(wanted: Wanted, runs: int) -> str | None:
+    if not wanted.evalset:
+        return "Choose an evalset."
+    if not wanted.only_retrieval and not (wanted.prompts and wanted.models):
+        return "Choose at least one prompt and one model."
+    return f"At most {MOST_VARIANTS} runs at a time, not {runs}." if runs > MOST_VARIANTS else None
+
+
+def _estimate(key: str, wanted: list[Wanted]) -> None:
+    try:
+        with st.spinner("Assembling a few prompts …"):
+            found = [row for one in wanted for row in jobs.estimate(data.settings().data_dir, one)]
+    except (ValueError, OSError) as error:
+        st.error(f"No estimate: {notices.plain(str(error))}")
+        return
+    st.session_state["eval_estimate"] = (key, found)
+    st.rerun()
+
+
+def _price(found: list[dict[str, Any]], budget: float | None) -> str:
+    """Say what the runs are expected to take in all."""
+    calls = sum(row["calls"] for row in found)
+    unpriced = [row["variant"] for row in found if row["usd"] is None]
+    usual = format.usd(sum(row["usd"] or 0.0 for row in found))
+    most = format.usd(sum(row["most_usd"] or 0.0 for row in found))
+    text = f"{calls:,} calls; about {usual}, at most {most}".replace("$", "\\$")
+    if unpriced:
+        text += f"; {len(unpriced)} of {len(found)} variants have no known price and are not in it"
+    if budget is not None:
+        text += f"; stops at {format.usd(budget)} a run".replace("$", "\\$")
+    return text

@@ -1,0 +1,46 @@
+"""What an import would make of a file, before anything is saved: its columns and how they are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalsets.cases import imports
+from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.imported import Format, Imported
+
+SAMPLE = 5  # rows shown
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A file as it is understood. `problems` keep it from being saved; `made` is what would be."""
+
+    format: Format | None
+    columns: tuple[str, ...] = ()
+    sample: tuple[dict[str, Any], ...] = ()  # of the file, as it is
+    made: Imported | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """{field of a case: column}, empty while no column is known to hold the questions."""
+        return dict(self.made.mapping) if self.made else {}
+
+
+def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> Look:
+    """Return what an import of the file would give; whatever is wrong with it is in `problems`."""
+    try:
+        records = imports.records(path)
+        format = format or imports.detect(path)
+    except EvalsetError as error:
+        return Look(format, problems=tuple(error.problems))
+    columns = tuple(dict.fromkeys(str(key) for _, row in records for key in row))
+    sample = tuple(dict(row) for _, row in records[:SAMPLE])
+    try:
+        made = imports.read(path, format, mapped)
+    except EvalsetError as error:
+        return Look(format, columns, sample, problems=tuple(error.problems))
+    return Look(format, columns, sample, made)

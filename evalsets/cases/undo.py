@@ -1,0 +1,58 @@
+"""Taking back a change of one of the team's evalsets, while nothing else changed it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalsets.cases.cases import own_folder
+from evalsets.cases.evalset import EvalsetError
+
+
+@dataclass(slots=True)
+class Step:
+    """A change that can be taken back: what it was, the files before it, and how it left them."""
+
+    name: str  # of the evalset
+    what: str  # for people: "case 7 deleted"
+    before: dict[Path, bytes | None] = field(repr=False)  # None: the file was not there
+    after: str = ""
+
+    def undo(self) -> None:
+        """Put the files back as they were.
+
+        Raises EvalsetError when they were changed again since: that change would be lost.
+        """
+        if _digest(self.before) != self.after:
+            raise EvalsetError([f"{self.name} was changed again since; correct the case by hand"])
+        for path, content in self.before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                half = path.with_name(f".{path.name}.undo")
+                half.write_bytes(content)
+                half.replace(path)
+
+
+@contextmanager
+def step(name: str, what: str, folder: Path | None = None) -> Iterator[Step]:
+    """Note how an evalset's files are before the change made inside, and how it leaves them."""
+    path = (folder or own_folder()) / f"{name}.jsonl"
+    made = Step(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
+    yield made
+    made.after = _digest(made.before)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _digest(files: dict[Path, bytes | None]) -> str:
+    whole = hashlib.sha256()
+    for path in files:
+        content = _content(path)
+        whole.update(b"-" if content is None else hashlib.sha256(content).digest())
+    return whole.hexdigest()
