@@ -94,7 +94,7 @@ def test_the_report_of_a_run_is_one_html_file(runs: list[Run]) -> None:
     from console.dashboard.views import report
 
     page("evals")
-    html = report._written(data.report_of_run(runs[0].run_id), "html")
+    html = str(report._written(data.report_of_run(runs[0].run_id), "html"))
     assert html.lstrip().lower().startswith("<!doctype html>")
     assert "http" not in html.split("</head>")[0]
 
