@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
 from traces.engine import Stale, Tables, Unfit
-from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
+from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,6 +96,28 @@ class Reading:
             # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
             warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
             return self._connection.execute(sql, params).df()
+
+    def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return columns and at most so many rows of one SELECT a person wrote; raises Refused."""
+        import duckdb
+
+        clock = Timer(seconds, self._connection.interrupt)
+        try:
+            statements = self._connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise Refused("write one SELECT: nothing else is allowed here, and one question at a time")
+            clock.start()
+            answer = self._connection.execute(statements[0])
+            columns = tuple(column[0] for column in answer.description or ())
+            return columns, answer.fetchmany(most)
+        except duckdb.InterruptException:
+            raise Refused(
+                f"stopped: it took longer than {seconds:g} s; narrow it, by time for example"
+            ) from None
+        except (duckdb.Error, RuntimeError) as error:
+            raise Refused(str(error)) from None
+        finally:
+            clock.cancel()
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file, unless the connection was locked down."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from traces.rows import Row
 
@@ -35,6 +35,13 @@ class Answers(Protocol):
     def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame: ...
 
     def write_parquet(self, sql: str, out: Path) -> None: ...
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """An open connection that can be asked what a person wrote, and nothing else."""
+
+    def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]: ...
 
 
 class Window(Protocol):

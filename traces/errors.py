@@ -15,6 +15,10 @@ class JournalError(TracesError):
     """A record could not be written to the journal (disk full, folder not writable)."""
 
 
+class Refused(TracesError):
+    """A question was not asked or not finished; the message says why, for the person who wrote it."""
+
+
 class StoreError(TracesError):
     """The trace store cannot be used now; the journal keeps what it lacks."""
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traces.engine import Answers
+from traces.engine import Answers, Asking
+from traces.errors import Refused
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +37,12 @@ class Ledger:
     def frame(self, sql: str, **params: Any) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""
         return self._answers.frame(sql, params)
+
+    def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return columns and at most so many rows of one SELECT that a person wrote; raises Refused."""
+        if not isinstance(self._answers, Asking):
+            raise Refused("this ledger is on another server; ask it there with a read-only account")
+        return self._answers.ask(sql, most, seconds)
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file; only a ledger opened with `exporting=True` may."""

@@ -20,6 +20,7 @@ from console.dashboard.views import (
     overview,
     playground,
     prompts,
+    sql,
     topics,
     turns,
 )
@@ -49,6 +50,7 @@ pages = {
         conversations.page, title="Conversations", icon=":material/chat:", url_path="conversations"
     ),
     "alerts": st.Page(alerts.page, title="Alerts", icon=":material/notifications:", url_path="alerts"),
+    "sql": st.Page(sql.page, title="SQL", icon=":material/database:", url_path="sql"),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
 # the default page answers at / alone: its name leads there too
@@ -66,6 +68,7 @@ chosen = st.navigation(
             pages["conversations"],
             pages["alerts"],
             pages["breakers"],
+            pages["sql"],
             named,
         ],
         "Improve": [

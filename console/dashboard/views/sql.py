@@ -1,0 +1,122 @@
+"""SQL: questions people write themselves, read-only; kept under a name, and taken away as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, downloads, markup, notices, releases
+from traces.errors import Refused, StoreError
+from traces.queries import free
+from traces.queries.free import Found
+
+FIRST = """select date_trunc('day', started_at) as day, model, count(*) as turns,
+       round(sum(cost_usd), 4) as usd
+from turns
+where door in ('chat', 'api', 'openai', 'cli')
+group by 1, 2
+order by 1 desc, 2"""
+SHOWN = 500  # rows drawn; the CSV has all that came back
+CELL = 300  # characters of a cell drawn
+
+
+@dataclass(slots=True)
+class Asked:
+    """The question of this person's page and what came of it."""
+
+    sql: str
+    found: Found | None = None
+    why: str | None = None  # nothing came of it
+
+
+def page() -> None:
+    """Draw the kept questions, the field, and what the last question found."""
+    st.title("SQL", anchor=False)
+    st.caption(
+        f"One SELECT over the ledger, read-only: no files, no network, {free.SECONDS:g} seconds and "
+        f"{free.MOST_ROWS:,} rows at most. Tables: {', '.join(free.TABLES)}."
+    )
+    with notices.problems():
+        path = data.settings().data_dir / "console" / "questions.json"
+        try:
+            kept = {one.name: one for one in free.saved(path)}
+        except Refused as error:
+            raise data.Problem(str(error), "The field below works without it.") from None
+        name = st.selectbox(
+            "Kept questions", list(kept), index=None, key="question", bind="query-params",
+            placeholder="none chosen", width=360,
+        )  # fmt: skip
+        start = kept[name].sql if name in kept else FIRST
+        sql = st.text_area(
+            "Question in SQL", start, height=190, key=f"sql-{name}-{hash(start)}", max_chars=20_000
+        )
+        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+            if st.button("Ask", type="primary", icon=":material/play_arrow:"):
+                st.session_state["sql_asked"] = _ask(sql or "")
+            _keep(path, name, sql or "", kept)
+        asked: Asked | None = st.session_state.get("sql_asked")
+        if asked is not None:
+            _answer(asked)
+
+
+def _ask(sql: str) -> Asked:
+    try:
+        with data.ledger() as opened:
+            return Asked(sql, found=free.ask(opened, sql))
+    except (Refused, StoreError) as error:
+        return Asked(sql, why=str(error))
+
+
+def _keep(path: Any, name: str | None, sql: str, kept: dict[str, free.Saved]) -> None:
+    """Draw what keeps a question under a name, or forgets it."""
+    with st.popover("Keep", icon=":material/bookmark:"):
+        wanted = st.text_input("Name", name or "", max_chars=80)
+        if st.button("Keep it", type="primary", key="keep-sql", disabled=not wanted.strip()):
+            try:
+                free.keep(path, wanted, sql, releases.actor())
+            except (Refused, OSError) as error:
+                st.error(notices.plain(str(error)))
+            else:
+                notices.done(None, "Kept; choose it above")
+    if name in kept and st.button("Forget it", icon=":material/delete:", help=f"Kept by {kept[name].by}."):
+        free.forget(path, name)
+        notices.done(None, "Forgotten")
+
+
+def _answer(asked: Asked) -> None:
+    if asked.found is None:
+        st.error(notices.plain(asked.why or ""), icon=":material/rule:")
+        return
+    found = asked.found
+    many = "the first " if found.cut else ""
+    st.caption(f"{many}{len(found.rows):,} rows in {format.seconds(found.seconds)}")
+    if not found.rows:
+        notices.note("Nothing found", "The question is right, and no row answers it.", key="sql-none")
+        return
+    rows = [markup.row([_cell(value) for value in row]) for row in found.rows[:SHOWN]]
+    markup.show(markup.table(found.columns, rows), key="sql-rows")
+    if len(found.rows) > SHOWN:
+        st.caption(f"{SHOWN} of them are drawn; the CSV has all {len(found.rows):,}.")
+    downloads.button(_named(found), "answerdeck-sql")
+
+
+def _named(found: Found) -> list[dict[str, Any]]:
+    """Return the rows by column; columns of the same name are numbered."""
+    names: list[str] = []
+    for name in found.columns:
+        names.append(name if name not in names else f"{name}_{len(names) + 1}")
+    return [dict(zip(names, row, strict=True)) for row in found.rows]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return markup.cell("—", "quiet")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return markup.cell(escape(f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"), "right")
+    text = str(value)
+    cut = text[:CELL] + ("…" if len(text) > CELL else "")
+    return markup.cell(escape(cut), "text" if len(text) > 40 else "")
