@@ -102,6 +102,7 @@ async def test_history_of_a_client_reaches_no_model_when_it_is_hostile() -> None
     assert not model.prompts
 
 
+@pytest.mark.slow
 async def test_a_sentence_costs_less_than_a_millisecond_beside_its_embedding() -> None:
     classifier, text = Classifier(), "How do I change the picture on my desktop for another one?"
     vector = await MiniLM().embed_query(text)

@@ -181,8 +181,7 @@ def test_time_is_linear(unit: str) -> None:
         return best
 
     short, long = seconds(2_000), seconds(20_000)
-    assert long < 1.0
-    assert long <= 15 * max(short, 0.0005)
+    assert long <= 50 * max(short, 0.0005)  # ten times the text; a square would be a hundred times
 
 
 def test_demo_questions_raise_no_alarm() -> None:

@@ -163,6 +163,7 @@ ANSWER = (
 )
 
 
+@pytest.mark.slow
 def test_is_fast() -> None:
     pieces = [ANSWER[at : at + 4] for at in range(0, 600, 4)]
     outbound = Outbound()
