@@ -85,6 +85,10 @@ EVAL = Group(
         "gate": Command(
             "gate:gate", "Exit 0 when the candidate may replace the baseline, 1 with the reasons when not."
         ),
+        "gate-set": Command(
+            "gate:choose",
+            "Say which evalsets a prompt must pass before it is promoted; without names, show them.",
+        ),
         "changed": Command(
             "gate:changed",
             "Run the gate's evalsets again where prompt, model, index, guardrails or code changed since.",

@@ -51,6 +51,11 @@ class DataFolder:
         return self.path / "evalsets"
 
     @property
+    def gate(self) -> Path:
+        """Which evalsets the team chose for the gate."""
+        return self.path / "gate.json"
+
+    @property
     def runs(self) -> Path:
         """A lock file for each eval or replay that goes on."""
         return self.path / "runs"

@@ -20,12 +20,14 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
     TomlConfigSettingsSource,
 )
 
+from pipeline import gated
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
 from pipeline.guardrails import redis_counts
@@ -346,7 +348,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
-        return init_settings, env_settings, dotenv_settings, toml
+        said = (init_settings, env_settings, dotenv_settings)
+        folder = next((found for source in said if (found := source().get("data_dir"))), Path(".data"))
+        chosen = gated.read(Path(folder))
+        kept: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
+        return *said, InitSettingsSource(settings_cls, kept), toml
 
 
 def check_model(name: str) -> str:

@@ -14,7 +14,7 @@ from console.commands.evals import Json
 from console.commands.progress import bars, counting
 from console.commands.screen import emit, table, wrong
 from evalsets.metrics.table import find_metric
-from evalsets.release import gate_report, in_force
+from evalsets.release import gate_report, gated, in_force
 from evalsets.release.gate import Verdict, check, limits_of
 from evalsets.release.in_force import Facts, trial
 from evalsets.release.release import run_changed
@@ -54,6 +54,22 @@ def gate(
                for one, write in rows))  # fmt: skip
     if not verdict.passed:
         raise typer.Exit(1)
+
+
+def choose(
+    evalsets: Annotated[list[str] | None, typer.Argument(help="Names of evalsets, or files.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Go back to the configuration's.")] = False,
+    json: Json = False,
+) -> None:
+    """Say which evalsets a prompt must pass before it is promoted; without names, show them."""
+    if evalsets and clear:
+        raise wrong("name evalsets, or --clear, not both")
+    settings = load()
+    names = gated.choose(settings.data_dir, evalsets or []) if evalsets or clear else settings.gate.evalsets
+    if json:
+        emit(names)
+        return
+    print(f"A prompt must pass {', '.join(names)} before it is promoted.")
 
 
 def changed(yes: Yes = False, json: Json = False) -> None:

@@ -77,7 +77,7 @@ def judged(
         raise failed("stopped; the same command goes on where it was") from None
     store.drain()
     with store.read() as ledger:
-        table = judgement.summary(ledger, row.run_id, names, row.seed or 0)
+        table = judgement.summary(ledger, row.run_id, names, scorer, row.seed or 0)
     return _report(row, scorer, result, table)
 
 

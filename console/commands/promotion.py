@@ -194,6 +194,8 @@ def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
                 for check in one.verdict.checks
             ]  # fmt: skip
             table(("check", "state", "baseline", "candidate", "what it says"), rows)
+        if one.reasons:
+            print("  Another evalset is to decide? answerdeck eval gate-set NAME")
         for version in one.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
 

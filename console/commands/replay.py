@@ -124,10 +124,12 @@ async def _replayed(
 
 
 def _show(found: dict[str, Any]) -> None:
-    turns = found["turns"]
-    for change in ("better", "worse"):
+    turns = found["turns"] - found["outage"]
+    for change in found["intervals"]:
         span = found["intervals"][change]
         print(f"{found[change]:>5} of {turns} {change}  ({span['low']:.1%} to {span['high']:.1%})")
+    if found["outage"]:
+        print(f"{found['outage']:>5} were asked in an outage or turned away: nothing to compare with")
     print(f"{found['same']:>5} of {turns} the same\n{found['sentence']}\n")
     rows = []
     for name, key in (("cost", "cost_usd"), ("cost per 1000 turns", "usd_per_1000_turns"),

@@ -106,9 +106,11 @@ async def score(
     return judgement
 
 
-def summary(ledger: Rows, run_id: str, metrics: Sequence[str], seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Return the metrics of a run in force, as `eval run` shows them, of these names only."""
-    scores = [score for score in runs.scores_of(ledger, run_id) if score.name in metrics]
+def summary(
+    ledger: Rows, run_id: str, metrics: Sequence[str], scorer: str, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Return the metrics of a run as one scorer gave them, of these names only."""
+    scores = [score for score in runs.scores_by(ledger, run_id, scorer) if score.name in metrics]
     return columns.summary(columns.columns(scores), seed)
 
 

@@ -6,6 +6,16 @@ from evalsets.metrics.metric import ABSTAINED, BROKEN, Measured, Metric
 from traces.records import Case, Trace
 
 
+def outage(trace: Trace) -> str | None:
+    """Say why a turn shows no answer of its own, but what was broken or refused then; None when it does."""
+    turn = trace.turn
+    if turn.outcome in BROKEN:
+        return f"it was {turn.outcome} when it was asked ({turn.error_class or 'no reason on record'})"
+    if turn.error_class is not None and turn.outcome == "refused":
+        return f"it was turned away when it was asked ({turn.error_class})"
+    return None
+
+
 def support(trace: Trace) -> tuple[float, str]:
     """Return how well the answer is supported, 0 to 1, and why.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalsets.cases.evalset import Evalset, EvalsetError, fingerprint
 from evalsets.metrics import replayed, stats, timing
-from evalsets.metrics.metric import Measured
+from evalsets.metrics.metric import Measured, skipped
 from evalsets.metrics.replayed import support
 from evalsets.metrics.scores import score_of
 from evalsets.metrics.table import measure, metrics_of
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
     from traces.ledger import Ledger
 
 NAME = "replay"
+COMPLETED = timing.COMPLETED.name
 RECORDED = "as recorded"
 SCORER = "replay@1"
+ORDER: tuple[Change, ...] = ("worse", "better", "outage", "same")
 STEP = 0.1  # a smaller change of support is the same answer in other words
-Change = Literal["better", "worse", "same"]
+Change = Literal["better", "worse", "same", "outage"]  # "outage": there is no answer to compare with
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A turn that became better or worse, and why."""
+    """A turn that became better or worse, or was asked in an outage, and why."""
 
     turn_id: str
     replayed_id: str | None
@@ -169,7 +171,12 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
     for case in evalset.cases:
         one = found[case.case_id]
         pipeline.journal.write(replace(case, run_id=run.run_id))
-        _write(pipeline, run.run_id, case, one, list(measure(metrics, case, one)))
+        results = list(measure(metrics, case, one))
+        if (why := replayed.outage(one)) is not None:
+            results = [
+                row if row.name == COMPLETED else replace(skipped(why), name=row.name) for row in results
+            ]
+        _write(pipeline, run.run_id, case, one, results)
     pipeline.journal.write(run)
     return run.run_id
 
@@ -211,15 +218,16 @@ def replay_report(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]
     before = {trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in cases])}
     after = _replayed(ledger, run_id)
     flips = [_flip(case, before[case.case_id], after.get(case.case_id)) for case in cases]
-    counts = {change: sum(flip.change == change for flip in flips) for change in ("better", "worse", "same")}
+    counts = {change: sum(flip.change == change for flip in flips) for change in ORDER}
+    compared = len(flips) - counts["outage"]
     shares = {
-        change: dict(zip(("low", "high"), stats.wilson(count / len(flips), len(flips)), strict=True))
-        for change, count in counts.items()
-        if change != "same"
+        change: dict(zip(("low", "high"), stats.wilson(counts[change] / compared, compared), strict=True))
+        for change in ("better", "worse")
+        if compared
     }
     comparison = compare_runs(ledger, before_id, run_id)
     moved = sorted(
-        (flip for flip in flips if flip.change != "same"), key=lambda flip: flip.change == "better"
+        (flip for flip in flips if flip.change != "same"), key=lambda flip: ORDER.index(flip.change)
     )
     return {
         "run_id": run_id,
@@ -239,6 +247,8 @@ def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:
     """Say whether a turn became better: by support, and by the hit of its search where that is equal."""
     asked = (case.case_id, after.turn.turn_id if after else None, case.question)
     answers = (before.turn.answer, after.turn.answer if after else None)
+    if (why := replayed.outage(before)) is not None:
+        return Flip(*asked, "outage", why, *answers)
     if after is None:
         return Flip(*asked, "worse", "the replay gave no turn", *answers)
     (was, why_was), (now, why_now) = support(before), support(after)

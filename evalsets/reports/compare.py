@@ -12,6 +12,7 @@ from evalsets.metrics.metric import Metric
 from evalsets.metrics.table import METRICS, find_metric, ordered
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
+from traces.queries.runs import RunScore
 from traces.queries.window import Rows
 from traces.records import MADE_WITH, Run
 
@@ -114,20 +115,21 @@ def compare_runs(
         raise NothingInCommon(
             f"run {run_a.run_id} of {run_a.evalset} and run {run_b.run_id} of {run_b.evalset} share no case"
         )
-    columns_a = columns(runs.scores_of(ledger, run_a.run_id))
-    columns_b = columns(runs.scores_of(ledger, run_b.run_id))
+    scores_a, scores_b = runs.scores_of(ledger, run_a.run_id), runs.scores_of(ledger, run_b.run_id)
+    columns_a, columns_b = columns(scores_a), columns(scores_b)
     names = ordered(columns_a.keys() & columns_b.keys())
     if metrics is None:
         names = [name for name in names if name not in METRICS or METRICS[name].headline]
     else:
         names = [name for name in names if name in metrics]
     why = untimed(run_a, run_b)
+    undecided = {name: why for name in names if why and find_metric(name).unit == "seconds"}
     differences = pair(
         {name: columns_a[name] for name in names},
         {name: columns_b[name] for name in names},
         common,
         seed,
-        undecided={name: why for name in names if why and find_metric(name).unit == "seconds"},
+        undecided=undecided | _other_judges(scores_a, scores_b),
     )
     notes = _notes(run_a, run_b, cases_a, cases_b, common)
     return Comparison(run_a, run_b, len(common), tuple(notes), tuple(differences))
@@ -139,6 +141,19 @@ def untimed(a: Run, b: Run) -> str | None:
         return EMBEDDED
     sessions = {a.settings.session, b.settings.session}
     return None if None not in sessions and len(sessions) == 1 else APART
+
+
+def _other_judges(a: Sequence[RunScore], b: Sequence[RunScore]) -> dict[str, str]:
+    """Say of metrics that another judge scored in A than in B that they cannot be compared."""
+    sides = [
+        {score.name: score.scorer for score in side if score.scorer and runs.JUDGE in score.scorer}
+        for side in (a, b)
+    ]
+    return {
+        name: f"judged by {was} in A and by {sides[1][name]} in B"
+        for name, was in sides[0].items()
+        if name in sides[1] and sides[1][name] != was
+    }
 
 
 def pair(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.runs import load
+from pipeline import settings
 from tests.console.terminal import Terminal, terminal
 
 __all__ = ["terminal"]
@@ -59,3 +60,26 @@ def test_two_variants_are_measured_together(terminal: Terminal, evalset: str) ->
 def test_unknown_runs_are_one_sentence(terminal: Terminal, evalset: str, command: tuple[str, ...]) -> None:
     code, _, said = terminal("eval", *command)
     assert code in (1, 2) and said.count("\n") <= 2 and "zz1" in said
+
+
+def test_the_team_chooses_what_decides(
+    terminal: Terminal, evalset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "must pass demo" in terminal.works("eval", "gate-set")
+    assert evalset in terminal.works("eval", "gate-set", evalset)
+    assert json.loads(terminal.works("eval", "gate-set", "--json")) == [evalset]
+    assert settings.load().gate.evalsets == [evalset]
+    assert terminal("eval", "gate-set", "nosuch")[0] in (1, 2)
+    assert settings.load().gate.evalsets == [evalset]
+    assert "must pass demo" in terminal.works("eval", "gate-set", "--clear")
+    monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", '["demo"]')
+    code, _, said = terminal("eval", "gate-set", evalset)
+    assert code == 1 and "ANSWERDECK_GATE__EVALSETS" in said
+    assert terminal("eval", "gate-set", "demo", "--clear")[0] == 2
+
+
+def test_a_damaged_choice_is_said(terminal: Terminal, evalset: str) -> None:
+    for text in ("no json", '{"evalsets": 3}'):
+        (Path(os.environ["ANSWERDECK_DATA_DIR"]) / "gate.json").write_text(text)
+        code, _, said = terminal("eval", "list")
+        assert code == 2 and "gate.json" in said and "Traceback" not in said

@@ -63,7 +63,7 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
     assert "Open the panel" in worker.asked[0]["sample"]["retrieved_contexts"][0]
     with stage.store.read() as ledger:
         rows = {(r.case_id, r.name): r for r in runs.scores_of(ledger, run_id)}
-        table = judgement.summary(ledger, run_id, METRICS)
+        table = judgement.summary(ledger, run_id, METRICS, FakeWorker.scorer)
         kept = runs.run(ledger, run_id)
     assert rows["c0", "faithfulness"].failed
     assert rows["c0", "faithfulness"].value is None
@@ -90,6 +90,19 @@ async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
     with stage.store.read() as ledger:
         bills = runs.run(ledger, run_id).settings.judges
     assert bills[FakeWorker.scorer].calls == 8
+
+
+async def test_the_scores_of_two_judges_stay_apart(tmp_path: Path) -> None:
+    stage, run_id, _ = await judged(tmp_path, FakeWorker())
+    other = FakeWorker({"How do I do 0?": {"value": None, "failed": True, "reason": "truncated"}})
+    other.scorer = "ragas-0.4.3/openai:other@00000000"
+    await score(stage, run_id, other)
+    with stage.store.read() as ledger:
+        first = judgement.summary(ledger, run_id, METRICS, FakeWorker.scorer)
+        second = judgement.summary(ledger, run_id, METRICS, other.scorer)
+        in_force = runs.scores_of(ledger, run_id)
+    assert second["faithfulness"]["failed"] == first["faithfulness"]["failed"] + 1
+    assert {row.scorer for row in in_force if row.name == "faithfulness"} == {other.scorer}
 
 
 async def test_what_the_cap_left_is_not_a_score(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from evalsets.release import playground, replay
 from evalsets.release.playground import CannotReplay
 from evalsets.runs.runner import Variant
 from pipeline.context.condenser import Condenser
+from pipeline.errors import ModelError
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load
@@ -63,6 +64,30 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
     with pipeline.store.read() as ledger:
         variants = [run.variant for run in runs.runs(ledger, evalset="replay")]
     assert sorted(variants) == ["answer@v1 · scripted", "as recorded"]
+    await pipeline.close()
+
+
+@pytest.mark.parametrize("what", ["degraded", "turned away"])
+async def test_a_turn_asked_in_an_outage_credits_no_candidate(what: str) -> None:
+    model = Scripted(GOOD)
+    limits = {"limits": {"requests_per_minute": 1}} if what == "turned away" else {}
+    pipeline = await make_pipeline(model, parts={"condenser": Condenser(None)}, **limits)
+    await ask(pipeline, "How do I turn on bounce keys?", user_id="ada")
+    if what == "degraded":
+        model.script(ModelError("provider_5xx", "down"), ModelError("provider_5xx", "down"))
+    await ask(pipeline, "How do I turn on bounce keys in Settings?", user_id="ada")
+    model.script(GOOD, GOOD)
+    found = await replay.replay_turns(pipeline, cases(pipeline), Variant("answer@v1", "scripted"))
+    assert (found["turns"], found["better"], found["worse"], found["same"], found["outage"]) == (
+        2,
+        0,
+        0,
+        1,
+        1,
+    )
+    (flip,) = found["flips"]
+    assert flip["change"] == "outage" and "when it was asked" in flip["reason"]
+    assert found["metrics"]["support"]["n"] == 1
     await pipeline.close()
 
 

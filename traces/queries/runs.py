@@ -27,6 +27,12 @@ _SCORES = """
         from repeated
     ), in_force as (select * from ranked where place = 1)
 """
+_SCORE_COLUMNS = """
+    select case_id, name, value, failed, reason, scorer, turn_id, created_at, repetition
+    from in_force order by case_id, name, repetition
+"""
+JUDGE = "/"  # in the name of a scorer that is a model: "ragas-0.4.3/openai:gpt-6-luna@1"
+_BY_SCORER = _SCORES.replace("source = 'eval'", "source = 'eval' and scorer = $scorer")
 
 
 class UnknownRun(Unknown):
@@ -130,16 +136,31 @@ def run(ledger: Rows, run_id: str) -> Run:
 
 
 def scores_of(ledger: Rows, run_id: str) -> list[RunScore]:
-    """Return the scores in force of a run: one a case, name and repetition."""
-    rows = ledger.rows(
-        _SCORES  # noqa: S608 - two constants
-        + """
-        select case_id, name, value, failed, reason, scorer, turn_id, created_at, repetition
-        from in_force order by case_id, name, repetition
-        """,
-        run_id=run_id,
-    )
+    """Return the scores in force of a run: one a case, name and repetition.
+
+    Where several judges gave a score of one name, all are those of the judge that spoke last.
+    """
+    scores = [RunScore(**row) for row in ledger.rows(_SCORES + _SCORE_COLUMNS, run_id=run_id)]
+    for name, judge in _several(scores).items():
+        scores = [score for score in scores if score.name != name]
+        scores += [score for score in scores_by(ledger, run_id, judge) if score.name == name]
+    return sorted(scores, key=lambda score: (score.case_id, score.name, score.repetition))
+
+
+def scores_by(ledger: Rows, run_id: str, scorer: str) -> list[RunScore]:
+    """Return what one scorer gave in a run, its newest a case, name and repetition."""
+    rows = ledger.rows(_BY_SCORER + _SCORE_COLUMNS, run_id=run_id, scorer=scorer)
     return [RunScore(**row) for row in rows]
+
+
+def _several(scores: list[RunScore]) -> dict[str, str]:
+    """Return the names of which several judges' scores are in force, each with the judge that spoke last."""
+    judges: dict[str, dict[str, datetime]] = {}
+    for score in scores:
+        if score.scorer and JUDGE in score.scorer and score.created_at is not None:
+            times = judges.setdefault(score.name, {})
+            times[score.scorer] = max(score.created_at, times.get(score.scorer, score.created_at))
+    return {name: max(times, key=lambda one: times[one]) for name, times in judges.items() if len(times) > 1}
 
 
 def cases_of(ledger: Rows, run_id: str) -> list[RunCase]:

@@ -1,0 +1,33 @@
+"""Chooses the evalsets that a prompt must pass before it is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalsets.cases.cases import load
+from pipeline import gated, settings
+from pipeline.errors import AnswerdeckError
+
+
+class NotChosen(AnswerdeckError):
+    """The environment or .env names the gate's evalsets, and it goes before a choice."""
+
+
+def choose(data_dir: Path, evalsets: Sequence[str]) -> list[str]:
+    """Let these evalsets (names or files) decide from now on; none: those of the configuration.
+
+    Returns those in force. Raises EvalsetError for one that cannot be read, and NotChosen.
+    """
+    wanted = [str(Path(name).resolve()) if Path(name).is_file() else name for name in dict.fromkeys(evalsets)]
+    for name in wanted:
+        load(name)
+    before = gated.read(data_dir)
+    gated.write(data_dir, wanted)
+    now = settings.load(data_dir=data_dir).gate.evalsets
+    if wanted and now != wanted:
+        gated.write(data_dir, before)
+        raise NotChosen(
+            f"ANSWERDECK_GATE__EVALSETS in the environment or .env says {', '.join(now)}; unset it first"
+        )
+    return now
