@@ -70,7 +70,7 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
 @pytest.mark.parametrize("what", ["degraded", "turned away"])
 async def test_a_turn_asked_in_an_outage_credits_no_candidate(what: str) -> None:
     model = Scripted(GOOD)
-    limits = {"limits": {"requests_per_minute": 1}} if what == "turned away" else {}
+    limits: dict[str, Any] = {"limits": {"requests_per_minute": 1}} if what == "turned away" else {}
     pipeline = await make_pipeline(model, parts={"condenser": Condenser(None)}, **limits)
     await ask(pipeline, "How do I turn on bounce keys?", user_id="ada")
     if what == "degraded":
