@@ -168,6 +168,23 @@ ALERTS = Group(
         ),
     },
 )
+DEPLOY = Group(
+    "Write the files that run an installation elsewhere.",
+    {
+        "compose": Command(
+            "deploy:compose",
+            "Write what runs the chat, PostgreSQL, Valkey and nginx in containers on one machine.",
+        ),
+        "kubernetes": Command(
+            "deploy:kubernetes",
+            "Write a Containerfile and manifests for one replica with its volume; secrets by reference.",
+        ),
+        "systemd": Command(
+            "deploy:systemd",
+            "Write a hardened unit for a checkout in /opt/answerdeck, its environment, and nginx's part.",
+        ),
+    },
+)
 ROOT = {
     "up": Command("serve:up", "Start chat, API, console and drainer under one supervisor; Ctrl-C stops all."),
     "serve": Command("serve:serve", "Start the chat page and the HTTP API alone."),
@@ -196,6 +213,7 @@ ROOT = {
     "traces": TRACES,
     "costs": COSTS,
     "alerts": ALERTS,
+    "deploy": DEPLOY,
 }
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from traces.ids import uuid7
 
+ROOT = Path(__file__).parents[1]
 _QUICK = (
     "fsync=off",
     "full_page_writes=off",
