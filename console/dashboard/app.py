@@ -12,14 +12,18 @@ from console.dashboard.views import (
     annotate,
     breakers,
     compare,
+    configuration,
     conversations,
     costs,
     evals,
+    health,
     history,
     knowledge,
+    models,
     overview,
     playground,
     prompts,
+    searches,
     sql,
     topics,
     turns,
@@ -50,6 +54,14 @@ pages = {
         conversations.page, title="Conversations", icon=":material/chat:", url_path="conversations"
     ),
     "alerts": st.Page(alerts.page, title="Alerts", icon=":material/notifications:", url_path="alerts"),
+    "health": st.Page(health.page, title="Health", icon=":material/ecg_heart:", url_path="health"),
+    "models": st.Page(models.page, title="Models & prompts", icon=":material/balance:", url_path="models"),
+    "retrieval": st.Page(
+        searches.page, title="Retrieval", icon=":material/travel_explore:", url_path="retrieval"
+    ),
+    "settings": st.Page(
+        configuration.page, title="Settings & audit", icon=":material/settings:", url_path="settings"
+    ),
     "sql": st.Page(sql.page, title="SQL", icon=":material/database:", url_path="sql"),
     "annotate": st.Page(annotate.page, title="Annotate", icon=":material/rate_review:", url_path="annotate"),
 }
@@ -67,7 +79,11 @@ chosen = st.navigation(
             pages["topics"],
             pages["conversations"],
             pages["alerts"],
+            pages["models"],
+            pages["retrieval"],
+            pages["health"],
             pages["breakers"],
+            pages["settings"],
             pages["sql"],
             named,
         ],

@@ -13,18 +13,23 @@ LEDGER = "traces"  # the console reads the ledger itself and says more about it
 
 def notes(port: int) -> list[str]:
     """Return a sentence for each dependency that is not well; none when no chat answers on this machine."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=SECONDS) as reply:
-            found = json.load(reply)
-    except urllib.error.HTTPError as error:
-        found = _body(error)
-    except (OSError, ValueError):
-        return []
+    found = report(port)
     return [
         f"The chat cannot use its {one['name']}: {one['detail']}"
         for one in found.get("dependencies", [])
         if one["state"] != "ok" and one["detail"] and one["name"] != LEDGER
     ]
+
+
+def report(port: int) -> dict[str, Any]:
+    """Return what the chat of this machine says of itself; empty when none answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=SECONDS) as reply:
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        return _body(error)
+    except (OSError, ValueError):
+        return {}
 
 
 def _body(error: urllib.error.HTTPError) -> dict[str, Any]:

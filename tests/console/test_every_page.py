@@ -87,7 +87,14 @@ def calm(app: Any) -> None:
         assert "**bold**" not in element.value and "$x^2$" not in element.value, element.value[:300]
 
 
-SUMS = ("overview", "costs", "history", "topics")  # pages that divide, and sort out much
+SUMS = (
+    "overview",
+    "costs",
+    "history",
+    "topics",
+    "models",
+    "searches",
+)  # pages that divide, and sort out much
 DRAWN = [
     *itertools.product(["empty", "hostile"], sorted(VIEWS)),
     *itertools.product(["tiny", "large"], SUMS),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, markup, notices, releases
+from console.dashboard import boundary, intervals, markup, notices, releases
 from console.dashboard.releases import Version
-from evalsets.metrics import stats
 from evalsets.release.canary import LEAST
 from traces.queries.versions import Live
 
@@ -80,11 +78,11 @@ def _row(label: str, share: float, live: Live | None) -> str:
         ["—"] * 5
         if live is None
         else [
-            _mean(live.grounded_mean, live.grounded_sd, live.grounded_n, _grounded),
-            _part(live.down, live.rated),
-            _part(live.errors, live.turns),
-            _mean(live.seconds_mean, live.seconds_sd, live.seconds_n, format.seconds),
-            _mean(live.cost_mean, live.cost_sd, live.cost_n, format.usd),
+            intervals.mean(live.grounded_mean, live.grounded_sd, live.grounded_n, intervals.grounded),
+            intervals.share(live.down, live.rated),
+            intervals.share(live.errors, live.turns),
+            intervals.mean(live.seconds_mean, live.seconds_sd, live.seconds_n, format.seconds),
+            intervals.mean(live.cost_mean, live.cost_sd, live.cost_n, format.usd),
         ]
     )
     return markup.row(
@@ -95,26 +93,3 @@ def _row(label: str, share: float, live: Live | None) -> str:
             *(markup.cell(cell, "right") for cell in cells),
         ]
     )
-
-
-def _grounded(value: float) -> str:
-    return f"{min(value, 1.0):.3f}"
-
-
-def _mean(mean: float | None, sd: float | None, n: int, write: Callable[[float], str]) -> str:
-    """Return a mean with the interval of Student's t, which needs two values."""
-    if mean is None or not n:
-        return "—"
-    if sd is None or n < 2:
-        return write(mean) + markup.small(f"n {n}")
-    half = stats.student(0.975, n - 1) * sd / n**0.5
-    low, high = max(mean - half, 0.0), mean + half
-    return write(mean) + markup.small(f"{write(low)} – {write(high)}")
-
-
-def _part(count: int, n: int) -> str:
-    """Return a share with Wilson's interval."""
-    if not n:
-        return "—"
-    low, high = stats.wilson(count / n, n)
-    return format.share(count / n) + markup.small(f"{format.share(low)} – {format.share(high)} of {n:,}")

@@ -1,0 +1,143 @@
+"""Retrieval: how often it finds something, how near, where passages are lost, caches and index versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from console import format
+from console.dashboard import data, filters, intervals, markup, notices
+from traces.queries import caches, overview, searches
+from traces.queries.caches import Served
+from traces.queries.searches import Version
+
+STAGES = {
+    "cited": "cited in the answer",
+    "unused": "in the prompt, not used",
+    "budget or rank": "ranked or cut out of the prompt",
+    "nothing near": "under the floor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """All that the page shows of a range."""
+
+    facts: dict[str, Any]
+    scores: list[int]
+    stages: dict[str, dict[str, int]]
+    cache: Served
+    versions: list[Version]
+
+
+def page() -> None:
+    """Draw what retrieval did in a range."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Retrieval", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            door = filters.door_control("search_via")
+            range_name = filters.range_control("search_range", "7d")
+    with notices.problems():
+        seen = read(range_name, door)
+        if not sum(seen.scores):
+            notices.note(
+                "Nothing was searched here", "Choose a longer range or other traffic.", key="no-search"
+            )
+            return
+        _facts(seen, range_name, door)
+        _stages(seen)
+        _scores(seen)
+        _versions(seen)
+
+
+@st.cache_data(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
+def read(range_name: str, door: str) -> Retrieval:
+    """Return what the page shows."""
+    window = filters.window(range_name, door)
+    with data.ledger() as opened:
+        return Retrieval(
+            overview.facts(opened, window),
+            searches.scores(opened, window),
+            searches.stages(opened, window),
+            caches.served(opened, window.since, window.until),
+            searches.versions(opened, window),
+        )
+
+
+def _facts(seen: Retrieval, range_name: str, door: str) -> None:
+    cache = seen.cache
+    hits = format.share(cache.hits / cache.looked) if cache.looked else "—"
+    wrong = f"{cache.false} of {cache.checked}" if cache.checked else "—"
+    markup.show(
+        markup.facts(
+            [
+                ("Retrieval hit rate", format.share(seen.facts["hit_rate"])),
+                ("Turns that searched", format.count(sum(seen.scores))),
+                ("Semantic cache hits", hits),
+                ("Wrong of those checked", wrong),
+                ("Time the cache saved", format.seconds(cache.saved_seconds)),
+            ]
+        ),
+        key="search-facts",
+    )
+    missed = markup.address("turns", missed="true", last=range_name, via=door)
+    markup.show(f"<p>{markup.link('the turns that found nothing →', missed)}</p>", key="missed-link")
+
+
+def _stages(seen: Retrieval) -> None:
+    st.subheader("Where the best passage went", anchor=False)
+    heads = ["Stage", "Best by meaning ", "Best by words "]
+    totals = {name: sum(counts.values()) for name, counts in seen.stages.items()}
+    rows = [
+        markup.row(
+            [
+                markup.cell(escape(title)),
+                *(markup.cell(intervals.share(seen.stages[name].get(stage, 0), totals[name]), "right")
+                  for name in ("vector", "words")),
+            ]
+        )
+        for stage, title in STAGES.items()
+    ]  # fmt: skip
+    markup.show(markup.table(heads, rows), key="stages")
+    st.caption("Of each turn that searched: what became of the passage that each search put first.")
+
+
+def _scores(seen: Retrieval) -> None:
+    st.subheader("How near the best passage is", anchor=False)
+    most, floor = max(seen.scores), data.settings().retrieval.floor
+    step = 1 / searches.BUCKETS
+    rows = [
+        markup.row(
+            [
+                markup.cell(f"{at * step:.2f} – {(at + 1) * step:.2f}", "mono"),
+                markup.cell(f"{turns:,}", "right"),
+                markup.cell(f'<span class="bar" style="--w:{turns / most:.3f}"></span>', "text"),
+            ]
+        )
+        for at, turns in enumerate(seen.scores)
+        if turns
+    ]
+    markup.show(markup.table(["Cosine", "Turns ", ""], rows), key="cosines")
+    st.caption(f"A passage under the floor of {floor:g} does not count as a hit (retrieval.floor).")
+
+
+def _versions(seen: Retrieval) -> None:
+    st.subheader("Index versions", anchor=False)
+    rows = [
+        markup.row(
+            [
+                markup.cell(f"<b>{escape(one.kb or '—')}</b>"),
+                markup.cell(escape(one.index_version or "—"), "mono"),
+                markup.cell(intervals.share(one.hits, one.searched), "right"),
+                markup.cell(f"{format.minute(one.first)} to {format.minute(one.last)}", "quiet"),
+            ],
+            markup.address("knowledge", kb=one.kb, show="Versions") if one.kb else None,
+        )
+        for one in seen.versions
+    ]
+    markup.show(
+        markup.table(["Knowledge base", "Version", "Hit rate ", "Used (UTC)"], rows), key="index-versions"
+    )
