@@ -58,10 +58,10 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
 
 
 def questions(start: int = 0) -> Iterator[str]:
-    """Yield questions that the sample answers, no two alike."""
-    asked = [case.question for case in load("demo").cases if case.answerability == "answerable"]
+    """Yield questions that the sample answers by themselves, no two alike and none beside its subject."""
+    cases = [case for case in load("demo").cases if case.answerability == "answerable" and not case.history]
     for number in itertools.count(start):
-        yield f"{asked[number * 7 % len(asked)]} (ticket {number + 1})"
+        yield f"{cases[number * 7 % len(cases)].question} ({number + 1}, Answerdeck)"
 
 
 async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:

@@ -21,7 +21,10 @@ _QUANTITY = re.compile(
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
     years people percent option figure example part point"""
 _COUNTERS = frozenset(_COUNTING.split())
-_NAMED = re.compile(r"\b([A-Z][a-z]{3,}) ([a-z]{3,})\b")
+_NAMED = re.compile(r"\b([A-Z][a-z]{2,}) ([a-z]{3,})\b")
+_CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
+_HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
+SHORT = 3  # letters of a name that may as well begin a sentence
 _JOIN = re.compile(r"[-_ ]")
 
 
@@ -45,15 +48,21 @@ def joined(question: str, texts: Iterable[str]) -> str:
 def misnamed(question: str, texts: Iterable[str]) -> bool:
     """Tell whether a thing asked for by its name is in no text, and others of its kind are, by theirs.
 
-    "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon.
+    "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon; nor is "the North lift" or
+    "room Ash" when a table's rows begin with "Lift: South" or "Room: Elm".
     """
-    pairs = [(name, kind) for name, kind in _NAMED.findall(question[1:]) if kind not in STOP_WORDS]
-    if not pairs:
+    pairs = _NAMED.findall(question[1:])
+    back = [(name, kind) for kind, name in _CALLED.findall(question)]
+    if not pairs and not back:
         return False
     whole = "\n".join(texts)
     folded = whole.casefold()
-    others = {kind for name, kind in _NAMED.findall(whole)}
-    return any(name.casefold() not in folded and kind in others for name, kind in pairs)
+    heads = {head.casefold() for head in _HEAD.findall(whole)}
+    others = {kind for _, kind in _NAMED.findall(whole)} - STOP_WORDS
+    return any(
+        name.casefold() not in folded and (kind in heads or (kind in others and len(name) > SHORT))
+        for name, kind in pairs
+    ) or any(name.casefold() not in folded and kind in heads for name, kind in back)
 
 
 @lru_cache(maxsize=4096)

@@ -42,24 +42,24 @@ def buckets(text: str, context: Iterable[str] = ()) -> Buckets:
 
     `context` adds features of where the text stands.
     """
-    words = _WORD.findall(_HAN.sub(r" \1 ", fold(text[:CHARACTERS])))
-    features = [f"1 {word}" for word in words] + [f"0 {name}" for name in context]
+    folded = fold(text[:CHARACTERS])
+    words = _WORD.findall(folded if folded.isascii() else _HAN.sub(r" \1 ", folded))
+    features = [f"0 {name}" for name in context]
     features += [f"2 {a} {b}" for a, b in pairwise(words)]
     features += [f"3 {a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)]
-    numbers = {zlib.crc32(feature.encode()) % BUCKETS for feature in features}
-    numbers.update(*(_letters(word) for word in set(words) if len(word) > 2))
+    crc = zlib.crc32
+    numbers = {crc(feature.encode()) % BUCKETS for feature in features}
+    numbers.update(*map(_alone, set(words)))
     return np.array(sorted(numbers), dtype=np.int64)
 
 
 @lru_cache(maxsize=20_000)
-def _letters(word: str) -> frozenset[int]:
-    """Return the numbers of a word's letter sequences; most words come again."""
+def _alone(word: str) -> frozenset[int]:
+    """Return the numbers of a word and of its letter sequences; most words come again."""
     framed = f"^{word}$"
-    return frozenset(
-        zlib.crc32(framed[at : at + length].encode()) % BUCKETS
-        for length in LETTERS
-        for at in range(len(framed) - length + 1)
-    )
+    lengths = LETTERS if len(word) > 2 else ()
+    parts = (framed[at : at + length] for length in lengths for at in range(len(framed) - length + 1))
+    return frozenset(zlib.crc32(part.encode()) % BUCKETS for part in (f"1 {word}", *parts))
 
 
 class Classifier:

@@ -115,6 +115,7 @@ SISTERS: list[tuple[Mapping[str, str], list[Case]]] = [
         [
             ("How heavy is the Falcon bike?", None, "11 kg"),
             ("How heavy is the Kestrel bike?", "11 kg", ""),
+            ("When does the Harbour tram leave last?", None, "23:"),
             ("When does the last tram of line 4 leave?", None, "23:"),
             ("When does the last tram of line 6 leave?", "23:55", "23:10"),
         ],
@@ -124,6 +125,7 @@ SISTERS: list[tuple[Mapping[str, str], list[Case]]] = [
         [
             ("Which cabin has Bastian?", "C9", "C4|D1"),
             ("What is the duty of Cleo?", "cook", "engineer"),
+            ("How much is the fee of the vessel Yawl?", None, "22.00|31.00"),
             ("What is the fee of a ketch?", "31.00", "22.00"),
             ("Which berth has the lugger?", "14", "18"),
         ],
