@@ -115,7 +115,8 @@ _IRREGULAR_PAIRS = """used:use using:use wrote:write written:write made:make mak
     left:leave lost:lose met:meet paid:pay sent:send sold:sell told:tell thought:think knew:know known:know
     grew:grow grown:grow drew:draw drawn:draw broke:break broken:break spoke:speak chose:choose chosen:choose
     froze:freeze frozen:freeze hid:hide hidden:hide died:die dying:die lying:lie tied:tie men:man women:woman
-    children:child people:person"""
+    children:child people:person does:do did:do slept:sleep woke:wake rose:rise fell:fall felt:feel
+    wore:wear goes:go"""
 _IRREGULAR = {past: verb for past, _, verb in (pair.partition(":") for pair in _IRREGULAR_PAIRS.split())}
 _DERIVED = (
     ("ization", "iz"),

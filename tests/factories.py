@@ -46,7 +46,7 @@ def make_passage(turn_id: str = "t", rank: int = 1, **columns: Any) -> Passage:
         document_id=f"doc-{rank}",
         title=f"Document {rank}",
         url=f"https://example.com/{rank}",
-        text="Open Settings. Switch the Bounce Keys switch to on.",
+        text="Open Settings. Set the Bounce Keys switch to on.",
         n=rank,
         vector_score=0.7,
         vector_rank=rank,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-CHUNKS = "Bounce keys ignore key presses that are rapidly repeated. Open Settings to turn on bounce keys."
+CHUNKS = "Bounce keys skip a key that is pressed again too soon. Open Settings to turn on bounce keys."
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_ask_ingest_and_look_at_the_trace(answerdeck: Any, tmp_path: Path) -> No
     keys = {"turn_id", "conversation_id", "outcome", "answer", "citations", "passages", "usage", "cost_usd"}
     assert keys | {"first_token_seconds", "seconds"} <= answer.keys()
     assert answer["outcome"] == "answered"
-    assert "rapidly repeated" in answer["answer"]
+    assert "again too soon" in answer["answer"]
     shown = json.loads(answerdeck("traces", "show", answer["turn_id"], "--json").stdout)
     assert shown["turn"]["door"] == "cli"
     assert shown["payload"]["prompt"]

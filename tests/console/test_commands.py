@@ -14,7 +14,7 @@ from tests.console.terminal import Terminal, terminal
 
 __all__ = ["terminal"]
 
-KEYS = "# Bounce keys\n\nBounce keys ignore key presses that are rapidly repeated. Turn them on in Settings."
+KEYS = "# Bounce keys\n\nBounce keys skip a key that is pressed again too soon. Turn them on in Settings."
 LID = "# Closing the lid\n\nThe computer suspends when you close the lid, and wakes when you open it.\n"
 CASES = [
     {"id": "a", "question": "What do bounce keys ignore?", "relevant_ids": ["keys.md"]},
@@ -79,7 +79,7 @@ def test_the_life_of_a_knowledge_base(ready: Terminal, documents: Path) -> None:
 
 def test_turns_are_asked_looked_at_exported_and_erased(ready: Terminal, tmp_path: Path) -> None:
     shown = ready.works("ask", "What do bounce keys ignore?")
-    assert "rapidly repeated" in shown and "[1]" in shown
+    assert "again too soon" in shown and "[1]" in shown
     turn = read(ready, "ask", "What happens when you close the lid?", "--user", "eve")
     assert "Passages" in ready.works("traces", "show", turn["turn_id"])
     chunk = turn["passages"][0]["chunk_id"]

@@ -19,7 +19,7 @@ CASE = {
     "id": "a",
     "question": "What do bounce keys ignore?",
     "answerability": "answerable",
-    "reference": "Key presses that are rapidly repeated.",
+    "reference": "A key that is pressed again too soon.",
 }
 LABELLED = [
     {
@@ -136,7 +136,7 @@ def test_a_model_writes_questions_and_a_reply_that_is_none_is_named(ready: Termi
 def test_the_evidence_of_passages_is_held_against_labels(ready: Terminal, tmp_path: Path) -> None:
     rows = [
         {"question": question, "title": "Bounce keys", "answerable": answerable,
-         "sentences": ["Bounce keys ignore key presses that are rapidly repeated."]}
+         "sentences": ["Bounce keys skip a key that is pressed again too soon."]}
         for question, answerable in [("What do bounce keys ignore?", 1), ("Who wrote Faust?", 0)] * 4
     ]  # fmt: skip
     path = tmp_path / "questions.jsonl"

@@ -31,7 +31,7 @@ from traces.records import Case
 
 REST = 0.8  # of the time to the first token; all are medians
 SCATTER = 0.2  # of the logarithm
-TEXT = "Turn on bounce keys to ignore key presses that are rapidly repeated. [1]"
+TEXT = "Turn on bounce keys to skip a key that is pressed again too soon. [1]"
 NAMES = ("first", "second")
 QUESTIONS = (
     "How do I turn on bounce keys?",

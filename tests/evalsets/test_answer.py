@@ -15,7 +15,7 @@ from tests.factories import make_passage, make_trace
 from traces.records import Case, Trace
 
 ANY = Evalset("any", "", ())
-TEXT = "Open Settings and press Keyboard. Switch the Bounce Keys switch to on."
+TEXT = "Open Settings and press Keyboard. Set the Bounce Keys switch to on."
 
 
 def _case(**columns: Any) -> Case:
@@ -23,7 +23,7 @@ def _case(**columns: Any) -> Case:
 
 
 def _trace(**columns: Any) -> Trace:
-    trace = make_trace(**{"answer": "Switch the Bounce Keys switch to on [1].", "top_score": 0.7, **columns})
+    trace = make_trace(**{"answer": "Set the Bounce Keys switch to on [1].", "top_score": 0.7, **columns})
     key = trace.turn.turn_id
     rows = (
         make_passage(key, 1, document_id="keys", chunk_id="keys#0", text=TEXT, cited=True),
@@ -51,12 +51,12 @@ def test_a_right_citation() -> None:
 @pytest.mark.parametrize(
     ("answer", "precision"),
     [
-        ("Switch the Bounce Keys switch to on. [1]", 1.0),
-        ("Switch the Bounce Keys switch to on.[1][2]", 0.5),
-        ("Switch the Bounce Keys switch to on [2].", 0.0),
+        ("Set the Bounce Keys switch to on. [1]", 1.0),
+        ("Set the Bounce Keys switch to on.[1][2]", 0.5),
+        ("Set the Bounce Keys switch to on [2].", 0.0),
         ("Paint the garden fence in yellow colours [1].", 0.0),
-        ("Switch the Bounce Keys switch to on [7].", 0.0),
-        ("Switch the Bounce Keys switch to on.", 0.0),
+        ("Set the Bounce Keys switch to on [7].", 0.0),
+        ("Set the Bounce Keys switch to on.", 0.0),
     ],
 )
 def test_citation_precision(answer: str, precision: float) -> None:

@@ -20,7 +20,7 @@ from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
 BOUNCE = "How do I turn on bounce keys?"
-SAID = "Switch the Bounce Keys switch to on [1]."
+SAID = "Set the Bounce Keys switch to on [1]."
 ASK = [{"role": "user", "content": BOUNCE}]
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 TOOL = {"type": "function", "function": {"name": "open_file", "parameters": {}, "strict": None}}

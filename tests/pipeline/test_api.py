@@ -24,7 +24,7 @@ from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
 LID = "What happens when I close the lid of my laptop?"
-SAID = "Your computer will suspend in order to save power [1]."
+SAID = "The laptop goes to sleep to save power [1]."
 EVENTS = {"accept": "text/event-stream"}
 WHOLE = {"accept": "application/json"}
 

@@ -16,7 +16,7 @@ from tests.pipeline.served import served
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 LID = "What happens when I close the lid of my laptop?"
-SAID = "Your computer will suspend in order to save power [1]."
+SAID = "The laptop goes to sleep to save power [1]."
 
 
 async def test_a_hanging_dependency_is_left_and_then_rests(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pipeline.turn import Pipeline
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 LID = "What happens when I close the lid of my laptop?"
-SUSPENDS = "Your computer will suspend in order to save power [1]."
+SUSPENDS = "The laptop goes to sleep to save power [1]."
 PRICE = {"input_per_million": 100.0, "output_per_million": 100.0}
 START = datetime(2026, 11, 1, 8, tzinfo=UTC)
 
@@ -197,7 +197,7 @@ async def test_at_100_per_cent_the_passages_answer_at_no_cost() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert (answer.outcome, answer.notice, answer.cost_usd) == ("degraded", notices.BUDGET, 0)
-    assert "suspend" in answer.answer
+    assert "sleep" in answer.answer
     assert answer.citations
     turn = recorded(pipeline, answer.turn_id).turn
     assert (turn.error_class, turn.model, model.prompts) == ("budget", "extractive", [])

@@ -13,8 +13,8 @@ from pipeline.text import sentences
 from tests.factories import make_passage
 
 BRIGHTNESS = (
-    "Change the screen brightness to save power. To change the brightness of your screen, use the slider "
-    "in the system menu. Many keyboards have special keys for it."
+    "Change how bright the screen is when the battery runs low. To change the brightness of your screen, "
+    "use the slider at the top. Many keyboards have two keys for it."
 )
 BACKUP = "Keep your backup in another building. A fire could destroy both copies."
 

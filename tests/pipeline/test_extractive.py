@@ -13,18 +13,18 @@ from pipeline.notices import NOT_FOUND
 from pipeline.text import sentences
 from tests.factories import make_passage
 
-BOUNCE = """Ignore quickly-repeated key presses of the same key.
+BOUNCE = """What to do when fingers press a key twice in a hurry.
 
-Turn on bounce keys to ignore key presses that are rapidly repeated. To turn on bounce keys:
-1. Open the Activities overview and start typing Settings.
+Turn on bounce keys to skip a key that is pressed again too soon. To turn on bounce keys:
+1. Press the search key and write Settings.
 2. Click on Settings. The panel opens.
 Note: You can search for it too. It is fast.
-3. Switch the Bounce Keys switch to on.
+3. Set the Bounce Keys switch to on.
 
 See Sticky keys for more information."""
 CAT = (
-    "The Russian Blue is a cat with a silver-blue coat . However , the tail may have stripes . "
-    "Its eyes are green . The Russian Blue cat came from Arkhangelsk in 1860 ."
+    "The Harbour Blue is a cat with a silver-blue coat . However , the tail may have stripes . "
+    "Its eyes are green . The Harbour Blue cat came from Visby in 1860 ."
 )
 CITATION = re.compile(r" \[(\d+)\]")
 
@@ -56,10 +56,8 @@ async def answer(prompt: Prompt) -> tuple[list[str], Stop]:
 async def test_a_procedure_comes_whole_with_its_lead() -> None:
     pieces, stop = await answer(prompt("How do I turn on bounce keys?", BOUNCE))
     text = "".join(pieces)
-    assert (
-        "To turn on bounce keys:\n\n1. Open the Activities overview and start typing Settings [1].\n" in text
-    )
-    assert "2. Click on Settings. The panel opens [1].\n3. Switch the Bounce Keys switch to on [1]." in text
+    assert "To turn on bounce keys:\n\n1. Press the search key and write Settings [1].\n" in text
+    assert "2. Click on Settings. The panel opens [1].\n3. Set the Bounce Keys switch to on [1]." in text
     assert not text.startswith("Ignore")  # the page's summary says nothing more
     assert "search for it" not in text and "It is fast" not in text and "See Sticky" not in text
     assert not stop.abstained and stop.tokens.estimated and stop.reason == "stop"
@@ -176,5 +174,5 @@ async def test_an_argument_begun_after_the_steps_is_not_cut_in_half() -> None:
         "See Sticky", "You may think that bounce keys slow you down. In practice they do not.\nSee"
     )
     pieces, _ = await answer(prompt("How do I turn on bounce keys?", text))
-    assert "3. Switch the Bounce Keys switch to on" in "".join(pieces)
+    assert "3. Set the Bounce Keys switch to on" in "".join(pieces)
     assert "You may think" not in "".join(pieces)

@@ -13,7 +13,7 @@ from tests.factories import make_passage
 
 PASSAGE = make_passage(
     title="Bounce keys",
-    text="Turn on bounce keys to ignore key presses that are rapidly repeated. Open Settings. "
+    text="Turn on bounce keys to skip a key that is pressed again too soon. Open Settings. "
     "The delay is 300 ms.",
 )
 
@@ -25,7 +25,7 @@ def test_a_quotation_is_fully_grounded() -> None:
 
 
 def test_invention_scores_below_paraphrase_below_quotation() -> None:
-    quotation = ground("Turn on bounce keys to ignore rapidly repeated key presses.", [PASSAGE]).score
+    quotation = ground("Turn on bounce keys to skip a key pressed again too soon.", [PASSAGE]).score
     paraphrase = ground("Bounce keys make the computer ignore repeated presses.", [PASSAGE]).score
     invention = ground("Our premium support team will gladly call you on Monday morning.", [PASSAGE]).score
     assert quotation is not None and paraphrase is not None and invention is not None

@@ -12,22 +12,22 @@ from tests.factories import make_passage
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 LID = "What happens when I close the lid?"
-TRUE = "When you close the lid of your laptop, your computer will suspend [1]."
+TRUE = "When you close the lid of your laptop, the laptop goes to sleep [1]."
 FALSE = "It has 9000 employees [1]."
 PASSAGES = [
     make_passage(
         n=1,
         title="Close the lid",
-        text="When you close the lid of your laptop, your computer will suspend in order to save power."
-        " You can resume it by opening the lid.",
+        text="When you close the lid of your laptop, the laptop goes to sleep to save power."
+        " Open the lid to wake it again.",
     )
 ]
 ANSWERS = [
     (f"{TRUE} {FALSE} The moon is made of old cheese.",
      f"{TRUE} {FALSE}{MARK} The moon is made of old cheese.{MARK}"),
     (f"1. {TRUE}\n2. {FALSE}\n", f"1. {TRUE}\n2. {FALSE}{MARK}"),
-    ("Your computer will not suspend. [1] You can resume it by opening the lid [1].",
-     f"Your computer will not suspend. [1]{MARK} You can resume it by opening the lid [1]."),
+    ("The laptop does not go to sleep. [1] Open the lid to wake it again [1].",
+     f"The laptop does not go to sleep. [1]{MARK} Open the lid to wake it again [1]."),
     (f"{TRUE}\n\n```\nrm everything [0]\n```\n", f"{TRUE}\n\n```\nrm everything [0]\n```"),
 ]  # fmt: skip
 
@@ -49,8 +49,8 @@ def test_unsupported_sentences_are_marked_however_the_stream_is_cut(
 
 @pytest.mark.parametrize("step", [1, 5, 1000])
 def test_retract_leaves_them_out_and_remembers_why(step: int) -> None:
-    shown, marking = marked(f"{TRUE} {FALSE} You can resume it by opening the lid [1].", "retract", step)
-    assert shown == f"{TRUE} You can resume it by opening the lid [1]."
+    shown, marking = marked(f"{TRUE} {FALSE} Open the lid to wake it again [1].", "retract", step)
+    assert shown == f"{TRUE} Open the lid to wake it again [1]."
     assert [one.text for one in marking.removed] == [FALSE]
     assert marking.removed[0].reasons
 

@@ -17,7 +17,7 @@ from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
 LID = "What happens when I close the lid of my laptop?"
-SAID = "Your computer will suspend in order to save power [1]."
+SAID = "The laptop goes to sleep to save power [1]."
 ASK: list[Any] = [{"role": "user", "content": LID}]
 
 

@@ -154,12 +154,12 @@ def test_first_words_come_at_once_and_little_waits() -> None:
 
 
 ANSWER = (
-    "To turn on bounce keys, open the Activities overview and start typing Settings [1]. Click on Settings,"
-    " then click Accessibility in the sidebar to open the panel. Press Typing Assist in the Typing section"
-    " and switch the Bounce Keys switch to on [1][2]. Use the Acceptance delay slider to change how long"
-    " bounce keys waits before it registers another key press after you pressed the key for the first time"
-    " [2]. Select Beep when a key is rejected if you want the computer to make a sound each time it ignores"
-    " a key press because it happened too soon after the previous key press [3]."
+    "To turn on bounce keys, press the search key and write Settings [1]. Click on Settings,"
+    " then choose Accessibility on the left. Press Keyboard help in the Typing part"
+    " and set the Bounce Keys switch to on [1][2]. Move the slider called Delay to choose how"
+    " long the keyboard waits before it takes the next press of the same key from the same hand of yours"
+    " [2]. Tick Sound for dropped presses when you want to hear a short tone for each of those that came"
+    " too early for the keyboard to count, in this program as in all the others [3]."
 )
 
 

@@ -13,7 +13,7 @@ from tests.pipeline.turns import ask, make_pipeline, recorded, said
 
 LID = "What happens when I close the lid of my laptop?"
 WHY = "Why does closing the lid suspend my laptop, and is that better than switching it off?"
-SUSPENDS = "Your computer will suspend in order to save power [1]."
+SUSPENDS = "The laptop goes to sleep to save power [1]."
 INVENTED = "Quantum elephants migrate towards purple glaciers every leap year, singing loudly."
 
 

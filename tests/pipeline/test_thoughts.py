@@ -76,7 +76,7 @@ def test_a_whole_text_loses_its_thoughts() -> None:
 
 
 THOUGHT = "Bounce keys, see [1] and [2]. Draft: press Esc [2]."
-SAID = "Switch the Bounce Keys switch to on [1]."
+SAID = "Set the Bounce Keys switch to on [1]."
 MODES = {
     "tagged": [{"content": f"<think>\n{THOUGHT}\n</think>\n\n{SAID}"}],
     "unopened": [{"content": f"{THOUGHT}\n</think>\n\n{SAID}"}],

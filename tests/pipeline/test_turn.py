@@ -13,7 +13,7 @@ LID = "What happens when I close the lid of my laptop?"
 
 
 async def test_a_turn_tells_its_story_in_order_and_leaves_one_trace() -> None:
-    model = Scripted("Your computer will suspend in order to save power [1].")
+    model = Scripted("The laptop goes to sleep to save power [1].")
     pipeline = await make_pipeline(model)
     answer, events = await ask(pipeline, LID, user_id="ada")
     kinds = [type(event) for event in events]
@@ -27,7 +27,7 @@ async def test_a_turn_tells_its_story_in_order_and_leaves_one_trace() -> None:
     assert trace.turn.prompt == "answer@v1"
     assert trace.turn.hit is True
     assert trace.turn.citations == 1
-    assert trace.payload.raw_response == "Your computer will suspend in order to save power [1]."
+    assert trace.payload.raw_response == "The laptop goes to sleep to save power [1]."
     assert "close the lid" in (trace.payload.prompt or "")
     assert {"inbound guard", "retrieve", "assemble", "outbound guard"} <= {span.name for span in trace.spans}
     assert trace.passages[0].document_id == "lid"
@@ -42,7 +42,7 @@ async def test_the_embedded_model_answers_with_citations_at_no_cost() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert answer.outcome == "answered"
-    assert "suspend" in answer.answer
+    assert "sleep" in answer.answer
     assert answer.cost_usd == 0
     assert [citation.document_id for citation in answer.citations] == ["lid"]
 

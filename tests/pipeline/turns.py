@@ -24,21 +24,21 @@ DOCUMENTS = (
     Document(
         "bounce-keys",
         "Turn on bounce keys",
-        "Turn on bounce keys to ignore key presses that are rapidly repeated. Open Settings and click"
-        " Accessibility. Switch the Bounce Keys switch to on.",
+        "Turn on bounce keys to skip a key that is pressed again too soon. Open Settings and click"
+        " Accessibility. Set the Bounce Keys switch to on.",
         "https://example.com/bounce-keys",
     ),
     Document(
         "lid",
         "Close the lid",
-        "When you close the lid of your laptop, your computer will suspend in order to save power."
-        " You can resume it by opening the lid.",
+        "When you close the lid of your laptop, the laptop goes to sleep to save power."
+        " Open the lid to wake it again.",
         "https://example.com/lid",
     ),
     Document(
         "wifi",
         "Connect to a hidden wireless network",
-        "Open the system menu and select Connect to Hidden Network. Type the network name and the"
+        "Choose Hidden Network in the network menu. Enter the name of the network and the"
         " password, then press Connect.",
         "https://example.com/wifi",
     ),
