@@ -244,6 +244,17 @@ def test_the_readmes_name_only_commands_and_keys_that_exist() -> None:
     assert not wrong
 
 
+def test_no_two_files_import_each_other() -> None:
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources()
+        if path.relative_to(ROOT).parts[0] in ROOMS
+    }
+    arrows = {name: modules(path) & names.keys() for name, path in names.items()}
+    circles = sorted(f"{a} and {b}" for a in arrows for b in arrows[a] if a < b and a in arrows[b])
+    assert not circles
+
+
 def test_shipped_data_names_its_licence() -> None:
     notice = (ROOT / "pipeline/knowledge/NOTICE").read_text()
     assert "vocab.txt" in notice and "Apache License 2.0" in notice
@@ -262,7 +273,8 @@ def test_no_corpus_of_others_is_in_the_repository() -> None:
         for path in (ROOT / room).rglob("*")
         if path.suffix in (".jsonl", ".tsv", ".csv", ".toml", ".parquet")
     ]
-    assert [path.name for path in data if any(name in path.as_posix().lower() for name in names)] == []
+    paths = [path.relative_to(ROOT).as_posix().lower() for path in data]
+    assert [path for path in paths if any(name in path for name in names)] == []
     for path in (ROOT / "evalsets/sets").glob("*.toml"):
         about = tomllib.loads(path.read_text())
         if "title" in about:
