@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
+from traces.ledger import Ledger
 from traces.rows import Row
-
-if TYPE_CHECKING:
-    import pandas
-
-    from traces.ledger import Ledger
 
 Tables = Mapping[str, Iterable[Row]]
 EMBEDDED = "embedded"
@@ -25,23 +20,6 @@ class Unfit(ValueError):
 
 class Stale(Exception):
     """Somebody else moved the marks since they were read."""
-
-
-class Answers(Protocol):
-    """An open connection that answers questions in the SQL both engines share."""
-
-    def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]: ...
-
-    def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame: ...
-
-    def write_parquet(self, sql: str, out: Path) -> None: ...
-
-
-@runtime_checkable
-class Asking(Protocol):
-    """An open connection that can be asked what a person wrote, and nothing else."""
-
-    def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]: ...
 
 
 class Window(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from traces.engine import Answers, Asking
+from traces.answers import Answers, Asking
 from traces.errors import Refused
 
 if TYPE_CHECKING:

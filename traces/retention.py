@@ -8,17 +8,24 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
 from traces import segments
 from traces.drainer import Drainer
-
-if TYPE_CHECKING:
-    from traces.store import Store
+from traces.engine import Engine
 
 _SLIM = ".slim.jsonl.gz"
+
+
+class Kept(Protocol):
+    """Where turns are kept: a journal and the engine it is drained into."""
+
+    @property
+    def journal(self) -> Path: ...
+    @property
+    def engine(self) -> Engine: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Erased:
     left: tuple[str, ...]  # what may still hold the user's turns and is out of reach here
 
 
-def prune(store: Store, payload_days: int, now: datetime) -> Pruned:
+def prune(store: Kept, payload_days: int, now: datetime) -> Pruned:
     """Forget prompts, raw responses and passage texts older than `payload_days`; turns stay."""
     before = now - timedelta(days=payload_days)
     stripped = [
@@ -54,7 +61,7 @@ def prune(store: Store, payload_days: int, now: datetime) -> Pruned:
 
 
 def erase(
-    store: Store,
+    store: Kept,
     user_id: str,
     more_turns: Collection[str] = (),
     cases: Collection[str] = (),
