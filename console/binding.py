@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from pipeline import build
 from pipeline.settings import Settings
 
 OPTIONS = {"server.port": "--port", "server.console_port": "--console-port"}
@@ -13,11 +14,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def exposed(settings: Settings, host: str) -> list[str]:
     """Return what is wrong with a host that other machines reach: nobody would have to log in."""
-    if host in LOOPBACK or settings.auth.keys:
+    if host in LOOPBACK:
+        return []
+    people = build.people(settings)
+    if people.closed:
         return []
     return [
         f"server.host: {host!r} is reachable from other machines and no login is configured;"
-        " set ANSWERDECK_AUTH__KEYS or bind 127.0.0.1"
+        " run answerdeck users add NAME, set ANSWERDECK_AUTH__KEYS or bind 127.0.0.1"
     ]
 
 

@@ -1,22 +1,17 @@
-"""Who is asking: bearer keys with roles from the configuration, and browser sessions begun with one."""
+"""Who is asking: people with roles, and the bearer keys of the configuration."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-import secrets
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Role = Literal["user", "viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
-SESSION_SECONDS = 12 * 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_MOST_SESSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +40,8 @@ class Keys:
     Raises ValueError naming the entry by its place, never by its text.
     """
 
-    def __init__(self, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, text: str) -> None:
         self._people: list[tuple[bytes, Person]] = []
-        self._sessions: dict[str, tuple[float, Person]] = {}
-        self._clock = clock
         for place, entry in enumerate(filter(None, re.split(r"[,\s]+", text)), start=1):
             self._people.append(_read(place, entry))
 
@@ -57,37 +50,34 @@ class Keys:
 
     def person(self, key: str) -> Person | None:
         """Return whose key this is; takes the same time whether it is one or not."""
-        digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest().encode()
-        found = [person for known, person in self._people if hmac.compare_digest(known, digest)]
-        return found[0] if found else None
+        return self.by_digest(digest(key))
 
-    def begin(self, person: Person) -> str:
-        """Begin a browser session and return its token."""
-        now = self._clock()
-        self._sessions = {token: entry for token, entry in self._sessions.items() if entry[0] > now}
-        if len(self._sessions) >= _MOST_SESSIONS:
-            self._sessions.pop(next(iter(self._sessions)))
-        token = secrets.token_urlsafe(32)
-        self._sessions[token] = (now + SESSION_SECONDS, person)
-        return token
+    def by_digest(self, hexadecimal: str) -> Person | None:
+        """Return whose key has this SHA-256."""
+        asked = hexadecimal.encode()
+        people = [person for known, person in self._people if hmac.compare_digest(known, asked)]
+        return people[0] if people else None
 
-    def session(self, token: str) -> Person | None:
-        """Return whose running session this is."""
-        ends, person = self._sessions.get(token, (0.0, None))
-        return person if ends > self._clock() else None
 
-    def end(self, token: str) -> None:
-        """End a browser session."""
-        self._sessions.pop(token, None)
+def digest(key: str) -> str:
+    """Return the SHA-256 of a key or token, 64 hex digits: keys are long and random, so it needs no salt."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def named(name: str) -> str:
+    """Return a person's name; raises ValueError saying what a name is made of."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:64]!r} is no name: use 1 to 64 letters, digits, '.', '_', '@' or '-'")
+    return name
 
 
 def _read(place: int, entry: str) -> tuple[bytes, Person]:
     name, _, rest = entry.partition(":")
-    role, _, digest = rest.partition(":")
+    role, _, hexadecimal = rest.partition(":")
     if not _NAME.fullmatch(name):
         raise ValueError(f"entry {place} must begin with a name of letters, digits, '.', '_', '@' or '-'")
     if role not in ROLES:
         raise ValueError(f"entry {place} ({name}) needs one of the roles {', '.join(ROLES)}")
-    if not _DIGEST.fullmatch(digest.lower()):
+    if not _DIGEST.fullmatch(hexadecimal.lower()):
         raise ValueError(f"entry {place} ({name}) needs the SHA-256 of its key, 64 hex digits, not the key")
-    return digest.lower().encode(), Person(name, role)  # type: ignore[arg-type]  # checked just above
+    return hexadecimal.lower().encode(), Person(name, role)  # type: ignore[arg-type]  # checked just above

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from pipeline.admission import Admission
+from pipeline.auth import Keys
 from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, changes
 from pipeline.context.cache import SemanticCache
@@ -39,6 +40,7 @@ from pipeline.models.model import Model
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.parts import Given, Parts
+from pipeline.people import People
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.routing import Routes
@@ -176,6 +178,11 @@ def prices(settings: Settings) -> Prices:
         {name: rates.model_dump(exclude_none=True) for name, rates in own.items()},
         windows={name: one.context_window for name, one in endpoints.items() if one.context_window},
     )
+
+
+def people(settings: Settings) -> People:
+    """Return who may come in: the keys of the environment, and users and keys made here."""
+    return People(DataFolder(settings.data_dir).people, Keys(settings.auth.keys.get_secret_value()))
 
 
 def spending(settings: Settings) -> Spending:

@@ -41,6 +41,11 @@ class DataFolder:
         return self.path / "counts.sqlite"
 
     @property
+    def people(self) -> Path:
+        """Users, API keys and sessions, and the audit lines about them."""
+        return self.path / "people.sqlite"
+
+    @property
     def knowledge(self) -> Path:
         """The knowledge bases."""
         return self.path / "knowledge"

@@ -1,4 +1,4 @@
-"""Places of the pipeline that hold a person's words: conversations, memory, spending and limits."""
+"""Places of the pipeline that hold a person's words: conversations, memory, spending, limits, accounts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def places(data_dir: Path) -> list[Place]:
     return [
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
         Tables("spending", DataFolder(data_dir).spending, "who"),
+        Tables("people and sessions", DataFolder(data_dir).people, "name"),
+        Tables("audit of people", DataFolder(data_dir).people, "actor"),
         Tables("limits of the last minute", DataFolder(data_dir).counts, "who"),
     ]
 

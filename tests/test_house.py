@@ -113,7 +113,7 @@ def test_the_folders_of_a_room_import_only_from_lines_before_theirs(room: str) -
 # The names in the data folder: told by these files and by the traces, and by nobody else.
 DATA_FILES = {
     "audit.jsonl", "breakers.jsonl", "conversations.sqlite", "spending.sqlite", "counts.sqlite",
-    "eval-cache", "judge-cache", "calibrations.jsonl", "journal", "knowledge", "evalsets",
+    "eval-cache", "judge-cache", "calibrations.jsonl", "journal", "knowledge", "evalsets", "people.sqlite",
 }  # fmt: skip
 TELL_DATA_FILES = ("pipeline/data_folder.py", "pipeline/build.py", "evalsets/cases/cases.py", "traces/")
 

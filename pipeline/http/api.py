@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 
-from pipeline.auth import Keys
+from pipeline import build
 from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import Border
@@ -26,6 +26,7 @@ from pipeline.http.routes import (
     turns,
 )
 from pipeline.http.stopping import gently
+from pipeline.people import People
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 
@@ -36,6 +37,7 @@ def create_app(
     *,
     prepare: Callable[[Pipeline], Awaitable[None]] | None = None,
     gentle: bool = False,
+    people: People | None = None,
 ) -> FastAPI:
     """Return the application with all routes, behind the border.
 
@@ -45,7 +47,7 @@ def create_app(
     health = Health(pipeline)
     metrics = Metrics(pipeline)
     pipeline.observers.append(metrics.observe)
-    keys = Keys(settings.auth.keys.get_secret_value())
+    people = people or build.people(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,10 +58,11 @@ def create_app(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await pipeline.close()
+        people.close()
 
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(
-        Border, body_bytes=settings.limits.body_bytes, keys=keys, origins=Origins(settings.server.origins)
+        Border, body_bytes=settings.limits.body_bytes, people=people, origins=Origins(settings.server.origins)
     )
     explain(app)
     models = [name for name in (settings.models.primary, settings.models.fallback, "extractive") if name]
@@ -72,7 +75,7 @@ def create_app(
         turns.routes(pipeline.store),
         operations.routes(health, metrics),
         breakers.routes(pipeline),
-        *([sign_in.routes(keys)] if keys else []),
+        sign_in.routes(people),
     ):
         app.include_router(router)
     return app

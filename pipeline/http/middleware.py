@@ -15,9 +15,10 @@ import orjson
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.auth import LOCAL, Keys, Person
+from pipeline.auth import LOCAL, Person
 from pipeline.http.origins import GUEST, Origins, grants, visitor
 from pipeline.http.problem import problem
+from pipeline.people import People
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,10 @@ class TooLarge(Exception):
 class Border:
     """ASGI middleware. Streams pass through; only JSON bodies are read whole, up to the cap."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, keys: Keys, origins: Origins) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, people: People, origins: Origins) -> None:
         self._app = app
         self._cap = body_bytes
-        self._keys = keys
+        self._people = people
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,17 +120,17 @@ class Border:
             await send({"type": "websocket.close", "code": 1008})
 
     def _person(self, headers: dict[bytes, bytes]) -> Person | None:
-        if not self._keys:
+        if not self._people.closed:
             return LOCAL
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
-            return self._keys.person(key.strip())
+            return self._people.person(key.strip())
         token = cookie(headers.get(b"cookie", b"").decode("latin-1"))
-        return self._keys.session(token) if token else None
+        return self._people.session(token) if token else None
 
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes], *, across: bool) -> Response | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self._keys and _name(host) not in LOOPBACK:
+        if not self._people.closed and _name(host) not in LOOPBACK:
             return problem(403, "foreign_host", f"This server does not answer for the host {host[:100]!r}.")
         method = scope.get("method", "GET")
         origin = headers.get(b"origin")

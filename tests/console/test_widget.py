@@ -22,6 +22,7 @@ from pipeline.http.frames import frame
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
 from pipeline.http.streaming import EventStream
+from pipeline.people import People
 from traces.records import Passage
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def shop() -> Iterator[Shop]:
 
     with ExitStack() as stack:
         their_address = stack.enter_context(served(theirs, "localhost"))
-        ours.add_middleware(Border, body_bytes=10_000, keys=Keys(""), origins=Origins([their_address]))
+        ours.add_middleware(
+            Border, body_bytes=10_000, people=People(None, Keys("")), origins=Origins([their_address])
+        )
         our_address = stack.enter_context(served(ours, "127.0.0.1"))
 
         @theirs.get("/")

@@ -52,16 +52,3 @@ def test_a_bad_entry_is_named_without_its_key(text: str, says: str, monkeypatch:
     assert says in str(caught.value)
     assert "auth.keys" in str(caught.value)
     assert "my-plain-key" not in str(caught.value)
-
-
-def test_sessions_end() -> None:
-    now = [0.0]
-    keys = Keys(entry("ada", "user", "k1"), clock=lambda: now[0])
-    token = keys.begin(Person("ada", "user"))
-    assert keys.session(token) == Person("ada", "user")
-    assert keys.session("guess") is None
-    now[0] = 13 * 3600.0
-    assert keys.session(token) is None
-    token = keys.begin(Person("ada", "user"))
-    keys.end(token)
-    assert keys.session(token) is None

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from pipeline.auth import Keys
 from pipeline.http.middleware import PERSON, Border, fault
 from pipeline.http.origins import Origins
+from pipeline.people import People
 from tests.pipeline.served import served
 
 
@@ -49,7 +50,7 @@ def make_app(keys: str = "", body_bytes: int = 10_000) -> Starlette:
         Route("/gradio_api/upload", hello, methods=["POST"]),
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(Border, body_bytes=body_bytes, keys=Keys(keys), origins=Origins([]))
+    app.add_middleware(Border, body_bytes=body_bytes, people=People(None, Keys(keys)), origins=Origins([]))
     return app
 
 

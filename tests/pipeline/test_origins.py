@@ -15,6 +15,7 @@ from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
 from pipeline.http.middleware import PERSON, Border
 from pipeline.http.origins import Origins
+from pipeline.people import People
 from pipeline.settings import load
 
 SHOP = "https://shop.example.com"
@@ -32,7 +33,7 @@ def client(keys: str = "") -> httpx.AsyncClient:
         Route(path, who, methods=["GET", "POST"]) for path in ("/api/chat", "/api/breakers", "/v1/models")
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(Border, body_bytes=1000, keys=Keys(keys), origins=Origins([SHOP]))
+    app.add_middleware(Border, body_bytes=1000, people=People(None, Keys(keys)), origins=Origins([SHOP]))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1")
 
 

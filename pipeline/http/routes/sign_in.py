@@ -1,50 +1,61 @@
-"""/login and /logout: a browser session, begun with a key."""
+"""/login and /logout: a browser session, begun with a name and password or with a key."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from pipeline.auth import Keys
 from pipeline.http.middleware import COOKIE, cookie
+from pipeline.http.sign_in_page import page
+from pipeline.people import AccessError, People, Throttled
 
-WRONG_SECONDS = 0.5  # a wrong key waits this long for its answer
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Answerdeck</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px system-ui;max-width:22rem;margin:18vh auto;padding:0 1rem;color-scheme:light dark}}
-input,button{{font:inherit;width:100%;box-sizing:border-box;padding:.6rem;margin:.4rem 0}}</style>
-<h1>Answerdeck</h1><form method="post"><label>Your key
-<input name="key" type="password" autocomplete="current-password" autofocus required></label>
-<button>Sign in</button></form><p role="alert">{message}</p></html>"""
+WRONG_SECONDS = 0.5  # a wrong try waits this long for its answer
 
 
-def routes(keys: Keys) -> APIRouter:
+def routes(people: People) -> APIRouter:
     """Return the routes of this resource."""
     router = APIRouter()
 
     @router.get("/login")
-    async def page() -> Response:
-        return HTMLResponse(_PAGE.format(message=""))
+    async def show() -> Response:
+        return HTMLResponse(page()) if people.closed else RedirectResponse("/", 303)
 
     @router.post("/login")
     async def login(request: Request) -> Response:
-        form = await request.form()
-        person = keys.person(str(form.get("key", "")).strip())
-        if person is None:
-            await asyncio.sleep(WRONG_SECONDS)
-            return HTMLResponse(_PAGE.format(message="This key is not known."), 401)
-        response = RedirectResponse("/", 303)
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, keys.begin(person), httponly=True, samesite="lax", secure=secure)
-        return response
+        return await sign_in(request, people)
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
-        keys.end(cookie(request.headers.get("cookie", "")) or "")
-        response = RedirectResponse("/login", 303)
-        response.delete_cookie(COOKIE)
-        return response
+        return sign_out(request, people)
 
     return router
+
+
+async def sign_in(request: Request, people: People) -> Response:
+    """Begin a session and go to the page, or say in the form what is wrong."""
+    form = await request.form(max_files=0, max_fields=10)
+    name, secret = str(form.get("name", "")), str(form.get("secret") or form.get("key", ""))
+    address = request.client.host if request.client else ""
+    try:
+        token = await asyncio.to_thread(people.sign_in, name, secret.strip() if not name else secret, address)
+    except Throttled as held:
+        wait = {"Retry-After": str(math.ceil(held.seconds))}
+        return HTMLResponse(page(str(held)), 429, wait)
+    except AccessError as wrong:
+        await asyncio.sleep(WRONG_SECONDS)
+        return HTMLResponse(page(str(wrong)), 401)
+    response = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
+    return response
+
+
+def sign_out(request: Request, people: People) -> Response:
+    """End the session of this browser."""
+    people.end(cookie(request.headers.get("cookie", "")) or "")
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE)
+    return response
