@@ -19,7 +19,7 @@ def command(settings: Settings) -> list[str]:
     """Return the command that serves the console on its configured port of 127.0.0.1."""
     flags = tomllib.loads((FOLDER / "streamlit.toml").read_text())
     flags["server"]["port"] = settings.server.console_port
-    app = str(FOLDER / "app.py")
+    app = str(FOLDER / "window.py")
     return [
         sys.executable,
         "-m",
