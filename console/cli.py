@@ -135,6 +135,27 @@ TRACES = Group(
         ),
     },
 )
+USERS = Group(
+    "Who may sign in with a name and a password.",
+    {
+        "add": Command(
+            "access:add_user", "Add a user with a password that you type, pipe in, or are shown once."
+        ),
+        "list": Command("access:list_users", "List the users with their roles."),
+        "disable": Command("access:disable_user", "Let a user in no more and end the user's sessions."),
+        "reset": Command(
+            "access:reset_user", "Set a new password, let the user in again and end the sessions of before."
+        ),
+    },
+)
+KEYS = Group(
+    "API keys: made, listed and revoked without a restart.",
+    {
+        "new": Command("access:new_key", "Make an API key; it is shown this once."),
+        "list": Command("access:list_keys", "List the API keys made here, without the keys."),
+        "revoke": Command("access:revoke_key", "Let a key in no more, nor the sessions begun with it."),
+    },
+)
 COSTS = Group(
     "What was spent, and what it will cost.",
     {
@@ -214,6 +235,8 @@ ROOT = {
     "costs": COSTS,
     "alerts": ALERTS,
     "deploy": DEPLOY,
+    "users": USERS,
+    "keys": KEYS,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.dashboard import boundary
+from console.dashboard import boundary, visitor
 from console.dashboard.views import (
     alerts,
     annotate,
@@ -21,6 +21,7 @@ from console.dashboard.views import (
     knowledge,
     models,
     overview,
+    people,
     playground,
     prompts,
     searches,
@@ -67,6 +68,7 @@ pages = {
 }
 # the default page answers at / alone: its name leads there too
 named = st.Page(overview.page, title="Overview", url_path="overview", visibility="hidden")
+pages["people"] = st.Page(people.page, title="People & keys", icon=":material/key:", url_path="people")
 st.session_state["pages"] = pages
 st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
@@ -85,6 +87,7 @@ chosen = st.navigation(
             pages["breakers"],
             pages["settings"],
             pages["sql"],
+            *([pages["people"]] if visitor.person().may("admin") else []),
             named,
         ],
         "Improve": [
@@ -102,4 +105,6 @@ if chosen is named:
     st.switch_page(pages[""], query_params=dict(st.query_params))
 if chosen is pages[""] and "turn" in st.query_params:
     st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})
+visitor.sign()
+visitor.enter(chosen.url_path)
 boundary.guarded(chosen.run, chosen.title)()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import streamlit as st
 
-from console.dashboard import data, jobs
+from console.dashboard import data, jobs, visitor
 from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
 from pipeline import build
@@ -107,16 +107,19 @@ def suspects(kb: str, version: str) -> list[Suspect]:
 
 def rollback(kb: str, version: str) -> str:
     """Go back to a version; returns the label in force."""
+    visitor.need("editor", "roll a knowledge base back")
     return _run(knowledge().rollback(kb, version))
 
 
 def forget(kb: str, documents: Sequence[str]) -> str:
     """Remove documents; returns the version to take them back from."""
+    visitor.need("editor", "remove documents")
     return _run(knowledge().forget(kb, documents))
 
 
 def restore(kb: str, documents: Sequence[str], version: str) -> str:
     """Take documents back as a version has them; returns the label in force."""
+    visitor.need("editor", "take documents back")
     return _run(knowledge().restore(kb, documents, version))
 
 
@@ -144,6 +147,7 @@ def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
 
 def ingest(kb: str, paths: Sequence[Path]) -> Job:
     """Start to ingest files in a process of its own."""
+    visitor.need("editor", "add documents")
     folder = data.settings().data_dir
     key = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     command = [*COMMAND, *(str(path) for path in paths), "--kb", kb, "--json"]

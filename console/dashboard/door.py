@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.launch import HEALTH
 from pipeline.auth import LOCAL, Person
-from pipeline.http.middleware import COOKIE, cookie
+from pipeline.http.middleware import cookie
 from pipeline.http.routes.sign_in import sign_in, sign_out
 from pipeline.http.sign_in_page import page
 from pipeline.people import People

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from console.dashboard import visitor
 from traces.ids import uuid7
 from traces.processes import born
 from traces.records import Run
@@ -121,6 +122,7 @@ def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
 
 def launch(data_dir: Path, place: str, key: str, command: list[str], title: str) -> Job:
     """Start a command in a process group of its own and remember it under `place` by its key."""
+    visitor.need("editor", "start work")
     folder = data_dir / place
     folder.mkdir(parents=True, exist_ok=True)
     with _log(folder, key).open("wb") as log:
@@ -162,6 +164,7 @@ def alive(job: Job) -> bool:
 
 def stop(job: Job) -> None:
     """Ask the job to stop; it marks its run as stopped and keeps what was done."""
+    visitor.need("editor", "stop work")
     if alive(job):
         os.killpg(job.pid, signal.SIGINT)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import data, jobs
+from console.dashboard import data, jobs, visitor
 from evalsets.release.in_force import trial
 from pipeline import build
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
@@ -81,6 +80,7 @@ def changes() -> list[Change]:
 
 def save(name: str, source: PromptVersion, text: str) -> str:
     """Write a text as the next version; return its label. Raises PromptError saying what is wrong."""
+    visitor.need("editor", "write prompts")
     path = library().new(name, source, text if text.endswith("\n") else text + "\n")
     return f"{name}@{path.stem}"
 
@@ -106,6 +106,7 @@ def _verdict(label: str, fingerprint: str, stamp: int, newest: str) -> dict[str,
 
 def promote(label: str, reason: str | None = None) -> str | None:
     """Promote a version, against the gate when a reason is given; return why it failed, or None."""
+    visitor.need("approver", "promote a prompt")
     against = ["--override", "--reason", reason] if reason else []
     done = _run("promote", label, "--yes", "--actor", actor(), *against)
     return None if done.returncode == 0 else done.stderr.strip()
@@ -113,6 +114,7 @@ def promote(label: str, reason: str | None = None) -> str | None:
 
 def rollback(name: str) -> str | None:
     """Go back to the version before; return why it failed, or None."""
+    visitor.need("approver", "take a prompt back")
     from evalsets.release import release
 
     try:
@@ -124,6 +126,7 @@ def rollback(name: str) -> str | None:
 
 def begin_canary(label: str, share: float) -> str | None:
     """Answer a share of the conversations with a version; return why that failed, or None."""
+    visitor.need("approver", "start a canary")
     from evalsets.release import canary
 
     try:
@@ -135,6 +138,7 @@ def begin_canary(label: str, share: float) -> str | None:
 
 def end_canary(name: str) -> str | None:
     """Let the version in force answer everybody again; return why that failed, or None."""
+    visitor.need("approver", "stop a canary")
     from evalsets.release import canary
 
     try:
@@ -167,11 +171,8 @@ def said(label: str) -> str:
 
 
 def actor() -> str:
-    """Return the operator's name: the user of this machine."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+    """Return the name that a change is recorded under."""
+    return visitor.name()
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import data, downloads, markup, notices, palette, releases
+from console.dashboard import data, downloads, markup, notices, palette, releases, visitor
 from console.senders import addresses
 from traces.alerts import changing, rules, standing
 from traces.alerts.rules import Edit, Rule
@@ -147,6 +147,7 @@ def _form(rule: Rule) -> None:
             reason = st.text_input("Why", max_chars=300, width=260)
         pressed = st.form_submit_button("Save as a new version", type="primary")
     if pressed:
+        visitor.need("editor", "change alerts")
         wanted = {"limit": limit, "change": change, "severity": severity, "on": on}
         changes = {name: value for name, value in wanted.items() if value != getattr(rule, name)}
         if not changes:
@@ -177,6 +178,7 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         version = st.selectbox("Take back version", [one.version for one in reversed(edits)], width=180)
         if st.button("Take it back", icon=":material/undo:") and version:
+            visitor.need("editor", "change alerts")
             rules.restore(data.settings().data_dir, rule, version, by=releases.actor())
             notices.done(None, f"Version {version} is taken back")
 
@@ -225,6 +227,7 @@ def _quiet() -> None:
         )  # fmt: skip
         hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
         if st.button("Mute", icon=":material/notifications_off:") and key:
+            visitor.need("editor", "change alerts")
             changing.mute(settings.data_dir, key, hours, by=releases.actor())
             st.rerun()
     for name, until in alerts.standing(settings).mutes.items():
@@ -232,6 +235,7 @@ def _quiet() -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(notices.plain(f"{name} is muted until {format.minute(until)} UTC"))
                 if st.button("End it", key=f"unmute-{name}"):
+                    visitor.need("editor", "change alerts")
                     changing.mute(settings.data_dir, name, 0, by=releases.actor())
                     st.rerun()
     told = addresses(settings)
@@ -241,6 +245,7 @@ def _quiet() -> None:
         return
     st.caption(notices.plain(", ".join(told)))
     if st.button("Send a test message", icon=":material/send:"):
+        visitor.need("editor", "change alerts")
         failures = alerts.test(settings)
         notices.done("; ".join(failures) or None, "Sent")
 

@@ -13,9 +13,10 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, data, markup, notices
+from console.dashboard import boundary, data, markup, notices, visitor
 from console.dashboard.data import Problem
 from pipeline import build
+from pipeline.http.middleware import COOKIE
 
 WATCH_SECONDS = 3
 COLOURS = {"closed": "green", "half_open": "yellow", "open": "red", "isolated": "gray"}
@@ -30,22 +31,19 @@ def page() -> None:
         "A breaker stops calls to a dependency that keeps failing; the chat answers without it meanwhile."
         " An isolated one gets no calls until it is released."
     )
-    key = None
-    if data.settings().auth.keys.get_secret_value():
-        key = st.text_input("Your key (approver)", type="password", width=280)
     with notices.problems():
-        st.fragment(boundary.guarded(_state, "breakers"), run_every=WATCH_SECONDS)(key)
+        st.fragment(boundary.guarded(_state, "breakers"), run_every=WATCH_SECONDS)()
 
 
-def _state(key: str | None) -> None:
+def _state() -> None:
     with notices.problems():
-        for report in _ask("", key)["breakers"]:
-            _breaker(report, key)
+        for report in _ask("")["breakers"]:
+            _breaker(report)
     st.subheader("History", anchor=False)
     _history()
 
 
-def _breaker(report: Report, key: str | None) -> None:
+def _breaker(report: Report) -> None:
     """Draw one breaker and its button."""
     name, state = report["name"], report["state"]
     line = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"breaker-{name}")
@@ -57,17 +55,18 @@ def _breaker(report: Report, key: str | None) -> None:
     isolated = state == "isolated"
     label, icon = ("Release", "lock_open") if isolated else ("Isolate", "block")
     if line.button(label, key=f"switch-{name}", icon=f":material/{icon}:"):
-        _ask(name, key, isolate=not isolated)
+        visitor.need("approver", "isolate or release")
+        _ask(name, isolate=not isolated)
         st.rerun(scope="fragment")
 
 
-def _ask(name: str, key: str | None, *, isolate: bool | None = None) -> dict[str, Any]:
+def _ask(name: str, *, isolate: bool | None = None) -> dict[str, Any]:
     """Ask the running chat on this machine; raises Problem when it cannot be reached or says no."""
     settings = data.settings()
     path = "/api/breakers" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
     request = urllib.request.Request(f"http://127.0.0.1:{settings.server.port}{path}")
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
+    if token := visitor.token():  # the chat asks who this is, too
+        request.add_header("Cookie", f"{COOKIE}={token}")
     if isolate is not None:
         request.data = json.dumps({"isolate": isolate}).encode()
         request.add_header("Content-Type", "application/json")
@@ -77,7 +76,7 @@ def _ask(name: str, key: str | None, *, isolate: bool | None = None) -> dict[str
     except urllib.error.HTTPError as error:
         with error:
             what = "Who you are decides what you may switch." if error.code in (401, 403) else "It said no."
-        raise Problem(f"The chat answered {error.code}. {what}", "Enter an approver's key above.") from None
+        raise Problem(f"The chat answered {error.code}. {what}", "Sign in as an approver.") from None
     except (OSError, ValueError):
         raise Problem(
             f"The chat does not answer on port {settings.server.port}.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import evalsets_shown, markup, notices
+from console.dashboard import evalsets_shown, markup, notices, visitor
 from console.dashboard.views import sets
 from evalsets.cases import team
 from evalsets.cases.evalset import ANSWERABILITY, Evalset
@@ -59,6 +59,7 @@ def _actions(found: Evalset, own: bool) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         if own:
             if st.button("Add a case", icon=":material/add:", type="primary"):
+                visitor.need("editor", "change an evalset")
                 st.query_params["case"] = NEW
                 st.rerun()
             _delete_set(found.name)
@@ -79,6 +80,7 @@ def _copy(found: Evalset) -> None:
     with st.popover("Copy to change", icon=":material/content_copy:"):
         name = st.text_input("Name of the copy", f"my_{found.name}", max_chars=64).strip()
         if st.button("Copy", type="primary", key="copy-set"):
+            visitor.need("editor", "change an evalset")
             problem = evalsets_shown.copy(found, name)
             notices.done(problem and notices.plain(problem), f"Copied to {name}")
 
@@ -87,6 +89,7 @@ def _delete_set(name: str) -> None:
     with st.popover("Delete the set", icon=":material/delete:"):
         st.write("It leaves the lists; its file is kept in the folder `deleted` of your evalsets.")
         if st.button("Delete it", type="primary", key="delete-set"):
+            visitor.need("editor", "change an evalset")
             problem = evalsets_shown.change(name, "deleted", lambda: team.delete(name))
             notices.done(problem and notices.plain(problem), f"Deleted {name}")
 
@@ -152,8 +155,10 @@ def _one(found: Evalset, case_id: str) -> None:
         given, history = _fields(row, locked=not own, known=case is not None)
         saved = st.form_submit_button("Save", type="primary", icon=":material/save:", disabled=not own)
     if saved:
+        visitor.need("editor", "change an evalset")
         _save(found.name, case, given, history)
     if own and case and st.button("Delete", icon=":material/delete:"):
+        visitor.need("editor", "change an evalset")
         _done(
             evalsets_shown.change(
                 found.name, f"case {case_id} deleted", lambda: team.remove(found.name, case_id)

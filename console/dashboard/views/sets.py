@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import evalsets_shown, markup, notices
+from console.dashboard import evalsets_shown, markup, notices, visitor
 from console.dashboard.evalsets_shown import Dropped
 from evalsets.cases.heads import NAMES, NONE
 from evalsets.cases.look import Look
@@ -47,6 +47,7 @@ def undone() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(f"{notices.plain(made.name)}: {notices.plain(made.what)}.", icon=":material/check:")
         if st.button("Undo", icon=":material/undo:", key="undo-set"):
+            visitor.need("editor", "change an evalset")
             notices.done(evalsets_shown.undo(), "Taken back")
 
 
@@ -93,6 +94,7 @@ def _dropped(dropped: Dropped, number: int) -> None:
         name = st.text_input("Name", stem, max_chars=64, width=260, key=f"set-name-{number}").strip()
         replace = st.checkbox("Take over a set of this name", key=f"set-replace-{number}")
         if st.button("Save as evalset", type="primary", icon=":material/save:", key="save-set"):
+            visitor.need("editor", "change an evalset")
             problem = evalsets_shown.bring_in(name, seen, dropped.name, replace=replace)
             if problem is None:
                 st.session_state["set-drops"] = number + 1

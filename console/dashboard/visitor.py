@@ -1,0 +1,106 @@
+"""Who looks at a page, and what the role lets that person see and do."""
+
+from __future__ import annotations
+
+import getpass
+from typing import NoReturn
+
+import streamlit as st
+
+from console.dashboard import data
+from console.dashboard.door import visitor
+from pipeline import build
+from pipeline.auth import LOCAL, Person, Role
+from pipeline.http.middleware import COOKIE
+from pipeline.people import People
+
+# The least role that sees a page, by its address; a page that is not named here is for admins alone.
+PAGES: dict[str, Role] = {
+    "": "viewer",
+    "home": "viewer",
+    "overview": "viewer",
+    "costs": "viewer",
+    "alerts": "viewer",
+    "breakers": "viewer",
+    "evals": "viewer",
+    "compare": "viewer",
+    "history": "viewer",
+    "knowledge": "viewer",
+    "health": "viewer",
+    "models": "viewer",
+    "turns": "editor",  # as on the API: what people asked is for operators
+    "conversations": "editor",
+    "topics": "editor",
+    "annotate": "editor",
+    "retrieval": "editor",
+    "sql": "editor",
+    "playground": "editor",
+    "prompts": "editor",
+    "people": "admin",
+    "settings": "admin",
+}
+_WHO: dict[Role, str] = {
+    "user": "people who signed in",
+    "viewer": "viewers and those above them",
+    "editor": "editors and those above them",
+    "approver": "approvers and admins",
+    "admin": "admins",
+}
+ENDED = "Your session has ended. [Sign in again](/login)"
+
+
+@st.cache_resource
+def people() -> People:
+    """Return who may come in."""
+    return build.people(data.settings())
+
+
+def token() -> str:
+    """Return the token of this browser's session; empty without one."""
+    return st.context.cookies.get(COOKIE, "")
+
+
+def person() -> Person:
+    """Return who looks; the page ends with a sentence when the session is over."""
+    found = visitor(people(), f"{COOKIE}={token()}")
+    if found is None:
+        st.warning(ENDED, icon=":material/lock:")
+        _end()
+    return found
+
+
+def _end() -> NoReturn:
+    """End the page here; outside of a page, where nothing can end, nothing goes on either."""
+    st.stop()
+    raise PermissionError("nobody who may do this is signed in")
+
+
+def name() -> str:
+    """Return the name that changes are recorded under: who signed in, or the user of this machine."""
+    found = person()
+    if found is not LOCAL:
+        return found.name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def enter(address: str) -> None:
+    """Let the person see the page of this address, or end it with a sentence that says who may."""
+    need(PAGES.get(address, "admin"), "see this page")
+
+
+def need(role: Role, deed: str) -> None:
+    """Go on only for a person with the role or a higher one; `deed` says what it is needed for."""
+    found = person()
+    if not found.may(role):
+        st.error(f"Only {_WHO[role]} may {deed}; you are signed in as {found.name} ({found.role}).")
+        _end()
+
+
+def sign() -> None:
+    """Show in the sidebar who is signed in, with the way out."""
+    found = person()
+    if found is not LOCAL:
+        st.sidebar.caption(f"Signed in as **{found.name}** ({found.role}) · [Sign out](/logout)")
