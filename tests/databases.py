@@ -67,6 +67,13 @@ class Databases:
             assert time.monotonic() < until, (self._folder / "log").read_text()
             time.sleep(0.02)
 
+    def invite(self) -> None:
+        """Let a user in who may make nothing but the tables of its own databases."""
+        import psycopg
+
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute("create role ledger login")
+
     def kill(self) -> None:
         """Kill the server with all its processes as a power cut would."""
         if self._server is not None:
@@ -82,11 +89,11 @@ class Databases:
 
         name = f"t{uuid7().replace('-', '')}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"create database {name} strategy file_copy".encode())
-        return self._address(name)
+            connection.execute(f"create database {name} owner ledger strategy file_copy".encode())
+        return self._address(name, "ledger")
 
-    def _address(self, database: str) -> str:
-        return f"postgresql://ada@/{database}?host={self._folder}"
+    def _address(self, database: str, user: str = "ada") -> str:
+        return f"postgresql://{user}@/{database}?host={self._folder}"
 
     def _answers(self) -> bool:
         import psycopg
@@ -116,6 +123,7 @@ def databases() -> Iterator[Databases]:
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"PostgreSQL of the package does not run here: {error}")
         running.start()
+        running.invite()
         yield running
         running.kill()
     finally:

@@ -21,11 +21,12 @@ from tests.databases import Databases
 from tests.factories import make_passage, make_score, make_trace
 from tests.recorded import ids, record
 from traces import engines
-from traces.errors import StoreBusy, StoreError, StoreVersion
+from traces.errors import Refused, StoreBusy, StoreError, StoreVersion
 from traces.export import export_jsonl, export_parquet
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.postgres import dialect, schema
+from traces.queries import free
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
 from traces.retention import erase, prune
@@ -288,6 +289,37 @@ def test_a_dropped_database_is_filled_again_from_the_journal(
     keys += record(alive, 1)
     assert shared.drain().lines == 4
     assert ids(shared) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("delete from answerdeck.turns returning turn_id", "syntax error"),
+        ("select 1; select 2", "syntax error"),
+        ("select 1) as a; delete from answerdeck.turns; select (1", "multiple commands"),
+        ("with gone as (delete from answerdeck.turns returning 1) select * from gone", "top level"),
+        ("select set_config('transaction_read_only', 'off', false)", "read-write mode"),
+        ("select pg_read_file('/etc/passwd')", "permission denied"),
+        ("select nextval('nothing')", "does not exist"),
+        ("select 1) as a; commit; delete from answerdeck.turns; select (1", "multiple commands"),
+        ("select pg_sleep(20)", "stopped: it took longer than 0.2 s"),
+        ("select 1 / 0", "division by zero"),
+    ],
+)
+def test_a_persons_question_can_only_read(shared: Store, alive: Journal, sql: str, said: str) -> None:
+    keys = record(alive, 1)
+    shared.drain()
+    with shared.read() as ledger:
+        with pytest.raises(Refused, match=re.escape(said)):
+            free.ask(ledger, sql, seconds=0.2)
+        found = free.ask(ledger, "select turn_id, 5 % 2 as rest from turns -- all", most=1)
+    assert (found.columns, found.rows, found.cut) == (("turn_id", "rest"), ((keys[0], 1),), False)
+
+
+def test_a_superuser_is_not_lent_to_people(shared: Store, address: str) -> None:
+    boss = Store(shared.data_dir, address.replace("ledger@", "ada@"))
+    with boss.read() as ledger, pytest.raises(Refused, match="is a superuser of PostgreSQL"):
+        free.ask(ledger, "select 1")
 
 
 @pytest.mark.parametrize(

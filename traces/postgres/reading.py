@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from traces.errors import Refused
 from traces.postgres import dialect
 from traces.postgres.connection import naming
 from traces.rows import TABLES
@@ -42,6 +43,12 @@ def marks(connection: psycopg.Connection, journal: str) -> dict[str, int]:
     return {segment.partition("/")[2]: end for segment, end in found.fetchall()}
 
 
+_SUPERUSER = (
+    "the ledger's user is a superuser of PostgreSQL, who may read the server's files;"
+    " give ANSWERDECK_LEDGER a user of its own to ask questions here"
+)
+
+
 class Reading:
     """Answers questions within one snapshot."""
 
@@ -64,6 +71,33 @@ class Reading:
             cursor.execute(dialect.bound(sql).encode(), params)
             names = [column.name for column in cursor.description or ()]
             return pandas.DataFrame(map(_flat, cursor.fetchall()), columns=pandas.Index(names))
+
+    def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return columns and at most so many rows of one SELECT a person wrote; raises Refused."""
+        import psycopg
+
+        if self._scalar("select current_setting('is_superuser')") == "on":
+            raise Refused(_SUPERUSER)
+        asked = sql.strip().rstrip(";").replace("%", "%%")
+        whole = f"select * from ({asked}\n) as asked limit %(most)s"  # noqa: S608 - it can only read
+        try:
+            # with a parameter the protocol takes one statement alone; the transaction only reads
+            with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
+                cursor.execute(f"set local statement_timeout = {int(seconds * 1000)}".encode())
+                cursor.execute(whole.encode(), {"most": most})
+                return tuple(column.name for column in cursor.description or ()), cursor.fetchall()
+        except psycopg.errors.QueryCanceled:
+            raise Refused(
+                f"stopped: it took longer than {seconds:g} s; narrow it, by time for example"
+            ) from None
+        except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+            raise Refused(str(error)) from None
+        except psycopg.InternalError as error:  # it tried to write
+            raise Refused(str(error)) from None
+
+    def _scalar(self, sql: str) -> Any:
+        row = self._connection.execute(sql.encode()).fetchone()
+        return row[0] if row else None
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file, a batch at a time."""
