@@ -121,6 +121,9 @@ TRACES = Group(
         "tail": Command("traces:tail", "List the latest turns."),
         "search": Command("traces:search", "Find turns by their question or answer."),
         "drain": Command("traces:drain", "Move the journal into the store now; `up` does this by itself."),
+        "rebuild": Command(
+            "traces:rebuild", "Make the sums of hours, days and conversations anew out of the recorded turns."
+        ),
         "export": Command("ledger:export", "Write the recorded turns to files."),
         "prune": Command(
             "ledger:prune", "Forget prompts, raw responses and passage texts that are older; the turns stay."

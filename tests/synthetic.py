@@ -181,7 +181,7 @@ class _Turn:
             spans=_spans(key, prepared, used, seconds) if detailed else (),
             passages=passages,
             usages=(used,) if used else (),
-            scores=self._scores(key) if answer and detailed else (),
+            scores=self._scores(key) if answer else (),
         )
 
     def rating(self, trace: Trace) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from traces import rollups
 from traces.engine import Stale, Tables, Unfit
 from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
+from traces.rollups import Touched
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,7 +28,9 @@ _MARKS = {
     "stored": "select segment, drained_to from stored.marks",
 }
 _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
+_ROLLED = re.compile(r"\b(hourly|hourly_\w+|daily_\w+|conversations)\b")
 SCHEMA = Path(__file__).parent / "schema"
+ROLLUPS = 2  # the migration that adds the rollups, filled from what is there
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
 _DAMAGED = (
@@ -70,15 +75,32 @@ def naming(what: str) -> Iterator[None]:
 
 
 class Reading:
-    """Answers questions through one connection."""
+    """Answers questions through one connection; only an export may do more than select."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, name: str, touched: Touched, *, exporting: bool
+    ) -> None:
         self._connection = connection
         self._name = name
+        self._touched: Touched | None = touched  # by the live tail, and not rolled up yet
+        self._exporting = exporting
+
+    def _prepare(self, sql: str) -> None:
+        """Refuse what is no question, and roll the live tail up before the first one about rollups."""
+        import duckdb
+
+        if not self._exporting:
+            kinds = [statement.type for statement in self._connection.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                raise StoreError("the ledger answers one question at a time, and changes nothing: use select")
+        if self._touched is not None and self._touched.hours and _ROLLED.search(sql):
+            rollups.roll_live(self._connection, self._touched)
+            self._touched = None
 
     def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`, JSON columns decoded."""
         with naming(self._name):
+            self._prepare(sql)
             answer = self._connection.execute(sql, params)
             names = [column[0] for column in answer.description or ()]
             json_at = [column[0] for column in answer.description or () if str(column[1]) == "JSON"]
@@ -95,6 +117,7 @@ class Reading:
         with naming(self._name), warnings.catch_warnings():
             # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
             warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
+            self._prepare(sql)
             return self._connection.execute(sql, params).df()
 
     def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -106,6 +129,7 @@ class Reading:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Refused("write one SELECT: nothing else is allowed here, and one question at a time")
+            self._prepare(sql)
             clock.start()
             answer = self._connection.execute(statements[0])
             columns = tuple(column[0] for column in answer.description or ())
@@ -141,6 +165,7 @@ class Writing:
             raise Stale
         with self.transaction():
             self.append(tables)
+            rollups.roll(self.connection, rollups.touched(self.connection, tables))
             self.mark(ends)
 
     @contextmanager
@@ -162,12 +187,15 @@ class Writing:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
-        batches = Reading(self.connection, "the store").batches(sql, params, 1000)
+        batches = Reading(self.connection, "the store", Touched(), exporting=True).batches(sql, params, 1000)
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
         found = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
         return found.fetchone() is not None
+
+    def rebuild(self) -> None:
+        rollups.rebuild(self.connection)
 
     def forget_texts(self, before: datetime) -> tuple[int, int]:
         return forget_texts(self.connection, before)
@@ -197,28 +225,61 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.close()
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the store read-only as `stored`, with empty `live` tables beside it and views over both.
+def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
+    """Return a connection with empty `live` tables and views over both, to `attach` the store at a path to.
 
-    An absent file reads as an empty store.
+    Unless it is for an export, files, network and settings are taken away from every statement that
+    follows, but for the store's own file.
     """
     import duckdb
 
     config = _OURS | {"threads": 2, "memory_limit": "1GB"}
-    with naming(path.name), duckdb.connect(":memory:", config=config) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        _attach(connection, path)
-        connection.execute("create schema memory.live; use memory.live")
-        _create(connection)
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("set TimeZone = 'UTC'; attach ':memory:' as stored; use stored")
+    _create(connection)
+    connection.execute("create schema memory.live; use memory.live")
+    _create(connection)
+    connection.execute("use memory.main")
+    connection.execute((SCHEMA / "views.sql").read_text())
+    connection.execute("detach stored")
+    if not exporting:
+        connection.execute("set allowed_paths = $paths", {"paths": [str(path), f"{path}.wal"]})
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+    return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach the store read-only as `stored`; an empty one in memory when there is no file."""
+    with naming(path.name):
+        if not path.exists():
+            connection.execute("attach ':memory:' as stored; use stored")
+            _create(connection)
+        else:
+            connection.execute("attach $path as stored (read_only)", {"path": str(path)})
+            connection.execute("use stored")
+            found = version(connection)
+            if found < len(migrations()):
+                raise StoreVersion(
+                    f"{path.name} has schema version {found}, this program needs {len(migrations())};"
+                    " the drainer updates it: start the chat or run `answerdeck traces drain`"
+                )
         connection.execute("use memory.main")
-        connection.execute((SCHEMA / "views.sql").read_text())
-        yield connection
 
 
-def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take files, network and settings away from every statement that follows."""
-    connection.execute("set enable_external_access = false; set lock_configuration = true")
+def detach(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Let go of the store and forget the live rows; False when the connection is of no more use."""
+    import duckdb
+
+    try:
+        connection.execute("detach stored")
+        filled = connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'live' and estimated_size > 0"
+        ).fetchall()
+        for (table,) in filled:
+            connection.execute(f"delete from live.{table}")  # noqa: S608
+    except duckdb.Error:  # an answer was not taken to its end
+        return False
+    return True
 
 
 def append(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
@@ -295,6 +356,11 @@ def erase_user(
         "select turn_id from turns where user_id = $user", {"user": user_id}
     ).fetchall()
     ids, of_cases = [*(row[0] for row in found), *more_turns], list(cases)
+    scored = connection.execute(
+        "select distinct turn_id from scores where user_id = $user or case_id = any($cases)",
+        {"user": user_id, "cases": of_cases},
+    ).fetchall()
+    changed = rollups.of_turns(connection, {*ids, *(row[0] for row in scored)})
     scores = connection.execute(
         "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
         {"user": user_id, "ids": ids, "cases": of_cases},
@@ -308,6 +374,7 @@ def erase_user(
     ):
         connection.execute(statement, {"ids": ids})
     connection.execute("delete from cases where case_id = any($cases)", {"cases": of_cases})
+    rollups.roll(connection, changed)
     connection.commit()
     return set(ids), (scores or (0,))[0]
 
@@ -345,22 +412,6 @@ def version(connection: duckdb.DuckDBPyConnection) -> int:
     return (row[0] if row else None) or 0
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Attach the store as `stored` and make it current; an empty one in memory when there is no file."""
-    if not path.exists():
-        connection.execute("attach ':memory:' as stored; use stored")
-        _create(connection)
-        return
-    connection.execute("attach $path as stored (read_only)", {"path": str(path)})
-    connection.execute("use stored")
-    found = version(connection)
-    if found < len(migrations()):
-        raise StoreVersion(
-            f"{path.name} has schema version {found}, this program needs {len(migrations())};"
-            " the drainer updates it: start the chat or run `answerdeck traces drain`"
-        )
-
-
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
     for statements in migrations():
         connection.execute(statements)
@@ -377,6 +428,8 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
     for number, statements in enumerate(migrations()[found:], found + 1):
         connection.begin()
         connection.execute(statements)
+        if number == ROLLUPS:
+            rollups.rebuild(connection)
         connection.execute(
             "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}
         )

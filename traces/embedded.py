@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from traces import duck, segments
+from traces import duck, readers, rollups, segments
 from traces.ledger import Ledger
 from traces.locks import enter, holding
 from traces.rows import live_rows
@@ -75,13 +76,14 @@ class Embedded:
     def reading(self, tail_bytes: int, *, exporting: bool = False) -> Iterator[Ledger]:
         """Open the file read-only beside the live tail; only an export may touch other files."""
         with holding(self._data_dir, "shared", READER_WAITS_SECONDS), ExitStack() as stack:
-            connection = enter(stack, lambda: duck.reading(self.path), READER_STRANGER_SECONDS)
+            opened = partial(readers.reading, self.path, exporting=exporting)
+            connection = enter(stack, opened, READER_STRANGER_SECONDS)
             marks = duck.marks(connection, "stored")
             blocks, hidden = segments.tail(self._data_dir / "journal", marks, tail_bytes)
-            duck.append_live(connection, live_rows(line for block in blocks for _, line in block.lines()))
-            if not exporting:
-                duck.lock_down(connection)
-            yield Ledger(duck.Reading(connection, self.name), hidden)
+            tail = live_rows(line for block in blocks for _, line in block.lines())
+            duck.append_live(connection, tail)
+            touched = rollups.touched(connection, tail)
+            yield Ledger(duck.Reading(connection, self.name, touched, exporting=exporting), hidden)
 
     def compact(self) -> None:
         with holding(self._data_dir, "alone", COMPACT_WAITS_SECONDS):

@@ -53,6 +53,10 @@ class Window(Protocol):
         """Say whether the store holds a turn."""
         ...
 
+    def rebuild(self) -> None:
+        """Make all rollups anew out of the rows, within the current transaction."""
+        ...
+
     def forget_texts(self, before: datetime) -> tuple[int, int]:
         """Forget the bulky texts of turns that started before a time; returns payloads, passages."""
         ...

@@ -62,6 +62,7 @@ def _moved(ledger: Ledger, schema: str, window: Window, marks: dict[str, int]) -
     twice = window.rows("select count(*) - count(distinct turn_id) as n from turns")[0]["n"]
     if twice:
         raise StoreError(f"the target holds {twice} of these turns already; nothing was moved")
+    window.rebuild()
     window.mark(marks)
     return done
 

@@ -82,6 +82,12 @@ class Store:
         """Drain without asking who is the drainer: the caller is, by `alone`."""
         return self._drain()
 
+    def rebuild(self) -> None:
+        """Drain, then make the sums of hours, days and conversations anew out of the rows."""
+        self.drain()
+        with self.engine.window() as window, window.transaction():
+            window.rebuild()
+
     def keep_draining(
         self, stop: threading.Event, every_seconds: float, payload_days: int | None = None
     ) -> None:

@@ -107,6 +107,12 @@ def drain(json: Json = False) -> None:
         print("Another process is draining already.")
 
 
+def rebuild() -> None:
+    """Make the sums of hours, days and conversations anew out of the recorded turns."""
+    _store().rebuild()
+    print("All sums were made anew.")
+
+
 def _list(text: str | None, limit: int, json: bool) -> None:
     with _store().read() as ledger:
         rows = ledger.rows(

@@ -72,7 +72,7 @@ class Overview:
     @property
     def times(self) -> list[datetime]:
         """When each step of the window begins."""
-        steps = int(self.window.length / self.step)
+        steps = -(-self.window.length // self.step)
         return [self.window.since + self.step * number for number in range(steps)]
 
     def column(self, name: str) -> list[Any]:

@@ -11,7 +11,7 @@ from traces.records import ERRANDS, PRODUCTION, TRIALS
 
 RANGES = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
-    "24h": (timedelta(hours=24), timedelta(minutes=30)),
+    "24h": (timedelta(hours=24), timedelta(hours=1)),
     "7d": (timedelta(days=7), timedelta(hours=6)),
     "30d": (timedelta(days=30), timedelta(days=1)),
 }
@@ -65,9 +65,10 @@ def door_control(key: str, *, labelled: bool = False) -> str:
 
 
 def window(range_name: str, door: str, now: datetime | None = None) -> Window:
-    """Return the window of a range that ends now."""
+    """Return the window of a range that ends now; days begin at a whole hour, as the rollups do."""
     until = now or datetime.now(UTC)
-    return Window(until - RANGES[range_name][0], until, DOORS[door])
+    window = Window(until - RANGES[range_name][0], until, DOORS[door])
+    return Window(window.hours.since, until, window.doors) if window.long else window
 
 
 def step(range_name: str) -> timedelta:

@@ -30,6 +30,7 @@ from traces.queries import (
     persons,
     refusals,
     reviews,
+    rolled,
     runs,
     traffic,
     turns,
@@ -44,6 +45,7 @@ NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 MONTH = Window(NOW - timedelta(days=30), NOW + timedelta(days=1))
 SINCE, UNTIL = MONTH.since, MONTH.until
 DAY = 86_400
+CLOSED = replace(MONTH.hours, until=NOW.replace(hour=0))
 EVERYBODY = listing.Filter(SINCE, UNTIL)
 
 
@@ -127,6 +129,9 @@ QUESTIONS: dict[str, Ask] = {
         listing.named(ledger, "_%"),
     ],
     "listing.conversation": lambda ledger, k: listing.conversation(ledger, k.conversation_ids[0]),
+    "listing.ratings": lambda ledger, _: listing.ratings(
+        ledger, [row.turn_id for row in listing.page(ledger, replace(EVERYBODY, rating="up"), 9, 0)]
+    ),
     "overview.facts": lambda ledger, _: overview.facts(ledger, MONTH),
     "overview.cost_per_conversation": lambda ledger, _: overview.cost_per_conversation(ledger, MONTH),
     "overview.thumbs": lambda ledger, _: overview.thumbs(ledger, MONTH),
@@ -150,6 +155,16 @@ QUESTIONS: dict[str, Ask] = {
         reviews.queue(ledger, "random", reviewer="ada", doors=MONTH.doors, seed=3),
     ],
     "reviews.given": lambda ledger, _: reviews.given(ledger),
+    "rolled.facts": lambda ledger, _: rolled.facts(ledger, MONTH.hours),
+    "rolled.conversations": lambda ledger, _: rolled.conversations(ledger, MONTH.hours),
+    "rolled.cost_per_conversation": lambda ledger, _: rolled.cost_per_conversation(ledger, MONTH.hours),
+    "rolled.series": lambda ledger, _: rolled.series(ledger, MONTH.hours, DAY),
+    "rolled.thumbs": lambda ledger, _: rolled.thumbs(ledger, MONTH.hours),
+    "rolled.thumbs_series": lambda ledger, _: rolled.thumbs_series(ledger, MONTH.hours, DAY),
+    "rolled.cost_by_model": lambda ledger, _: rolled.cost_by_model(ledger, MONTH.hours, DAY),
+    "rolled.outcomes": lambda ledger, _: rolled.outcomes(ledger, MONTH.hours),
+    "rolled.spread": lambda ledger, _: rolled.spread(ledger, MONTH.hours),
+    "rolled.by_part": lambda ledger, _: rolled.by_part(ledger, CLOSED, "model", "cost"),
     "runs.runs": lambda ledger, _: [runs.runs(ledger), runs.runs(ledger, evalset="demo", limit=2)],
     "runs.run": lambda ledger, k: [runs.run(ledger, "latest"), runs.run(ledger, k.run_ids[0])],
     "runs.scores_by": lambda ledger, k: runs.scores_by(ledger, k.run_ids[0], k.scorer),

@@ -206,3 +206,16 @@ def test_a_reader_can_only_read_the_ledger(store: Store, journal: Journal, sql: 
         ledger.rows(sql)
     with store.read() as ledger, pytest.raises((duckdb.Error, StoreError)):
         ledger.rows("delete from stored.turns")
+
+
+def test_an_answer_left_half_taken_harms_no_later_reader(store: Store, journal: Journal):
+    record(journal, 5)
+    store.drain()
+    with store.read() as ledger:
+        assert len(next(ledger.batches("select turn_id from turns", size=2))) == 2
+    with store.read() as ledger:
+        assert ledger.rows("select count(*) as n from turns") == [{"n": 5}]
+    record(journal, 1)
+    for _ in range(2):
+        with store.read() as ledger:
+            assert ledger.rows("select count(*) as n from turns") == [{"n": 6}]

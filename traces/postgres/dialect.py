@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 
 import orjson
 
+from traces.duck import SCHEMA
 from traces.records import json_columns
+from traces.rollups import queries
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
 
+ROLLED = SCHEMA / "002_rollups.sql"
 STORED = "answerdeck"  # the schema of the tables
 READ = "answerdeck_read"  # the schema of the views that questions are asked of
 SPOKEN = ("user", "reviewer")  # sources of scores of which the last word counts
@@ -21,6 +24,8 @@ _TEXT = re.compile(r"^(    \S+) text\b", re.MULTILINE)
 _SEARCHED = re.compile(r"^(    (?:question|answer)) text collate \"C\"", re.MULTILINE)
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
 _PAYLOADS = re.compile(r"(create table payloads \([^;]*\));")
+_TABLE = re.compile(r"create table (\w+) \((.*?)\n\);", re.DOTALL)
+_COLUMN = re.compile(r"^    (\w+) (numeric\(\d+, \d+\)|double precision|\w+)", re.MULTILINE)
 INDEXES = (
     ("turns", "turn_id"),
     ("turns", "started_at"),
@@ -90,6 +95,17 @@ def views() -> Iterator[str]:
             yield _view(table, _newest(table, key))
         else:
             yield _view(table, _whole(table))
+
+
+def rollups() -> Iterator[str]:
+    """Yield the statements that make the rollups as views over the rows; no day is summed up in advance."""
+    tables = dict(_TABLE.findall(ROLLED.read_text()))
+    made = queries()
+    yield f"set local search_path = {READ}"
+    for table, body in tables.items():
+        typed = dict(_COLUMN.findall(body))
+        empty = "select " + ", ".join(f"cast(null as {kind})" for kind in typed.values()) + " where false"
+        yield f"create view {READ}.{table} ({listed(typed)}) as {made.get(table, empty)}"
 
 
 def _view(name: str, query: str) -> str:

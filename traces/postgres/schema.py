@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from traces.duck import SCHEMA
+from traces.duck import ROLLUPS, SCHEMA
 from traces.errors import StoreVersion
 from traces.postgres import dialect
 
@@ -52,10 +52,11 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
         connection.execute(f"set local search_path = {dialect.STORED}".encode())
         search = _search_collation(connection)
         for number, statements in enumerate(known[found:], found + 1):
-            connection.execute(dialect.ddl(statements, search).encode())
+            if number != ROLLUPS:
+                connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
         connection.execute(_JOURNALS)
-        for statement in (*dialect.indexes(), *dialect.views()):
+        for statement in (*dialect.indexes(), *dialect.views(), *dialect.rollups()):
             connection.execute(statement.encode())
 
 

@@ -63,15 +63,9 @@ def leaving(ledger: Rows, window: Window, most: int = 12) -> list[dict[str, Any]
     """
     return ledger.rows(
         """
-        with placed as (
-            select conversation_id, started_at, outcome,
-                   row_number() over (partition by conversation_id order by started_at, turn_id) as turns,
-                   row_number() over (
-                       partition by conversation_id order by started_at desc, turn_id desc) as from_end
-            from turns
-            where started_at >= $since and started_at < $until and door = any($doors)
-        ), whole as (
-            select turns, outcome from placed where from_end = 1 and started_at < $quiet
+        with whole as (
+            select turns, outcome from conversations
+            where began >= $since and began < $until and door = any($doors) and ended < $quiet
         ), places as (
             select * from generate_series(1, cast($most as bigint)) as one(turn)
         )

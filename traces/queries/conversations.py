@@ -10,35 +10,17 @@ from traces.queries.asked import QUIET
 from traces.queries.listing import like
 from traces.queries.window import Rows, Window
 
-_WHOLE = """
-    with placed as (
-        select turn_id, conversation_id, user_id, started_at, outcome, cost_usd, attempts, seconds,
-               row_number() over (partition by conversation_id order by started_at, turn_id) as place,
-               row_number() over (
-                   partition by conversation_id order by started_at desc, turn_id desc) as from_end
-        from turns
-        where started_at >= $since and started_at < $until and door = any($doors)
+_CHOSEN = """
+    with chosen as (
+        select conversation_id, user_id, turns, began, ended, first_id, outcome,
+               cast(cost_usd as double precision) as cost_usd, unpriced, answered, ended < $quiet as over,
+               rating
+        from conversations
+        where ended >= $since and began < $until and door = any($doors)
           and (cast($user_id as text) is null or user_id = $user_id)
-    ), whole as (
-        select conversation_id, max(user_id) as user_id, count(*) as turns,
-               min(started_at) as began, max(started_at) as ended,
-               max(case when place = 1 then turn_id end) as first_id,
-               max(case when from_end = 1 then outcome end) as outcome,
-               sum(cost_usd) as cost_usd,
-               count(*) filter (where cost_usd is null and attempts > 0) as unpriced,
-               count(*) filter (where outcome = 'answered') as answered,
-               max(started_at) < $quiet as over
-        from placed group by conversation_id
-    ), thumbs as (
-        select conversation_id, min(value) as rating
-        from scores join placed on placed.turn_id = scores.turn_id
-        where name = 'feedback' and value is not null group by conversation_id
-    ), chosen as (
-        select whole.*, rating from whole
-        left join thumbs on thumbs.conversation_id = whole.conversation_id
-        where (cast($ending as text) is null or outcome = $ending)
-          and (not $unhappy or (over and outcome <> 'answered') or rating <= 0)
-          and (cast($pattern as text) is null or whole.conversation_id in (
+          and (cast($ending as text) is null or outcome = $ending)
+          and (not $unhappy or (ended < $quiet and outcome <> 'answered') or rating <= 0)
+          and (cast($pattern as text) is null or conversation_id in (
               select conversation_id from turns
               where started_at >= $since and started_at < $until
                 and (question ilike $pattern escape '\\' or answer ilike $pattern escape '\\')))
@@ -106,7 +88,7 @@ class Said:
 def page(ledger: Rows, which: Which, limit: int, offset: int) -> list[Conversation]:
     """Which conversations match, the one that ended last first?"""
     rows = ledger.rows(
-        _WHOLE  # noqa: S608 - two constants
+        _CHOSEN  # noqa: S608 - two constants
         + """
         , picked as (
             select * from chosen order by ended desc, conversation_id limit $limit offset $offset
@@ -125,7 +107,7 @@ def page(ledger: Rows, which: Which, limit: int, offset: int) -> list[Conversati
 
 def count(ledger: Rows, which: Which) -> int:
     """How many conversations match?"""
-    [row] = ledger.rows(_WHOLE + "select count(*) as conversations from chosen", **which.bound)  # noqa: S608
+    [row] = ledger.rows(_CHOSEN + "select count(*) as conversations from chosen", **which.bound)  # noqa: S608
     return row["conversations"]
 
 
@@ -135,7 +117,9 @@ def said(ledger: Rows, conversation_id: str, limit: int = 200) -> list[Said]:
         """
         with thumbs as (
             select turn_id, min(value) as rating from scores
-            where name = 'feedback' and value is not null group by turn_id
+            where name = 'feedback' and value is not null and turn_id in (
+                select turn_id from turns where conversation_id = $conversation_id)
+            group by turn_id
         )
         select turns.turn_id, started_at, question, answer, outcome, error_class, model, seconds, cost_usd,
                attempts, rating

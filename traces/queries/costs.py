@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from traces.queries import rolled
 from traces.queries.window import Rows, Window
 from traces.records import PRODUCTION
 
@@ -81,42 +82,37 @@ class Load:
     tokens: float | None
 
 
-GROUNDED = 0.5  # groundedness from which an answer counts as grounded
-
-
 def by_day(ledger: Rows, window: Window) -> list[DayCost]:
     """What did each model cost on each day (UTC), with which tokens, and how many turns are unpriced?"""
     rows = ledger.rows(
         """
-        select cast(date_trunc('day', turns.started_at at time zone 'UTC') as date) as day,
-               usages.model as model,
-               sum(usages.cost_usd) as cost_usd,
-               count(distinct usages.turn_id) as turns,
-               count(distinct usages.turn_id) filter (where usages.cost_usd is null) as unpriced,
-               sum(usages.input_tokens) as input_tokens,
-               sum(usages.output_tokens) as output_tokens,
-               sum(usages.cache_read_tokens) as cache_read_tokens,
-               sum(usages.cache_write_tokens) as cache_write_tokens
-        from usages
-        join turns on turns.turn_id = usages.turn_id
-        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        select cast(date_trunc('day', hour at time zone 'UTC') as date) as day, model,
+               cast(sum(cost_usd) as double precision) as cost_usd,
+               cast(sum(turns) as bigint) as turns,
+               cast(sum(unpriced) as bigint) as unpriced,
+               cast(sum(input_tokens) as bigint) as input_tokens,
+               cast(sum(output_tokens) as bigint) as output_tokens,
+               cast(sum(cache_read_tokens) as bigint) as cache_read_tokens,
+               cast(sum(cache_write_tokens) as bigint) as cache_write_tokens
+        from hourly_models
+        where hour >= $since and hour < $until and door = any($doors)
         group by 1, 2
         order by 1, 2
         """,
-        **window.bound,
+        **window.hours.bound,
     )
     return [DayCost(**row) for row in rows]
 
 
 def users(ledger: Rows, window: Window, limit: int = 10) -> list[UserCost]:
-    """Who spent most, with how many turns and conversations?"""
+    """Who spent most, with how many turns and conversations, of those that went on in the window?"""
     rows = ledger.rows(
         """
-        select user_id, sum(cost_usd) as cost_usd, count(*) as turns,
-               count(distinct conversation_id) as conversations,
-               count(*) filter (where cost_usd is null and attempts > 0) as unpriced
-        from turns
-        where started_at >= $since and started_at < $until and door = any($doors)
+        select user_id, cast(sum(cost_usd) as double precision) as cost_usd,
+               cast(sum(turns) as bigint) as turns, count(*) as conversations,
+               cast(sum(unpriced) as bigint) as unpriced
+        from conversations
+        where ended >= $since and began < $until and door = any($doors)
         group by user_id
         order by coalesce(sum(cost_usd), 0) desc, turns desc, user_id
         limit $limit
@@ -138,47 +134,36 @@ def resolved(ledger: Rows, window: Window) -> Resolved:
 
     All turns' known costs count, those of the unresolved ones too.
     """
-    rows = ledger.rows(
+    [row] = ledger.rows(
         """
-        with said as (
-            select turn_id,
-                   min(value) filter (where name = 'groundedness' and source = 'online') as groundedness,
-                   min(value) filter (where name = 'feedback') as thumb
-            from scores
-            where name in ('groundedness', 'feedback')
-            group by turn_id
-        )
-        select count(*) as turns,
-               count(distinct turns.conversation_id) as conversations,
-               sum(turns.cost_usd) as cost_usd,
-               count(*) filter (where turns.cost_usd is null and turns.attempts > 0) as unpriced,
-               count(*) filter (
-                   where turns.outcome = 'answered' and said.groundedness >= $grounded
-                     and coalesce(said.thumb, 0) >= 0
-               ) as resolved
-        from turns
-        left join said on said.turn_id = turns.turn_id
-        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        select cast(coalesce(sum(turns), 0) as bigint) as turns,
+               cast(sum(cost_usd) as double precision) as cost_usd,
+               cast(coalesce(sum(unpriced), 0) as bigint) as unpriced,
+               cast(coalesce(sum(resolved), 0) as bigint) as resolved
+        from hourly
+        where hour >= $since and hour < $until and door = any($doors)
         """,
-        grounded=GROUNDED,
-        **window.bound,
+        **window.hours.bound,
     )
-    return Resolved(**rows[0])
+    return Resolved(conversations=rolled.conversations(ledger, window.hours), **row)
 
 
 def routes(ledger: Rows, window: Window) -> list[RouteCost]:
     """How many turns took each route, and what did they cost?"""
     rows = ledger.rows(
         """
-        select route, count(*) as turns, sum(cost_usd) as cost_usd,
-               count(*) filter (where error_class = 'budget') as stopped
-        from turns
-        where started_at >= $since and started_at < $until and door = any($doors)
-          and (route in ('cheap', 'strong') or error_class = 'budget')
+        select route, cast(sum(case when route in ('cheap', 'strong') then turns else stopped end) as bigint)
+                   as turns,
+               cast(sum(case when route in ('cheap', 'strong') then cost_usd end) as double precision)
+                   as cost_usd,
+               cast(sum(stopped) as bigint) as stopped
+        from hourly
+        where hour >= $since and hour < $until and door = any($doors)
+          and (route in ('cheap', 'strong') or stopped > 0)
         group by route
         order by turns desc
         """,
-        **window.bound,
+        **window.hours.bound,
     )
     return [RouteCost(**row) for row in rows]
 

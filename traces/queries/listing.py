@@ -6,52 +6,57 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from traces.queries.window import Rows
-from traces.records import ERRORS, PRODUCTION
+from traces.queries.window import Rows, Window
+from traces.records import ERRORS, PRODUCTION, TRIALS
 
 _MATCHING = r"""
-    with ratings as (
-        select turn_id, min(value) as value
-        from scores where name = 'feedback' and value is not null
-        group by turn_id
-    ), matching as (
-        select turns.*, ratings.value as rating
-        from turns left join ratings on ratings.turn_id = turns.turn_id
-        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
-          and (cast($outcome as text) is null or turns.outcome = $outcome)
-          and (cast($model as text) is null or turns.model = $model)
-          and (cast($prompt as text) is null or turns.prompt = $prompt)
-          and (cast($user_id as text) is null or turns.user_id = $user_id)
-          and (cast($min_seconds as double precision) is null or turns.seconds >= $min_seconds)
-          and (cast($run_id as text) is null or turns.run_id = $run_id)
-          and (not $errors or turns.outcome = any($error_outcomes))
-          and (not $missed or turns.hit = false)
-          and (not $unpriced or (turns.cost_usd is null and turns.attempts > 0))
-          and (cast($rating as text) is null
-               or ($rating = 'up' and ratings.value > 0)
-               or ($rating = 'down' and ratings.value <= 0)
-               or ($rating = 'none' and ratings.value is null))
-          and (cast($pattern as text) is null
-               or turns.question ilike $pattern escape '\' or turns.answer ilike $pattern escape '\')
-    )
+    with matching as (
+        select turn_id, started_at from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and (cast($outcome as text) is null or outcome = $outcome)
+          and (cast($model as text) is null or model = $model)
+          and (cast($prompt as text) is null or prompt = $prompt)
+          and (cast($user_id as text) is null or user_id = $user_id)
+          and (cast($min_seconds as double precision) is null or seconds >= $min_seconds)
+          and (cast($run_id as text) is null or run_id = $run_id)
+          and (not $errors or outcome = any($error_outcomes))
+          and (not $missed or hit = false)
+          and (not $unpriced or (cost_usd is null and attempts > 0))
+"""
+_TEXT = r"""
+          and (question ilike $pattern escape '\' or answer ilike $pattern escape '\')
+"""
+_RATED = """
+          and turn_id in (
+              select turn_id from scores where name = 'feedback' and value is not null
+              group by turn_id having (min(value) > 0) = ($rating = 'up'))
+"""
+_UNRATED = """
+          and turn_id not in (
+              select turn_id from scores where name = 'feedback' and value is not null)
 """
 # The page is picked by its ids first, so that the texts of the other turns are never read.
-_PAGE = (
-    _MATCHING  # noqa: S608 - two constants
-    + """
+_PAGE = """)
     , picked as (
-        select turn_id, started_at, rating from matching
-        order by started_at desc, turn_id desc
-        limit $limit offset $offset
+        select turn_id from matching order by started_at desc, turn_id desc limit $limit offset $offset
     )
     select turns.turn_id, turns.started_at, door, user_id, conversation_id,
            substr(question, 1, 240) as question, outcome, error_class, model, prompt,
-           first_token_seconds, seconds, cost_usd, attempts, input_tokens, output_tokens, hit, rating
+           first_token_seconds, seconds, cost_usd, attempts, input_tokens, output_tokens, hit
     from turns join picked on picked.turn_id = turns.turn_id
+    where started_at >= $since and started_at < $until
     order by turns.started_at desc, turns.turn_id desc
-    """
-)
-_COUNT = _MATCHING + "select count(*) as turns from matching"  # noqa: S608 - two constants
+"""
+_COUNT = ") select count(*) as turns from matching"
+_RATINGS = """
+    select turn_id, min(value) as rating from (
+        select turn_id, value, row_number() over (
+            partition by turn_id, source, user_id order by created_at desc, score_id desc) as age
+        from score_history
+        where name = 'feedback' and turn_id >= $first and turn_id <= $last and turn_id = any($ids)
+    ) as words
+    where age = 1 and value is not null group by turn_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,16 @@ class Filter:
     @property
     def bound(self) -> dict[str, Any]:
         values = asdict(self)
-        text = values.pop("text")
-        pattern = None if text is None else like(text)
-        return {**values, "doors": list(self.doors), "pattern": pattern, "error_outcomes": list(ERRORS)}
+        text, rating = values.pop("text"), values.pop("rating")
+        more = {} if text is None else {"pattern": like(text)}
+        if rating in ("up", "down"):
+            more["rating"] = rating
+        return {**values, **more, "doors": list(self.doors), "error_outcomes": list(ERRORS)}
+
+    @property
+    def sql(self) -> str:
+        rated = {None: "", "none": _UNRATED}.get(self.rating, _RATED)
+        return _MATCHING + ("" if self.text is None else _TEXT) + rated
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +134,35 @@ def like(text: str) -> str:
 
 def page(ledger: Rows, which: Filter, limit: int, offset: int) -> list[TurnRow]:
     """Which turns match, newest first, `limit` of them from `offset`? With the last rating of each."""
-    return [TurnRow(**row) for row in ledger.rows(_PAGE, limit=limit, offset=offset, **which.bound)]
+    rows = ledger.rows(which.sql + _PAGE, limit=limit, offset=offset, **which.bound)
+    rating = ratings(ledger, [row["turn_id"] for row in rows])
+    return [TurnRow(**row, rating=rating.get(row["turn_id"])) for row in rows]
+
+
+def ratings(ledger: Rows, turn_ids: list[str]) -> dict[str, float]:
+    """How were these turns rated? The last word of a person counts, and of several people the worst."""
+    if not turn_ids:
+        return {}
+    rows = ledger.rows(_RATINGS, ids=turn_ids, first=min(turn_ids), last=max(turn_ids))
+    return {row["turn_id"]: row["rating"] for row in rows}
 
 
 def count(ledger: Rows, which: Filter) -> int:
     """How many turns match?"""
-    return ledger.rows(_COUNT, **which.bound)[0]["turns"]
+    return ledger.rows(which.sql + _COUNT, **which.bound)[0]["turns"]
 
 
 def choices(ledger: Rows, since: datetime, until: datetime) -> Choices:
     """Which models and prompts can a filter offer for a time range?"""
-    models = _names(
-        ledger.rows(
-            """
-            select distinct model as name from turns
-            where started_at >= $since and started_at < $until and model is not null order by name
-            """,
-            since=since,
-            until=until,
-        )
+    rows = ledger.rows(
+        """
+        select distinct model, prompt from hourly
+        where hour >= $since and hour < $until and door = any($doors)
+        """,
+        **Window(since, until, (*PRODUCTION, *TRIALS)).hours.bound,
     )
-    prompts = _names(
-        ledger.rows(
-            """
-            select distinct prompt as name from turns
-            where started_at >= $since and started_at < $until and prompt is not null order by name
-            """,
-            since=since,
-            until=until,
-        )
-    )
-    return Choices(models, prompts)
+    models = {row["model"] for row in rows if row["model"] is not None}
+    return Choices(sorted(models), sorted({row["prompt"] for row in rows if row["prompt"] is not None}))
 
 
 def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
@@ -180,7 +190,3 @@ def conversation(ledger: Rows, conversation_id: str) -> list[str]:
         conversation_id=conversation_id,
     )
     return [row["turn_id"] for row in rows]
-
-
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    return [row["name"] for row in rows]

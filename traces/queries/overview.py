@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from traces.queries import rolled
 from traces.queries.window import Rows, Window
 from traces.records import ERRORS
 
@@ -15,6 +16,8 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
     A turn without a model call costs nothing; a turn whose model has no known price is
     `unpriced` and left out of the cost.
     """
+    if window.long:
+        return rolled.facts(ledger, window.hours)
     return ledger.rows(
         """
         select count(*) as turns,
@@ -37,6 +40,8 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
 
 def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
     """What did a conversation cost on average, over the conversations whose price is known?"""
+    if window.long:
+        return rolled.cost_per_conversation(ledger, window.hours)
     return ledger.rows(
         """
         select avg(cost_usd) as cost_usd, count(*) as conversations
@@ -54,6 +59,8 @@ def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
 
 def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
     """How many ratings did users give, and what share of them up? Each user's last word counts."""
+    if window.long:
+        return rolled.thumbs(ledger, window.hours)
     return ledger.rows(
         """
         select count(*) as rated, avg(case when scores.value > 0 then 1.0 else 0.0 end) as up_share
@@ -68,6 +75,8 @@ def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
 
 def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
     """How did a window go, step by step? `step` counts from the window's begin; empty steps are absent."""
+    if window.long:
+        return rolled.series(ledger, window.hours, step_seconds)
     return ledger.rows(
         """
         select cast(floor((extract(epoch from started_at) - $begin) / $step) as integer) as step,
@@ -95,6 +104,8 @@ def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
 
 def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
     """How many ratings were given to the turns of each step, and how many of them up?"""
+    if window.long:
+        return rolled.thumbs_series(ledger, window.hours, step_seconds)
     return ledger.rows(
         """
         select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
@@ -114,6 +125,8 @@ def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
 
 def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
     """What did each model cost, step by step, and how many of its calls have no known price?"""
+    if window.long:
+        return rolled.cost_by_model(ledger, window.hours, step_seconds)
     return ledger.rows(
         """
         select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
@@ -134,6 +147,8 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
 
 def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
     """How did the turns of a window end, most frequent first?"""
+    if window.long:
+        return rolled.outcomes(ledger, window.hours)
     rows = ledger.rows(
         """
         select outcome, count(*) as turns
@@ -149,15 +164,15 @@ def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
 
 def newest(ledger: Rows) -> datetime | None:
     """When did the newest recorded turn of any door begin?"""
-    return ledger.rows("select max(started_at) as newest from turns")[0]["newest"]
+    return ledger.rows("select max(newest) as newest from hourly")[0]["newest"]
 
 
 def models(ledger: Rows) -> list[str]:
     """Which models ever answered, in the order they first appeared?"""
     rows = ledger.rows(
         """
-        select model, min(turn_id) as first_turn
-        from usages
+        select model, min(first_turn) as first_turn
+        from hourly_models
         group by model
         order by first_turn, model
         """

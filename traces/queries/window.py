@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from traces.records import PRODUCTION
 
+LONG = timedelta(hours=12)  # a longer window is answered from the rollups
+
 
 class Rows(Protocol):
     """What a query needs of the ledger."""
@@ -32,5 +34,20 @@ class Window:
         return self.until - self.since
 
     @property
+    def long(self) -> bool:
+        """Whether the window is answered from the rollups."""
+        return self.length > LONG
+
+    @property
+    def hours(self) -> Window:
+        """The whole hours that the window touches: what the rollups know."""
+        since, until = _hour(self.since), _hour(self.until)
+        return Window(since, until if until == self.until else until + timedelta(hours=1), self.doors)
+
+    @property
     def bound(self) -> dict[str, Any]:
         return {"since": self.since, "until": self.until, "doors": list(self.doors)}
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -37,3 +37,27 @@ create view cases as
         select *, row_number() over (partition by run_id, case_id order by written_ns desc) as age
         from (select * from stored.cases union all by name select * from live.cases)
     ) where age = 1;
+
+-- What the live tail touches is rolled up anew, over the stored and the live rows, by traces/rollups.py.
+create table live.dirty (hour timestamptz not null);
+create table live.dirty_conversations (conversation_id text not null);
+create view hourly as
+    select * from stored.hourly where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly;
+create view hourly_models as
+    select * from stored.hourly_models where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly_models;
+create view hourly_buckets as
+    select * from stored.hourly_buckets where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly_buckets;
+create view daily_buckets as
+    select * from stored.daily_buckets where day not in (select date_trunc('day', hour) from live.dirty)
+    union all by name select * from live.daily_buckets;
+create view daily_parts as
+    select * from stored.daily_parts where day not in (select date_trunc('day', hour) from live.dirty)
+    union all by name select * from live.daily_parts;
+create view rolled as select * from stored.rolled;
+create view conversations as
+    select * from stored.conversations
+    where conversation_id not in (select conversation_id from live.dirty_conversations)
+    union all by name select * from live.conversations;

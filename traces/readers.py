@@ -1,0 +1,53 @@
+"""Readers kept ready between page refreshes: making one costs fifty times what attaching the store does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from traces import duck
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST = 4  # kept; each holds a thread and a few MB
+_ready: list[tuple[int, Path, duckdb.DuckDBPyConnection]] = []  # of this process: a fork must not use them
+
+
+@contextmanager
+def reading(path: Path, *, exporting: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Lend a reader with the store attached; raises StoreBusy, StoreDamaged or StoreVersion."""
+    with duck.naming(path.name):
+        connection = duck.reader(path, exporting=True) if exporting else _take(path)
+        try:
+            duck.attach(connection, path)
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if exporting or not duck.detach(connection):
+            connection.close()
+        else:
+            _keep(path, connection)
+
+
+def _take(path: Path) -> duckdb.DuckDBPyConnection:
+    for entry in list(_ready):
+        if entry[:2] == (os.getpid(), path):
+            try:
+                _ready.remove(entry)
+            except ValueError:  # another thread was faster
+                continue
+            return entry[2]
+    return duck.reader(path, exporting=False)
+
+
+def _keep(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    _ready.append((os.getpid(), path, connection))
+    while len(_ready) > MOST:
+        pid, _, oldest = _ready.pop(0)
+        if pid == os.getpid():
+            oldest.close()

@@ -1,0 +1,238 @@
+"""Makes the rollups out of the rows: those of some hours and conversations, or all anew.
+
+A pure function of a connection's tables, in the SQL that DuckDB and PostgreSQL share. A reader makes those
+of its live tail with the same statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from traces.engine import Tables
+from traces.histogram import RATIO, ZERO
+from traces.rows import columns
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DAILY = ("daily_buckets", "daily_parts")
+TABLES = ("hourly", "hourly_models", "hourly_buckets", *DAILY, "rolled", "conversations")
+HOURLY = {"hourly": "hourly", "models": "hourly_models", "buckets": "hourly_buckets"}  # statement -> table
+GROUNDED = 0.5  # groundedness from which an answer counts as grounded
+RUNS = 8  # more separate stretches than that are read as one
+_SQL = Path(__file__).parent / "schema" / "rollups"
+_END = datetime(9999, 12, 30, tzinfo=UTC)
+_COUNTED = ("feedback", "groundedness")  # the scores that rollups count
+_TURN, _CONVERSATION, _STARTED = (
+    columns("turns").index(name) for name in ("turn_id", "conversation_id", "started_at")
+)
+_SCORED, _NAME = (columns("scores").index(name) for name in ("turn_id", "name"))
+
+
+_EVERYTHING = (
+    ("s.turn_id >= $first_id and s.turn_id <= $last_id and ", ""),
+    ("u.turn_id >= $first_id and u.turn_id <= $last_id\n  and ", ""),
+    ("$since", "timestamptz '-infinity'"),
+    ("$until", "timestamptz 'infinity'"),
+    ("not $only", "true"),
+    ("any($hours)", "any(cast(null as timestamptz[]))"),
+    ("any($ids)", "any(cast(null as text[]))"),
+)
+Stretch = tuple[datetime, datetime]  # from the beginning of the first hour to that of the last
+
+
+class Connection(Protocol):
+    """What a rollup needs of a database: one statement with `$name` values at a time."""
+
+    def execute(self, query: str, parameters: Any = None, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rollups are made: what comes before their tables' names, and which table has all scores."""
+
+    prefix: str
+    scores: str
+    known: str  # the conversations that were rolled up before
+
+
+STORED = Place("", "scores", "conversations")
+LIVE = Place("live.", "score_history", "stored.conversations")
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The hours whose rows changed, and the conversations with the stretch of their changed turns."""
+
+    hours: set[datetime] = field(default_factory=set[datetime])
+    conversations: dict[str, Stretch] = field(default_factory=dict[str, Stretch])
+
+    def add(self, started_at: datetime | str, conversation_id: str) -> None:
+        at = datetime.fromisoformat(started_at) if isinstance(started_at, str) else started_at
+        hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        first, last = self.conversations.get(conversation_id, (hour, hour))
+        self.hours.add(hour)
+        self.conversations[conversation_id] = min(first, hour), max(last, hour)
+
+
+@cache
+def _statement(name: str, place: Place) -> str:
+    text = (_SQL / f"{name}.sql").read_text()
+    values = {"to": place.prefix, "scores": place.scores, "grounded": GROUNDED, "ratio": RATIO, "zero": ZERO}
+    for key, value in values.items():
+        text = text.replace(f"{{{key}}}", str(value))
+    return text
+
+
+def queries() -> dict[str, str]:
+    """Return, by its table, the query that makes a rollup of all rows: for engines that store none."""
+    place, found = Place("", "score_history", ""), dict[str, str]()
+    for name, table in {**HOURLY, "conversations": "conversations", "daily_parts": "daily_parts"}.items():
+        text = _statement(name, place)
+        for every in _EVERYTHING:
+            text = text.replace(*every)
+        found[table] = text.partition(f"insert into {table}\n")[2]
+    return found
+
+
+def touched(connection: Connection, tables: Tables) -> Touched:
+    """Return what new rows touch: their turns, and older turns that they score."""
+    found, own = Touched(), set[str]()
+    for row in tables.get("turns", ()):
+        own.add(row[_TURN])
+        found.add(row[_STARTED], row[_CONVERSATION])
+    scored = {row[_SCORED] for row in tables.get("scores", ()) if row[_NAME] in _COUNTED}
+    _find(connection, scored - own, found)
+    return found
+
+
+def of_turns(connection: Connection, turn_ids: Collection[str]) -> Touched:
+    """Return what changes when these turns, or their scores, change."""
+    found = Touched()
+    _find(connection, turn_ids, found)
+    return found
+
+
+def _find(connection: Connection, turn_ids: Collection[str], found: Touched) -> None:
+    if turn_ids:
+        sql = """select started_at, conversation_id from turns
+            where turn_id >= $first and turn_id <= $last and turn_id = any($ids)"""
+        bound = {"ids": sorted(turn_ids), "first": min(turn_ids), "last": max(turn_ids)}
+        for started_at, conversation_id in connection.execute(sql, bound).fetchall():
+            found.add(started_at, conversation_id)
+
+
+def roll(connection: Connection, changed: Touched) -> None:
+    """Make the rollups of what was touched anew, within the current transaction."""
+    if not changed.hours:
+        return
+    for table in HOURLY.values():
+        sql = f"delete from {table} where hour = any($hours)"  # noqa: S608
+        connection.execute(sql, {"hours": sorted(changed.hours)})
+    fill(connection, changed, STORED)
+    _close_days(connection, {hour.replace(hour=0) for hour in changed.hours})
+
+
+def fill(connection: Connection, changed: Touched, place: Place) -> None:
+    """Add the rollups of hours and of conversations to a place; the old ones of hours are gone already."""
+    for first, last in _joined((hour, hour) for hour in changed.hours):
+        hours = sorted(hour for hour in changed.hours if first <= hour <= last)
+        _fill_hours(connection, {"since": first, "until": last + HOUR, "only": True, "hours": hours}, place)
+    ids = sorted(changed.conversations)
+    whole = _whole(connection, changed, place)
+    if place is STORED:
+        connection.execute("delete from conversations where conversation_id = any($ids)", {"ids": ids})
+    for first, last in _joined(whole.values()):
+        bound = {"since": first, "until": last + HOUR}
+        if ends := _ends(connection, bound):
+            own = sorted(id for id, stretch in whole.items() if first <= stretch[0] <= last)
+            values = {**bound, **ends, "only": True, "ids": own}
+            connection.execute(_statement("conversations", place), values)
+
+
+def _whole(connection: Connection, changed: Touched, place: Place) -> dict[str, Stretch]:
+    """Return when the conversations began and ended, by what was known and what changed."""
+    sql = f"""select conversation_id, date_trunc('hour', began), date_trunc('hour', ended)
+        from {place.known} where conversation_id = any($ids)"""  # noqa: S608
+    whole = dict(changed.conversations)
+    for key, began, ended in connection.execute(sql, {"ids": sorted(whole)}).fetchall():
+        first, last = whole[key]
+        whole[key] = min(first, began), max(last, ended)
+    return whole
+
+
+def roll_live(connection: Connection, changed: Touched) -> None:
+    """Fill a reader's `live` rollups with what its live tail touches, and say that they stand for it."""
+    hours, ids = sorted(changed.hours), sorted(changed.conversations)
+    connection.execute("insert into live.dirty select unnest($hours)", {"hours": hours})
+    connection.execute("insert into live.dirty_conversations select unnest($ids)", {"ids": ids})
+    fill(connection, changed, LIVE)
+    [(through,)] = connection.execute("select max(through) from stored.rolled").fetchall()
+    for day in sorted({hour.replace(hour=0) for hour in hours}):
+        if through and day < through:
+            for table in DAILY:
+                connection.execute(_statement(table, LIVE), {"since": day, "until": day + DAY})
+
+
+def rebuild(connection: Connection) -> None:
+    """Make all rollups anew out of the rows, a day at a time, within the current transaction."""
+    for table in TABLES:
+        connection.execute(f"delete from {table}")  # noqa: S608
+    hours = connection.execute("select distinct date_trunc('hour', started_at) from turns").fetchall()
+    days = {hour.astimezone(UTC).replace(hour=0) for (hour,) in hours}
+    for day in sorted(days):
+        _fill_hours(connection, {"since": day, "until": day + DAY, "only": False, "hours": [day]}, STORED)
+    if days:
+        bound = {"since": min(days), "until": _END}
+        ends = _ends(connection, bound) or {}
+        sql = _statement("conversations", STORED)
+        connection.execute(sql, {**bound, **ends, "only": False, "ids": [""]})
+        _close_days(connection, days)
+
+
+def _fill_hours(connection: Connection, bound: dict[str, Any], place: Place) -> None:
+    ends = _ends(connection, {"since": bound["since"], "until": bound["until"]})
+    for name in HOURLY if ends else ():
+        sql = _statement(name, place)
+        values = {**bound, **(ends or {})} if "$first_id" in sql else bound
+        connection.execute(sql, values)
+
+
+def _ends(connection: Connection, bound: dict[str, Any]) -> dict[str, str] | None:
+    """Return the first and the last turn id of a stretch: the rows between them are all that is read."""
+    sql = "select min(turn_id), max(turn_id) from turns where started_at >= $since and started_at < $until"
+    [(first, last)] = connection.execute(sql, bound).fetchall()
+    return None if first is None else {"first_id": first, "last_id": last}
+
+
+def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Join stretches that overlap or follow each other; all of them when too many would be left."""
+    joined: list[Stretch] = []
+    for first, last in sorted(stretches):
+        if joined and first <= joined[-1][1] + HOUR:
+            joined[-1] = joined[-1][0], max(joined[-1][1], last)
+        else:
+            joined.append((first, last))
+    return joined if len(joined) <= RUNS else [(joined[0][0], max(last for _, last in joined))]
+
+
+def _close_days(connection: Connection, days: set[datetime]) -> None:
+    """Sum up the days that are over, all before the newest one with a turn; touched ones anew."""
+    [(through,)] = connection.execute("select max(through) from rolled").fetchall()
+    newest, again = max(days), {day for day in days if through and day < through}
+    if through is None or newest > through:
+        _sum_days(connection, through or min(days), newest)
+        connection.execute("delete from rolled")
+        connection.execute("insert into rolled values ($through)", {"through": newest})
+    for day in sorted(again):
+        _sum_days(connection, day, day + DAY)
+
+
+def _sum_days(connection: Connection, since: datetime, until: datetime) -> None:
+    bound = {"since": since, "until": until}
+    for table in DAILY:
+        connection.execute(f"delete from {table} where day >= $since and day < $until", bound)  # noqa: S608
+        connection.execute(_statement(table, STORED), bound)
