@@ -258,7 +258,10 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.execute("attach $path as stored (read_only)", {"path": str(path)})
             connection.execute("use stored")
             found = version(connection)
-            if found < len(migrations()):
+            if found == 0:  # its drainer was killed while making it
+                connection.execute("use memory.main; detach stored; attach ':memory:' as stored; use stored")
+                _create(connection)
+            elif found < len(migrations()):
                 raise StoreVersion(
                     f"{path.name} has schema version {found}, this program needs {len(migrations())};"
                     " the drainer updates it: start the chat or run `answerdeck traces drain`"
@@ -418,19 +421,21 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Apply the migrations the store lacks, each in one transaction with its number."""
+    """Apply the migrations the store lacks with their numbers, all in one transaction."""
     found = version(connection)
     if found > len(migrations()):
         raise StoreVersion(
             f"the trace store has schema version {found}, this program knows {len(migrations())};"
             " it is not written to: update this program"
         )
+    if found == len(migrations()):
+        return
+    connection.begin()
     for number, statements in enumerate(migrations()[found:], found + 1):
-        connection.begin()
         connection.execute(statements)
-        if number == ROLLUPS:
+        if number == ROLLUPS and found:
             rollups.rebuild(connection)
         connection.execute(
             "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}
         )
-        connection.commit()
+    connection.commit()

@@ -150,3 +150,11 @@ def test_an_older_schema_is_kept_aside_and_brought_up_to_date(
     Store(store.data_dir).drain()
     assert (store.data_dir / "traces.duckdb.version-2").exists()
     assert ids(store) == sorted(keys)
+
+
+def test_a_drainer_killed_while_making_the_store_leaves_an_empty_one(store: Store, journal: Journal):
+    keys = record(journal, 2)
+    duckdb.connect(str(store.path)).close()
+    assert ids(store) == sorted(keys)
+    store.drain()
+    assert ids(store) == sorted(keys)
