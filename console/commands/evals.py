@@ -14,6 +14,8 @@ from evalsets.cases.cases import list_sets
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
 from evalsets.reports.report import write
+from pipeline.build import library
+from pipeline.settings import load
 from traces.queries import runs
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -71,7 +73,7 @@ def report(
             name = f"report-{found['run']['run_id'][:13]}"
         else:
             comparison = compare_runs(ledger, against, run)
-            found = findings.of_comparison(ledger, comparison)
+            found = findings.of_comparison(ledger, comparison, library(load()))
             name = "comparison"
     for one in formats:
         ending = "xml" if one == "junit" else one

@@ -386,4 +386,6 @@ def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
     from evalsets.reports import findings
 
     with ledger() as opened:
-        return findings.of_comparison(opened, compare_runs(opened, baseline, candidate))
+        return findings.of_comparison(
+            opened, compare_runs(opened, baseline, candidate), build.library(settings())
+        )

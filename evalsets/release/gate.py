@@ -14,6 +14,7 @@ from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
 from evalsets.release.sight import Loss
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs, untimed
+from evalsets.reports.plain import failing
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
-FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
-NONE = {"over_refusal": 0.0}
 SHOWN = 8  # case ids in a sentence
 State = Literal["passed", "failed", "noted"]
 
@@ -309,31 +308,18 @@ def _missing(
 def _guarded(cases: Iterable[RunCase], scored: Mapping[str, Column], before: Mapping[str, Column]) -> Check:
     """Check the cases that guard against old faults: none may fail that did not fail before."""
     guarded = [case.case_id for case in cases if GUARD in (case.tags or ())]
-    failing = {key: _failing(key, scored) for key in guarded}
-    new = [key for key in guarded if failing[key] and not _failing(key, before)]
+    failed = {key: failing(key, scored) for key in guarded}
+    new = [key for key in guarded if failed[key] and not failing(key, before)]
     if new:
-        named = ", ".join(f"{key} ({', '.join(failing[key])})" for key in new[:SHOWN])
+        named = ", ".join(f"{key} ({', '.join(failed[key])})" for key in new[:SHOWN])
         return Check(
             GUARD, "failed", f"{_count(new, 'guarded case')} newly failing: {named}", cases=tuple(new)
         )
-    still = [key for key in guarded if failing[key]]
+    still = [key for key in guarded if failed[key]]
     if still:
         text = f"{_count(still, 'guarded case')} failing before and now: {', '.join(still[:SHOWN])}"
         return Check(GUARD, "noted", text, cases=tuple(still))
     return Check(GUARD, "passed", f"{_count(guarded, 'guarded case')}, none failing")
-
-
-def _failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
-    """Return the yes/no metrics that say this case failed."""
-    found: list[str] = []
-    for name, good in (*FULL.items(), *NONE.items()):
-        column = scored.get(name)
-        if column is None:
-            continue
-        value = column.values.get(case_id)
-        if case_id in column.failed or (value is not None and value != good):
-            found.append(find_metric(name).title)
-    return found
 
 
 def _below(name: str, mean: float | None, threshold: float | None) -> bool:

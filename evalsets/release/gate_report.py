@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from evalsets.metrics.table import find_metric
 from evalsets.release.gate import Check, Verdict
-from evalsets.reports.report import xml_text
+from evalsets.reports.junit import xml_text
 
 MARKS = {"passed": "✅", "failed": "❌", "noted": "⚠️"}
 

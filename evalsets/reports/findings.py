@@ -10,13 +10,16 @@ from typing import Any
 from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
+from evalsets.reports import plain
 from evalsets.reports.compare import COVERAGE, Comparison
+from pipeline.prompts.library import Library
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
 from traces.records import MADE_WITH, Part, Run
 
 SHOWN = 12  # cases shown one by one
+BEST = 3
 GOOD = 0.999
 TILES = (
     "recall@5",
@@ -51,29 +54,36 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
     found = columns.columns(runs.scores_of(ledger, run.run_id))
     settings = run.settings
     rows = [_case(case, found) for case in cases]
+    metrics = list(_metrics(found, settings.thresholds, run.seed or 0))
     return {
         "kind": "run",
         "made_at": _moment(datetime.now(UTC)),
         "title": settings.title or run.evalset,
+        **plain.of_run(run, metrics),
         "run": _about(run),
         "versions": _versions(ledger, run),
         "warnings": [*settings.warnings, *_state(run), *_unread(ledger)],
         "tiles": list(_tiles(found, run.seed or 0)),
-        "metrics": list(_metrics(found, settings.thresholds, run.seed or 0)),
+        "metrics": metrics,
         "outcomes": dict(Counter(case.outcome or "no turn" for case in cases).most_common()),
         "worst": _worst(rows),
+        "best": _best(rows),
         "cases": rows,
     }
 
 
-def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
-    """Return the report of a comparison: {kind, sentence, a, b, versions, differences, changed, ...}."""
+def of_comparison(ledger: Rows, comparison: Comparison, prompts: Library | None = None) -> dict[str, Any]:
+    """Return the report of a comparison: {kind, verdict, advice, a, b, versions, differences, changed, ...}.
+
+    With the `prompts` it shows what changed in them.
+    """
     a, b = comparison.a, comparison.b
     return {
         "kind": "comparison",
         "made_at": _moment(datetime.now(UTC)),
         "title": b.settings.title or b.evalset,
         "sentence": comparison.sentence,
+        **plain.of_comparison(comparison, prompts),
         "notes": [*comparison.notes, *_unread(ledger)],
         "common": comparison.common,
         "a": _about(a),
@@ -81,6 +91,7 @@ def of_comparison(ledger: Rows, comparison: Comparison) -> dict[str, Any]:
         "versions": _side_by_side(_versions(ledger, a), _versions(ledger, b)),
         "differences": [_difference(row) for row in comparison.to_dict()["metrics"].values()],
         "changed": _changed(ledger, comparison),
+        "cases": _both(ledger, comparison),
     }
 
 
@@ -197,7 +208,13 @@ def _case(case: RunCase, found: Mapping[str, Column]) -> dict[str, Any]:
             scores[name] = {"value": column.values[key], "reason": column.reasons.get(key)}
         elif key in column.failed:
             scores[name] = {"value": None, "failed": True, "reason": column.failed[key]}
-    return {"case_id": key, **{name: getattr(case, name) for name in keys}, "scores": scores}
+    failing = plain.failing(key, found)
+    return {
+        "case_id": key,
+        "failing": failing,
+        **{name: getattr(case, name) for name in keys},
+        "scores": scores,
+    }
 
 
 def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -219,6 +236,13 @@ def _worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ranked.append((sum(part[0] for part in parts) / len(parts), {**row, "why": why}))
     ranked.sort(key=lambda pair: pair[0])
     return [row for _, row in ranked[:SHOWN]]
+
+
+def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return cases on which nothing is amiss, those with an expected answer first."""
+    good = [row for row in rows if not row["failing"] and row["answer"] and row["outcome"] == "answered"]
+    whole = [row for row in good if all(part[0] >= GOOD for part in _goodness(row["scores"]))]
+    return sorted(whole, key=lambda row: not row["reference"])[:BEST]
 
 
 def _goodness(scores: Mapping[str, Any]) -> Iterable[tuple[float, str, float | None, str | None]]:
@@ -258,6 +282,7 @@ def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
         {
             "case_id": key,
             "question": sides[0][key].question,
+            "reference": sides[1][key].reference,
             "answer_a": sides[0][key].answer,
             "answer_b": sides[1][key].answer,
             "better": moved[key] > 0,
@@ -265,6 +290,15 @@ def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
         }
         for key in chosen
     ]
+
+
+def _both(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the cases that stand in both runs, each with what was expected and answered."""
+    ids = comparison.a.run_id, comparison.b.run_id
+    sides = [{case.case_id: case for case in runs.cases_of(ledger, run_id)} for run_id in ids]
+    scored = [columns.columns(runs.scores_of(ledger, run_id)) for run_id in ids]
+    keys = sorted(sides[0].keys() & sides[1].keys())
+    return [plain.case_of(key, sides[0][key], sides[1][key], scored) for key in keys]
 
 
 def _moment(moment: datetime | None) -> str | None:

@@ -13,15 +13,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from evalsets.metrics.table import find_metric
+from evalsets.reports.junit import junit
 from pipeline.errors import AnswerdeckError
 
 TEMPLATES = Path(__file__).parent / "templates"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PDF_SECONDS = 120
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -77,26 +76,6 @@ def csv(report: dict[str, Any]) -> str:
             counts = [len(row["wins"]), len(row["losses"])]
             lines.writerow([*(inert(row[key]) for key in keys), *counts])
     return out.getvalue()
-
-
-def junit(report: dict[str, Any]) -> str:
-    """Return JUnit XML: a test a metric, failed by a missed threshold, low coverage or a loss against A."""
-    rows = report["metrics"] if report["kind"] == "run" else report["differences"]
-    suite = ElementTree.Element("testsuite", name=xml_text(report["title"]))
-    failures = 0
-    for row in rows:
-        test = ElementTree.SubElement(
-            suite, "testcase", classname=xml_text(report["title"]), name=row.get("name") or row["metric"]
-        )
-        text, failed = _judged(row)
-        if failed:
-            failures += 1
-            ElementTree.SubElement(test, "failure", message=xml_text(text))
-        else:
-            ElementTree.SubElement(test, "system-out").text = xml_text(text)
-    suite.attrib.update(tests=str(len(rows)), failures=str(failures), errors="0")
-    ElementTree.indent(suite)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
 def printer() -> str | None:
@@ -176,18 +155,3 @@ def inert(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return "'" + value
     return value
-
-
-def xml_text(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
-
-
-def _judged(row: dict[str, Any]) -> tuple[str, bool]:
-    if "sentence" in row:
-        return row["sentence"], row["verdict"] == "worse"
-    about = find_metric(row["name"])
-    text = f"{about.write(row['mean'])} ({about.write(row['ci_low'])} to {about.write(row['ci_high'])})"
-    text += f", n {row['n']}, failed {row['failed']}"
-    if row["threshold"] is not None:
-        text += f", threshold {about.write(row['threshold'])}"
-    return text, row["passed"] is False

@@ -93,7 +93,7 @@ async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
 async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
     text = report.markdown(await made())
     row = next(line for line in text.splitlines() if line.startswith("| c2"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert "<script>" not in text.replace("\\<script\\>", "")
 
 
@@ -112,24 +112,37 @@ async def test_csv_has_no_formula(made: Reported, caplog: pytest.LogCaptureFixtu
 async def test_junit_fails_what_misses_its_threshold(
     made: Reported, caplog: pytest.LogCaptureFixture
 ) -> None:
-    suite = ElementTree.fromstring(report.junit(await made()))
-    assert (
-        suite.get("failures") == "2"
-    )  # hit@5 misses it, abstention_correct passes 0.5 with 95 % coverage only
-    failed = {test.get("name") for test in suite if test.find("failure") is not None}
+    root = ElementTree.fromstring(report.junit(await made()))
+    cases, metrics = root
+    # hit@5 misses it, abstention_correct passes 0.5 with 95 % coverage only
+    failed = {test.get("name") for test in metrics if test.find("failure") is not None}
     assert failed == {"hit@5", "abstention_correct"}
+    assert (root.get("tests"), metrics.get("failures")) == (str(15 + len(metrics)), "2")
+    lost = {test.get("name"): test.findtext("failure") or "" for test in cases}
+    assert {name for name, text in lost.items() if text} == {"c1", "c2", "c4", "c14"} or len(cases) == 15
+    assert "expected: an answer from doc-c1" in lost["c1"] and "actual: " in lost["c1"]
+    assert lost["c1"].startswith("Hit@5 failed")
 
 
 async def test_a_comparison_in_every_text_format(compared: dict[str, Any]) -> None:
     assert re.match(r"B is better on Hit@5 by 0\.\d+ to 0\.\d+, Recall@5 by .* and ", compared["sentence"])
     page = report.html(compared)
     assert "▲ better" in page
-    assert "▲ B better" in page
-    assert "▼ B worse" in page
+    assert "▲ answer@v2 better" in page
+    assert "▼ answer@v2 worse" in page
+    assert compared["verdict"].startswith("answer@v2 is better than answer@v1 on Hit@5 by 0.")
+    assert compared["advice"] == "Take answer@v2."
+    assert "Expected: " in page and "What to do next" in page
+    first = report.markdown(compared).splitlines()[:3]
+    assert [line.strip("* ")[:9] for line in first[:2]] == ["answer@v2", "Take answ"]
+    assert "turns cost" in first[2]
     assert "answer@v2" in page
     assert "Won · lost" in report.markdown(compared)
     assert next(csv.DictReader(io.StringIO(report.csv(compared))))["metric"] == "hit@5"
-    assert ElementTree.fromstring(report.junit(compared)).get("failures") == "0"
+    cases, metrics = ElementTree.fromstring(report.junit(compared))
+    assert metrics.get("failures") == "0"
+    newly = [test for test in cases if test.find("failure") is not None]
+    assert newly and "newly failed" in (newly[0].findtext("failure") or "")
 
 
 async def test_formats_are_checked(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,7 +150,7 @@ async def test_formats_are_checked(made: Reported, tmp_path: Path, caplog: pytes
     with pytest.raises(report.ReportError, match="no format 'docx'; there are html"):
         report.write(found, "docx", tmp_path / "x")
     report.write(found, "md", tmp_path / "new" / "x.md")
-    assert (tmp_path / "new" / "x.md").read_text().startswith("# Small")
+    assert (tmp_path / "new" / "x.md").read_text().startswith("**answer@v1")
 
 
 async def test_a_pdf_without_a_browser_says_so(
