@@ -92,8 +92,8 @@ def test_what_changed_in_the_prompt_is_shown(tmp_path: Path) -> None:
 
 def test_a_run_says_what_it_misses() -> None:
     metrics = [
-        {"name": "groundedness", "title": "Groundedness", "headline": True, "unit": "share", "better": "higher",
-         "mean": 0.7, "threshold": 0.9, "passed": False},
+        {"name": "groundedness", "title": "Groundedness", "headline": True, "unit": "share",
+         "better": "higher", "mean": 0.7, "threshold": 0.9, "passed": False},
         {"name": "cost_usd", "title": "Cost", "headline": True, "unit": "usd", "better": "lower",
          "mean": 0.001, "threshold": None, "passed": None},
     ]  # fmt: skip

@@ -119,7 +119,7 @@ async def test_junit_fails_what_misses_its_threshold(
     assert failed == {"hit@5", "abstention_correct"}
     assert (root.get("tests"), metrics.get("failures")) == (str(15 + len(metrics)), "2")
     lost = {test.get("name"): test.findtext("failure") or "" for test in cases}
-    assert {name for name, text in lost.items() if text} == {"c1", "c2", "c4", "c14"} or len(cases) == 15
+    assert {"c1", "c2", "c4"} <= {name for name, text in lost.items() if text} < set(lost)
     assert "expected: an answer from doc-c1" in lost["c1"] and "actual: " in lost["c1"]
     assert lost["c1"].startswith("Hit@5 failed")
 
