@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import PERSON
+from pipeline.http.problem import problem
+from pipeline.http.wrong_path import astray, sentence
 
 COOKIE = "answerdeck_browser"
 YEAR = 365 * 24 * 3600
@@ -39,6 +41,9 @@ class Edge:
             return
         if scope["path"].startswith(_CLOSED):
             await PlainTextResponse("Not found", status_code=404)(scope, receive, send)
+            return
+        if astray(scope["path"]):
+            await problem(404, "not_found", sentence(scope["path"]))(scope, receive, send)
             return
         request = Request(scope)
         if scope["path"] != "/" or _VALUE.match(request.cookies.get(COOKIE, "")):

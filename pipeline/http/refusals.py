@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 
 from pipeline.errors import ConversationsError, Refused
 from pipeline.http.problem import problem
+from pipeline.http.wrong_path import sentence
 
 log = logging.getLogger(__name__)
 _CODES = {404: "not_found", 405: "method_not_allowed"}
-_SENTENCES = {404: "There is nothing here.", 405: "This address does not take that method."}
+_SENTENCES = {405: "This address does not take that method."}
 
 
 def explain(app: FastAPI) -> None:
@@ -44,7 +45,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return problem(status, "invalid_request", f"{place}: {message}.", param=place)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = _SENTENCES.get(error.status_code, "The request cannot be answered.")
+    if error.status_code == 404:
+        message = sentence(request.url.path)
     return problem(error.status_code, _CODES.get(error.status_code, "http_error"), message)

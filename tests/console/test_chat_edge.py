@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
@@ -74,3 +75,31 @@ def test_file_doors_are_closed() -> None:
     ):
         assert client().get(path).status_code == 404
     assert client().get("/gradio_api/startup-events").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("//v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/v1/chat/completions", "/v1/chat/completions"),
+        ("/openai/v1/models", "/v1/models"),
+        ("/api/chat/completions", "/v1/chat/completions"),
+        ("/v1/embeddings", "/v1/chat/completions and /v1/models are served"),
+        ("/v1/responses", "/v1/chat/completions and /v1/models are served"),
+    ],
+)
+def test_an_address_of_the_openai_protocol_that_is_not_ours_is_told_the_right_one(
+    path: str, hint: str
+) -> None:
+    answer = client().get(f"http://testserver{path}")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "not_found")
+    assert hint in error["message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/models/answerdeck", "/v1/chat/completions", "/", "/theme.css"]
+)
+def test_the_right_addresses_are_let_through(path: str) -> None:
+    assert client().get(path).status_code == 200
