@@ -20,7 +20,6 @@ from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings, load
-from traces import incidents
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
@@ -65,7 +64,6 @@ class Overview:
     cost: list[dict[str, Any]]
     outcomes: dict[str, int]
     models: list[str]
-    incidents: list[incidents.Incident]
     notes: list[str]
     newest: datetime | None
 
@@ -134,7 +132,6 @@ def read_overview(range_name: str, door: str) -> Overview:
             cost=overview.cost_by_model(opened, window, seconds),
             outcomes=overview.outcomes(opened, window),
             models=overview.models(opened),
-            incidents=incidents.find(series, window.since, step, settings().alerts.turn_seconds),
             notes=[
                 *readiness.notes(settings().server.port),
                 *_notes(build.store(settings()).health(), opened.hidden_bytes),

@@ -108,6 +108,29 @@ def estimate(data_dir: Path, wanted: Wanted) -> list[dict[str, Any]]:
     return json.loads(done.stdout)["estimates"]
 
 
+def blame(data_dir: Path, turn_id: str, wanted: str) -> tuple[str | None, str]:
+    """Return the stage at which a turn lost a document, and the sentence; (None, the reason) when unknown.
+
+    A process of its own looks, for a document that was no candidate is searched again.
+    """
+    command = [*COMMAND[:-2], "traces", "show", turn_id, "--blame", wanted, "--json"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=ESTIMATE_SECONDS,
+            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
+            check=False,
+        )
+        found = json.loads(done.stdout)
+        return found["stage"], found["sentence"]
+    except subprocess.TimeoutExpired:
+        return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
+    except (ValueError, KeyError):
+        return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
+
+
 def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
     """Return the job that makes each run: the one of its name, or the one whose process it is."""
     by_process = {(job.pid, job.born): job for job in started.values()}

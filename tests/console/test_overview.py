@@ -9,7 +9,8 @@ import pytest
 from console.dashboard import data, filters
 from tests.console.console_server import page, shown
 from tests.factories import make_score, make_trace
-from traces import incidents
+from traces.alerts import standing
+from traces.alerts.standing import Standing
 from traces.journal import Journal
 from traces.queries import overview
 from traces.records import Record, Trace, Usage
@@ -195,37 +196,19 @@ def test_a_broken_configuration_is_a_banner_too(folder: Path, monkeypatch: pytes
     assert "configuration" in app.error[0].value
 
 
-def steps(count: int, **columns: Any) -> list[dict[str, Any]]:
-    usual = {"turns": 100, "searched": 100, "hit_rate": 0.95, "error_rate": 0.01, "latency_p95": 2.0}
-    return [{"step": number, **usual, **columns} for number in range(count)]
-
-
-def test_no_incident_is_found_in_a_quiet_series() -> None:
-    assert incidents.find(steps(28), NOW, timedelta(hours=6), 3.0) == []
-
-
-def test_an_incident_names_the_worst_step_its_value_and_the_usual() -> None:
-    series = steps(28)
-    series[9]["hit_rate"] = 0.7
-    series[10]["hit_rate"] = 0.64
-    (found,) = incidents.find(series, NOW, timedelta(hours=6), 3.0)
-    assert (found.kind, found.value, found.usual) == ("hit_rate", 0.64, 0.95)
-    assert found.since == NOW + timedelta(hours=60)
-    assert found.until - found.since == timedelta(hours=6)
-
-
-@pytest.mark.parametrize(
-    ("columns", "kind"),
-    [({"error_rate": 0.2}, "error_rate"), ({"latency_p95": 4.5}, "latency")],
-)
-def test_errors_and_latency_are_watched_too(columns: dict[str, float], kind: str) -> None:
-    series = steps(28)
-    series[3].update(columns)
-    assert [found.kind for found in incidents.find(series, NOW, timedelta(hours=6), 3.0)] == [kind]
-
-
-def test_few_turns_or_small_drops_raise_no_alarm() -> None:
-    series = steps(28)
-    series[3].update(searched=10, turns=10, hit_rate=0.4, error_rate=0.6, latency_p95=9.0)
-    series[5]["hit_rate"] = 0.90
-    assert incidents.find(series, NOW, timedelta(hours=6), 3.0) == []
+def test_what_fires_is_said_in_the_alerts_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    journal = Journal(tmp_path / "journal")
+    journal.write(make_trace(started_at=datetime.now(UTC), door="chat"))
+    journal.close()
+    assert 'role="alert"' not in shown(page("overview"))
+    link = "http://elsewhere:8501/turns?missed=true&since=2026-11-23T00:00:00"
+    with standing.keeping(tmp_path) as book:
+        for key, state in (("hit_rate", "firing"), ("error_rate", "resolved"), ("traffic", "firing")):
+            book.standings[key] = Standing(
+                key, key, state=state, text=f"<b>{key}</b> of $x$", link=link, began=datetime.now(UTC)
+            )  # type: ignore[arg-type] # one of the states
+        book.mutes["traffic"] = datetime.now(UTC) + timedelta(hours=1)
+    html = shown(page("overview"))
+    assert "&lt;b&gt;hit_rate&lt;/b&gt; of $x$" in html and html.count('role="alert"') == 1
+    assert 'href="/turns?missed=true&amp;since=2026-11-23T00:00:00"' in html

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import synthetic
 from tests.console.console_server import serving
+from traces.alerts import standing
+from traces.alerts.standing import Standing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,6 +26,12 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     synthetic.write(folder, 3_000, days=8, detailed=300)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ANSWERDECK_DATA_DIR", raising=False)
+        began = datetime.now(UTC) - timedelta(days=4)
+        link = f"http://127.0.0.1:8501/turns?missed=true&last=7d&since={began:%Y-%m-%dT%H:%M:%S}&until=2100-01-01"
+        with standing.keeping(folder) as book:
+            book.standings["hit_rate"] = Standing(
+                "hit_rate", "hit_rate", state="firing", text="The hit rate is 64 %.", began=began, link=link
+            )
         with serving(folder) as address:
             yield address
 
@@ -57,9 +66,7 @@ def test_every_page_draws_and_asks_nobody_else(console: str, tab: Page) -> None:
 
 def test_an_alert_leads_to_its_turns_and_back(console: str, tab: Page) -> None:
     go(tab, f"{console}/?range=7d")
-    tab.get_by_role("alert").filter(has_text="Retrieval hit rate fell to").get_by_text(
-        "Open the turns"
-    ).click()
+    tab.get_by_role("alert").filter(has_text="The hit rate is").get_by_text("Open the turns").click()
     tab.get_by_text("newest first").wait_for()
     assert "missed=true" in tab.url and "since=" in tab.url
     tab.locator("tr[data-open]").first.click()

@@ -165,6 +165,16 @@ def test_the_turn_page_shows_all_that_is_recorded(folder: Path) -> None:
         assert piece in html
 
 
+def test_where_a_document_was_lost_is_one_sentence(folder: Path) -> None:
+    trace = make_trace(started_at=NOW)
+    write(folder, trace)
+    app = page("turns", turn=trace.turn.turn_id)
+    app.selectbox(key=f"blame-{trace.turn.turn_id}").set_value("doc-1").run()
+    next(one for one in app.button if one.label == "Where was it lost?").click().run(timeout=60)
+    assert not app.exception
+    assert app.info[0].value == "**cited** It was cited, as passage 1."
+
+
 def test_an_unknown_turn_is_said_calmly(folder: Path) -> None:
     app = page("turns", turn="0192-nope")
     assert not app.exception

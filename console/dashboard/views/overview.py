@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlsplit, urlunsplit
 
 import streamlit as st
 
-from console import format
+from console import alerts, format
 from console.dashboard import boundary, charts, costs, data, filters, markup, notices, palette
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
-from traces.incidents import Incident
+from traces.alerts.standing import Standing
+from traces.errors import TracesError
 
 LIVE_SECONDS = 10
 WARNING = (
@@ -42,7 +45,7 @@ def body(range_name: str, door: str) -> None:
             return
         for note in seen.notes:
             st.warning(note, icon=":material/hourglass_top:")
-        _alerts(seen, door)
+        _alerts()
         if not seen.now["turns"]:
             notices.none_in_range(seen.newest, range_name, door)
             return
@@ -51,29 +54,40 @@ def body(range_name: str, door: str) -> None:
         _charts(seen, range_name, door)
 
 
-def _alerts(seen: Overview, door: str) -> None:
-    lines = [_sentence(incident, door) for incident in seen.incidents]
+def _alerts() -> None:
+    """Draw what fires by the rules of the Alerts page; nothing here judges for itself."""
+    known = firing()
+    lines = [_sentence(one) for one in known]
     lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
         markup.show(html, key="alerts")
 
 
-def _sentence(incident: Incident, door: str) -> str:
-    """Return what went wrong in words: the number, the time, the usual value, the way to the turns."""
-    when = f"{format.minute(incident.since)} to {format.minute(incident.until)}"
-    span = {"since": incident.since.isoformat(), "until": incident.until.isoformat(), "via": door}
-    if incident.kind == "hit_rate":
-        said = ("Retrieval hit rate fell to", format.share(incident.value), format.share(incident.usual))
-        where = markup.address("turns", missed="true", **span)
-    elif incident.kind == "error_rate":
-        said = ("Error rate rose to", format.share(incident.value), format.share(incident.usual))
-        where = markup.address("turns", errors="true", **span)
-    else:
-        said = ("Latency p95 rose to", format.seconds(incident.value), format.seconds(incident.usual))
-        where = markup.address("turns", slower=f"{data.settings().alerts.turn_seconds:g}", **span)
-    text = f"{escape(said[0])} <b>{escape(said[1])}</b> from {escape(when)} UTC (usually {escape(said[2])})."
-    return f"{text} {markup.link('Open the turns', where)}"
+def firing() -> list[Standing]:
+    """Return the alerts that fire, those that began last first; muted ones are left to their page."""
+    try:
+        book = alerts.standing(data.settings())
+    except TracesError as error:
+        what = f"The state of the alerts cannot be read: {error}"
+        raise data.Problem(what, "Look at the Alerts page.") from None
+    now = datetime.now(UTC)
+    known = [one for one in book.standings.values() if one.state == "firing" and not book.muted(one, now)]
+    return sorted(known, key=lambda one: one.began or now, reverse=True)
+
+
+def _sentence(one: Standing) -> str:
+    """Return what fires in the words of the alert, since when, its likely cause, and the way to its turns."""
+    since = f" Since {escape(format.minute(one.began))} UTC." if one.began else ""
+    cause = f" {escape(one.cause)}" if one.cause else ""
+    turns = markup.link("Open the turns", inside(one.link)) + " · " if one.link else ""
+    return f"<b>{escape(one.text or one.rule)}</b>{since}{cause} {turns}{markup.link('Alerts', '/alerts')}"
+
+
+def inside(link: str) -> str:
+    """Return the address of a link within this console, wherever it is served."""
+    parts = urlsplit(link)
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def _tiles(seen: Overview, range_name: str) -> None:

@@ -114,7 +114,7 @@ def _scores(seen: Retrieval) -> None:
             [
                 markup.cell(f"{at * step:.2f} – {(at + 1) * step:.2f}", "mono"),
                 markup.cell(f"{turns:,}", "right"),
-                markup.cell(f'<span class="bar" style="--w:{turns / most:.3f}"></span>', "text"),
+                markup.cell(f'<span class="amount" style="--w:{turns / most:.3f}"></span>', "text"),
             ]
         )
         for at, turns in enumerate(seen.scores)

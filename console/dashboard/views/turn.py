@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, markup, notices, palette, turn_parts, waterfall
+from console.dashboard import data, jobs, markup, notices, palette, turn_parts, waterfall
 from console.dashboard.views import case
 from traces.records import Score, Trace, Turn
 
@@ -33,7 +33,30 @@ def page(turn_id: str) -> None:
     )
     case.button(trace)
     _tabs(trace)
+    _blame(trace)
     _download(trace)
+
+
+def _blame(trace: Trace) -> None:
+    """Let a person name the document that should have been cited, and say where the turn lost it."""
+    with st.expander("Where was a passage lost?", icon=":material/troubleshoot:"):
+        titles: dict[str, str] = {}
+        for one in sorted(trace.passages, key=lambda passage: passage.rank):
+            titles.setdefault(one.document_id, f"{one.rank}. {one.title or one.document_id}")
+        wanted = st.selectbox(
+            "The document that answers the question",
+            list(titles),
+            index=None,
+            format_func=lambda key: titles.get(key, key),
+            accept_new_options=True,
+            placeholder="choose a candidate, or type the id of another document or chunk",
+            key=f"blame-{trace.turn.turn_id}",
+        )
+        if wanted and st.button("Where was it lost?", icon=":material/search:"):
+            with st.spinner("Looking …"):
+                found, said = jobs.blame(data.settings().data_dir, trace.turn.turn_id, wanted)
+            text = f"**{notices.plain(found)}** {notices.plain(said)}" if found else notices.plain(said)
+            st.info(text) if found else st.error(text)
 
 
 def _not_found(turn_id: str) -> None:
