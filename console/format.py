@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+TIMES = 10  # a growth from here on is no percentage that anybody reads
 MISSING = "—"
 
 
@@ -54,10 +55,11 @@ def score(value: float | None) -> str:
 
 
 def change(now: float | None, before: float | None) -> str | None:
-    """Write a relative change, "+9.4%"; None when there is nothing to compare with."""
+    """Write a relative change, "+9.4%", from ten times on "× 25"; None without anything to compare with."""
     if now is None or not before:
         return None
-    return f"{now / before - 1:+.1%}"
+    times = now / before
+    return f"{times - 1:+.1%}" if times < TIMES else f"× {times:,.0f}"
 
 
 def points(now: float | None, before: float | None) -> str | None:

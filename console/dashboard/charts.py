@@ -158,6 +158,8 @@ def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(title="cost per case", tickprefix="$", range=[0, most * 1.1])
     figure.update_yaxes(title=metric)
+    if points:
+        show_shares(figure, min(one["ci_low"] for one in points), max(one["ci_high"] for one in points), 0.1)
     return figure
 
 

@@ -123,10 +123,11 @@ def blame(data_dir: Path, turn_id: str, wanted: str) -> tuple[str | None, str]:
             env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
             check=False,
         )
-        found = json.loads(done.stdout)
-        return found["stage"], found["sentence"]
     except subprocess.TimeoutExpired:
         return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
+    try:
+        found = json.loads(done.stdout)
+        return found["stage"], found["sentence"]
     except (ValueError, KeyError):
         return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
 

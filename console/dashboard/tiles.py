@@ -26,7 +26,7 @@ class Tile:
         change = self.change(now, before)
         if change is None:
             return None, "off"
-        if not float(change.split()[0].rstrip("%").replace(",", "")):
+        if change[0] in "+-" and not float(change.split()[0].rstrip("%").replace(",", "")):
             return 0, "off"
         return change, self.growing
 

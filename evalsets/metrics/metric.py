@@ -99,6 +99,8 @@ def _seconds(value: float) -> str:
 
 
 def _usd(value: float) -> str:
+    if 0 < value < 0.00005:
+        return "<$0.0001"
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
 
 

@@ -58,6 +58,7 @@ def test_ago_uses_the_largest_unit() -> None:
 
 def test_rates_change_in_points_and_the_rest_in_percent() -> None:
     assert format.change(110, 100) == "+10.0%"
+    assert format.change(20_000, 1) == "× 20,000"
     assert format.change(1.0, None) is None
     assert format.change(1.0, 0) is None
     assert format.points(0.914, 0.93) == "-1.6 pp"

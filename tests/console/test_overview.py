@@ -10,7 +10,7 @@ from console.dashboard import data, filters
 from tests.console.console_server import page, shown
 from tests.factories import make_score, make_trace
 from traces.alerts import standing
-from traces.alerts.standing import Standing
+from traces.alerts.standing import Standing, State
 from traces.journal import Journal
 from traces.queries import overview
 from traces.records import Record, Trace, Usage
@@ -204,10 +204,10 @@ def test_what_fires_is_said_in_the_alerts_words(tmp_path: Path, monkeypatch: pyt
     assert 'role="alert"' not in shown(page("overview"))
     link = "http://elsewhere:8501/turns?missed=true&since=2026-11-23T00:00:00"
     with standing.keeping(tmp_path) as book:
-        for key, state in (("hit_rate", "firing"), ("error_rate", "resolved"), ("traffic", "firing")):
-            book.standings[key] = Standing(
-                key, key, state=state, text=f"<b>{key}</b> of $x$", link=link, began=datetime.now(UTC)
-            )  # type: ignore[arg-type] # one of the states
+        states: dict[str, State] = {"hit_rate": "firing", "error_rate": "resolved", "traffic": "firing"}
+        for key, state in states.items():
+            text = f"<b>{key}</b> of $x$"
+            book.standings[key] = Standing(key, key, state, text=text, link=link, began=datetime.now(UTC))
         book.mutes["traffic"] = datetime.now(UTC) + timedelta(hours=1)
     html = shown(page("overview"))
     assert "&lt;b&gt;hit_rate&lt;/b&gt; of $x$" in html and html.count('role="alert"') == 1

@@ -47,7 +47,7 @@ def _blame(trace: Trace) -> None:
             "The document that answers the question",
             list(titles),
             index=None,
-            format_func=lambda key: titles.get(key, key),
+            format_func=lambda key: str(titles.get(str(key), key)),
             accept_new_options=True,
             placeholder="choose a candidate, or type the id of another document or chunk",
             key=f"blame-{trace.turn.turn_id}",
