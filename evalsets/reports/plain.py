@@ -18,6 +18,7 @@ from traces.records import Run
 FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
 NONE = {"over_refusal": 0.0}
 TURNS = 1_000  # that a price is told for
+NAMED = 3  # metrics in a verdict
 
 
 def failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
@@ -117,7 +118,7 @@ def _verdict(found: Comparison, a: str, b: str) -> str:
         verdict: [row.by for row in found.differences if row.verdict == verdict]
         for verdict in ("worse", "better")
     }
-    said = [f"{verdict} than {a} on {_listed(rows)}" for verdict, rows in parts.items() if rows]
+    said = [f"{verdict} than {a} on {_few(rows)}" for verdict, rows in parts.items() if rows]
     if said:
         return f"{b} is {', and '.join(said)}."
     return f"No difference between {b} and {a} is beyond chance on {found.common} cases."
@@ -221,6 +222,13 @@ def case_of(case_id: str, a: RunCase, b: RunCase, sides: Sequence[Mapping[str, C
 
 def _usd(value: float) -> str:
     return f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.2g}"
+
+
+def _few(parts: Sequence[str]) -> str:
+    """Return the first of them, and how many more there are."""
+    if len(parts) <= NAMED:
+        return _listed(parts)
+    return f"{', '.join(parts[:NAMED])} and {len(parts) - NAMED} more"
 
 
 def _listed(parts: Sequence[str]) -> str:
