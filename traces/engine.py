@@ -107,6 +107,10 @@ class Engine(Protocol):
         """Open the ledger: drained rows and the journal's live tail as one."""
         ...
 
+    def survey(self) -> None:
+        """Count anew what queries are planned by, after much was added at once."""
+        ...
+
     def compact(self) -> None:
         """Leave nothing behind of what was deleted."""
         ...

@@ -42,7 +42,9 @@ def move(source: Store, target: Store) -> list[Moved]:
         with source.engine.window() as window:
             marks = window.marks()
         with source.read(exporting=True) as ledger, target.engine.window() as window, window.transaction():
-            return _moved(ledger, source.engine.schema, window, marks)
+            done = _moved(ledger, source.engine.schema, window, marks)
+        target.engine.survey()
+        return done
 
 
 def _moved(ledger: Ledger, schema: str, window: Window, marks: dict[str, int]) -> list[Moved]:

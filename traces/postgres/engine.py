@@ -78,6 +78,12 @@ class Postgres:
             yield Ledger(reading.Reading(connection, self.name), hidden)
             connection.rollback()
 
+    def survey(self) -> None:
+        # without it pages take seconds instead of a tenth, until the server's own look within a minute
+        with connected(self._address, self.name) as connection, naming(self.name):
+            for table in TABLES:
+                connection.execute(f"analyze {dialect.STORED}.{table}".encode())
+
     def compact(self) -> None:
         """Give the space of deleted rows back to the tables, so that their texts are overwritten in time."""
         with connected(self._address, self.name) as connection, naming(self.name):
