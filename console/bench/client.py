@@ -55,7 +55,7 @@ class Client:
                 first = time.perf_counter() - began
         last = time.perf_counter() - began
         if b'"outcome":"answered"' not in received:
-            raise BenchError(f"the turn was not answered: {received[-300:]!r}")
+            raise BenchError(f"{question!r} was not answered: {received[-300:]!r}")
         return first, last
 
     async def close(self) -> None:

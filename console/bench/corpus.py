@@ -21,6 +21,7 @@ from pipeline.settings import load as configured
 
 KB = "bench"
 PASSAGES = 2_000
+UNANSWERED = frozenset({"h002", "h004", "h067", "h077"})  # with a ticket's number, never reach a model
 NOISE = 0.02  # per dimension; keeps the editions of a passage apart
 
 
@@ -58,10 +59,11 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
 
 
 def questions(start: int = 0) -> Iterator[str]:
-    """Yield questions that the sample answers by themselves, no two alike and none beside its subject."""
-    cases = [case for case in load("demo").cases if case.answerability == "answerable" and not case.history]
+    """Yield questions that the sample answers by themselves, no two alike."""
+    answerable = [case for case in load("demo").cases if case.answerability == "answerable"]
+    cases = [case for case in answerable if not case.history and case.case_id not in UNANSWERED]
     for number in itertools.count(start):
-        yield f"{cases[number * 7 % len(cases)].question} ({number + 1}, Answerdeck)"
+        yield f"{cases[number * 7 % len(cases)].question} (ticket {number + 1})"
 
 
 async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
