@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 Policy = Literal["block", "flag", "off"]
 _WORD = re.compile(r"[a-z]+")
 _LETTERS = re.compile(r"[^\W\d_]{4,}")
+_SAID = re.compile(r"[^\W\d_]+")
 DOUBTFUL = 0.5  # share of words English does not have, from which a text of no known language is foreign
+TELLING = 3  # words from which on a sentence beside others gets a vector of its own
 UNITS = 8  # sentences of one message that the classifier looks at by themselves, the worst words first
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
@@ -153,7 +155,8 @@ class Inbound:
         highest: dict[Label, tuple[float, bool]] = {}
         for unit, features in self._units(text):
             foreign = _foreign(unit)
-            vector = None if foreign else await self._vector(unit)
+            short = unit is not text and _short(unit)
+            vector = None if foreign or short else await self._vector(unit)
             for label in ("harm", "injection", "distress"):
                 probability = self._classifier.probability(label, features, vector, foreign=foreign)
                 line = self._classifier.threshold(label, vector=vector is not None, foreign=foreign)
@@ -164,8 +167,13 @@ class Inbound:
     def _units(self, text: str) -> list[tuple[str, Buckets]]:
         """Return the whole text and its sentences, those with the worst words when there are many."""
         parts = list(dict.fromkeys(text[start:end] for start, end in sentences(text)))
+        if sum(not _short(part) for part in parts[:64]) == 1:  # it is nearly the whole
+            parts = [part for part in parts if _short(part)]
+            parts = [text, *parts] if parts else []
         units = [
-            (part, buckets(part)) for part in parts[:64] if len(parts) > 1 and any(map(str.isalpha, part))
+            (part, buckets(part))
+            for part in parts[:64]
+            if len(parts) > 1 and part is not text and any(map(str.isalpha, part))
         ]
         if len(units) > UNITS:
             units.sort(key=lambda unit: -self._worst_words(unit[1]))
@@ -203,6 +211,11 @@ class Inbound:
                 return Verdict("refuse", name, self._message(message, text), signs, rounded)
         action = "flag" if signs else "allow"
         return Verdict(action, signs[0] if signs else None, "", signs, rounded)
+
+
+def _short(text: str) -> bool:
+    """Tell whether a sentence beside others is too short for its vector to say more than its words."""
+    return len(_SAID.findall(text)) < TELLING
 
 
 def _foreign(text: str) -> bool:
