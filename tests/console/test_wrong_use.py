@@ -78,6 +78,15 @@ WRONG: dict[tuple[str, ...], list[str]] = {
     ("alerts", "mute"): ["nope"],
     ("alerts", "reset"): ["nope"],
     ("alerts", "rules"): ["nope"],
+    ("traces", "rebuild"): ["nope"],
+    ("traces", "move"): ["nope"],
+    ("users", "add"): ["<nope>"],
+    ("users", "list"): ["nope"],
+    ("users", "disable"): ["nope"],
+    ("users", "reset"): ["nope"],
+    ("keys", "new"): ["<nope>"],
+    ("keys", "list"): ["nope"],
+    ("keys", "revoke"): ["nope"],
 }
 FAILS = {  # a thing of the product that is not there is a failure; a name given wrongly is wrong use
     ("replay",),
