@@ -18,6 +18,8 @@ from evalsets.cases.imported import Format
 from evalsets.cases.look import Look, look
 from evalsets.cases.row import row_of
 from evalsets.cases.undo import Step, step
+from evalsets.release import gated
+from pipeline.errors import AnswerdeckError
 
 STEP = "evalset_step"  # the newest change of this person, to be taken back
 
@@ -85,6 +87,16 @@ def change(name: str, what: str, work: Callable[[], object]) -> str | None:
         return str(error)
     st.session_state[STEP] = made
     refresh()
+    return None
+
+
+def decide(names: list[str]) -> str | None:
+    """Let these evalsets decide about promotions from now on; return why not, or None."""
+    try:
+        gated.choose(data.settings().data_dir, names)
+    except (AnswerdeckError, OSError) as error:
+        return str(error)
+    data.settings.clear()
     return None
 
 

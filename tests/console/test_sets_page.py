@@ -9,6 +9,7 @@ import pytest
 
 from evalsets.cases import team
 from evalsets.cases.cases import load
+from pipeline.settings import load as settings
 from tests.console.console_server import page, shown
 
 if TYPE_CHECKING:
@@ -128,3 +129,12 @@ def test_a_set_is_deleted_and_an_unknown_one_named(mine: Path) -> None:
     assert "No such evalset" in shown(app)
     press(app, "Undo")
     assert team.names() == ["mine"]
+
+
+def test_a_set_is_put_into_the_gate_and_taken_out(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANSWERDECK_GATE__EVALSETS", raising=False)
+    app = press(page("evals", part="Evalsets", set="mine"), "Put it into the gate")
+    assert not app.exception and not app.error
+    assert settings().gate.evalsets[-1] == "mine"
+    press(app, "Take it out of the gate")
+    assert "mine" not in settings().gate.evalsets

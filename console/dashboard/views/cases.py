@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import evalsets_shown, markup, notices, visitor
+from console.dashboard import data, evalsets_shown, markup, notices, visitor
 from console.dashboard.views import sets
 from evalsets.cases import team
 from evalsets.cases.evalset import ANSWERABILITY, Evalset
@@ -65,6 +65,7 @@ def _actions(found: Evalset, own: bool) -> None:
             _delete_set(found.name)
         elif found.corpus is None:
             _copy(found)
+        _gate(found.name)
         for kind, ending in (("JSON Lines", ".jsonl"), ("CSV", ".csv")):
             st.download_button(
                 kind,
@@ -74,6 +75,19 @@ def _actions(found: Evalset, own: bool) -> None:
                 icon=":material/download:",
                 key=f"export{ending}",
             )
+
+
+def _gate(name: str) -> None:
+    """Draw the button that makes prompts pass this set before they are promoted, or takes that back."""
+    chosen = data.settings().gate.evalsets
+    decides = name in chosen
+    label = "Take it out of the gate" if decides else "Put it into the gate"
+    told = f"A prompt must pass {', '.join(chosen)} before it is promoted."
+    last = chosen == [name]
+    if st.button(label, icon=":material/verified:", help=told, disabled=last):
+        names = [one for one in chosen if one != name] if decides else [*chosen, name]
+        problem = evalsets_shown.decide(names)
+        notices.done(problem and notices.plain(problem), f"A prompt must now pass {', '.join(names)}")
 
 
 def _copy(found: Evalset) -> None:
