@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import data
+from console.dashboard import data, visitor
 from evalsets.cases import team
 from evalsets.cases.cases import list_sets, load
 from evalsets.cases.evalset import Evalset, EvalsetError
@@ -92,6 +92,7 @@ def change(name: str, what: str, work: Callable[[], object]) -> str | None:
 
 def decide(names: list[str]) -> str | None:
     """Let these evalsets decide about promotions from now on; return why not, or None."""
+    visitor.need("approver", "choose what decides about promotions")
     try:
         gated.choose(data.settings().data_dir, names)
     except (AnswerdeckError, OSError) as error:

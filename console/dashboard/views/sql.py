@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, markup, notices, releases
+from console.dashboard import data, downloads, markup, notices, releases, visitor
 from traces.errors import Refused, StoreError
 from traces.queries import free
 from traces.queries.free import Found
@@ -76,6 +76,7 @@ def _keep(path: Any, name: str | None, sql: str, kept: dict[str, free.Saved]) ->
     with st.popover("Keep", icon=":material/bookmark:"):
         wanted = st.text_input("Name", name or "", max_chars=80)
         if st.button("Keep it", type="primary", key="keep-sql", disabled=not wanted.strip()):
+            visitor.need("editor", "keep questions")
             try:
                 free.keep(path, wanted, sql, releases.actor())
             except (Refused, OSError) as error:
@@ -83,6 +84,7 @@ def _keep(path: Any, name: str | None, sql: str, kept: dict[str, free.Saved]) ->
             else:
                 notices.done(None, "Kept; choose it above")
     if name in kept and st.button("Forget it", icon=":material/delete:", help=f"Kept by {kept[name].by}."):
+        visitor.need("editor", "forget questions")
         free.forget(path, name)
         notices.done(None, "Forgotten")
 
