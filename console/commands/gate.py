@@ -13,6 +13,7 @@ from console.commands.consent import Yes
 from console.commands.evals import Json
 from console.commands.progress import bars, counting
 from console.commands.screen import emit, table, wrong
+from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.table import find_metric
 from evalsets.release import gate_report, gated, in_force
 from evalsets.release.gate import Verdict, check, limits_of
@@ -65,7 +66,11 @@ def choose(
     if evalsets and clear:
         raise wrong("name evalsets, or --clear, not both")
     settings = load()
-    names = gated.choose(settings.data_dir, evalsets or []) if evalsets or clear else settings.gate.evalsets
+    try:
+        chosen = gated.choose(settings.data_dir, evalsets or []) if evalsets or clear else None
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    names = settings.gate.evalsets if chosen is None else chosen
     if json:
         emit(names)
         return
