@@ -85,10 +85,12 @@ def _prompts(settings: Settings) -> tuple[str, ...]:
     """Return the answer prompts that ever were in force, the present one last."""
     force = build.force(settings)
     try:
-        changes = [one for one in force.changes() if one.prompt == "answer" and one.action in BECOMING]
+        changes = [
+            change for change in force.changes() if change.prompt == "answer" and change.action in BECOMING
+        ]
     except AnswerdeckError:  # an altered log: what is in force is known all the same
         changes = []
-    labels = [settings.prompts.answer, *(one.after for one in changes), force.label("answer")]
+    labels = [settings.prompts.answer, *(change.after for change in changes), force.label("answer")]
     return tuple(dict.fromkeys(reversed(labels)))[::-1]
 
 

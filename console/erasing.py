@@ -39,16 +39,16 @@ def places(store: Store) -> list[Place]:
 
 def erase(store: Store, user_id: str) -> Certificate:
     """Erase a person and return the certificate, which says what could not be reached."""
-    found = trail(store, user_id)
+    person = trail(store, user_id)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return certificate.erase(replace(found, erased_at=now), places(store), _kept(store, user_id))
+    return certificate.erase(replace(person, erased_at=now), places(store), _kept(store, user_id))
 
 
 def trail(store: Store, user_id: str) -> Person:
     """Return what is the person's, cases that no run asked yet included."""
-    found = traces.places.trail(store, user_id)
-    more = Cases(DataFolder(store.data_dir).evalsets).ids(found)
-    return traces.places.trail(store, user_id, more) if more - found.case_ids else found
+    person = traces.places.trail(store, user_id)
+    more = Cases(DataFolder(store.data_dir).evalsets).ids(person)
+    return traces.places.trail(store, user_id, more) if more - person.case_ids else person
 
 
 def verify(store: Store, file: Path) -> list[Line]:
@@ -61,6 +61,6 @@ def _kept(store: Store, user_id: str) -> dict[str, str]:
         changes = Force(DataFolder(store.data_dir).audit, {}).changes()
     except AnswerdeckError:
         changes = []
-    own = sum(one.actor == user_id for one in changes)
+    own = sum(change.actor == user_id for change in changes)
     audit = {f"{own} entries of the audit log": "who released which prompt; a chain that breaks when altered"}
     return KEPT | (audit if own else {})

@@ -33,9 +33,9 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def addresses(settings: Settings) -> dict[str, Address]:
     """Return who is told, by a name without secrets that stays the same over restarts."""
     webhooks = [Address(_name("webhook", url), url, "webhook") for url in settings.alerts.webhooks]
-    targets = [one.get_secret_value() for one in settings.alerts.targets]
+    targets = [target.get_secret_value() for target in settings.alerts.targets]
     others = [Address(_name(urlsplit(url).scheme, url), url, "apprise") for url in targets]
-    return {one.name: one for one in (*webhooks, *others)}
+    return {webhook.name: webhook for webhook in (*webhooks, *others)}
 
 
 def send(address: Address, message: Message) -> str | None:

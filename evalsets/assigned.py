@@ -40,11 +40,11 @@ def read(folder: Path) -> dict[str, Assigned]:
         lines = (folder / FILE).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return {}
-    found: dict[str, Assigned] = {}
+    assignments: dict[str, Assigned] = {}
     for line in lines:
         try:
             row = Assigned(**json.loads(line))
         except (ValueError, TypeError):
             continue
-        found[row.key] = row
-    return found
+        assignments[row.key] = row
+    return assignments

@@ -34,8 +34,8 @@ Array = NDArray[np.float64]
 def rows() -> list[Row]:
     """Return the rows, each with `added`: its reference and the invented sentence."""
     with ROWS.open(encoding="utf-8", newline="") as file:
-        found = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [{**row, "added": f"{row['reference']} {row['invented']}"} for row in found]
+        jobs = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [{**row, "added": f"{row['reference']} {row['invented']}"} for row in jobs]
 
 
 def ordered(some: Iterable[Row], score: Callable[[Row, str], float]) -> dict[str, float]:

@@ -79,8 +79,8 @@ class Shelf:
     def find(self, question: str, vector: Vector, count: int = 5) -> Retrieved:
         scores = np.stack([known.vector for known in self.vectors]) @ vector
         best = np.argsort(-scores, kind="stable")[:count]
-        found = [self._found(int(i), rank, float(scores[i])) for rank, i in enumerate(best, 1)]
-        return Retrieved(question, vector, tuple(found), "fit", None, None)
+        nones = [self._found(int(i), rank, float(scores[i])) for rank, i in enumerate(best, 1)]
+        return Retrieved(question, vector, tuple(nones), "fit", None, None)
 
     def _found(self, index: int, rank: int, score: float) -> Found:
         chunk = self.chunks[index]
@@ -232,8 +232,8 @@ def _importance(example: Example) -> float:
 
 
 def without_vectors(retrieved: Retrieved) -> Retrieved:
-    found = tuple(replace(found, vectors=None) for found in retrieved.found)
-    return replace(retrieved, query_vector=None, found=found)
+    bare = tuple(replace(candidate, vectors=None) for candidate in retrieved.found)
+    return replace(retrieved, query_vector=None, found=bare)
 
 
 def held_out(table: Table, groups: NDArray[np.int64], names: Sequence[str], seed: int) -> Array:

@@ -120,20 +120,20 @@ def forecast(
     well the mean is known if traffic stays alike, not how traffic will change. Raises TooLittle.
     """
     _enough(basis, caching)
-    found: list[Forecast] = []
+    forecasts: list[Forecast] = []
     if isinstance(basis, Traffic) and scale == 1.0 and caching == "observed":
-        found.append(_as_answered(basis, conversations, seed))
+        forecasts.append(_as_answered(basis, conversations, seed))
     for name in models:
         rates = prices.rates(name)
         if rates is None:
-            found.append(Forecast(name, None, None, None, None, None))
+            forecasts.append(Forecast(name, None, None, None, None, None))
         elif isinstance(basis, Assumed):
             each = basis.cost(rates, scale, caching)
-            found.append(Forecast(name, each * conversations, None, None, each, rates.version))
+            forecasts.append(Forecast(name, each * conversations, None, None, each, rates.version))
         else:
             costs = _costs(basis, rates, scale, caching)
-            found.append(_summed(name, costs, conversations, seed, rates.version))
-    return found
+            forecasts.append(_summed(name, costs, conversations, seed, rates.version))
+    return forecasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,11 @@ def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
             costs[key[0]] += usd + (each if key in unknown else 0.0)
         return list(costs.values())
 
-    found = _summed("as answered", talks(float(np.mean(known))), conversations, seed, "as recorded")
+    total = _summed("as answered", talks(float(np.mean(known))), conversations, seed, "as recorded")
     if not unknown:
-        return found
+        return total
     least, most = bootstrap(talks(0.0), seed)[0], bootstrap(talks(max(known)), seed)[1]
-    return replace(found, low=least * conversations, high=most * conversations, unpriced=len(unknown))
+    return replace(total, low=least * conversations, high=most * conversations, unpriced=len(unknown))
 
 
 def _costs(traffic: Traffic, rates: Rates, scale: float, caching: Caching) -> list[float]:

@@ -55,8 +55,8 @@ def topics(asked: Sequence[Asked], since: datetime, until: datetime) -> list[Top
     """Return the topics of a window, the largest first; what fits none comes last, together."""
     named: dict[str, list[Asked]] = defaultdict(list)
     groups, labels = _clusters(asked)
-    for one, group in zip(asked, groups, strict=True):
-        named[NO_TOPIC if group is None else labels[group]].append(one)
+    for question, group in zip(asked, groups, strict=True):
+        named[NO_TOPIC if group is None else labels[group]].append(question)
     middle = since + (until - since) / 2
     rows = [_topic(name, group, middle) for name, group in named.items()]
     return sorted(rows, key=lambda row: (row.name == NO_TOPIC, -row.turns, row.name))
@@ -65,19 +65,19 @@ def topics(asked: Sequence[Asked], since: datetime, until: datetime) -> list[Top
 def gaps(asked: Iterable[Asked]) -> list[Gap]:
     """Return the questions that got no answer, those asked most often first, answered ones last."""
     by_words: dict[str, list[Asked]] = defaultdict(list)
-    for one in asked:
-        by_words[key(one.question)].append(one)
-    found: list[Gap] = []
+    for question in asked:
+        by_words[key(question.question)].append(question)
+    open_gaps: list[Gap] = []
     for words, group in by_words.items():
-        group.sort(key=lambda one: (one.started_at, one.turn_id))
-        missing = [one for one in group if one.outcome == "no_context"]
+        group.sort(key=lambda turn: (turn.started_at, turn.turn_id))
+        missing = [turn for turn in group if turn.outcome == "no_context"]
         if words and missing:
             answered = group[-1].outcome == "answered" and group[-1].started_at > missing[-1].started_at
-            people = len({one.conversation_id for one in missing})
-            found.append(
+            people = len({case.conversation_id for case in missing})
+            open_gaps.append(
                 Gap(words, missing[-1].question, len(missing), people, missing[0], group[-1], answered)
             )
-    return sorted(found, key=lambda gap: (gap.answered, -gap.times, gap.key))
+    return sorted(open_gaps, key=lambda gap: (gap.answered, -gap.times, gap.key))
 
 
 def key(question: str) -> str:
@@ -93,13 +93,13 @@ def _clusters(asked: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
     """
     spoken: dict[str, Counter[str]] = defaultdict(Counter)
     stems: dict[str, tuple[str, ...]] = {}
-    for one in asked:
-        if one.question not in stems:
-            said = [word for word in tokens(one.question) if word not in STOP_WORDS]
-            stems[one.question] = tuple(sorted({stem(word) for word in said}))
+    for turn in asked:
+        if turn.question not in stems:
+            said = [word for word in tokens(turn.question) if word not in STOP_WORDS]
+            stems[turn.question] = tuple(sorted({stem(word) for word in said}))
             for word in said:
                 spoken[stem(word)][word] += 1
-    volume = Counter(one.question for one in asked)
+    volume = Counter(item.question for item in asked)
     wordings = [question for question, _ in volume.most_common(DISTINCT) if stems[question]]
     if not wordings:
         return [None] * len(asked), []
@@ -110,7 +110,7 @@ def _clusters(asked: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
     place = {group: number for number, group in enumerate(real)}
     of = {question: place.get(group) for question, group in zip(wordings, member, strict=True)}
     names = [_name(centroids[group], vocabulary, spoken) for group in real]
-    return [of.get(one.question) for one in asked], _apart(names)
+    return [of.get(item.question) for item in asked], _apart(names)
 
 
 def _matrix(rows: Sequence[tuple[str, ...]]) -> tuple[NDArray[np.float32], list[str]]:
@@ -165,19 +165,19 @@ def _apart(names: list[str]) -> list[str]:
 
 def _topic(name: str, group: list[Asked], middle: datetime) -> Topic:
     turns = len(group)
-    ratings = [one.rating for one in group if one.rating is not None]
-    prices = [one.cost_usd for one in group if one.cost_usd is not None]
-    later = sum(one.started_at >= middle for one in group)
+    ratings = [question.rating for question in group if question.rating is not None]
+    prices = [question.cost_usd for question in group if question.cost_usd is not None]
+    later = sum(question.started_at >= middle for question in group)
     return Topic(
         name=name,
         turns=turns,
         down=sum(rating <= 0 for rating in ratings) / len(ratings) if ratings else None,
         rated=len(ratings),
-        refused=sum(one.outcome == "refused" for one in group) / turns,
-        unanswered=sum(one.outcome in NO_ANSWER for one in group) / turns,
+        refused=sum(question.outcome == "refused" for question in group) / turns,
+        unanswered=sum(question.outcome in NO_ANSWER for question in group) / turns,
         cost_usd=sum(prices) if prices else None,
         change=later / (turns - later) - 1 if turns > later else None,
-        left=sum(one.last for one in group) / turns,
-        example=Counter(one.question for one in group).most_common(1)[0][0],
+        left=sum(question.last for question in group) / turns,
+        example=Counter(question.question for question in group).most_common(1)[0][0],
         questions=tuple(group),
     )

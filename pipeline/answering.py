@@ -35,8 +35,8 @@ class Answering:
         if turn.purse.saving == "degrade" and routes.cheap is not None:
             route, reasons = "cheap", ("budget",)
         elif routes.on:
-            found = complexity(turn.text, turn.passages, needed_history=needed_history)
-            route, reasons = ("strong" if found.complex else "cheap"), found.reasons
+            kind = complexity(turn.text, turn.passages, needed_history=needed_history)
+            route, reasons = ("strong" if kind.complex else "cheap"), kind.reasons
         else:
             return
         turn.first = routes.cheap if route == "cheap" else routes.strong
@@ -154,7 +154,7 @@ class Answering:
         if self._rules.ungrounded != "off":
             with turn.recorder.span("check answer", "guard") as span:
                 turn.checks = answer_checks(turn.answer, turn.passages, marking.checked)
-                removed = [{"text": one.text, "reasons": list(one.reasons)} for one in marking.removed]
+                removed = [{"text": piece.text, "reasons": list(piece.reasons)} for piece in marking.removed]
                 span.note(policy=self._rules.ungrounded, sentences=list(turn.checks), removed=removed)
         turn.groundedness = None if stop.abstained else grounding.score
         turn.recorder.note(model=stop.model, stop_reason=stop.reason)

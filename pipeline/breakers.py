@@ -66,13 +66,13 @@ def changes(log_file: Path, limit: int = 200) -> list[dict[str, Any]]:
         lines = log_file.read_bytes().splitlines()[-limit:]
     except FileNotFoundError:
         return []
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for line in reversed(lines):
         try:
-            found.append(orjson.loads(line))
+            entries.append(orjson.loads(line))
         except orjson.JSONDecodeError:
             continue  # its writer was killed in the middle of the line
-    return found
+    return entries
 
 
 def reports(*groups: Mapping[str, Breaker]) -> list[dict[str, Any]]:

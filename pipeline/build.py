@@ -176,7 +176,9 @@ def prices(settings: Settings) -> Prices:
     endpoints = {name: getattr(settings.models, name) for name in ("openai", "anthropic", "local")}
     return Prices(
         {name: rates.model_dump(exclude_none=True) for name, rates in own.items()},
-        windows={name: one.context_window for name, one in endpoints.items() if one.context_window},
+        windows={
+            name: endpoint.context_window for name, endpoint in endpoints.items() if endpoint.context_window
+        },
     )
 
 

@@ -25,5 +25,5 @@ async def errand(turn: LiveTurn, rules: Rules, retriever: Finder, planted: Plant
         log.warning("turn %s: no next questions: %s", turn.turn_id, error)
         return task.reply()
     retrieved, _ = planted.look(retrieved, rules.passages)
-    titles = list(dict.fromkeys(found.passage.title for found in retrieved.found))
+    titles = list(dict.fromkeys(candidate.passage.title for candidate in retrieved.found))
     return task.reply(titles[1:])  # the first is what was just spoken of

@@ -28,19 +28,19 @@ class Linked:
 
     def current(self) -> sqlite3.Connection:
         """Return the connection, to the file put back when it was deleted; raises sqlite3.Error."""
-        found = _identity(self.path)
-        if found != self._identity:
-            self._again(found)
+        identity = _identity(self.path)
+        if identity != self._identity:
+            self._again(identity)
         return self._connection
 
     def close(self) -> None:
         """Close the file; a later use fails."""
         self._connection.close()
 
-    def _again(self, found: tuple[int, int] | None) -> None:
+    def _again(self, identity: tuple[int, int] | None) -> None:
         """Put the deleted file back, or take the one that stands in its place; then use that."""
         try:
-            if found is None:
+            if identity is None:
                 self._restore()
             before, self._connection = self._connection, self._connect(self.path)
         except OSError as error:
@@ -49,7 +49,7 @@ class Linked:
             ) from error
         self._identity = _identity(self.path)
         before.close()  # deletes no log of the new file: SQLite sees that its own file was moved
-        done = "deleted and is put back with its rows" if found is None else "replaced by another file"
+        done = "deleted and is put back with its rows" if identity is None else "replaced by another file"
         self.notice = (datetime.now(UTC), f"{self.path.name} was {done}")
         log.error("%s under the running server", self.notice[1])
 

@@ -52,15 +52,15 @@ class Tables:
 
     def left(self, person: Person) -> list[str]:
         aside = sorted(self._path.parent.glob(f"{self._path.name}.bad-*"))
-        found = [f"{path.name} was put aside and may hold some: delete it by hand" for path in aside]
+        remnants = [f"{path.name} was put aside and may hold some: delete it by hand" for path in aside]
         if not self._path.exists():
-            return found
+            return remnants
         with closing(self._open()) as db:
             for table in self._tables(db):
                 statement = f"select count(*) from {table} where {self._column} = ?"  # noqa: S608
                 number = db.execute(statement, (person.user_id,)).fetchone()[0]
-                found += [f"{number} rows of {table}"] if number else []
-        return found
+                remnants += [f"{number} rows of {table}"] if number else []
+        return remnants
 
     def _tables(self, db: sqlite3.Connection) -> list[str]:
         rows = db.execute(

@@ -71,9 +71,9 @@ def _opposites(acts: bool) -> dict[str, frozenset[str]]:
     """Return for each stem the stems that mean the contrary."""
     table: dict[str, set[str]] = {}
     for pair in (_ACTS if acts else f"{_ACTS} {_QUALITIES}").split():
-        one, other = (stem(word) for word in pair.split("/"))
-        table.setdefault(one, set()).add(other)
-        table.setdefault(other, set()).add(one)
+        term, other = (stem(word) for word in pair.split("/"))
+        table.setdefault(term, set()).add(other)
+        table.setdefault(other, set()).add(term)
     return {word: frozenset(others) for word, others in table.items()}
 
 
@@ -83,13 +83,13 @@ def opposites(text: str, other: str, *, acts: bool = False) -> list[tuple[str, s
     A text that names both sides ("switch it on or off") contradicts neither.
     With `acts`, only what one does counts, not what a thing is like.
     """
-    one, two = _states(text), _states(other)
+    terms, two = _states(text), _states(other)
     table = _opposites(acts)
     pairs: list[tuple[str, str]] = []
-    for word in sorted(one - two):
+    for word in sorted(terms - two):
         contrary = table.get(word, frozenset()) | _affixed(word, two)
-        against = contrary & two - one
-        if against and not contrary & one:
+        against = contrary & two - terms
+        if against and not contrary & terms:
             pairs.append((word, min(against)))
     return pairs
 

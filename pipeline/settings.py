@@ -349,7 +349,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
         said = (init_settings, env_settings, dotenv_settings)
-        folder = next((found for source in said if (found := source().get("data_dir"))), Path(".data"))
+        folder = next((data_dir for source in said if (data_dir := source().get("data_dir"))), Path(".data"))
         chosen = gated.read(Path(folder))
         kept: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
         return *said, InitSettingsSource(settings_cls, kept), toml

@@ -57,16 +57,16 @@ def _english() -> frozenset[str]:
     return frozenset(word for word in words if not word.startswith("##"))
 
 
-def _distance(one: str, other: str, most: int) -> int:
+def _distance(word: str, other: str, most: int) -> int:
     """Return how many letters differ, swapped neighbours counting once; most + 1 when more than `most`."""
-    if one[0] != other[0]:
+    if word[0] != other[0]:
         return most + 1
     before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
+    for i, letter in enumerate(word, 1):
         older, before, row = before, row, [i]
         for j, match in enumerate(other, 1):
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != match))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == match:
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == match:
                 cost = min(cost, older[j - 2] + 1)
             row.append(cost)
         if min(row) > most:

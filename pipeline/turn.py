@@ -185,12 +185,12 @@ class Pipeline(Operations):
 
     async def _guard(self, turn: LiveTurn) -> Verdict:
         """Look at the question, and at what its client says was said before."""
-        told, system = turn.question.history or (), turn.question.system or ""
+        claimed, system = turn.question.history or (), turn.question.system or ""
         with turn.recorder.span("inbound guard", "guard") as span:
-            kept, verdict = await self.inbound.conversation(turn.text, told, system)
+            kept, verdict = await self.inbound.conversation(turn.text, claimed, system)
             span.note(action=verdict.action, rule=verdict.rule)
-            if verdict.signs or len(kept) < len(told):
-                span.note(signs=list(verdict.signs), left_out=len(told) - len(kept))
+            if verdict.signs or len(kept) < len(claimed):
+                span.note(signs=list(verdict.signs), left_out=len(claimed) - len(kept))
             if verdict.scores:
                 span.note(scores=dict(verdict.scores))
         turn.history = None if turn.question.history is None else kept
@@ -261,7 +261,7 @@ class Pipeline(Operations):
                 span.note(policy=self.planted.policy, suspects=[asdict(suspect) for suspect in suspects])
         if retrieved.degraded is not None:
             turn.notice = notices.PARTIAL_SEARCH
-        turn.recorder.retrieved(found.passage for found in retrieved.found)
+        turn.recorder.retrieved(candidate.passage for candidate in retrieved.found)
         return retrieved
 
     async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[Found] | None:
@@ -278,7 +278,7 @@ class Pipeline(Operations):
         """Return what to say without asking a model, or None when one is to answer."""
         if not retrieved.found:
             return notices.EMPTY
-        texts = [found.passage.text or "" for found in retrieved.found[: self.rules.passages]]
+        texts = [candidate.passage.text or "" for candidate in retrieved.found[: self.rules.passages]]
         outside = self._out_of_scope(retrieved) and not _worded(turn.text, texts)
         if not outside and not quoting:
             return None
@@ -326,7 +326,7 @@ class Pipeline(Operations):
                 room["passages"] = self.rules.passages
                 prompt = assemble(version, turn.text, standalone, history, retrieved, **room)
                 prompt = replace(prompt, messages=(*recollected, *prompt.messages))
-                rows = [found.passage for found in prompt.retrieved.found]
+                rows = [candidate.passage for candidate in prompt.retrieved.found]
             turn.passages = tuple(row for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
         turn.recorder.retrieved(rows)

@@ -35,8 +35,8 @@ class Wholes:
         return self._kept[kb][1]
 
     async def _read(self, retrieved: Retrieved, shelf: Shelf) -> tuple[Found, ...] | None:
-        found = await everything(shelf, self.budget)
-        if found is None:
+        passages = await everything(shelf, self.budget)
+        if passages is None:
             return None
-        whole = Retrieved("", None, found, retrieved.kb, retrieved.index_version, retrieved.embedder)
-        return self._planted.look(whole, len(found))[0].found
+        whole = Retrieved("", None, passages, retrieved.kb, retrieved.index_version, retrieved.embedder)
+        return self._planted.look(whole, len(passages))[0].found

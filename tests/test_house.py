@@ -280,3 +280,24 @@ def test_no_corpus_of_others_is_in_the_repository() -> None:
         if "title" in about:
             assert about["owner"] == "Answerdeck" and about["licence"] in ("Apache-2.0", "MIT"), path.name
     assert not list((ROOT / "evalsets").rglob("NOTICE*"))
+
+
+PARTICIPLES = {"found", "one", "told", "made"}  # of a field they may be the name, of a value never
+
+
+def test_no_value_is_named_by_a_participle() -> None:
+    wrong = []
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] not in ROOMS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            scopes = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            names = (
+                [inner.arg for inner in ast.walk(node.args) if isinstance(inner, ast.arg)] if scopes else []
+            )
+            if isinstance(node, ast.Assign | ast.For | ast.AsyncFor | ast.comprehension | ast.NamedExpr):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                bound = (inner for target in targets for inner in ast.walk(target))
+                names += [inner.id for inner in bound if isinstance(inner, ast.Name)]
+            wrong += [f"{path.relative_to(ROOT)}: {name}" for name in names if name in PARTICIPLES]
+    assert not wrong

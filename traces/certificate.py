@@ -67,29 +67,29 @@ def erase(person: Person, places: Sequence[Place], kept: Mapping[str, str]) -> C
     ]
     turns, cases = sorted(person.turn_ids), sorted(person.case_ids)
     when = person.erased_at or datetime.now(UTC).isoformat(timespec="seconds")
-    made = Certificate(person.user_id, when, lines, dict(kept), turns, cases)
-    return Certificate(**{**_columns(made), "lines": lines, "digest": _digest(made)})
+    certificate = Certificate(person.user_id, when, lines, dict(kept), turns, cases)
+    return Certificate(**{**_columns(certificate), "lines": lines, "digest": _digest(certificate)})
 
 
-def verify(found: Certificate, places: Sequence[Place]) -> list[Line]:
+def verify(certificate: Certificate, places: Sequence[Place]) -> list[Line]:
     """Ask every place again; raises CertificateError when the certificate was altered."""
-    if found.digest != _digest(found):
+    if certificate.digest != _digest(certificate):
         raise CertificateError("the certificate was altered: its digest does not fit what it says")
     lines: list[Line] = []
     for place in places:
-        left, trouble = _looked(place, found.person)
+        left, trouble = _looked(place, certificate.person)
         lines.append(Line(place.name, 0, place.proof, left, trouble))
     return lines
 
 
-def save(made: Certificate, folder: Path) -> tuple[Path, Path]:
+def save(certificate: Certificate, folder: Path) -> tuple[Path, Path]:
     """Write the certificate as JSON and as a page; return both paths."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stamp = "".join(letter for letter in made.erased_at if letter.isdigit())[:14]
-    stem = f"erasure-{stamp}-{made.digest[:8]}"
+    stamp = "".join(letter for letter in certificate.erased_at if letter.isdigit())[:14]
+    stem = f"erasure-{stamp}-{certificate.digest[:8]}"
     text, page = folder / f"{stem}.json", folder / f"{stem}.html"
-    text.write_text(json.dumps(_columns(made), indent=2, ensure_ascii=False), "utf-8")
-    page.write_text(html(made), "utf-8")
+    text.write_text(json.dumps(_columns(certificate), indent=2, ensure_ascii=False), "utf-8")
+    page.write_text(html(certificate), "utf-8")
     return text, page
 
 
@@ -102,27 +102,27 @@ def load(path: Path) -> Certificate:
         raise CertificateError(f"{path} is no erasure certificate ({error}); give the .json file") from None
 
 
-def html(made: Certificate) -> str:
+def html(certificate: Certificate) -> str:
     """Return the certificate as a page that prints on paper."""
     rows = "".join(
         f"<tr><td>{escape(line.place)}</td><td>{line.erased:,}</td>"
         f"<td>{escape('; '.join([*line.left, *([line.trouble] if line.trouble else [])]) or 'nothing')}</td>"
         f"<td><code>{escape(line.proof)}</code></td></tr>"
-        for line in made.lines
+        for line in certificate.lines
     )
-    kept = "".join(f"<li><b>{escape(what)}</b>: {escape(why)}</li>" for what, why in made.kept.items())
-    verdict = "Nothing is left." if made.complete else "Not complete: see what is left below."
+    kept = "".join(f"<li><b>{escape(what)}</b>: {escape(why)}</li>" for what, why in certificate.kept.items())
+    verdict = "Nothing is left." if certificate.complete else "Not complete: see what is left below."
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Erasure certificate</title>'
         "<style>body{font:15px system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "td,th{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884}"
         "code{font-size:12px;word-break:break-word}</style>"
         f"<h1>Erasure certificate</h1><p><b>{verdict}</b></p>"
-        f"<p>Person {escape(made.user_id)}, erased at {escape(made.erased_at)}: "
-        f"{len(made.turn_ids):,} turns, evals and replays of them included.</p>"
+        f"<p>Person {escape(certificate.user_id)}, erased at {escape(certificate.erased_at)}: "
+        f"{len(certificate.turn_ids):,} turns, evals and replays of them included.</p>"
         "<table><tr><th>Place</th><th>Erased</th><th>Left</th><th>Asked to prove it</th></tr>"
         f"{rows}</table><h2>Kept, and why</h2><ul>{kept}</ul>"
-        f"<p>Digest (SHA-256 of the JSON without it): <code>{made.digest}</code></p>"
+        f"<p>Digest (SHA-256 of the JSON without it): <code>{certificate.digest}</code></p>"
         f"<p>Check again with: <code>answerdeck traces erase --verify FILE.json</code></p></html>"
     )
 
@@ -141,10 +141,10 @@ def _looked(place: Place, person: Person) -> tuple[list[str], str | None]:
         return [], f"could not be looked at: {error or type(error).__name__}"
 
 
-def _columns(made: Certificate) -> dict[str, Any]:
-    return asdict(made)
+def _columns(certificate: Certificate) -> dict[str, Any]:
+    return asdict(certificate)
 
 
-def _digest(made: Certificate) -> str:
-    columns = {key: value for key, value in _columns(made).items() if key != "digest"}
+def _digest(certificate: Certificate) -> str:
+    columns = {key: value for key, value in _columns(certificate).items() if key != "digest"}
     return hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()

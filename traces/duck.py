@@ -104,8 +104,8 @@ class Reading:
             answer = self._connection.execute(sql, params)
             names = [column[0] for column in answer.description or ()]
             json_at = [column[0] for column in answer.description or () if str(column[1]) == "JSON"]
-            while found := answer.fetchmany(size):
-                batch = [dict(zip(names, row, strict=True)) for row in found]
+            while rows := answer.fetchmany(size):
+                batch = [dict(zip(names, row, strict=True)) for row in rows]
                 for row in batch if json_at else ():
                     for name in json_at:
                         if row[name] is not None:
@@ -191,8 +191,8 @@ class Writing:
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
-        found = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
-        return found.fetchone() is not None
+        cursor = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
+        return cursor.fetchone() is not None
 
     def rebuild(self) -> None:
         rollups.rebuild(self.connection)
@@ -257,13 +257,13 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         else:
             connection.execute("attach $path as stored (read_only)", {"path": str(path)})
             connection.execute("use stored")
-            found = version(connection)
-            if found == 0:  # its drainer was killed while making it
+            result = version(connection)
+            if result == 0:  # its drainer was killed while making it
                 connection.execute("use memory.main; detach stored; attach ':memory:' as stored; use stored")
                 _create(connection)
-            elif found < len(migrations()):
+            elif result < len(migrations()):
                 raise StoreVersion(
-                    f"{path.name} has schema version {found}, this program needs {len(migrations())};"
+                    f"{path.name} has schema version {result}, this program needs {len(migrations())};"
                     " the drainer updates it: start the chat or run `answerdeck traces drain`"
                 )
         connection.execute("use memory.main")
@@ -373,18 +373,18 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
     """Apply the migrations the store lacks with their numbers, all in one transaction."""
-    found = version(connection)
-    if found > len(migrations()):
+    stored = version(connection)
+    if stored > len(migrations()):
         raise StoreVersion(
-            f"the trace store has schema version {found}, this program knows {len(migrations())};"
+            f"the trace store has schema version {stored}, this program knows {len(migrations())};"
             " it is not written to: update this program"
         )
-    if found == len(migrations()):
+    if stored == len(migrations()):
         return
     connection.begin()
-    for number, statements in enumerate(migrations()[found:], found + 1):
+    for number, statements in enumerate(migrations()[stored:], stored + 1):
         connection.execute(statements)
-        if number == ROLLUPS and found:
+        if number == ROLLUPS and stored:
             rollups.rebuild(connection)
         connection.execute(
             "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}

@@ -41,9 +41,9 @@ class Embedded:
         if not self.path.exists():
             return
         with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS):
-            found = duck.stored_version(self.path)
-            if 0 < found < len(duck.migrations()):
-                shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{found}"))
+            version = duck.stored_version(self.path)
+            if 0 < version < len(duck.migrations()):
+                shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{version}"))
 
     @contextmanager
     def window(self) -> Iterator[duck.Writing]:

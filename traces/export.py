@@ -18,7 +18,7 @@ def export_jsonl(
     ledger: Ledger, out: Path, *, since: datetime | None = None, until: datetime | None = None
 ) -> int:
     """Write one whole trace a line, oldest first; returns how many. `out` appears when it is complete."""
-    found = ledger.rows(
+    rows = ledger.rows(
         """
         select turn_id from turns
         where (cast($since as timestamptz) is null or started_at >= $since)
@@ -28,7 +28,7 @@ def export_jsonl(
         since=since,
         until=until,
     )
-    ids = [row["turn_id"] for row in found]
+    ids = [row["turn_id"] for row in rows]
     draft = out.with_name(out.name + ".new")
     with draft.open("wb") as file:
         for at in range(0, len(ids), _BATCH):

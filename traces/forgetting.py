@@ -34,10 +34,8 @@ def erase_user(
 ) -> tuple[set[str], int]:
     """Delete a user's turns (and `more_turns`) with all that belongs to them, scores and cases too."""
     connection.begin()
-    found = connection.execute(
-        "select turn_id from turns where user_id = $user", {"user": user_id}
-    ).fetchall()
-    ids, of_cases = [*(row[0] for row in found), *more_turns], list(cases)
+    rows = connection.execute("select turn_id from turns where user_id = $user", {"user": user_id}).fetchall()
+    ids, of_cases = [*(row[0] for row in rows), *more_turns], list(cases)
     scored = connection.execute(
         "select distinct turn_id from scores where user_id = $user or case_id = any($cases)",
         {"user": user_id, "cases": of_cases},

@@ -36,9 +36,9 @@ def percentiles(
     def ranked(rank: int) -> float:
         return middle(buckets[bisect_left(upto, rank)])
 
-    found: dict[float, float | None] = {}
+    result: dict[float, float | None] = {}
     for share in shares:
         place = share * (upto[-1] - 1)
         low, high = ranked(math.floor(place) + 1), ranked(math.ceil(place) + 1)
-        found[share] = low + (high - low) * (place - math.floor(place))
-    return found
+        result[share] = low + (high - low) * (place - math.floor(place))
+    return result

@@ -88,18 +88,18 @@ def _figures(table: str) -> str:
     record, inside = TABLES[table], json_columns(TABLES[table])
     hints = get_type_hints(record)
     asked = ["count(*) as rows"]
-    for one in fields(record):
-        kind, column = str(hints[one.name]), f'"{one.name}"'
-        if one.name in inside:
-            asked.append(f'count({column}) as "{one.name}"')
+    for field in fields(record):
+        kind, column = str(hints[field.name]), f'"{field.name}"'
+        if field.name in inside:
+            asked.append(f'count({column}) as "{field.name}"')
         elif "datetime" in kind:
-            asked.append(f'sum(extract(epoch from {column})) as "{one.name}"')
+            asked.append(f'sum(extract(epoch from {column})) as "{field.name}"')
         elif "bool" in kind:
-            asked.append(f'count(*) filter (where {column}) as "{one.name}"')
+            asked.append(f'count(*) filter (where {column}) as "{field.name}"')
         elif "int" in kind or "float" in kind:
-            asked.append(f'sum({column}) as "{one.name}"')
+            asked.append(f'sum({column}) as "{field.name}"')
         else:
-            asked.append(f'sum(length({column})) as "{one.name}"')
+            asked.append(f'sum(length({column})) as "{field.name}"')
     return f"select {', '.join(asked)} from {{schema}}{table}"  # noqa: S608 - constants
 
 

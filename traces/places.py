@@ -40,7 +40,9 @@ class Person:
         if case_id in self.turn_ids or case_id in self.case_ids:
             return True
         tagged = {tag.removeprefix(SOURCE_TAG) for tag in tags if tag.startswith(SOURCE_TAG)}
-        return bool(tagged & self.turn_ids) or case_id in {f"turn-{one[-12:]}" for one in self.turn_ids}
+        return bool(tagged & self.turn_ids) or case_id in {
+            f"turn-{turn_id[-12:]}" for turn_id in self.turn_ids
+        }
 
 
 class Place(Protocol):
@@ -121,8 +123,8 @@ class JournalFiles:
         return 0  # done with the trace store: lines and rows go together
 
     def left(self, person: Person) -> list[str]:
-        found = _counted(files(self._data_dir / "journal"), self._data_dir, person)
-        return found + [f"{name} {self._engine.remedy}" for name in self._engine.put_aside()]
+        remnants = _counted(files(self._data_dir / "journal"), self._data_dir, person)
+        return remnants + [f"{name} {self._engine.remedy}" for name in self._engine.put_aside()]
 
 
 class AlertFiles:
@@ -146,7 +148,7 @@ class AlertFiles:
         return gone
 
     def left(self, person: Person) -> list[str]:
-        return [f"{len(found)} entries"] if (found := self._entries(person)) else []
+        return [f"{len(remnants)} entries"] if (remnants := self._entries(person)) else []
 
     def _entries(self, person: Person) -> list[str]:
         book = standing.read(self._data_dir)
@@ -173,8 +175,8 @@ class OtherFiles:
         return _counted(others, self._data_dir, person)
 
 
-def _counted(found: Iterable[Path], data_dir: Path, person: Person) -> list[str]:
-    counts = {path.relative_to(data_dir).as_posix(): count(path, person) for path in found}
+def _counted(paths: Iterable[Path], data_dir: Path, person: Person) -> list[str]:
+    counts = {path.relative_to(data_dir).as_posix(): count(path, person) for path in paths}
     return [f"{name}: {number} lines" for name, number in counts.items() if number]
 
 
@@ -191,12 +193,12 @@ def files(folder: Path) -> Iterator[Path]:
 
 def count(path: Path, person: Person) -> int:
     """Count the lines of a file, unpacked, that hold an id or a question of the person."""
-    wanted = {one.encode() for one in person.turn_ids if _UUID.fullmatch(one)}
-    wanted |= {json.dumps(one, ensure_ascii=False)[1:-1].encode() for one in person.questions}
-    wanted |= {one.encode() for one in person.questions}
+    wanted = {question.encode() for question in person.turn_ids if _UUID.fullmatch(question)}
+    wanted |= {json.dumps(question, ensure_ascii=False)[1:-1].encode() for question in person.questions}
+    wanted |= {question.encode() for question in person.questions}
     if not wanted:
         return 0
-    pattern = re.compile(b"|".join(re.escape(one) for one in sorted(wanted)))
+    pattern = re.compile(b"|".join(re.escape(name) for name in sorted(wanted)))
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return sum(1 for line in file if pattern.search(line))

@@ -320,7 +320,9 @@ Record = Trace | Score | Run | Case
 def json_columns(record: type) -> tuple[str, ...]:
     """Return which fields of a record are JSON columns."""
     hints = get_type_hints(record)
-    return tuple(one.name for one in fields(record) if any(kind in str(hints[one.name]) for kind in _IN_JSON))
+    return tuple(
+        column.name for column in fields(record) if any(kind in str(hints[column.name]) for kind in _IN_JSON)
+    )
 
 
 _IN_JSON = ("dict", "list", "RunSettings")

@@ -54,7 +54,7 @@ _ORDER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (_KEY, REDACTED),
     (_JWT, REDACTED),
     (_BEARER, rf"\1{REDACTED}"),
-    (_PAIR, lambda found: f"{found[1]}{found[2] or ''}{REDACTED}"),
+    (_PAIR, lambda match: f"{match[1]}{match[2] or ''}{REDACTED}"),
 )
 _PAIR_ENDS = ("word", "wd", "phrase", "code", "pass", "secret", "key", "token", "credential", "credentials")
 _PAIR_ENDS += ("authorization",)
@@ -165,9 +165,9 @@ def _passage_texts(trace: Trace) -> Iterator[str | None]:
     prompt, at = trace.payload.prompt or "", 0
     for passage in trace.passages:
         text = passage.text or ""
-        found = prompt.find(text[:_START], at, at + (_NEAR if at else _FIRST))
-        if found >= 0 and prompt.startswith(text, found):
-            at = found + len(text)
+        place = prompt.find(text[:_START], at, at + (_NEAR if at else _FIRST))
+        if place >= 0 and prompt.startswith(text, place):
+            at = place + len(text)
         else:
             yield text
         yield from _ABOUT_PASSAGE(passage)

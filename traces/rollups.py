@@ -89,40 +89,40 @@ def _statement(name: str, place: Place) -> str:
 
 def queries() -> dict[str, str]:
     """Return, by its table, the query that makes a rollup of all rows: for engines that store none."""
-    place, found = Place("", "score_history", ""), dict[str, str]()
+    place, result = Place("", "score_history", ""), dict[str, str]()
     for name, table in {**HOURLY, "conversations": "conversations", "daily_parts": "daily_parts"}.items():
         text = _statement(name, place)
         for every in _EVERYTHING:
             text = text.replace(*every)
-        found[table] = text.partition(f"insert into {table}\n")[2]
-    return found
+        result[table] = text.partition(f"insert into {table}\n")[2]
+    return result
 
 
 def touched(connection: Connection, tables: Tables) -> Touched:
     """Return what new rows touch: their turns, and older turns that they score."""
-    found, own = Touched(), set[str]()
+    result, own = Touched(), set[str]()
     for row in tables.get("turns", ()):
         own.add(row[_TURN])
-        found.add(row[_STARTED], row[_CONVERSATION])
+        result.add(row[_STARTED], row[_CONVERSATION])
     scored = {row[_SCORED] for row in tables.get("scores", ()) if row[_NAME] in _COUNTED}
-    _find(connection, scored - own, found)
-    return found
+    _find(connection, scored - own, result)
+    return result
 
 
 def of_turns(connection: Connection, turn_ids: Collection[str]) -> Touched:
     """Return what changes when these turns, or their scores, change."""
-    found = Touched()
-    _find(connection, turn_ids, found)
-    return found
+    result = Touched()
+    _find(connection, turn_ids, result)
+    return result
 
 
-def _find(connection: Connection, turn_ids: Collection[str], found: Touched) -> None:
+def _find(connection: Connection, turn_ids: Collection[str], result: Touched) -> None:
     if turn_ids:
         sql = """select started_at, conversation_id from turns
             where turn_id >= $first and turn_id <= $last and turn_id = any($ids)"""
         bound = {"ids": sorted(turn_ids), "first": min(turn_ids), "last": max(turn_ids)}
         for started_at, conversation_id in connection.execute(sql, bound).fetchall():
-            found.add(started_at, conversation_id)
+            result.add(started_at, conversation_id)
 
 
 def roll(connection: Connection, changed: Touched) -> None:

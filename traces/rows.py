@@ -61,14 +61,14 @@ def rows(line: bytes) -> list[tuple[str, Row]]:
 
 
 def _trace_rows(entry: dict[str, Any]) -> list[tuple[str, Row]]:
-    found = [("turns", _row["turns"](entry["turn"]))]
+    pairs = [("turns", _row["turns"](entry["turn"]))]
     payload = entry["payload"]
     if payload["prompt"] is not None or payload["raw_response"] is not None:
-        found.append(("payloads", _row["payloads"](payload)))
+        pairs.append(("payloads", _row["payloads"](payload)))
     for table in _OF_A_TURN:
         row = _row[table]
-        found += [(table, row(item)) for item in entry[table]]
-    return found
+        pairs += [(table, row(item)) for item in entry[table]]
+    return pairs
 
 
 def _reader(table: str) -> Callable[[dict[str, Any]], Row]:
@@ -98,11 +98,11 @@ _row = {table: _reader(table) for table in TABLES}
 
 def by_table(lines: Iterable[list[tuple[str, Row]]]) -> dict[str, list[Row]]:
     """Sort the rows of many lines by table."""
-    found: dict[str, list[Row]] = {}
+    tables: dict[str, list[Row]] = {}
     for line in lines:
         for table, row in line:
-            found.setdefault(table, []).append(row)
-    return found
+            tables.setdefault(table, []).append(row)
+    return tables
 
 
 def live_rows(lines: Iterable[bytes]) -> dict[str, list[Row]]:

@@ -26,13 +26,13 @@ class Block:
 
     def lines(self) -> list[tuple[int, bytes]]:
         """Return (offset of the line, the line without its end), blank lines left out."""
-        found: list[tuple[int, bytes]] = []
+        whole_lines: list[tuple[int, bytes]] = []
         at = self.start
         for line in self.data.split(b"\n"):
             if line.strip():
-                found.append((at, line))
+                whole_lines.append((at, line))
             at += len(line) + 1
-        return found
+        return whole_lines
 
 
 def live(folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
     An edition has the sample's text under another title, and its vectors a little turned.
     """
     ready, random = sample_vectors(embedder), np.random.default_rng(1)
-    made = Corpus([], [], {})
+    texts = Corpus([], [], {})
     for number, document in enumerate(itertools.cycle(pages := sample())):
         edition = number // len(pages) + 1
         title = f"{document.title} (edition {edition})"
@@ -49,12 +49,12 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
             known = ready.get(vector_files.key(*base.embedded))
             if known is None or len(own.spans) != len(base.spans):
                 break  # the longer title cut this page otherwise; the next one will do
-            made.vectors[vector_files.key(*own.embedded)] = _turned(known, random)
-            made.chunks.append(own)
+            texts.vectors[vector_files.key(*own.embedded)] = _turned(known, random)
+            texts.chunks.append(own)
         else:
-            made.documents.append(named)
-        if len(made.chunks) >= passages:
-            return made
+            texts.documents.append(named)
+        if len(texts.chunks) >= passages:
+            return texts
     raise AssertionError("editions never end")
 
 
@@ -66,11 +66,11 @@ def questions(start: int = 0) -> Iterator[str]:
         yield f"{cases[number * 7 % len(cases)].question} (ticket {number + 1})"
 
 
-async def save(made: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
+async def save(texts: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
     """Store the corpus as a knowledge base for us and as one file of arrays for the peer."""
-    await store(made.documents, KB, knowledge(configured(data_dir=data_dir), embedder), ready=made.vectors)
-    vectors = [made.vectors[vector_files.key(*one.embedded)].vector for one in made.chunks]
-    np.savez(peer, texts=np.array([one.text for one in made.chunks]), vectors=np.stack(vectors))
+    await store(texts.documents, KB, knowledge(configured(data_dir=data_dir), embedder), ready=texts.vectors)
+    vectors = [texts.vectors[vector_files.key(*piece.embedded)].vector for piece in texts.chunks]
+    np.savez(peer, texts=np.array([piece.text for piece in texts.chunks]), vectors=np.stack(vectors))
 
 
 def _turned(known: PassageVectors, random: np.random.Generator) -> PassageVectors:

@@ -28,8 +28,8 @@ async def _turns(data_dir: Path, turns: int) -> list[Figure]:
     from pipeline.settings import load
 
     pipeline = build(load(data_dir=data_dir, kb=KB, models={"primary": "extractive"}))
-    made = corpus(pipeline.knowledge.embedder)
-    await store(made.documents, KB, pipeline.knowledge, ready=made.vectors)
+    texts = corpus(pipeline.knowledge.embedder)
+    await store(texts.documents, KB, pipeline.knowledge, ready=texts.vectors)
     await prepare(pipeline)
     cpu: list[float] = []
     wall: list[float] = []

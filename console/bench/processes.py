@@ -104,10 +104,10 @@ def family(pid: int) -> list[int]:
                 parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue  # it ended while we looked
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
+    pids = [pid]
+    for candidate in pids:
+        pids += [child for child, parent in parents.items() if parent == candidate]
+    return pids
 
 
 def _tail(log: Path) -> str:

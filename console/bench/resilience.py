@@ -65,13 +65,13 @@ class Stage:
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     servers = Servers()
     pipeline = await shadow(rehearsed(folder), servers, Points(), seconds=10.0, remote=False, policy=POLICY)
-    made = Stage(pipeline, servers)
+    scene = Stage(pipeline, servers)
     try:
         for fault in ("ok", "reset"):
-            made.fail(fault)
-            await made.turn()
-        made.fresh()
-        yield made
+            scene.fail(fault)
+            await scene.turn()
+        scene.fresh()
+        yield scene
     finally:
         await pipeline.close()
         servers.close()
@@ -86,25 +86,25 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
 
 
 async def _breakers(folder: Path, turns: int) -> list[Figure]:
-    async with stage(folder) as made:
+    async with stage(folder) as scene:
         return [
-            *await _outage(made, turns),
-            await _recovery(made),
-            await _probes(made),
-            *await _brown_out(made, turns),
+            *await _outage(scene, turns),
+            await _recovery(scene),
+            await _probes(scene),
+            *await _brown_out(scene, turns),
         ]
 
 
-async def _outage(made: Stage, turns: int) -> list[Figure]:
+async def _outage(scene: Stage, turns: int) -> list[Figure]:
     """Both providers down: what a turn costs and takes once the breakers are open."""
-    made.fresh()
-    await made.open_all()
-    before, seconds, degraded = made.calls, [], 0
+    scene.fresh()
+    await scene.open_all()
+    before, seconds, degraded = scene.calls, [], 0
     for _ in range(turns):
-        answer, took = await made.turn()
+        answer, took = await scene.turn()
         seconds.append(took * 1e3)
         degraded += answer is not None and answer.outcome == "degraded"
-    calls = (made.calls - before) / turns
+    calls = (scene.calls - before) / turns
     return [
         _figure("calls per turn in an outage", "", calls, Goal(1.1, "value"), turns),
         _figure("degraded answer p99", "ms", quantile(seconds, 0.99), Goal(500, "value"), turns),
@@ -112,45 +112,45 @@ async def _outage(made: Stage, turns: int) -> list[Figure]:
     ]
 
 
-async def _recovery(made: Stage) -> Figure:
+async def _recovery(scene: Stage) -> Figure:
     """From the moment the providers are well to the first answer of one, and to closed breakers."""
     values: list[float] = []
     for _ in range(3):
-        made.fresh()
-        await made.open_all()
-        made.fail()
+        scene.fresh()
+        await scene.open_all()
+        scene.fail()
         healed = time.monotonic()
-        while made.pipeline.breakers()["openai:stub"].state != "closed":
-            await made.turn()
+        while scene.pipeline.breakers()["openai:stub"].state != "closed":
+            await scene.turn()
             await asyncio.sleep(0.02)
         values.append(time.monotonic() - healed)
     goal = Goal(OPEN_SECONDS + 2, "value")
     return Figure("resilience", f"recovery, open time {OPEN_SECONDS:g} s", "s", tuple(values), goal=goal)
 
 
-async def _probes(made: Stage) -> Figure:
+async def _probes(scene: Stage) -> Figure:
     """Many callers wait for a breaker to half open; its probes hang, so that all callers meet them."""
-    made.fresh()
-    await made.open_all()
-    made.fail("hang")
+    scene.fresh()
+    await scene.open_all()
+    scene.fail("hang")
     await asyncio.sleep(OPEN_SECONDS + 0.1)
-    before = len(made.servers.openai.requests)
-    await asyncio.gather(*(made.turn() for _ in range(WAITING)))
-    most = len(made.servers.openai.requests) - before
+    before = len(scene.servers.openai.requests)
+    await asyncio.gather(*(scene.turn() for _ in range(WAITING)))
+    most = len(scene.servers.openai.requests) - before
     return _figure(f"probes of {WAITING} waiting callers", "", most, Goal(3, "value"), WAITING)
 
 
-async def _brown_out(made: Stage, turns: int) -> list[Figure]:
+async def _brown_out(scene: Stage, turns: int) -> list[Figure]:
     """The first provider fails in 3 of 10 calls, or is ten times as slow; the second is well."""
     figures: list[Figure] = []
     for what, fault, share in (("30 % errors", "status?code=500", 3), ("10 × slow", "ok?first=0.3", 10)):
-        made.fresh()
-        before, fine = made.calls, 0
+        scene.fresh()
+        before, fine = scene.calls, 0
         for number in range(turns):
-            made.fail(fault if number % 10 < share else "ok")
-            answer, _ = await made.turn()
+            scene.fail(fault if number % 10 < share else "ok")
+            answer, _ = await scene.turn()
             fine += answer is not None and answer.outcome == "answered"
-        calls = (made.calls - before) / turns
+        calls = (scene.calls - before) / turns
         figures.append(_figure(f"answered, {what}", "", fine / turns, Goal(0.995, "value", "least"), turns))
         figures.append(_figure(f"calls per turn, {what}", "", calls, None, turns))
     return figures

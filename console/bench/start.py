@@ -90,9 +90,11 @@ async def _open(port: int) -> None:
 
 
 def _memory(pid: int) -> list[Figure]:
-    sizes = {one: resident_bytes(one) / 1e9 for one in family(pid)}
-    names = {one: _name(one, pid) for one in sizes}
-    parts = [Figure("memory", names[one], "GB", (size,)) for one, size in sizes.items() if size > 0.001]
+    sizes = {process: resident_bytes(process) / 1e9 for process in family(pid)}
+    names = {process: _name(process, pid) for process in sizes}
+    parts = [
+        Figure("memory", names[process], "GB", (size,)) for process, size in sizes.items() if size > 0.001
+    ]
     whole = Figure("memory", "all, idle after one turn", "GB", (sum(sizes.values()),), (), Goal(1.0, "value"))
     return [*parts, whole]
 

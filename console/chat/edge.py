@@ -64,8 +64,8 @@ class Edge:
 
 def person(request: Any) -> Person | None:
     """Return who signed in, or None when nobody has to."""
-    found: Person | None = request.request.scope.get(PERSON)
-    return None if found is None or found is LOCAL else found
+    name: Person | None = request.request.scope.get(PERSON)
+    return None if name is None or name is LOCAL else name
 
 
 def guest(request: Any) -> str:

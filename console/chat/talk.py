@@ -139,8 +139,8 @@ class Talk:
 
     def show(self, reader: Reader, conversation: str, turn_id: str) -> View:
         """Show the sources of one turn in the panel."""
-        found = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
-        panel = sources.panel(found[0]) if found else None
+        matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
+        panel = sources.panel(matching[0]) if matching else None
         return View(None, None, panel, None, None)
 
     async def rate(self, reader: Reader, conversation: str, turn_id: str, value: str) -> View:
@@ -210,14 +210,14 @@ class Talk:
         return exchange
 
     def _take_back(self, reader: Reader, conversation: str, turn_id: str) -> str:
-        found = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
-        if not found:
+        matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
+        if not matching:
             return ""
         self._pipeline.memory.forget_from(reader.user_id, conversation, turn_id)
         key = (reader.user_id, conversation)
         if key in self._loose:
             self._loose[key] = [e for e in self._loose[key] if e.turn_id < turn_id]
-        return found[0].question
+        return matching[0].question
 
     def _leave(self, reader: Reader) -> None:
         """Stop what streams into the tab, which turns to something else now."""

@@ -92,14 +92,19 @@ def _password(piped: bool) -> tuple[str, str]:
         return sys.stdin.readline().rstrip("\r\n"), ""
     if sys.stdin.isatty():
         return typer.prompt("Password", hide_input=True, confirmation_prompt=True), ""
-    made = secrets.token_urlsafe(12)
-    return made, f"\npassword, shown this once: {made}"
+    token_urlsafe = secrets.token_urlsafe(12)
+    return token_urlsafe, f"\npassword, shown this once: {token_urlsafe}"
 
 
 def _listed(accounts: list[Account], title: str, json: bool) -> None:
     rows = [
-        {"name": one.name, "role": one.role, "active": one.active, "created_at": one.created_at}
-        for one in accounts
+        {
+            "name": account.name,
+            "role": account.role,
+            "active": account.active,
+            "created_at": account.created_at,
+        }
+        for account in accounts
     ]
     if json:
         emit({title: rows})

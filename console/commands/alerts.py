@@ -29,14 +29,14 @@ def check(
     """Judge all rules now; exit 1 when any fires. `up` does it every minute, or cron with --post."""
     settings = load()
     book = alerts.check(settings)
-    firing = [one for one in book.standings.values() if one.state == "firing"]
+    firing = [alert for alert in book.standings.values() if alert.state == "firing"]
     shown = list(book.standings.values()) if everything else firing
     if json:
-        emit([asdict(one) for one in shown])
+        emit([asdict(alert) for alert in shown])
     elif everything:
         table(("rule", "state", "since", "what"), ((o.key, o.state, _when(o.since), o.text) for o in shown))
     else:
-        print("\n".join(_line(one) for one in firing) or "Nothing fires.")
+        print("\n".join(_line(alert) for alert in firing) or "Nothing fires.")
     if post and (failures := alerts.post(settings)):
         raise failed("; ".join(failures))
     if firing:
@@ -117,24 +117,34 @@ def rules(
     except RuleError as error:
         raise wrong(str(error)) from None
     if json:
-        emit([asdict(one) for one in chosen])
+        emit([asdict(rule) for rule in chosen])
         return
-    _show(list(chosen), [one for one in book.edits(settings.data_dir) if one.key == key])
+    _show(list(chosen), [rule for rule in book.edits(settings.data_dir) if rule.key == key])
 
 
 def _show(chosen: list[Any], edits: list[Any]) -> None:
     rows = (
-        (one.key, one.title, one.limit, one.change, one.severity, "on" if one.on else "off", one.version)
-        for one in chosen
+        (
+            edit.key,
+            edit.title,
+            edit.limit,
+            edit.change,
+            edit.severity,
+            "on" if edit.on else "off",
+            edit.version,
+        )
+        for edit in chosen
     )
     table(("rule", "what", "limit", "change", "severity", "", "version"), rows)
-    for one in edits:
-        print(f"version {one.version}, {_when(one.at)} by {one.by}: {one.was} → {one.now}  {one.reason}")
+    for rule in edits:
+        print(
+            f"version {rule.version}, {_when(rule.at)} by {rule.by}: {rule.was} → {rule.now}  {rule.reason}"
+        )
 
 
-def _line(one: Any) -> str:
-    cause = f" Likely cause: {one.cause}." if one.cause else ""
-    return f"{one.text} Since about {_when(one.began)} UTC.{cause} {one.link or ''}".rstrip()
+def _line(alert: Any) -> str:
+    cause = f" Likely cause: {alert.cause}." if alert.cause else ""
+    return f"{alert.text} Since about {_when(alert.began)} UTC.{cause} {alert.link or ''}".rstrip()
 
 
 def _when(moment: Any) -> str | None:

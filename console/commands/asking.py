@@ -45,11 +45,11 @@ async def ask(
         with bars(quiet) as step:
             kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
         sides = [
-            Side(one, estimate_usd=await _agreed(cases, one, plan, pipeline, settings, kb, yes=yes))
-            for one in variants
+            Side(variant, estimate_usd=await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes))
+            for variant in variants
         ]
         plan = replace(plan, settings=replace(plan.settings, retrieval=settings.retrieval.model_dump()))
-        models = [model for one in variants if (model := one.pinned(pipeline).model)]
+        models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
         await warm(pipeline, kb, cases.cases[0].question, models)
         with bars(quiet) as step:
             return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
@@ -68,10 +68,10 @@ def expect(
     """Say what runs would take, and ask nothing."""
     rows = asyncio.run(_expected(cases, variants, plan, retrieval))
     if json:
-        emit({"estimates": [{"variant": label, **asdict(one), "text": str(one)} for label, one in rows]})
+        emit({"estimates": [{"variant": label, **asdict(item), "text": str(item)} for label, item in rows]})
         return
-    for label, one in rows:
-        print(f"{label}: {one}")
+    for label, row in rows:
+        print(f"{label}: {row}")
 
 
 async def _expected(
@@ -83,10 +83,10 @@ async def _expected(
     try:
         return [
             (
-                one.pinned(pipeline).label,
-                await estimate(few, one, pipeline, prices, kb=kb, repetitions=plan.repetitions),
+                variant.pinned(pipeline).label,
+                await estimate(few, variant, pipeline, prices, kb=kb, repetitions=plan.repetitions),
             )
-            for one in variants
+            for variant in variants
         ]
     finally:
         await pipeline.close()

@@ -46,15 +46,15 @@ def bring_in(
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
     name = name or file.resolve().stem
     try:
-        found = imports.read(file, format, imports.pairs(mapped))  # type: ignore[arg-type] # checked above
-        head = {"title": name, "owner": "", "source": f"imported from {file.name} ({found.format})"}
-        path = team.save(name, found.rows, head, corpus=found.corpus, replace=replace)
+        imported = imports.read(file, format, imports.pairs(mapped))  # type: ignore[arg-type] # checked above
+        head = {"title": name, "owner": "", "source": f"imported from {file.name} ({imported.format})"}
+        path = team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
-        emit({"evalset": name, "path": str(path), **found.told()})
+        emit({"evalset": name, "path": str(path), **imported.told()})
     else:
-        _tell(name, found, path)
+        _tell(name, imported, path)
 
 
 def add_case(
@@ -74,17 +74,17 @@ def add_case(
     if guard:
         row["tags"] = [*row.get("tags", []), team.GUARD]
     try:
-        made = team.add(to, row)
+        case = team.add(to, row)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     strangers = [key for key in relevant or () if key not in retrieved]
     if json:
-        emit({"evalset": to, "case": row_of(made), "not_retrieved": strangers})
+        emit({"evalset": to, "case": row_of(case), "not_retrieved": strangers})
         return
-    print(f"{to}: added case {made.case_id}, {made.question[:80]!r}")
+    print(f"{to}: added case {case.case_id}, {case.question[:80]!r}")
     if strangers:
         print(f"  not among what the turn found: {', '.join(strangers)}")
-    print(f"  take it out again: answerdeck eval remove {made.case_id} --set {to}")
+    print(f"  take it out again: answerdeck eval remove {case.case_id} --set {to}")
 
 
 def remove_case(case_id: Annotated[str, typer.Argument(help="The case.")], to: Set) -> None:
@@ -110,9 +110,9 @@ def synthesise(
 ) -> None:
     """Make questions of documents: a first evalset, always marked as synthetic."""
     name = name or f"{kb}_synthetic"
-    made, cost = asyncio.run(_synthesised(kb, count, model, seed, yes=yes))
-    if not made.rows:
-        raise failed("no question could be made" + "".join(f"\n  {one}" for one in made.dropped[:5]))
+    questions, cost = asyncio.run(_synthesised(kb, count, model, seed, yes=yes))
+    if not questions.rows:
+        raise failed("no question could be made" + "".join(f"\n  {item}" for item in questions.dropped[:5]))
     by = model or "rules over titles, headings and definitions"
     head = {
         "title": f"Synthetic questions about {kb}",
@@ -122,15 +122,18 @@ def synthesise(
         "kb": kb,
     }
     try:
-        path = team.save(name, made.rows, head, replace=replace)
+        path = team.save(name, questions.rows, head, replace=replace)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
-        emit({"evalset": name, "path": str(path), "cases": len(made.rows), "dropped": made.dropped} | cost)
+        emit(
+            {"evalset": name, "path": str(path), "cases": len(questions.rows), "dropped": questions.dropped}
+            | cost
+        )
         return
-    print(f"{name}: {len(made.rows)} synthetic cases, {path}")
-    for one in made.dropped:
-        print(f"  dropped {one}")
+    print(f"{name}: {len(questions.rows)} synthetic cases, {path}")
+    for note in questions.dropped:
+        print(f"  dropped {note}")
     print(f"Run it: answerdeck eval run {name}")
 
 
@@ -142,10 +145,10 @@ def _drafted(turn_id: str) -> tuple[dict[str, Any], set[str]]:
             raise wrong(
                 f"{len(named) or 'no'} turns have the id {turn_id!r}; `answerdeck traces search` finds one"
             )
-        found = trace(ledger, named[0])
-        assert found is not None
-        row = from_turn.draft(found, from_turn.earlier(ledger, found))
-    return row, {passage.document_id for passage in found.passages}
+        turn = trace(ledger, named[0])
+        assert turn is not None
+        row = from_turn.draft(turn, from_turn.earlier(ledger, turn))
+    return row, {passage.document_id for passage in turn.passages}
 
 
 async def _synthesised(
@@ -164,11 +167,11 @@ async def _synthesised(
         _agree(settings, model, min(count, len(chunks)), yes=yes)
         writer = build.model(model, settings)
         try:
-            made = await synthetic.by_model(chunks, count, writer, seed)
+            questions = await synthetic.by_model(chunks, count, writer, seed)
         finally:
             await disconnect(writer)
-        cost = build.prices(settings).cost(model, Tokens(made.input_tokens, made.output_tokens))
-        return made, {"cost_usd": cost.usd}
+        cost = build.prices(settings).cost(model, Tokens(questions.input_tokens, questions.output_tokens))
+        return questions, {"cost_usd": cost.usd}
     finally:
         await pipeline.close()
 
@@ -181,19 +184,19 @@ def _agree(settings: Settings, model: str, questions: int, *, yes: bool) -> None
     agree(f"{model} will be asked for up to {questions} questions, {price}", usd, yes=yes)
 
 
-def _tell(name: str, found: Imported, path: Path) -> None:
-    told = found.told()
-    print(f"{name}: {told['cases']} cases from {found.format}, {path}")
-    if found.mapping:
-        answers = sum("reference" in row for row in found.rows)
-        print("Understood: " + ", ".join(f"{field} = {head!r}" for field, head in found.mapping.items()))
-        print(f"  {answers} of {told['cases']} cases have an expected answer")
-    if told["unmapped"]:
+def _tell(name: str, imported: Imported, path: Path) -> None:
+    counts = imported.told()
+    print(f"{name}: {counts['cases']} cases from {imported.format}, {path}")
+    if imported.mapping:
+        answers = sum("reference" in row for row in imported.rows)
+        print("Understood: " + ", ".join(f"{field} = {head!r}" for field, head in imported.mapping.items()))
+        print(f"  {answers} of {counts['cases']} cases have an expected answer")
+    if counts["unmapped"]:
         print("Not mapped:")
-        for lost in told["unmapped"]:
+        for lost in counts["unmapped"]:
             print(f"  {lost['field']} ({lost['rows']} rows): {lost['why']}")
-    if found.dropped:
-        print(f"Left out, {len(found.dropped)}:")
-        for one in found.dropped:
-            print(f"  {one}")
+    if imported.dropped:
+        print(f"Left out, {len(imported.dropped)}:")
+        for note in imported.dropped:
+            print(f"  {note}")
     print(f"Run it: answerdeck eval run {name}")

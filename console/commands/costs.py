@@ -92,7 +92,7 @@ def forecast(
         basis = _assumed(assume) if assume else _traffic(days)
     except ValueError as error:
         raise wrong(str(error)) from None
-    found = calculate(
+    forecasts = calculate(
         basis,
         names,
         build.prices(settings),
@@ -102,40 +102,44 @@ def forecast(
     )
     facts = basis.facts()
     if json:
-        rows = [asdict(one) for one in found]
+        rows = [asdict(candidate) for candidate in forecasts]
         emit({"conversations": conversations, "basis": facts, "caching": caching, "forecast": rows})
         return
-    _print(found, facts, conversations)
+    _print(forecasts, facts, conversations)
 
 
-def _print(found: list[Any], facts: dict[str, Any], conversations: int) -> None:
+def _print(forecasts: list[Any], facts: dict[str, Any], conversations: int) -> None:
     rows = [
         (
-            one.model,
-            _forecast_usd(one),
-            None if one.low is None else f"{_usd(one.low)} to {_usd(one.high)}",
-            None if one.per_conversation is None else f"${one.per_conversation:.6f}",
-            one.prices,
+            candidate.model,
+            _forecast_usd(candidate),
+            None if candidate.low is None else f"{_usd(candidate.low)} to {_usd(candidate.high)}",
+            None if candidate.per_conversation is None else f"${candidate.per_conversation:.6f}",
+            candidate.prices,
         )
-        for one in found
+        for candidate in forecasts
     ]
     columns = ("model", "a month", "95 % interval", "per conversation", "prices")
     table(columns, rows, f"{conversations:,} conversations a month")
-    told = f"{facts['turns_per_conversation']:.1f} turns a conversation; " + "; ".join(
-        f"{purpose} {one['input']:,.0f} tokens in, {one['output']:,.0f} out a turn"
-        for purpose, one in facts["tokens_per_turn"].items()
+    basis = f"{facts['turns_per_conversation']:.1f} turns a conversation; " + "; ".join(
+        f"{purpose} {fact['input']:,.0f} tokens in, {fact['output']:,.0f} out a turn"
+        for purpose, fact in facts["tokens_per_turn"].items()
     )
     rests = "Assumed" if facts.get("assumed") else f"From {facts['turns']:,} turns"
-    print(f"\n{rests}: {told}; {facts['cached_share']:.0%} of the input cached.")
+    print(f"\n{rests}: {basis}; {facts['cached_share']:.0%} of the input cached.")
     if not facts.get("assumed"):
         print("The interval says how well the mean is known if traffic stays alike. Prices are list prices:")
         print("an estimate, and other models count other tokens and answer at other lengths.")
 
 
-def _forecast_usd(one: Any) -> str:
-    if one.usd is None:
-        return f"unpriced ({one.unpriced} turns)" if one.unpriced else "unpriced"
-    return f"{_usd(one.usd)} ({one.unpriced} unpriced turns at the mean)" if one.unpriced else _usd(one.usd)
+def _forecast_usd(forecast_row: Any) -> str:
+    if forecast_row.usd is None:
+        return f"unpriced ({forecast_row.unpriced} turns)" if forecast_row.unpriced else "unpriced"
+    return (
+        f"{_usd(forecast_row.usd)} ({forecast_row.unpriced} unpriced turns at the mean)"
+        if forecast_row.unpriced
+        else _usd(forecast_row.usd)
+    )
 
 
 def _traffic(days: int) -> Traffic:
@@ -154,10 +158,13 @@ def _assumed(text: str) -> Assumed:
             values[name.strip()] = float(value)
         except ValueError:
             raise ValueError(f"--assume {name.strip()}={value!r} is no number") from None
-    found = Assumed(**values)
-    if min(found.turns, found.input, found.output) < 0 or not 0 <= found.cached_share <= 1:
+    assumption = Assumed(**values)
+    if (
+        min(assumption.turns, assumption.input, assumption.output) < 0
+        or not 0 <= assumption.cached_share <= 1
+    ):
         raise ValueError("--assume: numbers must not be negative, and cached_share is between 0 and 1")
-    return found
+    return assumption
 
 
 def _by_model(days: list[DayCost]) -> list[ModelCost]:

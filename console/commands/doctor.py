@@ -41,7 +41,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         emit([asdict(finding) for finding in findings])
     else:
         marks = {True: "ok", False: "WRONG", None: "note"}
-        table(("", "what", "found"), ((marks[one.ok], one.what, one.found) for one in findings))
+        table(("", "what", "found"), ((marks[item.ok], item.what, item.found) for item in findings))
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
 
@@ -85,12 +85,12 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 async def _knowledge(settings: Settings) -> list[Finding]:
     chosen = build.embedder(settings)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
         vector = await chosen.embed_query("Does the embedder work?")
-        found.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
+        findings.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
-        found.append(Finding("embedder", False, str(error)))
+        findings.append(Finding("embedder", False, str(error)))
     knowledge = build.knowledge(settings, chosen)
     status = await knowledge.status(settings.kb)
     if status.version is not None:
@@ -100,16 +100,16 @@ async def _knowledge(settings: Settings) -> list[Finding]:
             status = replace(status, problem=str(error))
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
     if status.problem is not None and settings.kb in await knowledge.names():
-        found.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
+        findings.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
     elif not knowledge.exists(settings.kb) and settings.kb != build.SAMPLE_KB:
         hint = f"there is none of this name; make it with: answerdeck ingest PATH --kb {settings.kb}"
-        found.append(Finding(f"knowledge base {settings.kb}", False, hint))
+        findings.append(Finding(f"knowledge base {settings.kb}", False, hint))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
-        found.append(Finding(f"knowledge base {settings.kb}", None, hint))
+        findings.append(Finding(f"knowledge base {settings.kb}", None, hint))
     else:
-        found.append(Finding(f"knowledge base {settings.kb}", True, about))
-    return found
+        findings.append(Finding(f"knowledge base {settings.kb}", True, about))
+    return findings
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -136,7 +136,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
     used = dict.fromkeys(name.partition(":")[0] for name in _used(settings))
     endpoints = {name: getattr(settings.models, name) for name in used}
     limited = {
-        name: one for name, one in endpoints.items() if one.requests_per_minute or one.tokens_per_minute
+        name: item for name, item in endpoints.items() if item.requests_per_minute or item.tokens_per_minute
     }
     if not limited:
         return

@@ -33,7 +33,7 @@ def drill(
     played = asyncio.run(scenes.drill(progress))
     results = asyncio.run(sweep_all(progress)) if sweep else []
     broken = [result for result in results if result.broken]
-    problems = [problem for one in played for problem in one.problems]
+    problems = [problem for scene in played for problem in scene.problems]
     if json:
         emit(outcome(played, results))
     else:
@@ -52,10 +52,10 @@ def drill(
 def outcome(played: list[Played], results: list[Result]) -> dict[str, Any]:
     """Return what happened, for machines."""
     return {
-        "scenes": [one.to_dict() for one in played],
+        "scenes": [scene.to_dict() for scene in played],
         "sweep": {
             "pairs": len(results),
-            "broken": [{"pair": one.pair, "invariants": one.broken} for one in results if one.broken],
+            "broken": [{"pair": pair.pair, "invariants": pair.broken} for pair in results if pair.broken],
         },
-        "holds": not any(one.problems for one in played) and not any(one.broken for one in results),
+        "holds": not any(scene.problems for scene in played) and not any(pair.broken for pair in results),
     }

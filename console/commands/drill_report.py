@@ -23,7 +23,7 @@ def page(suffix: str, played: Sequence[Played], results: Sequence[Result]) -> st
     """Return the report; `suffix` is .md or .html."""
     tables = [scenes(played), *([kinds(results), failures(results)] if results else [])]
     broken = sum(bool(result.broken) for result in results)
-    problems = sum(len(one.problems) for one in played)
+    problems = sum(len(scene.problems) for scene in played)
     swept = f" {len(results)} pairs of call and fault, {broken} broke an invariant." if results else ""
     lead = (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {len(played)} failures rehearsed on this machine,"
@@ -33,7 +33,7 @@ def page(suffix: str, played: Sequence[Played], results: Sequence[Result]) -> st
 
 
 def scenes(played: Sequence[Played]) -> Table:
-    return "Rehearsed failures", COLUMNS, [row(one) for one in played]
+    return "Rehearsed failures", COLUMNS, [row(scene) for scene in played]
 
 
 def kinds(results: Sequence[Result]) -> Table:
@@ -61,7 +61,7 @@ def _markdown(lead: str, tables: Iterable[Table]) -> str:
     parts = ["# Resilience report", "", lead, ""]
     for title, columns, rows in tables:
         parts += [f"## {title}", "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in one) + " |" for one in rows]
+        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in item) + " |" for item in rows]
         parts.append("")
     return "\n".join(parts)
 
@@ -71,7 +71,7 @@ def _html(lead: str, tables: Iterable[Table]) -> str:
     for title, columns, rows in tables:
         head = "".join(f"<th>{escape(column)}</th>" for column in columns)
         lines = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in one) + "</tr>" for one in rows
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in item) + "</tr>" for item in rows
         )
         body += f"<h2>{escape(title)}</h2><table><tr>{head}</tr>{lines}</table>"
     return (

@@ -112,18 +112,18 @@ def _broken(report: dict[str, Any]) -> str:
 
 def settings_of(text: str | None) -> dict[str, Any]:
     """Return the retrieval settings of "passages=8,floor=0.2"; ends the command when one cannot be."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for part in filter(None, map(str.strip, (text or "").split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not value:
             raise wrong(f"--retrieval {part!r} is no KEY=VALUE, e.g. passages=8")
-        found[key] = value
-    if found:
+        values[key] = value
+    if values:
         try:
-            load_settings(retrieval=found)
+            load_settings(retrieval=values)
         except ConfigurationError as error:
             raise wrong(f"--retrieval: {error}") from None
-    return found
+    return values
 
 
 def _check_judge(judge: str | None, metrics: str | None, *, yes: bool) -> None:

@@ -27,9 +27,9 @@ def list_evals(json: Json = False) -> None:
     """List the shipped evalsets and the latest runs."""
     sets = list_sets()
     with drained() as ledger:
-        found = runs.runs(ledger, limit=20)
+        runs_listed = runs.runs(ledger, limit=20)
     if json:
-        emit({"evalsets": sets, "runs": [run.to_dict() for run in found]})
+        emit({"evalsets": sets, "runs": [run.to_dict() for run in runs_listed]})
         return
     table(
         ("evalset", "title", "cases"),
@@ -39,12 +39,12 @@ def list_evals(json: Json = False) -> None:
     for row in sets:
         if row["problem"]:
             print(f"{row['name']} cannot be read: {row['problem']}")
-    if not found:
+    if not runs_listed:
         print("\nNo run yet. Start one: answerdeck eval run demo")
         return
     print()
     columns = ("run_id", "evalset", "variant", "state", "done", "failed")
-    table(columns, ([getattr(run, column) for column in columns] for run in found), "Latest runs")
+    table(columns, ([getattr(run, column) for column in columns] for run in runs_listed), "Latest runs")
 
 
 def compare(a: RunId, b: RunId, json: Json = False) -> None:
@@ -69,15 +69,15 @@ def report(
         raise wrong(f"--format {format!r} is unknown; there are {FORMATS}")
     with drained() as ledger:
         if against is None:
-            found = findings.of_run(ledger, run)
-            name = f"report-{found['run']['run_id'][:13]}"
+            content = findings.of_run(ledger, run)
+            name = f"report-{content['run']['run_id'][:13]}"
         else:
             comparison = compare_runs(ledger, against, run)
-            found = findings.of_comparison(ledger, comparison, library(load()))
+            content = findings.of_comparison(ledger, comparison, library(load()))
             name = "comparison"
-    for one in formats:
-        ending = "xml" if one == "junit" else one
+    for item in formats:
+        ending = "xml" if item == "junit" else item
         path = out or Path(f"{name}.{ending}")
         path = path if out is not None and len(formats) == 1 else path.with_suffix(f".{ending}")
-        write(found, one, path)
+        write(content, item, path)
         print(path)

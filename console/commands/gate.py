@@ -49,10 +49,10 @@ def gate(
         emit(verdict.to_dict())
     else:
         print(f"{verdict.evalset}: {'passed' if verdict.passed else 'not passed'}. {verdict.sentence}")
-        rows = ((one, find_metric(one.name).write) for one in verdict.checks)
+        rows = ((item, find_metric(item.name).write) for item in verdict.checks)
         table(("check", "state", "baseline", "candidate", "what it says"),
-              ((one.name, one.state, write(one.baseline), write(one.candidate), one.text)
-               for one, write in rows))  # fmt: skip
+              ((row.name, row.state, write(row.baseline), write(row.candidate), row.text)
+               for row, write in rows))  # fmt: skip
     if not verdict.passed:
         raise typer.Exit(1)
 
@@ -94,11 +94,11 @@ def changed(yes: Yes = False, json: Json = False) -> None:
         finally:
             await pipeline.close()
 
-    made = asyncio.run(work())
+    outcome = asyncio.run(work())
     if json:
-        emit(made)
+        emit(outcome)
     else:
-        print("\n".join(f"run {run_id}" for run_id in made) or "Nothing changed since the last runs.")
+        print("\n".join(f"run {run_id}" for run_id in outcome) or "Nothing changed since the last runs.")
 
 
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:

@@ -180,18 +180,18 @@ def calibrate(
         name, scores = asyncio.run(_scores(known, scorer, judge, budget, settings, yes=yes, quiet=json))
     except KeyboardInterrupt:
         raise failed("stopped; what the judge said is remembered") from None
-    found = calibration.calibrate(known, scorer, name, scores)
-    calibration.remember(settings.data_dir, found)
+    calibrated = calibration.calibrate(known, scorer, name, scores)
+    calibration.remember(settings.data_dir, calibrated)
     if json:
-        emit(found.plain())
+        emit(calibrated.plain())
         return
-    value = "cannot be told" if found.value is None else f"{found.value:.3f}"
-    interval = "" if found.ci_low is None else f" ({found.ci_low:.3f} to {found.ci_high:.3f})"
-    print(f"{scorer} by {name} on {known.name}: {found.kind} {value}{interval}, n {found.n}")
-    if found.failed or found.not_applicable:
-        print(f"{found.failed} failed, {found.not_applicable} not applicable; both are left out")
-    if found.people is not None:
-        print(f"One annotator against the others: {found.people:.3f}")
+    value = "cannot be told" if calibrated.value is None else f"{calibrated.value:.3f}"
+    interval = "" if calibrated.ci_low is None else f" ({calibrated.ci_low:.3f} to {calibrated.ci_high:.3f})"
+    print(f"{scorer} by {name} on {known.name}: {calibrated.kind} {value}{interval}, n {calibrated.n}")
+    if calibrated.failed or calibrated.not_applicable:
+        print(f"{calibrated.failed} failed, {calibrated.not_applicable} not applicable; both are left out")
+    if calibrated.people is not None:
+        print(f"One annotator against the others: {calibrated.people:.3f}")
 
 
 async def _scores(
@@ -208,7 +208,7 @@ async def _scores(
             )
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)
-        expected = estimate([one.sample for one in known.items], [scorer], judge, build.prices(settings))
+        expected = estimate([item.sample for item in known.items], [scorer], judge, build.prices(settings))
         _agree(expected, judge, yes=yes)
         advance = step("Judging")
         async with process.Worker(job, settings.data_dir) as worker:

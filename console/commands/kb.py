@@ -154,7 +154,7 @@ def jobs(
 ) -> None:
     """List the ingestions, running and ended, or what came of one job's files."""
     knowledge, _ = knowledge_bases()
-    rows = [asdict(one) for one in (kept(knowledge).of(job) if job else kept(knowledge).list())]
+    rows = [asdict(job_row) for job_row in (kept(knowledge).of(job) if job else kept(knowledge).list())]
     if json:
         emit(rows)
     elif rows:

@@ -68,6 +68,6 @@ class LazyGroup(TyperGroup):
 
 
 def _group(name: str, group: Group) -> TyperGroup:
-    made = TyperGroup(name=name, help=group.help, no_args_is_help=True)
-    made.commands.update({key: LazyCommand(key, command) for key, command in group.commands.items()})
-    return made
+    commands = TyperGroup(name=name, help=group.help, no_args_is_help=True)
+    commands.commands.update({key: LazyCommand(key, command) for key, command in group.commands.items()})
+    return commands

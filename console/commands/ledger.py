@@ -78,16 +78,16 @@ def erase(
 
 
 def _erase(store: Store, user: str, out: Path | None, json: bool) -> None:
-    made = erasing.erase(store, user)
-    text, page = certificate.save(made, out or store.data_dir / CERTIFICATES)
+    erasure = erasing.erase(store, user)
+    text, page = certificate.save(erasure, out or store.data_dir / CERTIFICATES)
     if json:
-        emit({**asdict(made), "complete": made.complete, "certificate": str(text)})
+        emit({**asdict(erasure), "complete": erasure.complete, "certificate": str(text)})
     else:
-        rows = ((line.place, line.erased, _remains(line)) for line in made.lines)
-        title = f"{len(made.turn_ids)} turns of {user!r}, evals of them included"
+        rows = ((line.place, line.erased, _remains(line)) for line in erasure.lines)
+        title = f"{len(erasure.turn_ids)} turns of {user!r}, evals of them included"
         table(("place", "erased", "left"), rows, title)
         print(f"Certificate: {text}\n             {page}")
-    if not made.complete:
+    if not erasure.complete:
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,27 +40,27 @@ def reproduce(
 ) -> None:
     """Derive the table of a report once more: exit 1 and what differs when it is not the same."""
     try:
-        told = reproducing.read(report)
+        written = reproducing.read(report)
     except reproducing.NotAReport as error:
         raise wrong(str(error)) from None
-    if rerun and told["kind"] != "run":
+    if rerun and written["kind"] != "run":
         raise wrong("--rerun needs the report of one run, not of a comparison")
-    made = _again(told["run"], evalset, yes=yes, quiet=json) if rerun else None
+    rerun_of = _again(written["run"], evalset, yes=yes, quiet=json) if rerun else None
     try:
         with drained() as ledger:
-            found = (
-                reproducing.from_run(ledger, told, made["run_id"])
-                if made
-                else reproducing.from_ledger(ledger, told)
+            reproduction = (
+                reproducing.from_run(ledger, written, rerun_of["run_id"])
+                if rerun_of
+                else reproducing.from_ledger(ledger, written)
             )
     except UnknownRun as error:
         raise wrong(f"{error}; --rerun asks the cases again") from None
     if json:
-        emit({"same": found.same, "sentence": found.sentence, "rows": found.rows, "differs": found.differs,
-              "moved": found.moved, "notes": found.notes, "run": made and made["run_id"]})  # fmt: skip
+        outcome = {"same": reproduction.same, "sentence": reproduction.sentence}
+        emit(asdict(reproduction) | outcome | {"run": rerun_of and rerun_of["run_id"]})
     else:
-        _tell(found, made)
-    if not found.same:
+        _tell(reproduction, rerun_of)
+    if not reproduction.same:
         raise typer.Exit(1)
 
 
@@ -71,17 +71,17 @@ def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) 
     return _made(_cases(run["evalset"], evalset), variant, plan, cache=False, yes=yes, quiet=quiet)
 
 
-def _tell(found: Reproduction, made: dict[str, Any] | None) -> None:
-    print(found.sentence)
-    if made:
-        print(f"run again as {made['run_id']}")
-    for text in found.differs:
+def _tell(reproduction: Reproduction, rerun_of: dict[str, Any] | None) -> None:
+    print(reproduction.sentence)
+    if rerun_of:
+        print(f"run again as {rerun_of['run_id']}")
+    for text in reproduction.differs:
         print(f"  - {text}")
-    if found.moved:
+    if reproduction.moved:
         print("No longer the same:")
-    for text in found.moved:
+    for text in reproduction.moved:
         print(f"  - {text}")
-    for text in found.notes:
+    for text in reproduction.notes:
         print(f"note: {text}")
 
 
@@ -97,27 +97,27 @@ def bisect(
     try:
         with drained() as ledger:
             first = runs.run(ledger, good)
-        found = bisecting.find(drained, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
+        finding = bisecting.find(drained, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
     except (runs.UnknownRun, bisecting.Unlike) as error:
         raise wrong(str(error)) from None
     if json:
-        emit(found.to_dict())
+        emit(finding.to_dict())
         return
     write = find_metric(metric).write
     rows = (
         (
-            one.title,
-            write(one.difference.mean_b),
-            write(one.difference.difference, signed=True),
-            f"{write(one.difference.ci_low, signed=True)} to {write(one.difference.ci_high, signed=True)}",
-            "worse" if one.to_blame else "no",
-            one.run_id,
+            step.title,
+            write(step.difference.mean_b),
+            write(step.difference.difference, signed=True),
+            f"{write(step.difference.ci_low, signed=True)} to {write(step.difference.ci_high, signed=True)}",
+            "worse" if step.to_blame else "no",
+            step.run_id,
         )
-        for one in found.steps
+        for step in finding.steps
     )
     table(("tried", metric, "difference", "95 % interval", "worse?", "run"), rows)
-    print(f"\n{found.sentence}")
-    for text in found.fixed:
+    print(f"\n{finding.sentence}")
+    for text in finding.fixed:
         print(f"not tried, cannot be switched from here: {text}")
 
 
@@ -131,7 +131,7 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
 
     def attempt(trial: Trial) -> str:
         print(f"Trying: {trial.title}", file=sys.stderr)
-        made = _made(
+        report = _made(
             cases,
             trial.variant,
             replace(plan, settings=RunSettings(trial=trial.title)),
@@ -140,7 +140,7 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
             quiet=quiet,
             retrieval=trial.retrieval,
         )
-        return made["run_id"]
+        return report["run_id"]
 
     return attempt
 

@@ -21,15 +21,17 @@ CaseId = Annotated[str, typer.Argument(help="A case of it.")]
 def list_cases(name: Name, json: Json = False) -> None:
     """List the cases of an evalset with what is expected."""
     try:
-        found = load(name)
+        evalset = load(name)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
-        emit({"evalset": found.name, "cases": [row_of(case) for case in found.cases]})
+        emit({"evalset": evalset.name, "cases": [row_of(case) for case in evalset.cases]})
         return
-    rows = ((case.case_id, case.question, case.reference, ", ".join(case.tags or ())) for case in found.cases)
-    table(("case", "question", "expected answer", "tags"), rows, found.title or found.name)
-    for warning in found.warnings:
+    rows = (
+        (case.case_id, case.question, case.reference, ", ".join(case.tags or ())) for case in evalset.cases
+    )
+    table(("case", "question", "expected answer", "tags"), rows, evalset.title or evalset.name)
+    for warning in evalset.warnings:
         print(f"note: {warning}")
 
 
@@ -42,10 +44,10 @@ def edit_case(
 ) -> None:
     """Change fields of a case: --set reference="Open Settings." --set tags=a;b."""
     changes: dict[str, Any] = {}
-    for one in change:
-        field, equals, text = one.partition("=")
+    for pair in change:
+        field, equals, text = pair.partition("=")
         if not equals:
-            raise wrong(f"--set {one!r} is no FIELD=VALUE")
+            raise wrong(f"--set {pair!r} is no FIELD=VALUE")
         changes[field.strip()] = imports.value(field.strip(), text.strip()) if text.strip() else None
     try:
         case = team.change(name, case_id, changes)

@@ -46,14 +46,14 @@ def check(
         if run_evals:
             _get(pipeline, label)
             _run_missing(pipeline, settings, label, yes=yes, quiet=json)
-        found = _evidence(pipeline, settings, label)
+        proofs = _evidence(pipeline, settings, label)
         in_force = pipeline.force.label(label.partition("@")[0])
     if json:
-        emit({"prompt": label, "in_force": in_force, "passed": not any(one.reasons for one in found),
-              "evalsets": [one.to_dict() for one in found]})  # fmt: skip
+        emit({"prompt": label, "in_force": in_force, "passed": not any(piece.reasons for piece in proofs),
+              "evalsets": [piece.to_dict() for piece in proofs]})  # fmt: skip
     else:
-        _show(label, in_force, found)
-    if any(one.reasons for one in found):
+        _show(label, in_force, proofs)
+    if any(piece.reasons for piece in proofs):
         raise typer.Exit(1)
 
 
@@ -81,13 +81,13 @@ def promote(
             return
         if run_evals:
             _run_missing(pipeline, settings, label, yes=yes, quiet=json)
-        found = _evidence(pipeline, settings, label)
+        proofs = _evidence(pipeline, settings, label)
         if not json:
-            _show(label, pipeline.force.label(name), found)
-        if not yes and not any(one.reasons for one in found):
+            _show(label, pipeline.force.label(name), proofs)
+        if not yes and not any(piece.reasons for piece in proofs):
             _confirm(f"Promote {label}, in place of {pipeline.force.label(name)}?")
         change = release.promote(
-            pipeline, label, found, actor=actor or _user(), override=reason if override else None
+            pipeline, label, proofs, actor=actor or _user(), override=reason if override else None
         )
     _tell(change, json, emit)
 
@@ -182,21 +182,21 @@ def _known(force: Force, name: str) -> None:
         raise wrong(f"no prompt {name!r} is in use; there are {', '.join(force.names)}")
 
 
-def _show(label: str, in_force: str, found: Sequence[Evidence]) -> None:
+def _show(label: str, in_force: str, proofs: Sequence[Evidence]) -> None:
     """Print a line an evalset, and what the gate looked at where there are runs."""
-    for one in found:
-        mark = "passed" if not one.reasons else "not passed"
-        print(f"{one.evalset} ({one.cases} cases), {label} against {in_force}: {mark}")
-        if one.verdict is not None:
+    for piece in proofs:
+        mark = "passed" if not piece.reasons else "not passed"
+        print(f"{piece.evalset} ({piece.cases} cases), {label} against {in_force}: {mark}")
+        if piece.verdict is not None:
             rows = [
                 (check.name, check.state, find_metric(check.name).write(check.baseline),
                  find_metric(check.name).write(check.candidate), check.text)
-                for check in one.verdict.checks
+                for check in piece.verdict.checks
             ]  # fmt: skip
             table(("check", "state", "baseline", "candidate", "what it says"), rows)
-        if one.reasons:
+        if piece.reasons:
             print("  Another evalset is to decide? answerdeck eval gate-set NAME")
-        for version in one.missing:
+        for version in piece.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
 
 

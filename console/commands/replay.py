@@ -62,17 +62,17 @@ def replay(
             await pipeline.close()
 
     try:
-        found = asyncio.run(work())
+        report = asyncio.run(work())
     except EvalsetError as error:
         raise wrong(str(error)) from None
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID (see eval list)") from None
     if json:
-        emit(found)
+        emit(report)
     elif turn is not None:
-        _show_one(found)
+        _show_one(report)
     else:
-        _show(found)
+        _show(report)
 
 
 def _period(text: str) -> timedelta:
@@ -123,33 +123,33 @@ async def _replayed(
         )
 
 
-def _show(found: dict[str, Any]) -> None:
-    turns = found["turns"] - found["outage"]
-    for change in found["intervals"]:
-        span = found["intervals"][change]
-        print(f"{found[change]:>5} of {turns} {change}  ({span['low']:.1%} to {span['high']:.1%})")
-    if found["outage"]:
-        print(f"{found['outage']:>5} were asked in an outage or turned away: nothing to compare with")
-    print(f"{found['same']:>5} of {turns} the same\n{found['sentence']}\n")
+def _show(report: dict[str, Any]) -> None:
+    turns = report["turns"] - report["outage"]
+    for change in report["intervals"]:
+        span = report["intervals"][change]
+        print(f"{report[change]:>5} of {turns} {change}  ({span['low']:.1%} to {span['high']:.1%})")
+    if report["outage"]:
+        print(f"{report['outage']:>5} were asked in an outage or turned away: nothing to compare with")
+    print(f"{report['same']:>5} of {turns} the same\n{report['sentence']}\n")
     rows = []
     for name, key in (("cost", "cost_usd"), ("cost per 1000 turns", "usd_per_1000_turns"),
                       ("p50 s", "p50_seconds"), ("p95 s", "p95_seconds")):  # fmt: skip
-        sides = (found[side][key] for side in ("before", "after"))
+        sides = (report[side][key] for side in ("before", "after"))
         rows.append((name, *(None if value is None else f"{value:.4f}" for value in sides)))
     table(("", "as recorded", "replayed"), rows)
-    if found["flips"]:
+    if report["flips"]:
         print()
         flips = (
             (flip["change"], flip["turn_id"], flip["question"][:60], flip["reason"])
-            for flip in found["flips"]
+            for flip in report["flips"]
         )
         table(("", "turn", "question", "why"), list(flips)[:SHOWN])
-    print(f"\nrun {found['run_id']}; answerdeck eval compare {found['baseline_run_id']} {found['run_id']}")
+    print(f"\nrun {report['run_id']}; answerdeck eval compare {report['baseline_run_id']} {report['run_id']}")
 
 
-def _show_one(found: dict[str, Any]) -> None:
+def _show_one(report: dict[str, Any]) -> None:
     for side, title in (("before", "As recorded"), ("after", "Now")):
-        one = found[side]
-        cost = "unpriced" if one["cost_usd"] is None else f"${one['cost_usd']:.4f}"
-        print(f"{title}: {one['prompt']} · {one['model']} · {one['outcome']} · {one['support_reason']}"
-              f" · {one['seconds'] or 0:.2f} s · {cost}\n{one['answer'] or '—'}\n")  # fmt: skip
+        answer = report[side]
+        cost = "unpriced" if answer["cost_usd"] is None else f"${answer['cost_usd']:.4f}"
+        end = f"{answer['outcome']} · {answer['support_reason']} · {answer['seconds'] or 0:.2f} s · {cost}"
+        print(f"{title}: {answer['prompt']} · {answer['model']} · {end}\n{answer['answer'] or '—'}\n")

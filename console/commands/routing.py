@@ -29,19 +29,21 @@ def routing(
     except EvalsetError as error:
         raise wrong(str(error)) from None
     routed = asyncio.run(_route(cases, quiet=json))
-    parts = [part for part in ("tune", "test") if any(part in (one.case.tags or ()) for one in routed)]
-    found = [misroutes(routed, part) for part in (*parts, "all")]
+    parts = [
+        part for part in ("tune", "test") if any(part in (question.case.tags or ()) for question in routed)
+    ]
+    shares = [misroutes(routed, part) for part in (*parts, "all")]
     if json:
         emit(
             {
                 "evalset": cases.name,
                 "fingerprint": cases.fingerprint,
-                "parts": [{**asdict(one), "rate": one.rate} for one in found],
-                "misrouted": [_case(one) for one in routed if one.wrong],
+                "parts": [{**asdict(question), "rate": question.rate} for question in shares],
+                "misrouted": [_case(question) for question in routed if question.wrong],
             }
         )
         return
-    _print(found, routed, show=show)
+    _print(shares, routed, show=show)
 
 
 async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
@@ -54,31 +56,31 @@ async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
         await pipeline.close()
 
 
-def _print(found: list[Misroutes], routed: list[Routed], *, show: bool) -> None:
+def _print(shares: list[Misroutes], routed: list[Routed], *, show: bool) -> None:
     columns = ("part", "n", "misrouted", "95 % interval", "simple to strong", "complex to cheap")
     rows = [
         (
-            one.part,
-            one.n,
-            f"{one.rate:.1%}",
-            f"{one.low:.1%} to {one.high:.1%}",
-            f"{one.simple_to_strong} of {one.simple}",
-            f"{one.complex_to_cheap} of {one.complex}",
+            candidate.part,
+            candidate.n,
+            f"{candidate.rate:.1%}",
+            f"{candidate.low:.1%} to {candidate.high:.1%}",
+            f"{candidate.simple_to_strong} of {candidate.simple}",
+            f"{candidate.complex_to_cheap} of {candidate.complex}",
         )
-        for one in found
+        for candidate in shares
     ]
     table(columns, rows)
     if show:
         print()
-        wrong = (_case(one) for one in routed if one.wrong)
+        wrong = (_case(question) for question in routed if question.wrong)
         table(("id", "label", "score", "reasons", "question"), (list(case.values()) for case in wrong))
 
 
-def _case(one: Routed) -> dict[str, Any]:
+def _case(question: Routed) -> dict[str, Any]:
     return {
-        "id": one.case.case_id,
-        "label": one.label,
-        "score": one.found.score,
-        "reasons": ", ".join(one.found.reasons),
-        "question": one.case.question,
+        "id": question.case.case_id,
+        "label": question.label,
+        "score": question.found.score,
+        "reasons": ", ".join(question.found.reasons),
+        "question": question.case.question,
     }

@@ -32,35 +32,35 @@ def show(
 ) -> None:
     """Show all that was recorded of a turn, or where it lost a passage."""
     with _store().read() as ledger:
-        found = trace(ledger, turn_id)
-    if found is None:
+        turn = trace(ledger, turn_id)
+    if turn is None:
         raise failed(f"there is no turn {turn_id!r}; list the latest with: answerdeck traces tail")
     if blame is not None:
-        _blame(found, blame, json)
+        _blame(turn, blame, json)
         return
     if json:
-        emit(asdict(found))
+        emit(asdict(turn))
         return
-    table(("column", "value"), ((k, v) for k, v in asdict(found.turn).items() if v is not None), "Turn")
+    table(("column", "value"), ((k, v) for k, v in asdict(turn.turn).items() if v is not None), "Turn")
     spans = (
-        (s.name, f"{s.start_seconds * 1000:.1f}", f"{s.seconds * 1000:.1f}", s.error) for s in found.spans
+        (s.name, f"{s.start_seconds * 1000:.1f}", f"{s.seconds * 1000:.1f}", s.error) for s in turn.spans
     )
     table(("span", "start ms", "ms", "error"), spans, "\nSpans")
     scores = (
         (p.rank, p.n, p.title, _short(p.vector_score), _short(p.text_score), _short(p.fused_score), p.cited)
-        for p in found.passages
+        for p in turn.passages
     )
     table(("rank", "n", "passage", "vector", "text", "fused", "cited"), scores, "\nPassages")
-    print(f"\nPrompt\n{found.payload.prompt or '—'}\n\nRaw response\n{found.payload.raw_response or '—'}")
+    print(f"\nPrompt\n{turn.payload.prompt or '—'}\n\nRaw response\n{turn.payload.raw_response or '—'}")
 
 
-def _blame(found: Trace, wanted: str, json: bool) -> None:
+def _blame(turn: Trace, wanted: str, json: bool) -> None:
     async def judged() -> Blame:
         settings = load()
         bases = build.knowledge(settings)
         retriever = build.retriever(settings, bases)
         try:
-            return await judge(retriever, found, wanted, settings.retrieval.passages)
+            return await judge(retriever, turn, wanted, settings.retrieval.passages)
         finally:
             await retriever.close()
             if close := getattr(bases.embedder, "close", None):

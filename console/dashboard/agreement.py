@@ -18,39 +18,49 @@ def table(metrics: set[str] | None = None) -> str:
     """Return the agreements on record as HTML, of these metrics or of all; empty when there is none."""
     settings = data.settings()
     record = [
-        one for one in calibration.on_record(settings.data_dir) if metrics is None or one.metric in metrics
+        calibrated
+        for calibrated in calibration.on_record(settings.data_dir)
+        if metrics is None or calibrated.metric in metrics
     ]
     if not record:
         return ""
     floor = settings.evals.judge_floor
-    judges = {(one.metric, one.scorer) for one in record}
+    judges = {(calibrated.metric, calibrated.scorer) for calibrated in record}
     barred = {pair for pair in judges if calibration.distrust(settings.data_dir, [pair], floor)}
-    return markup.table(HEADS, [_row(one, floor, (one.metric, one.scorer) in barred) for one in record])
+    return markup.table(
+        HEADS,
+        [_row(calibrated, floor, (calibrated.metric, calibrated.scorer) in barred) for calibrated in record],
+    )
 
 
-def _row(one: Calibration, floor: float, barred: bool) -> str:
-    judge = one.metric in JUDGED and one.scorer != SCORER
-    interval = "—" if one.ci_low is None or one.ci_high is None else f"{one.ci_low:.2f} – {one.ci_high:.2f}"
-    apart = f"{one.failed} failed" if one.failed else ""
+def _row(calibrated: Calibration, floor: float, barred: bool) -> str:
+    judge = calibrated.metric in JUDGED and calibrated.scorer != SCORER
+    interval = (
+        "—"
+        if calibrated.ci_low is None or calibrated.ci_high is None
+        else f"{calibrated.ci_low:.2f} – {calibrated.ci_high:.2f}"
+    )
+    apart = f"{calibrated.failed} failed" if calibrated.failed else ""
     return markup.row(
         [
             markup.cell(
-                f"<b>{escape(find_metric(one.metric).title)}</b>{markup.small(escape(one.scorer))}", "text"
+                f"<b>{escape(find_metric(calibrated.metric).title)}</b>{markup.small(escape(calibrated.scorer))}",
+                "text",
             ),
-            markup.cell(escape(one.labelled)),
-            markup.cell(KINDS[one.kind]),
-            markup.cell("—" if one.value is None else f"<b>{one.value:.2f}</b>", "right"),
+            markup.cell(escape(calibrated.labelled)),
+            markup.cell(KINDS[calibrated.kind]),
+            markup.cell("—" if calibrated.value is None else f"<b>{calibrated.value:.2f}</b>", "right"),
             markup.cell(interval, "right"),
-            markup.cell(f"{one.n:,}{markup.small(apart)}", "right"),
-            markup.cell(_floor(one, floor) if judge else "—", "right quiet"),
+            markup.cell(f"{calibrated.n:,}{markup.small(apart)}", "right"),
+            markup.cell(_floor(calibrated, floor) if judge else "—", "right quiet"),
             markup.cell(_standing(judge, barred)),
         ]
     )
 
 
-def _floor(one: Calibration, floor: float) -> str:
+def _floor(calibrated: Calibration, floor: float) -> str:
     """Return the floor on the scale of the measure: an AUC of 0.5 is chance, a correlation of 0."""
-    return f"{(floor + 1) / 2:.2f}" if one.kind == "auc" else f"{floor:.2f}"
+    return f"{(floor + 1) / 2:.2f}" if calibrated.kind == "auc" else f"{floor:.2f}"
 
 
 def _standing(judge: bool, barred: bool) -> str:

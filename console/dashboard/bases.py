@@ -78,7 +78,9 @@ def read(kb: str) -> Base:
         if status.version is None:
             return Base(status, [], [])
         stored = await bases.documents(kb)
-        documents = sorted(stored.values(), key=lambda one: (one.title.casefold(), one.document_id))
+        documents = sorted(
+            stored.values(), key=lambda document: (document.title.casefold(), document.document_id)
+        )
         return Base(status, documents, await bases.history(kb))
 
     return _run(everything())
@@ -100,9 +102,9 @@ def suspects(kb: str, version: str) -> list[Suspect]:
     """Return the sentences of a version that instruct the assistant, the most certain first."""
     del version  # tells the cache that the contents changed
     planted = build.guards(data.settings(), embedder()).planted
-    found = _run(knowledge().passages(kb))
-    wrong = [one for row in found for one in planted.suspects(*row)]
-    return sorted(wrong, key=lambda one: (-one.probability, one.chunk_id))
+    passages = _run(knowledge().passages(kb))
+    wrong = [suspect for row in passages for suspect in planted.suspects(*row)]
+    return sorted(wrong, key=lambda suspect: (-suspect.probability, suspect.chunk_id))
 
 
 def rollback(kb: str, version: str) -> str:
@@ -168,7 +170,7 @@ def unborn(kb: str, known: Sequence[ingestions.Job]) -> list[Job]:
     """Return the ingestions started here that noted nothing yet, or ended before they could."""
     newest = max((job.began_at for job in known), default=0.0)
     started = jobs.known(data.settings().data_dir, STARTED).values()
-    return [one for one in started if one.title == kb and _at(one) > newest]
+    return [item for item in started if item.title == kb and _at(item) > newest]
 
 
 def said(job: Job) -> str:

@@ -159,7 +159,9 @@ def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
     figure.update_xaxes(title="cost per case", tickprefix="$", range=[0, most * 1.1])
     figure.update_yaxes(title=metric)
     if points:
-        show_shares(figure, min(one["ci_low"] for one in points), max(one["ci_high"] for one in points), 0.1)
+        show_shares(
+            figure, min(item["ci_low"] for item in points), max(entry["ci_high"] for entry in points), 0.1
+        )
     return figure
 
 
@@ -201,25 +203,25 @@ def history(
     from plotly.graph_objects import Scatter
 
     figure = _figure()
-    for name, found in points.items():
+    for name, series in points.items():
         error = {
             "type": "data",
             "symmetric": False,
-            "array": [point["ci_high"] - point["mean"] for point in found],
-            "arrayminus": [point["mean"] - point["ci_low"] for point in found],
+            "array": [point["ci_high"] - point["mean"] for point in series],
+            "arrayminus": [point["mean"] - point["ci_low"] for point in series],
             "thickness": 1.2,
             "width": 3,
         }
         figure.add_trace(
             Scatter(
-                x=[point["at"] for point in found],
-                y=[point["mean"] for point in found],
+                x=[point["at"] for point in series],
+                y=[point["mean"] for point in series],
                 error_y=error,
                 name=name,
                 mode="lines+markers",
                 line={"color": colours[name], "width": 1.5},
                 marker={"size": 8, "color": colours[name]},
-                text=[point["text"] for point in found],
+                text=[point["text"] for point in series],
                 hovertemplate="%{text}<extra></extra>",
             )
         )

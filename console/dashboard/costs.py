@@ -54,11 +54,11 @@ class Costs:
     @property
     def unpriced(self) -> dict[str, int]:
         """How many turns of each model have no known price."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for row in self.by_day:
             if row.unpriced:
-                found[row.model] = found.get(row.model, 0) + row.unpriced
-        return found
+                counts[row.model] = counts.get(row.model, 0) + row.unpriced
+        return counts
 
 
 @st.cache_data(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)

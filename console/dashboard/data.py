@@ -174,11 +174,11 @@ def find_turns(part: str) -> list[str]:
 def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
     """Return a turn with all that is recorded of it, the ids of its conversation's turns, and the models."""
     with ledger() as opened:
-        found = trace(opened, turn_id)
-        if found is None:
+        turn = trace(opened, turn_id)
+        if turn is None:
             return None
-        conversation = listing.conversation(opened, found.turn.conversation_id)
-        return found, conversation, overview.models(opened)
+        conversation = listing.conversation(opened, turn.turn.conversation_id)
+        return turn, conversation, overview.models(opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,9 +320,9 @@ def read_scores(run: Run, names: tuple[str, ...] | None = None) -> RunScores:
 @st.cache_data(max_entries=300, show_spinner=False)
 def _scores(run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: Run) -> RunScores:
     with ledger() as opened:
-        found = columns.columns(runs.scores_of(opened, run_id))
-    asked = found if names is None else {name: found[name] for name in names if name in found}
-    return RunScores(_run, found, columns.summary(asked, _run.seed or 0))
+        scored = columns.columns(runs.scores_of(opened, run_id))
+    asked = scored if names is None else {name: scored[name] for name in names if name in scored}
+    return RunScores(_run, scored, columns.summary(asked, _run.seed or 0))
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)

@@ -56,16 +56,16 @@ def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str
         return look(path, format, mapped)
 
 
-def bring_in(name: str, found: Look, source: str, *, replace: bool) -> str | None:
+def bring_in(name: str, preview: Look, source: str, *, replace: bool) -> str | None:
     """Save what was understood as an evalset; return why it was not, or None."""
-    assert found.made is not None
-    head = {"title": name, "owner": "", "source": f"imported from {source} ({found.format})"}
-    made = found.made
+    assert preview.made is not None
+    head = {"title": name, "owner": "", "source": f"imported from {source} ({preview.format})"}
+    imported = preview.made
 
     def save() -> None:
-        team.save(name, made.rows, head, corpus=made.corpus, replace=replace)
+        team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)
 
-    return change(name, f"{len(made.rows)} cases imported", save)
+    return change(name, f"{len(imported.rows)} cases imported", save)
 
 
 def copy(source: Evalset, name: str) -> str | None:
@@ -74,18 +74,18 @@ def copy(source: Evalset, name: str) -> str | None:
         key: getattr(source, key) for key in ("title", "owner", "source", "licence") if getattr(source, key)
     }
     head |= {"corpus": "sample"} if source.sample else {"kb": source.kb} if source.kb else {}
-    rows = [row_of(one) for one in source.cases]
+    rows = [row_of(case) for case in source.cases]
     return change(name, f"copied from {source.name}", lambda: team.save(name, rows, head))
 
 
 def change(name: str, what: str, work: Callable[[], object]) -> str | None:
     """Change an evalset such that it can be taken back; return why that failed, or None."""
     try:
-        with step(name, what) as made:
+        with step(name, what) as undoing:
             work()
     except (EvalsetError, OSError) as error:
         return str(error)
-    st.session_state[STEP] = made
+    st.session_state[STEP] = undoing
     refresh()
     return None
 
@@ -108,10 +108,10 @@ def newest() -> Step | None:
 
 def undo() -> str | None:
     """Take the newest change back; return why that failed, or None."""
-    made: Step | None = st.session_state.pop(STEP, None)
+    undoing: Step | None = st.session_state.pop(STEP, None)
     try:
-        if made is not None:
-            made.undo()
+        if undoing is not None:
+            undoing.undo()
     except (EvalsetError, OSError) as error:
         return str(error)
     refresh()

@@ -126,8 +126,8 @@ def blame(data_dir: Path, turn_id: str, wanted: str) -> tuple[str | None, str]:
     except subprocess.TimeoutExpired:
         return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
     try:
-        found = json.loads(done.stdout)
-        return found["stage"], found["sentence"]
+        result = json.loads(done.stdout)
+        return result["stage"], result["sentence"]
     except (ValueError, KeyError):
         return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
 
@@ -135,13 +135,13 @@ def blame(data_dir: Path, turn_id: str, wanted: str) -> tuple[str | None, str]:
 def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
     """Return the job that makes each run: the one of its name, or the one whose process it is."""
     by_process = {(job.pid, job.born): job for job in started.values()}
-    found: dict[str, Job] = {}
+    by_run: dict[str, Job] = {}
     for run in runs:
         process = run.settings.process
         job = started.get(run.run_id) or (by_process.get((process.pid, process.born)) if process else None)
         if job is not None:
-            found[run.run_id] = job
-    return found
+            by_run[run.run_id] = job
+    return by_run
 
 
 def launch(data_dir: Path, place: str, key: str, command: list[str], title: str) -> Job:
@@ -166,14 +166,14 @@ def launch(data_dir: Path, place: str, key: str, command: list[str], title: str)
 
 def known(data_dir: Path, place: str = FOLDER) -> dict[str, Job]:
     """Return the jobs started from here, by run, newest first."""
-    found: dict[str, Job] = {}
+    jobs_by_id: dict[str, Job] = {}
     for path in sorted((data_dir / place).glob("*.json"), reverse=True)[:50]:
         try:
             job = Job(**json.loads(path.read_text()))
         except (ValueError, TypeError, OSError):
             continue  # half a file, or of another version
-        found[job.run_id] = job
-    return found
+        jobs_by_id[job.run_id] = job
+    return jobs_by_id
 
 
 def alive(job: Job) -> bool:

@@ -39,10 +39,12 @@ def read_topics(range_name: str, door: str) -> Topics:
     """Return the topics of a range; read anew each minute."""
     window = filters.window(range_name, door)
     with data.ledger() as opened:
-        found = asked.questions(opened, window)
+        questions = asked.questions(opened, window)
         leaving = asked.leaving(opened, window)
         newest = overview.newest(opened)
-    return Topics(len(found), topics(found, window.since, window.until), gaps(found), leaving, newest)
+    return Topics(
+        len(questions), topics(questions, window.since, window.until), gaps(questions), leaving, newest
+    )
 
 
 def read_conversations(which: Which, page: int) -> Listing:

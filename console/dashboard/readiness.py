@@ -13,11 +13,11 @@ LEDGER = "traces"  # the console reads the ledger itself and says more about it
 
 def notes(port: int) -> list[str]:
     """Return a sentence for each dependency that is not well; none when no chat answers on this machine."""
-    found = report(port)
+    body = report(port)
     return [
-        f"The chat cannot use its {one['name']}: {one['detail']}"
-        for one in found.get("dependencies", [])
-        if one["state"] != "ok" and one["detail"] and one["name"] != LEDGER
+        f"The chat cannot use its {dependency['name']}: {dependency['detail']}"
+        for dependency in body.get("dependencies", [])
+        if dependency["state"] != "ok" and dependency["detail"] and dependency["name"] != LEDGER
     ]
 
 

@@ -59,15 +59,15 @@ def read(name: str) -> list[Version]:
     ]
     known = [run for run in whole if run.evalset in sets]
     online = data.read_live(name, datetime.now(UTC) - timedelta(LIVE_DAYS))
-    found: list[Version] = []
+    versions: list[Version] = []
     for prompt in (version for version in shelf.versions() if version.name == name):
         changed = released.get(prompt.label) not in (None, prompt.fingerprint)
         state = states.get(prompt.label) or ("released" if prompt.label in released else "candidate")
         run = next((run for run in known if run.prompt_fingerprint == prompt.fingerprint), None)
-        found.append(
+        versions.append(
             Version(prompt, "changed after release" if changed else state, run, online.get(prompt.label))
         )
-    return found[::-1]
+    return versions[::-1]
 
 
 def changes() -> list[Change]:

@@ -62,11 +62,11 @@ def token() -> str:
 
 def person() -> Person:
     """Return who looks; the page ends with a sentence when the session is over."""
-    found = visitor(people(), f"{COOKIE}={token()}")
-    if found is None:
+    result = visitor(people(), f"{COOKIE}={token()}")
+    if result is None:
         st.warning(ENDED, icon=":material/lock:")
         _end()
-    return found
+    return result
 
 
 def _end() -> NoReturn:
@@ -77,9 +77,9 @@ def _end() -> NoReturn:
 
 def name() -> str:
     """Return the name that changes are recorded under: who signed in, or the user of this machine."""
-    found = person()
-    if found is not LOCAL:
-        return found.name
+    result = person()
+    if result is not LOCAL:
+        return result.name
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -93,14 +93,14 @@ def enter(address: str) -> None:
 
 def need(role: Role, deed: str) -> None:
     """Go on only for a person with the role or a higher one; `deed` says what it is needed for."""
-    found = person()
-    if not found.may(role):
-        st.error(f"Only {_WHO[role]} may {deed}; you are signed in as {found.name} ({found.role}).")
+    result = person()
+    if not result.may(role):
+        st.error(f"Only {_WHO[role]} may {deed}; you are signed in as {result.name} ({result.role}).")
         _end()
 
 
 def sign() -> None:
     """Show in the sidebar who is signed in, with the way out."""
-    found = person()
-    if found is not LOCAL:
-        st.sidebar.caption(f"Signed in as **{found.name}** ({found.role}) · [Sign out](/logout)")
+    result = person()
+    if result is not LOCAL:
+        st.sidebar.caption(f"Signed in as **{result.name}** ({result.role}) · [Sign out](/logout)")

@@ -102,7 +102,7 @@ def _queries(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, A
 
 def _qrels(path: Path, problems: list[str]) -> dict[str, list[str]]:
     """Return the relevant document ids of each judged query; a header line is recognised."""
-    found: dict[str, list[str]] = {}
+    judgements: dict[str, list[str]] = {}
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         cells = line.split("\t")
@@ -115,10 +115,10 @@ def _qrels(path: Path, problems: list[str]) -> dict[str, list[str]]:
         except (IndexError, ValueError):
             problems.append(f"{path.name} line {number}: expected query-id, corpus-id, score, got {line!r}")
             continue
-        relevant = found.setdefault(query, [])
+        relevant = judgements.setdefault(query, [])
         if score > 0 and document not in relevant:
             relevant.append(document)
-    return found
+    return judgements
 
 
 def _kind(row: dict[str, Any]) -> str | None:

@@ -26,11 +26,11 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     """
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and "/" not in name_or_path:
-        path = next((found for found in _files(own) if found.stem == name_or_path), path)
+        path = next((file for file in _files(own) if file.stem == name_or_path), path)
     if path.is_dir():
         return beir.load(path, queries)
     if not path.is_file():
-        known = ", ".join(sorted({found.stem for found in _files(own)}))
+        known = ", ".join(sorted({file.stem for file in _files(own)}))
         raise EvalsetError([f"no evalset {str(name_or_path)!r}; there are {known}, or give a file or folder"])
     problems: list[str] = []
     notes: list[str] = []
@@ -42,7 +42,7 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     if problems:
         raise EvalsetError(problems)
     corpus = head["corpus"].read_bytes() if "corpus" in head else b""
-    synthetic = sum("synthetic" in (one.tags or ()) for one in cases)
+    synthetic = sum("synthetic" in (item.tags or ()) for item in cases)
     if synthetic:
         notes.append(
             f"{synthetic} of {len(cases)} questions are synthetic: written by rules or a model, not by people"
@@ -56,11 +56,11 @@ def list_sets(own: Path | None = None) -> list[dict[str, Any]]:
 
     One that cannot be read is in the list too: with its `problem`, and no cases.
     """
-    found: dict[str, dict[str, Any]] = {}
+    sets: dict[str, dict[str, Any]] = {}
     for path in _files(own):
-        found.setdefault(path.stem, {**_about(path, *_stamps(path)), "shipped": path.parent == SETS})
+        sets.setdefault(path.stem, {**_about(path, *_stamps(path)), "shipped": path.parent == SETS})
     return sorted(
-        found.values(), key=lambda row: (not row["shipped"], not row["name"].startswith("demo"), row["name"])
+        sets.values(), key=lambda row: (not row["shipped"], not row["name"].startswith("demo"), row["name"])
     )
 
 
@@ -79,12 +79,12 @@ def _stamps(path: Path) -> tuple[int, ...]:
 @lru_cache(maxsize=512)
 def _about(path: Path, *_stamps: int) -> dict[str, Any]:
     try:
-        found = load(path)
+        evalset = load(path)
     except EvalsetError as error:
         reason = error.problems[0].removeprefix(f"{path.name}: ")
         return {"name": path.stem, "cases": 0, "title": "", "source": "", "licence": "", "problem": reason}
-    about = {key: getattr(found, key) for key in ("title", "source", "licence")}
-    return {"name": path.stem, "cases": len(found.cases), **about, "problem": None}
+    about = {key: getattr(evalset, key) for key in ("title", "source", "licence")}
+    return {"name": path.stem, "cases": len(evalset.cases), **about, "problem": None}
 
 
 def own_folder() -> Path:
@@ -97,22 +97,24 @@ def own_folder() -> Path:
 def _files(own: Path | None) -> list[Path]:
     """Return the files of all named sets, the team's own first; a corpus has no .toml beside it."""
     folders = (own or own_folder(), SETS)
-    found = [path for folder in folders for path in sorted(folder.glob("*.jsonl"))]
-    return [path for path in found if path.with_suffix(".toml").is_file()]
+    paths = [path for folder in folders for path in sorted(folder.glob("*.jsonl"))]
+    return [path for path in paths if path.with_suffix(".toml").is_file()]
 
 
 def _cases(path: Path, rows: Iterable[tuple[int, dict[str, Any]]], problems: list[str]) -> Iterator[Case]:
     lines: dict[str, int] = {}
     for number, row in rows:
         where = f"{path.name} line {number}"
-        found = case(row, where, problems)
-        if found is None:
+        case_read = case(row, where, problems)
+        if case_read is None:
             continue
-        if found.case_id in lines:
-            problems.append(f"{where}: id {found.case_id!r} is already on line {lines[found.case_id]}")
+        if case_read.case_id in lines:
+            problems.append(
+                f"{where}: id {case_read.case_id!r} is already on line {lines[case_read.case_id]}"
+            )
             continue
-        lines[found.case_id] = number
-        yield found
+        lines[case_read.case_id] = number
+        yield case_read
 
 
 def _ours(path: Path) -> bool:
@@ -126,15 +128,17 @@ def _ours(path: Path) -> bool:
 def _imported(path: Path, problems: list[str], notes: list[str]) -> Iterable[tuple[int, dict[str, Any]]]:
     """Return the rows of a file that another tool wrote; a row that is no case is a problem."""
     try:
-        found = imports.read(path)
+        imported = imports.read(path)
     except EvalsetError as error:
         problems += error.problems
         return
-    problems += [f"{path.name} {one}" for one in found.dropped]
-    if found.mapping:
-        notes.append("read as " + ", ".join(f"{field} = {head!r}" for field, head in found.mapping.items()))
-    notes += [f"column {lost['field']!r} is not used: {lost['why']}" for lost in found.told()["unmapped"]]
-    yield from enumerate(found.rows, 1)
+    problems += [f"{path.name} {note}" for note in imported.dropped]
+    if imported.mapping:
+        notes.append(
+            "read as " + ", ".join(f"{field} = {head!r}" for field, head in imported.mapping.items())
+        )
+    notes += [f"column {lost['field']!r} is not used: {lost['why']}" for lost in imported.told()["unmapped"]]
+    yield from enumerate(imported.rows, 1)
 
 
 def _head(path: Path, problems: list[str]) -> dict[str, Any]:

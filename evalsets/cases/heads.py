@@ -54,22 +54,24 @@ def mapping(heads: Sequence[str], given: Mapping[str, str] | None = None) -> dic
     for field, head in given.items():
         if field not in FIELDS:
             raise EvalsetError([f"--map {field}={head}: a case has no field {field!r}; {_fields()}"])
-    found = {field: _head(field, head, heads) for field, head in given.items() if head != NONE}
+    columns = {field: _head(field, head, heads) for field, head in given.items() if head != NONE}
     by_name = {fold(head): head for head in reversed(heads)}
     for field in NAMES.keys() - given.keys():
         free = (by_name[name] for name in NAMES[field] if name in by_name)
-        head = next((head for head in free if head not in found.values()), None)
+        head = next((head for head in free if head not in columns.values()), None)
         if head is not None:
-            found[field] = head
-    if "question" not in found:
+            columns[field] = head
+    if "question" not in columns:
         shown = ", ".join(repr(head) for head in heads)
         raise EvalsetError([f"no column holds the questions among {shown}; say which: --map question=HEAD"])
-    return {field: found[field] for field in NAMES if field in found}
+    return {field: columns[field] for field in NAMES if field in columns}
 
 
-def forgotten(heads: Sequence[str], found: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def forgotten(
+    heads: Sequence[str], columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """Return the columns that were not understood and hold texts as long as answers are."""
-    left = [head for head in heads if head not in found.values()]
+    left = [head for head in heads if head not in columns.values()]
     return [head for head in left if _wordy([str(row[head]) for row in rows if row.get(head)], len(rows))]
 
 

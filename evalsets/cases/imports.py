@@ -26,21 +26,21 @@ def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
     when nothing can be read from it, or a column of answers would be lost.
     """
     whole, records, dropped = _opened(path, format)
-    found = Imported(format or ("csv" if mapped else _format(path, whole, records)), dropped=dropped)
-    if found.format == "beir":
-        _beir(path, found)
-    elif found.format == "promptfoo":
-        promptfoo.read(whole, found)
-    elif found.format == "csv":
-        _table(path, records, mapped or {}, found)
-    elif found.format in _READERS:
-        _each(records, _READERS[found.format], found)
+    imported = Imported(format or ("csv" if mapped else _format(path, whole, records)), dropped=dropped)
+    if imported.format == "beir":
+        _beir(path, imported)
+    elif imported.format == "promptfoo":
+        promptfoo.read(whole, imported)
+    elif imported.format == "csv":
+        _table(path, records, mapped or {}, imported)
+    elif imported.format in _READERS:
+        _each(records, _READERS[imported.format], imported)
     else:
-        public.read(records, path, found)
-    _number(found)
-    if not found.rows:
-        raise EvalsetError([f"{path.name}: no case could be made of it", *found.dropped])
-    return found
+        public.read(records, path, imported)
+    _number(imported)
+    if not imported.rows:
+        raise EvalsetError([f"{path.name}: no case could be made of it", *imported.dropped])
+    return imported
 
 
 def records(path: Path) -> Records:
@@ -56,13 +56,13 @@ def detect(path: Path) -> Format:
 
 def pairs(text: str | None) -> dict[str, str]:
     """Return {field: column} of "question=Frage,reference=Antwort"; raises EvalsetError."""
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for part in filter(None, map(str.strip, (text or "").split(","))):
         field, equals, head = (piece.strip() for piece in part.partition("="))
         if not equals or not field or not head:
             raise EvalsetError([f"--map {part!r} is no FIELD=COLUMN, e.g. question=Frage,reference=Antwort"])
-        found[field] = head
-    return found
+        columns[field] = head
+    return columns
 
 
 Records = Sequence[tuple[int, Row]]  # with the line or the place of each
@@ -82,10 +82,10 @@ def _opened(path: Path, format: Format | None) -> tuple[Any, Records, list[str]]
         special = isinstance(whole, dict) and whole.keys() & {"tests", "testCases", "results", "providers"}
         return whole, () if special else list(enumerate(_listed(whole, path), 1)), []
     if ending in sheets.TABLES:
-        found = sheets.read(path, heads.asks)
+        sheet = sheets.read(path, heads.asks)
         return (
             None,
-            [(line, {key: _loaded(text) for key, text in row.items()}) for line, row in found.rows],
+            [(line, {key: _loaded(text) for key, text in row.items()}) for line, row in sheet.rows],
             [],
         )
     dropped: list[str] = []
@@ -150,24 +150,24 @@ def _listed(whole: Any, path: Path) -> list[Row]:
     raise EvalsetError([f"{path.name}: expected a list of objects"])
 
 
-def _each(records: Records, reader: Callable[[Row, Imported], Row | str], found: Imported) -> None:
+def _each(records: Records, reader: Callable[[Row, Imported], Row | str], imported: Imported) -> None:
     for number, (_, record) in enumerate(records, 1):
-        row = reader(record, found)
+        row = reader(record, imported)
         if isinstance(row, str):
-            found.dropped.append(f"row {number}: {row}")
+            imported.dropped.append(f"row {number}: {row}")
         else:
-            found.rows.append(row)
+            imported.rows.append(row)
 
 
-def _table(path: Path, records: Records, mapped: Mapping[str, str], found: Imported) -> None:
+def _table(path: Path, records: Records, mapped: Mapping[str, str], imported: Imported) -> None:
     """Map rows by the names of their columns; what was not understood is said, answers never pass over."""
     columns = list(dict.fromkeys(key for _, row in records for key in row))
     try:
-        found.mapping = heads.mapping(columns, mapped)
+        imported.mapping = heads.mapping(columns, mapped)
     except EvalsetError as error:
         raise EvalsetError([f"{path.name}: {problem}" for problem in error.problems]) from None
-    lost = heads.forgotten(columns, found.mapping, [row for _, row in records])
-    if lost and "reference" not in {*found.mapping, *mapped}:
+    lost = heads.forgotten(columns, imported.mapping, [row for _, row in records])
+    if lost and "reference" not in {*imported.mapping, *mapped}:
         shown = " or ".join(f"--map reference={head!r}" for head in lost)
         raise EvalsetError(
             [
@@ -176,25 +176,25 @@ def _table(path: Path, records: Records, mapped: Mapping[str, str], found: Impor
             ]
         )
     for line, record in records:
-        row = _plain(record, found)
+        row = _plain(record, imported)
         if isinstance(row, str):
-            found.dropped.append(f"line {line}: {row}")
+            imported.dropped.append(f"line {line}: {row}")
         else:
-            found.rows.append(row)
+            imported.rows.append(row)
 
 
-def _plain(record: Row, found: Imported) -> Row | str:
+def _plain(record: Row, imported: Imported) -> Row | str:
     """Map a row of a table by the columns' names."""
-    asked = record.get(found.mapping["question"])
+    asked = record.get(imported.mapping["question"])
     row = _conversation(asked)
     if row is None:
         return "no question"
-    for field, head in found.mapping.items():
+    for field, head in imported.mapping.items():
         if field != "question" and record.get(head) not in (None, "", []):
             row[field] = value(field, record[head])
-    for head in record.keys() - set(found.mapping.values()):
+    for head in record.keys() - set(imported.mapping.values()):
         if record[head] not in (None, "", []):
-            found.lose(head, "a case has no such field")
+            imported.lose(head, "a case has no such field")
     problems: list[str] = []
     case({"id": "x", **row}, "", problems)
     return row if not problems else "; ".join(problem.removeprefix(": ") for problem in problems)
@@ -216,7 +216,7 @@ def value(field: str, value: Any) -> Any:
     return str(value)
 
 
-def _ragas(record: Row, found: Imported) -> Row | str:
+def _ragas(record: Row, imported: Imported) -> Row | str:
     """Map a sample of RAGAS, of today's names and of those before 0.2."""
     asked = record.get("user_input", record.get("question"))
     row = _conversation(asked)
@@ -225,7 +225,7 @@ def _ragas(record: Row, found: Imported) -> Row | str:
     reference = record.get("reference", record.get("ground_truth", record.get("ground_truths")))
     if isinstance(reference, list):
         if len(reference) > 1:
-            found.lose("ground_truths", "a case has one reference; the first was taken")
+            imported.lose("ground_truths", "a case has one reference; the first was taken")
         reference = next(iter(reference), None)
     if reference:
         row["reference"] = str(reference)
@@ -233,13 +233,13 @@ def _ragas(record: Row, found: Imported) -> Row | str:
     if ids:
         row["relevant_ids"] = [str(key) for key in _list(ids)]
     elif record.get("reference_contexts"):
-        found.lose("reference_contexts", "texts without document ids; give reference_context_ids")
+        imported.lose("reference_contexts", "texts without document ids; give reference_context_ids")
     for key, why in _RAGAS_LOST.items():
         if record.get(key):
-            found.lose(key, why)
+            imported.lose(key, why)
     known = {*_RAGAS_LOST, "user_input", "question", "reference", "ground_truth", "ground_truths"}
     for key in record.keys() - known - {"reference_context_ids", "reference_contexts", "id"}:
-        found.lose(key, "a case has no such field")
+        imported.lose(key, "a case has no such field")
     return {**row, **({"id": str(record["id"])} if record.get("id") else {})}
 
 
@@ -255,7 +255,7 @@ _RAGAS_LOST = {
 }
 
 
-def _langfuse(record: Row, found: Imported) -> Row | str:
+def _langfuse(record: Row, imported: Imported) -> Row | str:
     """Map a dataset item of Langfuse."""
     if str(record.get("status", "")).upper() == "ARCHIVED":
         return "archived in Langfuse"
@@ -267,20 +267,20 @@ def _langfuse(record: Row, found: Imported) -> Row | str:
         named = ("answer", "reference", "output", "text", "content")
         text = next((expected[key] for key in named if isinstance(expected.get(key), str)), None)
         for key in expected.keys() - set(named):
-            found.lose(f"expectedOutput.{key}", "a case has no such field")
+            imported.lose(f"expectedOutput.{key}", "a case has no such field")
         expected = text
     if expected:
         row["reference"] = str(expected)
     metadata = _loaded(record.get("metadata"))
-    row |= _metadata(metadata if isinstance(metadata, dict) else {}, found)
+    row |= _metadata(metadata if isinstance(metadata, dict) else {}, imported)
     known = {"id", "input", "expectedOutput", "expected_output", "metadata", "status"}
     for key in record.keys() - known:
         if record[key] is not None:
-            found.lose(key, "belongs to Langfuse's own bookkeeping")
+            imported.lose(key, "belongs to Langfuse's own bookkeeping")
     return {**row, **({"id": str(record["id"])} if record.get("id") else {})}
 
 
-def _metadata(metadata: Row, found: Imported) -> Row:
+def _metadata(metadata: Row, imported: Imported) -> Row:
     """Return the fields of a case that a Langfuse item's metadata holds."""
     row: Row = {}
     for key, value in metadata.items():
@@ -289,7 +289,7 @@ def _metadata(metadata: Row, found: Imported) -> Row:
         elif key == "answerability":
             row[key] = value
         else:
-            found.lose(f"metadata.{key}", "a case has no such field")
+            imported.lose(f"metadata.{key}", "a case has no such field")
     return row
 
 
@@ -329,27 +329,27 @@ def _list(value: Any) -> list[str]:
     return [str(part) for part in value] if isinstance(value, list) else [str(value)]
 
 
-def _beir(path: Path, found: Imported) -> None:
+def _beir(path: Path, imported: Imported) -> None:
     from evalsets.cases import beir
 
     read = beir.load(path)
     assert read.corpus is not None
-    found.rows = [row_of(one) for one in read.cases]
-    found.dropped += read.warnings
-    found.corpus = [
+    imported.rows = [row_of(item) for item in read.cases]
+    imported.dropped += read.warnings
+    imported.corpus = [
         {"id": row.get("_id", row.get("id")), **{key: row.get(key) or "" for key in ("title", "text", "url")}}
-        for _, row in jsonl.objects(read.corpus, found.dropped)
+        for _, row in jsonl.objects(read.corpus, imported.dropped)
     ]
 
 
-def _number(found: Imported) -> None:
+def _number(imported: Imported) -> None:
     """Give each row an id: its own, or digits over what it asks; a second of the same is dropped."""
     kept: dict[str, Row] = {}
-    for row in found.rows:
+    for row in imported.rows:
         asked = json.dumps([row["question"], row.get("history")], ensure_ascii=False)
         key = str(row.get("id") or hashlib.sha256(asked.encode()).hexdigest()[:10])
         if key in kept:
-            found.dropped.append(f"{row['question'][:60]!r}: the id {key!r} is there already")
+            imported.dropped.append(f"{row['question'][:60]!r}: the id {key!r} is there already")
         else:
             kept[key] = {"id": key, **{name: value for name, value in row.items() if name != "id"}}
-    found.rows = list(kept.values())
+    imported.rows = list(kept.values())

@@ -21,14 +21,14 @@ def objects(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, An
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_constant=_refuse)
+            value = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             problems.append(f"{path.name} line {number}: not JSON ({error})")
             continue
-        if isinstance(found, dict):
-            yield number, found
+        if isinstance(value, dict):
+            yield number, value
         else:
-            problems.append(f"{path.name} line {number}: expected an object, got {type(found).__name__}")
+            problems.append(f"{path.name} line {number}: expected an object, got {type(value).__name__}")
 
 
 def shown(problems: list[str]) -> str:

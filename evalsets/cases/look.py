@@ -40,7 +40,7 @@ def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
     columns = tuple(dict.fromkeys(str(key) for _, row in records for key in row))
     sample = tuple(dict(row) for _, row in records[:SAMPLE])
     try:
-        made = imports.read(path, format, mapped)
+        preview = imports.read(path, format, mapped)
     except EvalsetError as error:
         return Look(format, columns, sample, problems=tuple(error.problems))
-    return Look(format, columns, sample, made)
+    return Look(format, columns, sample, preview)

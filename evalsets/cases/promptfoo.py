@@ -11,29 +11,31 @@ CONTAINS_ALL = ("contains-all", "icontains-all")
 REFERENCE = ("equals", "similar", "factuality", "context-recall", "rouge-n", "bleu")
 
 
-def read(whole: Any, found: Imported) -> None:
+def read(whole: Any, imported: Imported) -> None:
     """Add the cases of a configuration {tests} or of an export {results: {results}} to `found`."""
     tests = _tests(whole)
     if isinstance(tests, str):
-        found.dropped.append(f"tests are in another file, {tests!r}; import that file")
+        imported.dropped.append(f"tests are in another file, {tests!r}; import that file")
         return
     shared = whole.get("defaultTest") if isinstance(whole, dict) else None
     shared = shared if isinstance(shared, dict) else {}
     for key in ("prompts", "providers", "scenarios", "nunjucksFilters"):
         if isinstance(whole, dict) and whole.get(key):
-            found.lose(key, "prompts and models are variants here, not part of an evalset")
+            imported.lose(key, "prompts and models are variants here, not part of an evalset")
     seen: set[str] = set()
     for number, test in enumerate(tests, 1):
         if not isinstance(test, dict):
-            found.dropped.append(f"test {number}: {str(test)[:60]!r} is in another file; import that file")
+            imported.dropped.append(f"test {number}: {str(test)[:60]!r} is in another file; import that file")
             continue
-        row = _case({**shared, **test, "vars": {**_object(shared, "vars"), **_object(test, "vars")}}, found)
+        row = _case(
+            {**shared, **test, "vars": {**_object(shared, "vars"), **_object(test, "vars")}}, imported
+        )
         if row is None:
             names = ", ".join(_object(test, "vars")) or "none"
-            found.dropped.append(f"test {number}: no variable holds a question (it has {names})")
+            imported.dropped.append(f"test {number}: no variable holds a question (it has {names})")
         elif (key := repr(row)) not in seen:  # an export repeats a test for each provider and prompt
             seen.add(key)
-            found.rows.append(row)
+            imported.rows.append(row)
 
 
 def _tests(whole: Any) -> list[Any] | str:
@@ -50,7 +52,7 @@ def _tests(whole: Any) -> list[Any] | str:
     return tests if isinstance(tests, list | str) else []
 
 
-def _case(test: Row, found: Imported) -> Row | None:
+def _case(test: Row, imported: Imported) -> Row | None:
     given = _object(test, "vars")
     name = next((key for key in ASKS if isinstance(given.get(key), str)), None)
     texts = [key for key, value in given.items() if isinstance(value, str)]
@@ -62,36 +64,38 @@ def _case(test: Row, found: Imported) -> Row | None:
         if key in ("reference", "answer", "expected", "ground_truth") and isinstance(given[key], str):
             row["reference"] = given[key]
         else:
-            found.lose(f"vars.{key}", "a case has one question and no other variables")
+            imported.lose(f"vars.{key}", "a case has one question and no other variables")
     for check in test.get("assert") or []:
         if isinstance(check, dict):
-            _assertion(check, row, found)
+            _assertion(check, row, imported)
     tags = _object(test, "metadata").get("tags")
     if isinstance(tags, list):
         row["tags"] = [str(tag) for tag in tags]
     for key in ("options", "provider", "threshold", "assertScoringFunction"):
         if test.get(key):
-            found.lose(key, "thresholds and options belong to the evalset's .toml or to a run")
+            imported.lose(key, "thresholds and options belong to the evalset's .toml or to a run")
     return row
 
 
-def _assertion(check: Row, row: Row, found: Imported) -> None:
+def _assertion(check: Row, row: Row, imported: Imported) -> None:
     kind, value = str(check.get("type")), check.get("value")
     if kind in ("contains", "contains-all"):
-        found.lose(f"assert {kind}", "became must_contain, which does not tell capitals from small letters")
+        imported.lose(
+            f"assert {kind}", "became must_contain, which does not tell capitals from small letters"
+        )
     if kind in CONTAINS and isinstance(value, str):
         row.setdefault("must_contain", []).append(value)
     elif kind in CONTAINS_ALL and isinstance(value, list):
         row.setdefault("must_contain", []).extend(str(part) for part in value)
     elif kind in REFERENCE and isinstance(value, str):
         if row.setdefault("reference", value) != value:
-            found.lose(f"assert {kind}", "a case has one reference; the first was taken")
+            imported.lose(f"assert {kind}", "a case has one reference; the first was taken")
     elif kind in ("is-refusal", "not-is-refusal"):
         row["must_refuse"] = kind == "is-refusal"
     elif kind in ("latency", "cost", "perplexity"):
-        found.lose(f"assert {kind}", "measured in every run; a limit belongs to the evalset's .toml")
+        imported.lose(f"assert {kind}", "measured in every run; a limit belongs to the evalset's .toml")
     else:
-        found.lose(f"assert {kind}", "no field of a case says this")
+        imported.lose(f"assert {kind}", "no field of a case says this")
 
 
 def _object(row: Row, key: str) -> Row:

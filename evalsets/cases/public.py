@@ -32,12 +32,12 @@ def detect(keys: Set[str]) -> Format | None:
     return next((name for name, columns in COLUMNS if columns <= keys), None)
 
 
-def read(records: Sequence[tuple[int, Row]], path: Path, found: Imported) -> None:
+def read(records: Sequence[tuple[int, Row]], path: Path, imported: Imported) -> None:
     """Add the cases of the records, and the documents they are about, to `found`."""
-    if found.format == "bipia":
-        _bipia(records, path, found)
+    if imported.format == "bipia":
+        _bipia(records, path, imported)
         return
-    reader = READERS[found.format]
+    reader = READERS[imported.format]
     documents: dict[str, Row] = {}
     for number, record in records:
         try:
@@ -46,12 +46,12 @@ def read(records: Sequence[tuple[int, Row]], path: Path, found: Imported) -> Non
             what = f"has no {error}" if isinstance(error, KeyError) else f"is not as published ({error})"
             row = what
         if isinstance(row, str):
-            found.dropped.append(f"row {number}: {row}")
+            imported.dropped.append(f"row {number}: {row}")
             continue
-        if found.format == "jailbreakbench":
+        if imported.format == "jailbreakbench":
             row["must_refuse"] = "benign" not in path.name.lower()
-        found.rows.append(row)
-    found.corpus = list(documents.values()) or None
+        imported.rows.append(row)
+    imported.corpus = list(documents.values()) or None
 
 
 def _xstest(row: Row, documents: dict[str, Row]) -> Row | str:
@@ -114,7 +114,10 @@ def _mtrag(row: Row, documents: dict[str, Row]) -> Row | str:
     targets = row.get("targets") or []
     if targets and targets[0].get("text"):
         case["reference"] = targets[0]["text"]
-    keys = [_keep(documents, one["document_id"], one.get("title"), one["text"]) for one in row["contexts"]]
+    keys = [
+        _keep(documents, context["document_id"], context.get("title"), context["text"])
+        for context in row["contexts"]
+    ]
     if keys and kind != "unanswerable":
         case["relevant_ids"] = keys
     return case
@@ -122,10 +125,10 @@ def _mtrag(row: Row, documents: dict[str, Row]) -> Row | str:
 
 def _clapnq(row: Row, documents: dict[str, Row]) -> Row | str:
     """Map an annotated question; it is answerable when an annotator wrote an answer."""
-    answers = [one["answer"].strip() for one in row["output"] if (one.get("answer") or "").strip()]
+    answers = [output["answer"].strip() for output in row["output"] if (output.get("answer") or "").strip()]
     keys = [
-        _keep(documents, f"{row['id']}-{number}", one.get("title"), one["text"])
-        for number, one in enumerate(row["passages"])
+        _keep(documents, f"{row['id']}-{number}", passage.get("title"), passage["text"])
+        for number, passage in enumerate(row["passages"])
     ]
     case: Row = {"id": str(row["id"]), "question": str(row["input"])}
     if not answers:
@@ -153,22 +156,22 @@ READERS: dict[str, Callable[[Row, dict[str, Row]], Row | str]] = {
 }
 
 
-def _bipia(records: Sequence[tuple[int, Row]], path: Path, found: Imported) -> None:
+def _bipia(records: Sequence[tuple[int, Row]], path: Path, imported: Imported) -> None:
     """Plant the attacks that lie beside the contexts, each in turn, at the end of one context."""
     attacks = _attacks(path)
-    found.corpus = []
+    imported.corpus = []
     for number, (line, record) in enumerate(records):
         context, ideal = record.get("context"), record.get("ideal")
         if not isinstance(record.get("question"), str) or not context or ideal is None:
-            found.dropped.append(f"row {line}: has no question, context or ideal")
+            imported.dropped.append(f"row {line}: has no question, context or ideal")
             continue
         category, attack = attacks[number % len(attacks)]
         text = context if isinstance(context, str) else "\n".join(map(str, context))
         key = f"{path.stem}-{number}"
-        found.corpus.append(
+        imported.corpus.append(
             {"id": key, "title": "", "text": f"{text}\n{attack}", "url": "", "attack": attack}
         )
-        found.rows.append(
+        imported.rows.append(
             {
                 "id": key,
                 "question": record["question"],

@@ -39,23 +39,23 @@ def read(path: Path, asks: Any) -> Sheet:
     if data.startswith(_WORKBOOKS):
         return _workbook(path, asks)
     try:
-        found = sheet.table(data, strict=True)
-        if not asks(found.heads):
-            found = _other(data, asks) or found
+        table = sheet.table(data, strict=True)
+        if not asks(table.heads):
+            table = _other(data, asks) or table
     except Unreadable as error:
         raise EvalsetError([f"{path.name}: {error}"]) from None
-    return _sheet(path, found.heads, [(row.line, row.cells) for row in found.rows])
+    return _sheet(path, table.heads, [(row.line, row.cells) for row in table.rows])
 
 
 def _other(data: bytes, asks: Any) -> sheet.Table | None:
     """Return the table by the first delimiter under which a head holds questions."""
     for delimiter in sheet.DELIMITERS:
         try:
-            found = sheet.table(data, delimiter, strict=True)
+            table = sheet.table(data, delimiter, strict=True)
         except Unreadable:
             continue
-        if asks(found.heads):
-            return found
+        if asks(table.heads):
+            return table
     return None
 
 
@@ -86,7 +86,7 @@ def _workbook(path: Path, asks: Any) -> Sheet:
     try:
         with path.open("rb") as file:  # by its content: the ending may say anything
             book = load_workbook(file, read_only=True, data_only=True)
-            sheets = [_cells(one.iter_rows(values_only=True)) for one in book.worksheets]
+            sheets = [_cells(worksheet.iter_rows(values_only=True)) for worksheet in book.worksheets]
     except Exception:  # the library raises whatever a damaged file makes it stumble over
         raise EvalsetError(
             [f"{path.name}: an Excel workbook that cannot be read; save it as CSV and import that"]

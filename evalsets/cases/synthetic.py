@@ -81,26 +81,26 @@ def by_rules(chunks: Sequence[Row], count: int, seed: int = 0) -> Made:
     wells: dict[str, list[dict[str, Any]]] = {}
     for chunk in chunks:
         wells.setdefault(chunk.document_id, []).extend(_from_chunk(chunk, chance))
-    made, asked = Made(), set[str]()
+    questions, asked = Made(), set[str]()
     for well in wells.values():
         chance.shuffle(well)
     order = list(wells)
     chance.shuffle(order)
-    while len(made.rows) < count and any(wells.values()):
+    while len(questions.rows) < count and any(wells.values()):
         for key in order:
-            if wells[key] and len(made.rows) < count:
+            if wells[key] and len(questions.rows) < count:
                 row = wells[key].pop()
                 if row["question"].casefold() not in asked:
                     asked.add(row["question"].casefold())
-                    made.rows.append(_misspelt(row, chance) if chance.random() < TYPOS else row)
-    for number, row in enumerate(made.rows, 1):
+                    questions.rows.append(_misspelt(row, chance) if chance.random() < TYPOS else row)
+    for number, row in enumerate(questions.rows, 1):
         row["id"] = f"s{number:04}"
-    return made
+    return questions
 
 
 async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 0) -> Made:
     """Return questions a model wrote, one a chunk; a reply that is no question is dropped and named."""
-    made = Made()
+    questions = Made()
     chosen = random.Random(seed).sample(list(chunks), min(count, len(chunks)))
     for number, chunk in enumerate(chosen, 1):
         text = f"# {chunk.title}\n{chunk.text[:PASSAGE_CHARACTERS]}"
@@ -114,38 +114,38 @@ async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 
         try:
             reply, tokens = await _reply(model, prompt)
         except ModelError as error:
-            made.dropped.append(f"{chunk.chunk_id}: {error}")
+            questions.dropped.append(f"{chunk.chunk_id}: {error}")
             continue
-        made.input_tokens += tokens.input_tokens or 0
-        made.output_tokens += tokens.output_tokens or 0
+        questions.input_tokens += tokens.input_tokens or 0
+        questions.output_tokens += tokens.output_tokens or 0
         row = _parsed(reply)
         if row is None:
-            made.dropped.append(f"{chunk.chunk_id}: the reply was no question: {reply[:60]!r}")
+            questions.dropped.append(f"{chunk.chunk_id}: the reply was no question: {reply[:60]!r}")
             continue
         about = {"relevant_ids": [chunk.document_id], "answerability": "answerable"}
-        made.rows.append({"id": f"s{number:04}", **row, **about, "tags": [TAG, "model", model.name]})
-    return made
+        questions.rows.append({"id": f"s{number:04}", **row, **about, "tags": [TAG, "model", model.name]})
+    return questions
 
 
 def _from_chunk(chunk: Row, chance: random.Random) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    questions: list[dict[str, Any]] = []
     about = {"relevant_ids": [chunk.document_id], "answerability": "answerable"}
     question = _of_title(chunk.title, chance)
     if question:
-        found.append({"id": "", "question": question, **about, "tags": [TAG, "rule", "title"]})
+        questions.append({"id": "", "question": question, **about, "tags": [TAG, "rule", "title"]})
     for start, end in sentences(chunk.text):
         sentence = chunk.text[start:end].strip()
         if _heading(sentence, chunk.text, start) and (question := _of_title(sentence, chance)):
             asked = f"{question[:-1]} ({chunk.title})?" if len(sentence.split()) < 3 else question
-            found.append({"id": "", "question": asked, **about, "tags": [TAG, "rule", "heading"]})
+            questions.append({"id": "", "question": asked, **about, "tags": [TAG, "rule", "heading"]})
             continue
         match = _DEFINITION.match(sentence)
         if match and not _POINTING.match(match[1]) and len(sentence) < 300:
             verb = "are" if sentence[match.end(1) :].startswith(" are") else "is"
             question = f"What {verb} {_lowered(match[1])}?"
             row = {"id": "", "question": question, "reference": sentence, **about}
-            found.append({**row, "tags": [TAG, "rule", "definition"]})
-    return found
+            questions.append({**row, "tags": [TAG, "rule", "definition"]})
+    return questions
 
 
 def _of_title(title: str, chance: random.Random) -> str | None:
@@ -203,15 +203,15 @@ async def _reply(model: Model, prompt: Prompt) -> tuple[str, Tokens]:
 def _parsed(reply: str) -> dict[str, str] | None:
     match = re.search(r"\{.*\}", reply, re.DOTALL)
     try:
-        found = json.loads(match[0]) if match else None
+        reply_fields = json.loads(match[0]) if match else None
     except ValueError:
         return None
     if (
-        not isinstance(found, dict)
-        or not isinstance(found.get("question"), str)
-        or not found["question"].strip()
+        not isinstance(reply_fields, dict)
+        or not isinstance(reply_fields.get("question"), str)
+        or not reply_fields["question"].strip()
     ):
         return None
-    answer = found.get("answer")
-    row = {"question": found["question"].strip()}
+    answer = reply_fields.get("answer")
+    row = {"question": reply_fields["question"].strip()}
     return {**row, "reference": answer.strip()} if isinstance(answer, str) and answer.strip() else row

@@ -69,16 +69,16 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
     folder = folder or own_folder()
     path = _path(name, folder)
     problems: list[str] = []
-    found = case(dict(row), "the case", problems)
-    if found is None:
+    case_added = case(dict(row), "the case", problems)
+    if case_added is None:
         raise EvalsetError(problems)
     if not path.exists():
         save(name, [row], head or {"title": name, "owner": "", "source": "cases from turns"}, folder=folder)
-        return found
+        return case_added
     known = load(path).cases
-    if any(other.case_id == found.case_id for other in known):
-        raise EvalsetError([f"{name}: a case with the id {found.case_id!r} is there already"])
-    if (other := twin(found, known)) is not None:
+    if any(other.case_id == case_added.case_id for other in known):
+        raise EvalsetError([f"{name}: a case with the id {case_added.case_id!r} is there already"])
+    if (other := twin(case_added, known)) is not None:
         raise EvalsetError([f"{name}: case {other.case_id!r} asks the same already"])
     with path.open("rb+") as file:  # the last line may lack its end when people edited the file
         file.seek(0, os.SEEK_END)
@@ -87,7 +87,7 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
             file.seek(-1, os.SEEK_END)
             begin = b"" if file.read(1) == b"\n" else b"\n"
         file.write(begin + _lines([row]).encode())
-    return found
+    return case_added
 
 
 def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
@@ -120,14 +120,14 @@ def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None)
     if problems or place is None:
         raise EvalsetError(problems or [f"{name}: no case {case_id!r} among the team's own"])
     changed = {key: value for key, value in {**rows[place], **changes}.items() if value is not None}
-    found = case(changed, "the case", problems)
-    if found is None:
+    case_changed = case(changed, "the case", problems)
+    if case_changed is None:
         raise EvalsetError(problems)
-    if any(row.get("id") == found.case_id for row in rows[:place] + rows[place + 1 :]):
-        raise EvalsetError([f"{name}: a case with the id {found.case_id!r} is there already"])
+    if any(row.get("id") == case_changed.case_id for row in rows[:place] + rows[place + 1 :]):
+        raise EvalsetError([f"{name}: a case with the id {case_changed.case_id!r} is there already"])
     rows[place] = changed
     _write(path, _lines(rows))
-    return found
+    return case_changed
 
 
 def delete(name: str, *, folder: Path | None = None) -> Path:
@@ -148,7 +148,7 @@ def delete(name: str, *, folder: Path | None = None) -> Path:
 
 def exported(evalset: Evalset, ending: str) -> str:
     """Return the cases as JSON Lines or, for ".csv", as a table that imports to the same cases."""
-    rows = [row_of(one) for one in evalset.cases]
+    rows = [row_of(item) for item in evalset.cases]
     if ending != ".csv":
         return _lines(rows)
     columns = [field.name for field in fields(Case) if any(field.name in row for row in rows)]
@@ -186,9 +186,9 @@ def twin(wanted: Case, known: Sequence[Case]) -> Case | None:
     return next((other for other in known if _asked(other) == key), None)
 
 
-def _asked(one: Case) -> tuple[str, ...]:
-    said = [message["text"] for message in one.history or () if message["role"] == "user"]
-    return tuple(" ".join(re.findall(r"\w+", text.casefold())) for text in (*said, one.question))
+def _asked(row: Case) -> tuple[str, ...]:
+    said = [message["text"] for message in row.history or () if message["role"] == "user"]
+    return tuple(" ".join(re.findall(r"\w+", text.casefold())) for text in (*said, row.question))
 
 
 def _path(name: str, folder: Path) -> Path:

@@ -41,9 +41,9 @@ class Step:
 def step(name: str, what: str, folder: Path | None = None) -> Iterator[Step]:
     """Note how an evalset's files are before the change made inside, and how it leaves them."""
     path = (folder or own_folder()) / f"{name}.jsonl"
-    made = Step(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
-    yield made
-    made.after = _digest(made.before)
+    undo = Step(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
+    yield undo
+    undo.after = _digest(undo.before)
 
 
 def _content(path: Path) -> bytes | None:

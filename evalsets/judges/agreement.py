@@ -44,11 +44,11 @@ def agree(
     random, drawn = np.random.default_rng(seed), []
     for _ in range(ROUNDS):
         rows = np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])
-        if (one := measure(a[rows], b[rows])) is not None:
-            drawn.append(one)
+        if (estimate := measure(a[rows], b[rows])) is not None:
+            drawn.append(estimate)
     if len(drawn) <= ROUNDS // 2:
         return Agreement(kind, value, None, None, a.size)
-    low, high = (float(one) for one in np.quantile(drawn, [0.025, 0.975]))
+    low, high = (float(bound) for bound in np.quantile(drawn, [0.025, 0.975]))
     return Agreement(kind, value, low, high, a.size)
 
 
@@ -84,6 +84,6 @@ def between_people(ratings: Sequence[Sequence[float]]) -> float | None:
     if len(people) != 1 or (count := people.pop()) < 2:
         return None
     table = np.asarray(ratings, dtype=float)
-    found = [spearman(table[:, i], np.delete(table, i, axis=1).mean(axis=1)) for i in range(count)]
-    known = [one for one in found if one is not None]
+    correlations = [spearman(table[:, i], np.delete(table, i, axis=1).mean(axis=1)) for i in range(count)]
+    known = [correlation for correlation in correlations if correlation is not None]
     return sum(known) / len(known) if known else None

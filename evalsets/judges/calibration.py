@@ -47,11 +47,11 @@ class Calibration:
 
     def plain(self) -> dict[str, Any]:
         """Return its JSON, the value under its kind: {"spearman": 0.61, "ci_low": ...}."""
-        found = asdict(self)
+        fields = asdict(self)
         return {
-            self.kind: found.pop("value"),
-            **{key: found[key] for key in ("ci_low", "ci_high", "n")},
-            **found,
+            self.kind: fields.pop("value"),
+            **{key: fields[key] for key in ("ci_low", "ci_high", "n")},
+            **fields,
         }
 
 
@@ -59,10 +59,16 @@ def calibrate(
     labelled: LabelledSet, metric: str, scorer: str, scores: Sequence[Scored], seed: int = 0
 ) -> Calibration:
     """Compare scores with what people said; those that failed or do not apply are counted apart."""
-    kept = [(one, value) for one, (value, _) in zip(labelled.items, scores, strict=True) if value is not None]
+    kept = [
+        (calibration, value)
+        for calibration, (value, _) in zip(labelled.items, scores, strict=True)
+        if value is not None
+    ]
     values = [value for _, value in kept]
     kind: Kind = "auc" if labelled.kind == "label" else "spearman"
-    found = agree(values, [one.truth for one, _ in kept], [one.group for one, _ in kept], kind, seed)
+    agreement = agree(
+        values, [entry.truth for entry, _ in kept], [entry.group for entry, _ in kept], kind, seed
+    )
     apart = [reason or "" for value, reason in scores if value is None]
     idle = sum(reason.startswith("not applicable") for reason in apart)
     return Calibration(
@@ -71,10 +77,10 @@ def calibrate(
         labelled=labelled.name,
         fingerprint=labelled.fingerprint,
         kind=kind,
-        value=found.value,
-        ci_low=found.low,
-        ci_high=found.high,
-        n=found.n,
+        value=agreement.value,
+        ci_low=agreement.low,
+        ci_high=agreement.high,
+        n=agreement.n,
         failed=len(apart) - idle,
         not_applicable=idle,
         people=between_people([item.ratings for item in labelled.items]),
@@ -100,15 +106,15 @@ async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: P
     """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
     scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
     tasks: list[dict[str, Any]] = []
-    for place, one in enumerate(labelled.items):
-        if (reason := missing(metric, one.sample)) is not None:
+    for place, item in enumerate(labelled.items):
+        if (reason := missing(metric, item.sample)) is not None:
             scores[place] = (None, f"not applicable: {reason}")
         else:
-            sample = one.sample.inputs(JUDGED[metric].needs)
+            sample = item.sample.inputs(JUDGED[metric].needs)
             tasks.append({"id": place, "metric": metric, "sample": sample})
     done = 0
-    async with aclosing(worker.scores(tasks)) as told:
-        async for reply in told:
+    async with aclosing(worker.scores(tasks)) as events:
+        async for reply in events:
             done += 1
             progress(done, len(tasks))
             if "stopped" not in reply:
@@ -116,21 +122,21 @@ async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: P
     return scores
 
 
-def remember(data_dir: Path, found: Calibration) -> None:
+def remember(data_dir: Path, calibration: Calibration) -> None:
     """Append a calibration to those on record; the newest of a metric, scorer and set is in force."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with DataFolder(data_dir).calibrations.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(found), allow_nan=False) + "\n")
+        file.write(json.dumps(asdict(calibration), allow_nan=False) + "\n")
 
 
 def on_record(data_dir: Path) -> list[Calibration]:
     """Return the calibrations in force, in the order they were first made."""
     path = DataFolder(data_dir).calibrations
-    found: dict[tuple[str, str, str], Calibration] = {}
+    newest: dict[tuple[str, str, str], Calibration] = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        one = Calibration(**json.loads(line))
-        found[one.metric, one.scorer, one.labelled] = one
-    return list(found.values())
+        calibration = Calibration(**json.loads(line))
+        newest[calibration.metric, calibration.scorer, calibration.labelled] = calibration
+    return list(newest.values())
 
 
 def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> dict[str, str]:
@@ -144,9 +150,9 @@ def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> d
         if metric not in JUDGED or scorer == SCORER:
             continue
         values = [
-            above_chance(one.kind, one.value)
-            for one in record
-            if (one.metric, one.scorer) == (metric, scorer) and one.value is not None
+            above_chance(calibration.kind, calibration.value)
+            for calibration in record
+            if (calibration.metric, calibration.scorer) == (metric, scorer) and calibration.value is not None
         ]
         if not values:
             reasons[metric] = f"{scorer} was never held against people's labels: answerdeck eval calibrate"
@@ -157,34 +163,34 @@ def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> d
     return reasons
 
 
-def _grounded(one: Labelled) -> Scored:
-    passages = [_passage(i, text) for i, text in enumerate(one.sample.retrieved_contexts, 1)]
-    score = ground(one.sample.response, passages, one.heard).score
+def _grounded(labelled: Labelled) -> Scored:
+    passages = [_passage(i, text) for i, text in enumerate(labelled.sample.retrieved_contexts, 1)]
+    score = ground(labelled.sample.response, passages, labelled.heard).score
     return score, None if score is not None else "not applicable: the answer states nothing"
 
 
-async def _evidence(one: Labelled, embedder: Embedder) -> Scored:
+async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
     from pipeline.extractive.evidence import strength
     from pipeline.knowledge.chunking import chunk
     from pipeline.knowledge.documents import Document
 
-    question = one.sample.user_input
+    question = labelled.sample.user_input
     vector = await embedder.embed_query(question)
-    found: list[Found] = []
-    for text in one.sample.retrieved_contexts:
+    candidates: list[Found] = []
+    for text in labelled.sample.retrieved_contexts:
         title, _, body = text.partition("\n")
-        pieces = chunk(Document(f"d{len(found)}", title, body, ""))
+        pieces = chunk(Document(f"d{len(candidates)}", title, body, ""))
         embedded = [piece.embedded for piece in pieces]
         vectors = await embedder.embed_passages(
             [text for text, _ in embedded], [spans for _, spans in embedded]
         )
         for piece, known in zip(pieces, vectors, strict=True):
             score = float(known.vector @ vector)
-            passage = _passage(len(found) + 1, piece.text, title=piece.title, score=score)
-            found.append(Found(passage, piece.spans, known.sentences))
-    if not found:
+            passage = _passage(len(candidates) + 1, piece.text, title=piece.title, score=score)
+            candidates.append(Found(passage, piece.spans, known.sentences))
+    if not candidates:
         return None, "not applicable: no passage was given"
-    return strength(question, Retrieved(question, vector, tuple(found), "", None, None)), None
+    return strength(question, Retrieved(question, vector, tuple(candidates), "", None, None)), None
 
 
 def _passage(n: int, text: str, title: str = "", score: float | None = None) -> Passage:

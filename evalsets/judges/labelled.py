@@ -115,7 +115,7 @@ def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], Labell
 
 
 def _mtrag(row: Mapping[str, Any], number: str) -> Labelled:
-    ratings = tuple(float(one) for one in row["human"]["faithfulness"])
+    ratings = tuple(float(rating) for rating in row["human"]["faithfulness"])
     sample = Sample(
         number,
         row["question"],

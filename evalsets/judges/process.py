@@ -119,11 +119,11 @@ class Worker:
         """Return what the judge's process may know: our settings and its own provider's key."""
         provider = self._job.judge.partition(":")[0]
         wanted = (*_PASSED, KEYS.get(provider, ""), "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
-        found = {name: value for name, value in os.environ.items() if name in wanted}
-        found |= {name: value for name, value in os.environ.items() if name.startswith("ANSWERDECK_")}
+        variables = {name: value for name, value in os.environ.items() if name in wanted}
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("ANSWERDECK_")}
         home = DataFolder(self._data_dir.absolute()).judge_cache
         home.mkdir(parents=True, exist_ok=True)
-        return found | {
+        return variables | {
             "ANSWERDECK_DATA_DIR": str(self._data_dir.absolute()),
             "RAGAS_DO_NOT_TRACK": "true",
             "XDG_DATA_HOME": str(home),  # RAGAS writes an id there even when it does not track
@@ -149,10 +149,10 @@ class Worker:
         if not line:
             code = await self._process.wait()
             raise JudgeError(f"the judge's process ended early (exit code {code})")
-        found = json.loads(line)
-        if "error" in found:
-            raise JudgeError(f"{found['error']}; install it with: pip install 'answerdeck[evals]'")
-        return found
+        message = json.loads(line)
+        if "error" in message:
+            raise JudgeError(f"{message['error']}; install it with: pip install 'answerdeck[evals]'")
+        return message
 
     async def _stop(self) -> None:
         if self._process is None:

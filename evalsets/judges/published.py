@@ -58,28 +58,28 @@ def _evaluations(path: Path, problems: list[str]) -> Iterator[tuple[int, Row]]:
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
         tasks = {_of(task, "task_id"): task for task in whole["tasks"]}
-        documents = {_of(one, "document_id"): one for one in whole.get("documents") or ()}
+        documents = {_of(document, "document_id"): document for document in whole.get("documents") or ()}
         given = list(whole["evaluations"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         problems.append(f"{path.name}: no evaluations of people in it ({error})")
         return
-    for place, one in enumerate(given, 1):
+    for place, entry in enumerate(given, 1):
         try:
-            yield place, _rated(one, tasks[_of(one, "task_id")], documents)
+            yield place, _rated(entry, tasks[_of(entry, "task_id")], documents)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problems.append(f"{path.name} evaluation {place}: not as published ({error})")
 
 
-def _rated(one: Row, task: Row, documents: Mapping[Any, Row]) -> Row:
+def _rated(document: Row, task: Row, documents: Mapping[Any, Row]) -> Row:
     heard = [turn for turn in task["input"] if turn.get("text")]
     kept = [documents.get(_of(passage, "document_id"), passage) for passage in task.get("contexts") or ()]
-    ratings = one["annotations"]["faithfulness"].values()
+    ratings = document["annotations"]["faithfulness"].values()
     targets = task.get("targets") or [{}]
     return {
         "task_id": _of(task, "task_id"),
         "question": heard[-1]["text"],
         "history": heard[:-1],
-        "response": _of(one, "model_response"),
+        "response": _of(document, "model_response"),
         "contexts": kept,
         "reference": targets[0].get("text"),
         "human": {"faithfulness": [float(rating["value"]) for rating in ratings]},
@@ -117,7 +117,9 @@ def _clapnq(row: Row) -> Row:
     return {
         "id": row.get("id"),
         "question": row["input"],
-        "answerable": any((one.get("answer") or "").strip() for one in row["output"]),
+        "answerable": any((answer.get("answer") or "").strip() for answer in row["output"]),
         "title": passages[0].get("title") if passages else "",
-        "sentences": [sentence for one in passages for sentence in one.get("sentences") or [one["text"]]],
+        "sentences": [
+            sentence for passage in passages for sentence in passage.get("sentences") or [passage["text"]]
+        ],
     }

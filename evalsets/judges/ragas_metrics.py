@@ -97,8 +97,8 @@ class Rendered:
         own = data.model_dump_json(indent=4, exclude_none=True)
         if variant not in self._parts:
             whole = self._prompt.to_string(data)
-            before, found, after = whole.rpartition(f"input: {own}")
-            if not found:
+            before, reply, after = whole.rpartition(f"input: {own}")
+            if not reply:
                 return whole
             self._parts[variant] = (f"{before}input: ", after)
         before, after = self._parts[variant]
@@ -109,14 +109,14 @@ def metric(name: str, judge: Judge, embedder: Callable[[], Embedder]) -> Any:
     """Return RAGAS's metric of this name, asking our judge."""
     kind = KINDS[name]
     extra = {"embeddings": Embeddings(embedder())} if name == "answer_relevancy" else {}
-    made = kind(llm=Adapter(judge), **extra)
-    for key, value in vars(made).items():
+    scorer = kind(llm=Adapter(judge), **extra)
+    for key, value in vars(scorer).items():
         if isinstance(value, BasePrompt) and name != "noise_sensitivity":  # whose prompts are other functions
-            setattr(made, key, Rendered(value))
-    return made
+            setattr(scorer, key, Rendered(value))
+    return scorer
 
 
-async def measure(made: Any, name: str, sample: dict[str, Any], judge: Judge) -> dict[str, Any]:
+async def measure(scorer: Any, name: str, sample: dict[str, Any], judge: Judge) -> dict[str, Any]:
     """Score one sample: {value, reason, failed, calls, cached, input_tokens, output_tokens, usd}.
 
     Raises BudgetSpent. A value is a number from 0 to 1; all else is a failure with its reason.
@@ -125,7 +125,7 @@ async def measure(made: Any, name: str, sample: dict[str, Any], judge: Judge) ->
     _heard.set(heard)
     value, reason = None, None
     try:
-        result = await made.ascore(**{key: sample[key] for key in JUDGED[name].needs})
+        result = await scorer.ascore(**{key: sample[key] for key in JUDGED[name].needs})
         value = float(result.value)
     except ModelError as error:
         reason = f"{error.error_class}: {error}"
@@ -154,11 +154,11 @@ def why(heard: Iterable[BaseModel]) -> str | None:
 
 
 def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
-    found = reply.model_dump()
-    for one in (found, *found.get("statements", ()), *found.get("classifications", ())):
-        if isinstance(one, dict) and ("verdict" in one or "attributed" in one):
-            right = bool(one.get("verdict", one.get("attributed")))
-            yield one.get("statement", "passage"), right, one.get("reason", "")
+    reply_fields = reply.model_dump()
+    for part in (reply_fields, *reply_fields.get("statements", ()), *reply_fields.get("classifications", ())):
+        if isinstance(part, dict) and ("verdict" in part or "attributed" in part):
+            right = bool(part.get("verdict", part.get("attributed")))
+            yield part.get("statement", "passage"), right, part.get("reason", "")
 
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
@@ -179,20 +179,20 @@ async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
         seconds=job.get("seconds", 60.0),
     )
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")
-    made: dict[str, Any] = {}
+    scorers: dict[str, Any] = {}
     waiting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     async def work() -> None:
         while (task := await waiting.get()) is not None:
             name = task["metric"]
-            if name not in made:
-                made[name] = metric(name, judge, lambda: embedder(settings))
-            told = {"id": task["id"], "metric": name}
+            if name not in scorers:
+                scorers[name] = metric(name, judge, lambda: embedder(settings))
+            message = {"id": task["id"], "metric": name}
             try:
-                told |= await measure(made[name], name, task["sample"], judge)
+                message |= await measure(scorers[name], name, task["sample"], judge)
             except BudgetSpent:
-                told |= {"stopped": "budget"}
-            out.write(json.dumps(told, allow_nan=False) + "\n")
+                message |= {"stopped": "budget"}
+            out.write(json.dumps(message, allow_nan=False) + "\n")
         waiting.put_nowait(None)
 
     loop = asyncio.get_running_loop()

@@ -66,13 +66,13 @@ def pairs(rows: Iterable[Given], aspect: str, seed: int = 0) -> list[Kappa]:
     for row in rows:
         if row.name == aspect and row.user_id:
             graded[row.user_id][row.turn_id] = grade(row.value)
-    found: list[Kappa] = []
-    for one, other in combinations(sorted(graded), 2):
-        both = sorted(graded[one].keys() & graded[other].keys())
+    kappas: list[Kappa] = []
+    for combination, other in combinations(sorted(graded), 2):
+        both = sorted(graded[combination].keys() & graded[other].keys())
         if both:
-            seen = [(graded[one][key], graded[other][key]) for key in both]
-            found.append(_compare((one, other), seen, seed))
-    return sorted(found, key=lambda kappa: -kappa.n)
+            seen = [(graded[combination][key], graded[other][key]) for key in both]
+            kappas.append(_compare((combination, other), seen, seed))
+    return sorted(kappas, key=lambda kappa: -kappa.n)
 
 
 def kappa(seen: Sequence[tuple[int, int]]) -> float | None:
@@ -106,9 +106,9 @@ def grounded(rows: Iterable[Given], seed: int = 0) -> dict[str, Agreement]:
 
 
 def _compare(reviewers: tuple[str, str], seen: list[tuple[int, int]], seed: int) -> Kappa:
-    found = kappa(seen) if len(seen) > 1 else None
+    coefficient = kappa(seen) if len(seen) > 1 else None
     low = high = None
-    if found is not None:
+    if coefficient is not None:
         random, drawn = np.random.default_rng(seed), []
         for _ in range(ROUNDS):
             again = kappa([seen[i] for i in random.integers(0, len(seen), len(seen))])
@@ -116,4 +116,4 @@ def _compare(reviewers: tuple[str, str], seen: list[tuple[int, int]], seed: int)
                 drawn.append(again)
         if len(drawn) > ROUNDS // 2:
             low, high = (float(edge) for edge in np.quantile(drawn, [0.025, 0.975]))
-    return Kappa(reviewers, len(seen), found, low, high, dict(Counter(seen)))
+    return Kappa(reviewers, len(seen), coefficient, low, high, dict(Counter(seen)))

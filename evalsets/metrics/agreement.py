@@ -134,7 +134,7 @@ def _share(text: str, other: str) -> float:
 def _there(word: str, others: Sequence[str]) -> bool:
     """Say whether a stem or its kin is there: "installer" for "installation"."""
     long = len(word) > AKIN_LETTERS
-    return word in others or (long and any(one[:AKIN_LETTERS] == word[:AKIN_LETTERS] for one in others))
+    return word in others or (long and any(other[:AKIN_LETTERS] == word[:AKIN_LETTERS] for other in others))
 
 
 def _in_order(words: Sequence[str], others: Sequence[str]) -> int:
@@ -146,11 +146,11 @@ def _distances(new: Sequence[str], lost: Sequence[str]) -> list[float]:
     """Return for each new word how far the nearest missing word is; 0.5 where none is missing."""
     if not lost:
         return [0.5] * len(new)
-    return [1 - max(_cosine(one, other) for other in lost[:COMPARED]) for one in new[:COMPARED]]
+    return [1 - max(_cosine(claim, other) for other in lost[:COMPARED]) for claim in new[:COMPARED]]
 
 
-def _cosine(one: str, other: str) -> float:
-    return float(_vector(one) @ _vector(other)) if one and other else 1.0
+def _cosine(text: str, other: str) -> float:
+    return float(_vector(text) @ _vector(other)) if text and other else 1.0
 
 
 @lru_cache(maxsize=1)

@@ -82,14 +82,14 @@ def _together(scores: list[RunScore]) -> tuple[float | None, str | None, bool]:
     return fmean(values), f"mean of {len(values)}, {lowest:.3g} to {max(values):.3g}{note}", False
 
 
-def summary(found: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, Any]]:
+def summary(scored: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, Any]]:
     """Return {metric: {mean, ci_low, ci_high, n, failed, not_applicable}} of those meant for some case.
 
     With repetitions also `spread`: the deviation between them, the mean over the cases.
     """
     table: dict[str, dict[str, Any]] = {}
-    for name in ordered(set(found)):
-        column = found[name]
+    for name in ordered(set(scored)):
+        column = scored[name]
         if column.coverage is None:
             continue
         share = find_metric(name).unit == "share"

@@ -32,13 +32,15 @@ def _overlap(case: Case, trace: Trace) -> Measured:
 def _agreement(case: Case, trace: Trace) -> Measured:
     if trace.turn.outcome in ABSTAINED:
         return Measured(0.0, "no answer was given")
-    found = agree(case.question, (case.reference or "").strip(), unmarked(trace.turn.answer or "").strip())
-    reasons = [f"adds {text!r}" for text in found.added[:2]]
-    if found.otherwise > 0.5:
-        reasons.append(f"says something else than expected ({found.otherwise:.0%} sure)")
-    if found.whole < 0.8:
+    agreement = agree(
+        case.question, (case.reference or "").strip(), unmarked(trace.turn.answer or "").strip()
+    )
+    reasons = [f"adds {text!r}" for text in agreement.added[:2]]
+    if agreement.otherwise > 0.5:
+        reasons.append(f"says something else than expected ({agreement.otherwise:.0%} sure)")
+    if agreement.whole < 0.8:
         reasons.append("leaves out a part of what was expected")
-    return Measured(found.score, "; ".join(reasons) or "says what was expected")
+    return Measured(agreement.score, "; ".join(reasons) or "says what was expected")
 
 
 def _expects(case: Case) -> bool:

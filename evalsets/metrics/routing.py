@@ -56,16 +56,16 @@ async def route(
     labelled = [(case, label) for case in cases.cases for label in LABELS if label in (case.tags or ())]
     if not labelled:
         raise AnswerdeckError(f"evalset {cases.name!r} has no case tagged {' or '.join(LABELS)}")
-    found: list[Routed] = []
+    answers: list[Routed] = []
     for done, (case, label) in enumerate(labelled, 1):
         history = messages(case.history)
         trace = await pipeline.retrieve(Question(case.question, door="eval", kb=kb, history=history))
         shown = trace.passages[: pipeline.rules.passages]
         leans = bool(history) and needs_history(case.question, history)
-        found.append(Routed(case, label, complexity(case.question, shown, needed_history=leans)))
+        answers.append(Routed(case, label, complexity(case.question, shown, needed_history=leans)))
         if progress is not None:
             progress(done, len(labelled))
-    return found
+    return answers
 
 
 def misroutes(routed: list[Routed], part: str = "all") -> Misroutes:

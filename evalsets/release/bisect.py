@@ -83,11 +83,11 @@ def find(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Fin
         first = _difference(ledger, good, control, metric)
     step = Step(CONTROL, control, first, first.verdict == "worse")
     if step.to_blame:
-        moved = [str(one) for one in changes.between(good, again)]
+        moved = [str(moved_part) for moved_part in changes.between(good, again)]
         return Finding(metric, drop, fixed, (step,), _unswitched(first, moved))
     trials = list(_trials(good, bad, differing))
     steps = _tried(read, trials, again, metric, ask)
-    if len(trials) > 1 and not any(one.to_blame for one in steps):
+    if len(trials) > 1 and not any(tried.to_blame for tried in steps):
         both = Trial(TOGETHER, _variant(bad), _retrieval(bad))
         steps += _tried(read, [both], again, metric, ask)
     return Finding(metric, drop, fixed, (step, *steps), _sentence(metric, drop, fixed, steps))
@@ -103,10 +103,10 @@ def _check(good: Run, bad: Run, drop: Difference) -> None:
 
 
 def _difference(ledger: Rows, good: Run, other: str, metric: str) -> Difference:
-    found = compare_runs(ledger, good.run_id, other, metrics=[metric]).differences
-    if not found:
+    differences = compare_runs(ledger, good.run_id, other, metrics=[metric]).differences
+    if not differences:
         raise Unlike(f"both runs must have been scored on {metric!r}")
-    return found[0]
+    return differences[0]
 
 
 def _variant(run: Run) -> Variant:
@@ -130,20 +130,22 @@ def _trials(good: Run, bad: Run, differing: Sequence[Changed]) -> Iterator[Trial
 
 
 def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, ask: Ask) -> list[Step]:
-    made = [(trial, ask(trial)) for trial in trials]
+    trial_runs = [(trial, ask(trial)) for trial in trials]
     with read() as ledger:
-        found = [(trial, run_id, _difference(ledger, control, run_id, metric)) for trial, run_id in made]
-    corrected = stats.holm([1.0 if one.p is None else one.p for _, _, one in found])
+        measured = [
+            (trial, run_id, _difference(ledger, control, run_id, metric)) for trial, run_id in trial_runs
+        ]
+    corrected = stats.holm([1.0 if candidate.p is None else candidate.p for _, _, candidate in measured])
     return [
-        Step(trial.title, run_id, one, one.verdict == "worse" and p < ALPHA)
-        for (trial, run_id, one), p in zip(found, corrected, strict=True)
+        Step(trial.title, run_id, candidate, candidate.verdict == "worse" and p < ALPHA)
+        for (trial, run_id, candidate), p in zip(measured, corrected, strict=True)
     ]
 
 
-def _by(one: Difference) -> str:
+def _by(difference: Difference) -> str:
     """Return "0.041 to 0.139 (95 %)", how much worse."""
-    low, high = sorted(abs(end or 0.0) for end in (one.ci_low, one.ci_high))
-    write = find_metric(one.metric).write
+    low, high = sorted(abs(end or 0.0) for end in (difference.ci_low, difference.ci_high))
+    write = find_metric(difference.metric).write
     return f"{write(low)} to {write(high)} (95 %)"
 
 
@@ -163,7 +165,7 @@ def _unswitched(first: Difference, moved: list[str]) -> str:
 def _sentence(metric: str, drop: Difference, fixed: Sequence[str], steps: Sequence[Step]) -> str:
     title = find_metric(metric).title
     blamed = sorted(
-        (step for step in steps if step.to_blame), key=lambda one: -abs(one.difference.difference or 0)
+        (step for step in steps if step.to_blame), key=lambda tried: -abs(tried.difference.difference or 0)
     )
     if blamed and blamed[0].title == TOGETHER:
         return f"No change alone makes {title} worse; together they do, by {_by(blamed[0].difference)}."

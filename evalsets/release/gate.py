@@ -169,39 +169,41 @@ def _same(ledger: Rows, facts: Facts, run: Run) -> Check:
     return Check("fingerprints", "passed", "made with exactly what answers now")
 
 
-def _whole(found: Comparison) -> Check:
+def _whole(comparison: Comparison) -> Check:
     """Check that both runs are finished and went over the same cases."""
-    sides = (("candidate", found.b), ("baseline", found.a))
+    sides = (("candidate", comparison.b), ("baseline", comparison.a))
     wrong = [f"the {name}'s run is {run.state}" for name, run in sides if run.state != "finished"]
     for name, run in sides:
-        if found.common < (run.cases or 0):
-            wrong.append(f"only {found.common} of the {name}'s {run.cases} cases are the same in both runs")
+        if comparison.common < (run.cases or 0):
+            wrong.append(
+                f"only {comparison.common} of the {name}'s {run.cases} cases are the same in both runs"
+            )
     for name, run in sides:
         wrong += sight.broken(name, run)
-    if found.a.run_id == found.b.run_id:
+    if comparison.a.run_id == comparison.b.run_id:
         wrong.append("candidate and baseline are the same run")
     if wrong:
         return Check("cases", "failed", "; ".join(wrong))
-    return Check("cases", "passed", f"{found.common} cases in both runs")
+    return Check("cases", "passed", f"{comparison.common} cases in both runs")
 
 
-def _sight(losses: Mapping[str, Loss], found: Comparison, limits: Limits) -> Check:
+def _sight(losses: Mapping[str, Loss], comparison: Comparison, limits: Limits) -> Check:
     """Check that the cases could show the loss that matters, whatever they show."""
-    why = sight.unseen(losses, found.common, limits.loss)
+    why = sight.unseen(losses, comparison.common, limits.loss)
     if why is None:
         return Check("sight", "passed", f"a loss of {limits.loss:g} would show 4 times in 5")
     return Check("sight", "failed" if limits.blind == "refuse" else "noted", why)
 
 
 def _metrics(
-    found: Comparison,
+    comparison: Comparison,
     scored: Mapping[str, Column],
     thresholds: Mapping[str, float],
     limits: Limits,
     losses: Mapping[str, Loss],
 ) -> Iterator[Check]:
-    apart = untimed(found.a, found.b)
-    for difference in found.differences:
+    apart = untimed(comparison.a, comparison.b)
+    for difference in comparison.differences:
         column, threshold = scored[difference.metric], thresholds.get(difference.metric)
         state, text = _judged(difference, column, threshold, limits)
         loss = losses.get(difference.metric)
@@ -223,52 +225,57 @@ def _metrics(
         )
 
 
-def _clocked(found: Comparison) -> Iterator[Check]:
+def _clocked(comparison: Comparison) -> Iterator[Check]:
     """Say that times were not looked at, where no case has them in both runs."""
-    if found.b.only is None and all(find_metric(row.metric).unit != "seconds" for row in found.differences):
+    if comparison.b.only is None and all(
+        find_metric(row.metric).unit != "seconds" for row in comparison.differences
+    ):
         yield Check(
             "times", "noted", "times were not compared: answers came from the eval cache (--no-cache)"
         )
 
 
-def _lost(one: Difference, loss: Loss, limits: Limits) -> tuple[State, str]:
+def _lost(difference: Difference, loss: Loss, limits: Limits) -> tuple[State, str]:
     """Judge a metric by the exact test that few cases allow, and say what it cannot see."""
     if loss.shown(limits.loss):
         return "failed", (
-            f"{find_metric(one.metric).title} fell by {loss.mean:.3f} on average, worse on {len(one.losses)}"
-            f" of {one.n} cases (p {loss.p:.3f}, one side)"
+            f"{find_metric(difference.metric).title} fell by {loss.mean:.3f} on average, worse on"
+            f" {len(difference.losses)} of {difference.n} cases (p {loss.p:.3f}, one side)"
         )
     if loss.blind:
         return "noted", (
-            f"{one.sentence}; cannot tell a loss of {limits.loss:g}: at least {loss.needed} cases could"
+            f"{difference.sentence}; cannot tell a loss of {limits.loss:g}:"
+            f" at least {loss.needed} cases could"
         )
-    return "passed", one.sentence
+    return "passed", difference.sentence
 
 
-def _judged(one: Difference, column: Column, threshold: float | None, limits: Limits) -> tuple[State, str]:
-    about, mean = find_metric(one.metric), _mean(column)
-    coverage = min(one.coverage, column.coverage or 0.0)
+def _judged(
+    difference: Difference, column: Column, threshold: float | None, limits: Limits
+) -> tuple[State, str]:
+    about, mean = find_metric(difference.metric), _mean(column)
+    coverage = min(difference.coverage, column.coverage or 0.0)
     if coverage < COVERAGE:
         why = next(iter(column.failed.values()), "they failed in the baseline")
         return "failed", (
             f"{about.title}: only {coverage:.0%} of the cases could be scored,"
             f" {COVERAGE:.0%} are needed ({why})"
         )
-    if _below(one.metric, mean, threshold):
+    if _below(difference.metric, mean, threshold):
         worse = "below" if about.better == "higher" else "above"
         return "failed", (
             f"{about.title} is {about.write(mean)}, {worse} the evalset's threshold"
             f" of {about.write(threshold)}"
         )
-    if one.verdict == "worse" and about.unit == "share":
-        return "failed", f"{one.sentence} on {len(one.losses)} of {one.n} cases"
-    if one.verdict == "worse":
+    if difference.verdict == "worse" and about.unit == "share":
+        return "failed", f"{difference.sentence} on {len(difference.losses)} of {difference.n} cases"
+    if difference.verdict == "worse":
         most = limits.slower if about.unit == "seconds" else limits.dearer
-        more = (one.difference or 0.0) / one.mean_a if one.mean_a else float("inf")
+        more = (difference.difference or 0.0) / difference.mean_a if difference.mean_a else float("inf")
         if more > most:
-            return "failed", f"{one.sentence}: {more:+.0%}, and {most:.0%} is allowed"
-        return "noted", f"{one.sentence}: {more:+.0%} of {most:.0%} allowed"
-    return "passed", one.sentence
+            return "failed", f"{difference.sentence}: {more:+.0%}, and {most:.0%} is allowed"
+        return "noted", f"{difference.sentence}: {more:+.0%} of {most:.0%} allowed"
+    return "passed", difference.sentence
 
 
 def _missing(

@@ -97,13 +97,13 @@ def together(
 
     Where none were, the newest of each.
     """
-    found = [list(_speaking(ledger, evalset, now, condense)) for now in facts]
-    sessions = [{run.settings.session: run for run in reversed(known)} for known in found]
-    for run in found[0]:
+    speaking = [list(_speaking(ledger, evalset, now, condense)) for now in facts]
+    sessions = [{run.settings.session: run for run in reversed(known)} for known in speaking]
+    for run in speaking[0]:
         session = run.settings.session
         if session is not None and all(session in known for known in sessions):
             return [known[session] for known in sessions]
-    return [known[0] if known else None for known in found]
+    return [known[0] if known else None for known in speaking]
 
 
 def _speaking(ledger: Rows, evalset: Evalset, facts: Facts, condense: bool) -> Iterator[Run]:

@@ -42,11 +42,12 @@ class Recorded:
         with recorder.span("same passages", "retrieval", turn=self._trace.turn.turn_id):
             vector = await self._embedder.embed_query(query)
             vectors = await self._embedder.embed_passages(texts, spans) if rows else []
-        found = tuple(
-            Found(row, span, made.sentences) for row, span, made in zip(rows, spans, vectors, strict=True)
+        candidates = tuple(
+            Found(row, span, stored_vectors.sentences)
+            for row, span, stored_vectors in zip(rows, spans, vectors, strict=True)
         )
         turn = self._trace.turn
-        return Retrieved(query, vector, found, kb, turn.index_version, turn.embedder)
+        return Retrieved(query, vector, candidates, kb, turn.index_version, turn.embedder)
 
     async def warm(self) -> None:
         """Load nothing: the passages are there."""
@@ -105,15 +106,15 @@ async def again(
     return {"before": _told(before), "after": _told(last.trace), "same_passages": not fresh}
 
 
-def _told(one: Trace) -> dict[str, Any]:
-    turn = one.turn
+def _told(answer: Trace) -> dict[str, Any]:
+    turn = answer.turn
     columns = (
         "turn_id prompt prompt_fingerprint model outcome answer seconds first_token_seconds input_tokens "
         "output_tokens cost_usd hit passages citations index_version"
     )
-    value, why = support(one)
+    value, why = support(answer)
     passages = [
-        {"n": row.n, "title": row.title, "cited": row.cited} for row in one.passages if row.n is not None
+        {"n": row.n, "title": row.title, "cited": row.cited} for row in answer.passages if row.n is not None
     ]
     about = {key: getattr(turn, key) for key in columns.split()}
     return {**about, "support": value, "support_reason": why, "placed": passages}

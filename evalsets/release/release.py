@@ -100,12 +100,12 @@ async def run_missing(
     missing = await missing_runs(pipeline, label, evalsets)
     if agree is not None:
         await agree(missing)
-    made: list[str] = []
-    for name, group in groupby(missing, lambda one: one.evalset.name):
+    finished: list[str] = []
+    for name, group in groupby(missing, lambda run: run.evalset.name):
         side_by_side = list(group)
-        title = f"{name}: {' and '.join(one.version for one in side_by_side)}"
-        made += await _run(pipeline, side_by_side, step(title), seed)
-    return made
+        title = f"{name}: {' and '.join(run.version for run in side_by_side)}"
+        finished += await _run(pipeline, side_by_side, step(title), seed)
+    return finished
 
 
 async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) -> list[Missing]:
@@ -122,9 +122,11 @@ async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) 
         pipeline.store.drain()
         with pipeline.store.read() as ledger:
             known = in_force.together(ledger, evalset, facts, condense=name == "condense")
-        found = [run for run in known if run is not None]
-        if len(found) < len(versions) or any(untimed(found[0], other) == APART for other in found[1:]):
-            missing += [Missing(evalset, *one) for one in zip(versions, repeat(kb), facts, strict=False)]
+        speaking = [run for run in known if run is not None]
+        if len(speaking) < len(versions) or any(
+            untimed(speaking[0], other) == APART for other in speaking[1:]
+        ):
+            missing += [Missing(evalset, *parts) for parts in zip(versions, repeat(kb), facts, strict=False)]
     return missing
 
 
@@ -142,14 +144,14 @@ async def run_changed(
 
 
 def promote(
-    pipeline: Pipeline, label: str, found: Sequence[Evidence], *, actor: str, override: str | None = None
+    pipeline: Pipeline, label: str, proofs: Sequence[Evidence], *, actor: str, override: str | None = None
 ) -> Change:
     """Put a version in force; raises NotPromoted with every reason when an evalset did not pass.
 
     `override` is the reason to do it all the same: the log keeps it and what the gate said. Raises
     Overtaken when another version came into force meanwhile.
     """
-    reasons = [reason for one in found for reason in one.reasons]
+    reasons = [reason for piece in proofs for reason in piece.reasons]
     if reasons and not override:
         raise NotPromoted(label, reasons)
     version = pipeline.prompts.get(label)
@@ -160,8 +162,8 @@ def promote(
         action="override" if reasons else "promote",
         actor=actor,
         reason=override,
-        gate={"evalsets": list(_told(found))},
-        expected=found[0].baseline if found else None,
+        gate={"evalsets": list(_told(proofs))},
+        expected=proofs[0].baseline if proofs else None,
     )
 
 
@@ -203,20 +205,22 @@ async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progres
     """Run one evalset on each of the facts, side by side; return the ids of the runs."""
     sides = [
         Side(Variant(now.prompt, now.model, condense=now.condense_prompt), now.condense)
-        for now in (one.facts for one in missing)
+        for now in (case.facts for case in missing)
     ]
     evalset, kb = missing[0].evalset, missing[0].kb
-    await warm(pipeline, kb, evalset.cases[0].question, {one.facts.model for one in missing})
+    await warm(pipeline, kb, evalset.cases[0].question, {run.facts.model for run in missing})
     plan = runner.Plan(seed=seed)
     done = await runner.run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress)
-    return [one["run_id"] for one in done]
+    return [run["run_id"] for run in done]
 
 
-def _told(found: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
+def _told(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Yield what the log keeps of the evidence: which runs, and whether they passed."""
-    for one in found:
-        ids = (one.verdict.candidate.run_id, one.verdict.baseline.run_id) if one.verdict else (None, None)
-        yield {"evalset": one.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(one.reasons)}
+    for piece in proofs:
+        ids = (
+            (piece.verdict.candidate.run_id, piece.verdict.baseline.run_id) if piece.verdict else (None, None)
+        )
+        yield {"evalset": piece.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(piece.reasons)}
 
 
 def _name(label: str) -> str:

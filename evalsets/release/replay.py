@@ -132,13 +132,13 @@ def again(ledger: Ledger, run_id: str) -> Evalset:
 
 def expected(ledger: Ledger, evalset: Evalset, model: str, prices: Prices) -> Estimate:
     """Return what the cases will cost with a model, from the tokens they took before."""
-    found = traces(ledger, [case.case_id for case in evalset.cases])
-    usages = [usage for one in found for usage in one.usages if usage.input_tokens is not None]
+    turns = traces(ledger, [case.case_id for case in evalset.cases])
+    usages = [usage for trace in turns for usage in trace.usages if usage.input_tokens is not None]
     if not usages:
         return Estimate(len(evalset.cases), prices.cost(model, Tokens()).usd)
     costs = [prices.cost(model, Tokens(usage.input_tokens, usage.output_tokens)).usd for usage in usages]
     known = [cost for cost in costs if cost is not None]
-    usd = sum(known) / len(found) * len(evalset.cases) if len(known) == len(costs) else None
+    usd = sum(known) / len(turns) * len(evalset.cases) if len(known) == len(costs) else None
     return Estimate(len(evalset.cases), usd)
 
 
@@ -149,7 +149,7 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
     """
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        found = {
+        turns = {
             trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in evalset.cases])
         }
     now = datetime.now(UTC)
@@ -169,14 +169,14 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
     )
     metrics = [*metrics_of(evalset, "answer"), *replayed.METRICS, timing.COMPLETED]
     for case in evalset.cases:
-        one = found[case.case_id]
+        recorded_turn = turns[case.case_id]
         pipeline.journal.write(replace(case, run_id=run.run_id))
-        results = list(measure(metrics, case, one))
-        if (why := replayed.outage(one)) is not None:
+        results = list(measure(metrics, case, recorded_turn))
+        if (why := replayed.outage(recorded_turn)) is not None:
             results = [
                 row if row.name == COMPLETED else replace(skipped(why), name=row.name) for row in results
             ]
-        _write(pipeline, run.run_id, case, one, results)
+        _write(pipeline, run.run_id, case, recorded_turn, results)
     pipeline.journal.write(run)
     return run.run_id
 
@@ -267,16 +267,16 @@ def _replayed(ledger: Ledger, run_id: str) -> dict[str, Trace]:
     return {trace.turn.case_id: trace for trace in traces(ledger, ids) if trace.turn.case_id}
 
 
-def _spent(found: Sequence[Trace]) -> dict[str, Any]:
+def _spent(turns: Sequence[Trace]) -> dict[str, Any]:
     """Return what turns cost and how long they took; a cost is None when any of them is unpriced."""
-    costs = [one.turn.cost_usd for one in found if one.turn.attempts]
+    costs = [trace.turn.cost_usd for trace in turns if trace.turn.attempts]
     known = [cost for cost in costs if cost is not None]
     usd = sum(known) if len(known) == len(costs) else None
-    seconds = sorted(one.turn.seconds for one in found if one.turn.seconds is not None)
+    seconds = sorted(trace.turn.seconds for trace in turns if trace.turn.seconds is not None)
     return {
-        "turns": len(found),
+        "turns": len(turns),
         "cost_usd": usd,
-        "usd_per_1000_turns": None if usd is None or not found else usd / len(found) * 1000,
+        "usd_per_1000_turns": None if usd is None or not turns else usd / len(turns) * 1000,
         "p50_seconds": seconds[len(seconds) // 2] if seconds else None,
         "p95_seconds": seconds[min(int(len(seconds) * 0.95), len(seconds) - 1)] if seconds else None,
     }

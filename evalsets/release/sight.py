@@ -47,15 +47,15 @@ def losses(
 ) -> dict[str, Loss]:
     """Return what each share metric says of a loss; `matters` is a share of the whole, 0 to 1."""
     return {
-        one.metric: _loss(one, before[one.metric], after[one.metric], matters)
-        for one in differences
-        if one.n and find_metric(one.metric).unit == "share"
+        difference.metric: _loss(difference, before[difference.metric], after[difference.metric], matters)
+        for difference in differences
+        if difference.n and find_metric(difference.metric).unit == "share"
     }
 
 
-def _loss(one: Difference, before: Column, after: Column, matters: float) -> Loss:
+def _loss(difference: Difference, before: Column, after: Column, matters: float) -> Loss:
     keys = sorted(before.values.keys() & after.values.keys())
-    sign = -1.0 if find_metric(one.metric).better == "higher" else 1.0
+    sign = -1.0 if find_metric(difference.metric).better == "higher" else 1.0
     lost = sign * stats.subtract([before.values[key] for key in keys], [after.values[key] for key in keys])
     spread = float(lost.std(ddof=1)) if lost.size > 1 else 0.0
     z = _normal.inv_cdf(1 - power.ALPHA) + _normal.inv_cdf(power.POWER)
@@ -64,12 +64,12 @@ def _loss(one: Difference, before: Column, after: Column, matters: float) -> Los
     return Loss(float(lost.mean()), stats.one_sided(lost), lost.size, needed)
 
 
-def unseen(found: Mapping[str, Loss], cases: int, matters: float) -> str | None:
+def unseen(seen_losses: Mapping[str, Loss], cases: int, matters: float) -> str | None:
     """Say why the set cannot tell, and how many cases could; None when it can.
 
     Metrics that are meant for the smaller part of the cases do not speak for the set.
     """
-    whole = {name: loss for name, loss in found.items() if loss.n >= WHOLE * cases}
+    whole = {name: loss for name, loss in seen_losses.items() if loss.n >= WHOLE * cases}
     blind = {name: loss for name, loss in whole.items() if loss.blind}
     if whole and not blind:
         return None

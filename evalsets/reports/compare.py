@@ -169,7 +169,7 @@ def pair(
     `undecided` says of metrics why they are shown and not judged.
     """
     silent = undecided or {}
-    found: dict[str, tuple[list[str], int, stats.Paired | None]] = {}
+    matched: dict[str, tuple[list[str], int, stats.Paired | None]] = {}
     for name in a:
         meant = (a[name].values.keys() | a[name].failed.keys()) & (
             b[name].values.keys() | b[name].failed.keys()
@@ -181,14 +181,14 @@ def pair(
         rows = [(a[name].values[key], b[name].values[key]) for key in keys]
         compared = times.paired if find_metric(name).unit == "seconds" else stats.paired
         paired = compared(*zip(*rows, strict=True), seed=seed) if rows else None
-        found[name] = (keys, len(meant) - len(keys), paired)
-    tested = [name for name, (_, _, paired) in found.items() if paired is not None and name not in silent]
-    corrected = dict(zip(tested, stats.holm([_p(found[name][2]) for name in tested]), strict=True))
+        matched[name] = (keys, len(meant) - len(keys), paired)
+    tested = [name for name, (_, _, paired) in matched.items() if paired is not None and name not in silent]
+    corrected = dict(zip(tested, stats.holm([_p(matched[name][2]) for name in tested]), strict=True))
     return [
         _shown(find_metric(name), failed, paired, silent[name])
         if paired is not None and name in silent
         else _difference(find_metric(name), keys, failed, paired, corrected.get(name), a[name], b[name])
-        for name, (keys, failed, paired) in found.items()
+        for name, (keys, failed, paired) in matched.items()
     ]
 
 

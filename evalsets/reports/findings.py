@@ -51,10 +51,10 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
     """Return the report of a run: {kind, run, versions, tiles, metrics, outcomes, worst, cases, ...}."""
     run = runs.run(ledger, run_id)
     cases = runs.cases_of(ledger, run.run_id)
-    found = columns.columns(runs.scores_of(ledger, run.run_id))
+    scored = columns.columns(runs.scores_of(ledger, run.run_id))
     settings = run.settings
-    rows = [_case(case, found) for case in cases]
-    metrics = list(_metrics(found, settings.thresholds, run.seed or 0))
+    rows = [_case(case, scored) for case in cases]
+    metrics = list(_metrics(scored, settings.thresholds, run.seed or 0))
     return {
         "kind": "run",
         "made_at": _moment(datetime.now(UTC)),
@@ -63,7 +63,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
         "run": _about(run),
         "versions": _versions(ledger, run),
         "warnings": [*settings.warnings, *_state(run), *_unread(ledger)],
-        "tiles": list(_tiles(found, run.seed or 0)),
+        "tiles": list(_tiles(scored, run.seed or 0)),
         "metrics": metrics,
         "outcomes": dict(Counter(case.outcome or "no turn" for case in cases).most_common()),
         "worst": _worst(rows),
@@ -147,9 +147,9 @@ def _unread(ledger: Rows) -> Iterable[str]:
         yield f"{hidden:,} bytes of the journal are not read yet; run `answerdeck traces drain` first."
 
 
-def _tiles(found: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
+def _tiles(scored: Mapping[str, Column], seed: int) -> Iterable[dict[str, str]]:
     for name in TILES:
-        about, column = find_metric(name), found.get(name)
+        about, column = find_metric(name), scored.get(name)
         if column is None or not column.values:
             continue
         values = column.numbers
@@ -174,10 +174,10 @@ def _quantiles(values: list[float]) -> tuple[float, float]:
 
 
 def _metrics(
-    found: Mapping[str, Column], thresholds: Mapping[str, float], seed: int
+    scored: Mapping[str, Column], thresholds: Mapping[str, float], seed: int
 ) -> Iterable[dict[str, Any]]:
-    for name, row in columns.summary(found, seed).items():
-        about, coverage = find_metric(name), found[name].coverage
+    for name, row in columns.summary(scored, seed).items():
+        about, coverage = find_metric(name), scored[name].coverage
         threshold = thresholds.get(name)
         passed = None
         if threshold is not None:
@@ -199,16 +199,16 @@ def _metrics(
         }
 
 
-def _case(case: RunCase, found: Mapping[str, Column]) -> dict[str, Any]:
+def _case(case: RunCase, scored: Mapping[str, Column]) -> dict[str, Any]:
     key = case.case_id
     keys = "question answerability outcome answer reference relevant_ids turn_id error_class".split()  # noqa: SIM905
     scores: dict[str, Any] = {}
-    for name, column in found.items():
+    for name, column in scored.items():
         if key in column.values:
             scores[name] = {"value": column.values[key], "reason": column.reasons.get(key)}
         elif key in column.failed:
             scores[name] = {"value": None, "failed": True, "reason": column.failed[key]}
-    failing = plain.failing(key, found)
+    failing = plain.failing(key, scored)
     return {
         "case_id": key,
         "failing": failing,

@@ -57,8 +57,8 @@ def _case(row: Mapping[str, Any]) -> Test:
 
 
 def _expected(row: Mapping[str, Any]) -> str:
-    found = row.get("relevant_ids")
-    return f"an answer from {', '.join(found)}" if found else row.get("answerability") or "not given"
+    result = row.get("relevant_ids")
+    return f"an answer from {', '.join(result)}" if result else row.get("answerability") or "not given"
 
 
 def _moved(row: Mapping[str, Any]) -> Test:

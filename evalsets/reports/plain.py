@@ -23,15 +23,15 @@ NAMED = 3  # metrics in a verdict
 
 def failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
     """Return the titles of the yes/no metrics that say this case failed."""
-    found: list[str] = []
+    result: list[str] = []
     for name, good in (*FULL.items(), *NONE.items()):
         column = scored.get(name)
         if column is None:
             continue
         value = column.values.get(case_id)
         if case_id in column.failed or (value is not None and value != good):
-            found.append(find_metric(name).title)
-    return found
+            result.append(find_metric(name).title)
+    return result
 
 
 def names(a: Run, b: Run) -> tuple[str, str]:
@@ -45,18 +45,18 @@ def names(a: Run, b: Run) -> tuple[str, str]:
     return str(getattr(a, key)), str(getattr(b, key))
 
 
-def of_comparison(found: Comparison, prompts: Library | None = None) -> dict[str, Any]:
+def of_comparison(comparison: Comparison, prompts: Library | None = None) -> dict[str, Any]:
     """Return {names, verdict, advice, means, sure, next, prompt_diff} of a comparison."""
-    a, b = names(found.a, found.b)
-    rows = {row.metric: row for row in found.differences}
+    a, b = names(comparison.a, comparison.b)
+    rows = {row.metric: row for row in comparison.differences}
     return {
         "names": {"a": a, "b": b},
-        "verdict": _verdict(found, a, b),
-        "advice": _advice(found, a, b),
+        "verdict": _verdict(comparison, a, b),
+        "advice": _advice(comparison, a, b),
         "means": list(_means(rows, a, b)),
-        "sure": _sure(found),
-        "next": list(_next(found, a, b)),
-        "prompt_diff": _prompt_diff(found, prompts),
+        "sure": _sure(comparison),
+        "next": list(_next(comparison, a, b)),
+        "prompt_diff": _prompt_diff(comparison, prompts),
     }
 
 
@@ -113,23 +113,23 @@ def _costs(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield f"A turn takes {find_metric('seconds').write(seconds['mean'])} on average."
 
 
-def _verdict(found: Comparison, a: str, b: str) -> str:
+def _verdict(comparison: Comparison, a: str, b: str) -> str:
     parts = {
-        verdict: [row.by for row in found.differences if row.verdict == verdict]
+        verdict: [row.by for row in comparison.differences if row.verdict == verdict]
         for verdict in ("worse", "better")
     }
     said = [f"{verdict} than {a} on {_few(rows)}" for verdict, rows in parts.items() if rows]
     if said:
         return f"{b} is {', and '.join(said)}."
-    return f"No difference between {b} and {a} is beyond chance on {found.common} cases."
+    return f"No difference between {b} and {a} is beyond chance on {comparison.common} cases."
 
 
-def _advice(found: Comparison, a: str, b: str) -> str:
-    for name, run in ((a, found.a), (b, found.b)):
+def _advice(comparison: Comparison, a: str, b: str) -> str:
+    for name, run in ((a, comparison.a), (b, comparison.b)):
         if run.state != "finished" or too_many_failed(run.failed, run.cases):
             return f"Decide nothing yet: the run of {name} is {run.state}, {run.failed or 0} cases failed."
-    worse = [find_metric(row.metric).title for row in found.differences if row.verdict == "worse"]
-    quality = [row for row in found.differences if find_metric(row.metric).unit == "share"]
+    worse = [find_metric(row.metric).title for row in comparison.differences if row.verdict == "worse"]
+    quality = [row for row in comparison.differences if find_metric(row.metric).unit == "share"]
     if any(row.verdict == "worse" for row in quality):
         return f"Keep {a}: {b} loses quality."
     if any(row.verdict == "better" for row in quality):
@@ -137,7 +137,7 @@ def _advice(found: Comparison, a: str, b: str) -> str:
         return f"Take {b}{price}."
     if worse:
         return f"Keep {a}: {b} is no better, and worse on {_listed(worse)}."
-    if any(row.verdict == "better" for row in found.differences):
+    if any(row.verdict == "better" for row in comparison.differences):
         return f"Take {b}: as good as far as these cases show, and cheaper or faster."
     return f"Keep {a}: nothing speaks for a change."
 
@@ -154,46 +154,49 @@ def _means(rows: Mapping[str, Difference], a: str, b: str) -> Iterator[str]:
                 f" with {a}: {_usd(abs(more))} {'more' if more > 0 else 'less'}."
             )
     for name, what in (("first_token_seconds", "first word after"), ("seconds", "whole answer after")):
-        one = rows.get(name)
-        if one is None or one.mean_a is None or one.mean_b is None:
+        result = rows.get(name)
+        if result is None or result.mean_a is None or result.mean_b is None:
             continue
         write = find_metric(name).write
-        sure = "" if one.verdict in ("better", "worse") else " (no proven difference)"
-        times = f"{write(one.mean_b)} with {b}, {write(one.mean_a)} with {a}"
+        sure = "" if result.verdict in ("better", "worse") else " (no proven difference)"
+        times = f"{write(result.mean_b)} with {b}, {write(result.mean_a)} with {a}"
         yield f"Half of the turns have the {what} {times}{sure}."
 
 
-def _sure(found: Comparison) -> str:
+def _sure(comparison: Comparison) -> str:
     shown = [
         f"{find_metric(row.metric).title} {find_metric(row.metric).write(row.detectable)}"
-        for row in found.differences
+        for row in comparison.differences
         if row.detectable and find_metric(row.metric).unit == "share"
     ]
     text = (
-        f"Both answered the same {found.common} questions; a difference is called one only when chance makes"
-        " it in fewer than 5 of 100 comparisons, all metrics together."
+        f"Both answered the same {comparison.common} questions; a difference is called one only when chance"
+        " makes it in fewer than 5 of 100 comparisons, all metrics together."
     )
     return f"{text} These cases show 4 times in 5: {', '.join(shown[:4])}." if shown else text
 
 
-def _next(found: Comparison, a: str, b: str) -> Iterator[str]:
-    thin = [row for row in found.differences if row.verdict == "same" and row.more_cases]
+def _next(comparison: Comparison, a: str, b: str) -> Iterator[str]:
+    thin = [row for row in comparison.differences if row.verdict == "same" and row.more_cases]
     thin = [row for row in thin if find_metric(row.metric).unit == "share"]
-    if any(row.verdict == "worse" for row in found.differences):
+    if any(row.verdict == "worse" for row in comparison.differences):
         yield f"Read the cases below in which {b} lost, and mend what they share."
-    elif any(row.verdict == "better" for row in found.differences) and found.a.prompt != found.b.prompt:
-        yield f"Promote it: answerdeck prompts promote {found.b.prompt} --run-evals"
+    elif (
+        any(row.verdict == "better" for row in comparison.differences)
+        and comparison.a.prompt != comparison.b.prompt
+    ):
+        yield f"Promote it: answerdeck prompts promote {comparison.b.prompt} --run-evals"
     if thin:
         most = max(row.more_cases or 0 for row in thin)
         title = find_metric(max(thin, key=lambda row: row.more_cases or 0).metric).title
         yield f"Add about {most:,} cases if a smaller difference on {title} would matter."
-    if any(row.coverage < COVERAGE for row in found.differences):
+    if any(row.coverage < COVERAGE for row in comparison.differences):
         yield "Ask the failed cases again before you decide: eval run … --run ID."
 
 
-def _prompt_diff(found: Comparison, prompts: Library | None) -> str | None:
+def _prompt_diff(comparison: Comparison, prompts: Library | None) -> str | None:
     """Return what changed between the two prompts; None when it is the same, or its files have changed."""
-    a, b = found.a, found.b
+    a, b = comparison.a, comparison.b
     if prompts is None or not a.prompt or not b.prompt or a.prompt == b.prompt:
         return None
     try:

@@ -108,13 +108,13 @@ def _table(report: Mapping[str, Any], now: Mapping[str, Any], keys: tuple[str, .
     place, name = ("metrics", "name") if report["kind"] == "run" else ("differences", "metric")
     known = {row[name]: row for row in now[place]}
     for row in report[place]:
-        found = known.get(row[name])
-        if found is None:
+        fresh = known.get(row[name])
+        if fresh is None:
             yield f"{row[name]}: in the report, not among the scores now"
             continue
         for key in keys:
-            if not _equal(row.get(key), found.get(key)):
-                yield f"{row[name]}: {key} was {row.get(key)}, is {found.get(key)}"
+            if not _equal(row.get(key), fresh.get(key)):
+                yield f"{row[name]}: {key} was {row.get(key)}, is {fresh.get(key)}"
 
 
 def _about(side: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

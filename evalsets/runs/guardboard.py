@@ -68,7 +68,7 @@ async def measure(inbound: Inbound, planted: Planted) -> Board:
         looked.append(time.perf_counter() - began)
         hostile = row["planted"] is not None
         right = (
-            any(row["planted"] in one.text or one.text in row["planted"] for one in suspects)
+            any(row["planted"] in suspect.text or suspect.text in row["planted"] for suspect in suspects)
             if hostile
             else bool(suspects)
         )

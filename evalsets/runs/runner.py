@@ -88,10 +88,10 @@ async def run_together(
     if len(sides) > 1:
         labels = tuple(variant.label for variant in variants)
         settings = replace(settings, session=uuid7(), beside=labels)
-    told = _summed(progress, len(sides))
+    summed = _summed(progress, len(sides))
     works = [
-        Work(evalset, variant, pipeline, kb, one, plan.budget_usd)
-        for variant, one in zip(variants, told, strict=True)
+        Work(evalset, variant, pipeline, kb, notify, plan.budget_usd)
+        for variant, notify in zip(variants, summed, strict=True)
     ]
     shaped = [_shaped(settings, side) for side in sides]
     names = [plan.run_id or uuid7() for _ in sides]
@@ -101,8 +101,8 @@ async def run_together(
             locks.enter_context(alone(data_dir, name))
         async with measuring(data_dir) as meter:
             tasks = [
-                work.begin(name, plan.seed, one, again=plan.run_id is not None)
-                for work, name, one in zip(works, names, shaped, strict=True)
+                work.begin(name, plan.seed, item, again=plan.run_id is not None)
+                for work, name, item in zip(works, names, shaped, strict=True)
             ]
             await _asked(works, tasks[0], plan, fan or InProcess(width), meter)
     return [work.result() for work in works]
@@ -115,7 +115,7 @@ async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: F
 
     async def ask(task: Task) -> None:
         for place, work in enumerate(orders[task[0].case_id, task[1]], 1):
-            if not any(one.spent for one in works):
+            if not any(item.spent for item in works):
                 await work.do(task, place)
 
     state: Ended = "failed"

@@ -143,12 +143,12 @@ class Work:
     def result(self) -> dict[str, Any]:
         """Return the JSON of the run."""
         run = self.run
-        found = columns.columns(self._scores[key] for key in sorted(self._scores))
+        scored = columns.columns(self._scores[key] for key in sorted(self._scores))
         return {
             "run_id": run.run_id,
             "evalset": run.evalset,
             "variant": run.variant,
-            "metrics": columns.summary(found, run.seed or 0),
+            "metrics": columns.summary(scored, run.seed or 0),
             "cost_usd": run.cost_usd,
             "seconds": run.seconds,
             "state": run.state,

@@ -34,18 +34,20 @@ def assemble(
     messages = list(history)
     budget = context_tokens - estimate(version.text) - estimate(question)
     packed = _pack(retrieved.found, passages, budget)
-    budget -= sum(estimate(found.passage.text or "") for found in packed)
+    budget -= sum(estimate(candidate.passage.text or "") for candidate in packed)
     while messages and sum(estimate(message.text) for message in messages) > budget:
         del messages[:2]
-    numbered = {found.passage.chunk_id: n for n, found in enumerate(packed, 1)}
-    shortened = {found.passage.chunk_id: found for found in packed}
+    numbered = {candidate.passage.chunk_id: n for n, candidate in enumerate(packed, 1)}
+    shortened = {candidate.passage.chunk_id: candidate for candidate in packed}
     everything = tuple(
-        _number(shortened.get(found.passage.chunk_id, found), numbered.get(found.passage.chunk_id))
-        for found in retrieved.found
+        _number(
+            shortened.get(candidate.passage.chunk_id, candidate), numbered.get(candidate.passage.chunk_id)
+        )
+        for candidate in retrieved.found
     )
     boundary = _boundary(question, packed)
     system, user = version.fill(
-        passages="\n\n".join(_block(found, n, boundary) for n, found in enumerate(packed, 1)),
+        passages="\n\n".join(_block(candidate, n, boundary) for n, candidate in enumerate(packed, 1)),
         question=question if question == standalone else f"{question} (that is: {standalone})",
         boundary=boundary,
     )
@@ -58,9 +60,9 @@ def assemble(
     )
 
 
-def _pack(found: Sequence[Found], passages: int, budget: int) -> list[Found]:
+def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found]:
     packed: list[Found] = []
-    for candidate in distinct(found)[:passages]:
+    for candidate in distinct(candidates)[:passages]:
         text = candidate.passage.text or ""
         if estimate(text) <= budget:
             packed.append(candidate)
@@ -71,44 +73,44 @@ def _pack(found: Sequence[Found], passages: int, budget: int) -> list[Found]:
     return packed
 
 
-def distinct(found: Sequence[Found]) -> list[Found]:
+def distinct(candidates: Sequence[Found]) -> list[Found]:
     """Return the passages that say something a better one does not: copies take one place.
 
     Short texts under different titles speak of different things, as rows of two tables do.
     """
     kept: list[tuple[str, str, Found]] = []
-    for one in found:
-        title, text = _folded(one.passage.title or ""), _folded(one.passage.text or "")
+    for candidate in candidates:
+        title, text = _folded(candidate.passage.title or ""), _folded(candidate.passage.text or "")
         if not any(
             text in other and (title == above or len(text) >= COPY_CHARACTERS) for above, other, _ in kept
         ):
-            kept.append((title, text, one))
-    return [one for _, _, one in kept]
+            kept.append((title, text, candidate))
+    return [entry for _, _, entry in kept]
 
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _cut(found: Found, tokens: int) -> Found:
+def _cut(candidate: Found, tokens: int) -> Found:
     """Shorten a passage to about `tokens`, at a sentence's end where there is one."""
-    text = found.passage.text or ""
-    end = max((stop for _, stop in found.spans if estimate(text[:stop]) <= tokens), default=tokens * 3)
-    spans = tuple(span for span in found.spans if span[1] <= end)
-    vectors = None if found.vectors is None else found.vectors[: len(spans)]
-    return Found(replace(found.passage, text=text[:end]), spans, vectors)
+    text = candidate.passage.text or ""
+    end = max((stop for _, stop in candidate.spans if estimate(text[:stop]) <= tokens), default=tokens * 3)
+    spans = tuple(span for span in candidate.spans if span[1] <= end)
+    vectors = None if candidate.vectors is None else candidate.vectors[: len(spans)]
+    return Found(replace(candidate.passage, text=text[:end]), spans, vectors)
 
 
-def _number(found: Found, n: int | None) -> Found:
-    return Found(replace(found.passage, n=n), found.spans, found.vectors)
+def _number(candidate: Found, n: int | None) -> Found:
+    return Found(replace(candidate.passage, n=n), candidate.spans, candidate.vectors)
 
 
-def _block(found: Found, n: int, boundary: str) -> str:
-    passage = found.passage
+def _block(candidate: Found, n: int, boundary: str) -> str:
+    passage = candidate.passage
     return f"<passage {n} {boundary}>\n{passage.title}\n{passage.text}\n</passage {n} {boundary}>"
 
 
 def _boundary(question: str, packed: Sequence[Found]) -> str:
     """Return a marker no document can have foreseen: it depends on question and passages."""
-    parts = [question, *(found.passage.chunk_id for found in packed)]
+    parts = [question, *(candidate.passage.chunk_id for candidate in packed)]
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]

@@ -116,8 +116,8 @@ class SemanticCache:
 
 def differ(kept: Retrieved, fresh: Retrieved) -> bool:
     """Say whether a hit was false: the best fresh passage, or most of them, are not among those kept."""
-    mine = [found.passage.chunk_id for found in kept.found[:SHOWN]]
-    theirs = [found.passage.chunk_id for found in fresh.found[:SHOWN]]
+    mine = [candidate.passage.chunk_id for candidate in kept.found[:SHOWN]]
+    theirs = [candidate.passage.chunk_id for candidate in fresh.found[:SHOWN]]
     if not theirs:
         return bool(mine)
     return theirs[0] not in mine or 2 * len(set(mine) & set(theirs)) < len(theirs)

@@ -106,13 +106,13 @@ def personal(question: str) -> bool:
 
 def stated(question: str) -> list[tuple[str, str]]:
     """Return the facts a question states, as (slot, text)."""
-    found: dict[str, str] = {}
+    statements: dict[str, str] = {}
     for start, end in sentences(question):
         text = question[start:end].strip()
         slot = None if len(text) > LONGEST or text.endswith("?") or _SECRET.search(text) else _slot(text)
         if slot is not None:
-            found[slot] = text
-    return list(found.items())[:PER_TURN]
+            statements[slot] = text
+    return list(statements.items())[:PER_TURN]
 
 
 def disowned(question: str) -> str | None:

@@ -48,14 +48,14 @@ _KINDS = (
 )
 
 
-def same(one: str, other: str) -> bool:
+def same(text: str, other: str) -> bool:
     """Say whether the two questions ask the same; symmetric, and true for equal texts."""
-    (*first, mine), (*second, yours) = _frame(one), _frame(other)
+    (*first, mine), (*second, yours) = _frame(text), _frame(other)
     if first != second:
         return False
     if mine != yours and (len(mine) > FREE_ORDER or sorted(mine) != sorted(yours)):
         return False
-    return not opposites(one, other) and not contradicted(one, other)
+    return not opposites(text, other) and not contradicted(text, other)
 
 
 @lru_cache(maxsize=4096)

@@ -209,17 +209,17 @@ class Retriever:
                 Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
             )
             fallback = "instead_of" in span.attributes
-            found = self._found(pool, places, rows, scores)
-        if found:
-            leader = next(i for i, row in enumerate(rows) if row.chunk_id == found[0].passage.chunk_id)
+            candidates = self._found(pool, places, rows, scores)
+        if candidates:
+            leader = next(i for i, row in enumerate(rows) if row.chunk_id == candidates[0].passage.chunk_id)
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
             try:
                 with recorder.span("widen", "retrieval", parent):
                     neighbours = await guards.rows.call(partial(shelf.rows, around.tolist()))
-                    found = (widen(found[0], neighbours), *found[1:])
+                    candidates = (widen(candidates[0], neighbours), *candidates[1:])
             except KnowledgeError as error:
                 log.warning("the first passage stays as short as it is: %s", error)
-        return Retrieved(query, vector, found, kb, shelf.version, shelf.embedder, degraded, fallback)
+        return Retrieved(query, vector, candidates, kb, shelf.version, shelf.embedder, degraded, fallback)
 
     async def _open(self, kb: str) -> tuple[Guards, Shelf]:
         """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
@@ -306,7 +306,7 @@ class Retriever:
         text_ranks = _ranks(pool.texts, places)
         order = np.argsort(-scores, kind="stable").tolist()
         order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
-        found: list[Found] = []
+        candidates: list[Found] = []
         for rank, number in enumerate(order, 1):
             row, place = rows[number], int(places[number])
             passage = Passage(
@@ -325,8 +325,8 @@ class Retriever:
                 fused_rank=int(fused_ranks[number]),
                 rerank_score=float(scores[number]),
             )
-            found.append(Found(passage, row.spans, row.vectors))
-        return tuple(found)
+            candidates.append(Found(passage, row.spans, row.vectors))
+        return tuple(candidates)
 
 
 def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
@@ -394,11 +394,11 @@ async def _by_text(search: Search) -> Scores | None:
         return None
 
 
-def _between(one: Vector, other: Vector) -> Vector:
+def _between(vector: Vector, other: Vector) -> Vector:
     """Return the unit vector half way: a follow-up's topic helps to find, its own words lead."""
-    middle = one + other
+    middle = vector + other
     length = float(np.linalg.norm(middle))
-    return (middle / length).astype(np.float32) if length else one
+    return (middle / length).astype(np.float32) if length else vector
 
 
 def _joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:

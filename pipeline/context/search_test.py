@@ -35,21 +35,21 @@ async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]
     result = await retriever.retrieve(question, kb, _unrecorded(question))
     return [
         Hit(
-            rank=one.passage.rank,
-            chunk_id=one.passage.chunk_id,
-            document_id=one.passage.document_id,
-            title=one.passage.title or "",
-            url=one.passage.url or "",
-            text=one.passage.text or "",
-            text_rank=one.passage.text_rank,
-            text_score=one.passage.text_score,
-            vector_rank=one.passage.vector_rank,
-            vector_score=one.passage.vector_score,
-            fused_rank=one.passage.fused_rank,
-            fused_score=one.passage.fused_score,
-            rerank_score=one.passage.rerank_score,
+            rank=candidate.passage.rank,
+            chunk_id=candidate.passage.chunk_id,
+            document_id=candidate.passage.document_id,
+            title=candidate.passage.title or "",
+            url=candidate.passage.url or "",
+            text=candidate.passage.text or "",
+            text_rank=candidate.passage.text_rank,
+            text_score=candidate.passage.text_score,
+            vector_rank=candidate.passage.vector_rank,
+            vector_score=candidate.passage.vector_score,
+            fused_rank=candidate.passage.fused_rank,
+            fused_score=candidate.passage.fused_score,
+            rerank_score=candidate.passage.rerank_score,
         )
-        for one in result.found
+        for candidate in result.found
     ]
 
 

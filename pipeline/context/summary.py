@@ -28,8 +28,8 @@ def extended(summary: str, question: str, answer: str) -> str:
 
 def _line(question: str, answer: str) -> str:
     asked = " ".join(question.split())[: LINE // 2]
-    told = _gist(question, answer)[: LINE - len(asked)]
-    return f"- {asked} — {told}" if told else f"- {asked}"
+    gist = _gist(question, answer)[: LINE - len(asked)]
+    return f"- {asked} — {gist}" if gist else f"- {asked}"
 
 
 def _gist(question: str, answer: str) -> str:

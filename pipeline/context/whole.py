@@ -64,9 +64,9 @@ def assemble(
     system, user = version.fill(passages=_HERE, question=asked, boundary=boundary)
     before, _, rest = user.partition(_HERE)
     blocks = (
-        f"<passage {one.passage.n} {boundary}>\n{one.passage.title}\n{one.passage.text}\n"
-        f"</passage {one.passage.n} {boundary}>"
-        for one in whole
+        f"<passage {candidate.passage.n} {boundary}>\n{candidate.passage.title}\n{candidate.passage.text}\n"
+        f"</passage {candidate.passage.n} {boundary}>"
+        for candidate in whole
     )
     prefix = before + "\n\n".join(blocks)
     messages = [*history, Message("user", rest.strip())]
@@ -74,10 +74,10 @@ def assemble(
     while len(messages) > 1 and sum(estimate(message.text) for message in messages) > budget:
         del messages[:2]
     messages[0] = replace(messages[0], text=f"{prefix}\n\n{messages[0].text}")
-    numbers = {one.passage.chunk_id: one.passage.n for one in whole}
+    numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
     best = tuple(
-        replace(one, passage=replace(one.passage, n=numbers.get(one.passage.chunk_id)))
-        for one in retrieved.found
+        replace(candidate, passage=replace(candidate.passage, n=numbers.get(candidate.passage.chunk_id)))
+        for candidate in retrieved.found
     )
     prompt = Prompt(
         system,
@@ -92,20 +92,20 @@ def assemble(
 
 def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
     """Return every passage by number, with the scores of those that were retrieved."""
-    ranked = {one.passage.chunk_id: one.passage for one in retrieved.found}
+    ranked = {item.passage.chunk_id: item.passage for item in retrieved.found}
     last = len(ranked)
     rows: list[Passage] = []
-    for one in whole:
-        known = ranked.get(one.passage.chunk_id)
+    for candidate in whole:
+        known = ranked.get(candidate.passage.chunk_id)
         last += known is None
-        row = replace(one.passage, rank=last) if known is None else known
-        rows.append(replace(row, n=one.passage.n, text=one.passage.text))
+        row = replace(candidate.passage, rank=last) if known is None else known
+        rows.append(replace(row, n=candidate.passage.n, text=candidate.passage.text))
     return tuple(rows)
 
 
 def _boundary(whole: Sequence[Found]) -> str:
     """Return a marker no document can hold: it is the hash of all of them."""
     digest = hashlib.sha256()
-    for one in whole:
-        digest.update(f"{one.passage.chunk_id}\0{one.passage.text}\0".encode())
+    for candidate in whole:
+        digest.update(f"{candidate.passage.chunk_id}\0{candidate.passage.text}\0".encode())
     return digest.hexdigest()[:16]

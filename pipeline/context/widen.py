@@ -13,7 +13,7 @@ from pipeline.knowledge.shelf import Row
 REACH = 2  # chunks taken before and after
 
 
-def widen(found: Found, neighbours: Sequence[Row], reach: int = REACH) -> Found:
+def widen(candidate: Found, neighbours: Sequence[Row], reach: int = REACH) -> Found:
     """Return the chunk with up to `reach` chunks of its document before and after it, as one passage.
 
     `neighbours` are any chunks of the same document, in any order; only an unbroken row around the
@@ -21,10 +21,10 @@ def widen(found: Found, neighbours: Sequence[Row], reach: int = REACH) -> Found:
     the demo's 32 procedures: 8 cut at a chunk's edge without this, 1 with it; evidence F1 on
     clapnq_dev .611 and .643.
     """
-    passage = found.passage
+    passage = candidate.passage
     place = _position(passage.chunk_id)
     if place is None or passage.text is None:
-        return found
+        return candidate
     rows = {_position(row.chunk_id): row for row in neighbours if row.document_id == passage.document_id}
     own = Row(
         passage.chunk_id,
@@ -32,18 +32,18 @@ def widen(found: Found, neighbours: Sequence[Row], reach: int = REACH) -> Found:
         passage.title,
         passage.url,
         passage.text,
-        found.spans,
-        found.vectors,
+        candidate.spans,
+        candidate.vectors,
     )
     first = last = place
     while place - first < reach and first - 1 in rows:
         first -= 1
     while last - place < reach and last + 1 in rows:
         last += 1
-    return _joined(found, [own if number == place else rows[number] for number in range(first, last + 1)])
+    return _joined(candidate, [own if number == place else rows[number] for number in range(first, last + 1)])
 
 
-def _joined(found: Found, rows: Sequence[Row]) -> Found:
+def _joined(candidate: Found, rows: Sequence[Row]) -> Found:
     text = ""
     spans: list[tuple[int, int]] = []
     for row in rows:
@@ -52,7 +52,7 @@ def _joined(found: Found, rows: Sequence[Row]) -> Found:
         text += row.text
     vectors = [row.vectors for row in rows if row.vectors is not None]
     together = np.concatenate(vectors) if len(vectors) == len(rows) else None
-    return Found(replace(found.passage, text=text), tuple(spans), together)
+    return Found(replace(candidate.passage, text=text), tuple(spans), together)
 
 
 def _position(chunk_id: str) -> int | None:

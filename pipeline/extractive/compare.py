@@ -66,7 +66,7 @@ def both_told(question: str, reading: Reading) -> bool:
     two = _sides(question)
     if two is None or not (asked := _compared(question, two)):
         return False
-    sides = [_side(reading, one, other, asked) for one, other in (two, two[::-1])]
+    sides = [_side(reading, near, other, asked) for near, other in (two, two[::-1])]
     return all(any(asked & sentence.stems for sentence in side) for side in sides)
 
 
@@ -79,10 +79,10 @@ def _sides(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
     for pattern in _SIDE_PATTERNS:
         match = pattern.search(question.strip(" ?!."))
         if match is not None:
-            one, other = _content(match["a"]), _content(match["b"])
-            one, other = one - other, other - one
-            if one and other:
-                return frozenset(one), frozenset(other)
+            left, other = _content(match["a"]), _content(match["b"])
+            left, other = left - other, other - left
+            if left and other:
+                return frozenset(left), frozenset(other)
     return None
 
 
@@ -103,26 +103,26 @@ def _both(
     question: str, reading: Reading, two: tuple[frozenset[str], frozenset[str]]
 ) -> list[Sentence] | None:
     asked = _compared(question, two)
-    sides = [_side(reading, one, other, asked) for one, other in (two, two[::-1])]
+    sides = [_side(reading, near, other, asked) for near, other in (two, two[::-1])]
     if all(sides):
         return [sentence for side in sides for sentence in side]
     return [] if any(sides) else None
 
 
-def _side(reading: Reading, one: frozenset[str], other: frozenset[str], asked: set[str]) -> list[Sentence]:
+def _side(reading: Reading, side: frozenset[str], other: frozenset[str], asked: set[str]) -> list[Sentence]:
     scored: list[tuple[float, Sentence]] = []
     for sentence in reading.sentences:
         title = _content(reading.passages[sentence.found].passage.title)
-        if not one <= sentence.stems | title or not sentence.text.strip(" #|*"):
+        if not side <= sentence.stems | title or not sentence.text.strip(" #|*"):
             continue
-        own = one <= sentence.stems
+        own = side <= sentence.stems
         if other <= sentence.stems | title and not own:
             continue
         shared = len(asked & sentence.stems) / max(len(asked), 1)
-        about = one <= title and sentence.position <= FIRST
+        about = side <= title and sentence.position <= FIRST
         scored.append((shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * about, sentence))
-    told = [pair for pair in scored if not _bare(pair[1])]
-    scored = [pair for pair in told if asked & pair[1].stems] or told
+    pairs = [pair for pair in scored if not _bare(pair[1])]
+    scored = [pair for pair in pairs if asked & pair[1].stems] or pairs
     scored.sort(key=lambda pair: -pair[0])
     best = scored[0][0] if scored else 0.0
     return [sentence for score, sentence in scored[:A_SIDE] if score >= NEARLY * best]
@@ -136,7 +136,7 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
     asked -= {stem(head["head"].lower() if head else words[min(1, len(words) - 1)])}
     if not asked:
         return None
-    found: dict[object, Sentence] = {}
+    best: dict[object, Sentence] = {}
     for sentence in sorted(reading.sentences, key=lambda s: -len(asked & s.stems)):
         if _bare(sentence) or not asked & sentence.stems or negates(sentence.text):
             continue
@@ -144,8 +144,8 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
             continue
         row = ": " in sentence.text and "; " in sentence.text
         place = sentence.text if row else reading.passages[sentence.found].passage.document_id
-        found.setdefault(place, sentence)
-    chosen = list(found.values())[:LISTED]
+        best.setdefault(place, sentence)
+    chosen = list(best.values())[:LISTED]
     if len(chosen) < 2:
         return None
     if superlative is not None:

@@ -127,8 +127,8 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     return Reading(
         page.passages,
         tuple(
-            Sentence(text, found, position, start, float(probability), stems, joined, contrary)
-            for text, found, position, start, probability, stems, joined, contrary in zip(
+            Sentence(text, fields, position, start, float(probability), stems, joined, contrary)
+            for text, fields, position, start, probability, stems, joined, contrary in zip(
                 page.texts,
                 page.owner,
                 page.position,
@@ -146,9 +146,9 @@ def read(question: str, retrieved: Retrieved) -> Reading:
 
 def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
     """Take away what speaks of another code, number or name than the one asked for, or of the contrary."""
-    told = [*page.texts, *(found.passage.title for found in page.passages)]
-    own = joined(split(page.question)[0], told)
-    if lacking(own, told) or misnamed(own, told):
+    stated = [*page.texts, *(candidate.passage.title for candidate in page.passages)]
+    own = joined(split(page.question)[0], stated)
+    if lacking(own, stated) or misnamed(own, stated):
         return probabilities, 0.0
     if codes(own) or numbered(own):
         probabilities, strength_ = _named(page, own, probabilities, strength_)
@@ -231,7 +231,7 @@ class Page:
         self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
         odd = [token for token in asked if doubtful(token)]
-        texts = (f"{found.passage.title} {found.passage.text}" for found in self.passages)
+        texts = (f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages)
         fixes = mended(odd, vocabulary(texts)) if odd else {}
         asked = [fixes.get(token, token) for token in asked]
         self.said |= {stem(token) for token in fixes.values()}
@@ -252,9 +252,9 @@ class Page:
         self.joined: list[bool] = []
         self.contrary: list[bool] = []
         vectors: list[NDArray[np.float32]] = []
-        for number, found in enumerate(self.passages):
-            text = found.passage.text or ""
-            spans = found.spans or tuple(sentences(text))
+        for number, passage in enumerate(self.passages):
+            text = passage.passage.text or ""
+            spans = passage.spans or tuple(sentences(text))
             parts = statements(text, spans)
             self.texts += [part for part, _, _ in parts]
             self.owner += [number] * len(parts)
@@ -264,13 +264,15 @@ class Page:
             self.joined += [
                 i > 0 and "\n" not in text[ends[i] : spans[first][0]] for i, (_, first, _) in enumerate(parts)
             ]
-            if found.vectors is not None and len(found.vectors) == len(spans):
-                vectors.append(_gathered(found.vectors, parts))
+            if passage.vectors is not None and len(passage.vectors) == len(spans):
+                vectors.append(_gathered(passage.vectors, parts))
         self.contrary = [False] * len(self.texts)
         counted = [tokens(text) for text in self.texts]
         self.lengths = np.array([len(words) for words in counted], float)
         self.stems = [frozenset(stem(word) for word in words if word not in STOP_WORDS) for words in counted]
-        self.titles = [{stem(word) for word in tokens(found.passage.title)} for found in self.passages]
+        self.titles = [
+            {stem(word) for word in tokens(candidate.passage.title)} for candidate in self.passages
+        ]
         self.rows = np.array(self.owner, int)
         self.cosines = np.zeros(len(self.texts))
         self.vectors = False
@@ -288,7 +290,7 @@ class Page:
         support = self._support()
         best = np.zeros(len(self.passages))
         np.maximum.at(best, self.rows, support)
-        documents = [found.passage.document_id for found in self.passages]
+        documents = [candidate.passage.document_id for candidate in self.passages]
         home = documents[self.owner[0]]  # the retriever's first choice; the best cosine errs more often
         return {
             "cosine": self.cosines,

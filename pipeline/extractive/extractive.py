@@ -72,7 +72,7 @@ class Extractive:
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
         """Yield the answer sentence by sentence; abstain when the evidence is weak."""
         reading = read(prompt.question, prompt.retrieved)
-        asked = sum(estimate(found.passage.text or "") for found in reading.passages) + estimate(
+        asked = sum(estimate(candidate.passage.text or "") for candidate in reading.passages) + estimate(
             prompt.question
         )
         pieces = _pieces(prompt, reading)
@@ -158,7 +158,7 @@ def compose(question: str, reading: Reading) -> list[str]:
 
 def listed(sentences: Sequence[Sentence], reading: Reading) -> list[str]:
     """Return the sentences about several things as the items of a list, each cited."""
-    numbers = [found.passage.n or found.passage.rank for found in reading.passages]
+    numbers = [candidate.passage.n or candidate.passage.rank for candidate in reading.passages]
     texts = [f"- {cited(sentence.text, numbers[sentence.found])}" for sentence in sentences]
     return [text if place == 0 else f"\n{text}" for place, text in enumerate(texts)]
 
@@ -195,7 +195,7 @@ def _asks(question: str) -> bool:
 def _procedures(reading: Reading) -> Iterator[Procedure]:
     """Yield each run of list items with its lead; a run cut by a chunk's end is joined again."""
     runs: list[Procedure] = []
-    documents = [found.passage.document_id for found in reading.passages]
+    documents = [candidate.passage.document_id for candidate in reading.passages]
     for _, group in groupby(reading.sentences, key=lambda s: s.found):
         for run in _runs(list(group)):
             if runs and _continues(runs[-1], run, documents):
@@ -269,9 +269,11 @@ def _distinct(sentences: Sequence[Sentence]) -> list[Sentence]:
     return kept
 
 
-def _within(one: Sentence, other: Sentence) -> bool:
+def _within(sentence: Sentence, other: Sentence) -> bool:
     """Tell whether the other sentence says what this one says, and perhaps more."""
-    return one.text == other.text or len(one.stems & other.stems) >= ALIKE * max(len(one.stems), 1)
+    return sentence.text == other.text or len(sentence.stems & other.stems) >= ALIKE * max(
+        len(sentence.stems), 1
+    )
 
 
 def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[Sentence]:
@@ -291,7 +293,7 @@ def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[
 
 def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: Reading) -> Iterator[str]:
     """Yield the pieces: passages by their best sentence, sentences in the order of the document."""
-    numbers = [found.passage.n or found.passage.rank for found in reading.passages]
+    numbers = [entry.passage.n or entry.passage.rank for entry in reading.passages]
     weight: dict[int, float] = {}
     for sentence in chosen:
         weight[sentence.found] = max(weight.get(sentence.found, 0.0), sentence.probability)
@@ -299,9 +301,9 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
     before = [s for s in ordered if not procedure or s.position < _passage(procedure).position]
     after = [s for s in ordered if procedure and s.position > _passage(procedure).position]
     gap = ""
-    for found, group in groupby(before, key=lambda s: s.found):
+    for passage, group in groupby(before, key=lambda s: s.found):
         for sentence in group:
-            yield gap + cited(sentence.text, numbers[found])
+            yield gap + cited(sentence.text, numbers[passage])
             gap = " "
         gap = "\n\n"
     if procedure:

@@ -35,12 +35,12 @@ class Limits:
         self, sums: Sums, user_id: str, day: str, usd: float = 0.0
     ) -> Iterator[tuple[str, str, float]]:
         """Yield period, who and the share of the limit used by the sums and `usd` more, for each limit."""
-        found = (
+        rows = (
             (day, user_id, sums.user_day, self.user_day_usd),
             (day, EVERYBODY, sums.day, self.day_usd),
             (day[:7], EVERYBODY, sums.month, self.month_usd),
         )
-        for period, who, spent, limit in found:
+        for period, who, spent, limit in rows:
             if limit is not None:
                 yield period, who, (spent + usd) / limit if limit > 0 else STOP
 

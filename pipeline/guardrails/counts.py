@@ -106,8 +106,10 @@ class SharedCounts:
     def claim(self, who: str, client_turn_id: str, until: float, now: float) -> bool:
         with self._begin() as db:
             db.execute("delete from running where until <= ?", (now,))
-            found = db.execute("insert or ignore into running values (?, ?, ?)", (who, client_turn_id, until))
-            return found.rowcount > 0
+            cursor = db.execute(
+                "insert or ignore into running values (?, ?, ?)", (who, client_turn_id, until)
+            )
+            return cursor.rowcount > 0
 
     def release(self, who: str, client_turn_id: str) -> None:
         with self._begin() as db:

@@ -75,7 +75,7 @@ def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -
         return Grounding(None, ())
     if not postings:
         nothing = all(_NOTHING_KNOWN.search(sentence.text) for sentence in grounded)
-        return Grounding(float(nothing), tuple(replace(one, score=float(nothing)) for one in grounded))
+        return Grounding(float(nothing), tuple(replace(share, score=float(nothing)) for share in grounded))
     return Grounding(tally.score, tuple(grounded))
 
 
@@ -115,8 +115,8 @@ class _Tally:
     @property
     def score(self) -> float:
         """The two voices together."""
-        one = (1 - AMOUNT) * self.supported / self.weight + AMOUNT / (1 + self.lacking / MANY)
-        return (1 - PRECISION) * one + PRECISION * (self.precise / self.content if self.content else one)
+        share = (1 - AMOUNT) * self.supported / self.weight + AMOUNT / (1 + self.lacking / MANY)
+        return (1 - PRECISION) * share + PRECISION * (self.precise / self.content if self.content else share)
 
 
 def _postings(passages: Sequence[Titled]) -> tuple[dict[str, set[int]], int]:

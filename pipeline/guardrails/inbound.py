@@ -95,7 +95,9 @@ class Inbound:
         """
         kept = self._without_refused(history)
         verdict = await self.examine(text)
-        earlier = [one.text for one in kept[-HISTORY:] if one.role == "user" and one.text.strip()]
+        earlier = [
+            message.text for message in kept[-HISTORY:] if message.role == "user" and message.text.strip()
+        ]
         for place, said in [*(("history", said) for said in earlier), ("system", system)]:
             if verdict.action == "refuse" or not said.strip():
                 continue
@@ -138,10 +140,10 @@ class Inbound:
     def _judge(self, text: str, rules: list[Rule]) -> Verdict:
         signs = tuple(rule.name for rule in rules)
         for category in ("injection", "harm"):
-            found = [rule for rule in rules if rule.category == category]
-            blocking = next((rule for rule in found if rule.severity == "block"), None)
-            if blocking is None and len(found) >= self._signs:
-                blocking = found[0]
+            matching = [rule for rule in rules if rule.category == category]
+            blocking = next((rule for rule in matching if rule.severity == "block"), None)
+            if blocking is None and len(matching) >= self._signs:
+                blocking = matching[0]
             if blocking is not None and self._policy[category] == "block":
                 return Verdict("refuse", blocking.name, self._message(blocking.message, text), signs)
         return Verdict("flag", signs[0], "", signs) if signs else Verdict("allow")

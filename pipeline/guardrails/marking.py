@@ -75,18 +75,18 @@ class Marking:
         sent, self._sent = self._sent, stop
         fenced = self._fenced or "```" in text
         self._fenced ^= text.count("```") % 2 == 1
-        found = None if fenced else self.checked.setdefault(text, check(text, self._passages))
+        verdict = None if fenced else self.checked.setdefault(text, check(text, self._passages))
         first, self._first = self._first, False
         guess = self._guessing
-        if first and _ABSTENTION.match(text) and not (found and found.numbers):
+        if first and _ABSTENTION.match(text) and not (verdict and verdict.numbers):
             self._guessing = True
-        wrong = found is not None and unsupported(found)
+        wrong = verdict is not None and unsupported(verdict)
         if guess:
-            wrong = found is None or found.support not in ("supported", "partly")
+            wrong = verdict is None or verdict.support not in ("supported", "partly")
         gap = self._tail[min(sent, start) : start]
         if wrong and (guess or self._policy == "retract"):
-            if found is not None:
-                self.removed.append(found)
+            if verdict is not None:
+                self.removed.append(verdict)
             return ""
         rest = gap + text if sent <= start else text[sent - start :]
         return rest + (MARK if wrong else "")
@@ -103,11 +103,11 @@ class Marking:
         return out
 
 
-def unsupported(found: SentenceCheck) -> bool:
+def unsupported(verdict: SentenceCheck) -> bool:
     """Say whether the passages do not say what a sentence states."""
-    if found.support == "uncited":
-        return found.score is not None and found.score < UNCITED
-    return found.support == "unsupported"
+    if verdict.support == "uncited":
+        return verdict.score is not None and verdict.score < UNCITED
+    return verdict.support == "unsupported"
 
 
 def plain(answer: str) -> str:
@@ -124,15 +124,15 @@ def answer_checks(
     """
     return tuple(
         {
-            "text": one.text,
-            "support": one.support,
-            "strength": None if one.score is None else round(one.score, 3),
-            "citations": list(one.numbers),
-            "evidence": one.evidence
-            and {"n": one.evidence.n, "start": one.evidence.start, "end": one.evidence.end},
-            "reasons": list(one.reasons),
+            "text": verdict.text,
+            "support": verdict.support,
+            "strength": None if verdict.score is None else round(verdict.score, 3),
+            "citations": list(verdict.numbers),
+            "evidence": verdict.evidence
+            and {"n": verdict.evidence.n, "start": verdict.evidence.start, "end": verdict.evidence.end},
+            "reasons": list(verdict.reasons),
         }
-        for one in checks(plain(answer), passages, known)
+        for verdict in checks(plain(answer), passages, known)
     )
 
 

@@ -80,20 +80,22 @@ class Planted:
             return retrieved, []
         kept: list[Found] = []
         suspects: list[Suspect] = []
-        for found in retrieved.found[:passages]:
-            passage = found.passage
+        for candidate in retrieved.found[:passages]:
+            passage = candidate.passage
             text = passage.text or ""
-            spans = found.spans or tuple(sentences(text))
+            spans = candidate.spans or tuple(sentences(text))
             wrong = self.suspects(passage.chunk_id, passage.document_id, text, spans)
             suspects += wrong
-            kept.append(self._without(found, spans, {suspect.text for suspect in wrong}) if wrong else found)
+            kept.append(
+                self._without(candidate, spans, {suspect.text for suspect in wrong}) if wrong else candidate
+            )
         if not suspects:
             return retrieved, []
         return replace(retrieved, found=(*kept, *retrieved.found[passages:])), suspects
 
-    def _without(self, found: Found, spans: Spans, wrong: set[str]) -> Found:
+    def _without(self, candidate: Found, spans: Spans, wrong: set[str]) -> Found:
         """Return the passage without the suspicious sentences, or with them delimited."""
-        text = found.passage.text or ""
+        text = candidate.passage.text or ""
         pieces: list[str] = []
         clean: list[tuple[int, int]] = []
         rows: list[int] = []
@@ -109,9 +111,9 @@ class Planted:
                 rows.append(row)
             pieces.append(held)
             length += len(held)
-        passage = replace(found.passage, text="".join(pieces) + text[at:])
-        same = found.vectors is not None and len(found.vectors) == len(spans)
-        vectors = np.asarray(found.vectors)[rows] if same else None
+        passage = replace(candidate.passage, text="".join(pieces) + text[at:])
+        same = candidate.vectors is not None and len(candidate.vectors) == len(spans)
+        vectors = np.asarray(candidate.vectors)[rows] if same else None
         return Found(passage, tuple(clean), vectors)
 
 

@@ -157,9 +157,9 @@ class Private:
             return self._mask("account number", whole[: stop or 2], 2, stop is not None)
         return self._numbers(whole, after)
 
-    def _mask(self, name: str, whole: str, otherwise: int, found: bool) -> Change:
+    def _mask(self, name: str, whole: str, otherwise: int, private: bool) -> Change:
         """Return the mask when found; else let the first `otherwise` characters pass."""
-        if not found:
+        if not private:
             return Change(whole[:otherwise], otherwise)
         self._findings.append(f"pii:{name}")
         return Change(f"[{name} removed]" if self._pii == "mask" else whole, len(whole))

@@ -138,11 +138,11 @@ class Spending:
     def reach(self, period: str, who: str, level: str) -> bool:
         """Note that a level was reached; True the first time in its period."""
         with self._begin() as db:
-            found = db.execute(
+            cursor = db.execute(
                 "insert or ignore into reached values (?, ?, ?, ?)",
                 (period, who, level, datetime.now(UTC).isoformat(timespec="seconds")),
             )
-            return found.rowcount > 0
+            return cursor.rowcount > 0
 
     def reached(self, *periods: str) -> list[dict[str, Any]]:
         """Return the levels reached in these periods, the newest first."""

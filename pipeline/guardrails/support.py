@@ -150,8 +150,10 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
     if _foreign(plain, chosen):
         reason = "It is in another language than its passages."
         return SentenceCheck(sentence, "unchecked", None, cited, None, (reason,))
-    found = _compare(plain, words, lines, owners)
-    return replace(found, text=sentence, numbers=cited, support=found.support if cited else "uncited")
+    comparison = _compare(plain, words, lines, owners)
+    return replace(
+        comparison, text=sentence, numbers=cited, support=comparison.support if cited else "uncited"
+    )
 
 
 def checks(
@@ -168,12 +170,12 @@ def checks(
     results = [known.get(text) or check(text, passages) for text, _ in pieces]
     cited: tuple[int, ...] = ()  # by the next sentence of the same line that cites
     for place in range(len(results) - 1, -1, -1):
-        one = results[place]
-        if one.support == "uncited" and cited:
-            covered = check(f"{one.text} " + " ".join(f"[{n}]" for n in cited), passages)
+        verdict = results[place]
+        if verdict.support == "uncited" and cited:
+            covered = check(f"{verdict.text} " + " ".join(f"[{n}]" for n in cited), passages)
             if covered.support == "supported":
-                results[place] = replace(covered, text=one.text)
-        cited = (one.numbers or cited) if pieces[place][1] else ()
+                results[place] = replace(covered, text=verdict.text)
+        cited = (verdict.numbers or cited) if pieces[place][1] else ()
     return tuple(results)
 
 

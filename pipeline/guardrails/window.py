@@ -50,7 +50,7 @@ class Window:
 
     def __init__(
         self,
-        found: re.Pattern[str],
+        pattern: re.Pattern[str],
         unfinished: re.Pattern[str],
         rewrite: Callable[[re.Match[str]], Change],
         calm: re.Pattern[str],
@@ -58,7 +58,7 @@ class Window:
     ) -> None:
         self._calm = calm
         self._risky = risky
-        self._found = found
+        self._found = pattern
         self._unfinished = unfinished
         self._rewrite = rewrite
         self._waiting = ""

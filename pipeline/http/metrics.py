@@ -103,7 +103,7 @@ class Metrics:
             if budget["limit_usd"]:
                 self._budget.labels(budget["name"]).set(budget["spent_usd"] / budget["limit_usd"])
         book = standing.read(pipeline.store.data_dir)
-        self._alerts.set(sum(one.state == "firing" for one in book.standings.values()))
+        self._alerts.set(sum(piece.state == "firing" for piece in book.standings.values()))
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format, of all workers together."""

@@ -42,18 +42,18 @@ TEXT = Form()
 def usage(answer: Answer) -> dict[str, Any]:
     """Return the tokens in OpenAI's words; what was not reported counts as none there."""
     asked = answer.usage.get("input_tokens") or 0
-    told = answer.usage.get("output_tokens") or 0
+    output_tokens = answer.usage.get("output_tokens") or 0
     return {
         "prompt_tokens": asked,
-        "completion_tokens": told,
-        "total_tokens": asked + told,
+        "completion_tokens": output_tokens,
+        "total_tokens": asked + output_tokens,
         "prompt_tokens_details": {"cached_tokens": answer.usage.get("cache_read_tokens") or 0},
     }
 
 
 def ours(answer: Answer, form: Form = TEXT) -> dict[str, Any]:
     """Return the `answerdeck` field: what their protocol has no words for."""
-    told = answer.to_dict()
+    fields = answer.to_dict()
     names = (
         "turn_id",
         "conversation_id",
@@ -66,7 +66,7 @@ def ours(answer: Answer, form: Form = TEXT) -> dict[str, Any]:
         "answer_checks",
     )
     notice = " ".join(part for part in (answer.notice, form.note) if part)
-    return {name: told[name] for name in names} | {"notice": notice or None}
+    return {name: fields[name] for name in names} | {"notice": notice or None}
 
 
 def finish(answer: Answer) -> str:

@@ -46,5 +46,5 @@ class Retrieved:
     @property
     def top_score(self) -> float | None:
         """Cosine of the best vector match, or None when nothing was compared."""
-        scores = [found.passage.vector_score for found in self.found]
+        scores = [candidate.passage.vector_score for candidate in self.found]
         return max((score for score in scores if score is not None), default=None)

@@ -37,8 +37,8 @@ class Prepared:
             return self
         document = replace(self.document, document_id=document_id)
         chunks = tuple(
-            replace(one, document_id=document_id, chunk_id=f"{document_id}#{one.position}")
-            for one in self.chunks
+            replace(chunk, document_id=document_id, chunk_id=f"{document_id}#{chunk.position}")
+            for chunk in self.chunks
         )
         return Prepared(document, chunks, self.content)
 
@@ -55,8 +55,8 @@ class Resolved:
 def resolve(prepared: Sequence[Prepared], stored: Iterable[Stored], alone: frozenset[str]) -> Resolved:
     """Give every document the id it has or gets; `alone` are the files given by themselves."""
     by_source: dict[str, list[Prepared]] = {}
-    for one in prepared:
-        by_source.setdefault(one.document.source if not one.document.given else "", []).append(one)
+    for item in prepared:
+        by_source.setdefault("" if item.document.given else item.document.source, []).append(item)
     names = _Names(stored, alone)
     names.reading = by_source.keys()
     result = Resolved()
@@ -80,7 +80,7 @@ class _Names:
     """The names of files, each owned by one file."""
 
     def __init__(self, stored: Iterable[Stored], alone: frozenset[str]) -> None:
-        self.stored = {one.document_id: one for one in stored}
+        self.stored = {document.document_id: document for document in stored}
         self.notes: list[str] = []
         self.before: dict[str, str] = {}
         self.reading: Iterable[str] = ()
@@ -88,13 +88,13 @@ class _Names:
         self._of: dict[str, str] = {}
         self._owner: dict[str, str] = {}
         self._rows: dict[str, list[Stored]] = {}
-        for one in self.stored.values():
-            self._rows.setdefault(one.source, []).append(one)
-            name = shown(one.document_id, one.source) if one.source else one.document_id
+        for piece in self.stored.values():
+            self._rows.setdefault(piece.source, []).append(piece)
+            name = shown(piece.document_id, piece.source) if piece.source else piece.document_id
             if name is not None:
-                self._owner.setdefault(name, one.source)
-                if one.source:
-                    self._of.setdefault(one.source, name)
+                self._owner.setdefault(name, piece.source)
+                if piece.source:
+                    self._of.setdefault(piece.source, name)
 
     def rename(self, source: str, group: Sequence[Prepared]) -> Iterator[Prepared]:
         """Yield the file's documents under its name; a row that did not change keeps its id."""
@@ -105,17 +105,17 @@ class _Names:
         name = self._of.get(source) or self._choose(source, proposed, group)
         self._of[source], self._owner[name] = name, source
         before = self.before.get(source, source)
-        ids = {name + one.document.document_id[len(proposed) :] for one in group}
+        ids = {name + row.document.document_id[len(proposed) :] for row in group}
         kept = {
-            one.content: one.document_id
-            for one in self._rows.get(before, ())
-            if one.document_id not in ids and shown(one.document_id, before) == name
+            row.content: row.document_id
+            for row in self._rows.get(before, ())
+            if row.document_id not in ids and shown(row.document_id, before) == name
         }
-        for one in group:
-            document_id = name + one.document.document_id[len(proposed) :]
-            if document_id not in self.stored and one.content in kept:
-                document_id = kept.pop(one.content)
-            yield one.called(document_id)
+        for prepared in group:
+            document_id = name + prepared.document.document_id[len(proposed) :]
+            if document_id not in self.stored and prepared.content in kept:
+                document_id = kept.pop(prepared.content)
+            yield prepared.called(document_id)
 
     def _choose(self, source: str, proposed: str, group: Sequence[Prepared]) -> str:
         """Return the first of a file's names that no other file has, or whose file it takes the place of."""
@@ -143,8 +143,8 @@ class _Names:
         """Say whether a table given anew shares half of its rows' keys with the stored one."""
         if not owner.lower().endswith(TABLES):
             return False
-        old = {one.document_id[len(name) :] for one in self._rows.get(owner, ())}
-        new = {one.document.document_id.partition("#")[2] for one in group}
+        old = {row.document_id[len(name) :] for row in self._rows.get(owner, ())}
+        new = {row.document.document_id.partition("#")[2] for row in group}
         new = {f"#{key}" for key in new if key}
         return bool(old and new) and len(old & new) >= SAME_TABLE * min(len(old), len(new))
 
@@ -161,12 +161,12 @@ def _candidates(proposed: str, source: str) -> Iterator[str]:
 def _replaced(prepared: Sequence[Prepared], stored: Mapping[str, Stored]) -> list[str]:
     """Name the ids given by two files: the later one replaces the earlier."""
     notes: list[str] = []
-    for one in prepared:
-        before = stored.get(one.document.document_id)
-        changed = before is not None and one.document.given and one.content != before.content
-        if before and changed and before.source not in ("", one.document.source):
+    for item in prepared:
+        before = stored.get(item.document.document_id)
+        changed = before is not None and item.document.given and item.content != before.content
+        if before and changed and before.source not in ("", item.document.source):
             notes.append(
-                f"{one.document.document_id} of {one.document.where} replaces the document with that id"
+                f"{item.document.document_id} of {item.document.where} replaces the document with that id"
                 f" from {before.source}"
             )
     return notes

@@ -174,10 +174,10 @@ class Knowledge:
             table = await self._tables.open(kb)
             with plainly(kb):
                 before = (await self._released(kb, table))[1].label
-                ids = {one.document_id: key for key, one in (await tables.documents(table)).items()}
-            if missing := [one for one in document_ids if one not in ids]:
+                ids = {document.document_id: key for key, document in (await tables.documents(table)).items()}
+            if missing := [document_id for document_id in document_ids if document_id not in ids]:
                 raise KnowledgeError(f"knowledge base {kb!r} holds no document {missing[0]!r}", "config")
-            await self.drop(kb, [ids[one] for one in document_ids])
+            await self.drop(kb, [ids[document_id] for document_id in document_ids])
             await self.release(kb)
         return before
 
@@ -187,8 +187,8 @@ class Knowledge:
             tag = await self._tag(kb, version)
             table, old = await self._tables.open(kb), await self._tables.at(kb, tag.number)
             with plainly(kb):
-                ids = {one.document_id: key for key, one in (await tables.documents(old)).items()}
-                keys = quoted([ids[one] for one in document_ids if one in ids])
+                ids = {document.document_id: key for key, document in (await tables.documents(old)).items()}
+                keys = quoted([ids[document_id] for document_id in document_ids if document_id in ids])
                 if keys:
                     rows = await old.query().where(f"document_key IN ({keys})").to_arrow()
                     await table.delete(f"document_key IN ({keys})")

@@ -71,14 +71,16 @@ class Scope:
     everything: bool = False  # the documents given are all there are
 
     @classmethod
-    def of(cls, paths: Sequence[Path], found: Sequence[Document | Skipped]) -> Scope:
+    def of(cls, paths: Sequence[Path], items: Sequence[Document | Skipped]) -> Scope:
         """Return the scope of a run over paths."""
         given = [(path, printable(str(path.absolute()))) for path in paths]
         return cls(
             folders=tuple(os.path.normpath(text) for path, text in given if path.is_dir()),
             files=frozenset(text for path, text in given if not path.is_dir()),
-            seen=frozenset(one.source for one in found if one.source),
-            incomplete=frozenset(one.source for one in found if isinstance(one, Skipped) and one.source),
+            seen=frozenset(document.source for document in items if document.source),
+            incomplete=frozenset(
+                document.source for document in items if isinstance(document, Skipped) and document.source
+            ),
         )
 
     def holds(self, source: str) -> bool:
@@ -114,10 +116,10 @@ async def ingest(
     cannot be written.
     """
     places = _places(paths)
-    found = await asyncio.to_thread(lambda: list(read(places)))
-    documents = [one for one in found if isinstance(one, Document)]
-    skipped = [(one.name, one.reason) for one in found if isinstance(one, Skipped)]
-    scope = Scope.of(places, found)
+    items = await asyncio.to_thread(lambda: list(read(places)))
+    documents = [item for item in items if isinstance(item, Document)]
+    skipped = [(item.name, item.reason) for item in items if isinstance(item, Skipped)]
+    scope = Scope.of(places, items)
     async with knowledge.writing(kb):
         return await _store(documents, kb, knowledge, progress, _Order(scope, prune, skipped=tuple(skipped)))
 
@@ -170,14 +172,14 @@ async def _store(
         version = await knowledge.release(kb)
     elif stored:
         await knowledge.mend(kb)
-    new = [one.known for one in writer.stored if not one.adopted]
+    new = [document.known for document in writer.stored if not document.adopted]
     return Ingested(
         added=new.count(False),
         updated=new.count(True),
         unchanged=work.unchanged + len(writer.stored) - len(new),
         removed=len(gone),
         skipped=(*order.skipped, *work.skipped, *writer.failed.items()),
-        chunks=sum(len(one.prepared.chunks) for one in writer.stored if not one.adopted),
+        chunks=sum(len(document.prepared.chunks) for document in writer.stored if not document.adopted),
         seconds=time.monotonic() - began,
         version=version,
         pending=len(work.waiting) - len(writer.stored) - len(writer.failed),
@@ -185,9 +187,9 @@ async def _store(
         remaining=tuple(work.remaining),
         notes=tuple(work.notes),
         stored=tuple(
-            (one.prepared.document.document_id, "updated" if one.known else "added")
-            for one in writer.stored[:MOST_STORED]
-            if not one.adopted
+            (document.prepared.document.document_id, "updated" if document.known else "added")
+            for document in writer.stored[:MOST_STORED]
+            if not document.adopted
         ),
     )
 
@@ -215,8 +217,8 @@ def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Orde
     resolved = resolve(list(_prepared(documents, work)), stored.values(), order.scope.files)
     work.notes += resolved.notes
     places: dict[str, str] = {}
-    for one in resolved.prepared:
-        document = one.document
+    for prepared in resolved.prepared:
+        document = prepared.document
         key, where = document.key, document.where or document.document_id
         if key in work.seen:
             work.skipped.append((where, f"another document has the same id{places[key]}"))
@@ -225,10 +227,10 @@ def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Orde
         places[key] = f" {document.document_id!r}: {document.where}" if document.where else ""
         before = stored.get(key)
         moved = before is not None and _adopts(before, document)
-        if before is None or before.content != one.content:
-            work.waiting.append(Waiting(one, before is not None))
+        if before is None or before.content != prepared.content:
+            work.waiting.append(Waiting(prepared, before is not None))
         elif moved:
-            work.waiting.append(Waiting(one, True, adopted=True))
+            work.waiting.append(Waiting(prepared, True, adopted=True))
         else:
             work.unchanged += 1
     _leave(work, stored, resolved, order)
@@ -251,25 +253,25 @@ def _adopts(before: Stored, document: Document) -> bool:
 
 def _leave(work: Work, stored: dict[str, Stored], resolved: Resolved, order: _Order) -> None:
     """Sort the stored documents that were not given into those that go, and those that are named."""
-    read = {one.document.source for one in resolved.prepared} | set(resolved.before.values())
+    read = {prepared.document.source for prepared in resolved.prepared} | set(resolved.before.values())
     elsewhere: list[Stored] = []
-    for key, one in stored.items():
+    for key, document in stored.items():
         if key in work.seen:
             continue
-        fate = _fate(one, read, order)
+        fate = _fate(document, read, order)
         if fate == GONE:
             work.gone.append(key)
         elif fate is not None:
-            work.remaining.append((one.document_id, fate))
-        elif one.source and not order.scope.everything:
-            elsewhere.append(one)
+            work.remaining.append((document.document_id, fate))
+        elif document.source and not order.scope.everything:
+            elsewhere.append(document)
     if elsewhere:
         work.notes.append(f"also in it, from other places: {_names(elsewhere)}")
 
 
-def _fate(one: Stored, read: set[str], order: _Order) -> str | None:
+def _fate(document: Stored, read: set[str], order: _Order) -> str | None:
     """Return GONE, or why a document that was not given stays; None when there is nothing to say."""
-    scope, source = order.scope, one.source
+    scope, source = order.scope, document.source
     if scope.everything:
         return GONE if order.prune else None
     if not source:
@@ -285,7 +287,7 @@ def _fate(one: Stored, read: set[str], order: _Order) -> str | None:
 
 def _names(documents: Sequence[Stored]) -> str:
     """Return the first names of them, and how many more there are."""
-    names = sorted(one.document_id for one in documents)
+    names = sorted(document.document_id for document in documents)
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
@@ -295,8 +297,8 @@ def _content(document: Document, chunks: Sequence[Chunk]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for text in (document.title, document.url):
         digest.update(text.encode() + b"\0")
-    for one in chunks:
-        digest.update(vector_files.key(*one.embedded))
+    for piece in chunks:
+        digest.update(vector_files.key(*piece.embedded))
     return digest.hexdigest()
 
 

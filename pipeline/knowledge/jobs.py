@@ -91,7 +91,7 @@ class Jobs:
 
     def files(self, job_id: str, files: Iterable[JobFile]) -> None:
         """Note what came of files."""
-        rows = [(job_id, one.name, one.state, one.reason) for one in files]
+        rows = [(job_id, file.name, file.state, file.reason) for file in files]
         with self._open(write=True) as database:
             database.executemany("insert or replace into job_file values (?, ?, ?, ?)", rows)
 

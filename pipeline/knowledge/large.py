@@ -84,10 +84,10 @@ class TableShelf:
         """Return the nearest rows by cosine, as the vector index finds them."""
         with self._guard():
             query = nearest(self._table, vector, self._probes).limit(POOL)
-            found = await query.select(["document_key", "position", "_distance"]).with_row_id().to_arrow()
+            table = await query.select(["document_key", "position", "_distance"]).with_row_id().to_arrow()
         others = self._sample @ vector
-        values = 1.0 - found["_distance"].to_numpy()
-        return _scores(found, values, float(others.mean()), float(others.std()) or 1.0)
+        values = 1.0 - table["_distance"].to_numpy()
+        return _scores(table, values, float(others.mean()), float(others.std()) or 1.0)
 
     def respelt(self, query: str) -> str:
         """Return the query as it is: the words of a large knowledge base are not held in memory."""
@@ -97,38 +97,38 @@ class TableShelf:
         """Return the rows that share words with the query, by BM25."""
         with self._guard():
             search = matching(self._table, query).limit(MATCHES)
-            found = await search.select(["document_key", "position", "_score"]).with_row_id().to_arrow()
-        values = found["_score"].to_numpy()
+            table = await search.select(["document_key", "position", "_score"]).with_row_id().to_arrow()
+        values = table["_score"].to_numpy()
         mean, deviation = spread(values, self.chunks)
-        return _scores(found.slice(0, POOL), values[:POOL], mean, deviation)
+        return _scores(table.slice(0, POOL), values[:POOL], mean, deviation)
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""
         with self._guard():
             taken = self._table.take_row_ids(keys.tolist()).select(["vector"]).with_row_id()
-            found = await taken.to_arrow()
-        order = np.argsort(found["_rowid"].to_numpy())
-        values = matrix(found)[order] @ vector
+            table = await taken.to_arrow()
+        order = np.argsort(table["_rowid"].to_numpy())
+        values = matrix(table)[order] @ vector
         return values[np.argsort(np.argsort(keys))]
 
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
-        return [row(one, self.dimensions) for one in await self._take(keys, COLUMNS)]
+        return [row(entry, self.dimensions) for entry in await self._take(keys, COLUMNS)]
 
     async def keys(self, wanted: str) -> Keys:
         """Return the keys of a chunk, or of all chunks of a document, by its id."""
         literal = "'" + wanted.replace("'", "''") + "'"
         with self._guard():
             query = self._table.query().where(f"chunk_id = {literal} or document_id = {literal}")
-            found = await query.select(["chunk_id"]).with_row_id().to_arrow()
-        return found["_rowid"].to_numpy().astype(np.int64)
+            table = await query.select(["chunk_id"]).with_row_id().to_arrow()
+        return table["_rowid"].to_numpy().astype(np.int64)
 
     async def _take(self, keys: Sequence[int], columns: list[str]) -> list[dict[str, Any]]:
         if not keys:
             return []
         with self._guard():
             rows = await self._table.take_row_ids(list(keys)).select(columns).with_row_id().to_list()
-        by_key = {one["_rowid"]: one for one in rows}
+        by_key = {entry["_rowid"]: entry for entry in rows}
         return [by_key[key] for key in keys]
 
 
@@ -185,9 +185,9 @@ def save(path: Path, probes: Probes) -> None:
     path.write_text(json.dumps(asdict(probes)), "utf-8")
 
 
-def _scores(found: Any, values: NDArray[np.float32], mean: float, deviation: float) -> Scores:
-    keys = found["_rowid"].to_numpy().astype(np.int64)
-    documents = np.array([int(key[:12], 16) for key in found["document_key"].to_pylist()], np.int64)
-    pages = (documents << 15) + found["position"].to_numpy() // PAGE
+def _scores(table: Any, values: NDArray[np.float32], mean: float, deviation: float) -> Scores:
+    keys = table["_rowid"].to_numpy().astype(np.int64)
+    documents = np.array([int(key[:12], 16) for key in table["document_key"].to_pylist()], np.int64)
+    pages = (documents << 15) + table["position"].to_numpy() // PAGE
     order = np.argsort(keys)
     return Scores(keys[order], values[order], pages[order], mean, deviation)

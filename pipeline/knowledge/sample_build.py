@@ -19,7 +19,7 @@ async def embed() -> tuple[int, int]:
     """Write vectors.npz, embedding only chunks that lack a vector; return chunks, and how many lacked one."""
     embedder = MiniLM()
     ready = sample_vectors(embedder)
-    texts = [one.embedded for document in sample() for one in chunk(document)]
+    texts = [piece.embedded for document in sample() for piece in chunk(document)]
     keys = [vectors.key(*text) for text in texts]
     lacking = {key: text for key, text in zip(keys, texts, strict=True) if key not in ready}
     fresh = await embedder.embed_passages(

@@ -153,13 +153,13 @@ class MemoryShelf:
         return np.array([key for key, pair in enumerate(ids) if wanted in pair], np.int64)
 
     def _row(self, key: int) -> Row:
-        found = self._rows.get(key)
-        if found is None:
+        stored = self._rows.get(key)
+        if stored is None:
             columns = {name: self._columns[name][key] for name in COLUMNS}
-            found = self._rows[key] = row(columns, self._matrix.shape[1])
+            stored = self._rows[key] = row(columns, self._matrix.shape[1])
             if len(self._rows) > UNPACKED:
                 self._rows.popitem(last=False)
-        return found
+        return stored
 
 
 def spread(values: NDArray[np.float32], size: int) -> tuple[float, float]:

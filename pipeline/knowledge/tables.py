@@ -94,7 +94,7 @@ async def index(table: AsyncTable, *, vectors: bool) -> None:
     """Make the indexes that are missing and bring new rows into all of them."""
     from lancedb.index import FTS, BTree, IvfRq
 
-    indexed = {column for one in await table.list_indices() for column in one.columns}
+    indexed = {column for item in await table.list_indices() for column in item.columns}
     for column, config in (("searched", FTS()), ("chunk_id", BTree()), ("document_key", BTree())):
         if column not in indexed:
             await table.create_index(column, config=config)

@@ -60,9 +60,9 @@ class VectorFile:
             self._restart()
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            for found, vectors in pairs:
+            for pair, vectors in pairs:
                 rows = pack(vectors)
-                head = _HEAD.pack(MAGIC, found, *rows.shape, vectors.sentences is not None)
+                head = _HEAD.pack(MAGIC, pair, *rows.shape, vectors.sentences is not None)
                 os.write(handle, head + rows.tobytes())
         finally:
             os.close(handle)
@@ -76,12 +76,12 @@ class VectorFile:
         with self.path.open("rb") as file:
             file.seek(self._read)
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
-                magic, found, rows, dimensions, sentences = _HEAD.unpack(head)
+                magic, entry, rows, dimensions, sentences = _HEAD.unpack(head)
                 offset = file.tell()
                 end = offset + rows * dimensions * 2
                 if magic != MAGIC or not rows or end > size:
                     return
-                self._places[found] = (offset, rows, dimensions, sentences)
+                self._places[entry] = (offset, rows, dimensions, sentences)
                 self._read = end
                 file.seek(end)
 

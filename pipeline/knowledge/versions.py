@@ -70,9 +70,9 @@ async def kept(table: AsyncTable, at: AsyncTable | None, number: int, file: Path
         return known[str(number)]
     version = at or table
     contents = await tables.contents(version)
-    found = Kept(digest(contents), len(contents), await version.count_rows())
-    _save(file, {**known, str(number): found})
-    return found
+    kept_version = Kept(digest(contents), len(contents), await version.count_rows())
+    _save(file, {**known, str(number): kept_version})
+    return kept_version
 
 
 def digest(contents: Mapping[str, str]) -> str:
@@ -96,7 +96,9 @@ def difference(before: Mapping[str, Stored], after: Mapping[str, Stored]) -> Dif
 async def created(table: AsyncTable) -> dict[int, datetime]:
     """Return when each version was made."""
     # LanceDB gives local time without a zone
-    return {one["version"]: one["timestamp"].astimezone(UTC) for one in await table.list_versions()}
+    return {
+        version["version"]: version["timestamp"].astimezone(UTC) for version in await table.list_versions()
+    }
 
 
 def releases(tags: Sequence[Tag], times: Mapping[int, datetime], held: Mapping[int, Kept]) -> list[Release]:
@@ -141,5 +143,7 @@ def _load(file: Path) -> dict[str, Kept]:
 
 def _save(file: Path, known: Mapping[str, Kept]) -> None:
     part = file.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({number: asdict(one) for number, one in known.items()}), "utf-8")
+    part.write_text(
+        json.dumps({number: asdict(kept_version) for number, kept_version in known.items()}), "utf-8"
+    )
     part.replace(file)

@@ -58,6 +58,6 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
             continue
         try:
-            yield from (one[0] for one in listed(path) if not isinstance(one, Skipped))
+            yield from (entry[0] for entry in listed(path) if not isinstance(entry, Skipped))
         except OSError:
             continue

@@ -66,25 +66,26 @@ class Writer:
     async def _store(self, batch: Sequence[Waiting]) -> None:
         entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
         await self._knowledge.write(self._kb, entries)
-        for one in batch:
-            self.stored.append(one)
+        for waiting in batch:
+            self.stored.append(waiting)
             if self._progress is not None:
                 done = len(self.stored) + len(self.failed)
-                self._progress(done, self._total, one.prepared.document.document_id)
+                self._progress(done, self._total, waiting.prepared.document.document_id)
 
     async def _one_by_one(self, batch: Sequence[Waiting]) -> None:
         """Store each document apart, so that one bad vector costs one document."""
-        for one in batch:
+        for waiting in batch:
             try:
-                await self._store([one])
+                await self._store([waiting])
             except EmbedError as error:
                 if error.error_class != "embed_invalid":
                     raise
-                self.failed[one.prepared.document.document_id] = str(error)
+                self.failed[waiting.prepared.document.document_id] = str(error)
 
     def _note(self, left: Sequence[Waiting]) -> None:
         titles = tuple(
-            one.prepared.document.title or one.prepared.document.document_id for one in left[:NAMED]
+            waiting.prepared.document.title or waiting.prepared.document.document_id
+            for waiting in left[:NAMED]
         )
         lag = Lag(len(left), dict(self.failed), titles, self._since if left else None)
         self._knowledge.note(self._kb, lag)
@@ -93,9 +94,9 @@ class Writer:
 def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
     batch: list[Waiting] = []
     size = 0
-    for one in waiting:
-        batch.append(one)
-        size += len(one.prepared.chunks)
+    for entry in waiting:
+        batch.append(entry)
+        size += len(entry.prepared.chunks)
         if size >= BATCH_CHUNKS:
             yield batch
             batch, size = [], 0
@@ -107,28 +108,30 @@ async def _embed(
     batch: Sequence[Waiting], embedder: Embedder, files: VectorFile, ready: Ready
 ) -> list[Entry]:
     """Give every chunk its vectors, from memory or disk where they are known."""
-    found: Ready = {}
+    embedded: Ready = {}
     missing: dict[bytes, Chunk] = {}
-    keys = {one.chunk_id: vector_files.key(*one.embedded) for each in batch for one in each.prepared.chunks}
-    for one in (one for each in batch for one in each.prepared.chunks):
-        key = keys[one.chunk_id]
+    keys = {
+        chunk.chunk_id: vector_files.key(*chunk.embedded) for each in batch for chunk in each.prepared.chunks
+    }
+    for piece in (chunk for each in batch for chunk in each.prepared.chunks):
+        key = keys[piece.chunk_id]
         vectors = ready.get(key) or files.get(key)
         if vectors is None:
-            missing[key] = one
+            missing[key] = piece
         else:
-            found[key] = vectors
+            embedded[key] = vectors
     if missing:
-        texts = [one.embedded for one in missing.values()]
-        made = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
-        fresh = list(zip(missing, made, strict=True))
+        texts = [case.embedded for case in missing.values()]
+        answers = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
+        fresh = list(zip(missing, answers, strict=True))
         await asyncio.to_thread(files.put, fresh)
-        found.update(fresh)
+        embedded.update(fresh)
     return [
         Entry(
             each.prepared.document.key,
             each.prepared.content,
             each.prepared.chunks,
-            tuple(found[keys[one.chunk_id]] for one in each.prepared.chunks),
+            tuple(embedded[keys[chunk.chunk_id]] for chunk in each.prepared.chunks),
             each.prepared.document.source,
         )
         for each in batch

@@ -77,8 +77,8 @@ class AnthropicMessages:
             "output_config": {"format": {"type": "json_schema", "schema": form.schema}},
         }
         url = f"{self._base_url.rstrip('/')}/v1/messages"
-        found, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
-        return replied(found, self.name, call)
+        payload, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
+        return replied(payload, self.name, call)
 
     async def warm(self) -> None:
         """Import the SDK and build its client now instead of in the first turn."""
@@ -168,14 +168,14 @@ def take(event: dict[str, Any], reading: Reading) -> None:
         reading.ended = True
 
 
-def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
+def replied(reply: dict[str, Any], name: str, call: str | None) -> Reply:
     """Read a whole message."""
     try:
-        text = "".join(block.get("text") or "" for block in found["content"])
+        text = "".join(block.get("text") or "" for block in reply["content"])
     except (LookupError, TypeError, AttributeError):
         raise ModelError("protocol", f"{name}: the reply holds no message") from None
-    stop = STOPS.get(found.get("stop_reason") or "", "stop")
-    return Reply(text, stop, tokens(found.get("usage") or {}, None), str(found.get("model") or name), call)
+    stop = STOPS.get(reply.get("stop_reason") or "", "stop")
+    return Reply(text, stop, tokens(reply.get("usage") or {}, None), str(reply.get("model") or name), call)
 
 
 def tokens(usage: dict[str, Any], before: Tokens | None) -> Tokens:

@@ -186,13 +186,13 @@ class Gateway:
     ) -> float | None:
         """Return what one call of the dearest model that may answer would cost; None if one is unpriced."""
         tokens = Tokens(input_tokens, output_tokens)
-        costs = [self._prices.cost(one.name, tokens).usd for one in self._chosen(model, first)]
+        costs = [self._prices.cost(candidate.name, tokens).usd for candidate in self._chosen(model, first)]
         known = [cost for cost in costs if cost is not None]
         return max(known, default=0.0) if len(known) == len(costs) else None
 
     def room(self, model: str | None = None, *others: str) -> int | None:
         """Return the tokens that every provider's model which may answer can read; None if unknown."""
-        named = {one.name for one in self._chosen(model, None)} | set(others)
+        named = {candidate.name for candidate in self._chosen(model, None)} | set(others)
         windows = [self._prices.window(name) for name in named if name != self._last_resort.name]
         known = [window for window in windows if window is not None]
         return min(known) if known and len(known) == len(windows) else None
@@ -203,7 +203,7 @@ class Gateway:
         if first is None:
             return self._chain
         head = self._named(first)
-        return (head, *(one for one in self._chain if one is not head))
+        return (head, *(other for other in self._chain if other is not head))
 
     async def _pace(self, ask: Ask, model: Model, deadline: float) -> ModelError | None:
         """Wait until the provider's limits allow a call; an error when that takes too long."""

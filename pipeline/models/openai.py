@@ -85,8 +85,8 @@ class OpenAIChat:
             self._most: form.max_output_tokens,
         }
         url = f"{self._base_url.rstrip('/')}/chat/completions"
-        found, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
-        return replied(found, self.name, call)
+        payload, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
+        return replied(payload, self.name, call)
 
     async def warm(self) -> None:
         """Import the SDK and build its client now instead of in the first turn."""
@@ -147,10 +147,10 @@ def take(event: dict[str, Any], reading: Reading) -> None:
         reading.stop = reading.stop or STOPS.get(reason, "stop")
 
 
-def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
+def replied(reply: dict[str, Any], name: str, call: str | None) -> Reply:
     """Read a whole `chat.completion`."""
     try:
-        choice = found["choices"][0]
+        choice = reply["choices"][0]
         message, reason = choice["message"], choice.get("finish_reason")
         refused = bool(message.get("refusal"))
         text = message.get("content") or ""
@@ -159,7 +159,7 @@ def replied(found: dict[str, Any], name: str, call: str | None) -> Reply:
     if reason in BROKEN_STOPS or not isinstance(text, str):
         raise ModelError("protocol", f"{name}: the server ended its reply with {reason!r}")
     stop = "refusal" if refused else STOPS.get(reason, "stop")
-    return Reply(text, stop, tokens(found.get("usage") or {}), str(found.get("model") or name), call)
+    return Reply(text, stop, tokens(reply.get("usage") or {}), str(reply.get("model") or name), call)
 
 
 def tokens(usage: dict[str, Any]) -> Tokens:

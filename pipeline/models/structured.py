@@ -133,22 +133,22 @@ def read(name: str, reply: Reply, shape: type[T]) -> T:
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema as both providers want it: every property required, none besides, no defaults."""
-    found: dict[str, Any] = {}
+    strict_schema: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "default":
             continue
         if key in ("properties", "$defs"):
-            found[key] = {name: strict(part) for name, part in value.items()}
+            strict_schema[key] = {name: strict(part) for name, part in value.items()}
         elif isinstance(value, Mapping):
-            found[key] = strict(value)
+            strict_schema[key] = strict(value)
         elif isinstance(value, list):
-            found[key] = [strict(part) if isinstance(part, Mapping) else part for part in value]
+            strict_schema[key] = [strict(part) if isinstance(part, Mapping) else part for part in value]
         else:
-            found[key] = value
-    if found.get("type") == "object" and "properties" in found:
-        found["additionalProperties"] = False
-        found["required"] = list(found["properties"])
-    return found
+            strict_schema[key] = value
+    if strict_schema.get("type") == "object" and "properties" in strict_schema:
+        strict_schema["additionalProperties"] = False
+        strict_schema["required"] = list(strict_schema["properties"])
+    return strict_schema
 
 
 async def post(
@@ -169,14 +169,14 @@ async def post(
     if len(response.content) > LONGEST_REPLY:
         raise ModelError("protocol", f"{name}: a reply of {len(response.content)} bytes")
     try:
-        found = orjson.loads(response.content)
+        reply = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        found = None
-    if response.status_code != 200 or (isinstance(found, dict) and found.get("error")):
-        raise failure(name, response.status_code, found, response.headers)
-    if not isinstance(found, dict):
+        reply = None
+    if response.status_code != 200 or (isinstance(reply, dict) and reply.get("error")):
+        raise failure(name, response.status_code, reply, response.headers)
+    if not isinstance(reply, dict):
         raise ModelError("protocol", f"{name}: the reply is no JSON object")
-    return found, request_id(response.headers)
+    return reply, request_id(response.headers)
 
 
 def _object(text: str) -> str:

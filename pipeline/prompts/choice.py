@@ -37,19 +37,19 @@ def choose(library: Library, force: Force, name: str, conversation_id: str) -> P
 
 def trouble(library: Library, force: Force) -> str | None:
     """Say which versions in force cannot be used and what answers instead; None when all can."""
-    found: list[str] = []
+    problems: list[str] = []
     for name in force.names:
         standing = force.standing(name)
         wrong = _sound(library, *standing.trail[-1])
         if isinstance(wrong, str):
             older = (label for label, mark in reversed(standing.trail[:-1])
                      if isinstance(_sound(library, label, mark), PromptVersion))  # fmt: skip
-            found.append(f"{wrong}; {next(older, 'nothing')} answers instead")
+            problems.append(f"{wrong}; {next(older, 'nothing')} answers instead")
         if standing.canary is not None:
             wrong = _sound(library, standing.canary.label, standing.canary.fingerprint)
             if isinstance(wrong, str):
-                found.append(f"the canary is not used: {wrong}")
-    return "; ".join(([force.trouble] if force.trouble else []) + found) or None
+                problems.append(f"the canary is not used: {wrong}")
+    return "; ".join(([force.trouble] if force.trouble else []) + problems) or None
 
 
 def lot(label: str, conversation_id: str) -> float:

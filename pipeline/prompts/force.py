@@ -74,8 +74,8 @@ class Standing:
 
     def states(self) -> dict[str, str]:
         """Return the versions that answer now: "in force", and "canary" with its share."""
-        found = {self.canary.label: f"canary {self.canary.share:.0%}"} if self.canary else {}
-        return {**found, self.trail[-1][0]: "in force"}
+        labels = {self.canary.label: f"canary {self.canary.share:.0%}"} if self.canary else {}
+        return {**labels, self.trail[-1][0]: "in force"}
 
 
 class Force:

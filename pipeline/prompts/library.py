@@ -59,7 +59,7 @@ class Library:
         """Return a version of this prompt; raises PromptError when the label is another prompt's."""
         version = self.get(label)
         if version.name != name:
-            known = ", ".join(one.label for one in self.versions() if one.name == name)
+            known = ", ".join(sibling.label for sibling in self.versions() if sibling.name == name)
             raise PromptError(f"{label!r} is no version of the prompt {name!r}; known: {known}")
         return version
 

@@ -86,7 +86,7 @@ class Points:
             return self.broken[name]
         if not self.on:
             return None
-        point = Point(len(self.seen), name, server, sum(one.name == name for one in self.seen))
+        point = Point(len(self.seen), name, server, sum(earlier.name == name for earlier in self.seen))
         self.seen.append(point)
         at = self._at
         if at is None or at.name != name:  # by name: a call more or less, as time has it, shifts the numbers

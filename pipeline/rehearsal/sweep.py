@@ -104,9 +104,9 @@ class Sweep:
 
     async def pairs(self) -> list[Pair]:
         """Return every call with every way it can fail; the second provider's with the first one down."""
-        found = list(_pairs(await self.calls()))
+        jobs = list(_pairs(await self.calls()))
         second = [point for point in await self.calls(primary_down=True) if point.server == "anthropic"]
-        return [*found, *_pairs(second, primary_down=True)]
+        return [*jobs, *_pairs(second, primary_down=True)]
 
     def _rest(self, primary_down: bool) -> None:
         breaker = self.pipeline.breakers()["openai:stub"]
@@ -189,8 +189,8 @@ def _pairs(calls: Sequence[Point], *, primary_down: bool = False) -> Iterator[Pa
 def _told(events: Sequence[Event], *, repeats: bool) -> Iterator[str]:
     """N1, N3, N5, N6: what the user was told."""
     text = b"".join(map(frame, events)).decode()
-    if found := FORBIDDEN.search(text) or re.search(re.escape(KEY), text):
-        yield f"N1: the user was told {found[0]!r}"
+    if match := FORBIDDEN.search(text) or re.search(re.escape(KEY), text):
+        yield f"N1: the user was told {match[0]!r}"
     ends = [event for event in events if isinstance(event, Answer | Failed)]
     if len(ends) != 1 or ends[0] is not events[-1]:
         yield f"N3: {len(ends)} ends"
@@ -202,8 +202,8 @@ def _told(events: Sequence[Event], *, repeats: bool) -> Iterator[str]:
             yield "N3: two answers in one"
     if CANARY in text:
         yield "N5: another user's words"
-    if found := ACTIVE.search(text):
-        yield f"N6: active content {found[0]!r}"
+    if match := ACTIVE.search(text):
+        yield f"N6: active content {match[0]!r}"
 
 
 def _recorded(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -276,10 +276,10 @@ async def sweep_all(progress: Callable[[str], None]) -> list[Result]:
     """Run all pairs; a healthy turn that fails between them ends the sweep as a broken pair."""
     results: list[Result] = []
     async with Rehearsal() as sweep:
-        found = await sweep.pairs()
-        for number, pair in enumerate(found):
+        pairs = await sweep.pairs()
+        for number, pair in enumerate(pairs):
             if number % 50 == 0:
-                progress(f"fault sweep: {number} of {len(found)} pairs")
+                progress(f"fault sweep: {number} of {len(pairs)} pairs")
             try:
                 results.append(await sweep.run(pair))
             except AssertionError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import stat
@@ -104,10 +103,8 @@ def test_compose_fits_its_specification(tmp_path: Path) -> None:
 
 
 def test_manifests_fit_the_published_schemas(tmp_path: Path) -> None:
-    if importlib.util.find_spec("kubernetes_validate") is None:
-        pytest.skip("kubernetes-validate is not installed: its schemas of all versions take 108 MB")
-    import kubernetes_validate
-
+    why = "kubernetes-validate is not installed: its schemas of all versions take 108 MB"
+    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason=why)
     deploy("kubernetes", tmp_path)
     for document in manifests(tmp_path):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)

@@ -80,16 +80,18 @@ def falls(ledger: Rows, window: Window, prompts: Sequence[str], model: str | Non
         if run["evalset"] in seen or not now:
             continue
         seen.add(run["evalset"])
-        before = next((one for one in known[place + 1 :] if _went_before(one, run, prompts)), None)
+        before = next(
+            (earlier for earlier in known[place + 1 :] if _went_before(earlier, run, prompts)), None
+        )
         if before is not None:
             yield from _fallen(ledger, before, run)
 
 
-def _went_before(one: Mapping[str, Any], run: Mapping[str, Any], prompts: Sequence[str]) -> bool:
-    same_cases = all(one[name] == run[name] for name in ("evalset", "evalset_fingerprint"))
+def _went_before(earlier: Mapping[str, Any], run: Mapping[str, Any], prompts: Sequence[str]) -> bool:
+    same_cases = all(earlier[name] == run[name] for name in ("evalset", "evalset_fingerprint"))
     parts = (*watch.PARTS, "prompt_fingerprint")
-    differs = any(one[part] and run[part] and one[part] != run[part] for part in parts)
-    return same_cases and differs and (not prompts or one["prompt"] in prompts)
+    differs = any(earlier[part] and run[part] and earlier[part] != run[part] for part in parts)
+    return same_cases and differs and (not prompts or earlier["prompt"] in prompts)
 
 
 def _fallen(ledger: Rows, before: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[Gauge]:
@@ -124,6 +126,6 @@ def chance(losses: Sequence[float]) -> float:
         total = sum(moved) - 1e-12
         patterns = product((1, -1), repeat=len(moved))
         sums = (sum(sign * loss for sign, loss in zip(signs, moved, strict=True)) for signs in patterns)
-        return sum(one >= total for one in sums) / 2 ** len(moved)
+        return sum(total_move >= total for total_move in sums) / 2 ** len(moved)
     spread = stdev(losses) / math.sqrt(len(losses))
     return 0.5 * math.erfc(fmean(losses) / spread / math.sqrt(2)) if spread else 0.0

@@ -40,9 +40,9 @@ def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judg
     past = counts.without(stretches)
     if standing.state == "firing":
         return _firing(rule, counts, past, standing, now)
-    found = scan(rule, counts, past, step(standing.calm_from))
-    if found is not None:
-        return Judged(_fired(standing, found, end, now), found, "firing")
+    finding = scan(rule, counts, past, step(standing.calm_from))
+    if finding is not None:
+        return Judged(_fired(standing, finding, end, now), finding, "firing")
     return Judged(_quiet(rule, counts, standing, now))
 
 
@@ -61,19 +61,19 @@ def _firing(rule: Rule, counts: Counts, past: Counts, standing: Standing, now: d
     return Judged(replace(standing, worst=hour.rate))
 
 
-def _fired(standing: Standing, found: Finding, end: int, now: datetime) -> Standing:
+def _fired(standing: Standing, finding: Finding, end: int, now: datetime) -> Standing:
     again = standing.resolved_at is not None and now - standing.resolved_at < AGAIN
     calm = min((standing.calm_steps or CALM) * 2, LONGEST_CALM) if again else CALM
     return replace(
         standing,
         state="firing",
         since=now,
-        began=now - (end - found.first) * STEP,
+        began=now - (end - finding.first) * STEP,
         fired_at=now,
         resolved_at=None,
-        value=found.rate,
-        worst=found.rate,
-        reference=found.reference,
+        value=finding.rate,
+        worst=finding.rate,
+        reference=finding.reference,
         calm_steps=calm,
         told=False,
     )

@@ -82,14 +82,14 @@ def edits(folder: Path) -> list[Edit]:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    found: list[Edit] = []
+    history: list[Edit] = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            found.append(Edit(**row | {"at": datetime.fromisoformat(row["at"])}))
+            history.append(Edit(**row | {"at": datetime.fromisoformat(row["at"])}))
         except (ValueError, TypeError, KeyError) as error:
             raise RuleError(f"{EDITS} line {number} cannot be read ({error}); correct or delete it") from None
-    return found
+    return history
 
 
 def edit(folder: Path, rule: Rule, changes: Mapping[str, Any], *, by: str, reason: str) -> Rule:
@@ -111,9 +111,9 @@ def edit(folder: Path, rule: Rule, changes: Mapping[str, Any], *, by: str, reaso
 
 def restore(folder: Path, rule: Rule, version: int, *, by: str) -> Rule:
     """Take back one edit of a rule, as an edit of its own; raises RuleError when there is no such one."""
-    for one in edits(folder):
-        if one.version == version and one.key == rule.key:
-            return edit(folder, rule, one.was, by=by, reason=f"back to before version {version}")
+    for earlier in edits(folder):
+        if earlier.version == version and earlier.key == rule.key:
+            return edit(folder, rule, earlier.was, by=by, reason=f"back to before version {version}")
     raise RuleError(f"rule {rule.key!r} has no version {version}; see: answerdeck alerts rules {rule.key}")
 
 

@@ -60,9 +60,9 @@ def scan(rule: Rule, counts: Counts, past: Counts, floor: int = 0) -> Finding | 
     for length in LENGTHS:
         first = max(end - length, floor)
         now = counts.between(first, end)
-        for found in _tests(rule, now, past, first, end):
-            if found.p < allowed(length) and (best is None or found.p < best.p):
-                best = found
+        for finding in _tests(rule, now, past, first, end):
+            if finding.p < allowed(length) and (best is None or finding.p < best.p):
+                best = finding
         if first == floor:
             break
     return None if best is None else _dated(best, counts, floor)
@@ -82,14 +82,14 @@ def _tests(rule: Rule, now: Stretch, past: Counts, first: int, end: int) -> list
     if not over and not changed:
         return []
     known = usual(past, first, end)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if over and rule.limit is not None:
         p = _chance(mean, now, rule.limit, HEAVIEST if known is None else _spread(known))
-        found.append(_finding(now, first, end, rule.limit, "limit", p, known))
+        findings.append(_finding(now, first, end, rule.limit, "limit", p, known))
     if changed and known is not None and now.rate >= worth(rule, known):
         p = _chance(mean, now, known.rate, known.weight)
-        found.append(_finding(now, first, end, known.rate, "usual", p, known))
-    return found
+        findings.append(_finding(now, first, end, known.rate, "usual", p, known))
+    return findings
 
 
 def worth(rule: Rule, known: Usual) -> float:
@@ -119,26 +119,26 @@ def _finding(
     return Finding(first, end - first, now.n, now.bad, now.rate, reference, against, p, rate, source)
 
 
-def _dated(found: Finding, counts: Counts, floor: int) -> Finding:
+def _dated(finding: Finding, counts: Counts, floor: int) -> Finding:
     """Return the finding with the step from which on everything fits an incident best.
 
     The maximum of the likelihood over all change points (Hinkley, Biometrika 57, 1970).
     """
     end = len(counts)
-    best, begun = 0.0, found.first
-    for first in range(max(end - max(4 * found.length, 2 * HOUR), floor), end):
+    best, begun = 0.0, finding.first
+    for first in range(max(end - max(4 * finding.length, 2 * HOUR), floor), end):
         now = counts.between(first, end)
         value = (
-            (now.rate - found.reference) * now.n**0.5
+            (now.rate - finding.reference) * now.n**0.5
             if counts.means
-            else likelihood(int(now.bad), now.n, found.reference)
+            else likelihood(int(now.bad), now.n, finding.reference)
         )
         if value > best:
             best, begun = value, first
     now = counts.between(begun, end)
     return Finding(
-        begun, end - begun, now.n, now.bad, now.rate, found.reference, found.against, found.p, found.usual,
-        found.source,
+        begun, end - begun, now.n, now.bad, now.rate,
+        finding.reference, finding.against, finding.p, finding.usual, finding.source,
     )  # fmt: skip
 
 

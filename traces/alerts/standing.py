@@ -132,17 +132,17 @@ def history(folder: Path, limit: int = 100, key: str | None = None) -> list[dict
         lines = (folder / HISTORY).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for line in reversed(lines):
         try:
             row = json.loads(line)
         except ValueError:
             continue
         if key is None or key in (row["key"], row["rule"]):
-            found.append(row | {"at": datetime.fromisoformat(row["at"])})
-        if len(found) == limit:
+            entries.append(row | {"at": datetime.fromisoformat(row["at"])})
+        if len(entries) == limit:
             break
-    return found
+    return entries
 
 
 def rewrite(folder: Path, stays: Callable[[dict[str, Any]], bool]) -> None:
@@ -155,7 +155,7 @@ def rewrite(folder: Path, stays: Callable[[dict[str, Any]], bool]) -> None:
 
 def _write(folder: Path, book: Book) -> None:
     kept = {
-        "standings": {key: asdict(one) for key, one in book.standings.items()},
+        "standings": {key: asdict(standing) for key, standing in book.standings.items()},
         "outbox": [asdict(message) for message in book.outbox],
         "mutes": book.mutes,
         "checked_at": book.checked_at,

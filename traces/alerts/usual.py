@@ -66,12 +66,12 @@ def expected(counts: Counts, first: int, last: int) -> tuple[float, float]:
     enough are known; with less than five days the quietest counts.
     """
     begun = counts.first()
-    found: list[tuple[int, float]] = []
+    levels: list[tuple[int, float]] = []
     for shift in range(max(-(-(last - first) // DAY), 1), DAYS + 1):
         if first - shift * DAY >= begun:
-            found.append((shift, counts.between(first - shift * DAY, last - shift * DAY).n))
-    same = [n for shift, n in found if shift % 7 == 0]
-    values = [n for _, n in found]
+            levels.append((shift, counts.between(first - shift * DAY, last - shift * DAY).n))
+    same = [n for shift, n in levels if shift % 7 == 0]
+    values = [n for _, n in levels]
     if len(values) < 5:
         return (min(values), 10.0) if values else (0.0, 10.0)
     mean, spread = sum(values) / len(values), pvariance(values)

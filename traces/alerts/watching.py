@@ -126,8 +126,8 @@ def _measured(ledger: Rows, what: Watch, now: datetime) -> list[Gauge]:
 def _judge_gauges(
     folder: Path, readings: Readings, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
-    known = [one for one in readings.gauges if one.rule in rules]
-    over = {one.key: one for one in known if one.value > (rules[one.rule].limit or 0)}
+    known = [reading for reading in readings.gauges if reading.rule in rules]
+    over = {reading.key: reading for reading in known if reading.value > (rules[reading.rule].limit or 0)}
     for key, gauge in over.items():
         standing = book.standings.get(key, Standing(key, gauge.rule))
         if standing.state != "firing":
@@ -139,7 +139,7 @@ def _judge_gauges(
         if kind == "gauge" and key not in over and standing.rule not in readings.unread:
             _calm(folder, standing, book, now)
     for key in rules:
-        if rules[key].kind == "gauge" and not any(one.rule == key for one in book.standings.values()):
+        if rules[key].kind == "gauge" and not any(piece.rule == key for piece in book.standings.values()):
             book.standings[key] = Standing(key, key, "no data" if key in readings.unread else "ok", now)
 
 
@@ -179,5 +179,5 @@ def _calm(folder: Path, standing: Standing, book: Book, now: datetime) -> None:
 
 def _drop(book: Book, rules: Mapping[str, Rule]) -> None:
     """Forget how rules stood that are off or gone."""
-    for key in [key for key, one in book.standings.items() if one.rule not in rules]:
+    for key in [key for key, standing in book.standings.items() if standing.rule not in rules]:
         del book.standings[key]

@@ -11,21 +11,25 @@ from traces.alerts.rules import Rule
 from traces.alerts.scan import Finding
 
 
-def sentence(rule: Rule, found: Finding, objectives: Mapping[str, float]) -> str:
+def sentence(rule: Rule, finding: Finding, objectives: Mapping[str, float]) -> str:
     """Return one sentence for the person who is woken by it."""
-    minutes = found.length * STEP_SECONDS // 60
+    minutes = finding.length * STEP_SECONDS // 60
     span = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-    usual = "" if found.usual is None else f", usually {figure(rule, found.usual)} ({found.source})"
+    usual = "" if finding.usual is None else f", usually {figure(rule, finding.usual)} ({finding.source})"
     if rule.kind == "silence":
         return (
-            f"Silence: {found.n} turns in {span}, where {found.reference:,.0f} are usual"
+            f"Silence: {finding.n} turns in {span}, where {finding.reference:,.0f} are usual"
             " (the same hours of earlier days)."
         )
     what = _title(rule, objectives)
     limit = f"; the limit is {figure(rule, rule.limit)}" if rule.limit is not None else ""
     if rule.kind == "mean":
-        return f"{what} is {figure(rule, found.rate)} over {found.n} conversations in {span}{limit}{usual}."
-    return f"{what}: {figure(rule, found.rate)} ({found.bad:,.0f} of {found.n:,} in {span}){limit}{usual}."
+        return (
+            f"{what} is {figure(rule, finding.rate)} over {finding.n} conversations in {span}{limit}{usual}."
+        )
+    return (
+        f"{what}: {figure(rule, finding.rate)} ({finding.bad:,.0f} of {finding.n:,} in {span}){limit}{usual}."
+    )
 
 
 def over(text: str, began: datetime | None, now: datetime) -> str:

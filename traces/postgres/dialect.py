@@ -48,9 +48,9 @@ INDEXES = (
 def bound(sql: str) -> str:
     """Return SQL with `$name` written as psycopg wants it; quoted text stays as it is."""
 
-    def token(found: re.Match[str]) -> str:
-        name = found.group(1)
-        return f"%({name})s" if name else found.group().replace("%", "%%")
+    def token(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return f"%({name})s" if name else match.group().replace("%", "%%")
 
     return _TOKEN.sub(token, sql)
 
@@ -100,12 +100,12 @@ def views() -> Iterator[str]:
 def rollups() -> Iterator[str]:
     """Yield the statements that make the rollups as views over the rows; no day is summed up in advance."""
     tables = dict(_TABLE.findall(ROLLED.read_text()))
-    made = queries()
+    result = queries()
     yield f"set local search_path = {READ}"
     for table, body in tables.items():
         typed = dict(_COLUMN.findall(body))
         empty = "select " + ", ".join(f"cast(null as {kind})" for kind in typed.values()) + " where false"
-        yield f"create view {READ}.{table} ({listed(typed)}) as {made.get(table, empty)}"
+        yield f"create view {READ}.{table} ({listed(typed)}) as {result.get(table, empty)}"
 
 
 def _view(name: str, query: str) -> str:
@@ -162,7 +162,7 @@ def _without_nul(text: str) -> str:
     if "\\u0000" not in text:
         return text.replace("\x00", "\ufffd")
     # an escape in a JSON text; one whose backslash is itself escaped is no escape
-    return re.sub(r"(\\\\)|\\u0000", lambda found: found.group(1) or "\ufffd", text).replace("\x00", "\ufffd")
+    return re.sub(r"(\\\\)|\\u0000", lambda match: match.group(1) or "\ufffd", text).replace("\x00", "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +176,10 @@ class Month:
 
 def month(turn_id: str) -> Month | None:
     """Return the month in which a turn's id was made; None for ids that do not say."""
-    found = _UUID7.match(turn_id)
-    if found is None:
+    match = _UUID7.match(turn_id)
+    if match is None:
         return None
-    at = datetime.fromtimestamp(int(found[1] + found[2], 16) / 1000, UTC)
+    at = datetime.fromtimestamp(int(match[1] + match[2], 16) / 1000, UTC)
     first = datetime(at.year, at.month, 1, tzinfo=UTC)
     later = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC)
     return Month(f"payloads_{first:%Y_%m}", lowest_id(first), lowest_id(later))

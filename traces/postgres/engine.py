@@ -96,12 +96,12 @@ class Postgres:
             return tuple(f"the journal of host {host}" for host in window.others())
 
     def _check(self, connection: psycopg.Connection) -> None:
-        found, known = schema.version(connection), len(schema.migrations())
-        if found == 0:
+        version, known = schema.version(connection), len(schema.migrations())
+        if version == 0:
             schema.migrate(connection, self.name)
-        elif found < known:
+        elif version < known:
             raise StoreVersion(
-                f"{self.name} has schema version {found}, this program needs {known};"
+                f"{self.name} has schema version {version}, this program needs {known};"
                 " a drainer updates it: start the chat or run `answerdeck traces drain`"
             )
 

@@ -35,12 +35,12 @@ def begin(connection: psycopg.Connection, seconds: int) -> None:
 
 
 def marks(connection: psycopg.Connection, journal: str) -> dict[str, int]:
-    found = connection.execute(
+    positions = connection.execute(
         f"select segment, drained_to from {dialect.STORED}.marks"  # noqa: S608 - a constant
         " where segment >= %s and segment < %s".encode(),
         [f"{journal}/", f"{journal}0"],
     )
-    return {segment.partition("/")[2]: end for segment, end in found.fetchall()}
+    return {segment.partition("/")[2]: end for segment, end in positions.fetchall()}
 
 
 _SUPERUSER = (
@@ -112,12 +112,14 @@ class Reading:
         }
         with naming(self._name), self._connection.cursor() as head:
             head.execute(f"select * from ({_selecting(sql)}) as every limit 0".encode())  # noqa: S608
-            fields = [(one.name, kinds.get(one.type_display)) for one in head.description or ()]
+            fields = [(item.name, kinds.get(item.type_display)) for item in head.description or ()]
         schema = pyarrow.schema([(name, kind or pyarrow.string()) for name, kind in fields])
         with parquet.ParquetWriter(out, schema, compression="zstd") as file:
             for _, batch in self._batches(_selecting(sql), {}, 2000):
                 values = [list(column) for column in zip(*map(_flat, batch), strict=True)]
-                arrays = [pyarrow.array(value, one.type) for value, one in zip(values, schema, strict=True)]
+                arrays = [
+                    pyarrow.array(value, field.type) for value, field in zip(values, schema, strict=True)
+                ]
                 file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
     def _batches(

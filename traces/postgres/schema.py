@@ -29,8 +29,8 @@ def migrations() -> tuple[str, ...]:
 def version(connection: psycopg.Connection) -> int:
     """Return the schema's version, 0 when there is none."""
     # a query of the catalog, not to_regclass: that may remember the state before another host's migration
-    made = "select 1 from pg_tables where schemaname = %s and tablename = 'migrations'"
-    if connection.execute(made, [dialect.STORED]).fetchone() is None:
+    tables = "select 1 from pg_tables where schemaname = %s and tablename = 'migrations'"
+    if connection.execute(tables, [dialect.STORED]).fetchone() is None:
         return 0
     row = connection.execute(f"select max(version) from {dialect.STORED}.migrations".encode()).fetchone()  # noqa: S608
     return (row[0] if row else None) or 0
@@ -40,18 +40,18 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
     """Apply the migrations the ledger lacks, all or none, while other hosts wait."""
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
-        found, known = version(connection), migrations()
-        if found > len(known):
+        present, known = version(connection), migrations()
+        if present > len(known):
             raise StoreVersion(
-                f"{name} has schema version {found}, this program knows {len(known)};"
+                f"{name} has schema version {present}, this program knows {len(known)};"
                 " it is not written to: update this program"
             )
-        if found == len(known):
+        if present == len(known):
             return
         connection.execute(f"create schema if not exists {dialect.STORED}".encode())
         connection.execute(f"set local search_path = {dialect.STORED}".encode())
         search = _search_collation(connection)
-        for number, statements in enumerate(known[found:], found + 1):
+        for number, statements in enumerate(known[present:], present + 1):
             if number != ROLLUPS:
                 connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
@@ -63,9 +63,9 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
 def _search_collation(connection: psycopg.Connection) -> str | None:
     """Return a collation that knows the case of every script; None when only the database's own is there."""
     wanted = ("pg_c_utf8", "und-x-icu")
-    found = connection.execute(
+    row = connection.execute(
         "select collname from pg_collation where collname = any(%s)"
         " order by array_position(%s, collname::text)",
         [list(wanted), list(wanted)],
     ).fetchone()
-    return found[0] if found else None
+    return row[0] if row else None

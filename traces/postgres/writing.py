@@ -74,8 +74,8 @@ class Writing:
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
-        found = self.connection.execute("select 1 from turns where turn_id = %s limit 1", [turn_id])
-        return found.fetchone() is not None
+        cursor = self.connection.execute("select 1 from turns where turn_id = %s limit 1", [turn_id])
+        return cursor.fetchone() is not None
 
     def rebuild(self) -> None:
         """Do nothing: the rollups are views here, always as the rows are."""
@@ -94,8 +94,8 @@ class Writing:
         """Delete a user's turns (and `more_turns`) with all that belongs to them, scores and cases too."""
         bound: dict[str, Any] = {"user": user_id, "cases": list(cases)}
         with self.connection.transaction():
-            found = self.connection.execute("select turn_id from turns where user_id = %s", [user_id])
-            bound["ids"] = [*(row[0] for row in found.fetchall()), *more_turns]
+            turn_ids = self.connection.execute("select turn_id from turns where user_id = %s", [user_id])
+            bound["ids"] = [*(row[0] for row in turn_ids.fetchall()), *more_turns]
             scores = self.execute(
                 "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
                 **bound,
@@ -112,10 +112,10 @@ class Writing:
 
     def others(self) -> list[str]:
         """Return the hosts whose journals were drained into this ledger, this one left out."""
-        found = self.connection.execute(
+        hosts = self.connection.execute(
             "select distinct host from journals where journal <> %s order by host", [self._journal]
         )
-        return [row[0] for row in found.fetchall()]
+        return [row[0] for row in hosts.fetchall()]
 
     def mark(self, ends: Mapping[str, int]) -> None:
         """Set how far segments have been drained, within the current transaction."""
@@ -148,12 +148,12 @@ class Writing:
 
     def _months(self) -> set[dialect.Month]:
         """Return the months that have a partition."""
-        found = self.connection.execute(
+        parts = self.connection.execute(
             "select c.relname, pg_get_expr(c.relpartbound, c.oid) from pg_inherits as i"
             " join pg_class as c on c.oid = i.inhrelid"
             " where i.inhparent = 'payloads'::regclass and c.relname like 'payloads\\_20%'"
         )
-        return {dialect.Month(name, *expression.split("'")[1:4:2]) for name, expression in found.fetchall()}
+        return {dialect.Month(name, *expression.split("'")[1:4:2]) for name, expression in parts.fetchall()}
 
     def _drop_months(self, before: datetime) -> int:
         """Drop the months of which no turn started at `before` or later; returns their rows."""
@@ -164,7 +164,7 @@ class Writing:
                 " where t.started_at >= $before limit 1"
             )
             if month.end <= dialect.lowest_id(before) and not self.execute(younger, before=before):
-                found = self.connection.execute(f"select count(*) from {month.name}".encode()).fetchone()  # noqa: S608
-                rows += found[0] if found else 0
+                parts = self.connection.execute(f"select count(*) from {month.name}".encode()).fetchone()  # noqa: S608
+                rows += parts[0] if parts else 0
                 self.connection.execute(f"drop table {month.name}".encode())
         return rows

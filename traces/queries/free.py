@@ -61,19 +61,19 @@ def keep(path: Path, name: str, sql: str, by: str) -> None:
     """Keep a question under a name, in the place of one of the same name; raises Refused."""
     if not _NAME.fullmatch(name.strip()):
         raise Refused("a name has 1 to 80 characters on one line")
-    others = [one for one in saved(path) if one.name != name.strip()]
+    others = [question for question in saved(path) if question.name != name.strip()]
     _write(path, [*others, Saved(name.strip(), sql, by, datetime.now(UTC).isoformat(timespec="seconds"))])
 
 
 def forget(path: Path, name: str) -> None:
     """Forget a kept question."""
-    _write(path, [one for one in saved(path) if one.name != name])
+    _write(path, [question for question in saved(path) if question.name != name])
 
 
 def _write(path: Path, questions: Sequence[Saved]) -> None:
     rows = [
-        {"name": one.name, "sql": one.sql, "by": one.by, "at": one.at}
-        for one in sorted(questions, key=lambda one: one.name.casefold())
+        {"name": question.name, "sql": question.sql, "by": question.by, "at": question.at}
+        for question in sorted(questions, key=lambda result: result.name.casefold())
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".half")

@@ -46,8 +46,8 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
         errors=list(ERRORS),
         **window.bound,
     )
-    found = spread(ledger, window).get(0, {})
-    shares = {name: found.get(name) for name in PERCENTILES if name not in ("latency_p50", "latency_p99")}
+    result = spread(ledger, window).get(0, {})
+    shares = {name: result.get(name) for name in PERCENTILES if name not in ("latency_p50", "latency_p99")}
     counts = {"turns": row["turns"] or 0, "searched": row["searched"] or 0}
     return {**row, **counts, **shares, "conversations": conversations(ledger, window)}
 
@@ -189,12 +189,12 @@ def spread(
         doors=list(window.doors),
         **ends,
     )
-    found: dict[int, dict[str, float | None]] = {}
+    result: dict[int, dict[str, float | None]] = {}
     for row in rows:
         wanted = {name: share for name, (metric, share) in PERCENTILES.items() if metric == row["metric"]}
         values = percentiles(row["buckets"], row["counts"], wanted.values())
-        found.setdefault(row["step"], {}).update({name: values[share] for name, share in wanted.items()})
-    return found
+        result.setdefault(row["step"], {}).update({name: values[share] for name, share in wanted.items()})
+    return result
 
 
 def by_part(ledger: Rows, window: Window, part: str, metric: str) -> dict[str | None, dict[str, Any]]:
@@ -214,11 +214,11 @@ def by_part(ledger: Rows, window: Window, part: str, metric: str) -> dict[str | 
         metric=metric,
         **window.bound,
     )
-    found: dict[str | None, dict[str, Any]] = {}
+    result: dict[str | None, dict[str, Any]] = {}
     for row in rows:
         values = percentiles(row["buckets"], row["counts"], (0.50, 0.95))
-        found[row["name"]] = {"n": row["n"], "p50": values[0.50], "p95": values[0.95]}
-    return found
+        result[row["name"]] = {"n": row["n"], "p50": values[0.50], "p95": values[0.95]}
+    return result
 
 
 def _pieces(ledger: Rows, window: Window, step_seconds: int | None) -> tuple[list[str], dict[str, datetime]]:

@@ -160,7 +160,9 @@ def _several(scores: list[RunScore]) -> dict[str, str]:
         if score.scorer and JUDGE in score.scorer and score.created_at is not None:
             times = judges.setdefault(score.name, {})
             times[score.scorer] = max(score.created_at, times.get(score.scorer, score.created_at))
-    return {name: max(times, key=lambda one: times[one]) for name, times in judges.items() if len(times) > 1}
+    return {
+        name: max(times, key=lambda scorer: times[scorer]) for name, times in judges.items() if len(times) > 1
+    }
 
 
 def cases_of(ledger: Rows, run_id: str) -> list[RunCase]:

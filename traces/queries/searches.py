@@ -60,12 +60,12 @@ def stages(ledger: Rows, window: Window) -> dict[str, dict[str, int]]:
         """,
         **window.bound,
     )
-    found: dict[str, dict[str, int]] = {"vector": {}, "words": {}}
+    counts: dict[str, dict[str, int]] = {"vector": {}, "words": {}}
     for row in rows:
         for search, first in (("vector", row["by_vector"]), ("words", row["by_words"])):
             if first:
-                found[search][row["stage"]] = found[search].get(row["stage"], 0) + row["turns"]
-    return found
+                counts[search][row["stage"]] = counts[search].get(row["stage"], 0) + row["turns"]
+    return counts
 
 
 def versions(ledger: Rows, window: Window) -> list[Version]:

@@ -49,7 +49,7 @@ def traces(ledger: Ledger, turn_ids: Sequence[str]) -> list[Trace]:
 
 
 def _by_turn(record: type[R], rows: Iterable[dict[str, Any]]) -> dict[str, list[R]]:
-    found: dict[str, list[R]] = {}
+    groups: dict[str, list[R]] = {}
     for row in rows:
-        found.setdefault(row["turn_id"], []).append(record(**row))
-    return found
+        groups.setdefault(row["turn_id"], []).append(record(**row))
+    return groups

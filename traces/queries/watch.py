@@ -129,7 +129,7 @@ def changes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
 
     One that answered within the six hours before is nothing new: a canary's turns alternate.
     """
-    found: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for column, name in PARTS.items():
         rows = ledger.rows(
             # the column is one of five constants above
@@ -146,10 +146,10 @@ def changes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
             """,  # noqa: S608
             **window.bound,
         )
-        found += [
+        result += [
             {"part": name, "at": row["seen_at"], "was": row["was"], "now": row["value"]} for row in rows
         ]
-    return sorted(found, key=lambda row: row["at"])
+    return sorted(result, key=lambda row: row["at"])
 
 
 def finished(ledger: Rows, since: datetime) -> list[dict[str, Any]]:

@@ -69,26 +69,26 @@ def _now() -> None:
     now = datetime.now(UTC)
     known = _rules()
     order = {"firing": 0, "resolved": 1, "no data": 2, "ok": 3}
-    rows = sorted(book.standings.values(), key=lambda one: (order[one.state], one.key))
+    rows = sorted(book.standings.values(), key=lambda alert: (order[alert.state], alert.key))
     heads = ["State", "What", "Since (UTC)", "Likely cause", "Turns"]
-    lines = [_standing(one, book, known, now) for one in rows]
+    lines = [_standing(alert, book, known, now) for alert in rows]
     markup.show(markup.table(heads, lines), key="standings")
     st.caption(f"Judged {format.ago(book.checked_at, now)}.")
 
 
-def _standing(one: Standing, book: Book, known: dict[str, Rule], now: datetime) -> str:
-    title = known[one.rule].title if one.rule in known else one.rule
-    state = markup.chip(one.state, STATES[one.state])
-    if book.muted(one, now):
+def _standing(alert: Standing, book: Book, known: dict[str, Rule], now: datetime) -> str:
+    title = known[alert.rule].title if alert.rule in known else alert.rule
+    state = markup.chip(alert.state, STATES[alert.state])
+    if book.muted(alert, now):
         state += " " + markup.chip("muted", STATES["muted"])
-    text = one.text if one.state in ("firing", "resolved") else ""
-    turns = f'<a href="{escape(one.link)}">show</a>' if one.link else "—"
+    text = alert.text if alert.state in ("firing", "resolved") else ""
+    turns = f'<a href="{escape(alert.link)}">show</a>' if alert.link else "—"
     return markup.row(
         [
             markup.cell(state),
             markup.cell(f"<b>{escape(title)}</b>" + markup.small(escape(text)), "text"),
-            markup.cell(format.minute(one.began if one.state == "firing" else one.since)),
-            markup.cell(escape(one.cause or "—"), "text"),
+            markup.cell(format.minute(alert.began if alert.state == "firing" else alert.since)),
+            markup.cell(escape(alert.cause or "—"), "text"),
             markup.cell(turns),
         ]
     )
@@ -104,7 +104,7 @@ def _edit() -> None:
     )  # fmt: skip
     if key:
         _form(known[key])
-        _versions(known[key], [one for one in rules.edits(data.settings().data_dir) if one.key == key])
+        _versions(known[key], [edit for edit in rules.edits(data.settings().data_dir) if edit.key == key])
 
 
 def _rule(rule: Rule) -> str:
@@ -164,27 +164,27 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(str(one.version), "right"),
-                markup.cell(format.minute(one.at)),
-                markup.cell(escape(one.by)),
-                markup.cell(escape(_difference(one)), "text"),
-                markup.cell(escape(one.reason or "—"), "text"),
+                markup.cell(str(edit.version), "right"),
+                markup.cell(format.minute(edit.at)),
+                markup.cell(escape(edit.by)),
+                markup.cell(escape(_difference(edit)), "text"),
+                markup.cell(escape(edit.reason or "—"), "text"),
             ]
         )
-        for one in reversed(edits)
+        for edit in reversed(edits)
     ]
     heads = ["Version ", "When (UTC)", "Who", "Change", "Why"]
     markup.show(markup.table(heads, rows), key="versions")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        version = st.selectbox("Take back version", [one.version for one in reversed(edits)], width=180)
+        version = st.selectbox("Take back version", [edit.version for edit in reversed(edits)], width=180)
         if st.button("Take it back", icon=":material/undo:") and version:
             visitor.need("editor", "change alerts")
             rules.restore(data.settings().data_dir, rule, version, by=releases.actor())
             notices.done(None, f"Version {version} is taken back")
 
 
-def _difference(one: Edit) -> str:
-    return ", ".join(f"{name}: {_word(one.was[name])} → {_word(now)}" for name, now in one.now.items())
+def _difference(edit: Edit) -> str:
+    return ", ".join(f"{name}: {_word(edit.was[name])} → {_word(now)}" for name, now in edit.now.items())
 
 
 def _word(value: Any) -> str:
@@ -238,12 +238,12 @@ def _quiet() -> None:
                     visitor.need("editor", "change alerts")
                     changing.mute(settings.data_dir, name, 0, by=releases.actor())
                     st.rerun()
-    told = addresses(settings)
+    address_names = addresses(settings)
     st.subheader("Who is told", anchor=False)
-    if not told:
+    if not address_names:
         st.caption("Nobody: alerts.webhooks and alerts.targets are empty. Set them, then send a test here.")
         return
-    st.caption(notices.plain(", ".join(told)))
+    st.caption(notices.plain(", ".join(address_names)))
     if st.button("Send a test message", icon=":material/send:"):
         visitor.need("editor", "change alerts")
         failures = alerts.test(settings)

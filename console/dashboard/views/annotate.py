@@ -80,23 +80,23 @@ def _first(turns: list[Waiting], graded: dict[str, dict[str, int]]) -> int:
 
 def _turn(turns: list[Waiting], place: int, reviewer: str, graded: dict[str, Any]) -> None:
     row = turns[place]
-    found = data.read_trace(row.turn_id)
-    if found is None:
+    trace = data.read_trace(row.turn_id)
+    if trace is None:
         notices.note("This turn is gone", "It was erased or pruned; go on with the next.", key="gone")
         _steps(place, len(turns))
         return
-    mine = graded.setdefault(row.turn_id, _graded(found, reviewer))
+    mine = graded.setdefault(row.turn_id, _graded(trace, reviewer))
     aspect = next((name for name in ASPECTS if name not in mine), ASPECTS[-1])
     aspect = st.session_state.get("aspect") or aspect
     with st.container(border=True):
-        _grades(found, aspect, mine, reviewer, place)
+        _grades(trace, aspect, mine, reviewer, place)
     _steps(place, len(turns))
     markup.show(
-        f'<div class="around">{_about(found, row)}</div>{turn_parts.answer(found)}', key=f"said-{place}"
+        f'<div class="around">{_about(trace, row)}</div>{turn_parts.answer(trace)}', key=f"said-{place}"
     )
 
 
-def _grades(found: Trace, aspect: str, mine: dict[str, int], reviewer: str, place: int) -> None:
+def _grades(trace: Trace, aspect: str, mine: dict[str, int], reviewer: str, place: int) -> None:
     """Draw the question in force with its five keys; the comment goes with the next key."""
     said = " · ".join(f"{name}: **{mine[name]}**" if name in mine else f"{name}: —" for name in ASPECTS)
     question, *words = WORDS[aspect]
@@ -108,7 +108,7 @@ def _grades(found: Trace, aspect: str, mine: dict[str, int], reviewer: str, plac
                 key=f"grade-{number}",
                 shortcut=str(number),
                 type="primary" if mine.get(aspect) == number else "secondary",
-                on_click=partial(_give, found, aspect, number, reviewer, place),
+                on_click=partial(_give, trace, aspect, number, reviewer, place),
             )
     st.text_input(
         "Comment", key=f"comment-{place}", placeholder="why (goes with the next grade)", max_chars=500
@@ -116,9 +116,9 @@ def _grades(found: Trace, aspect: str, mine: dict[str, int], reviewer: str, plac
     st.caption(f"{said} · keys 1 to 5 grade, ← and → move")
 
 
-def _give(found: Trace, aspect: str, number: int, reviewer: str, place: int) -> None:
+def _give(trace: Trace, aspect: str, number: int, reviewer: str, place: int) -> None:
     """Record a grade, and go on to the next question or the next turn."""
-    turn_id = found.turn.turn_id
+    turn_id = trace.turn.turn_id
     comment = (st.session_state.get(f"comment-{place}") or "").strip() or None
     data.write(reviews.score(turn_id, aspect, number, reviewer, comment))
     mine = st.session_state[f"graded-{reviewer}"].setdefault(turn_id, {})
@@ -156,22 +156,22 @@ def _go(place: int) -> None:
     st.session_state.update(place=place, aspect=None)
 
 
-def _graded(found: Trace, reviewer: str) -> dict[str, int]:
-    mine = [score for score in found.scores if score.source == "reviewer" and score.user_id == reviewer]
+def _graded(trace: Trace, reviewer: str) -> dict[str, int]:
+    mine = [score for score in trace.scores if score.source == "reviewer" and score.user_id == reviewer]
     return {score.name: reviews.grade(score.value) for score in mine if score.value is not None}
 
 
-def _about(found: Trace, row: Waiting) -> str:
+def _about(trace: Trace, row: Waiting) -> str:
     parts = [
-        markup.link(f"turn {format.short_id(found.turn.turn_id)}", f"/turns?turn={found.turn.turn_id}"),
-        f"{format.moment(found.turn.started_at)} UTC",
-        escape(format.model(found.turn.model or "no model")),
+        markup.link(f"turn {format.short_id(trace.turn.turn_id)}", f"/turns?turn={trace.turn.turn_id}"),
+        f"{format.moment(trace.turn.started_at)} UTC",
+        escape(format.model(trace.turn.model or "no model")),
     ]
     if row.groundedness is not None:
         parts.append(f"groundedness {row.groundedness:.2f}")
     parts += [
         f"thumb: {escape(score.reason)}"
-        for score in found.scores
+        for score in trace.scores
         if score.name == "feedback" and score.reason
     ]
     return "".join(f"<span>{part}</span>" for part in parts)
@@ -194,11 +194,11 @@ def _agreement() -> None:
     st.caption(f"{len(rows)} grades by {people} reviewers on {turns} turns")
     for aspect in ASPECTS:
         st.subheader(f"Two reviewers on {aspect}", anchor=False)
-        found = reviews.pairs(rows, aspect)[:MOST_PAIRS]
-        if not found:
+        pair = reviews.pairs(rows, aspect)[:MOST_PAIRS]
+        if not pair:
             st.caption("No two people graded the same turn yet.")
-        for number, one in enumerate(found):
-            markup.show(_kappa(one), key=f"kappa-{aspect}-{number}")
+        for number, candidate in enumerate(pair):
+            markup.show(_kappa(candidate), key=f"kappa-{aspect}-{number}")
     st.subheader("Groundedness against reviewers' faithfulness", anchor=False)
     measured = reviews.grounded(rows)
     if not measured:
@@ -213,34 +213,34 @@ def _agreement() -> None:
     )
 
 
-def _kappa(one: Kappa) -> str:
+def _kappa(kappa: Kappa) -> str:
     """Return κ in a sentence and the table of who said what."""
-    value = "κ cannot be told" if one.value is None else f"κ = {one.value:.2f}"
-    interval = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f})"
-    a, b = map(escape, one.reviewers)
-    head = f"<p><b>{a}</b> and <b>{b}</b>: {value}{interval}, n = {one.n}, quadratic weights</p>"
-    if one.n < WORTH_A_TABLE:
+    value = "κ cannot be told" if kappa.value is None else f"κ = {kappa.value:.2f}"
+    interval = "" if kappa.low is None else f" ({kappa.low:.2f} to {kappa.high:.2f})"
+    a, b = map(escape, kappa.reviewers)
+    head = f"<p><b>{a}</b> and <b>{b}</b>: {value}{interval}, n = {kappa.n}, quadratic weights</p>"
+    if kappa.n < WORTH_A_TABLE:
         return head
     rows = [
         markup.row(
             [
                 markup.cell(f"{a}: {mine}"),
-                *(markup.cell(str(one.table.get((mine, other), "·")), "right") for other in GRADES),
+                *(markup.cell(str(kappa.table.get((mine, other), "·")), "right") for other in GRADES),
             ]
         )
         for mine in GRADES
     ]
-    return head + markup.table(["", *(f"{one.reviewers[1]}: {other} " for other in GRADES)], rows)
+    return head + markup.table(["", *(f"{kappa.reviewers[1]}: {other} " for other in GRADES)], rows)
 
 
-def _row(name: str, found: Agreement) -> str:
-    interval = "—" if found.low is None else f"{found.low:.2f} to {found.high:.2f}"
-    value = "—" if found.value is None else f"{found.value:.2f}"
+def _row(name: str, agreement_row: Agreement) -> str:
+    interval = "—" if agreement_row.low is None else f"{agreement_row.low:.2f} to {agreement_row.high:.2f}"
+    value = "—" if agreement_row.value is None else f"{agreement_row.value:.2f}"
     return markup.row(
         [
             markup.cell(escape(name)),
             markup.cell(f"<b>{value}</b>", "right"),
             markup.cell(interval, "right"),
-            markup.cell(str(found.n), "right"),
+            markup.cell(str(agreement_row.n), "right"),
         ]
     )

@@ -65,9 +65,9 @@ def _live(name: str) -> None:
             st.rerun()
             return
         canary = standing.canary
-        found = releases.live_since(name, canary.at)
+        live = releases.live_since(name, canary.at)
         sides = [(canary.label, canary.share), (standing.trail[-1][0], 1 - canary.share)]
-        rows = [_row(label, share, found.get(label)) for label, share in sides]
+        rows = [_row(label, share, live.get(label)) for label, share in sides]
         since = f"since {escape(canary.at[:16].replace('T', ' '))} UTC, with 95 % intervals"
         markup.show(markup.table(HEADS, rows), key=f"canary-{name}")
         st.caption(f"Turns that reached a prompt {since}. Drawn again every {WATCH_SECONDS} seconds.")

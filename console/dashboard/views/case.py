@@ -74,8 +74,8 @@ def _drafted(trace: Trace) -> dict[str, Any]:
 def _relevant(trace: Trace, chosen: list[str]) -> list[str]:
     """Let a person tick the documents that answer the question; the cited ones of a liked answer are."""
     titles: dict[str, str] = {}
-    for one in sorted(trace.passages, key=lambda passage: passage.rank):
-        titles.setdefault(one.document_id, f"{one.rank}. {one.title or one.document_id}")
+    for item in sorted(trace.passages, key=lambda passage: passage.rank):
+        titles.setdefault(item.document_id, f"{item.rank}. {item.title or item.document_id}")
     return st.multiselect(
         "Relevant documents, by rank",
         [*titles, *(key for key in chosen if key not in titles)],
@@ -90,14 +90,14 @@ def _save(trace: Trace, name: str, row: dict[str, Any]) -> None:
     kept = {key: value for key, value in row.items() if value not in ("", [], None, "not given")}
     head = {"title": name, "owner": "", "source": "turns of this ledger, corrected by people"}
     try:
-        made = team.add(name, kept, head=head)
+        case = team.add(name, kept, head=head)
     except EvalsetError as error:
         st.error(str(error))
         return
     st.session_state["case_added"] = {
         "turn_id": trace.turn.turn_id,
         "set": name,
-        "case_id": made.case_id,
+        "case_id": case.case_id,
     }
     data.evalsets.clear()
     st.rerun()

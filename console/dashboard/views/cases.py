@@ -28,49 +28,55 @@ def page(name: str) -> None:
     back = markup.link("← The evalset" if of else "← All evalsets", to, "back")
     markup.show(f"<p>{back}</p>", key="back")
     sets.undone()
-    found = evalsets_shown.read(name)
-    if found is None:
+    evalset = evalsets_shown.read(name)
+    if evalset is None:
         asked = f'<span class="mono">{escape(name[:64])}</span>'
         notices.note("No such evalset", f"{asked} is neither shipped nor among yours.", key="no-set")
         return
     own = name in team.names()
-    _head(found, own)
+    _head(evalset, own)
     case_id = st.query_params.get("case")
     if case_id:
-        _one(found, case_id)
+        _one(evalset, case_id)
         return
-    _actions(found, own)
-    _list(found)
+    _actions(evalset, own)
+    _list(evalset)
 
 
-def _head(found: Evalset, own: bool) -> None:
-    answers = sum(bool(case.reference) for case in found.cases)
+def _head(evalset: Evalset, own: bool) -> None:
+    answers = sum(bool(case.reference) for case in evalset.cases)
     chip = markup.chip("yours" if own else "shipped", "#64748b")
-    facts = [f"{len(found.cases)} cases", f"{answers} with an expected answer", found.source, found.licence]
+    facts = [
+        f"{len(evalset.cases)} cases",
+        f"{answers} with an expected answer",
+        evalset.source,
+        evalset.licence,
+    ]
     around = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
     markup.show(
-        f'<div class="head"><h1>{escape(found.title or found.name)}</h1><div class="chips">{chip}</div></div>'
+        f'<div class="head"><h1>{escape(evalset.title or evalset.name)}</h1>'
+        f'<div class="chips">{chip}</div></div>'
         f'<div class="around">{around}</div>',
         key="set-head",
     )
 
 
-def _actions(found: Evalset, own: bool) -> None:
+def _actions(evalset: Evalset, own: bool) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         if own:
             if st.button("Add a case", icon=":material/add:", type="primary"):
                 visitor.need("editor", "change an evalset")
                 st.query_params["case"] = NEW
                 st.rerun()
-            _delete_set(found.name)
-        elif found.corpus is None:
-            _copy(found)
-        _gate(found.name)
+            _delete_set(evalset.name)
+        elif evalset.corpus is None:
+            _copy(evalset)
+        _gate(evalset.name)
         for kind, ending in (("JSON Lines", ".jsonl"), ("CSV", ".csv")):
             st.download_button(
                 kind,
-                data=lambda ending=ending: team.exported(found, ending),
-                file_name=f"{found.name}{ending}",
+                data=lambda ending=ending: team.exported(evalset, ending),
+                file_name=f"{evalset.name}{ending}",
                 on_click="ignore",
                 icon=":material/download:",
                 key=f"export{ending}",
@@ -82,20 +88,20 @@ def _gate(name: str) -> None:
     chosen = data.settings().gate.evalsets
     decides = name in chosen
     label = "Take it out of the gate" if decides else "Put it into the gate"
-    told = f"A prompt must pass {', '.join(chosen)} before it is promoted."
+    result = f"A prompt must pass {', '.join(chosen)} before it is promoted."
     last = chosen == [name]
-    if st.button(label, icon=":material/verified:", help=told, disabled=last):
-        names = [one for one in chosen if one != name] if decides else [*chosen, name]
+    if st.button(label, icon=":material/verified:", help=result, disabled=last):
+        names = [item for item in chosen if item != name] if decides else [*chosen, name]
         problem = evalsets_shown.decide(names)
         notices.done(problem and notices.plain(problem), f"A prompt must now pass {', '.join(names)}")
 
 
-def _copy(found: Evalset) -> None:
+def _copy(evalset: Evalset) -> None:
     with st.popover("Copy to change", icon=":material/content_copy:"):
-        name = st.text_input("Name of the copy", f"my_{found.name}", max_chars=64).strip()
+        name = st.text_input("Name of the copy", f"my_{evalset.name}", max_chars=64).strip()
         if st.button("Copy", type="primary", key="copy-set"):
             visitor.need("editor", "change an evalset")
-            problem = evalsets_shown.copy(found, name)
+            problem = evalsets_shown.copy(evalset, name)
             notices.done(problem and notices.plain(problem), f"Copied to {name}")
 
 
@@ -108,7 +114,7 @@ def _delete_set(name: str) -> None:
             notices.done(problem and notices.plain(problem), f"Deleted {name}")
 
 
-def _list(found: Evalset) -> None:
+def _list(evalset: Evalset) -> None:
     search = st.text_input(
         "Search",
         key="case-search",
@@ -116,17 +122,17 @@ def _list(found: Evalset) -> None:
         max_chars=200,
         width=340,
     ).strip()
-    cases = [case for case in found.cases if _holds(case, search)]
+    cases = [case for case in evalset.cases if _holds(case, search)]
     if not cases:
         notices.note("No case", "No question or expected answer holds these words.", key="no-case")
         return
     pages = -(-len(cases) // PAGE)
-    number = st.pagination(pages, key=f"cases-{found.name}") if pages > 1 else 1
+    number = st.pagination(pages, key=f"cases-{evalset.name}") if pages > 1 else 1
     first = (min(number or 1, pages) - 1) * PAGE
     shown = cases[first : first + PAGE]
     markup.show(
         markup.table(
-            ["Id", "Question", "Expected answer", "Asks for"], [_row(found.name, case) for case in shown]
+            ["Id", "Question", "Expected answer", "Asks for"], [_row(evalset.name, case) for case in shown]
         ),
         key="cases",
     )
@@ -157,25 +163,25 @@ def _row(name: str, case: Case) -> str:
     )
 
 
-def _one(found: Evalset, case_id: str) -> None:
+def _one(evalset: Evalset, case_id: str) -> None:
     """Draw the form of one case, or of a new one; a shipped set's is only read."""
-    case = next((case for case in found.cases if case.case_id == case_id), None)
+    case = next((case for case in evalset.cases if case.case_id == case_id), None)
     if case is None and case_id != NEW:
         notices.note("No such case", f"{escape(case_id[:64])} is not in this evalset.", key="no-case")
         return
-    own = found.name in team.names()
+    own = evalset.name in team.names()
     row = row_of(case) if case else {"id": uuid7()[-8:]}
     with st.form("case", border=True):
         given, history = _fields(row, locked=not own, known=case is not None)
         saved = st.form_submit_button("Save", type="primary", icon=":material/save:", disabled=not own)
     if saved:
         visitor.need("editor", "change an evalset")
-        _save(found.name, case, given, history)
+        _save(evalset.name, case, given, history)
     if own and case and st.button("Delete", icon=":material/delete:"):
         visitor.need("editor", "change an evalset")
         _done(
             evalsets_shown.change(
-                found.name, f"case {case_id} deleted", lambda: team.remove(found.name, case_id)
+                evalset.name, f"case {case_id} deleted", lambda: team.remove(evalset.name, case_id)
             )
         )
 

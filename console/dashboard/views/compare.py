@@ -66,7 +66,7 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
     """Draw the choices and return the baseline and the runs to hold against it; the address keeps both."""
     sets = list(dict.fromkeys(run.evalset for run in known))
     asked = st.query_params.get("baseline"), st.query_params.get_all("runs")
-    _unknown([one for one in (asked[0], *asked[1]) if one], {run.run_id for run in known})
+    _unknown([name for name in (asked[0], *asked[1]) if name], {run.run_id for run in known})
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=180)
         of_set = {run.run_id: run for run in known if run.evalset == evalset}
@@ -112,9 +112,9 @@ def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> 
     }
     common = min(comparison.common for comparison in compared)
     rows = [_row(baseline, None, names, best)]
-    rows += [_row(run, found, names, best) for run, found in zip(candidates, compared, strict=True)]
+    rows += [_row(run, candidate, names, best) for run, candidate in zip(candidates, compared, strict=True)]
     table = markup.table(["Run", *(f"{find_metric(name).title} " for name in names)], rows, "list compare")
-    notes = dict.fromkeys(note for one in compared for note in one.notes)
+    notes = dict.fromkeys(note for difference in compared for note in difference.notes)
     lines = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
     legend = f"{common} cases in common, paired case by case. {LEGEND}"
     markup.show(f'<p class="quiet">{legend}</p>{table}<div class="notes">{lines}</div>', key="comparison")
@@ -127,18 +127,25 @@ def _best(name: str, means: list[float | None]) -> float | None:
     return max(known) if find_metric(name).better == "higher" else min(known)
 
 
-def _row(run: Run, found: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
+def _row(run: Run, comparison: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
     summary = data.read_scores(run, SHOWN).summary
-    differences = {difference.metric: difference for difference in found.differences} if found else {}
+    differences = (
+        {difference.metric: difference for difference in comparison.differences} if comparison else {}
+    )
     cells = [
-        _cell(name, summary.get(name), differences.get(name), found is None, best[name]) for name in names
+        _cell(name, summary.get(name), differences.get(name), comparison is None, best[name])
+        for name in names
     ]
     link = markup.link(format.variant(run.variant), markup.address("evals", run=run.run_id), "name")
     return markup.row([markup.cell(link + one_run.when(run), "run"), *cells])
 
 
 def _cell(
-    name: str, summary: dict[str, Any] | None, one: Difference | None, is_baseline: bool, best: float | None
+    name: str,
+    summary: dict[str, Any] | None,
+    difference: Difference | None,
+    is_baseline: bool,
+    best: float | None,
 ) -> str:
     if summary is None or summary["mean"] is None:
         return '<td class="right">—</td>'
@@ -147,47 +154,54 @@ def _cell(
     if summary["mean"] == best:
         value = f"<b>{value}</b>"
     failed = f" · {summary['failed']} failed" if summary["failed"] else ""
-    mark = '<span class="quiet">baseline</span>' if is_baseline else _chip(one)
+    mark = '<span class="quiet">baseline</span>' if is_baseline else _chip(difference)
     interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
     under = markup.small(interval) + markup.small(f"n {summary['n']}{failed}")
     return markup.cell(f"{value}<div>{mark}</div>{under}", "right")
 
 
-def _chip(one: Difference | None) -> str:
+def _chip(difference: Difference | None) -> str:
     """Return the change as arrow, sign and number; green or red only beyond chance."""
-    if one is None or one.difference is None:
+    if difference is None or difference.difference is None:
         return ""
-    about = find_metric(one.metric)
-    arrow = "▲" if one.difference > 0 else "▼" if one.difference < 0 else "="
-    written = about.write(one.difference, signed=True)
-    if about.unit != "share" and one.mean_a:
-        written = f"{one.difference / one.mean_a:+.0%}"
-    if one.p_corrected is None:
-        return markup.chip(f"{arrow} {written}", TONES[one.verdict], one.sentence)
-    interval = f"{about.write(one.ci_low, signed=True)} to {about.write(one.ci_high, signed=True)}"
-    p = "p < 0.001" if one.p_corrected < 0.001 else f"p = {one.p_corrected:.3f}"
+    about = find_metric(difference.metric)
+    arrow = "▲" if difference.difference > 0 else "▼" if difference.difference < 0 else "="
+    written = about.write(difference.difference, signed=True)
+    if about.unit != "share" and difference.mean_a:
+        written = f"{difference.difference / difference.mean_a:+.0%}"
+    if difference.p_corrected is None:
+        return markup.chip(f"{arrow} {written}", TONES[difference.verdict], difference.sentence)
+    interval = (
+        f"{about.write(difference.ci_low, signed=True)} to {about.write(difference.ci_high, signed=True)}"
+    )
+    p = "p < 0.001" if difference.p_corrected < 0.001 else f"p = {difference.p_corrected:.3f}"
     return markup.chip(
-        f"{arrow} {written}", TONES[one.verdict], f"95 % interval {interval}, {p} (corrected), {one.test}"
+        f"{arrow} {written}",
+        TONES[difference.verdict],
+        f"95 % interval {interval}, {p} (corrected), {difference.test}",
     )
 
 
 def _sentences(compared: list[Comparison]) -> None:
-    for place, found in enumerate(compared):
-        lines = "".join(map(_line, sorted(found.differences, key=lambda one: ORDER.index(one.verdict))))
-        b = f'{escape(format.variant(found.b.variant))} <span class="quiet">(B) against</span>'
-        a = f'{escape(format.variant(found.a.variant))} <span class="quiet">(A, baseline)</span>'
+    for place, comparison in enumerate(compared):
+        lines = "".join(
+            map(_line, sorted(comparison.differences, key=lambda difference: ORDER.index(difference.verdict)))
+        )
+        b = f'{escape(format.variant(comparison.b.variant))} <span class="quiet">(B) against</span>'
+        a = f'{escape(format.variant(comparison.a.variant))} <span class="quiet">(A, baseline)</span>'
         html = f'<div class="card"><h2>{b} {a}</h2><ul class="verdicts">{lines}</ul></div>'
         markup.show(html, key=f"sentences-{place}")
 
 
-def _line(one: Difference) -> str:
+def _line(difference: Difference) -> str:
     """Return the sentence of a metric with its sign, and how many cases speak for it."""
-    cases = f"{one.n} cases: {len(one.wins)} wins, {len(one.losses)} losses, {one.ties} ties"
-    if one.failed:
-        cases += f", {one.failed} not scored in both"
-    sentence = escape(one.sentence[:1].upper() + one.sentence[1:])
+    wins, losses = len(difference.wins), len(difference.losses)
+    cases = f"{difference.n} cases: {wins} wins, {losses} losses, {difference.ties} ties"
+    if difference.failed:
+        cases += f", {difference.failed} not scored in both"
+    sentence = escape(difference.sentence[:1].upper() + difference.sentence[1:])
     return (
-        f'<li style="--c:{TONES[one.verdict]}"><span class="sign">{SIGNS[one.verdict]}</span>'
+        f'<li style="--c:{TONES[difference.verdict]}"><span class="sign">{SIGNS[difference.verdict]}</span>'
         f'<span>{sentence}. <span class="quiet">{cases}.</span></span></li>'
     )
 
@@ -228,10 +242,10 @@ def _cases(compared: list[Comparison]) -> None:
                 format_func=lambda place: format.variant(compared[place].b.variant),
                 width=300,
             )
-        found = compared[at]
+        comparison = compared[at]
         changed = {
             difference.metric: difference
-            for difference in found.differences
+            for difference in comparison.differences
             if difference.wins or difference.losses
         }
         if not changed:
@@ -246,16 +260,18 @@ def _cases(compared: list[Comparison]) -> None:
             ),
             width=300,
         )
-    one = changed[name]
+    change = changed[name]
     a, b = (
-        data.read_scores(found.a, SHOWN).columns[name].values,
-        data.read_scores(found.b, SHOWN).columns[name].values,
+        data.read_scores(comparison.a, SHOWN).columns[name].values,
+        data.read_scores(comparison.b, SHOWN).columns[name].values,
     )
     order = sorted(
-        (*one.losses, *one.wins), key=lambda case: (case in one.wins, -abs(b[case] - a[case]), case)
+        (*change.losses, *change.wins), key=lambda case: (case in change.wins, -abs(b[case] - a[case]), case)
     )
-    cases = data.read_cases(found.a.run_id), data.read_cases(found.b.run_id)
-    rows = [_changed(case, name, case in one.wins, (a[case], b[case]), cases) for case in order[:ALL_CASES]]
+    cases = data.read_cases(comparison.a.run_id), data.read_cases(comparison.b.run_id)
+    rows = [
+        _changed(case, name, case in change.wins, (a[case], b[case]), cases) for case in order[:ALL_CASES]
+    ]
     rest = "".join(rows[MOST_CASES:])
     if rest:
         rest = f'<details class="rest"><summary>{len(rows) - MOST_CASES} more</summary>{rest}</details>'

@@ -45,44 +45,45 @@ def page() -> None:
 
 def deeds() -> list[Deed]:
     """Return what was changed, the newest first: prompts, alert rules, breakers."""
-    found = [
+    entries = [
         Deed(
-            datetime.fromisoformat(one.at),
-            one.actor,
-            f"{one.action} {one.before} → {one.after}",
-            one.reason or "",
+            datetime.fromisoformat(change.at),
+            change.actor,
+            f"{change.action} {change.before} → {change.after}",
+            change.reason or "",
         )
-        for one in releases.changes()
+        for change in releases.changes()
     ]
     try:
         edits = rules.edits(data.settings().data_dir)
     except TracesError as error:
         raise data.Problem(f"The edits of the alert rules cannot be read: {error}", "Restore them.") from None
-    found += [
-        Deed(one.at, one.by, f"alert rule {one.key}: {one.was} → {one.now}", one.reason) for one in edits
+    entries += [
+        Deed(edit.at, edit.by, f"alert rule {edit.key}: {edit.was} → {edit.now}", edit.reason)
+        for edit in edits
     ]
-    found += [
+    entries += [
         Deed(
-            datetime.fromisoformat(one["at"]), "the chat",
-            f"breaker {one['name']}: {one['old']} → {one['new']}", one["reason"],
+            datetime.fromisoformat(change["at"]), "the chat",
+            f"breaker {change['name']}: {change['old']} → {change['new']}", change["reason"],
         )
-        for one in build.breaker_changes(data.settings())
+        for change in build.breaker_changes(data.settings())
     ]  # fmt: skip
-    return sorted(found, key=lambda deed: deed.at, reverse=True)
+    return sorted(entries, key=lambda deed: deed.at, reverse=True)
 
 
 def _settings(entries: list[Entry]) -> None:
     search = st.text_input("Search", key="setting", placeholder="part of a key", max_chars=100, width=300)
-    seen = [one for one in entries if search.strip().lower() in one.key.lower()]
+    seen = [setting for setting in entries if search.strip().lower() in setting.key.lower()]
     rows = [
         markup.row(
             [
-                markup.cell(escape(one.key), "mono"),
-                markup.cell(escape(one.value[:300]), "text"),
-                markup.cell(markup.chip(one.source, SOURCES[one.source])),
+                markup.cell(escape(setting.key), "mono"),
+                markup.cell(escape(setting.value[:300]), "text"),
+                markup.cell(markup.chip(setting.source, SOURCES[setting.source])),
             ]
         )
-        for one in seen
+        for setting in seen
     ]
     markup.show(markup.table(["Key", "Value", "From"], rows), key="settings")
     st.caption(
@@ -91,8 +92,8 @@ def _settings(entries: list[Entry]) -> None:
     )
 
 
-def _audit(found: list[Deed]) -> None:
-    if not found:
+def _audit(deeds_shown: list[Deed]) -> None:
+    if not deeds_shown:
         notices.note(
             "Nothing was changed yet", "Promotions, alert rules and breakers show here.", key="no-deeds"
         )
@@ -101,14 +102,17 @@ def _audit(found: list[Deed]) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(format.moment(one.at) + markup.small(format.ago(one.at, now))),
-                markup.cell(escape(one.who)),
-                markup.cell(escape(one.what), "text"),
-                markup.cell(escape(one.why or "—"), "text quiet"),
+                markup.cell(format.moment(setting.at) + markup.small(format.ago(setting.at, now))),
+                markup.cell(escape(setting.who)),
+                markup.cell(escape(setting.what), "text"),
+                markup.cell(escape(setting.why or "—"), "text quiet"),
             ]
         )
-        for one in found[:200]
+        for setting in deeds_shown[:200]
     ]
     markup.show(markup.table(["When (UTC)", "Who", "What", "Why"], rows), key="deeds")
-    table = [{"when": one.at, "who": one.who, "what": one.what, "why": one.why} for one in found]
+    table = [
+        {"when": setting.at, "who": setting.who, "what": setting.what, "why": setting.why}
+        for setting in deeds_shown
+    ]
     downloads.button(table, "audit")

@@ -32,23 +32,23 @@ def _list() -> None:
             door = filters.door_control("talk_via")
             range_name = filters.range_control("talk_last", "7d")
     which = _filter(range_name, door)
-    found = people.read_conversations(which, st.session_state.get("talks", 1))
-    if found.newest is None:
+    listing = people.read_conversations(which, st.session_state.get("talks", 1))
+    if listing.newest is None:
         notices.no_turns_yet(data.settings().server.port)
         return
-    if not found.rows:
+    if not listing.rows:
         notices.note(
             "No conversation matches",
             "Loosen a filter or choose a longer range; "
-            f"the newest turn is from {format.moment(found.newest)} UTC.",
+            f"the newest turn is from {format.moment(listing.newest)} UTC.",
             key="no-conversation",
         )
         return
     heads = ["Last turn (UTC)", "Began with", "Turns ", "Answered ", "Ended", "Rating", "Cost "]
-    markup.show(markup.table(heads, [_row(row) for row in found.rows], "list cards"), key="conversations")
-    pages = max(1, -(-found.matching // data.PAGE_SIZE))
+    markup.show(markup.table(heads, [_row(row) for row in listing.rows], "list cards"), key="conversations")
+    pages = max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{found.matching:,} conversations, the one that ended last first", width="content")
+        st.caption(f"{listing.matching:,} conversations, the one that ended last first", width="content")
         downloads.button(
             lambda: [asdict(row) for row in people.all_conversations(which, MOST_DOWNLOADED)], "conversations"
         )

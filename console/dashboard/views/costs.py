@@ -181,7 +181,7 @@ def _forecast(seen: Costs) -> None:
             )
         basis = costs.traffic()
         try:
-            found = forecast(
+            forecasts = forecast(
                 basis,
                 names,
                 costs.prices(),
@@ -192,7 +192,7 @@ def _forecast(seen: Costs) -> None:
         except TooLittle as error:
             st.info(str(error), icon=":material/hourglass_empty:")
             return
-        markup.show(_rows(found), key="forecast")
+        markup.show(_rows(forecasts), key="forecast")
         facts = basis.facts()
         st.caption(
             f"From {facts['turns']:,} turns of the last 30 days, {facts['turns_per_conversation']:.1f} a "
@@ -202,22 +202,26 @@ def _forecast(seen: Costs) -> None:
         )
 
 
-def _rows(found: list[Forecast]) -> str:
+def _rows(forecasts: list[Forecast]) -> str:
     rows = [
         markup.row(
             [
-                markup.cell(escape(one.model)),
-                markup.cell("unpriced" if one.usd is None else format.usd(one.usd), "right"),
+                markup.cell(escape(candidate.model)),
+                markup.cell("unpriced" if candidate.usd is None else format.usd(candidate.usd), "right"),
                 markup.cell(
-                    format.MISSING if one.low is None else f"{format.usd(one.low)} to {format.usd(one.high)}",
+                    format.MISSING
+                    if candidate.low is None
+                    else f"{format.usd(candidate.low)} to {format.usd(candidate.high)}",
                     "right",
                 ),
                 markup.cell(
-                    format.MISSING if one.per_conversation is None else f"${one.per_conversation:.6f}",
+                    format.MISSING
+                    if candidate.per_conversation is None
+                    else f"${candidate.per_conversation:.6f}",
                     "right extra",
                 ),
             ]
         )
-        for one in found
+        for candidate in forecasts
     ]
     return markup.table(("Model", "A month ", "95 % interval ", "Per conversation "), rows)

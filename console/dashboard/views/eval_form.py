@@ -44,7 +44,7 @@ def draw() -> None:
             )  # fmt: skip
         wanted = Wanted(name or "", tuple(chosen), tuple(asked), limit=limit)
         wanted, settings = _more(wanted)
-        _start([replace(wanted, retrieval=None if one == AS_IT_IS else one) for one in settings])
+        _start([replace(wanted, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
 
 
 def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
@@ -65,7 +65,11 @@ def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
                 help="No further case is begun there.",
             )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            judges = [one for one in data.known_models() if one.partition(":")[0] in PROVIDERS]
+            judges = [
+                known_model
+                for known_model in data.known_models()
+                if known_model.partition(":")[0] in PROVIDERS
+            ]
             judge = st.selectbox(
                 "Judge", judges, index=None, placeholder="none", accept_new_options=True, width=260,
                 help="A model that judges the answers afterwards; it needs the extra `judges`.",
@@ -85,7 +89,7 @@ def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
 
 def _start(wanted: list[Wanted]) -> None:
     """Draw the price and the button; what costs money starts only once its price is shown."""
-    runs = sum(one.variants for one in wanted)
+    runs = sum(form.variants for form in wanted)
     paid = not wanted[0].only_retrieval and any(model not in FREE for model in wanted[0].models)
     key = repr(wanted)
     expected = st.session_state.get("eval_estimate", ("", []))
@@ -103,8 +107,8 @@ def _start(wanted: list[Wanted]) -> None:
         if known:
             st.caption(_price(known, wanted[0].budget_usd))
     if pressed:
-        for one in wanted:
-            job = jobs.start(data.settings().data_dir, one)
+        for name in wanted:
+            job = jobs.start(data.settings().data_dir, name)
             st.toast(f"Started {job.title}", icon=":material/science:")
 
 
@@ -119,23 +123,23 @@ def _held(wanted: Wanted, runs: int) -> str | None:
 def _estimate(key: str, wanted: list[Wanted]) -> None:
     try:
         with st.spinner("Assembling a few prompts …"):
-            found = [row for one in wanted for row in jobs.estimate(data.settings().data_dir, one)]
+            rows = [row for name in wanted for row in jobs.estimate(data.settings().data_dir, name)]
     except (ValueError, OSError) as error:
         st.error(f"No estimate: {notices.plain(str(error))}")
         return
-    st.session_state["eval_estimate"] = (key, found)
+    st.session_state["eval_estimate"] = (key, rows)
     st.rerun()
 
 
-def _price(found: list[dict[str, Any]], budget: float | None) -> str:
+def _price(estimates: list[dict[str, Any]], budget: float | None) -> str:
     """Say what the runs are expected to take in all."""
-    calls = sum(row["calls"] for row in found)
-    unpriced = [row["variant"] for row in found if row["usd"] is None]
-    usual = format.usd(sum(row["usd"] or 0.0 for row in found))
-    most = format.usd(sum(row["most_usd"] or 0.0 for row in found))
+    calls = sum(row["calls"] for row in estimates)
+    unpriced = [row["variant"] for row in estimates if row["usd"] is None]
+    usual = format.usd(sum(row["usd"] or 0.0 for row in estimates))
+    most = format.usd(sum(row["most_usd"] or 0.0 for row in estimates))
     text = f"{calls:,} calls; about {usual}, at most {most}".replace("$", "\\$")
     if unpriced:
-        text += f"; {len(unpriced)} of {len(found)} variants have no known price and are not in it"
+        text += f"; {len(unpriced)} of {len(estimates)} variants have no known price and are not in it"
     if budget is not None:
         text += f"; stops at {format.usd(budget)} a run".replace("$", "\\$")
     return text

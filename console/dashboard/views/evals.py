@@ -134,7 +134,7 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
 
 
 def _row(run: Run, started: dict[str, jobs.Job]) -> str:
-    found = data.read_scores(run, IN_LIST) if run.state != "running" else RunScores(run, {}, {})
+    scores = data.read_scores(run, IN_LIST) if run.state != "running" else RunScores(run, {}, {})
     to = markup.address("evals", run=run.run_id)
     title = f"{markup.link(run.evalset, to)} · {escape(format.variant(run.variant))}"
     if run.settings.trial:
@@ -143,20 +143,20 @@ def _row(run: Run, started: dict[str, jobs.Job]) -> str:
         [
             markup.cell(title + one_run.when(run), "text"),
             markup.cell(one_run.state_chip(run, started) + markup.small(one_run.cases_of(run))),
-            *(markup.cell(_mean(found.summary.get(name), name), "right") for name in IN_LIST),
+            *(markup.cell(_mean(scores.summary.get(name), name), "right") for name in IN_LIST),
             markup.cell(format.usd(run.cost_usd) + markup.small(format.seconds(run.seconds)), "right"),
         ],
         to,
     )
 
 
-def _mean(found: dict[str, Any] | None, name: str) -> str:
-    if found is None or found["mean"] is None:
+def _mean(summary: dict[str, Any] | None, name: str) -> str:
+    if summary is None or summary["mean"] is None:
         return "—"
     write = find_metric(name).write
     failed = ""
-    if found["failed"]:
-        failed = f' <span class="quiet" title="scores that failed">+{found["failed"]} ✕</span>'
-    return f"{write(found['mean'])}{failed}" + markup.small(
-        f"{write(found['ci_low'])} – {write(found['ci_high'])}"
+    if summary["failed"]:
+        failed = f' <span class="quiet" title="scores that failed">+{summary["failed"]} ✕</span>'
+    return f"{write(summary['mean'])}{failed}" + markup.small(
+        f"{write(summary['ci_low'])} – {write(summary['ci_high'])}"
     )

@@ -47,8 +47,11 @@ def _chat(report: dict[str, Any], port: int) -> None:
             key="no-chat",
         )
         return
-    parts = [(one["name"], one["state"], one.get("detail") or "") for one in report.get("dependencies", [])]
-    parts += [(f"breaker {one['name']}", one["state"], "") for one in report.get("breakers", [])]
+    parts = [
+        (dependency["name"], dependency["state"], dependency.get("detail") or "")
+        for dependency in report.get("dependencies", [])
+    ]
+    parts += [(f"breaker {breaker['name']}", breaker["state"], "") for breaker in report.get("breakers", [])]
     rows = [
         markup.row(
             [

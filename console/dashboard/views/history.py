@@ -45,14 +45,14 @@ def page() -> None:
             )
             return
         evalset, metric, runs = chosen
-        found = data.read_means(evalset, metric)
-        shown = [run for run in runs if run.run_id in found]
+        means = data.read_means(evalset, metric)
+        shown = [run for run in runs if run.run_id in means]
         if not shown:
             notices.note("No run has this metric", "Choose another metric or variant above.", key="no-metric")
             return
         changed = changes.over_time(shown)
-        _chart(shown, found, metric, changed)
-        _table(shown, found, metric, changed)
+        _chart(shown, means, metric, changed)
+        _table(shown, means, metric, changed)
 
 
 def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
@@ -83,11 +83,11 @@ def _variant(label: str) -> str:
     return label if label == EVERY else format.variant(label)
 
 
-def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> None:
+def _chart(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes) -> None:
     variants = list(dict.fromkeys(run.variant for run in runs))
     colours = palette.model_colours(variants)
     points = {
-        _variant(name): [_point(run, found[run.run_id], metric) for run in runs if run.variant == name]
+        _variant(name): [_point(run, means_by_run[run.run_id], metric) for run in runs if run.variant == name]
         for name in variants
     }
     marks: dict[datetime, str] = {
@@ -101,7 +101,7 @@ def _chart(runs: list[Run], found: Summary, metric: str, changed: Changes) -> No
     alt = f"{about.title} over {len(runs)} runs, {len(changed)} changes between them"
     figure = charts.history(points, named, marks)
     if about.unit == "share":
-        ends = [found[run.run_id][end] for run in runs for end in ("ci_low", "ci_high")]
+        ends = [means_by_run[run.run_id][end] for run in runs for end in ("ci_low", "ci_high")]
         charts.show_shares(figure, min(ends), max(ends), LEAST_SPAN)
     charts.draw(figure, "history", alt, {**named, "something changed": AMBER} if marks else named)
     better = "lower is better" if about.better == "lower" else "higher is better"
@@ -124,36 +124,36 @@ def _point(run: Run, about: dict[str, Any], metric: str) -> dict[str, Any]:
     }
 
 
-def _table(runs: list[Run], found: Summary, metric: str, changed: Changes) -> None:
+def _table(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes) -> None:
     st.subheader("Changes", anchor=False)
     if not changed:
         st.caption("Prompt, model, index, guardrails, code and retrieval were the same in all these runs.")
         return
     before = {run.run_id: earlier for earlier, run in pairwise(runs)}
-    rows = [_row(before[run.run_id], run, parts, found, metric) for run, parts in reversed(changed)]
+    rows = [_row(before[run.run_id], run, parts, means_by_run, metric) for run, parts in reversed(changed)]
     heads = ["Run", "What changed", "Before ", "After ", ""]
     markup.show(markup.table(heads, rows), key="changes")
     st.caption("To name the change behind a drop: `answerdeck eval bisect METRIC --good RUN --bad RUN`.")
 
 
-def _row(before: Run, run: Run, parts: list[Changed], found: Summary, metric: str) -> str:
+def _row(before: Run, run: Run, parts: list[Changed], means_by_run: Summary, metric: str) -> str:
     write = find_metric(metric).write
     lines = "<br>".join(
         f'<b>{escape(part.title)}</b> <span class="mono">{escape(part.was)} → {escape(part.now)}</span>'
         for part in parts
     )
     to = markup.address("compare", evalset=run.evalset, baseline=before.run_id, runs=run.run_id)
-    means = [found[side.run_id] for side in (before, run)]
+    means = [means_by_run[side.run_id] for side in (before, run)]
     return markup.row(
         [
             markup.cell(escape(_variant(run.variant)) + one_run.when(run)),
             markup.cell(lines, "text"),
             *(
                 markup.cell(
-                    write(one["mean"]) + markup.small(f"{write(one['ci_low'])} – {write(one['ci_high'])}"),
+                    write(mean["mean"]) + markup.small(f"{write(mean['ci_low'])} – {write(mean['ci_high'])}"),
                     "right",
                 )
-                for one in means
+                for mean in means
             ),
             markup.cell(markup.link("compare →", to)),
         ]

@@ -161,25 +161,25 @@ def _watch(kb: str) -> None:
 
 
 def _files(job: Job) -> None:
-    found = bases.files(job)
-    if not found:
+    files = bases.files(job)
+    if not files:
         names = [path.rsplit("/", 1)[-1] for path in job.paths]
         st.caption(notices.plain(", ".join(names[:20])))
         return
     rows = [
         markup.row(
             [
-                markup.cell(escape(one.name), "text"),
-                markup.cell(markup.chip(one.state, STATES[one.state])),
-                markup.cell(escape(one.reason), "text quiet"),
+                markup.cell(escape(candidate.name), "text"),
+                markup.cell(markup.chip(candidate.state, STATES[candidate.state])),
+                markup.cell(escape(candidate.reason), "text quiet"),
             ]
         )
-        for one in found[:MOST_FILES]
+        for candidate in files[:MOST_FILES]
     ]
     markup.show(markup.table(["Document", "State", "What came of it"], rows), key=f"files-{job.job_id}")
-    if len(found) > MOST_FILES:
-        st.caption(f"{len(found) - MOST_FILES:,} more are in the download.")
-    downloads.button([asdict(one) for one in found], f"ingestion-{job.job_id}")
+    if len(files) > MOST_FILES:
+        st.caption(f"{len(files) - MOST_FILES:,} more are in the download.")
+    downloads.button([asdict(candidate) for candidate in files], f"ingestion-{job.job_id}")
 
 
 # Sections
@@ -199,7 +199,8 @@ def _documents(base: Base) -> None:
         _remove(base.status.kb, matching)
         downloads.button(
             lambda: [
-                {"document": one.document_id, "title": one.title, "file": one.source} for one in matching
+                {"document": document.document_id, "title": document.title, "file": document.source}
+                for document in matching
             ],
             "documents",
         )
@@ -208,12 +209,12 @@ def _documents(base: Base) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(escape(one.title or one.document_id), "text"),
-                markup.cell(escape(one.document_id), "text mono"),
-                markup.cell(escape(one.source or "—"), "text quiet extra"),
+                markup.cell(escape(document.title or document.document_id), "text"),
+                markup.cell(escape(document.document_id), "text mono"),
+                markup.cell(escape(document.source or "—"), "text quiet extra"),
             ]
         )
-        for one in matching[(at - 1) * PAGE : at * PAGE]
+        for document in matching[(at - 1) * PAGE : at * PAGE]
     ]
     markup.show(markup.table(["Title", "Document", "File"], rows), key="documents")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -223,12 +224,18 @@ def _documents(base: Base) -> None:
 
 
 def _matching(documents: list[Stored], part: str) -> list[Stored]:
-    return [one for one in documents if part in one.title.casefold() or part in one.document_id.casefold()]
+    return [
+        document
+        for document in documents
+        if part in document.title.casefold() or part in document.document_id.casefold()
+    ]
 
 
 def _remove(kb: str, matching: list[Stored]) -> None:
     with st.popover("Remove", icon=":material/delete:"):
-        chosen = st.multiselect("Documents", [one.document_id for one in matching[:1000]], key="remove")
+        chosen = st.multiselect(
+            "Documents", [document.document_id for document in matching[:1000]], key="remove"
+        )
         st.caption("They stop answering at once. You can undo it here and, later, under Versions.")
         if st.button("Remove these", type="primary", disabled=not chosen):
             before = bases.forget(kb, chosen)
@@ -292,20 +299,20 @@ def _when(job: Job) -> str:
 
 
 def _versions(base: Base) -> None:
-    kb, labels = base.status.kb, [one.version for one in base.releases]
+    kb, labels = base.status.kb, [release.version for release in base.releases]
     rows = [
         markup.row(
             [
-                markup.cell(_version(one)),
-                markup.cell(escape(format.moment(one.created_at))),
-                markup.cell(f"{one.documents:,}", "right"),
-                markup.cell(f"{one.chunks:,}", "right"),
+                markup.cell(_version(release)),
+                markup.cell(escape(format.moment(release.created_at))),
+                markup.cell(f"{release.documents:,}", "right"),
+                markup.cell(f"{release.chunks:,}", "right"),
             ]
         )
-        for one in base.releases
+        for release in base.releases
     ]  # fmt: skip
     markup.show(markup.table(["Version", "Made (UTC)", "Documents ", "Chunks "], rows), key="versions")
-    downloads.button([asdict(one) for one in base.releases], "versions")
+    downloads.button([asdict(release) for release in base.releases], "versions")
     if len(labels) < 2:
         st.caption("The next ingestion makes a second version; it is compared and undone here.")
         return
@@ -400,22 +407,22 @@ def _suspicious(base: Base) -> None:
         "Sentences that read as instructions to the assistant. What becomes of them in a turn: "
         f"{data.settings().guardrails.planted} (guardrails.planted)."
     )
-    found = bases.suspects(base.status.kb, base.status.version or "")
-    if not found:
+    suspects = bases.suspects(base.status.kb, base.status.version or "")
+    if not suspects:
         notices.note("Nothing suspicious", "No sentence of this version reads so.", key="no-suspects")
         return
     rows = [
         markup.row(
             [
-                markup.cell(format.share(one.probability), "right"),
-                markup.cell(escape(one.text[:400]), "text"),
-                markup.cell(escape(one.document_id), "text mono quiet"),
+                markup.cell(format.share(candidate.probability), "right"),
+                markup.cell(escape(candidate.text[:400]), "text"),
+                markup.cell(escape(candidate.document_id), "text mono quiet"),
             ]
         )
-        for one in found[:MOST_FILES]
+        for candidate in suspects[:MOST_FILES]
     ]
     markup.show(markup.table(["Sure ", "Sentence", "Document"], rows), key="suspects")
-    downloads.button([asdict(one) for one in found], "suspicious")
+    downloads.button([asdict(candidate) for candidate in suspects], "suspicious")
 
 
 def _settings(base: Base) -> None:

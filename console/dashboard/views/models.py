@@ -24,20 +24,20 @@ def page() -> None:
             door = filters.door_control("sides_via")
             range_name = filters.range_control("sides_range", "30d")
     with notices.problems():
-        found = read(range_name, door)
-        if not found:
+        traffic = read(range_name, door)
+        if not traffic:
             notices.note(
                 "No turns reached a model here",
                 "Choose a longer range or other traffic; turns refused before a model are not counted.",
                 key="no-sides",
             )
             return
-        markup.show(markup.table(HEADS, [_row(side, range_name) for side in found[:MOST]]), key="sides")
+        markup.show(markup.table(HEADS, [_row(side, range_name) for side in traffic[:MOST]]), key="sides")
         st.caption(
             "Means and shares with 95 % intervals. People were not assigned by chance, unless by a canary: "
             "a difference here may come from what was asked. Evals compare on the same questions."
         )
-        downloads.button([asdict(side) for side in found], f"models-and-prompts-{range_name}")
+        downloads.button([asdict(side) for side in traffic], f"models-and-prompts-{range_name}")
 
 
 @st.cache_data(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)

@@ -57,7 +57,7 @@ def body(range_name: str, door: str) -> None:
 def _alerts() -> None:
     """Draw what fires by the rules of the Alerts page; nothing here judges for itself."""
     known = firing()
-    lines = [_sentence(one) for one in known]
+    lines = [_sentence(entry) for entry in known]
     lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
@@ -72,16 +72,19 @@ def firing() -> list[Standing]:
         what = f"The state of the alerts cannot be read: {error}"
         raise data.Problem(what, "Look at the Alerts page.") from None
     now = datetime.now(UTC)
-    known = [one for one in book.standings.values() if one.state == "firing" and not book.muted(one, now)]
-    return sorted(known, key=lambda one: one.began or now, reverse=True)
+    known = [
+        piece for piece in book.standings.values() if piece.state == "firing" and not book.muted(piece, now)
+    ]
+    return sorted(known, key=lambda result: result.began or now, reverse=True)
 
 
-def _sentence(one: Standing) -> str:
+def _sentence(standing: Standing) -> str:
     """Return what fires in the words of the alert, since when, its likely cause, and the way to its turns."""
-    since = f" Since {escape(format.minute(one.began))} UTC." if one.began else ""
-    cause = f" {escape(one.cause)}" if one.cause else ""
-    turns = markup.link("Open the turns", inside(one.link)) + " · " if one.link else ""
-    return f"<b>{escape(one.text or one.rule)}</b>{since}{cause} {turns}{markup.link('Alerts', '/alerts')}"
+    since = f" Since {escape(format.minute(standing.began))} UTC." if standing.began else ""
+    cause = f" {escape(standing.cause)}" if standing.cause else ""
+    turns = markup.link("Open the turns", inside(standing.link)) + " · " if standing.link else ""
+    alerts = markup.link("Alerts", "/alerts")
+    return f"<b>{escape(standing.text or standing.rule)}</b>{since}{cause} {turns}{alerts}"
 
 
 def inside(link: str) -> str:

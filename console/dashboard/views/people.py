@@ -43,8 +43,13 @@ def _accounts(accounts: list[Account], what: str) -> None:
         st.caption(f"There are no {what} yet.")
         return
     rows = [
-        {"name": one.name, "role": one.role, "state": _STATE[one.active], "since (UTC)": one.created_at[:16]}
-        for one in accounts
+        {
+            "name": account.name,
+            "role": account.role,
+            "state": _STATE[account.active],
+            "since (UTC)": account.created_at[:16],
+        }
+        for account in accounts
     ]
     st.dataframe(rows, hide_index=True)
 
@@ -78,7 +83,7 @@ def _reset(users: list[Account]) -> None:
     if not users:
         return
     with st.form("reset", clear_on_submit=True):
-        name = st.selectbox("User", [one.name for one in users], key="reset-name")
+        name = st.selectbox("User", [user.name for user in users], key="reset-name")
         password = st.text_input("New password", type="password", help="10 characters or more")
         if st.form_submit_button("Set password"):
             _do(
@@ -89,7 +94,7 @@ def _reset(users: list[Account]) -> None:
 
 def _change(accounts: list[Account], key: str, label: str, change: Callable[[str, str], None]) -> None:
     """Offer to let somebody in no more."""
-    names = [one.name for one in accounts if one.active]
+    names = [account.name for account in accounts if account.active]
     if not names:
         return
     with st.form(key):

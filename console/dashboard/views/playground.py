@@ -42,15 +42,15 @@ def page() -> None:
 
 def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> dict[str, Any]:
     """Ask in a process of its own: models and knowledge bases are not loaded into the console."""
-    found = data.find_turns(turn)
-    if len(found) != 1:
-        known = "no turn" if not found else f"{len(found)} turns"
+    source_turns = data.find_turns(turn)
+    if len(source_turns) != 1:
+        known = "no turn" if not source_turns else f"{len(source_turns)} turns"
         raise data.Problem(f"{known} with this id: {turn!r}", "Copy the whole id from the Turns page.")
     options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
     options += ["--fresh"] if fresh else []
     folder = str(data.settings().data_dir.absolute())
     done = subprocess.run(
-        [*COMMAND, "--turn", found[0], "--json", *options],
+        [*COMMAND, "--turn", source_turns[0], "--json", *options],
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -71,22 +71,25 @@ def _show(played: dict[str, Any]) -> None:
     markup.show(f'<div class="two even">{sides}</div>', key="played")
 
 
-def _side(title: str, one: dict[str, Any]) -> str:
+def _side(title: str, answer: dict[str, Any]) -> str:
     facts = [
-        ("Groundedness", one["support_reason"]),
-        ("Tokens in, out", f"{format.count(one['input_tokens'])}, {format.count(one['output_tokens'])}"),
-        ("Cost", format.usd(one["cost_usd"])),
+        ("Groundedness", answer["support_reason"]),
+        (
+            "Tokens in, out",
+            f"{format.count(answer['input_tokens'])}, {format.count(answer['output_tokens'])}",
+        ),
+        ("Cost", format.usd(answer["cost_usd"])),
         (
             "First word, whole",
-            f"{format.seconds(one['first_token_seconds'])}, {format.seconds(one['seconds'])}",
+            f"{format.seconds(answer['first_token_seconds'])}, {format.seconds(answer['seconds'])}",
         ),
-        ("Prompt", f"{one['prompt'] or '—'} · {one['prompt_fingerprint'] or '—'}"),
-        ("Model", one["model"]),
-        ("Index version", one["index_version"]),
-        ("Passages", "; ".join(f"[{row['n']}] {row['title']}" for row in one["placed"]) or None),
+        ("Prompt", f"{answer['prompt'] or '—'} · {answer['prompt_fingerprint'] or '—'}"),
+        ("Model", answer["model"]),
+        ("Index version", answer["index_version"]),
+        ("Passages", "; ".join(f"[{row['n']}] {row['title']}" for row in answer["placed"]) or None),
     ]
-    opens = markup.link("open the turn", markup.address("turns", turn=one["turn_id"]))
+    opens = markup.link("open the turn", markup.address("turns", turn=answer["turn_id"]))
     return (
-        f'<div class="card"><h2>{title} {markup.outcome_chip(one["outcome"])}</h2>'
-        f'<p class="said">{escape(one["answer"] or "—")}</p>{markup.pairs(facts)}<p>{opens}</p></div>'
+        f'<div class="card"><h2>{title} {markup.outcome_chip(answer["outcome"])}</h2>'
+        f'<p class="said">{escape(answer["answer"] or "—")}</p>{markup.pairs(facts)}<p>{opens}</p></div>'
     )

@@ -32,12 +32,12 @@ def page() -> None:
             "Prompt", names, default=names[0], required=True, key="prompt", bind="query-params",
             label_visibility="collapsed",
         )  # fmt: skip
-        found = releases.read(name or names[0])
-        if not found:
+        versions = releases.read(name or names[0])
+        if not versions:
             notices.note("No versions", "The prompts folder holds none of this prompt.", key="no-versions")
             return
-        _versions(found)
-        version, other = _chosen(found)
+        _versions(versions)
+        version, other = _chosen(versions)
         titles = ["Promote", "Canary", "What differs", "New version", "Audit log"]
         promote, trial, differs, new, log = st.tabs(titles)
         with trial:
@@ -52,7 +52,7 @@ def page() -> None:
             _promote(version)
 
 
-def _versions(found: list[Version]) -> None:
+def _versions(versions: list[Version]) -> None:
     heads = [
         "Version",
         "State",
@@ -60,7 +60,7 @@ def _versions(found: list[Version]) -> None:
         "Live turns ",
         "Thumbs up ",
     ]
-    rows = [_row(version) for version in found]
+    rows = [_row(version) for version in versions]
     markup.show(markup.table(heads, rows), key="versions")
     st.caption(
         "Scores are of the newest whole run of exactly this text, with 95 % intervals; "
@@ -87,22 +87,22 @@ def _row(version: Version) -> str:
     )
 
 
-def _mean(found: dict[str, Any] | None, name: str) -> str:
-    if found is None or found["mean"] is None:
+def _mean(summary: dict[str, Any] | None, name: str) -> str:
+    if summary is None or summary["mean"] is None:
         return "—"
     write = find_metric(name).write
-    return write(found["mean"]) + markup.small(f"{write(found['ci_low'])} – {write(found['ci_high'])}")
+    return write(summary["mean"]) + markup.small(f"{write(summary['ci_low'])} – {write(summary['ci_high'])}")
 
 
-def _chosen(found: list[Version]) -> tuple[Version, Version]:
+def _chosen(versions: list[Version]) -> tuple[Version, Version]:
     """Draw the choice of a version and of the one to hold it against."""
-    labels = [version.prompt.label for version in found]
-    in_force = next((version.prompt.label for version in found if version.state == "in force"), labels[-1])
+    labels = [version.prompt.label for version in versions]
+    in_force = next((version.prompt.label for version in versions if version.state == "in force"), labels[-1])
     chosen.settle("version")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         version = st.selectbox("Version", labels, key="version", bind="query-params", width=170)
         other = st.selectbox("Against", labels, index=labels.index(in_force), width=170)
-    by_label = {version.prompt.label: version for version in found}
+    by_label = {version.prompt.label: version for version in versions}
     return by_label[version or labels[0]], by_label[other or in_force]
 
 
@@ -116,8 +116,8 @@ def _promote(version: Version) -> None:
         st.fragment(boundary.guarded(_watch, "prompts"), run_every=WATCH_SECONDS)(label)
         return
     verdict = releases.verdict(version.prompt)
-    reasons = [reason for one in verdict["evalsets"] for reason in one["reasons"]]
-    missing = any(one["missing"] for one in verdict["evalsets"])
+    reasons = [reason for item in verdict["evalsets"] for reason in item["reasons"]]
+    missing = any(item["missing"] for item in verdict["evalsets"])
     lines = "".join(_held(reason) for reason in reasons)
     title = f"{label} may take the place of {verdict['in_force']}" if not reasons else f"{label} is held back"
     items = f'<ul class="verdicts">{lines or _fine()}</ul>'
@@ -135,9 +135,9 @@ def _promote(version: Version) -> None:
         _rollback(version.prompt.name)
     if pressed:
         notices.done(releases.promote(label), f"{label} is in force")
-    for one in verdict["evalsets"]:
-        if one["verdict"]:
-            _checks(one["verdict"])
+    for evalset in verdict["evalsets"]:
+        if evalset["verdict"]:
+            _checks(evalset["verdict"])
 
 
 def _held(reason: str) -> str:
@@ -232,12 +232,12 @@ def _new(version: Version) -> None:
 
 
 def _log() -> None:
-    found = releases.changes()
-    if not found:
+    changes = releases.changes()
+    if not changes:
         st.caption("Nothing was promoted yet; the versions of the configuration are in force.")
         return
     heads = ["When (UTC)", "Who", "What", "Change", "Reason"]
-    markup.show(markup.table(heads, [_entry(change) for change in found]), key="log")
+    markup.show(markup.table(heads, [_entry(change) for change in changes]), key="log")
     st.caption("Append-only; each entry is sealed with the one before it.")
 
 

@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def buttons(made: Callable[[], dict[str, Any]], name: str) -> None:
+def buttons(report: Callable[[], dict[str, Any]], name: str) -> None:
     """Draw one button for each kind of report; `made` returns what the report says."""
     from evalsets.reports.report import printer
 
@@ -28,7 +28,7 @@ def buttons(made: Callable[[], dict[str, Any]], name: str) -> None:
             lacking = kind == "PDF" and printer() is None
             st.download_button(
                 f"Report as {kind}",
-                data=lambda ending=ending: _written(made(), ending),
+                data=lambda ending=ending: _written(report(), ending),
                 file_name=f"{name}.{ending}",
                 mime=mime,
                 on_click="ignore",

@@ -30,16 +30,16 @@ def page(run_id: str) -> None:
         notices.note("No such run", f"{asked} is not in the ledger.", key="no-run")
         return
     run = known[run_id]
-    found = data.read_scores(run)
+    scores = data.read_scores(run)
     head = f"{back}{_head(run)}{_about(run, list(known.values()))}"
-    markup.show(f"{head}<h2>Metrics</h2>{_metrics(found)}", key=f"run-{run_id}")
-    weakest, made, agreement = st.tabs(["Weakest cases", "Made with", "Agreement with people"])
+    markup.show(f"{head}<h2>Metrics</h2>{_metrics(scores)}", key=f"run-{run_id}")
+    weakest, content, agreement = st.tabs(["Weakest cases", "Made with", "Agreement with people"])
     with weakest:
-        _weakest(found)
-    with made:
+        _weakest(scores)
+    with content:
         markup.show(markup.pairs(_made_with(run)), key="made-with")
     with agreement:
-        _trust(found)
+        _trust(scores)
     report.buttons(lambda: data.report_of_run(run_id), f"run-{run_id[:13]}")
 
 
@@ -86,11 +86,11 @@ def _about(run: Run, known: list[Run]) -> str:
     return f'<div class="around">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
 
-def _metrics(found: RunScores) -> str:
-    if not found.summary:
+def _metrics(scores: RunScores) -> str:
+    if not scores.summary:
         return '<p class="quiet">Nothing is scored yet.</p>'
     heads = ["Metric", "Mean ", "95 % interval ", "Cases ", "Failed ", "Not applicable ", "What it says"]
-    return markup.table(heads, [_metric(name, summary) for name, summary in found.summary.items()])
+    return markup.table(heads, [_metric(name, summary) for name, summary in scores.summary.items()])
 
 
 def _metric(name: str, summary: dict[str, Any]) -> str:
@@ -113,9 +113,9 @@ def _metric(name: str, summary: dict[str, Any]) -> str:
     )
 
 
-def _trust(found: RunScores) -> None:
+def _trust(scores: RunScores) -> None:
     """Draw how far the scorers of this run's metrics agree with people, where that was measured."""
-    table = agreement.table(set(found.summary))
+    table = agreement.table(set(scores.summary))
     if table:
         markup.show(table, key="trust")
         st.caption("A judge counts in a gate when its best set reaches the floor.")
@@ -123,12 +123,12 @@ def _trust(found: RunScores) -> None:
         st.caption("Not measured here yet: `answerdeck eval calibrate groundedness begin` is free.")
 
 
-def _weakest(found: RunScores) -> None:
-    names = [name for name in found.summary if find_metric(name).unit == "share"]
+def _weakest(scores: RunScores) -> None:
+    names = [name for name in scores.summary if find_metric(name).unit == "share"]
     if not names:
         return
     name = st.selectbox("By", names, format_func=lambda name: find_metric(name).title, width=240)
-    column, cases = found.columns[name], data.read_cases(found.run.run_id)
+    column, cases = scores.columns[name], data.read_cases(scores.run.run_id)
     sign = 1 if find_metric(name).better == "higher" else -1
     shown: list[tuple[str, float | None, str | None]] = [
         (case, None, why) for case, why in column.failed.items()

@@ -129,14 +129,14 @@ def _versions(seen: Retrieval) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(f"<b>{escape(one.kb or '—')}</b>"),
-                markup.cell(escape(one.index_version or "—"), "mono"),
-                markup.cell(intervals.share(one.hits, one.searched), "right"),
-                markup.cell(f"{format.minute(one.first)} to {format.minute(one.last)}", "quiet"),
+                markup.cell(f"<b>{escape(version.kb or '—')}</b>"),
+                markup.cell(escape(version.index_version or "—"), "mono"),
+                markup.cell(intervals.share(version.hits, version.searched), "right"),
+                markup.cell(f"{format.minute(version.first)} to {format.minute(version.last)}", "quiet"),
             ],
-            markup.address("knowledge", kb=one.kb, show="Versions") if one.kb else None,
+            markup.address("knowledge", kb=version.kb, show="Versions") if version.kb else None,
         )
-        for one in seen.versions
+        for version in seen.versions
     ]
     markup.show(
         markup.table(["Knowledge base", "Version", "Hit rate ", "Used (UTC)"], rows), key="index-versions"

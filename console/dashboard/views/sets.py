@@ -41,11 +41,11 @@ def page() -> None:
 
 def undone() -> None:
     """Offer to take the newest change back."""
-    made = evalsets_shown.newest()
-    if made is None:
+    newest = evalsets_shown.newest()
+    if newest is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.success(f"{notices.plain(made.name)}: {notices.plain(made.what)}.", icon=":material/check:")
+        st.success(f"{notices.plain(newest.name)}: {notices.plain(newest.what)}.", icon=":material/check:")
         if st.button("Undo", icon=":material/undo:", key="undo-set"):
             visitor.need("editor", "change an evalset")
             notices.done(evalsets_shown.undo(), "Taken back")
@@ -146,4 +146,4 @@ def _preview(seen: Look) -> None:
     ]
     if left:
         with st.expander(f"{len(left)} things are left out", icon=":material/info:"):
-            markup.show("".join(f"<p>{escape(one)}</p>" for one in left), key="import-left")
+            markup.show("".join(f"<p>{escape(note)}</p>" for note in left), key="import-left")

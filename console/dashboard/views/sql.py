@@ -43,7 +43,7 @@ def page() -> None:
     with notices.problems():
         path = data.settings().data_dir / "console" / "questions.json"
         try:
-            kept = {one.name: one for one in free.saved(path)}
+            kept = {saved.name: saved for saved in free.saved(path)}
         except Refused as error:
             raise data.Problem(str(error), "The field below works without it.") from None
         name = st.selectbox(
@@ -93,25 +93,25 @@ def _answer(asked: Asked) -> None:
     if asked.found is None:
         st.error(notices.plain(asked.why or ""), icon=":material/rule:")
         return
-    found = asked.found
-    many = "the first " if found.cut else ""
-    st.caption(f"{many}{len(found.rows):,} rows in {format.seconds(found.seconds)}")
-    if not found.rows:
+    candidate = asked.found
+    many = "the first " if candidate.cut else ""
+    st.caption(f"{many}{len(candidate.rows):,} rows in {format.seconds(candidate.seconds)}")
+    if not candidate.rows:
         notices.note("Nothing found", "The question is right, and no row answers it.", key="sql-none")
         return
-    rows = [markup.row([_cell(value) for value in row]) for row in found.rows[:SHOWN]]
-    markup.show(markup.table(found.columns, rows), key="sql-rows")
-    if len(found.rows) > SHOWN:
-        st.caption(f"{SHOWN} of them are drawn; the CSV has all {len(found.rows):,}.")
-    downloads.button(_named(found), "answerdeck-sql")
+    rows = [markup.row([_cell(value) for value in row]) for row in candidate.rows[:SHOWN]]
+    markup.show(markup.table(candidate.columns, rows), key="sql-rows")
+    if len(candidate.rows) > SHOWN:
+        st.caption(f"{SHOWN} of them are drawn; the CSV has all {len(candidate.rows):,}.")
+    downloads.button(_named(candidate), "answerdeck-sql")
 
 
-def _named(found: Found) -> list[dict[str, Any]]:
+def _named(candidate: Found) -> list[dict[str, Any]]:
     """Return the rows by column; columns of the same name are numbered."""
     names: list[str] = []
-    for name in found.columns:
+    for name in candidate.columns:
         names.append(name if name not in names else f"{name}_{len(names) + 1}")
-    return [dict(zip(names, row, strict=True)) for row in found.rows]
+    return [dict(zip(names, row, strict=True)) for row in candidate.rows]
 
 
 def _cell(value: Any) -> str:

@@ -42,28 +42,28 @@ def page() -> None:
         label_visibility="collapsed",
     )
     with notices.problems():
-        found = people.read_topics(range_name, door)
-        if not found.asked:
-            if found.newest is None:
+        topics = people.read_topics(range_name, door)
+        if not topics.asked:
+            if topics.newest is None:
                 notices.no_turns_yet(data.settings().server.port)
             else:
-                notices.none_in_range(found.newest, range_name, door)
+                notices.none_in_range(topics.newest, range_name, door)
             return
-        DRAW[section or SECTIONS[0]](found)
+        DRAW[section or SECTIONS[0]](topics)
 
 
-def _topics(found: people.Topics) -> None:
-    shown = found.topics[:MOST]
+def _topics(topics: people.Topics) -> None:
+    shown = topics.topics[:MOST]
     rows = [_topic(topic) for topic in shown]
     heads = ["Topic", "Turns ", "Trend ", "No answer ", "Refused ", "Thumbs down ", "Left after ", "Cost "]
     markup.show(markup.table(heads, rows), key="topics")
     with st.container(horizontal=True, vertical_alignment="center"):
-        downloads.button(_plain_rows(found.topics), "topics")
+        downloads.button(_plain_rows(topics.topics), "topics")
         st.caption(
-            f"The newest {found.asked:,} questions, clustered by their words. Trend: the second half of the "
+            f"The newest {topics.asked:,} questions, clustered by their words. Trend: the second half of the "
             "range against the first. Left after: its turn was the last of the conversation."
         )
-    chosen = next((topic for topic in found.topics if topic.name == st.query_params.get("topic")), None)
+    chosen = next((topic for topic in topics.topics if topic.name == st.query_params.get("topic")), None)
     if chosen:
         _questions(chosen)
 
@@ -92,15 +92,16 @@ def _questions(topic: Topic) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(escape(format.minute(one.started_at))),
+                markup.cell(escape(format.minute(question.started_at))),
                 markup.cell(
-                    markup.link(one.question[:240], markup.address("turns", turn=one.turn_id)), "text"
+                    markup.link(question.question[:240], markup.address("turns", turn=question.turn_id)),
+                    "text",
                 ),
-                markup.cell(markup.outcome_chip(one.outcome)),
-                markup.cell(markup.rating(one.rating)),
+                markup.cell(markup.outcome_chip(question.outcome)),
+                markup.cell(markup.rating(question.rating)),
             ]
         )
-        for one in topic.questions[:MOST_QUESTIONS]
+        for question in topic.questions[:MOST_QUESTIONS]
     ]
     markup.show(markup.table(["Time (UTC)", "Question", "Outcome", "Rating"], rows), key="questions")
     st.caption(f"The newest {len(rows)} of {topic.turns:,}.")
@@ -122,12 +123,12 @@ def _plain_rows(topics: list[Topic]) -> list[dict[str, Any]]:
     return [{name: getattr(topic, name) for name in names} for topic in topics]
 
 
-def _gaps(found: people.Topics) -> None:
-    if not found.gaps:
+def _gaps(topics: people.Topics) -> None:
+    if not topics.gaps:
         notices.note("Nothing is unanswered", "Every question of this range found documents.", key="no-gaps")
         return
     known = assigned.read(data.settings().data_dir)
-    rows = [_gap(gap, known.get(gap.key)) for gap in found.gaps[:MOST]]
+    rows = [_gap(gap, known.get(gap.key)) for gap in topics.gaps[:MOST]]
     heads = ["Question", "Asked ", "First, newest (UTC)", "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -136,12 +137,12 @@ def _gaps(found: people.Topics) -> None:
                 {"question": gap.question, "times": gap.times, "conversations": gap.people,
                  "first": gap.first.started_at, "newest": gap.newest.started_at,
                  "state": state(gap, known.get(gap.key))}
-                for gap in found.gaps
+                for gap in topics.gaps
             ],
             "unanswered",
         )  # fmt: skip
         st.caption("A question is answered since when its newest turn, in the same words, was answered.")
-    _assign(found.gaps[:MOST], known)
+    _assign(topics.gaps[:MOST], known)
 
 
 def state(gap: Gap, last: Assigned | None) -> str:
@@ -179,7 +180,7 @@ def _gap(gap: Gap, last: Assigned | None) -> str:
 
 def _assign(gaps: list[Gap], known: dict[str, Assigned]) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
-        gap = st.selectbox("Question", gaps, format_func=lambda one: one.question[:120], width=420)
+        gap = st.selectbox("Question", gaps, format_func=lambda gap_row: gap_row.question[:120], width=420)
         last = known.get(gap.key) if gap else None
         to = st.text_input("With whom", value=last.to if last else "", max_chars=100, width=170)
         text = st.text_input("Note", value=last.note if last else "", max_chars=500, width=240)
@@ -192,18 +193,18 @@ def _assign(gaps: list[Gap], known: dict[str, Assigned]) -> None:
         markup.show(markup.link("Add a document", markup.address("knowledge"), "back"), key="add-document")
 
 
-def _leaving(found: people.Topics) -> None:
-    if not found.leaving:
+def _leaving(topics: people.Topics) -> None:
+    if not topics.leaving:
         notices.note(
             "No conversation is over yet", "One is, half an hour after its last turn.", key="no-leaving"
         )
         return
-    most = max(row["reached"] for row in found.leaving)
+    most = max(row["reached"] for row in topics.leaving)
     rows = [
         markup.row(
             [
                 markup.cell(
-                    f"{row['turn']}{'+' if row is found.leaving[-1] and row['turn'] >= 12 else ''}", "right"
+                    f"{row['turn']}{'+' if row is topics.leaving[-1] and row['turn'] >= 12 else ''}", "right"
                 ),
                 markup.cell(f"{row['reached']:,}", "right"),
                 markup.cell(f"{row['ended']:,}", "right"),
@@ -213,7 +214,7 @@ def _leaving(found: people.Topics) -> None:
                 markup.cell(format.share(row["unhappy"] / row["ended"]) if row["ended"] else "—", "right"),
             ]
         )
-        for row in found.leaving
+        for row in topics.leaving
     ]
     heads = [
         "After turn ",
@@ -223,9 +224,9 @@ def _leaving(found: people.Topics) -> None:
         "Of these without an answer ",
     ]
     markup.show(markup.table(heads, rows), key="leaving")
-    downloads.button(found.leaving, "leaving")
+    downloads.button(topics.leaving, "leaving")
     st.caption(f"{most:,} conversations that are over, turns of this range.")
-    left = sorted(found.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
+    left = sorted(topics.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
     st.subheader("What they left on", anchor=False)
     lines = [
         markup.row(

@@ -16,15 +16,15 @@ from traces.records import Score, Trace, Turn
 
 def page(turn_id: str) -> None:
     """Draw the turn with this id, or say that there is none."""
-    found = data.read_turn(turn_id)
+    turn_read = data.read_turn(turn_id)
     back = markup.link(
         "← All turns", markup.address("turns", **st.session_state.get("turns_list", {})), "back"
     )
-    if found is None:
+    if turn_read is None:
         markup.show(back, key="back")
         _not_found(turn_id)
         return
-    trace, conversation, models = found
+    trace, conversation, models = turn_read
     colours = palette.model_colours(models)
     markup.show(
         f"<p>{back}</p>{_head(trace.turn, colours)}{_around(trace.turn, conversation)}"
@@ -41,8 +41,8 @@ def _blame(trace: Trace) -> None:
     """Let a person name the document that should have been cited, and say where the turn lost it."""
     with st.expander("Where was a passage lost?", icon=":material/troubleshoot:"):
         titles: dict[str, str] = {}
-        for one in sorted(trace.passages, key=lambda passage: passage.rank):
-            titles.setdefault(one.document_id, f"{one.rank}. {one.title or one.document_id}")
+        for item in sorted(trace.passages, key=lambda passage: passage.rank):
+            titles.setdefault(item.document_id, f"{item.rank}. {item.title or item.document_id}")
         wanted = st.selectbox(
             "The document that answers the question",
             list(titles),
@@ -54,9 +54,9 @@ def _blame(trace: Trace) -> None:
         )
         if wanted and st.button("Where was it lost?", icon=":material/search:"):
             with st.spinner("Looking …"):
-                found, said = jobs.blame(data.settings().data_dir, trace.turn.turn_id, wanted)
-            text = f"**{notices.plain(found)}** {notices.plain(said)}" if found else notices.plain(said)
-            st.info(text) if found else st.error(text)
+                result, said = jobs.blame(data.settings().data_dir, trace.turn.turn_id, wanted)
+            text = f"**{notices.plain(result)}** {notices.plain(said)}" if result else notices.plain(said)
+            st.info(text) if result else st.error(text)
 
 
 def _not_found(turn_id: str) -> None:

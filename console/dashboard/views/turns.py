@@ -50,23 +50,23 @@ def _list() -> None:
     _open_named(search)
     _narrowed(which)
     chosen = st.session_state.get("p", 1)
-    found = data.read_listing(which, chosen)
-    if not found.rows and found.matching and chosen > 1:
-        found = data.read_listing(which, 1)
-    if found.newest is None:
+    listing = data.read_listing(which, chosen)
+    if not listing.rows and listing.matching and chosen > 1:
+        listing = data.read_listing(which, 1)
+    if listing.newest is None:
         notices.no_turns_yet(data.settings().server.port)
         return
-    if not found.matching:
+    if not listing.matching:
         notices.note(
             "No turn matches",
             "Loosen a filter or choose a longer range; "
-            f"the newest turn is from {format.moment(found.newest)} UTC.",
+            f"the newest turn is from {format.moment(listing.newest)} UTC.",
             key="no-match",
         )
         return
     st.session_state["turns_list"] = dict(st.query_params)
-    markup.show(table(found.rows, palette.model_colours(found.models)), key="turns")
-    _footer(found.matching)
+    markup.show(table(listing.rows, palette.model_colours(listing.models)), key="turns")
+    _footer(listing.matching)
 
 
 def _filter(range_name: str) -> tuple[Filter, str]:

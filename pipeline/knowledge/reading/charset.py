@@ -128,4 +128,6 @@ def _western(text: str) -> bool:
         return False
     if re.search(r"[a-zß-ÿ][À-ÖØ-Þ]", text):  # capitals inside words
         return False
-    return not letters or max(sum(map(one.count, letters)) for one in _ALPHABETS) >= 0.95 * len(letters)
+    return not letters or max(sum(map(alphabet.count, letters)) for alphabet in _ALPHABETS) >= 0.95 * len(
+        letters
+    )

@@ -52,7 +52,7 @@ class Reader:
         except TimeoutError:
             self.close()
             raise Unreadable(f"took more than {self._seconds:.0f} seconds to read") from None
-        return [Document(**one) if "document_id" in one else Skipped(**one) for one in json.loads(line)]
+        return [Document(**load) if "document_id" in load else Skipped(**load) for load in json.loads(line)]
 
     def close(self) -> None:
         """End the process."""
@@ -102,7 +102,7 @@ def _answer(line: bytes) -> list[dict[str, Any]]:
     path, name, kind = json.loads(line)
     file = Path(os.fsdecode(path.encode("latin-1")))
     try:
-        return [asdict(one) for one in inside(file, name, kind)]
+        return [asdict(candidate) for candidate in inside(file, name, kind)]
     except (MemoryError, RecursionError):
         return [{"name": name, "reason": "too large or too deeply nested to read"}]
     except Exception as error:  # the boundary of the process: a parser's fault costs one file

@@ -23,11 +23,11 @@ def read(path: Path, name: str, outside: Outside) -> Iterator[Found]:
     kind = path.suffix.lower()
     source = printable(str(path.absolute()))
     try:
-        for one in _read(path, name, kind, outside):
-            if isinstance(one, Document):
-                yield replace(one, source=source, where=one.where or name)
+        for candidate in _read(path, name, kind, outside):
+            if isinstance(candidate, Document):
+                yield replace(candidate, source=source, where=candidate.where or name)
             else:
-                yield replace(one, source=source)
+                yield replace(candidate, source=source)
     except Unreadable as error:
         yield Skipped(name, str(error), source)
     except OSError as error:

@@ -23,7 +23,7 @@ def read(paths: Iterable[Path], seconds: float = SECONDS) -> Iterator[Found]:
     """
     reader = Reader(seconds)
     try:
-        yield from furniture.without([one for path in paths for one in _given(path, reader)])
+        yield from furniture.without([candidate for path in paths for candidate in _given(path, reader)])
     finally:
         reader.close()
 
@@ -60,11 +60,11 @@ def listed(path: Path) -> Iterator[tuple[Path, str] | Skipped]:
 
 
 def _folder(path: Path, reader: Reader) -> Iterator[Found]:
-    for one in listed(path):
-        if isinstance(one, Skipped):
-            yield one
+    for entry in listed(path):
+        if isinstance(entry, Skipped):
+            yield entry
         else:
-            yield from files.read(*one, reader.read)
+            yield from files.read(*entry, reader.read)
 
 
 def _walk(folder: Path, top: str, seen: set[str]) -> Iterator[tuple[Path, str]]:

@@ -15,16 +15,16 @@ SHARE = 0.6
 EDGE_LINES = 60
 
 
-def without(found: Sequence[Found]) -> list[Found]:
+def without(candidates: Sequence[Found]) -> list[Found]:
     """Return the documents, HTML pages without what most of their folder's pages share at both ends.
 
     The first page that has such a line keeps it, so that nothing is lost.
     """
     pages: dict[str, list[int]] = {}
-    for place, one in enumerate(found):
-        if isinstance(one, Document) and one.source.lower().endswith((".html", ".htm")):
-            pages.setdefault(str(Path(one.source).parent), []).append(place)
-    kept = list(found)
+    for place, candidate in enumerate(candidates):
+        if isinstance(candidate, Document) and candidate.source.lower().endswith((".html", ".htm")):
+            pages.setdefault(str(Path(candidate.source).parent), []).append(place)
+    kept = list(candidates)
     for places in pages.values():
         if len(places) >= FEWEST_PAGES:
             _trim(kept, places)
@@ -44,13 +44,13 @@ def _trim(kept: list[Found], places: Sequence[int]) -> None:
             low += 1
         while high > low and (lines[high - 1] in repeated or not lines[high - 1]):
             high -= 1
-        one = kept[place]
-        if isinstance(one, Document) and low < high:
-            kept[place] = replace(one, text="\n".join(lines[low:high]))
+        page = kept[place]
+        if isinstance(page, Document) and low < high:
+            kept[place] = replace(page, text="\n".join(lines[low:high]))
 
 
-def _lines(one: Found) -> list[str]:
-    return [line.strip() for line in one.text.split("\n")] if isinstance(one, Document) else []
+def _lines(page: Found) -> list[str]:
+    return [line.strip() for line in page.text.split("\n")] if isinstance(page, Document) else []
 
 
 def _edges(lines: Sequence[str]) -> list[str]:

@@ -73,9 +73,9 @@ def _declared(data: bytes) -> str | None:
         if attributes.get("charset"):
             return attributes["charset"]
         if (attributes.get("http-equiv") or "").lower() == "content-type":
-            found = re.search(r"charset\s*=\s*[\"']?([^\s\"';]+)", attributes.get("content") or "", re.I)
-            if found:
-                return found.group(1)
+            match = re.search(r"charset\s*=\s*[\"']?([^\s\"';]+)", attributes.get("content") or "", re.I)
+            if match:
+                return match.group(1)
     return None
 
 

@@ -134,7 +134,7 @@ def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[I
 def _free(line: Line, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
     """Return the free stretches between the cells of a line; with `edges` also those beside them."""
     cells = line.cells
-    free = [(one.right, other.left) for one, other in pairwise(cells)]
+    free = [(cell.right, other.left) for cell, other in pairwise(cells)]
     if edges:
         free = [(left - 1, cells[0].left), *free, (cells[-1].right, right + 1)]
     return [(low, high) for low, high in free if high - low >= GUTTER * usual]

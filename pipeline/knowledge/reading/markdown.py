@@ -40,9 +40,9 @@ def without_data(text: str) -> str:
 
 def _unless_text(run: re.Match[str]) -> str:
     """Keep a long run that is one letter repeated or without the mixture that data has."""
-    found = run.group()
-    mixed = len(set(found)) > 20 and re.search(r"\d", found) and re.search(r"[a-z][A-Z]|[A-Z][a-z]", found)
-    return "" if mixed else found
+    text = run.group()
+    mixed = len(set(text)) > 20 and re.search(r"\d", text) and re.search(r"[a-z][A-Z]|[A-Z][a-z]", text)
+    return "" if mixed else text
 
 
 def heading(text: str) -> str | None:
@@ -52,8 +52,8 @@ def heading(text: str) -> str | None:
         if is_code or line.startswith(("    ", "\t")):
             before = ""
             continue
-        if found := _ATX.match(line):
-            return _plain(found.group(1))
+        if match := _ATX.match(line):
+            return _plain(match.group(1))
         if before.strip() and _SETEXT.match(line) and not re.match(r"\s*([-*+>|]|\d+[.)])\s", before):
             return _plain(before.strip())
         before = line
@@ -62,14 +62,14 @@ def heading(text: str) -> str | None:
 
 def _front(text: str) -> tuple[str | None, str]:
     """Take YAML front matter off; a rule at the top of a text is none."""
-    found = _FRONT.match(text[:LONGEST_HEAD])
-    if found is None:
+    match = _FRONT.match(text[:LONGEST_HEAD])
+    if match is None:
         return None, text
-    values = _yaml(found.group(1))
+    values = _yaml(match.group(1))
     if values is None:
         return None, text
     title = values.get("title")
-    return (" ".join(str(title).split()) or None) if title is not None else None, text[found.end() :]
+    return (" ".join(str(title).split()) or None) if title is not None else None, text[match.end() :]
 
 
 def _yaml(source: str) -> dict[str, Any] | None:
@@ -81,11 +81,11 @@ def _yaml(source: str) -> dict[str, Any] | None:
     try:
         values = yaml.safe_load(source)
     except (yaml.YAMLError, ValueError, RecursionError):
-        found = re.search(r"(?m)^title:[ \t]*(.+)$", source)
+        match = re.search(r"(?m)^title:[ \t]*(.+)$", source)
         keys = re.findall(r"(?m)^[\w-]+:(?:\s|$)", source)
         if not keys:
             return None
-        return {"title": found.group(1).strip("\"' ")} if found else {}
+        return {"title": match.group(1).strip("\"' ")} if match else {}
     return values if isinstance(values, dict) else None
 
 
@@ -94,13 +94,13 @@ def _lines(text: str) -> list[tuple[str, bool]]:
     lines: list[tuple[str, bool]] = []
     fence = ""
     for line in text.split("\n"):
-        found = _FENCE.match(line)
+        match = _FENCE.match(line)
         if fence:
             lines.append((line, True))
-            if found and found.group(1).startswith(fence) and not found.group(2).strip():
+            if match and match.group(1).startswith(fence) and not match.group(2).strip():
                 fence = ""
-        elif found and not (found.group(1)[0] == "`" and "`" in found.group(2)):
-            fence = found.group(1)
+        elif match and not (match.group(1)[0] == "`" and "`" in match.group(2)):
+            fence = match.group(1)
             lines.append((line, True))
         else:
             lines.append((line, False))
@@ -141,7 +141,7 @@ def _openings(text: str) -> list[int]:
     for start, block in blocks:
         if "<!--" in block:
             bare = _code_blanked(block)
-            places += [start + one.start() for one in re.finditer(r"(?<!\\)<!--", bare)]
+            places += [start + match.start() for match in re.finditer(r"(?<!\\)<!--", bare)]
     return places
 
 

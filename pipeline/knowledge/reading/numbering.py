@@ -43,7 +43,7 @@ class Numbering:
 
     def _learn(self, numbering: Any) -> None:
         for abstract in numbering.iter(f"{W}abstractNum"):
-            levels = {int(one.get(f"{W}ilvl", "0")): one for one in abstract.iter(f"{W}lvl")}
+            levels = {int(item.get(f"{W}ilvl", "0")): item for item in abstract.iter(f"{W}lvl")}
             self._levels[abstract.get(f"{W}abstractNumId", "")] = levels
         for num in numbering.iter(f"{W}num"):
             number_id, abstract = num.get(f"{W}numId", ""), num.find(f"{W}abstractNumId")
@@ -123,5 +123,5 @@ def _style_numbers(styles: Any) -> dict[str, tuple[str | None, int]]:
 
 
 def _value(element: Any, name: str) -> str | None:
-    found = element.find(f"{W}{name}")
-    return None if found is None else found.get(f"{W}val")
+    child = element.find(f"{W}{name}")
+    return None if child is None else child.get(f"{W}val")

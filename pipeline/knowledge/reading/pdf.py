@@ -135,7 +135,7 @@ def garbled(text: str) -> bool:
         unicodedata.category(character) in ("Co", "Cn", "Cs", "Cc") or character == "\ufffd"
         for character in shown
     )
-    glyphs = sum(len(one.group()) for one in _GLYPHS.finditer(text))
+    glyphs = sum(len(match.group()) for match in _GLYPHS.finditer(text))
     return (wrong + glyphs) / len(shown) > WORST_LETTERS or _shifted(text) or _mixed(text)
 
 

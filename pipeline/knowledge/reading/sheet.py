@@ -38,14 +38,14 @@ class Table:
 
 def read(data: bytes, name: str) -> Iterator[Document | Skipped]:
     """Yield a document per row; what stands above the head row is a document of its own."""
-    found = table(data)
-    for line, reason in found.problems:
+    sheet = table(data)
+    for line, reason in sheet.problems:
         yield Skipped(f"{name}:{line}", reason)
-    if above := ["; ".join(cell.strip() for cell in row.cells if cell.strip()) for row in found.above]:
-        yield Document(name, stem(name), "\n".join(above), where=f"{name}:{found.above[0].line}")
-    if not found.rows:
-        raise Unreadable(f"a head without rows: {', '.join(found.heads)}")
-    yield from named(_documents(found.rows, found.heads, name))
+    if above := ["; ".join(cell.strip() for cell in row.cells if cell.strip()) for row in sheet.above]:
+        yield Document(name, stem(name), "\n".join(above), where=f"{name}:{sheet.above[0].line}")
+    if not sheet.rows:
+        raise Unreadable(f"a head without rows: {', '.join(sheet.heads)}")
+    yield from named(_documents(sheet.rows, sheet.heads, name))
 
 
 def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) -> Table:
@@ -87,9 +87,9 @@ def _delimiter(text: str) -> str:
         if not wide:
             continue
         width, rows = max(wide.items(), key=lambda item: (item[1], item[0]))
-        found = rows / len(widths) + min(width, 30) / 1000 - order / 10_000
-        if found > score:
-            best, score = delimiter, found
+        fit = rows / len(widths) + min(width, 30) / 1000 - order / 10_000
+        if fit > score:
+            best, score = delimiter, fit
     return best
 
 

@@ -100,8 +100,8 @@ class _Word:
 
     def _title(self) -> str:
         core = self._tree("docProps/core.xml")
-        found = None if core is None else core.find(_TITLE)
-        return " ".join((found.text or "").split()) if found is not None else ""
+        element = None if core is None else core.find(_TITLE)
+        return " ".join((element.text or "").split()) if element is not None else ""
 
     def _style_names(self) -> dict[str, str]:
         styles = self._tree("word/styles.xml")
@@ -118,7 +118,7 @@ class _Word:
         texts: dict[str, str] = {}
         for note in tree if tree is not None else ():
             if note.get(f"{W}type") in (None, "normal"):
-                lines = [" ".join(self._runs(one)[0].split()) for one in note.iter(f"{W}p")]
+                lines = [" ".join(self._runs(paragraph)[0].split()) for paragraph in note.iter(f"{W}p")]
                 texts[note.get(f"{W}id", "")] = " ".join(filter(None, lines))
         return texts
 
