@@ -43,6 +43,7 @@ Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+ELSEWHERE = ("ANSWERDECK_TARGET_KEY",)  # variables of commands, which are no keys of the configuration
 SECRET = ("auth.", "ledger", "sessions")  # keys whose values are never repeated
 PROVIDERS = ("openai", "anthropic", "local")
 RERANKERS = {  # with the variable that holds the key, when they want one
@@ -414,7 +415,7 @@ def _unknown_variables() -> list[str]:
     """Name ANSWERDECK_ variables whose first part means nothing; pydantic finds wrong nested ones itself."""
     known = _keys(Settings, "")
     problems: list[str] = []
-    for variable in sorted(os.environ):
+    for variable in sorted(os.environ.keys() - set(ELSEWHERE)):
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
         if variable.startswith(PREFIX) and key.partition(".")[0] not in known:
             problems.append(f"{variable}: unknown key{_suggest(key, known)}")

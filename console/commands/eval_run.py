@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import product
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +17,9 @@ from console.commands.guardboard import show
 from console.commands.judges import DEFAULT, chosen, judged
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, wrong
+from console.commands.targets import ask_target, expect_target, template_of
 from evalsets.cases.cases import load
-from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.judges.process import job
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.runner import Plan, Variant
@@ -52,37 +54,40 @@ def run_evalset(
     only_estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what it would take, run nothing.")
     ] = False,
+    target: Annotated[str | None, typer.Option(help="Ask another chatbot: its OpenAI-style address.")] = None,
+    target_model: Annotated[str | None, typer.Option(help="The model to name to it.")] = None,
+    template: Annotated[Path | None, typer.Option(help="A TOML file that says how it is asked.")] = None,
     cache: Annotated[bool, typer.Option(help="Take answers a model gave before to the same prompt.")] = True,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Run an evalset through the pipeline; each case is a turn, each metric a score."""
-    if evalset == "guardrails" and not (only or prompt or model or run_id or judge or limit):
+    if evalset == "guardrails" and not (
+        only or prompt or model or run_id or judge or limit or target or template
+    ):
         show(json=json)
         return
-    if only not in (None, "retrieval"):
-        raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
-    if queries not in (None, "last", "rewrite", "tasks"):
-        raise wrong(f"--queries {queries!r} is unknown; it can be 'last', 'rewrite' or 'tasks'")
-    pairs = list(dict.fromkeys(product(prompt or [None], model or [None])))
-    variants = [Variant(*pair) for pair in pairs] if only is None else [Variant(only="retrieval")]
-    if run_id is not None and len(variants) > 1:
-        raise wrong("--run names one run; leave it out with several variants")
-    try:
-        cases = load(evalset, queries=queries)
-    except EvalsetError as error:
-        raise wrong(str(error)) from None
+    variants = _variants(only, prompt, model, run_id)
+    own = {"--only": only, "--prompt": prompt, "--model": model, "--retrieval": retrieval, "--budget": budget}
+    form = template_of(target, template, target_model, own=own)
+    cases = _cases(evalset, queries)
     changed = settings_of(retrieval)
     plan = Plan(
         limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget,
         settings=RunSettings(trial=f"retrieval {retrieval}" if changed else None),
     )  # fmt: skip
+    if only_estimate and form is not None:
+        expect_target(cases, form, plan, target_model, json=json)
+        return
     if only_estimate:
         expect(cases, variants, plan, changed, json=json)
         return
     _check_judge(judge, metrics, yes=yes)
     try:
-        asked = ask(cases, variants, plan, cache=cache, yes=yes, quiet=json, retrieval=changed)
+        if form is not None:
+            asked = ask_target(cases, form, plan, target_model, yes=yes, quiet=json)
+        else:
+            asked = ask(cases, variants, plan, cache=cache, yes=yes, quiet=json, retrieval=changed)
         reports = asyncio.run(asked)
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
@@ -91,6 +96,26 @@ def run_evalset(
             _judge(report, judge, metrics, budget, yes=yes, quiet=json)
     _print(reports, json=json)
     _demand(reports)
+
+
+def _variants(only: str | None, prompt: Texts, model: Texts, run_id: str | None) -> list[Variant]:
+    """Return what is to be run; ends the command when the options do not fit."""
+    if only not in (None, "retrieval"):
+        raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
+    pairs = list(dict.fromkeys(product(prompt or [None], model or [None])))
+    variants = [Variant(*pair) for pair in pairs] if only is None else [Variant(only="retrieval")]
+    if run_id is not None and len(variants) > 1:
+        raise wrong("--run names one run; leave it out with several variants")
+    return variants
+
+
+def _cases(evalset: str, queries: str | None) -> Evalset:
+    if queries not in (None, "last", "rewrite", "tasks"):
+        raise wrong(f"--queries {queries!r} is unknown; it can be 'last', 'rewrite' or 'tasks'")
+    try:
+        return load(evalset, queries=queries)
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
 
 
 def _demand(reports: list[dict[str, Any]]) -> None:

@@ -157,6 +157,8 @@ def _plan(seed: int | None, limit: int | None, repetitions: int | None) -> Plan:
 
 
 def _made(cases: Evalset, variant: Variant, plan: Plan, **how: Any) -> dict[str, Any]:
+    if variant.outside:
+        raise wrong(f"{variant.label} is another chatbot; ask it again: answerdeck eval run SET --target URL")
     try:
         return asyncio.run(ask(cases, [variant], plan, **how))[0]
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Any
 from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import COVERAGE, Comparison, Difference
+from evalsets.runs.asker import Variant
 from evalsets.runs.work import too_many_failed
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.library import Library
@@ -96,7 +97,8 @@ def _run_advice(run: Run, missed: Sequence[str], asked: int) -> str:
 
 def _run_next(run: Run, missed: Sequence[str], asked: int) -> Iterator[str]:
     if run.state != "finished" or run.failed:
-        yield f"Ask the failed cases again: answerdeck eval run {run.evalset} --run {run.run_id}"
+        aim = " with the same --target or --template" if Variant.read(run.variant).outside else ""
+        yield f"Ask the failed cases again: answerdeck eval run {run.evalset} --run {run.run_id}{aim}"
     if missed:
         yield "Read the lowest-scoring cases below: do the passages hold the answer?"
     if not asked:

@@ -13,6 +13,7 @@ from evalsets.cases.evalset import Evalset, messages
 from evalsets.metrics import timing
 from evalsets.metrics.metric import Measured, Metric, skipped
 from evalsets.metrics.table import measure, metrics_of
+from evalsets.metrics.unknowable import without_unknown
 from evalsets.runs.answer_cache import REPETITION, served
 from pipeline.events import Answer, Event, Failed, Question
 from traces.queries.window import Rows
@@ -21,6 +22,7 @@ from traces.records import Case, Trace
 
 log = logging.getLogger(__name__)
 RETRIEVAL_ONLY, JOINT = "retrieval only", " · "  # of labels
+TARGET = "target:"  # begins the name of another chatbot in the place of a model's
 TIMES = (timing.FIRST_TOKEN, timing.SECONDS)
 
 
@@ -69,18 +71,29 @@ class Variant:
     @property
     def label(self) -> str:
         """How people name it, e.g. "answer@v1 · extractive"."""
+        if self.outside:
+            return str(self.model)
         return RETRIEVAL_ONLY if self.only else f"{self.prompt}{JOINT}{self.model}"
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is another chatbot, of which only the name is known."""
+        return (self.model or "").startswith(TARGET)
 
     @classmethod
     def read(cls, label: str) -> Variant:
         """Return the variant that a label names."""
         if label == RETRIEVAL_ONLY:
             return cls(only="retrieval")
+        if label.startswith(TARGET):
+            return cls(model=label)
         prompt, _, model = label.partition(JOINT)
         return cls(prompt, model)
 
     def pinned(self, pipeline: Askable) -> Variant:
         """Return it with what is in force filled in; retrieval alone has no prompt and no model."""
+        if self.outside:
+            return self
         if self.only is not None:
             return replace(self, prompt=None, model=None)
         prompt = self.prompt or pipeline.force.label("answer")
@@ -161,7 +174,7 @@ class Asker:
         metrics = [*self._metrics(), timing.COMPLETED]
         if self.variant.only == "retrieval":
             metrics.insert(-1, replace(timing.SECONDS, about="turn"))
-        scores = list(measure(metrics, case, trace))
+        scores = without_unknown(measure(metrics, case, trace), trace)
         if served(trace.usages):
             return _without(scores, (*TIMES, timing.COST), "answered from the eval cache")
         return scores if timed else _without(scores, TIMES, "asked again, after the others")
