@@ -27,6 +27,14 @@ class Seen:
     waited: bool = False  # its rate limit was waited for
 
 
+def never_known(*, passages: bool, refusals: bool) -> frozenset[str]:
+    """Return the metrics that no turn of a target can be scored on, by what its template tells."""
+    names = {"first_token_seconds", "cost_usd"}
+    if not passages:
+        names |= {*SEARCH, *CITATIONS, "groundedness"}
+    return frozenset(names if refusals else names | set(REFUSALS))
+
+
 def without_unknown(scores: Iterable[Measured], trace: Trace) -> list[Measured]:
     """Return the scores of a turn; of a target's turn, what cannot be known replaced by the reason."""
     asked = next((span for span in trace.spans if span.name == ASKED), None)

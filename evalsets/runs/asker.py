@@ -133,7 +133,9 @@ class Asker:
             if not isinstance(error, CaseFailed):
                 log.exception("case %s of run %s failed", case.case_id, self.run_id)
             reason = str(error) if isinstance(error, CaseFailed) else f"{type(error).__name__}: {error}"
-            lost = [metric.fail(reason) for metric in self._metrics() if metric.applies(case)]
+            blind: frozenset[str] = getattr(self.pipeline, "blind", frozenset())  # of a target alone
+            meant = [metric for metric in self._metrics() if metric.applies(case)]
+            lost = [metric.fail(reason) for metric in meant if metric.name not in blind]
             turn_id = getattr(error, "turn_id", None) or ""
             return None, [*lost, Measured(0.0, reason, name=timing.COMPLETED.name)], turn_id
         return trace, scores, trace.turn.turn_id

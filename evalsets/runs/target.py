@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evalsets.metrics.unknowable import ASKED
+from evalsets.metrics.unknowable import ASKED, never_known
 from evalsets.runs.reply import Reply, read
 from evalsets.runs.template import Template, at
 from pipeline.citations import cited_numbers
@@ -45,6 +45,8 @@ class Target:
         self.journal = journal
         self.store = store
         self.name = f"target:{template.host}" + (f"/{model}" if model else "")
+        reading = template.reply
+        self.blind = never_known(passages=reading.passages is not None, refusals=bool(reading.refuses))
         self._template = template
         self._values = {"model": model or "", "key": key or ""}
         self._client: httpx2.AsyncClient | None = None

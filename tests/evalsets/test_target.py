@@ -214,8 +214,12 @@ async def test_what_goes_wrong_is_named_and_counted(
     tmp_path: Path, bot: Bot, reply: tuple[int, dict[str, str], Any], word: str
 ) -> None:
     bot.reply = lambda n, asked: reply
-    report = await asked(Stage(tmp_path), template.openai(bot.url, model=None, key=True), count=1, key=KEY)
+    stage = Stage(tmp_path)
+    report = await asked(stage, template.openai(bot.url, model=None, key=True), count=1, key=KEY)
     assert report["failed"] == 1 and word in report["lost"] and KEY not in report["lost"]
+    known = scores(stage, report)
+    assert known["seconds"].failed and known["completed"].values
+    assert not known.keys() & {"recall@5", "groundedness", "cost_usd", "first_token_seconds"}
 
 
 async def test_silence_and_nobody_there_are_failures_of_their_own(tmp_path: Path, bot: Bot) -> None:
