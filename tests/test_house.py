@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,20 @@ VENDORS = {
 }
 
 
+@cache
 def sources() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=True)
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def imports(path: Path) -> set[str]:
     """Return the top-level packages a file imports, lazily or not; those for types alone do not count."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = tree_of(path)
     typed = [
         node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
     ]
@@ -87,7 +94,7 @@ LAYERS = {
 def modules(path: Path) -> set[str]:
     """Return the dotted names of our own modules and names that a file imports, for types or not."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -128,7 +135,7 @@ def test_only_the_composition_root_knows_the_names_in_the_data_folder() -> None:
         if name.split("/")[0] in ROOMS and not name.startswith(TELL_DATA_FILES):
             wrong += [
                 f"{name}:{node.lineno} {node.right.value!r}"
-                for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                for node in ast.walk(tree_of(path))
                 if isinstance(node, ast.BinOp)
                 and isinstance(node.op, ast.Div)
                 and isinstance(node.right, ast.Constant)
@@ -142,7 +149,7 @@ def test_nobody_assigns_to_an_attribute_of_a_pipeline() -> None:
     """Its parts are given to `pipeline.build.build`, and stay."""
     wrong = []
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
                 continue
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -196,7 +203,7 @@ def test_no_pickle_no_eval_no_yaml_load() -> None:
     for path in sources():
         if path.relative_to(ROOT).parts[0] not in ROOMS:
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Name) and node.id in {"eval", "exec"}:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.id}")
             if isinstance(node, ast.Attribute) and node.attr in {"unsafe_load", "full_load"}:
@@ -290,7 +297,7 @@ def test_no_value_is_named_by_a_participle() -> None:
     for path in sources():
         if path.relative_to(ROOT).parts[0] not in ROOMS:
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             scopes = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             names = (
                 [inner.arg for inner in ast.walk(node.args) if isinstance(inner, ast.arg)] if scopes else []

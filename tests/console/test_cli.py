@@ -66,10 +66,6 @@ def test_ask_ingest_and_look_at_the_trace(answerdeck: Any, tmp_path: Path) -> No
     shown = json.loads(answerdeck("traces", "show", answer["turn_id"], "--json").stdout)
     assert shown["turn"]["door"] == "cli"
     assert shown["payload"]["prompt"]
-    again = json.loads(answerdeck("ingest", str(folder), "--kb", "mine", "--json").stdout)
-    assert (again["added"], again["unchanged"]) == (0, 1)
-    history = json.loads(answerdeck("kb", "history", "--kb", "mine", "--json").stdout)
-    assert history[0]["documents"] == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from traces.store import Store
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, *(pytest.param(kills, marks=pytest.mark.slow) for kills in (20, 100))])
 def test_no_turn_is_lost_or_doubled(tmp_path: Path, kills: int) -> None:
     data = tmp_path / "data"
     dice = random.Random(4)
