@@ -106,7 +106,8 @@ def _split(reference: str, answer: str) -> tuple[list[str], list[str]]:
     """Return the sentences that speak of the reference, and those that add something else."""
     parts = _cut(answer)
     if len(parts) < 2:
-        return parts, []
+        near = _cosine(answer, reference) >= NEAR or _share(answer, reference) >= SAYS
+        return (parts, []) if near else ([], parts)
     kept: list[str] = []
     added: list[str] = []
     everything = _share(reference, answer)
