@@ -65,7 +65,7 @@ def test_the_metric(answer: str, outcome: str, least: float, most: float, why: s
 def test_an_answer_about_something_else_says_nothing_of_the_reference() -> None:
     every = fit_agreement.rows()
     beside = [agree(row["question"], row["reference"], "Open the panel and press the key.") for row in every]
-    assert fmean(one.score for one in beside) < 0.02
+    assert fmean(one.score for one in beside) < 0.1
     turned = zip(every, every[7:] + every[:7], strict=True)
     others = [agree(row["question"], row["reference"], other["reference"]).score for row, other in turned]
-    assert fmean(others) < 0.02
+    assert fmean(others) < 0.1
