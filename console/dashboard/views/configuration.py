@@ -92,8 +92,8 @@ def _settings(entries: list[Entry]) -> None:
     )
 
 
-def _audit(deeds_shown: list[Deed]) -> None:
-    if not deeds_shown:
+def _audit(changes: list[Deed]) -> None:
+    if not changes:
         notices.note(
             "Nothing was changed yet", "Promotions, alert rules and breakers show here.", key="no-deeds"
         )
@@ -102,17 +102,14 @@ def _audit(deeds_shown: list[Deed]) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(format.moment(setting.at) + markup.small(format.ago(setting.at, now))),
-                markup.cell(escape(setting.who)),
-                markup.cell(escape(setting.what), "text"),
-                markup.cell(escape(setting.why or "—"), "text quiet"),
+                markup.cell(format.moment(deed.at) + markup.small(format.ago(deed.at, now))),
+                markup.cell(escape(deed.who)),
+                markup.cell(escape(deed.what), "text"),
+                markup.cell(escape(deed.why or "—"), "text quiet"),
             ]
         )
-        for setting in deeds_shown[:200]
+        for deed in changes[:200]
     ]
     markup.show(markup.table(["When (UTC)", "Who", "What", "Why"], rows), key="deeds")
-    table = [
-        {"when": setting.at, "who": setting.who, "what": setting.what, "why": setting.why}
-        for setting in deeds_shown
-    ]
+    table = [{"when": deed.at, "who": deed.who, "what": deed.what, "why": deed.why} for deed in changes]
     downloads.button(table, "audit")
