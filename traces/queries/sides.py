@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traces.queries.measured import MEASURED, SCORED, Measured
 from traces.queries.window import Rows, Window
 from traces.records import ERRORS
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A prompt version with a model on live turns; a mean is None where nothing was measured."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side(Measured):
+    """A prompt version with a model on live turns."""
 
     prompt: str
     model: str
-    turns: int
-    errors: int
-    searched: int
-    hits: int
-    rated: int
-    up: int
-    grounded_n: int
-    grounded_mean: float | None
-    grounded_sd: float | None
-    seconds_n: int
-    seconds_mean: float | None
-    seconds_sd: float | None
-    seconds_p95: float | None
-    cost_n: int
-    cost_mean: float | None
-    cost_sd: float | None
 
 
 def sides(ledger: Rows, window: Window) -> list[Side]:
@@ -39,36 +24,11 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
     Turns that never reached a prompt (refused, nothing found) are not in it.
     """
     rows = ledger.rows(
-        """
-        with grounded as (
-            select turn_id, max(value) as value from scores
-            where name = 'groundedness' and source = 'online' and value is not null group by turn_id
-        ), thumbs as (
-            select turn_id, min(value) as value from scores
-            where name = 'feedback' and value is not null group by turn_id
-        )
-        select turns.prompt, turns.model,
-               count(*) as turns,
-               count(*) filter (where outcome = any($errors)) as errors,
-               count(hit) as searched,
-               count(*) filter (where hit) as hits,
-               count(thumbs.value) as rated,
-               count(*) filter (where thumbs.value > 0) as up,
-               count(grounded.value) as grounded_n,
-               avg(grounded.value) as grounded_mean,
-               stddev_samp(grounded.value) as grounded_sd,
-               count(turns.seconds) as seconds_n,
-               avg(turns.seconds) as seconds_mean,
-               stddev_samp(turns.seconds) as seconds_sd,
-               percentile_cont(0.95) within group (order by turns.seconds) as seconds_p95,
-               count(turns.cost_usd) as cost_n,
-               avg(turns.cost_usd) as cost_mean,
-               stddev_samp(turns.cost_usd) as cost_sd
-        from turns
-        left join grounded on grounded.turn_id = turns.turn_id
-        left join thumbs on thumbs.turn_id = turns.turn_id
-        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
-          and turns.prompt is not null and turns.model is not null
+        SCORED
+        + "select turns.prompt, turns.model,"
+        + MEASURED
+        + """
+        and turns.prompt is not null and turns.model is not null
         group by turns.prompt, turns.model
         order by count(*) desc, turns.prompt, turns.model
         """,
