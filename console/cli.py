@@ -213,6 +213,7 @@ ROOT = {
     "up": Command("serve:up", "Start chat, API, console and drainer under one supervisor; Ctrl-C stops all."),
     "serve": Command("serve:serve", "Start the chat page and the HTTP API alone."),
     "console": Command("serve:console", "Start the console alone."),
+    "mcp": Command("mcp:mcp", "Let programs that speak MCP ask and search the documents; stdio by default."),
     "ask": Command("ask:ask", "Ask one question and print the streamed answer with its sources."),
     "ingest": Command(
         "ingest:ingest",

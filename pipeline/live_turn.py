@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pipeline import notices
 from pipeline.alarm import Over, Reason
 from pipeline.context.facts import NOTHING
-from pipeline.errors import ErrorClass, ModelError, Refused
+from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
@@ -98,6 +98,18 @@ class LiveTurn:
         """Return the event that says the turn is accepted."""
         self.started = True
         return Started(self.turn_id, self.conversation_id)
+
+    def refuse(self, rule: str | None, message: str) -> Delta:
+        """End a turn that the guard of questions refuses; return what its user reads."""
+        self.recorder.note(refusal=rule)
+        self.end("refused", "guard_in")
+        return self.say(message)
+
+    def unsearched(self, error: KnowledgeError) -> Delta:
+        """End a turn whose documents cannot be searched; return what its user reads."""
+        log.warning("turn %s: %s", self.turn_id, error)
+        self.end("degraded", error.error_class)
+        return self.say(notices.NO_KNOWLEDGE)
 
     def aside(self, route: str, text: str) -> Iterator[Event]:
         """End a turn that needs no documents and yield what its user reads."""

@@ -44,10 +44,11 @@ from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
 from traces.ids import uuid7
 from traces.recorder import Recorder
-from traces.records import ERRANDS, TRIALS, Trace, Turn
+from traces.records import TRIALS, Trace, Turn
 
 log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
+UNMETERED = (*TRIALS, "task")  # doors that are no load of a user's own: their turns count against no limit
 TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
@@ -85,10 +86,11 @@ class Pipeline(Operations):
             yield refusal
             return
         turn = self._open(question)
+        steps = self._search if question.door == "search" else self._steps
         self.backlog.begin(turn.recorder.turn)
         with self._counted(turn) as alarm:
             try:
-                async with aclosing(self._steps(turn)) as events:
+                async with aclosing(steps(turn)) as events:
                     while (event := await alarm.wait(anext(events, None))) is not None:
                         yield event
             except (GeneratorExit, asyncio.CancelledError):
@@ -117,9 +119,7 @@ class Pipeline(Operations):
             return
         verdict = await self._guard(turn)
         if verdict.action == "refuse":
-            turn.recorder.note(refusal=verdict.rule)
-            turn.end("refused", "guard_in")
-            yield turn.say(verdict.message)
+            yield turn.refuse(verdict.rule, verdict.message)
             return
         turn.purse.look()
         history = self._recall(turn)
@@ -133,9 +133,7 @@ class Pipeline(Operations):
         try:
             retrieved = await self._retrieve(turn, standalone)
         except KnowledgeError as error:
-            log.warning("turn %s: %s", turn.turn_id, error)
-            turn.end("degraded", error.error_class)
-            yield turn.say(notices.NO_KNOWLEDGE)
+            yield turn.unsearched(error)
             return
         silence = self._silence(turn, retrieved, quoting=quoting)
         if silence is not None:
@@ -148,9 +146,35 @@ class Pipeline(Operations):
             async for event in events:
                 yield event
 
+    async def _search(self, turn: LiveTurn) -> AsyncGenerator[Event]:
+        """Limits, guards and retrieval: the passages are all that is asked for."""
+        await self._meter(turn)
+        yield turn.start()
+        verdict = await self._guard(turn)
+        if verdict.action == "refuse":
+            yield turn.refuse(verdict.rule, verdict.message)
+            return
+        try:
+            retrieved = await self._retrieve(turn, turn.text)
+        except KnowledgeError as error:
+            yield turn.unsearched(error)
+            return
+        turn.recorder.note(route="search")
+        silence = self._silence(turn, retrieved, quoting=False)
+        turn.end("answered" if silence is None else "no_context")
+        if silence is None:
+            rows = [replace(candidate.passage, n=n) for n, candidate in enumerate(retrieved.found, 1)]
+            rows[self.rules.passages :] = [replace(row, n=None) for row in rows[self.rules.passages :]]
+            turn.recorder.retrieved(rows)
+            turn.passages = tuple(rows[: self.rules.passages])
+        yield Sources(turn.passages)
+        if silence is not None:
+            yield turn.say(silence)
+        self._indexing(turn)
+
     async def _meter(self, turn: LiveTurn) -> None:
         """Count the request against its user's limits; raises Refused with the seconds to wait."""
-        if turn.question.door in (*TRIALS, *ERRANDS):
+        if turn.question.door in UNMETERED:
             return
         wait = await self.quota.take(turn.question.user_id, turn.turn_id)
         if self.quota.alone:
@@ -382,7 +406,7 @@ class Pipeline(Operations):
     def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""
         trace = record(turn)
-        if turn.question.door not in (*TRIALS, *ERRANDS):
+        if turn.question.door not in UNMETERED:
             self.quota.settle(turn.turn_id, trace.turn.input_tokens, trace.turn.output_tokens)
         for observe in self.observers:
             observe(trace)

@@ -21,6 +21,7 @@ VENDORS = {
     "gradio": {"console/chat/page.py"},
     "lancedb": {"pipeline/knowledge/tables.py"},
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
+    "mcp": {"console/mcp_server.py"},
     "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
     "openpyxl": {"evalsets/cases/sheets.py"},
     "plotly": {"console/dashboard/charts.py", "console/dashboard/waterfall.py"},

@@ -21,15 +21,17 @@ DOORS = {
     "api": ("api",),
     "openai": ("openai",),
     "cli": ("cli",),
+    "mcp": ("mcp",),
     "eval": ("eval",),
     "replay": ("replay",),
-    "task": ERRANDS,
+    "task": ("task",),
+    "search": ("search",),
     "all": (*PRODUCTION, *TRIALS, *ERRANDS),
 }
 DOOR_HELP = (
-    "Production is every turn a person or a program asked: chat, API, OpenAI protocol and command line. "
-    "Turns of eval runs, of replays and the tasks of chat front ends (titles, tags) are recorded too, but "
-    "never counted here unless you choose them."
+    "Production is every turn a person or a program asked: chat, API, OpenAI protocol, MCP and command line. "
+    "Turns of eval runs and replays, the tasks of chat front ends (titles, tags) and searches for passages "
+    "alone are recorded too, but never counted here unless you choose them."
 )
 
 

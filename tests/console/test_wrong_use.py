@@ -20,6 +20,7 @@ WRONG: dict[tuple[str, ...], list[str]] = {
     ("up",): ["--port", "{port}"],
     ("serve",): ["--port", "{port}", "--no-chat"],
     ("console",): ["--port", "{port}"],
+    ("mcp",): ["--http", "--port", "{port}"],
     ("ask",): ["What?", "--kb", "nope"],
     ("ingest",): ["{here}/nope"],
     ("replay",): ["--turn", "nope"],

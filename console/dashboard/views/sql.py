@@ -17,7 +17,7 @@ from traces.queries.free import Found
 FIRST = """select date_trunc('day', started_at) as day, model, count(*) as turns,
        round(sum(cost_usd), 4) as usd
 from turns
-where door in ('chat', 'api', 'openai', 'cli')
+where door in ('chat', 'api', 'openai', 'mcp', 'cli')
 group by 1, 2
 order by 1 desc, 2"""
 SHOWN = 500  # rows drawn; the CSV has all that came back
