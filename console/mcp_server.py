@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field, ValidationError
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.tools import Tools
 from pipeline import build
@@ -20,6 +20,7 @@ from pipeline.auth import LOCAL, Person
 from pipeline.errors import AnswerdeckError
 from pipeline.http.middleware import PERSON, Border
 from pipeline.http.origins import Origins
+from pipeline.http.problem import problem
 from pipeline.people import People
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
@@ -108,13 +109,28 @@ async def over_stdio(pipeline: Pipeline, settings: Settings) -> None:
         await pipeline.close()
 
 
+class PostOnly:
+    """ASGI middleware: 405 for a stream that would stay open, since nothing is ever sent unasked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "POST":
+            await self._app(scope, receive, send)
+            return
+        refusal = problem(405, "method_not_allowed", "Only POST is served here: nothing is sent unasked.")
+        refusal.headers["Allow"] = "POST"
+        await refusal(scope, receive, send)
+
+
 def application(tools: Tools, people: People, host: str) -> ASGIApp:
     """Return POST /mcp behind the same border as the API: its sizes, hosts, origins and keys."""
     settings, most = tools.settings, tools.settings.limits.body_bytes
     inside = server(tools).streamable_http_app(
         stateless_http=True, json_response=True, max_request_body_size=most, host=host
     )
-    return Border(inside, body_bytes=most, people=people, origins=Origins(settings.server.origins))
+    return Border(PostOnly(inside), body_bytes=most, people=people, origins=Origins(settings.server.origins))
 
 
 async def over_http(pipeline: Pipeline, settings: Settings, host: str, port: int) -> None:

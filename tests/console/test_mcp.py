@@ -164,6 +164,10 @@ async def test_over_http_the_key_says_who_asks(monkeypatch: pytest.MonkeyPatch) 
         async with served(app) as address:
             async with httpx2.AsyncClient() as http:
                 assert (await http.post(f"{address}/mcp", json={})).status_code == 401
+                for method in ("GET", "DELETE"):
+                    key = {"authorization": "Bearer boss", "accept": "text/event-stream"}
+                    reply = await http.request(method, f"{address}/mcp", headers=key)
+                    assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
             turns = {}
             for name, key in (("ada", "boss"), ("bob", "guest")):
                 async with (
