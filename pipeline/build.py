@@ -21,16 +21,17 @@ from pipeline.context.memory import Memory, Reach
 from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.data_folder import DataFolder
-from pipeline.errors import ConfigurationError, KnowledgeError
+from pipeline.errors import ConfigurationError, KnowledgeError, SessionsError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.classifier import Classifier
-from pipeline.guardrails.counts import Counts, CountsError, SharedCounts
+from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
+from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
@@ -43,6 +44,7 @@ from pipeline.parts import Given, Parts
 from pipeline.people import People
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library, PromptError
+from pipeline.redis_server import RedisServer
 from pipeline.routing import Routes
 from pipeline.settings import RERANKERS, Settings
 from pipeline.turn import Pipeline
@@ -113,14 +115,15 @@ def ledger_trouble(settings: Settings) -> str | None:
 
 def sessions_trouble(settings: Settings) -> str | None:
     """Say in one line why the machines cannot count together now; None when they can, or are one."""
-    shared = counts(settings)
+    server = sessions(settings)
+    if server is None:
+        return None
     try:
-        if isinstance(shared, RedisCounts):
-            shared.check()
-    except CountsError as error:
+        server.check()
+    except SessionsError as error:
         return f"sessions: {error}; until then each process counts limits by itself, at half their height"
     finally:
-        shared.close()
+        server.close()
     return None
 
 
@@ -188,8 +191,9 @@ def people(settings: Settings) -> People:
 
 
 def spending(settings: Settings) -> Spending:
-    """Return the file that adds up dollars."""
-    return Spending(DataFolder(settings.data_dir).spending)
+    """Return what adds up dollars: of this machine, or of all of them."""
+    path, server = DataFolder(settings.data_dir).spending, sessions(settings)
+    return Spending(path) if server is None else SharedSpending(path, server)
 
 
 def budget(settings: Settings) -> Budget:
@@ -287,10 +291,14 @@ def _quota(settings: Settings) -> Quota:
 
 def counts(settings: Settings) -> Counts:
     """Return where the limits of users are counted: by the workers here, or by all machines."""
+    server = sessions(settings)
+    return SharedCounts(DataFolder(settings.data_dir).counts) if server is None else RedisCounts(server)
+
+
+def sessions(settings: Settings) -> RedisServer | None:
+    """Return a connection to what all machines keep together; None when this one is alone."""
     address = settings.sessions.get_secret_value()
-    if address == EMBEDDED:
-        return SharedCounts(DataFolder(settings.data_dir).counts)
-    return RedisCounts(address)
+    return None if address == EMBEDDED else RedisServer(address)
 
 
 def _admission(settings: Settings) -> Admission:

@@ -84,6 +84,10 @@ class ModelError(AnswerdeckError):
         self.request_id = request_id
 
 
+class SessionsError(AnswerdeckError):
+    """What all machines keep together cannot be reached now."""
+
+
 class Refused(AnswerdeckError):
     """The request is not accepted: `code` for machines, the message for people; `param` is the field."""
 

@@ -27,10 +27,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from pipeline import gated
+from pipeline import gated, redis_server
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
-from pipeline.guardrails import redis_counts
 from traces import engines
 from traces.alerts.quiet import Quiet
 from traces.engine import EMBEDDED
@@ -328,7 +327,7 @@ class Settings(BaseSettings):
     @field_validator("sessions")
     @classmethod
     def _sessions(cls, value: SecretStr) -> SecretStr:
-        if (problem := redis_counts.wrong(value.get_secret_value())) is not None:
+        if (problem := redis_server.wrong(value.get_secret_value())) is not None:
             raise ValueError(problem)
         return value
 

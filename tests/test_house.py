@@ -31,7 +31,7 @@ VENDORS = {
     "stdnum": {"pipeline/guardrails/private.py"},
     "prometheus_client": {"pipeline/http/metrics.py"},
     "pydantic_settings": {"pipeline/settings.py"},
-    "redis": {"pipeline/guardrails/redis_counts.py"},
+    "redis": {"pipeline/redis_server.py"},
     "psycopg": {"traces/postgres"},
     "pypdfium2": {"pipeline/knowledge/reading/pdf.py"},
     "selectolax": {"pipeline/knowledge/reading/html.py"},

@@ -15,9 +15,8 @@ import typer
 
 from console.binding import exposed
 from console.commands.screen import emit, table
-from pipeline import build
+from pipeline import build, redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
-from pipeline.guardrails import redis_counts
 from pipeline.settings import Settings, load
 from traces.engine import EMBEDDED
 from traces.errors import TracesError
@@ -205,7 +204,7 @@ def _sessions(settings: Settings) -> Iterator[Finding]:
     address = settings.sessions.get_secret_value()
     if address != EMBEDDED:
         trouble = build.sessions_trouble(settings)
-        yield Finding("sessions", trouble is None, trouble or redis_counts.shown(address))
+        yield Finding("sessions", trouble is None, trouble or redis_server.shown(address))
 
 
 def _listens(host: str, port: int) -> bool:

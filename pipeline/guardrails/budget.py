@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Literal
 
 from pipeline.guardrails.spending import EVERYBODY, Spending, Sums
@@ -44,10 +45,11 @@ class Limits:
             if limit is not None:
                 yield period, who, (spent + usd) / limit if limit > 0 else STOP
 
-    def over(self, sums: Sums, usd: float) -> bool:
-        """Say whether `usd` more would break a limit."""
-        pairs = ((sums.user_day, self.user_day_usd), (sums.day, self.day_usd), (sums.month, self.month_usd))
-        return any(limit is not None and spent + usd > limit for spent, limit in pairs)
+    @property
+    def most(self) -> Sums:
+        """Return the sums that may not be passed."""
+        limits = (self.user_day_usd, self.day_usd, self.month_usd)
+        return Sums(*(inf if limit is None else limit for limit in limits))
 
 
 class Budget:
@@ -97,9 +99,7 @@ class Budget:
             return self.limits.unpriced == "allow"
         clock, day = self._now().timestamp(), self.day
         try:
-            return self.spending.hold(
-                turn_id, user_id, day, usd, clock, lambda sums: not self.limits.over(sums, usd)
-            )
+            return self.spending.hold(turn_id, user_id, day, usd, clock, self.limits.most)
         except sqlite3.Error as error:
             self._fail(error)
             return False
@@ -156,7 +156,7 @@ class Budget:
             "user_day_usd": self.limits.user_day_usd,
             "unpriced_turns": month["unpriced"],
             "reached": reached,
-            "trouble": self.trouble,
+            "trouble": self.trouble or self.spending.trouble,
         }
 
     def _reach(self, period: str, who: str, share: float) -> None:

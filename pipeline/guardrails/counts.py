@@ -34,10 +34,6 @@ create table if not exists running (
 """
 
 
-class CountsError(Exception):
-    """What all machines count together cannot be reached now."""
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one person may use in a minute; None is no limit."""

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.guardrails.counts import Counts, CountsError, Limits, SharedCounts
+from pipeline.errors import SessionsError
+from pipeline.guardrails.counts import Counts, Limits, SharedCounts
 
 log = logging.getLogger(__name__)
 FIRST_GUESS_TOKENS = 1_500.0  # of a turn, before one was seen: five passages, the prompt, an answer
 WEIGHT = 0.1  # of the newest turn in the moving mean
-_GONE = (sqlite3.Error, CountsError)
+_GONE = (sqlite3.Error, SessionsError)
 ALONE = 0.5  # share of the limits while processes cannot count together: rather too strict than open
 
 

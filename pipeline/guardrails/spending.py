@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.linked import Linked
 
@@ -62,13 +61,16 @@ from (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """Dollars: of the user today, of everybody today, of everybody this month."""
 
     user_day: float
     day: float
     month: float
+
+    def leaves(self, usd: float, most: Sums) -> bool:
+        """Say whether `usd` more stays within `most`."""
+        return all(spent + usd <= limit for spent, limit in zip(self, most, strict=True))
 
 
 class Spending:
@@ -77,6 +79,8 @@ class Spending:
     A hold that a killed process left behind counts as spent once its time is over. A damaged file is
     put aside and a fresh one begun.
     """
+
+    trouble: str | None = None  # what keeps it from knowing what everybody spent
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -107,15 +111,11 @@ class Spending:
         with self._lock:
             return self._sums(who, day, held=False)
 
-    def hold(
-        self, turn_id: str, who: str, day: str, usd: float, clock: float, fits: Callable[[Sums], bool]
-    ) -> bool:
-        """Hold dollars for a turn, more when it holds some, if that fits what is spent and held before."""
+    def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: Sums) -> bool:
+        """Hold dollars for a turn, more when it holds some, if all sums stay within the most they may be."""
         with self._begin() as db:
-            lost = db.execute("delete from held where until < ? returning day, who, usd", (clock,)).fetchall()
-            for its_day, its_user, its_usd in lost:
-                self._add(its_day, its_user, its_usd, 0)
-            if not fits(self._sums(who, day, held=True)):
+            self._sweep(db, clock)
+            if not self._sums(who, day, held=True).leaves(usd, most):
                 return False
             db.execute(
                 "insert into held values (?, ?, ?, ?, ?)"
@@ -171,6 +171,15 @@ class Spending:
     def close(self) -> None:
         with self._lock:
             self._file.close()
+
+    def _sweep(self, db: sqlite3.Connection, clock: float) -> list[tuple[str, str, str]]:
+        """Book as spent what killed processes held; return the turn, day and user of each."""
+        lost = db.execute(
+            "delete from held where until < ? returning turn_id, day, who, usd", (clock,)
+        ).fetchall()
+        for _, day, who, usd in lost:
+            self._add(day, who, usd, 0)
+        return [(turn_id, day, who) for turn_id, day, who, _ in lost]
 
     def _add(self, day: str, who: str, usd: float, unpriced: int) -> None:
         for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline import build
-from pipeline.errors import ConfigurationError
+from pipeline import build, redis_server
+from pipeline.errors import ConfigurationError, SessionsError
 from pipeline.events import Question
-from pipeline.guardrails import redis_counts
-from pipeline.guardrails.counts import CountsError, Limits, SharedCounts
+from pipeline.guardrails.counts import Limits, SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
+from pipeline.redis_server import RedisServer
 from pipeline.settings import load
 from tests.databases import Sessions
 
@@ -23,9 +23,10 @@ CHILD = """
 import asyncio, sys
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
+from pipeline.redis_server import RedisServer
 
 async def main():
-    counts = RedisCounts(sys.argv[1])
+    counts = RedisCounts(RedisServer(sys.argv[1]))
     quota = Quota(50, counts=counts)
     print(sum([await quota.take("ada", f"{sys.argv[2]}-{n}") is None for n in range(60)]))
     quota.close()
@@ -43,7 +44,7 @@ class Clock:
 
 @pytest.fixture
 def counts(shared_sessions: Sessions) -> Iterator[RedisCounts]:
-    made = RedisCounts(shared_sessions.address)
+    made = RedisCounts(RedisServer(shared_sessions.address))
     yield made
     made.close()
 
@@ -93,7 +94,7 @@ def test_both_ways_of_counting_agree(counts: RedisCounts) -> None:
 
 
 def test_one_machine_at_a_time_has_a_clients_turn(counts: RedisCounts, shared_sessions: Sessions) -> None:
-    other = RedisCounts(shared_sessions.address)
+    other = RedisCounts(RedisServer(shared_sessions.address))
     assert counts.claim("ada", "t1", 30.0, 0.0)
     assert not other.claim("ada", "t1", 30.0, 0.0)
     assert other.claim("ada:t", "1", 30.0, 0.0)
@@ -107,16 +108,16 @@ def test_one_machine_at_a_time_has_a_clients_turn(counts: RedisCounts, shared_se
 def test_nothing_stays_that_names_a_person(counts: RedisCounts) -> None:
     counts.take("ada", "1", Limits(5), 10.0, 0.0)
     counts.claim("ada", "c", 30.0, 0.0)
-    names = counts._ask(lambda server: server.keys("*"))
+    names = counts._server.ask(lambda server: server.keys("*"))
     assert len(names) == 4
-    assert all(0 < counts._ask(lambda server, name=name: server.ttl(name)) <= 61 for name in names)
+    assert all(0 < counts._server.ask(lambda server, name=name: server.ttl(name)) <= 61 for name in names)
 
 
 async def test_when_it_is_gone_turns_go_on_at_half_the_limit_and_nothing_doubles_after(
     shared_sessions: Sessions,
 ) -> None:
     clock = Clock()
-    quota = Quota(10, counts=RedisCounts(shared_sessions.address, clock))
+    quota = Quota(10, counts=RedisCounts(RedisServer(shared_sessions.address, clock)))
     assert [await quota.take("ada", f"a{n}") for n in range(4)] == [None] * 4
     assert not quota.alone
     shared_sessions.kill()
@@ -127,7 +128,7 @@ async def test_when_it_is_gone_turns_go_on_at_half_the_limit_and_nothing_doubles
     quota.release("ada", "t1")
     shared_sessions.start()
     assert await quota.take("ada", "c") is not None, "it rests a moment before it asks again"
-    clock.now += redis_counts.REST_SECONDS
+    clock.now += redis_server.REST_SECONDS
     assert [await quota.take("ada", f"a{n}") for n in range(12)].count(None) == 10
     assert not quota.alone
     quota.close()
@@ -147,10 +148,10 @@ async def test_a_turn_says_that_it_was_counted_alone(monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = RedisCounts(GONE)
-    with pytest.raises(CountsError, match=r"^redis://127\.0\.0\.1:1/0 cannot be used: ") as caught:
-        counts.check()
-    counts.close()
+    server = RedisServer(GONE)
+    with pytest.raises(SessionsError, match=r"^redis://127\.0\.0\.1:1/0 cannot be used: ") as caught:
+        server.check()
+    server.close()
     assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
     (line,) = build.troubles(load())
@@ -159,5 +160,5 @@ def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.Monk
     with pytest.raises(ConfigurationError, match="sessions: no such place") as wrong:
         load()
     assert "s3cret" not in str(wrong.value)
-    monkeypatch.setattr("pipeline.guardrails.redis_counts.find_spec", lambda _: None)
-    assert "answerdeck[redis]" in (redis_counts.wrong(GONE) or "")
+    monkeypatch.setattr("pipeline.redis_server.find_spec", lambda _: None)
+    assert "answerdeck[redis]" in (redis_server.wrong(GONE) or "")

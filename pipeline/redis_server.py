@@ -1,0 +1,90 @@
+"""The one place that imports redis: a server that all machines ask, and that may be gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import SessionsError
+from traces.engine import EMBEDDED
+
+if TYPE_CHECKING:
+    import redis
+
+WAIT_SECONDS = 0.25  # for an answer: a turn is held up that long, once a rest
+REST_SECONDS = 2.0  # after a failure nobody asks again for so long
+SCHEMES = ("redis", "rediss", "unix")
+_PREFIX = "answerdeck:"
+
+
+class RedisServer:
+    """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError."""
+
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+        import redis
+
+        self.name = shown(address)
+        self._clock = clock
+        self._rests_until = 0.0
+        self._failure = ""
+        self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._client: redis.Redis = redis.Redis.from_url(
+            address,
+            socket_timeout=WAIT_SECONDS,
+            socket_connect_timeout=WAIT_SECONDS,
+            decode_responses=True,
+            retry=None,
+        )
+
+    def key(self, name: str) -> str:
+        """Return a key's name on the server."""
+        return f"{_PREFIX}{name}"
+
+    def run(self, script: str, keys: Sequence[str], values: Sequence[Any]) -> Any:
+        """Run a script over keys, named as `key` takes them."""
+        names = [self.key(key) for key in keys]
+        return self.ask(lambda client: client.eval(script, len(names), *names, *values))
+
+    def ask(self, question: Callable[[redis.Redis], Any]) -> Any:
+        """Ask once; after a failure nobody is kept waiting for a while."""
+        if self._clock() < self._rests_until:
+            raise SessionsError(self._failure)
+        try:
+            return question(self._client)
+        except self._failures as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            self._failure = f"{self.name} cannot be used: {line}"
+            self._rests_until = self._clock() + REST_SECONDS
+            raise SessionsError(self._failure) from error
+
+    def check(self) -> None:
+        """Say whether the server answers; raises SessionsError in one line when it does not."""
+        self.ask(lambda client: client.ping())
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def wrong(address: str) -> str | None:
+    """Say what is wrong with an address, without repeating it (it may hold a password); None when fine."""
+    if address == EMBEDDED:
+        return None
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in SCHEMES and bool(parts.hostname or parts.path) and (parts.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        return 'no such place; use "embedded" or redis://host:port'
+    if find_spec("redis") is None:
+        return 'Redis needs its client: pip install "answerdeck[redis]"'
+    return None
+
+
+def shown(address: str) -> str:
+    """Return an address without what may be secret."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
