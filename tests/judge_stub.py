@@ -39,7 +39,7 @@ class JudgeStub:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="judge-stub")
         self._thread.start()
-        self._ready.wait(5)
+        self._ready.wait(60)
 
     @property
     def openai_url(self) -> str:
@@ -66,7 +66,7 @@ class JudgeStub:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

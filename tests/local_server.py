@@ -55,6 +55,11 @@ class LocalServer:
             raise RuntimeError(f"the local model did not start in {start_seconds:g} s")
         self.url: str = json.loads(line)["url"]
 
+    def cpu_seconds(self) -> float:
+        """Return how long the process has computed so far, all threads together."""
+        after_name = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         """End the process and wait for it."""
         self._process.terminate()

@@ -12,7 +12,7 @@ from pipeline.knowledge.found import Retrieved
 from pipeline.models.model import Model, Prompt, Stop, Text
 from pipeline.rehearsal.faults import WORDS
 
-QUICK: dict[str, Any] = {"first_token_seconds": 0.4, "gap_seconds": 0.4}
+QUICK: dict[str, Any] = {"first_token_seconds": 0.8, "gap_seconds": 0.8}
 ANSWER = "".join(WORDS)  # what the fault server says when nothing is wrong
 
 # fault → (error class or "stop"/"length"/"refusal", the text that was streamed before)
@@ -97,7 +97,7 @@ def make_prompt(
     return Prompt(system, (Message("user", text),), text, retrieved, most)
 
 
-async def ask(model: Model, prompt: Prompt | None = None, seconds: float = 5.0) -> Heard:
+async def ask(model: Model, prompt: Prompt | None = None, seconds: float = 20.0) -> Heard:
     """Stream one answer to its end."""
     heard = Heard("", 0, None, None)
     try:

@@ -64,7 +64,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 async def door() -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
     app = create_app(await make_pipeline(Scripted("It is so [1].")), load())
     widget.serve(app)
-    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=20) as client:
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as client:
         yield client, app
 
 
@@ -132,7 +132,7 @@ async def test_nobody_gets_any_part_of_the_chat_page(keys: None, tmp_path: Path)
     mounted = [route.app for route in app.routes if isinstance(route, Mount)]
     parts = {(method, path) for inner in mounted for method, path in routes(inner)}  # type: ignore[arg-type]
     assert len(parts) > 20
-    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=20) as http:
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         for method, path in sorted(parts - set(ALLOWED)):
             due = 404 if "/upload" in path else 401  # files cannot be sent to this page by anybody
             assert await status(http, method, path, None) == due, path

@@ -95,7 +95,7 @@ def test_escape_stops_the_answer_and_the_pipeline(page: Page, server: Chat) -> N
 
 
 def stopped(server: Chat, turns: int) -> None:
-    for _ in range(50):
+    for _ in range(300):
         if server.abandoned() == turns:
             return
         time.sleep(0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from pipeline.models.scripted import Scripted
 from pipeline.turn import Pipeline
 from tests.console.chat_server import ANSWER, DOCUMENTS, reply
 from tests.pipeline.turns import make_pipeline, recorded
+from tests.waiting import until
 from traces.records import Score
 
 ADA = Reader("ada", "tab-1")
@@ -128,8 +128,7 @@ async def test_a_reader_who_goes_away_closes_the_turn(
         if "red drop" in (view.live or ""):
             break
     await views.aclose()  # type: ignore[attr-defined]  # what Gradio does when the page is closed
-    await asyncio.sleep(0.05)
-    assert outcomes(pipeline) == ["abandoned"]
+    await until(lambda: outcomes(pipeline) == ["abandoned"])
 
 
 async def test_asking_again_replaces_the_turn(talk: Talk, pipeline: Pipeline) -> None:

@@ -51,7 +51,7 @@ def runs(five_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
 
 def until(happens: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if happens():
             return True

@@ -52,7 +52,7 @@ def ask(port: int, question: str) -> dict[str, Any]:
         json.dumps({"question": question}).encode(),
         {"Content-Type": "application/json", "Accept": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return json.loads(reply.read())
 
 
@@ -92,9 +92,9 @@ def test_up_answers_on_both_addresses_and_records_the_turn(up: Any) -> None:
     shown = (folder / "log").read_text()
     assert f"http://127.0.0.1:{port}" in shown
     assert f"http://127.0.0.1:{console_port}" in shown
-    with urllib.request.urlopen(f"http://127.0.0.1:{console_port}/", timeout=20) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{console_port}/", timeout=60) as page:
         assert b"streamlit" in page.read().lower()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
         assert b"Answerdeck" in page.read()
     answer = ask(port, "How do I back up my data?")
     assert answer["outcome"] == "answered"
@@ -106,7 +106,7 @@ def test_up_answers_on_both_addresses_and_records_the_turn(up: Any) -> None:
         command = [sys.executable, "-m", "console.cli", "traces", "show", answer["turn_id"], "--json"]
         return subprocess.run(command, capture_output=True, cwd=ROOT, env=env).returncode == 0
 
-    wait_for(stored, 20)
+    wait_for(stored)
     assert (folder / "data" / "traces.duckdb").exists()
 
 

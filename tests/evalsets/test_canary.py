@@ -104,6 +104,6 @@ def test_what_cannot_be_read_is_looked_at_again(
     time.sleep(0.1)
     assert reads == 0
     canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
-    watching.join(10)
+    watching.join(60)
     assert not watching.is_alive() and reads == 2
     assert "the canaries could not be watched: somebody else has it" in caplog.text

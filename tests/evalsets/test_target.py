@@ -224,7 +224,7 @@ async def test_what_goes_wrong_is_named_and_counted(
 
 async def test_silence_and_nobody_there_are_failures_of_their_own(tmp_path: Path, bot: Bot) -> None:
     release = threading.Event()
-    bot.reply = lambda n, asked: (release.wait(5), said("late"))[1]
+    bot.reply = lambda n, asked: (release.wait(60), said("late"))[1]
     late = await asked(Stage(tmp_path / "a"), own(bot.url, seconds=0.1), count=1)
     release.set()
     assert "deadline" in late["lost"] and "within 0.1 s" in late["lost"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
@@ -13,6 +12,7 @@ from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Prompt, Text, Tokens
 from pipeline.models.tokens import by_length
 from pipeline.rehearsal.server import FaultServer
+from tests.waiting import hung_up
 from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-ant-planted-0123456789"
@@ -129,11 +129,9 @@ async def test_absurd_usage_is_estimated(server: FaultServer, model: AnthropicMe
 
 async def test_a_long_retry_after_is_not_slept(server: FaultServer, model: AnthropicMessages) -> None:
     server.script("status?code=429&retry_after=121")
-    began = asyncio.get_running_loop().time()
     error = (await ask(model)).error
     assert error is not None
-    assert error.retry_after == 121
-    assert asyncio.get_running_loop().time() - began < 1
+    assert error.retry_after == 121  # who had slept would have come to the deadline
 
 
 async def test_closing_closes_the_upstream(server: FaultServer, model: AnthropicMessages) -> None:
@@ -142,8 +140,4 @@ async def test_closing_closes_the_upstream(server: FaultServer, model: Anthropic
         async for event in events:
             assert isinstance(event, Text)
             break
-    for _ in range(100):
-        if server.requests[0].disconnected is not None:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("the upstream was still open after a second")
+    await hung_up(server)

@@ -33,7 +33,7 @@ async def door() -> AsyncIterator[tuple[httpx.AsyncClient, Pipeline, Scripted]]:
     pipeline = await make_pipeline(model)
     async with (
         served(create_app(pipeline, load())) as address,
-        httpx.AsyncClient(base_url=address, timeout=20) as http,
+        httpx.AsyncClient(base_url=address, timeout=60) as http,
     ):
         yield http, pipeline, model
 
@@ -152,7 +152,10 @@ async def test_a_cap_of_the_client_holds_and_is_told() -> None:
             30, load().models.max_output_tokens, load().models.max_output_tokens,
         ]  # fmt: skip
     pipeline = await make_pipeline()  # the embedded model
-    async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(base_url=address) as http:
+    async with (
+        served(create_app(pipeline, load())) as address,
+        httpx.AsyncClient(base_url=address, timeout=60) as http,
+    ):
         body = {"messages": ASK, "max_tokens": 25}
         choice = (await http.post("/v1/chat/completions", json=body)).json()["choices"][0]
     assert choice["finish_reason"] == "length"
@@ -242,7 +245,7 @@ async def test_errands_do_not_use_up_a_users_limit() -> None:
     limits = {**load().limits.model_dump(), "requests_per_minute": 1}
     pipeline = await make_pipeline(Scripted(SAID), limits=limits)
     app = create_app(pipeline, load(limits=limits))
-    async with served(app) as address, httpx.AsyncClient(base_url=address) as http:
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         for text, _ in TASKS[:3]:
             assert content(await post(http, messages=[{"role": "user", "content": text}]))
         assert content(await post(http)) == SAID

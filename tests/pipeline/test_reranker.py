@@ -189,14 +189,14 @@ async def test_a_slow_reranker_is_left_behind_and_then_rests(knowledge: Knowledg
     expected, _ = await ask(Retriever(knowledge))
     breakers = Breakers()
     async with serving() as (server, url):
-        server.wait_seconds = 5.0
+        server.wait_seconds = 60.0
         remote = Remote("cohere", "m", address=url)
         retriever = Retriever(knowledge, reranker=remote, breakers=breakers, patience=Patience(rerank=0.05))
         for _ in range(12):
             order, trace = await ask(retriever)
             assert order == expected
             took = next(span.seconds for span in trace.spans if span.name == "rerank")
-            assert took < 2.0
+            assert took < 30.0
         await retriever.close()
     assert breakers.by_name["reranker cohere:m"].report()["state"] == "open"
     assert len(server.asked) < 12  # it is not asked while it rests

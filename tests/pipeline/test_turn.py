@@ -8,6 +8,7 @@ from pipeline.errors import ModelError
 from pipeline.events import Answer, Delta, Failed, Message, Question, Sources, Started
 from pipeline.models.scripted import Scripted
 from tests.pipeline.turns import ask, make_pipeline, recorded, said
+from tests.waiting import until
 
 LID = "What happens when I close the lid of my laptop?"
 
@@ -214,7 +215,7 @@ async def test_more_turns_than_allowed_are_shed_without_a_trace() -> None:
     one = {"running_turns": 1, "queued_turns": 0}
     pipeline = await make_pipeline(Scripted("slow " * 50, gap_seconds=0.01), limits=one)
     running = asyncio.ensure_future(ask(pipeline, LID))
-    await asyncio.sleep(0.1)
+    await until(lambda: pipeline.running == 1)
     shed, events = await ask(pipeline, LID)
     assert isinstance(shed, Failed)
     assert (shed.code, len(events)) == ("busy", 1)

@@ -125,7 +125,7 @@ def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, kills: int):
     assert store.health().quarantined == ()
 
 
-def test_a_turn_is_seen_by_another_process_within_a_second(tmp_path: Path):
+def test_a_turn_is_seen_by_every_read_of_another_process_that_begins_after_it(tmp_path: Path):
     from tests.factories import make_trace
     from traces.journal import Journal
 
@@ -133,9 +133,10 @@ def test_a_turn_is_seen_by_another_process_within_a_second(tmp_path: Path):
         "import sys, time; from pathlib import Path; from traces.store import Store;"
         "store = Store(Path(sys.argv[1]));\n"
         "while True:\n"
-        "    with store.read() as ledger: found = ledger.rows('select turn_id from turns')\n"
-        "    print(time.time(), len(found), flush=True)\n"
-        "    if len(found) >= int(sys.argv[2]): break\n"
+        "    began = time.time()\n"
+        "    with store.read() as ledger: turns = ledger.rows('select turn_id from turns')\n"
+        "    print(began, len(turns), flush=True)\n"
+        "    if len(turns) >= int(sys.argv[2]): break\n"
     )
     journal = Journal(tmp_path / "journal")
     journal.write(make_trace())
@@ -143,14 +144,10 @@ def test_a_turn_is_seen_by_another_process_within_a_second(tmp_path: Path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         reader.stdout.readline()
-        waits: list[float] = []
         for turns in range(2, 7):
             journal.write(make_trace())
-            written = time.time()
-            while True:
-                at, seen = reader.stdout.readline().split()
-                if int(seen) >= turns:
-                    break
-            waits.append(float(at) - written)
+            written, began, seen = time.time(), 0.0, 0
+            while began < written:
+                began, seen = map(float, reader.stdout.readline().split())
+            assert seen == turns
     journal.close()
-    assert sorted(waits)[2] < 1.0, waits

@@ -109,7 +109,7 @@ def test_draining_in_a_thread_survives_trouble_and_ends(store: Store, journal: J
     assert store.health().trouble is None
 
 
-def wait_for(done: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < until
