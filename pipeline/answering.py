@@ -128,21 +128,23 @@ class Answering:
                         raw[:0] = [f"<think>\n{stop.thought}\n</think>\n\n"] if stop.thought else []
                         continue
                     raw.append(event.text)
-                    if safe := marking.feed(guard.feed(event.text)):
+                    text = notices.NOT_FOUND
+                    text = notices.spoken(text, turn.tongue) if event.text == text else event.text
+                    if safe := marking.feed(guard.feed(text)):
                         yield turn.say(safe)
             if rest := marking.feed(guard.finish()) + marking.finish():
                 yield turn.say(rest)
         finally:
             turn.recorder.keep(raw_response="".join(raw))
         if marking.removed and not turn.answer:
-            yield turn.say(notices.NOT_FOUND)
+            yield turn.tell(notices.NOT_FOUND)
         self._conclude(turn, stop, guard, marking)
         if guard.blocked is not None:
-            turn.said = [notices.WITHHELD]
+            turn.said = [notices.spoken(notices.WITHHELD, turn.tongue)]
             turn.end("refused", "guard_out")
-            yield Retract(notices.WITHHELD, guard.blocked)
+            yield Retract(turn.answer, guard.blocked)
         elif turn.outcome == "refused" and not turn.said:
-            yield turn.say(notices.DECLINED)
+            yield turn.tell(notices.DECLINED)
 
     def _conclude(self, turn: LiveTurn, stop: Stop | None, guard: OutboundStream, marking: Marking) -> None:
         """Set the outcome from how the model stopped and what the guard found."""

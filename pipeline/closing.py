@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline import notices
 from pipeline.citations import cited_numbers
 from pipeline.events import Answer, Citation
 from pipeline.live_turn import LiveTurn
@@ -46,7 +47,7 @@ def told(turn: LiveTurn, trace: Trace) -> Answer:
         first_token_seconds=row.first_token_seconds,
         seconds=row.seconds,
         model=row.model,
-        notice=turn.notice,
+        notice=None if turn.notice is None else notices.spoken(turn.notice, turn.tongue),
         answer_checks=turn.checks,
         memory=turn.recollection.to_dict(),
         trace=trace,

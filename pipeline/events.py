@@ -33,6 +33,7 @@ class Question:
     history: tuple[Message, ...] | None = None
     task: Task | None = None  # an errand of a chat front end, which needs no model
     max_output_tokens: int | None = None  # the client's own cap
+    tongue: str | None = None  # the language its user reads, where the text does not show it
     system: str | None = None  # the client's system text: looked at, never handed to a model
     run_id: str | None = None
     case_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from pipeline.alarm import Over, Reason
 from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
+from pipeline.languages import language
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
@@ -57,6 +58,7 @@ class LiveTurn:
         self.turn_id = recorder.turn.turn_id
         self.conversation_id = recorder.turn.conversation_id
         self.text = recorder.turn.question
+        self.tongue = language(self.text) or question.tongue  # the language its user reads
         self.said: list[str] = []
         self.checks: tuple[dict[str, Any], ...] = ()  # what the passages say to each sentence
         self.started = False
@@ -109,7 +111,7 @@ class LiveTurn:
         """End a turn whose documents cannot be searched; return what its user reads."""
         log.warning("turn %s: %s", self.turn_id, error)
         self.end("degraded", error.error_class)
-        return self.say(notices.NO_KNOWLEDGE)
+        return self.tell(notices.NO_KNOWLEDGE)
 
     def aside(self, route: str, text: str) -> Iterator[Event]:
         """End a turn that needs no documents and yield what its user reads."""
@@ -127,7 +129,8 @@ class LiveTurn:
                 self.over(error.reason)
             case Refused():
                 self.end("refused", _REFUSALS.get(error.code, "guard_in"))
-                self.failed = Failed(error.code, str(error), self.turn_id, error.retry_after)
+                sentence = notices.spoken(str(error), self.tongue)
+                self.failed = Failed(error.code, sentence, self.turn_id, error.retry_after)
             case ModelError():
                 log.error("turn %s: %s", self.turn_id, error)
                 yield from self.unanswered(error.error_class)
@@ -142,7 +145,7 @@ class LiveTurn:
         if not self.started:
             yield self.start()
         if not self.said:
-            yield self.say(text)
+            yield self.tell(text)
 
     def unanswered(self, error_class: ErrorClass) -> Iterator[Event]:
         """End a turn whose model gave no answer and may not be replaced; yield what its user reads."""
@@ -150,6 +153,16 @@ class LiveTurn:
         self.end("cut" if self.said or thought_alone else "failed", error_class)
         self.notice = notices.CUT if self.said else None
         yield from self.apologise(notices.THOUGHT_ALONE if thought_alone else notices.sorry(self.turn_id))
+
+    def tell(self, notice: str) -> Delta:
+        """Say one of our own sentences, in the language of its user."""
+        return self.say(notices.spoken(notice, self.tongue))
+
+    def hear(self, history: Sequence[Message]) -> None:
+        """Take the language from what was asked before, when the question itself does not show it."""
+        if language(self.text) is None:
+            earlier = (language(message.text) for message in reversed(history) if message.role == "user")
+            self.tongue = next(filter(None, earlier), self.tongue)
 
     def say(self, text: str) -> Delta:
         """Add to the answer and return the delta to send."""

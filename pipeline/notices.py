@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pipeline.events import Answer, Citation, Delta, Event, Sources, Started
@@ -12,6 +15,7 @@ from pipeline.talk import abstention
 from pipeline.text import words
 from traces.records import Passage
 
+_SPOKEN = Path(__file__).with_suffix(".toml")
 NOT_FOUND = "I could not find this in the documents."
 EMPTY = "There are no documents to answer from yet. Add some with `answerdeck ingest PATH`."
 NO_KNOWLEDGE = "I cannot search the documents right now. Please try again in a moment."
@@ -31,6 +35,12 @@ ONE_BY_ONE = "Several of your questions are still being answered. Please wait fo
 BUDGET = "The budget for answers is used up for now; these are the best matching passages."
 NO_BUDGET = "The budget is used up for now."
 UNPRICED = "The model has no known price, so only the best matching passages are shown."
+SLOW_DOWN = "You are asking faster than allowed. Please wait {seconds} s and try again."
+SORRY = "Something went wrong on our side. Please try again; if it stays, name turn {turn_id}."
+SORRY_SOON = "Something went wrong on our side. Please try again in a moment."
+WAITING = "{title} is still being indexed; please ask again in a moment for what it says."
+WAITING_ONE = "1 document is still being indexed; this answer does not know it yet."
+WAITING_MANY = "{count} documents are still being indexed; this answer does not know them yet."
 
 _ABSTENTION = re.compile(
     r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"
@@ -40,11 +50,40 @@ _ABSTENTION = re.compile(
 
 
 def slow_down(seconds: float) -> str:
-    return f"You are asking faster than allowed. Please wait {max(round(seconds), 1)} s and try again."
+    return SLOW_DOWN.format(seconds=max(round(seconds), 1))
 
 
 def sorry(turn_id: str) -> str:
-    return f"Something went wrong on our side. Please try again; if it stays, name turn {turn_id}."
+    return SORRY.format(turn_id=turn_id)
+
+
+def spoken(text: str, code: str | None) -> str:
+    """Return a sentence of this file in a language (ISO 639-1); other text and languages stay as they are.
+
+    Sentences are written in English where they arise and put into the user's language where they leave.
+    """
+    tongue = _tongues().get(code or "en")
+    if tongue is None:
+        return text
+    for name, pattern in _patterns():
+        if match := pattern.fullmatch(text):
+            return tongue[name].format(**match.groupdict())
+    return text
+
+
+@cache
+def _tongues() -> dict[str, dict[str, str]]:
+    return tomllib.loads(_SPOKEN.read_text(encoding="utf-8"))
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """Return the English sentences by name as patterns whose groups are their values."""
+    english = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
+    return [
+        (name, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(text)), re.DOTALL))
+        for name, text in english.items()
+    ]
 
 
 def indexing(question: str, lag: Lag) -> str | None:
@@ -55,9 +94,8 @@ def indexing(question: str, lag: Lag) -> str | None:
     shared = {title: len(asked & set(words(title))) for title in lag.waiting}
     title = max(shared, key=lambda title: shared[title], default=None)
     if title is not None and shared[title]:
-        return f"{title!r} is still being indexed; please ask again in a moment for what it says."
-    plural = "documents are" if lag.pending > 1 else "document is"
-    return f"{lag.pending} {plural} still being indexed; this answer does not know them yet."
+        return WAITING.format(title=repr(title))
+    return WAITING_MANY.format(count=lag.pending) if lag.pending > 1 else WAITING_ONE
 
 
 def abstains(answer: str) -> bool:

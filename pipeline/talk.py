@@ -71,9 +71,9 @@ def reply(talk: Talk, history: Sequence[Message]) -> str:
     return sentences[talk.intent].replace("{question}", question)
 
 
-def not_found(question: str) -> str:
-    """Return "I could not find this" in the language of the question where it is known here."""
-    return _tongues().get(language(question) or "en", _tongues()["en"]).not_found
+def not_found(question: str, code: str | None = None) -> str:
+    """Return "I could not find this" in the language of the question, else in `code`, where known here."""
+    return _tongues().get(language(question) or code or "en", _tongues()["en"]).not_found
 
 
 def unserved(question: str, texts: Iterable[str], served: frozenset[str] | None) -> str | None:

@@ -33,6 +33,7 @@ from pipeline.events import (
 from pipeline.extractive.exact import codes, joined
 from pipeline.guardrails.inbound import Verdict, clean
 from pipeline.knowledge.found import Found, Retrieved
+from pipeline.languages import language
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
@@ -64,7 +65,7 @@ class Pipeline(Operations):
         """
         refusal = _malformed(question) or self._stopped()
         if refusal is not None:
-            yield refusal
+            yield _told(refusal, question)
             return
         done = await self._twin(question)
         if done is not None:
@@ -83,7 +84,7 @@ class Pipeline(Operations):
         """Run one turn when there is a place for it."""
         refusal = await self.admission.enter(question.user_id)
         if refusal is not None:
-            yield refusal
+            yield _told(refusal, question)
             return
         turn = self._open(question)
         steps = self._search if question.door == "search" else self._steps
@@ -139,7 +140,7 @@ class Pipeline(Operations):
         if silence is not None:
             turn.end("no_context")
             yield Sources(())
-            yield turn.say(silence)
+            yield turn.tell(silence)
             self._indexing(turn)
             return
         async with aclosing(self._answer(turn, standalone, history, retrieved)) as events:
@@ -169,7 +170,7 @@ class Pipeline(Operations):
             turn.passages = tuple(rows[: self.rules.passages])
         yield Sources(turn.passages)
         if silence is not None:
-            yield turn.say(silence)
+            yield turn.tell(silence)
         self._indexing(turn)
 
     async def _meter(self, turn: LiveTurn) -> None:
@@ -218,10 +219,11 @@ class Pipeline(Operations):
             if verdict.scores:
                 span.note(scores=dict(verdict.scores))
         turn.history = None if turn.question.history is None else kept
-        return verdict
+        return replace(verdict, message=self.inbound.worded(verdict.message, turn.tongue))
 
     def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
         if turn.history is not None or turn.question.door in TRIALS:
+            turn.hear(turn.history or ())
             return turn.history or ()
         user_id, known = turn.question.user_id, turn.question.conversation_id is not None
         with turn.recorder.span("recall", "memory") as span:
@@ -233,6 +235,7 @@ class Pipeline(Operations):
                 span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if known else None
                 return ()
             span.note(messages=len(history), **(turn.recollection.to_dict() or {}))
+        turn.hear(history)
         turn.full = len(history) >= 2 * self.memory.turns
         return history
 
@@ -306,7 +309,8 @@ class Pipeline(Operations):
         outside = self._out_of_scope(retrieved) and not _worded(turn.text, texts)
         if not outside and not quoting:
             return None
-        return unserved(turn.text, texts, self.rules.languages) or (not_found(turn.text) if outside else None)
+        absent = not_found(turn.text, turn.tongue) if outside else None
+        return unserved(turn.text, texts, self.rules.languages) or absent
 
     def _scope(self, turn: LiveTurn) -> Scope | None:
         """Return who may share retrieved passages with this turn; our own trials take no part."""
@@ -445,6 +449,12 @@ def _worded(question: str, texts: Sequence[str]) -> bool:
         return True
     wanted = codes(joined(question, texts))
     return bool(wanted) and any(wanted & codes(text) for text in texts)
+
+
+def _told(refusal: Failed, question: Question) -> Failed:
+    """Return a refusal of a turn that was never begun, in the language of its user."""
+    code = language(question.text) or question.tongue
+    return replace(refusal, message=notices.spoken(refusal.message, code))
 
 
 def _malformed(question: Question) -> Failed | None:

@@ -124,9 +124,9 @@ class Inbound:
     def check(self, text: str) -> Verdict:
         """Return what form and rules say to a question."""
         if not text.strip():
-            return Verdict("refuse", "form:empty", self._messages["empty"])
+            return Verdict("refuse", "form:empty", self._message("empty", text))
         if len(text) > self._limit:
-            message = self._messages["length"].format(characters=len(text), limit=self._limit)
+            message = self._message("length", text).format(characters=len(text), limit=self._limit)
             return Verdict("refuse", "form:length", message)
         rules = [rule for rule in self.matches(text) if self._policy[rule.category] != "off"]
         return self._judge(text, rules)
@@ -151,6 +151,11 @@ class Inbound:
     def _message(self, name: str, text: str) -> str:
         """Return a message, in the language of the text where there is one."""
         return self._messages.get(f"{name}_{language(text)}", self._messages[name])
+
+    def worded(self, message: str, code: str | None) -> str:
+        """Return one of the messages in a language, where it is known here."""
+        name = next((name for name, text in self._messages.items() if text == message), None)
+        return message if name is None else self._messages.get(f"{name}_{code}", message)
 
     async def _scores(self, text: str) -> dict[Label, tuple[float, bool]]:
         """Return for each label the highest probability of the units, and whether it is over the line."""
