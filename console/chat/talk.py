@@ -263,7 +263,7 @@ class Talk:
         )
 
     def _drawer(self, reader: Reader, conversation: str) -> Markup:
-        conversations = self._pipeline.memory.conversations(reader.user_id)
+        conversations = self._pipeline.memory.history.conversations(reader.user_id)
         return history.drawer(conversations, conversation, datetime.now(UTC).date(), reader.login)
 
 

@@ -25,6 +25,7 @@ from pipeline.context.facts import (
     recalled,
     stated,
 )
+from pipeline.context.history import SCHEMA, History, forget_versions
 from pipeline.context.summary import extended
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
@@ -101,6 +102,7 @@ class Memory:
         self.turns, self.reach = turns, Reach(turns, tokens)
         self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
+        self.history = History(self._run)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.quarantined: Path | None = None
         try:
@@ -234,20 +236,6 @@ class Memory:
         )
         return orjson.loads(rows[0][0]) if rows else None
 
-    def conversations(self, user_id: str, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the user's conversations, the latest first, each with its first question as title."""
-        rows = self._rows(
-            "select conversation_id, min(turn_id), max(asked_at), count(*) from exchanges"
-            " where user_id = ? group by conversation_id order by max(turn_id) desc limit ?",
-            user_id,
-            limit,
-        )
-        titles = {row[0]: row[1] for row in self._titles([row[1] for row in rows])}
-        return [
-            {"conversation_id": key, "title": titles.get(first, ""), "updated_at": updated, "turns": turns}
-            for key, first, updated, turns in rows
-        ]
-
     def conversation(self, user_id: str, conversation_id: str) -> list[dict[str, Any]] | None:
         """Return the turns of a conversation, oldest first, or None when the user has no such one."""
         rows = self._rows(
@@ -260,13 +248,22 @@ class Memory:
         return turns or None
 
     def forget(self, user_id: str, conversation_id: str) -> bool:
-        """Delete one conversation of the user with its summary and facts; False when there was none."""
+        """Delete one conversation of the user with all that belongs to it; False when there was none."""
+
+        def delete(db: sqlite3.Connection) -> None:
+            for table in ("labels", "aside", "shares"):
+                db.execute(
+                    f"delete from {table} where user_id = ? and conversation_id = ?",  # noqa: S608 ours
+                    (user_id, conversation_id),
+                )
+
+        self._run(delete)
         return self.forget_from(user_id, conversation_id, "")
 
     def forget_from(self, user_id: str, conversation_id: str, turn_id: str) -> bool:
         """Delete a turn and the later ones of the user's conversation; False when there was none.
 
-        The facts stated in them go too, and the summary when it tells of one of them.
+        The facts stated in them go too, the summary when it tells of one of them, and their other versions.
         """
         theirs = "where user_id = ? and conversation_id = ? and turn_id >= ?"
 
@@ -274,6 +271,7 @@ class Memory:
             values = (user_id, conversation_id, turn_id)
             for table in ("facts", "summaries"):
                 db.execute(f"delete from {table} {theirs}", values)  # noqa: S608 names of ours
+            forget_versions(db, *values)
             return db.execute(f"delete from exchanges {theirs}", values).rowcount > 0  # noqa: S608
 
         return self._run(delete)
@@ -282,7 +280,7 @@ class Memory:
         """Delete everything of a user; return how many turns there were."""
 
         def delete(db: sqlite3.Connection) -> int:
-            for table in ("facts", "summaries"):
+            for table in ("facts", "summaries", "labels", "aside", "shares"):
                 db.execute(f"delete from {table} where user_id = ?", (user_id,))  # noqa: S608 names of ours
             return db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
 
@@ -302,11 +300,6 @@ class Memory:
     def close(self) -> None:
         with self._lock:
             self._file.close()
-
-    def _titles(self, turn_ids: list[str]) -> list[Any]:
-        marks = ",".join("?" * len(turn_ids))
-        statement = f"select turn_id, question from exchanges where turn_id in ({marks})"  # noqa: S608
-        return self._rows(statement, *turn_ids)
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:
         return self._run(lambda db: db.execute(statement, values).fetchall())
@@ -335,5 +328,5 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
-    connection.executescript(_SCHEMA)
+    connection.executescript(_SCHEMA + SCHEMA)
     return connection

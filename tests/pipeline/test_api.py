@@ -168,6 +168,36 @@ async def test_conversations_are_kept_listed_and_forgotten() -> None:
     assert again.status_code == 404
 
 
+async def test_conversations_are_named_searched_taken_along_and_shared() -> None:
+    async with door() as (http, _):
+        done = (await http.post("/api/chat", json={"question": LID}, headers=WHOLE)).json()
+        key = f"/api/conversations/{done['conversation_id']}"
+        named = await http.patch(key, json={"title": "The lid", "pinned": True})
+        listed = (await http.get("/api/conversations", params={"search": "lid"})).json()["conversations"]
+        none = (await http.get("/api/conversations", params={"search": "tea"})).json()["conversations"]
+        markdown = await http.get(f"{key}/export")
+        whole = (await http.get(f"{key}/export", params={"form": "json"})).json()
+        link = (await http.post(f"{key}/share", json={"days": 1})).json()
+        ended = (await http.delete(f"{key}/share")).json()
+        wrong = [
+            (await http.patch("/api/conversations/none", json={"title": "x"})).status_code,
+            (await http.patch(key, json={"owner": "eve"})).status_code,
+            (await http.get(f"{key}/export", params={"form": "exe"})).status_code,
+            (await http.get("/api/conversations/none/export")).status_code,
+            (await http.post(f"{key}/share", json={"days": 10_000})).status_code,
+            (await http.post("/api/conversations/none/share", json={})).status_code,
+        ]
+    assert named.json()["title"] == "The lid"
+    assert [(row["title"], row["pinned"]) for row in listed] == [("The lid", True)]
+    assert none == []
+    assert markdown.headers["content-disposition"] == 'attachment; filename="the-lid.md"'
+    assert markdown.text.startswith(f"# The lid\n\n## {LID}\n")
+    assert f"1. {done['citations'][0]['title']} <" in markdown.text
+    assert (whole["title"], whole["turns"][0]["turn_id"]) == ("The lid", done["turn_id"])
+    assert link["path"].startswith("/shared/") and ended == {"ended": 1}
+    assert wrong == [404, 422, 422, 404, 422, 404]
+
+
 async def test_people_see_their_own_only_and_roles_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     people = {"ada": "user", "bob": "user", "eve": "editor"}
     digest = {name: hashlib.sha256(f"key of {name}".encode()).hexdigest() for name in people}

@@ -38,7 +38,7 @@ def test_nobody_sees_or_deletes_anothers_conversation(tmp_path: Path) -> None:
         memory.recall("eve", "c1")
     assert refused.value.status == 404
     assert memory.conversation("eve", "c1") is None
-    assert memory.conversations("eve") == []
+    assert memory.history.conversations("eve") == []
     assert memory.forget("eve", "c1") is False
     assert memory.conversation("ada", "c1") is not None
 
@@ -49,7 +49,7 @@ def test_conversations_survive_a_restart_and_show_their_first_question(tmp_path:
     first.remember("ada", "k2", "And in colour?", done("c1"))
     first.close()
     again = Memory(tmp_path / "c.sqlite")
-    (listed,) = again.conversations("ada")
+    (listed,) = again.history.conversations("ada")
     assert (listed["title"], listed["turns"]) == ("How do I print?", 2)
     turns = again.conversation("ada", "c1") or []
     assert [turn["question"] for turn in turns] == ["How do I print?", "And in colour?"]
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_put_aside_and_a_fresh_one_begun(tmp_path: Path) -> No
     assert memory.quarantined is not None
     assert memory.quarantined.read_bytes().startswith(b"this is not")
     memory.remember("ada", None, "q", done("c1"))
-    assert memory.conversations("ada")
+    assert memory.history.conversations("ada")
 
 
 def test_forget_and_erase(tmp_path: Path) -> None:
@@ -82,4 +82,4 @@ def test_forget_and_erase(tmp_path: Path) -> None:
         memory.remember("ada", None, "q", done(conversation))
     assert memory.forget("ada", "c1") is True
     assert memory.erase("ada") == 2
-    assert memory.conversations("ada") == []
+    assert memory.history.conversations("ada") == []

@@ -115,7 +115,7 @@ async def test_given_history_replaces_the_memory_and_is_not_remembered() -> None
     answer, _ = await ask(pipeline, "What is bounce keys for?", history=history, door="eval")
     assert isinstance(answer, Answer)
     assert [message.text for message in model.prompts[-1].messages[:2]] == [LID, "It suspends [1]."]
-    assert pipeline.memory.conversations("local") == []
+    assert pipeline.memory.history.conversations("local") == []
 
 
 async def test_a_failing_model_is_replaced_and_the_answer_marked() -> None:
