@@ -34,7 +34,7 @@ def test_needs_history(question: str, leans: bool) -> None:
 
 
 def test_rewrite_adds_the_last_topic() -> None:
-    assert rewrite("Can it do leaflets?", PRINTER) == "Can it do leaflets? (add new printer)"
+    assert rewrite("Can it do leaflets?", PRINTER) == "Can it do leaflets?  (add new printer)"
 
 
 def test_rewrite_looks_past_follow_ups_and_never_glues_turns() -> None:
@@ -43,14 +43,14 @@ def test_rewrite_looks_past_follow_ups_and_never_glues_turns() -> None:
         Message("user", "And is it the one that is always used?"),
         Message("assistant", "Yes."),
     )
-    assert rewrite("Can it do leaflets?", history) == "Can it do leaflets? (add new printer always used)"
+    assert rewrite("Can it do leaflets?", history) == "Can it do leaflets?  (add new printer always used)"
     long = (Message("user", "Explain " + " ".join(f"topic{i}" for i in range(50))),)
     assert len(rewrite("And it?", long).split()) <= 7
 
 
 def test_rewrite_takes_what_the_last_follow_up_added() -> None:
     history = (*PRINTER, Message("user", "How do I change its password?"), Message("assistant", "So."))
-    assert rewrite("And the picture?", history) == "And the picture? (add new printer change password)"
+    assert rewrite("And the picture?", history) == "And the picture?  (add new printer change password)"
 
 
 def test_rewrite_without_a_topic_changes_nothing() -> None:
@@ -61,8 +61,9 @@ def test_rewrite_without_a_topic_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("standalone", "parts"),
     [
-        ("Can it do leaflets? (add new printer)", ("Can it do leaflets?", "add new printer")),
+        ("Can it do leaflets?  (add new printer)", ("Can it do leaflets?", "add new printer")),
         ("Can it do leaflets?", ("Can it do leaflets?", "")),
+        ("Can it do leaflets? (A5)", ("Can it do leaflets? (A5)", "")),
         ("(odd)", ("(odd)", "")),
         ("f(x) is what?", ("f(x) is what?", "")),
     ],

@@ -79,15 +79,15 @@ def test_a_phone_number_must_be_there() -> None:
 
 def test_the_topic_of_a_follow_up_weighs_less_than_its_own_words() -> None:
     page = retrieved("Change the screen brightness. Keep your backup elsewhere.")
-    first, second = read("And the backup? (screen brightness)", page).sentences
+    first, second = read("And the backup?  (screen brightness)", page).sentences
     assert second.probability > read("And the backup screen brightness?", page).sentences[1].probability
     assert first.probability < read("And the backup screen brightness?", page).sentences[0].probability
 
 
 def test_a_follow_up_needs_less_evidence_unless_its_words_are_missing() -> None:
     page = retrieved(BRIGHTNESS, vectors=[[MIDDLE, MIDDLE, MIDDLE]])
-    assert strength("And the keyboard? (rest)", page) > strength("And the keyboard?", page) + 0.1
-    assert strength("And the lasagne? (rest)", page) == pytest.approx(
+    assert strength("And the keyboard?  (rest)", page) > strength("And the keyboard?", page) + 0.1
+    assert strength("And the lasagne?  (rest)", page) == pytest.approx(
         strength("And the lasagne?", page), abs=0.1
     )
 

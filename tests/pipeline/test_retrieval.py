@@ -78,9 +78,9 @@ async def test_the_right_page_comes_first_with_all_its_scores(knowledge: Knowled
 async def test_a_follow_up_is_searched_with_and_without_its_topic(knowledge: Knowledge) -> None:
     embedder = WordEmbedder()
     alone, glued = [
-        await embedder.embed_query(text) for text in ("And the screen?", "And the screen? (battery)")
+        await embedder.embed_query(text) for text in ("And the screen?", "And the screen?  (battery)")
     ]
-    found, _ = await ask(knowledge, "And the screen? (battery)")
+    found, _ = await ask(knowledge, "And the screen?  (battery)")
     assert found.query_vector is not None
     middle = alone / np.linalg.norm(alone) + glued / np.linalg.norm(glued)
     assert found.query_vector == pytest.approx(middle / np.linalg.norm(middle), abs=1e-5)
