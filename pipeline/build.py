@@ -28,7 +28,7 @@ from pipeline.guardrails.classifier import Classifier
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
-from pipeline.guardrails.planted import Planted
+from pipeline.guardrails.planted import Planted, screen
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
@@ -140,7 +140,8 @@ def journal(settings: Settings) -> Journal:
 def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
     """Return the knowledge bases, embedded as the settings say or by the embedder given."""
     folder = DataFolder(settings.data_dir).knowledge
-    return Knowledge(folder, vectors or embedder(settings), releases=settings.knowledge.releases)
+    releases = settings.knowledge.releases
+    return Knowledge(folder, vectors or embedder(settings), releases=releases, screen=screen)
 
 
 def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = None) -> Retriever:

@@ -63,9 +63,13 @@ _SIGNS = {
 }  # fmt: skip
 LETTERS = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_COMMON = {code: frozenset(words.split()) for code, words in _WORDS.items()}
+_SPOKEN: dict[str, list[str]] = {}  # the languages in which a word is common
+for _code, _common in _WORDS.items():
+    for _word in dict.fromkeys(_common.split()):
+        _SPOKEN.setdefault(_word, []).append(_code)
 _SCRIPT_PATTERNS = [(code, re.compile(pattern)) for code, pattern in _SCRIPTS]
 _SIGN_PATTERNS = {code: re.compile(pattern) for code, pattern in _SIGNS.items()}
+_PLAIN_SIGNS = {"fr": _SIGN_PATTERNS["fr"]}  # those that plain ASCII can have
 SHARE = 0.3  # of the letters that another script must have
 MOST_SIGNS = 3  # letters peculiar to a language that count beside its common words
 LEAST = 2  # common words (or signs) that must speak for a language
@@ -76,23 +80,29 @@ def language(text: str) -> str | None:
 
     Latin script is told by function words and peculiar letters, others by the script.
     """
-    letters = len(LETTERS.findall(text))
-    if not letters:
-        return None
-    for code, pattern in _SCRIPT_PATTERNS:
-        if len(pattern.findall(text)) >= SHARE * letters:
-            return code
+    if not text.isascii() and (script := _script(text)) is not None:
+        return script
     votes = _votes(text)
     (best, most), (_, next_most) = votes.most_common(2)
     return best if most >= LEAST and most > next_most else None
 
 
+def _script(text: str) -> str | None:
+    """Return the language of a script that the text has enough letters of."""
+    letters = len(LETTERS.findall(text))
+    for code, pattern in _SCRIPT_PATTERNS:
+        if letters and len(pattern.findall(text)) >= SHARE * letters:
+            return code
+    return None
+
+
 def _votes(text: str) -> Counter[str]:
     text = text.casefold()
-    words = _WORD.findall(text)
-    votes: Counter[str] = Counter(dict.fromkeys(_COMMON, 0))
-    for code, common in _COMMON.items():
-        votes[code] += sum(word in common for word in words)
-    for code, pattern in _SIGN_PATTERNS.items():
+    votes: Counter[str] = Counter(dict.fromkeys(_WORDS, 0))
+    for word in _WORD.findall(text):
+        for code in _SPOKEN.get(word, ()):
+            votes[code] += 1
+    signs = _PLAIN_SIGNS if text.isascii() else _SIGN_PATTERNS
+    for code, pattern in signs.items():
         votes[code] += min(len(pattern.findall(text)), MOST_SIGNS)
     return votes

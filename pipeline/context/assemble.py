@@ -102,6 +102,8 @@ def _cut(candidate: Found, tokens: int) -> Found:
 
 
 def _number(candidate: Found, n: int | None) -> Found:
+    if candidate.passage.n == n:
+        return candidate
     return Found(replace(candidate.passage, n=n), candidate.spans, candidate.vectors)
 
 

@@ -325,7 +325,7 @@ class Retriever:
                 fused_rank=int(fused_ranks[number]),
                 rerank_score=float(scores[number]),
             )
-            candidates.append(Found(passage, row.spans, row.vectors))
+            candidates.append(Found(passage, row.spans, row.vectors, row.screened))
         return tuple(candidates)
 
 

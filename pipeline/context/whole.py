@@ -32,6 +32,7 @@ async def everything(shelf: Shelf, budget: int) -> tuple[Found, ...] | None:
             Passage("", n, row.chunk_id, row.document_id, row.title, row.url, row.text, n=n),
             row.spans,
             row.vectors,
+            row.screened,
         )
         for n, row in enumerate(rows, 1)
     )

@@ -34,6 +34,7 @@ def widen(candidate: Found, neighbours: Sequence[Row], reach: int = REACH) -> Fo
         passage.text,
         candidate.spans,
         candidate.vectors,
+        candidate.screened,
     )
     first = last = place
     while place - first < reach and first - 1 in rows:
@@ -52,7 +53,8 @@ def _joined(candidate: Found, rows: Sequence[Row]) -> Found:
         text += row.text
     vectors = [row.vectors for row in rows if row.vectors is not None]
     together = np.concatenate(vectors) if len(vectors) == len(rows) else None
-    return Found(replace(candidate.passage, text=text), tuple(spans), together)
+    screened = tuple(part for row in rows for part in row.screened) if all(r.screened for r in rows) else ()
+    return Found(replace(candidate.passage, text=text), tuple(spans), together, screened)
 
 
 def _position(chunk_id: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -42,13 +43,19 @@ class Planted:
         self.policy: Policy = policy
         self._classifier = classifier or Classifier()
         self.fingerprint = f"{policy}-{self._classifier.fingerprint}"
+        self._mark = self._classifier.fingerprint.encode()
         self._seen: OrderedDict[tuple[str, tuple[tuple[int, int], ...]], list[float]] = OrderedDict()
 
-    def probabilities(self, text: str, spans: Spans) -> list[float]:
+    def probabilities(self, text: str, spans: Spans, screened: Sequence[bytes] = ()) -> list[float]:
         """Return for each sentence of a passage how probably it instructs the assistant.
 
-        Those of the passages that came last are remembered: the same ones come often.
+        What this guard screened at ingestion is taken as it is. Else those of the passages that came
+        last are remembered: the same ones come often.
         """
+        if screened and all(part.startswith(self._mark) for part in screened):
+            known = np.frombuffer(b"".join(part[len(self._mark) :] for part in screened), np.float32)
+            if len(known) == len(spans):
+                return known.tolist()
         key = (text, tuple(spans))
         if key in self._seen:
             self._seen.move_to_end(key)
@@ -62,12 +69,16 @@ class Planted:
             self._seen.popitem(last=False)
         return self._seen[key]
 
-    def suspects(self, chunk_id: str, document_id: str, text: str, spans: Spans) -> list[Suspect]:
+    def suspects(
+        self, chunk_id: str, document_id: str, text: str, spans: Spans, screened: Sequence[bytes] = ()
+    ) -> list[Suspect]:
         """Return the suspicious sentences of a passage."""
         line = self._classifier.threshold("planted", vector=False)
         return [
             Suspect(chunk_id, document_id, text[start:end], round(probability, 3))
-            for (start, end), probability in zip(spans, self.probabilities(text, spans), strict=True)
+            for (start, end), probability in zip(
+                spans, self.probabilities(text, spans, screened), strict=True
+            )
             if probability >= line
         ]
 
@@ -84,7 +95,8 @@ class Planted:
             passage = candidate.passage
             text = passage.text or ""
             spans = candidate.spans or tuple(sentences(text))
-            wrong = self.suspects(passage.chunk_id, passage.document_id, text, spans)
+            screened = candidate.screened if candidate.spans else ()
+            wrong = self.suspects(passage.chunk_id, passage.document_id, text, spans, screened)
             suspects += wrong
             kept.append(
                 self._without(candidate, spans, {suspect.text for suspect in wrong}) if wrong else candidate
@@ -115,6 +127,18 @@ class Planted:
         same = candidate.vectors is not None and len(candidate.vectors) == len(spans)
         vectors = np.asarray(candidate.vectors)[rows] if same else None
         return Found(passage, tuple(clean), vectors)
+
+
+@cache
+def _shipped() -> tuple[Planted, bytes]:
+    classifier = Classifier()
+    return Planted(classifier=classifier), classifier.fingerprint.encode()
+
+
+def screen(text: str, spans: Spans) -> bytes:
+    """Return what is stored of a chunk at ingestion: the guard's mark, then a probability a sentence."""
+    guard, mark = _shipped()
+    return mark + np.array(guard.probabilities(text, spans), np.float32).tobytes()
 
 
 def contexts(text: str, spans: Spans) -> list[tuple[str, ...]]:

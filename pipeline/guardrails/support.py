@@ -27,6 +27,7 @@ ALIKE = 0.7  # share of words two sentences must share before one can contradict
 _CITATION = re.compile(r"\[(\d{1,3})\]")
 _CITED_ALONE = re.compile(r"\W*(?:\[\d{1,3}\]\W*)+")
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z][\w’'-]*[\w]|\b\w*\d[\w-]*[A-Za-z]\w*\b|\b[A-Za-z]+-?\d[\w-]*\b")
+REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
 _COURTESY = re.compile(
     r"\W*(?:you(?:'|’)re welcome|you are welcome|hello|hi|hey|thanks?|thank you|sorry|i(?:'|’)m sorry"
     r"|i apologi[sz]e"
@@ -231,7 +232,7 @@ def _foreign(plain: str, passages: Iterable[Numbered]) -> bool:
     return bool(theirs) and own not in theirs
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=REMEMBERED)
 def _written_in(text: str) -> str | None:
     return language(text)
 
@@ -327,7 +328,7 @@ def _unnamed(plain: str, everywhere: frozenset[str]) -> list[str]:
     return [f"{name!r} does not stand there." for name in missing]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=REMEMBERED)
 def opened(title: str, text: str) -> tuple[Line, ...]:
     """Return the title of a passage and its sentences; the same passages come often."""
     whole = [(0, 0, title)] + [(start, end, text[start:end]) for start, end in sentences(text)]

@@ -19,11 +19,14 @@ class Found:
     `passage.text` is always set here. `spans` are (start, end) character offsets of the
     chunk's sentences in `passage.text`; `vectors` has shape (len(spans), dimensions), float32,
     L2-normalised rows, or is None when the embedder gives no sentence vectors.
+    `screened` is what the passage guard saw in these sentences at ingestion, chunk by chunk; () when
+    it did not look at all of them.
     """
 
     passage: Passage
     spans: tuple[tuple[int, int], ...] = ()
     vectors: NDArray[np.float32] | None = None
+    screened: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from pipeline.errors import KnowledgeError
 from pipeline.knowledge import large, tables, versions
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Stored
-from pipeline.knowledge.rows import Entry, packed, schema, unpacked
-from pipeline.knowledge.shelf import COLUMNS, MemoryShelf, Shelf
+from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
+from pipeline.knowledge.shelf import COLUMNS, SCREENED, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
 from pipeline.knowledge.tables import (
     Tables,
@@ -59,12 +59,14 @@ class Knowledge:
         clock: Callable[[], float] = time.monotonic,
         memory_chunks: int = MEMORY_CHUNKS,
         releases: int = RELEASES,
+        screen: Screen | None = None,
     ) -> None:
         self.folder = folder
         self.embedder = embedder
         self._clock = clock
         self._memory_chunks = memory_chunks
         self._releases = releases
+        self._screen = screen
         self._tables = Tables(folder)
         self._held: dict[str, Held] = {}
         self._lags: dict[str, tuple[int, Lag]] = {}
@@ -252,7 +254,7 @@ class Knowledge:
             raise KnowledgeError(self._mixed(kb, fingerprint), "config")
         keys = quoted([entry.key for entry in entries])
         with plainly(kb):
-            rows = await asyncio.to_thread(packed, entries, await table.schema())
+            rows = await asyncio.to_thread(packed, entries, await table.schema(), self._screen)
             merge = table.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
             await merge.when_not_matched_by_source_delete(f"document_key IN ({keys})").execute(rows)
 
@@ -372,7 +374,9 @@ class Knowledge:
         if chunks > self._memory_chunks:
             probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
             return large.TableShelf(version, fingerprint, chunks, fixed, sample, probes, partial(plainly, kb))
-        columns = [*COLUMNS, "searched", "document_key", "position", "vector"]
+        names = (await fixed.schema()).names
+        later = [SCREENED] if SCREENED in names else []
+        columns = [*COLUMNS, *later, "searched", "document_key", "position", "vector"]
         rows = await fixed.query().select(columns).to_arrow()
         return MemoryShelf(version, fingerprint, *await asyncio.to_thread(unpacked, rows, kb))
 

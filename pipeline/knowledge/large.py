@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
-from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, Keys, Row, Scores, row, spread
+from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, SCREENED, Keys, Row, Scores, row, spread
 from pipeline.knowledge.tables import matching
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class TableShelf:
         self._sample = sample
         self._probes = probes
         self._guard = guard
+        self._stored: list[str] | None = None  # the columns of a row, once they are known
 
     @property
     def dimensions(self) -> int:
@@ -113,7 +114,11 @@ class TableShelf:
 
     async def rows(self, keys: Sequence[int]) -> list[Row]:
         """Return the rows in the order of the keys."""
-        return [row(entry, self.dimensions) for entry in await self._take(keys, COLUMNS)]
+        if self._stored is None:
+            with self._guard():
+                names = (await self._table.schema()).names
+            self._stored = [name for name in (*COLUMNS, SCREENED) if name in names]
+        return [row(entry, self.dimensions) for entry in await self._take(keys, self._stored)]
 
     async def keys(self, wanted: str) -> Keys:
         """Return the keys of a chunk, or of all chunks of a document, by its id."""

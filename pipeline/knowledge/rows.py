@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.chunking import Chunk
-from pipeline.knowledge.embedding import PassageVectors
-from pipeline.knowledge.shelf import COLUMNS, PAGE, Keys, checksum
+from pipeline.knowledge.embedding import PassageVectors, Spans
+from pipeline.knowledge.shelf import COLUMNS, PAGE, SCREENED, Keys, checksum
 
 log = logging.getLogger(__name__)
 EMBEDDER = b"answerdeck.embedder"
+Screen = Callable[[str, Spans], bytes]  # what the passage guard keeps of a text and its sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,14 @@ def schema(fingerprint: str, dimensions: int) -> Any:
             pa.field("sentences", blob),
             pa.field("checksum", text),
             pa.field("source", text),
+            pa.field(SCREENED, blob),
         ],
         metadata={EMBEDDER: fingerprint.encode()},
     )
 
 
-def packed(entries: Sequence[Entry], schema: Any) -> Any:
-    """Return the entries as an Arrow table."""
+def packed(entries: Sequence[Entry], schema: Any, screen: Screen | None = None) -> Any:
+    """Return the entries as an Arrow table, with what `screen` sees in each chunk."""
     import pyarrow as pa
 
     rows = [
@@ -79,6 +81,7 @@ def packed(entries: Sequence[Entry], schema: Any) -> Any:
             else vectors.sentences.astype(np.float16).tobytes(),
             "checksum": checksum(chunk.chunk_id, chunk.title, chunk.url, chunk.text),
             "source": entry.source,
+            SCREENED: None if screen is None else screen(chunk.text, chunk.spans),
         }
         for entry in entries
         for chunk, vectors in zip(entry.chunks, entry.vectors, strict=True)
@@ -88,7 +91,7 @@ def packed(entries: Sequence[Entry], schema: Any) -> Any:
 
 def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np.float32], Bm25]:
     """Take columns, pages, vectors and words out of Arrow, without rows whose checksum fails."""
-    columns = {name: rows[name].to_pylist() for name in COLUMNS}
+    columns = {name: rows[name].to_pylist() for name in (*COLUMNS, SCREENED) if name in rows.column_names}
     shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
     vectors = matrix(rows)
     whole = np.abs(np.linalg.norm(vectors, axis=1) - 1.0) < 0.01

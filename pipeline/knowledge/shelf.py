@@ -17,6 +17,7 @@ from pipeline.knowledge.found import Vector
 from pipeline.spelling import respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
+SCREENED = "screened"  # tables made before there was a passage guard lack it
 PAGE = 8  # neighbouring chunks of a document that count as one place
 MATCHES = 4_000  # full-text matches read at most: their spread makes the z-scores
 REMEMBERED = 256  # full-text results kept
@@ -56,6 +57,7 @@ class Row:
     text: str
     spans: tuple[tuple[int, int], ...]
     vectors: NDArray[np.float32] | None
+    screened: tuple[bytes, ...] = ()  # what the passage guard saw at ingestion
 
 
 class Shelf(Protocol):
@@ -155,7 +157,7 @@ class MemoryShelf:
     def _row(self, key: int) -> Row:
         stored = self._rows.get(key)
         if stored is None:
-            columns = {name: self._columns[name][key] for name in COLUMNS}
+            columns = {name: values[key] for name, values in self._columns.items()}
             stored = self._rows[key] = row(columns, self._matrix.shape[1])
             if len(self._rows) > UNPACKED:
                 self._rows.popitem(last=False)
@@ -189,6 +191,7 @@ def row(columns: dict[str, Any], dimensions: int) -> Row:
         text=columns["text"],
         spans=tuple((start, end) for start, end in spans.tolist()),
         vectors=vectors,
+        screened=(columns[SCREENED],) if columns.get(SCREENED) else (),
     )
 
 

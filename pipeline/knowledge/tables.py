@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import EMBEDDER
+from pipeline.knowledge.shelf import SCREENED
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -30,6 +31,7 @@ STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
 LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
 LOCK_STEP_SECONDS = 0.1
 SOURCE = "source"
+LATER = {SOURCE: "''", SCREENED: "arrow_cast(NULL, 'Binary')"}  # columns that old tables lack
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
 
@@ -70,7 +72,7 @@ class Tables:
     async def create(self, kb: str, schema: Any) -> AsyncTable:
         """Return the table, made empty when there is none."""
         try:
-            return await self._with_source(await self.open(kb), kb)
+            return await self._completed(await self.open(kb), kb)
         except KnowledgeError as error:
             if error.error_class != "store_missing":
                 raise
@@ -78,11 +80,13 @@ class Tables:
             await (await self.connect()).create_table(kb, schema=schema, exist_ok=True)
         return await self.open(kb)
 
-    async def _with_source(self, table: AsyncTable, kb: str) -> AsyncTable:
-        """Add the column of a document's file to a table made before there was one."""
+    async def _completed(self, table: AsyncTable, kb: str) -> AsyncTable:
+        """Add the columns that a table lacks because it was made before there were any."""
         with plainly(kb):
-            if SOURCE not in (await table.schema()).names:
-                await table.add_columns({SOURCE: "''"})
+            names = (await table.schema()).names
+            lacking = {name: value for name, value in LATER.items() if name not in names}
+            if lacking:
+                await table.add_columns(lacking)
         return table
 
     def forget(self, kb: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_LINE = 4_000_000  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: its name ("message" when the server gave none) and its data."""
 
     name: str
@@ -37,10 +36,13 @@ class Splitter:
             if self._waiting > LONGEST_LINE:
                 raise TooLong(f"a line of the stream is longer than {LONGEST_LINE} bytes")
             return []
-        lines = b"".join(self._rest).splitlines(keepends=True)
-        last = b"" if lines[-1].endswith(b"\n") else lines.pop()  # a final "\r" may be half of "\r\n"
+        text, events = b"".join(self._rest), list[Event]()
+        if b"\r" not in text and not self._data and not self._name:
+            text = self._blocks(text, events)
+        lines = text.splitlines(keepends=True)
+        ended = not lines or lines[-1].endswith(b"\n")
+        last = b"" if ended else lines.pop()  # a final "\r" may be half of "\r\n"
         self._rest, self._waiting = [last], len(last)
-        events: list[Event] = []
         for line in lines:
             self._line(line.rstrip(b"\r\n"), events)
         return events
@@ -48,6 +50,17 @@ class Splitter:
     def finish(self) -> list[Event]:
         """Return the event that was complete but for its empty line, if any."""
         return self.feed(b"\n\n")
+
+    def _blocks(self, text: bytes, events: list[Event]) -> bytes:
+        """Take the whole events of a text, mostly one line of data each; return what is left."""
+        whole, ended, rest = text.rpartition(b"\n\n")
+        for block in whole.split(b"\n\n") if ended else ():
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(Event("message", block[6:]))
+                continue
+            for line in (*block.split(b"\n"), b""):
+                self._line(line, events)
+        return rest
 
     def _line(self, line: bytes, events: list[Event]) -> None:
         if not line:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.events import Answer
-from pipeline.guardrails.planted import OPENED, Planted, Policy
+from pipeline.guardrails.classifier import Classifier
+from pipeline.guardrails.planted import OPENED, Planted, Policy, screen
 from pipeline.knowledge.documents import Document
+from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import store
+from pipeline.knowledge.shelf import SCREENED
+from pipeline.knowledge.tables import Tables
 from pipeline.models.scripted import Scripted
 from pipeline.text import sentences
+from tests.fake_embedder import WordEmbedder
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 GUARD = Planted()
@@ -65,3 +73,50 @@ async def test_the_embedded_answerer_never_quotes_one(policy: Policy) -> None:
     assert isinstance(answer, Answer)
     assert "evil@example.com" not in answer.answer
     assert "previous instructions" not in answer.answer
+
+
+class Blind(Classifier):
+    """Sees nothing: what it says comes from elsewhere."""
+
+    def probability(self, *_: object, **__: object) -> float:
+        return 0.0
+
+
+async def test_passages_are_screened_when_they_are_ingested(tmp_path: Path) -> None:
+    text = f"{CLEAN}\n{ORDERS[0]}"
+    spans = sentences(text)
+    guard = Planted(classifier=Blind())
+    assert guard.suspects("c", "d", text, spans) == []
+    knowledge = Knowledge(tmp_path, WordEmbedder(), screen=screen)
+    await store([Document("toaster", "Toaster", text)], "kb", knowledge)
+    [row] = await (await knowledge.open("kb")).rows([0])
+    assert [
+        suspect.text for suspect in guard.suspects("c", "d", row.text, row.spans, row.screened)
+    ] == ORDERS[:1]
+
+
+def test_another_guards_look_does_not_count() -> None:
+    text = f"{CLEAN}\n{ORDERS[0]}"
+    spans = sentences(text)
+    seen = GUARD.probabilities(text, spans)
+    assert GUARD.probabilities(text, spans, (b"another guard",)) == seen
+    assert GUARD.probabilities(text, spans, (screen(CLEAN, sentences(CLEAN)),)) == seen
+
+
+@pytest.mark.parametrize("memory_chunks", [100, 0])
+async def test_a_table_of_an_older_version_is_read_and_gets_the_column(
+    tmp_path: Path, memory_chunks: int
+) -> None:
+    def knowledge() -> Knowledge:
+        return Knowledge(tmp_path, WordEmbedder(), screen=screen, memory_chunks=memory_chunks)
+
+    documents = [Document("toaster", "Toaster", CLEAN)]
+    await store(documents, "kb", knowledge())
+    table = await Tables(tmp_path).open("kb")
+    await table.drop_columns([SCREENED])
+    await store([*documents, Document("kettle", "Kettle", "It boils water.")], "kb", knowledge())
+    shelf = await knowledge().open("kb")
+    keys = [*await shelf.keys("toaster"), *await shelf.keys("kettle")]
+    toaster, kettle = await shelf.rows(keys)
+    assert (toaster.text, toaster.screened) == (CLEAN, ())
+    assert kettle.screened
