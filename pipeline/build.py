@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -36,6 +37,7 @@ from pipeline.guardrails.spending import Spending
 from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
 from pipeline.knowledge.index import Knowledge
 from pipeline.live_turn import Rules
+from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.pace import Pace
@@ -43,7 +45,7 @@ from pipeline.models.prices import Prices
 from pipeline.parts import Given, Parts
 from pipeline.people import People
 from pipeline.prompts.force import Force
-from pipeline.prompts.library import Library, PromptError
+from pipeline.prompts.library import SHIPPED, Library, PromptError
 from pipeline.redis_server import RedisServer
 from pipeline.routing import Routes
 from pipeline.settings import RERANKERS, Settings
@@ -52,6 +54,7 @@ from pipeline.whole import Wholes
 from traces.engine import EMBEDDED
 from traces.errors import StoreError
 from traces.journal import Journal
+from traces.postgres.files import SharedFiles
 from traces.store import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,9 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
     """
     check(settings)
     registry = parts.get("breakers") or breakers(settings)
+    copies = None if "force" in parts else mirror(settings)
+    if copies is not None:
+        copies.follow()
     gateway = parts.get("gateway") or _gateway(settings, registry, parts.get("models"))
     documents = parts.get("knowledge") or knowledge(settings)
     looks = guards(settings, documents.embedder)
@@ -74,8 +80,8 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
     return Pipeline(
         Parts(
             rules=parts.get("rules") or rules(settings, looks),
-            prompts=parts.get("prompts") or library(settings),
-            force=parts.get("force") or force(settings),
+            prompts=parts.get("prompts") or library(settings, copies),
+            force=parts.get("force") or force(settings, copies),
             quota=parts.get("quota") or _quota(settings),
             admission=parts.get("admission") or _admission(settings),
             budget=parts.get("budget") or budget(settings),
@@ -92,6 +98,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             store=parts.get("store") or store(settings),
             wholes=Wholes(documents, looks.planted, settings.retrieval.whole_tokens),
             breakers=registry,
+            mirror=copies,
             clock=parts.get("clock", time.perf_counter),
         )
     )
@@ -159,14 +166,42 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
     )
 
 
-def library(settings: Settings) -> Library:
-    """Return the prompts."""
-    return Library(settings.prompts.folder)
+def library(settings: Settings, copies: Mirror | None = None) -> Library:
+    """Return the prompts; those of all machines, where they share a ledger."""
+    copies = copies or mirror(settings)
+    return Library(_prompts(settings), nullcontext if copies is None else copies.exclusive)
 
 
-def force(settings: Settings) -> Force:
+def force(settings: Settings, copies: Mirror | None = None) -> Force:
     """Return which prompt versions are in force, and the log of how they came to be."""
-    return Force(DataFolder(settings.data_dir).audit, defaults(settings))
+    copies, path = copies or mirror(settings), DataFolder(settings.data_dir).audit
+    return Force(path, defaults(settings), nullcontext if copies is None else copies.exclusive)
+
+
+def mirror(settings: Settings) -> Mirror | None:
+    """Return the copies here of what machines with one ledger share, up to date; None for one machine."""
+    ledger, folder = settings.ledger.get_secret_value(), _prompts(settings)
+    if ledger == EMBEDDED or folder is None:
+        return None
+    for shipped in (*SHIPPED.glob("*/v*.md"), SHIPPED / "released.toml"):
+        own = folder / shipped.relative_to(SHIPPED)
+        if not own.exists():
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.write_bytes(shipped.read_bytes())
+    shared = {
+        "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
+        "prompts": (folder, ("*/v*.md", "released.toml")),
+    }
+    copies = Mirror(SharedFiles(ledger), shared)
+    copies.pull()
+    return copies
+
+
+def _prompts(settings: Settings) -> Path | None:
+    """Return the folder of the prompts; None for the shipped ones, which no machine changes for others."""
+    if settings.prompts.folder is None and settings.ledger.get_secret_value() != EMBEDDED:
+        return DataFolder(settings.data_dir).prompts
+    return settings.prompts.folder
 
 
 def defaults(settings: Settings) -> dict[str, str]:

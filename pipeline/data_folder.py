@@ -46,6 +46,11 @@ class DataFolder:
         return self.path / "people.sqlite"
 
     @property
+    def prompts(self) -> Path:
+        """The prompts of all machines that share a ledger."""
+        return self.path / "prompts"
+
+    @property
     def knowledge(self) -> Path:
         """The knowledge bases."""
         return self.path / "knowledge"

@@ -45,6 +45,7 @@ class Operations:
         self.store: Final = parts.store
         self.wholes: Final = parts.wholes
         self.registry: Final = parts.breakers
+        self.mirror: Final = parts.mirror
         self.journal: Final = parts.journal
         self.backlog: Final = Backlog(parts.journal, parts.breakers.get("journal", JOURNAL))
         self.observers: Final[list[Callable[[Trace], None]]] = []  # shown each turn's trace, at its end
@@ -114,6 +115,8 @@ class Operations:
     async def close(self) -> None:
         """Flush and close what the pipeline holds open."""
         await asyncio.gather(*self._chores, return_exceptions=True)
+        if self.mirror is not None:
+            self.mirror.close()
         self.backlog.close()
         await self.gateway.close()
         await self.retriever.close()

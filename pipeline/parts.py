@@ -20,6 +20,7 @@ from pipeline.guardrails.quota import Quota
 from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
 from pipeline.live_turn import Rules
+from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.prompts.force import Force
@@ -63,6 +64,7 @@ class Parts:
     store: Store
     wholes: Wholes
     breakers: Breakers
+    mirror: Mirror | None = None  # where several machines share prompts
     clock: Callable[[], float] = time.perf_counter
 
 

@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import logging
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,8 +83,14 @@ class Standing:
 class Force:
     """Reads what is in force with every turn (one stat), and changes it by appending to the log."""
 
-    def __init__(self, path: Path, defaults: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        defaults: dict[str, str],
+        exclusive: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.path = path
+        self._exclusive = exclusive  # keeps other machines from changing it meanwhile
         self.trouble: str | None = None  # why the log cannot be used; what was read before goes on
         self._defaults = defaults
         self._seen: tuple[int, int] | None = None
@@ -157,7 +165,7 @@ class Force:
         """
         name = after.partition("@")[0]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
+        with self._exclusive(), self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _drop_torn_line(file)
             changes = self.changes()

@@ -6,6 +6,8 @@ import hashlib
 import logging
 import re
 import tomllib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +53,13 @@ class PromptVersion:
 class Library:
     """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        exclusive: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.folder = folder or SHIPPED
+        self._exclusive = exclusive  # keeps other machines from writing meanwhile
         self._read: dict[Path, tuple[int, PromptVersion]] = {}
 
     def get_of(self, name: str, label: str) -> PromptVersion:
@@ -102,6 +109,10 @@ class Library:
 
         Raises PromptError when the text is no prompt, or is that of a version there is already.
         """
+        with self._exclusive():
+            return self._add(name, source, text)
+
+    def _add(self, name: str, source: PromptVersion, text: str | None) -> Path:
         known = [version for version in self.versions() if version.name == name]
         path = self.folder / name / f"v{max((version.version for version in known), default=0) + 1}.md"
         if text is not None:
@@ -122,7 +133,7 @@ class Library:
         if version.label in self.released():
             return True
         try:
-            with (self.folder / "released.toml").open("a", encoding="utf-8") as file:
+            with self._exclusive(), (self.folder / "released.toml").open("a", encoding="utf-8") as file:
                 file.write(f'"{version.label}" = "{version.fingerprint}"\n')
         except OSError:
             return False

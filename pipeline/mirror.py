@@ -1,0 +1,122 @@
+"""Keeps small files of this machine as they are on all machines: prompts, and what is in force."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from traces.errors import StoreError
+from traces.postgres.files import Shared, SharedFiles
+
+log = logging.getLogger(__name__)
+EVERY_SECONDS = 0.5  # a change is seen everywhere within a second
+REST_SECONDS = 3.0  # after a failure
+
+
+class Mirror:
+    """Copies of shared files, and the one way to change them.
+
+    `folders` maps the first part of a shared name to a folder here and the patterns of its files. What a
+    machine had of its own before it began to share is put aside where the others have something else.
+    """
+
+    def __init__(self, files: SharedFiles, folders: Mapping[str, tuple[Path, tuple[str, ...]]]) -> None:
+        self._files = files
+        self._folders = folders
+        self._since = 0
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._follower: threading.Thread | None = None
+        self.trouble: str | None = None
+
+    def pull(self) -> None:
+        """Take over what changed; what cannot be reached is noted, and the copies here go on."""
+        try:
+            with self._lock:
+                self._since, changes = self._files.changed(self._since)
+                self._write(changes)
+        except (StoreError, OSError) as error:
+            if self.trouble is None:
+                log.error("prompts of other machines cannot be read, the last copies go on: %s", error)
+            self.trouble = str(error)
+        else:
+            self.trouble = None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Let files be changed here, then everywhere; nothing is changed when that fails, with StoreError."""
+        with self._lock, self._files.writing() as shared:
+            since, changes = shared.changed(0)
+            self._write(changes)
+            before = self._contents()
+            try:
+                yield
+                self._push(shared, changes)
+            except BaseException:
+                self._write({name: before.get(name) for name in {*before, *self._contents()}}, keep=False)
+                raise
+            self._since = since
+
+    def follow(self) -> None:
+        """Take over changes as they come, until closed."""
+        self._follower = threading.Thread(target=self._keep_pulling, name="mirror", daemon=True)
+        self._follower.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        if self._follower is not None:
+            self._follower.join()
+
+    def _keep_pulling(self) -> None:
+        while not self._stop.wait(EVERY_SECONDS if self.trouble is None else REST_SECONDS):
+            self.pull()
+
+    def _push(self, shared: Shared, before: Mapping[str, bytes | None]) -> None:
+        contents = self._contents()
+        for name in sorted({*contents, *before}):
+            if contents.get(name) != before.get(name):
+                shared.put(name, contents.get(name))
+
+    def _contents(self) -> dict[str, bytes]:
+        return {
+            f"{part}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+            for part, (folder, patterns) in self._folders.items()
+            for pattern in patterns
+            for path in folder.glob(pattern)
+        }
+
+    def _write(self, changes: Mapping[str, bytes | None], *, keep: bool = True) -> None:
+        for name, content in changes.items():
+            part, _, rest = name.partition("/")
+            if part in self._folders and not {"..", ""} & set(rest.split("/")):
+                _replace(self._folders[part][0] / rest, content, keep=keep)
+
+
+def _replace(path: Path, content: bytes | None, *, keep: bool) -> None:
+    """Make a file what it should be, in one step; `keep` puts aside lines that would be lost by it."""
+    present = path.read_bytes() if path.is_file() else None
+    if present == content:
+        return
+    grows = path.suffix != ".json"  # what is chosen anew is no loss
+    if keep and grows and present is not None and not (content or b"").startswith(present):
+        aside = path.with_name(f"{path.name}.own-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        aside.write_bytes(present)
+        log.warning("%s is what all machines share now; what was here before is in %s", path, aside.name)
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.half-{os.getpid()}-{threading.get_ident()}")
+    try:
+        half.write_bytes(content)
+        half.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            half.unlink()

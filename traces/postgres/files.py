@@ -1,0 +1,60 @@
+"""Small files that all machines share, beside the ledger; changes are numbered in the order of commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from traces.postgres.connection import connected, naming, shown
+
+if TYPE_CHECKING:
+    import psycopg
+
+_LOCK = 0x616E7366  # the advisory lock of whoever changes a file
+_TABLE = b"""
+create table if not exists shared_files
+(name text primary key, content bytea, number bigint generated always as identity)
+"""
+
+
+class Shared:
+    """The files within one transaction that nobody else's change comes between."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
+        """Return the number of the last change, and what changed after `since`; None where it was deleted."""
+        rows = self._connection.execute(
+            "select name, content, number from shared_files where number > %s order by number", [since]
+        ).fetchall()
+        return (rows[-1][2] if rows else since), {name: content for name, content, _ in rows}
+
+    def put(self, name: str, content: bytes | None) -> None:
+        """Change a file; None deletes it."""
+        self._connection.execute("delete from shared_files where name = %s", [name])
+        self._connection.execute("insert into shared_files (name, content) values (%s, %s)", [name, content])
+
+
+class SharedFiles:
+    """Opens the files at an address; raises StoreError."""
+
+    def __init__(self, address: str) -> None:
+        self.name = shown(address)
+        self._address = address
+
+    def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
+        """Return what `Shared.changed` does, without waiting for whoever changes something now."""
+        with connected(self._address, self.name) as connection, naming(self.name):
+            if connection.execute("select to_regclass('shared_files')").fetchone() == (None,):
+                return since, {}
+            return Shared(connection).changed(since)
+
+    @contextmanager
+    def writing(self) -> Iterator[Shared]:
+        """Open them to change, all or nothing; one machine at a time."""
+        with connected(self._address, self.name) as connection, naming(self.name), connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+            connection.execute(_TABLE)
+            yield Shared(connection)
