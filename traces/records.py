@@ -211,6 +211,7 @@ class RunSettings:
     order: str | None = None  # a digit a case, as asked: at which place of the session this run came
     load: Load | None = None
     judges: Mapping[str, Bill] = field(default_factory=dict)  # scorer -> what its judging took
+    rubric: dict[str, Any] = field(default_factory=dict)  # the team's criteria by their names
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> RunSettings:

@@ -14,7 +14,7 @@ from console.commands.consent import Yes, reach
 from console.commands.evals import Json
 from console.commands.figures import comparison_table, cost, metric_table
 from console.commands.guardboard import show
-from console.commands.judges import DEFAULT, chosen, judged
+from console.commands.judges import chosen, judged
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, wrong
 from console.commands.targets import ask_target, expect_target, template_of
@@ -46,7 +46,7 @@ def run_evalset(
         typer.Option(help="Of a BEIR folder: 'last', 'rewrite' or 'tasks' (if it has tasks.jsonl)."),
     ] = None,
     judge: Annotated[str | None, typer.Option(help="Let this model judge the answers afterwards.")] = None,
-    metrics: Annotated[str | None, typer.Option(help="RAGAS metrics it judges, comma-separated.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="RAGAS metrics, criteria, or 'rubric'.")] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="Stop at this many dollars.")] = None,
     retrieval: Annotated[
         str | None, typer.Option(help="Try other settings, e.g. passages=8,floor=0.2; such a run is a trial.")
@@ -82,7 +82,7 @@ def run_evalset(
     if only_estimate:
         expect(cases, variants, plan, changed, json=json)
         return
-    _check_judge(judge, metrics, yes=yes)
+    _check_judge(judge, metrics, cases, yes=yes)
     try:
         if form is not None:
             asked = ask_target(cases, form, plan, target_model, yes=yes, quiet=json)
@@ -151,11 +151,11 @@ def settings_of(text: str | None) -> dict[str, Any]:
     return values
 
 
-def _check_judge(judge: str | None, metrics: str | None, *, yes: bool) -> None:
+def _check_judge(judge: str | None, metrics: str | None, cases: Evalset, *, yes: bool) -> None:
     """End the command before a run is made that could not be judged as asked."""
     if judge is None:
         return
-    chosen(metrics or DEFAULT)
+    chosen(metrics, cases.rubric)
     job(judge, load_settings())
     reach(yes=yes)
 
@@ -164,7 +164,7 @@ def _judge(
     report: dict[str, Any], judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
 ) -> None:
 
-    report["judged"] = judged(report["run_id"], judge, metrics or DEFAULT, budget, yes=yes, quiet=quiet)
+    report["judged"] = judged(report["run_id"], judge, metrics, budget, yes=yes, quiet=quiet)
     report["metrics"] |= report["judged"]["metrics"]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -13,29 +15,36 @@ from console.commands.evals import Json, RunId
 from console.commands.figures import cost, metric_table
 from console.commands.progress import bars
 from console.commands.screen import emit, failed, wrong
+from evalsets.cases.cases import load as load_set
 from evalsets.cases.evalset import EvalsetError
+from evalsets.cases.rubric import Criterion
 from evalsets.judges import calibration, judgement, labelled, process
 from evalsets.judges.judge_metrics import Estimate, Sample, estimate
 from evalsets.judges.judgement import Judgement
 from evalsets.judges.process import Job, Worker
+from evalsets.judges.rubric import Marker
+from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
 from pipeline import build
-from pipeline.settings import load
+from pipeline.settings import Settings, load
 from traces.journal import Journal
 from traces.queries import runs
 from traces.records import Run
 
-DEFAULT = "faithfulness,answer_relevancy"
+DEFAULT = ("faithfulness", "answer_relevancy")
+RUBRIC = "rubric"  # stands for every criterion of the evalset
 JudgeName = Annotated[str, typer.Option("--judge", help="The model that judges, e.g. openai:gpt-6-luna.")]
-Metrics = Annotated[str, typer.Option(help="Comma-separated RAGAS metrics.")]
+Metrics = Annotated[
+    str | None, typer.Option(help="RAGAS metrics, criteria (rubric_tone) or 'rubric' for all of them.")
+]
 Budget = Annotated[float | None, typer.Option(min=0, help="Stop at this many US dollars.")]
 
 
 def score_run(
     run: RunId,
     judge: JudgeName,
-    metrics: Metrics = DEFAULT,
+    metrics: Metrics = None,
     budget: Budget = None,
     yes: Yes = False,
     json: Json = False,
@@ -51,12 +60,14 @@ def score_run(
 
 
 def judged(
-    run: str, judge: str, metrics: str, budget: float | None, *, yes: bool, quiet: bool
+    run: str, judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
 ) -> dict[str, Any]:
     """Estimate, ask for consent, judge, and return the JSON of what came of it."""
-    names = chosen(metrics)
     settings = load()
     job = process.job(judge, settings, budget_usd=budget)
+    chosen(
+        ",".join(name for name in (metrics or "").split(",") if not name.strip().startswith(RUBRIC)) or None
+    )
     store = build.store(settings)
     store.drain()
     with store.read() as ledger:
@@ -65,6 +76,7 @@ def judged(
         except runs.UnknownRun as error:
             raise wrong(str(error)) from None
         samples = judgement.samples(ledger, row.run_id)
+    names = chosen(metrics, _criteria(row))
     if not samples:
         raise wrong(f"run {row.run_id} has no answers to judge")
     expected = estimate(samples, names, judge, build.prices(settings))
@@ -72,45 +84,78 @@ def judged(
         raise wrong(f"--budget needs a price, and none is known for {judge}; set it under models.prices")
     _agree(expected, judge, yes=yes)
     try:
-        scorer, result = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
+        scorers, result = asyncio.run(_score(store, job, row, samples, names, quiet=quiet))
     except KeyboardInterrupt:
         raise failed("stopped; the same command goes on where it was") from None
     store.drain()
+    table: dict[str, Any] = {}
     with store.read() as ledger:
-        table = judgement.summary(ledger, row.run_id, names, scorer, row.seed or 0)
-    return _report(row, scorer, result, table)
+        for name, scorer in scorers.items():
+            table |= judgement.summary(ledger, row.run_id, [name], scorer, row.seed or 0)
+    return _report(row, scorers, result, table)
 
 
-def chosen(metrics: str) -> list[str]:
-    """Return the metric names of a comma-separated list, or end the command when one is unknown."""
-    names = list(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
-    unknown = [name for name in names if name not in JUDGED]
+def _criteria(row: Run) -> tuple[Criterion, ...]:
+    """Return the criteria of a run's evalset as it stands; of a set that is gone, as they were in the run."""
+    with suppress(EvalsetError):
+        if criteria := load_set(row.evalset).rubric:
+            return criteria
+    return tuple(Criterion(**criterion) for criterion in row.settings.rubric.values())
+
+
+def chosen(metrics: str | None, criteria: Sequence[Criterion] = ()) -> list[Judged]:
+    """Return the metrics of a comma-separated list, or end the command when one is unknown.
+
+    Without a list: faithfulness and answer relevancy, and all the team's own criteria.
+    """
+    own = {criterion.metric: marked(criterion) for criterion in criteria}
+    given = [*DEFAULT, *own] if metrics is None else [name.strip() for name in metrics.split(",")]
+    names = [part for name in given if name for part in (own if name == RUBRIC else (name,))]
+    if RUBRIC in given and not own:
+        raise wrong('the evalset has no rubric; write [rubric] and a line like tone = "…" into its .toml')
+    known = JUDGED | own
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"unknown metric {unknown[0]!r}" if unknown else "no metric"
-        raise wrong(f"{what}; there are {', '.join(JUDGED)}")
-    return names
+        raise wrong(f"{what}; there are {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _workers(metrics: Sequence[Judged], job: Job, settings: Settings) -> Iterator[tuple[Any, list[Judged]]]:
+    """Yield who scores which of the metrics: one process for RAGAS's, a marker a criterion.
+
+    To be taken one after the other: each may spend what the ones before it left.
+    """
+    if theirs := [metric for metric in metrics if metric.criterion is None]:
+        yield lambda left: Worker(replace(job, budget_usd=left), settings.data_dir), theirs
+    for metric in metrics:
+        if (criterion := metric.criterion) is not None:
+            yield lambda left, own=criterion: Marker(replace(job, budget_usd=left), settings, own), [metric]
 
 
 async def _score(
-    store: Any, job: Job, row: Run, samples: Sequence[Sample], names: list[str], *, quiet: bool
-) -> tuple[str, Judgement]:
-
-    journal = Journal(store.journal)
+    store: Any, job: Job, row: Run, samples: Sequence[Sample], names: list[Judged], *, quiet: bool
+) -> tuple[dict[str, str], Judgement]:
+    """Return who scored each metric, and what became of the scores."""
+    journal, result, scorers = Journal(store.journal), Judgement(), dict[str, str]()
     try:
         with bars(quiet) as step:
-            step("Starting the judge")
-            async with Worker(job, store.data_dir) as worker:
-                with store.read() as ledger:
-                    done = runs.scored_by(ledger, row.run_id, worker.scorer)
-                advance = step("Judging")
+            for worker_of, metrics in _workers(names, job, load()):
+                step("Starting the judge")
+                left = job.budget_usd and max(job.budget_usd - (result.spent.usd or 0.0), 0.0)
+                async with worker_of(left) as worker:
+                    scorers |= {metric.name: worker.scorer for metric in metrics}
+                    with store.read() as ledger:
+                        done = runs.scored_by(ledger, row.run_id, worker.scorer)
+                    advance = step("Judging")
 
-                def progress(scored: int, total: int, usd: float | None) -> None:
-                    advance(scored, total, "unpriced" if usd is None else f"${usd:.4f}")
+                    def progress(scored: int, total: int, usd: float | None, show: Any = advance) -> None:
+                        show(scored, total, "unpriced" if usd is None else f"${usd:.4f}")
 
-                result = await judgement.score(
-                    row, samples, names, worker, journal, done=done, progress=progress
-                )
-                return worker.scorer, result
+                    await judgement.score(
+                        row, samples, metrics, worker, journal, done=done, progress=progress, judgement=result
+                    )
+        return scorers, result
     finally:
         journal.close()
 
@@ -126,12 +171,12 @@ def _agree(expected: Estimate, judge: str, *, yes: bool) -> None:
     )
 
 
-def _report(row: Run, scorer: str, result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
+def _report(row: Run, scorers: dict[str, str], result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
     return {
         "run_id": row.run_id,
         "evalset": row.evalset,
         "variant": row.variant,
-        "scorer": scorer,
+        "scorer": ", ".join(dict.fromkeys(scorers.values())),
         "metrics": table,
         "scored": result.scored,
         "failed": result.failed,
@@ -157,19 +202,24 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def calibrate(
-    scorer: Annotated[str, typer.Argument(help="groundedness, evidence, or a RAGAS metric (with --judge).")],
+    scorer: Annotated[
+        str, typer.Argument(help="groundedness, evidence, or with --judge a RAGAS metric or a criterion.")
+    ],
     folder: Annotated[str, typer.Argument(help="handbook (shipped), a folder, or a labelled file.")],
     judge: Annotated[str | None, typer.Option(help="The model that judges, e.g. openai:gpt-6-luna.")] = None,
+    evalset: Annotated[
+        str | None, typer.Option("--set", help="The evalset whose rubric has the criterion.")
+    ] = None,
     budget: Budget = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Hold a scorer against people's labels: its agreement with them, with an interval."""
-    settings = load()
+    settings, metric = load(), None
     if scorer not in calibration.FREE:
         if judge is None:
             raise wrong(f"{scorer} needs --judge; without one there are {', '.join(calibration.FREE)}")
-        chosen(scorer)
+        metric = _metric(scorer, evalset)
     try:
         known = labelled.load(folder)
     except EvalsetError as error:
@@ -177,7 +227,9 @@ def calibrate(
     if (known.about == "question") != (scorer == "evidence"):
         raise wrong(f"{known.name} holds labelled {known.about}s, {scorer} scores something else")
     try:
-        name, scores = asyncio.run(_scores(known, scorer, judge, budget, settings, yes=yes, quiet=json))
+        name, scores = asyncio.run(
+            _scores(known, metric or scorer, judge, budget, settings, yes=yes, quiet=json)
+        )
     except KeyboardInterrupt:
         raise failed("stopped; what the judge said is remembered") from None
     calibrated = calibration.calibrate(known, scorer, name, scores)
@@ -194,14 +246,28 @@ def calibrate(
         print(f"One annotator against the others: {calibrated.people:.3f}")
 
 
-async def _scores(
-    known: Any, scorer: str, judge: str | None, budget: float | None, settings: Any, *, yes: bool, quiet: bool
-) -> tuple[str, Any]:
+def _metric(name: str, evalset: str | None) -> Judged:
+    """Return the judged metric to calibrate; a criterion is looked up in the evalset's rubric."""
+    if name.startswith(MARKED) and evalset is None:
+        raise wrong(f"{name} is a criterion of an evalset; name it: --set NAME")
+    try:
+        criteria = () if evalset is None else load_set(evalset).rubric
+    except EvalsetError as error:
+        raise wrong(str(error)) from None
+    metric, *others = chosen(name, criteria)
+    if others:
+        raise wrong(f"one scorer at a time; there are {', '.join((metric.name, *(m.name for m in others)))}")
+    return metric
 
+
+async def _scores(
+    known: Any, scorer: str | Judged, judge: str | None, budget: float | None, settings: Any, *,
+    yes: bool, quiet: bool,
+) -> tuple[str, Any]:  # fmt: skip
     with bars(quiet) as step:
         if scorer == "groundedness":
             return SCORER, calibration.grounded(known)
-        if scorer == "evidence":
+        if not isinstance(scorer, Judged):
             advance = step("Reading")
             return SCORER, await calibration.evident(
                 known, build.embedder(settings), lambda n, of: advance(n, of)
@@ -211,6 +277,7 @@ async def _scores(
         expected = estimate([item.sample for item in known.items], [scorer], judge, build.prices(settings))
         _agree(expected, judge, yes=yes)
         advance = step("Judging")
-        async with process.Worker(job, settings.data_dir) as worker:
+        ((worker_of, _),) = _workers([scorer], job, settings)
+        async with worker_of(budget) as worker:
             scores = await calibration.judged(known, scorer, worker, lambda n, of: advance(n, of))
         return worker.scorer, scores

@@ -8,7 +8,7 @@ from console.dashboard import data, markup, palette
 from evalsets.judges import calibration
 from evalsets.judges.calibration import Calibration
 from evalsets.metrics.metric import SCORER
-from evalsets.metrics.table import JUDGED, find_metric
+from evalsets.metrics.table import find_metric, is_judged
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
 HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floor ", "In a gate"]
@@ -34,7 +34,7 @@ def table(metrics: set[str] | None = None) -> str:
 
 
 def _row(calibrated: Calibration, floor: float, barred: bool) -> str:
-    judge = calibrated.metric in JUDGED and calibrated.scorer != SCORER
+    judge = is_judged(calibrated.metric) and calibrated.scorer != SCORER
     interval = (
         "—"
         if calibrated.ci_low is None or calibrated.ci_high is None

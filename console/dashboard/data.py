@@ -314,11 +314,16 @@ def metrics(evalset: str) -> list[str]:
 
 def read_scores(run: Run, names: tuple[str, ...] | None = None) -> RunScores:
     """Return a run with its metrics, summed up for `names` only; a finished run is computed once."""
-    return _scores(run.run_id, run.state, run.done, names, run)
+    return _scores(run.run_id, judged_state(run), names, run)
+
+
+def judged_state(run: Run) -> str:
+    """Return what tells the states of a run apart, a finished one that was judged later too."""
+    return f"{run.state} {run.done} {sorted(run.settings.judges.items())}"
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
-def _scores(run_id: str, state: str, done: int | None, names: tuple[str, ...] | None, _run: Run) -> RunScores:
+def _scores(run_id: str, state: str, names: tuple[str, ...] | None, _run: Run) -> RunScores:
     with ledger() as opened:
         scored = columns.columns(runs.scores_of(opened, run_id))
     asked = scored if names is None else {name: scored[name] for name in names if name in scored}
@@ -359,8 +364,8 @@ def known_models() -> list[str]:
 
 
 @st.cache_data(max_entries=100, ttl=300, show_spinner=False)
-def compare(baseline: str, candidate: str, done: int | None) -> Comparison:
-    """Return a run against a baseline; `done` tells states of a running one apart."""
+def compare(baseline: str, candidate: str, states: tuple[str, str]) -> Comparison:
+    """Return a run against a baseline; `states` tells what was scored since apart."""
     with ledger() as opened:
         try:
             return compare_runs(opened, baseline, candidate)

@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import beir, imports, jsonl
+from evalsets.cases import beir, imports, jsonl, rubric
 from evalsets.cases.evalset import Evalset, EvalsetError, Queries, fingerprint
 from evalsets.cases.row import FIELDS, case
 from traces.records import Case
 
 SETS = Path(__file__).parents[1] / "sets"
-HEAD = frozenset("title owner source licence notice labels corpus kb thresholds".split())  # noqa: SIM905
+HEAD = frozenset("title owner source licence notice labels corpus kb thresholds rubric".split())  # noqa: SIM905
 
 
 def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None) -> Evalset:
@@ -152,6 +152,8 @@ def _head(path: Path, problems: list[str]) -> dict[str, Any]:
         return {}
     problems += [f"{path.name}: unknown key {key!r}" for key in sorted(head.keys() - HEAD)]
     head = {key: value for key, value in head.items() if key in HEAD}
+    if "rubric" in head:
+        head["rubric"] = rubric.read(head["rubric"], path.name, problems)
     labels, corpus = head.pop("labels", "documents"), head.pop("corpus", None)
     if labels not in ("documents", "chunks"):
         problems.append(f"{path.name}: labels must be documents or chunks, got {labels!r}")

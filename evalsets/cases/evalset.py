@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalsets.cases import jsonl
+from evalsets.cases.rubric import Criterion
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Message
 from traces.records import Case
@@ -39,6 +40,7 @@ class Evalset:
     licence: str = ""
     notice: str = ""
     thresholds: dict[str, float] = field(default_factory=dict)  # metric -> least (or most) mean
+    rubric: tuple[Criterion, ...] = ()  # what a judge marks answers for, in the team's words
     chunks: bool = False  # relevant ids name chunks instead of documents
     corpus: Path | None = None  # documents to index apart: jsonl of {id, title, text, url}
     planted: dict[str, str] = field(default_factory=dict)  # document -> the attack planted in it

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def save(
 ) -> Path:
     """Write `<name>.jsonl` and `<name>.toml`; the set can be found only once both are whole.
 
-    Raises EvalsetError when a row is no case, or the name is taken (`replace` takes it over).
+    Raises EvalsetError when a row is no case, or the name is taken. `replace` takes it over: new cases,
+    while the thresholds and the rubric stay.
     """
     folder = folder or own_folder()
     path = _path(name, folder)
@@ -55,8 +57,10 @@ def save(
         beside = folder / f"{name}_corpus.jsonl"
         _write(beside, _lines(corpus))
         about["corpus"] = beside.name
+    lines = "".join(f"{key} = {_toml(text)}\n" for key, text in about.items())
+    tables = _tables(path.with_suffix(".toml"))
     _write(path, _lines(rows))
-    _write(path.with_suffix(".toml"), "".join(f"{key} = {_toml(text)}\n" for key, text in about.items()))
+    _write(path.with_suffix(".toml"), f"{lines}\n{tables}" if tables else lines)
     return path
 
 
@@ -158,6 +162,17 @@ def exported(evalset: Evalset, ending: str) -> str:
     for row in rows:
         table.writerow([row["id"], *(_cell(row.get(column)) for column in columns)])
     return out.getvalue()
+
+
+def _tables(path: Path) -> str:
+    """Return the tables at the end of a set's .toml as they are written; empty when there are none."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    for place in (place for place, line in enumerate(lines) if line.startswith("[")):
+        text = "".join(lines[place:])
+        with suppress(tomllib.TOMLDecodeError):  # a line of a longer text may begin with a bracket too
+            if all(isinstance(value, dict) for value in tomllib.loads(text).values()):
+                return text
+    return ""
 
 
 def _cell(value: Any) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 
 from evalsets.judges.agreement import Kind, above_chance, agree, between_people
 from evalsets.judges.judge_metrics import missing
+from evalsets.judges.judgement import Worker
 from evalsets.judges.labelled import Labelled, LabelledSet
-from evalsets.judges.process import Worker
+from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import SCORER
-from evalsets.metrics.table import JUDGED
+from evalsets.metrics.table import is_judged
 from pipeline.data_folder import DataFolder
 from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.embedding import Embedder
@@ -102,7 +103,7 @@ async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress)
     return scores
 
 
-async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: Progress) -> list[Scored]:
+async def judged(labelled: LabelledSet, metric: Judged, worker: Worker, progress: Progress) -> list[Scored]:
     """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
     scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
     tasks: list[dict[str, Any]] = []
@@ -110,8 +111,7 @@ async def judged(labelled: LabelledSet, metric: str, worker: Worker, progress: P
         if (reason := missing(metric, item.sample)) is not None:
             scores[place] = (None, f"not applicable: {reason}")
         else:
-            sample = item.sample.inputs(JUDGED[metric].needs)
-            tasks.append({"id": place, "metric": metric, "sample": sample})
+            tasks.append({"id": place, "metric": metric.name, "sample": item.sample.inputs(metric)})
     done = 0
     async with aclosing(worker.scores(tasks)) as events:
         async for reply in events:
@@ -147,7 +147,7 @@ def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> d
     """
     record, reasons = on_record(data_dir), dict[str, str]()
     for metric, scorer in dict.fromkeys(used):
-        if metric not in JUDGED or scorer == SCORER:
+        if not is_judged(metric) or scorer == SCORER:
             continue
         values = [
             above_chance(calibration.kind, calibration.value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +18,7 @@ from evalsets.judges.cache import Cache, Kept
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.prices import Prices
 from pipeline.models.structured import Reply, Structured, Unfit, ask, form_of
+from pipeline.settings import Settings
 from traces.records import Bill
 
 T = TypeVar("T", bound=BaseModel)
@@ -84,6 +87,12 @@ class Judge:
         """What all that was asked took."""
         return self._account.bill
 
+    async def close(self) -> None:
+        """Close the connections and the file of remembered replies."""
+        await self._model.close()
+        if self._cache is not None:
+            self._cache.close()
+
     def open(self) -> Account:
         """Start an account of its own for what this task asks from now on."""
         account = Account()
@@ -145,3 +154,20 @@ class Judge:
             account.prompts[key := parts.hexdigest()] += 1
             parts.update(b"\0%d" % account.prompts[key])
         return parts.hexdigest()
+
+
+async def engage(job: Mapping[str, Any], settings: Settings) -> Judge:
+    """Return the judge of a job {judge, address, cache, budget_usd, calls, seconds}, ready to be asked."""
+    from pipeline.build import model, prices
+
+    asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
+    await asked.warm()  # importing its SDK takes seconds that no call should pay for
+    return Judge(
+        asked,
+        address=job.get("address", ""),
+        cache=Cache(Path(job["cache"])) if job.get("cache") else None,
+        prices=prices(settings),
+        budget_usd=job.get("budget_usd"),
+        concurrency=job.get("calls", 32),
+        seconds=job.get("seconds", 60.0),
+    )

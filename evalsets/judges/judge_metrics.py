@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import ABSTAINED, BROKEN
-from evalsets.metrics.table import JUDGED
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from pipeline.models.tokens import by_length
@@ -43,9 +43,9 @@ class Sample:
     outcome: str = "answered"
     answerability: str | None = None
 
-    def inputs(self, names: Iterable[str]) -> dict[str, str | list[str]]:
-        """Return the named inputs as RAGAS wants them."""
-        values = {name: getattr(self, name) for name in names}
+    def inputs(self, metric: Judged) -> dict[str, str | list[str]]:
+        """Return what a metric needs and may see, as RAGAS wants it."""
+        values = {name: getattr(self, name) for name in (*metric.needs, *metric.beside)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -61,23 +61,23 @@ class Estimate:
     price_version: str | None
 
 
-def missing(metric: str, sample: Sample) -> str | None:
+def missing(metric: Judged, sample: Sample) -> str | None:
     """Return why a metric does not apply to a sample, or None when it does."""
-    about_answer = not JUDGED[metric].of_search
-    if about_answer and sample.outcome in ABSTAINED:
+    answers_only = not (metric.of_search or metric.abstentions)
+    if answers_only and sample.outcome in ABSTAINED:
         return "no answer was given"
-    if about_answer and sample.answerability == "conversational":
+    if answers_only and sample.answerability == "conversational" and metric.criterion is None:
         return "small talk states nothing"
-    for name in JUDGED[metric].needs:
+    for name in metric.needs:
         value = getattr(sample, name)
         if not any(part.strip() for part in ((value,) if isinstance(value, str) else value)):
             return INPUTS[name]
     return None
 
 
-def broken(metric: str, sample: Sample) -> str | None:
+def broken(metric: Judged, sample: Sample) -> str | None:
     """Return why a metric cannot be scored although it applies: the turn itself failed."""
-    if not JUDGED[metric].of_search and sample.outcome in BROKEN:
+    if not metric.of_search and sample.outcome in BROKEN:
         return f"the turn was {sample.outcome}"
     return None
 
@@ -87,11 +87,11 @@ def addresses_judge(sample: Sample) -> bool:
     return any(_TO_THE_JUDGE.search(text) for text in (sample.response, *sample.retrieved_contexts))
 
 
-def estimate(samples: Sequence[Sample], metrics: Sequence[str], model: str, prices: Prices) -> Estimate:
+def estimate(samples: Sequence[Sample], metrics: Sequence[Judged], model: str, prices: Prices) -> Estimate:
     """Return the calls, tokens and dollars that these metrics will take on these samples."""
     calls = characters = prompts = done = 0
     for sample in samples:
-        for metric in (JUDGED[name] for name in metrics if missing(name, sample) is None):
+        for metric in (metric for metric in metrics if missing(metric, sample) is None):
             passages = len(sample.retrieved_contexts)
             here = metric.calls[0] + metric.calls[1] * passages
             done, calls, prompts = done + 1, calls + here, prompts + here * metric.prompt_tokens

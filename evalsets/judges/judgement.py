@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Protocol
 
 from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
-from evalsets.judges.process import Worker
 from evalsets.metrics import columns
+from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
-from evalsets.metrics.table import JUDGED
 from pipeline.citations import unmarked
 from traces.queries import runs
 from traces.queries.window import Rows
@@ -33,7 +32,20 @@ class Judgement:
     already: int = 0
     left: int = 0  # not asked, because the spending cap was reached
     flagged: list[str] = field(default_factory=list)  # cases whose texts speak to the judge
-    spent: Bill = field(default_factory=Bill)
+    bills: dict[str, Bill] = field(default_factory=dict)  # scorer -> what its judging took
+
+    @property
+    def spent(self) -> Bill:
+        """What all the judging took."""
+        return sum(self.bills.values(), Bill())
+
+
+class Worker(Protocol):
+    """Who scores: the judge's process for RAGAS's metrics, a marker for a criterion."""
+
+    scorer: str
+
+    def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]: ...
 
 
 def samples(ledger: Rows, run_id: str) -> list[Sample]:
@@ -61,48 +73,54 @@ def samples(ledger: Rows, run_id: str) -> list[Sample]:
 async def score(
     run: Run,
     samples: Sequence[Sample],
-    metrics: Sequence[str],
+    metrics: Sequence[Judged],
     worker: Worker,
     journal: Sink,
     *,
     done: Iterable[tuple[str, str]] = (),
     progress: Progress | None = None,
+    judgement: Judgement | None = None,
 ) -> Judgement:
     """Score the samples of a run and write each score as it comes; `done` (case, metric) are skipped.
 
     A metric that does not apply is recorded with its reason and asks nothing; a judge that fails is
-    recorded as failed. Stops asking once the worker's budget is spent.
+    recorded as failed. Stops asking once the worker's budget is spent. A `judgement` is added to: other
+    metrics of the same run, scored by another worker.
     """
-    judgement, tasks = Judgement(), []
+    judgement = judgement or Judgement()
+    tasks: list[tuple[Sample, Judged]] = []
     recorded = _Recorder(run.run_id, worker.scorer, journal, judgement)
     skip = set(done)
     for sample in samples:
-        for name in metrics:
-            if (sample.key, name) in skip:
+        for metric in metrics:
+            if (sample.key, metric.name) in skip:
                 judgement.already += 1
-            elif (reason := missing(name, sample)) is not None:
-                recorded.write(sample, name, None, f"not applicable: {reason}")
-            elif (reason := broken(name, sample)) is not None:
-                recorded.write(sample, name, None, reason, failed=True)
+            elif (reason := missing(metric, sample)) is not None:
+                recorded.write(sample, metric.name, None, f"not applicable: {reason}")
+            elif (reason := broken(metric, sample)) is not None:
+                recorded.write(sample, metric.name, None, reason, failed=True)
             else:
-                tasks.append((sample, name))
+                tasks.append((sample, metric))
+    before = judgement.scored + judgement.failed
     lines = (
-        {"id": place, "metric": name, "sample": sample.inputs(JUDGED[name].needs)}
-        for place, (sample, name) in enumerate(tasks)
+        {"id": place, "metric": metric.name, "sample": sample.inputs(metric)}
+        for place, (sample, metric) in enumerate(tasks)
     )
     try:
         async with aclosing(worker.scores(lines)) as replies:
             async for reply in replies:
-                sample, name = tasks[reply["id"]]
+                sample, metric = tasks[reply["id"]]
                 if "stopped" in reply:
                     judgement.left += 1
                     continue
-                judgement.spent += Bill(**{key.name: reply[key.name] for key in fields(Bill)})
-                recorded.write(sample, name, reply["value"], reply["reason"], failed=reply["failed"])
+                bill = Bill(**{key.name: reply[key.name] for key in fields(Bill)})
+                judgement.bills[worker.scorer] = judgement.bills.get(worker.scorer, Bill()) + bill
+                recorded.write(sample, metric.name, reply["value"], reply["reason"], failed=reply["failed"])
                 if progress is not None:
-                    progress(judgement.scored + judgement.failed, len(tasks), judgement.spent.usd)
+                    scored = judgement.scored + judgement.failed - before
+                    progress(scored, len(tasks), judgement.spent.usd)
     finally:
-        journal.write(_billed(run, worker.scorer, judgement.spent))
+        journal.write(_billed(run, judgement.bills, metrics))
     return judgement
 
 
@@ -141,8 +159,12 @@ class _Recorder:
         )
 
 
-def _billed(run: Run, scorer: str, spent: Bill) -> Run:
-    """Return the run with what its judges took added to its settings."""
-    judges = run.settings.judges
-    bills = {**judges, scorer: judges.get(scorer, Bill()) + spent}
-    return replace(run, settings=replace(run.settings, judges=bills))
+def _billed(run: Run, bills: Mapping[str, Bill], metrics: Sequence[Judged]) -> Run:
+    """Return the run with what its judges took, and by which criteria, added to its settings."""
+    settings = run.settings
+    judges = dict(settings.judges)
+    for scorer, bill in bills.items():
+        judges[scorer] = judges.get(scorer, Bill()) + bill
+    criteria = [metric.criterion for metric in metrics if metric.criterion is not None]
+    rubric = settings.rubric | {criterion.name: asdict(criterion) for criterion in criteria}
+    return replace(run, settings=replace(settings, judges=judges, rubric=rubric))

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
 import numpy as np
@@ -32,8 +31,7 @@ from ragas.metrics.collections import (
 )
 from ragas.prompt.metrics.base_prompt import BasePrompt
 
-from evalsets.judges.cache import Cache
-from evalsets.judges.judge import BudgetSpent, Judge
+from evalsets.judges.judge import BudgetSpent, Judge, engage
 from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
@@ -163,21 +161,11 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
-    from pipeline.build import embedder, model, prices
+    from pipeline.build import embedder
     from pipeline.settings import load
 
     settings = load()
-    asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
-    await asked.warm()  # importing its SDK takes seconds that no call should pay for
-    judge = Judge(
-        asked,
-        address=job.get("address", ""),
-        cache=Cache(Path(job["cache"])) if job.get("cache") else None,
-        prices=prices(settings),
-        budget_usd=job.get("budget_usd"),
-        concurrency=job.get("calls", 32),
-        seconds=job.get("seconds", 60.0),
-    )
+    judge = await engage(job, settings)
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")
     scorers: dict[str, Any] = {}
     waiting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()

@@ -1,29 +1,35 @@
-"""The metrics that a judge scores, in its own process: what each needs and how much it asks.
+"""The metrics that a judge scores: what each needs and how much it asks.
 
-The first six are RAGAS's (0.4.3); this file knows them without importing RAGAS.
+METRICS are RAGAS's (0.4.3), known here without importing RAGAS; `marked` makes one of a team's criterion.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evalsets.cases.rubric import Criterion
 from evalsets.metrics.metric import About, Metric
-from traces.records import Case
+from pipeline.models.tokens import estimate
+from traces.records import Case, RunSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged(Metric):
     """A metric with its inputs, and its calls and input tokens as `fixed + each * passages`.
 
-    `of_search` ones look at the passages only, so that they apply whatever became of the answer.
+    `of_search` ones look at the passages only, so that they apply whatever became of the answer; those
+    with `abstentions` apply to refusals too. `beside` are inputs shown where there are any.
     """
 
     needs: tuple[str, ...]
     calls: tuple[int, int]
     prompt_tokens: int  # of the constant part of one call, averaged over its calls
     texts: tuple[tuple[str, int, int], ...]  # (input, times sent, and times more for each passage)
+    beside: tuple[str, ...] = ()
     of_search: bool = False
+    abstentions: bool = False
     about: About = "judge"
+    criterion: Criterion | None = None  # of the team's own; None is one of RAGAS's
 
 
 def _with_reference(case: Case) -> bool:
@@ -104,3 +110,31 @@ METRICS = (
         ),
     ),
 )
+
+
+MARKED = "rubric_"  # how the names of metrics of a team's criteria begin
+RUBRIC_TOKENS = 150  # of the prompt without the criterion
+
+
+def marked(criterion: Criterion) -> Judged:
+    """Return the metric of a team's criterion."""
+    passages = ("retrieved_contexts",) if criterion.passages else ()
+    beside = ("reference", *passages)
+    return Judged(
+        name=criterion.metric,
+        title=f"Rubric: {criterion.name.replace('_', ' ')}",
+        what=criterion.text or "how well the answer meets the team's criterion, marked by a judge",
+        needs=("user_input", "response"),
+        beside=beside,
+        calls=(1, 0),
+        prompt_tokens=RUBRIC_TOKENS + estimate(criterion.text),
+        texts=tuple((name, 1, 0) for name in ("user_input", "response", *beside)),
+        abstentions=criterion.abstentions,
+        criterion=criterion,
+    )
+
+
+def criteria(settings: RunSettings) -> list[str]:
+    """Return the metrics of the team's criteria that a judge has marked in a run."""
+    marks = any(scorer.startswith("rubric@") for scorer in settings.judges)
+    return [f"{MARKED}{name}" for name in settings.rubric] if marks else []

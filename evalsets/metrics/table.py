@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from evalsets.cases.cases import Evalset
+from evalsets.cases.evalset import Evalset
+from evalsets.cases.rubric import Criterion
 from evalsets.metrics import abstention, citations, judged, reference, refusal, replayed, retrieval, timing
-from evalsets.metrics.judged import Judged
+from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import About, Measured, Metric
 from traces.records import Case, Trace
 
@@ -31,7 +32,19 @@ _PLACE = {name: place for place, name in enumerate(METRICS)}
 
 def find_metric(name: str) -> Metric:
     """Return a metric by its name; one that is not known reads as a share, higher is better."""
+    if name.startswith(MARKED) and name not in METRICS:
+        return marked(Criterion(name.removeprefix(MARKED), ""))
     return METRICS.get(name) or Metric(name=name, title=name.replace("_", " ").capitalize(), what="")
+
+
+def is_judged(name: str) -> bool:
+    """Say whether a judge scores the metric of this name: one of RAGAS's, or a criterion of the team's."""
+    return isinstance(find_metric(name), Judged)
+
+
+def judged_of(evalset: Evalset) -> dict[str, Judged]:
+    """Return the metrics that a judge can score on an evalset: RAGAS's and those of its rubric."""
+    return JUDGED | {criterion.metric: marked(criterion) for criterion in evalset.rubric}
 
 
 def ordered(names: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from evalsets.metrics import stats, times
 from evalsets.metrics.columns import Column, columns
 from evalsets.metrics.metric import Metric
-from evalsets.metrics.table import METRICS, find_metric, ordered
+from evalsets.metrics.table import METRICS, find_metric, is_judged, ordered
 from pipeline.errors import AnswerdeckError
 from traces.queries import runs
 from traces.queries.runs import RunScore
@@ -150,10 +150,16 @@ def _other_judges(a: Sequence[RunScore], b: Sequence[RunScore]) -> dict[str, str
         for side in (a, b)
     ]
     return {
-        name: f"judged by {was} in A and by {sides[1][name]} in B"
+        name: _other_judge(name, was, sides[1][name])
         for name, was in sides[0].items()
         if name in sides[1] and sides[1][name] != was
     }
+
+
+def _other_judge(name: str, was: str, now: str) -> str:
+    if is_judged(name) and was.partition("/")[2] == now.partition("/")[2]:
+        return "what the judge was asked changed between the two runs; judge both anew"
+    return f"judged by {was} in A and by {now} in B"
 
 
 def pair(

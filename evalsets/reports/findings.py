@@ -9,6 +9,7 @@ from typing import Any
 
 from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
+from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import find_metric
 from evalsets.reports import plain
 from evalsets.reports.compare import COVERAGE, Comparison
@@ -16,7 +17,7 @@ from pipeline.prompts.library import Library
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
-from traces.records import MADE_WITH, Part, Run
+from traces.records import MADE_WITH, Part, Run, RunSettings
 
 SHOWN = 12  # cases shown one by one
 BEST = 3
@@ -54,7 +55,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
     scored = columns.columns(runs.scores_of(ledger, run.run_id))
     settings = run.settings
     rows = [_case(case, scored) for case in cases]
-    metrics = list(_metrics(scored, settings.thresholds, run.seed or 0))
+    metrics = list(_metrics(scored, settings, run.seed or 0))
     return {
         "kind": "run",
         "made_at": _moment(datetime.now(UTC)),
@@ -65,6 +66,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
         "warnings": [*settings.warnings, *_state(run), *_unread(ledger)],
         "tiles": list(_tiles(scored, run.seed or 0)),
         "metrics": metrics,
+        "rubric": _rubric(metrics, settings),
         "outcomes": dict(Counter(case.outcome or "no turn" for case in cases).most_common()),
         "worst": _worst(rows),
         "best": _best(rows),
@@ -78,6 +80,8 @@ def of_comparison(ledger: Rows, comparison: Comparison, prompts: Library | None 
     With the `prompts` it shows what changed in them.
     """
     a, b = comparison.a, comparison.b
+    rows = comparison.to_dict()["metrics"].values()
+    differences = [_difference(row, b.settings) for row in rows]
     return {
         "kind": "comparison",
         "made_at": _moment(datetime.now(UTC)),
@@ -89,7 +93,8 @@ def of_comparison(ledger: Rows, comparison: Comparison, prompts: Library | None 
         "a": _about(a),
         "b": _about(b),
         "versions": _side_by_side(_versions(ledger, a), _versions(ledger, b)),
-        "differences": [_difference(row) for row in comparison.to_dict()["metrics"].values()],
+        "differences": differences,
+        "rubric": _rubric(differences, b.settings),
         "changed": _changed(ledger, comparison),
         "cases": _both(ledger, comparison),
     }
@@ -121,6 +126,7 @@ def _versions(ledger: Rows, run: Run) -> list[dict[str, str]]:
     load = run.settings.load
     rows.append({"title": "Machine", "value": str(load) if load else "—"})
     rows.append({"title": "Measured beside", "value": ", ".join(run.settings.beside) or "—"})
+    rows.append({"title": "Judges", "value": ", ".join(run.settings.judges) or "—"})
     rows.append({"title": "Seed", "value": str(run.seed)})
     rows.append({"title": "Run", "value": run.run_id})
     rows.append({"title": "Started", "value": _moment(run.started_at) or "—"})
@@ -173,12 +179,10 @@ def _quantiles(values: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _metrics(
-    scored: Mapping[str, Column], thresholds: Mapping[str, float], seed: int
-) -> Iterable[dict[str, Any]]:
+def _metrics(scored: Mapping[str, Column], settings: RunSettings, seed: int) -> Iterable[dict[str, Any]]:
     for name, row in columns.summary(scored, seed).items():
         about, coverage = find_metric(name), scored[name].coverage
-        threshold = thresholds.get(name)
+        threshold = settings.thresholds.get(name)
         passed = None
         if threshold is not None:
             good = row["mean"] is not None and (
@@ -188,7 +192,7 @@ def _metrics(
         yield {
             "name": name,
             "title": about.title,
-            "what": about.what,
+            "what": what(name, settings),
             "better": about.better,
             "unit": about.unit,
             "headline": about.headline,
@@ -197,6 +201,22 @@ def _metrics(
             "threshold": threshold,
             "passed": passed,
         }
+
+
+def what(name: str, settings: RunSettings) -> str:
+    """Return what a metric says; of a criterion its words, as they were when the run was judged."""
+    criterion = settings.rubric.get(name.removeprefix(MARKED)) if name.startswith(MARKED) else None
+    return find_metric(name).what if criterion is None else str(criterion["text"])
+
+
+def _rubric(rows: Iterable[Mapping[str, Any]], settings: RunSettings) -> list[dict[str, str]]:
+    """Return the criteria among the metrics of a report, each with its words."""
+    names = [row.get("name") or row["metric"] for row in rows]
+    return [
+        {"title": find_metric(name).title, "text": what(name, settings)}
+        for name in names
+        if name.startswith(MARKED)
+    ]
 
 
 def _case(case: RunCase, scored: Mapping[str, Column]) -> dict[str, Any]:
@@ -254,9 +274,9 @@ def _goodness(scores: Mapping[str, Any]) -> Iterable[tuple[float, str, float | N
             yield good, name, value, score["reason"]
 
 
-def _difference(row: dict[str, Any]) -> dict[str, Any]:
-    about = find_metric(row["metric"])
-    return {**row, "title": about.title, "what": about.what, "better": about.better, "unit": about.unit}
+def _difference(row: dict[str, Any], settings: RunSettings) -> dict[str, Any]:
+    about, says = find_metric(row["metric"]), what(row["metric"], settings)
+    return {**row, "title": about.title, "what": says, "better": about.better, "unit": about.unit}
 
 
 def _changed(ledger: Rows, comparison: Comparison) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evalsets.metrics.table import find_metric
+from evalsets.metrics.table import find_metric, is_judged
 from evalsets.reports.junit import junit
 from pipeline.errors import AnswerdeckError
 
@@ -58,17 +58,20 @@ def csv(report: dict[str, Any]) -> str:
     """Return a line a case of a run, or a line a metric of a comparison.
 
     A text that a spreadsheet would take for a formula gets a leading apostrophe. An empty cell is
-    a metric that does not apply; "failed" one that could not be scored.
+    a metric that does not apply; "failed" one that could not be scored. What a judge scored has its
+    reason in a column of its own.
     """
     out = io.StringIO()
     lines = csv_format.writer(out, lineterminator="\r\n")
     if report["kind"] == "run":
         names = [row["name"] for row in report["metrics"]]
         about = ["case_id", "question", "reference", "answerability", "outcome", "answer", "turn_id"]
-        lines.writerow([*about, *names])
+        judged = [name for name in names if is_judged(name)]
+        lines.writerow([*about, *names, *(f"{name} reason" for name in judged)])
         for case in report["cases"]:
             values = [_value(case["scores"].get(name)) for name in names]
-            lines.writerow([*(inert(case[key]) for key in about), *values])
+            reasons = [inert(case["scores"].get(name, {}).get("reason")) for name in judged]
+            lines.writerow([*(inert(case[key]) for key in about), *values, *reasons])
     else:
         keys = [key for key in report["differences"][0] if key not in ("wins", "losses")]
         lines.writerow([*keys, "wins", "losses"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsets.metrics.table import JUDGED, find_metric
+from evalsets.metrics.table import find_metric, is_judged
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
 from pipeline.errors import AnswerdeckError
@@ -21,7 +21,7 @@ OF_COMPARISON = (
     *("p", "p_corrected", "ties"),
 )
 ABOUT = ("evalset_fingerprint", "variant", "cases", "done", "failed", "seed", "limit")
-MOMENTARY = ("Run", "Started", "Machine", "Measured beside")  # versions that every run has anew
+MOMENTARY = ("Run", "Started", "Machine", "Measured beside", "Judges")  # versions that every run has anew
 CLOSE = 1e-9  # of two floats computed by other releases of the same arithmetic
 
 
@@ -90,7 +90,7 @@ def from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproducti
     which a run does not give.
     """
     now = findings.of_run(ledger, run_id)
-    left = {row["name"] for row in report["metrics"] if _unsteady(row) or row["name"] in JUDGED}
+    left = {row["name"] for row in report["metrics"] if _unsteady(row) or is_judged(row["name"])}
     kept = {**report, "metrics": [row for row in report["metrics"] if row["name"] not in left]}
     notes = [f"left out, for they are not the same twice: {', '.join(sorted(left))}"] if left else []
     differs = _table(kept, now, OF_RUN)

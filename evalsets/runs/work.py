@@ -71,6 +71,7 @@ class Work:
             source=evalset.source,
             licence=evalset.licence,
             thresholds=evalset.thresholds,
+            rubric={criterion.name: asdict(criterion) for criterion in evalset.rubric},
             chunks=evalset.chunks,
             warnings=evalset.warnings,
             budget_usd=self._budget_usd,

@@ -78,6 +78,10 @@ class Structured(Protocol):
         """Return the reply to a form; raises ModelError."""
         ...
 
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
 
 async def ask(
     model: Structured, prompt: str, shape: type[T], seconds: float, *, max_output_tokens: int = 2048

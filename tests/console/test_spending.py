@@ -126,6 +126,42 @@ def test_a_judge_scores_a_run_once(ready: Terminal, tmp_path: Path) -> None:
         assert f"faithfulness by {found['scorer']}" in ready.works(*calibrate, env=env)
 
 
+def test_criteria_of_the_teams_own_are_marked_once_and_shown(ready: Terminal, tmp_path: Path) -> None:
+    text = 'title = "Tiny"\nkb = "mine"\n[thresholds]\nrubric_tone = 0.9\n'
+    text += '[rubric]\ntone = "Speaks to the reader."\n'
+    (tmp_path / "tiny.toml").write_text(
+        text + 'source = {text = "Says where it comes from.", passages = true}\n'
+    )
+    evalset = str(tmp_path / "tiny.jsonl")
+    with JudgeStub() as judge:
+        judge.answer = lambda prompt, _: {"reason": "no 'you' in it", "mark": 4 if "Speaks" in prompt else 2}
+        env = {"ANSWERDECK_MODELS__OPENAI__BASE_URL": judge.openai_url}
+        asking = ("--judge", MODEL, "--metrics", "rubric", "--yes")
+        run = json.loads(ready.works("eval", "run", evalset, *asking, "--json", env=env))
+        assert run["metrics"]["rubric_tone"]["mean"] == 0.75
+        assert run["metrics"]["rubric_source"]["mean"] == 0.25
+        assert judge.calls == 2 and "Bounce keys ignore key" in judge.prompts[1]
+        again = json.loads(ready.works("eval", "score", run["run_id"], *asking, "--json", env=env))
+        assert again["already"] == 2 and judge.calls == 2
+        calibrate = (
+            "eval",
+            "calibrate",
+            "rubric_tone",
+            str(tmp_path / "labelled.jsonl"),
+            *asking[:2],
+            "--yes",
+        )
+        worth = json.loads(ready.works(*calibrate, "--set", evalset, "--json", env=env))
+        assert worth["scorer"] == again["scorer"].split(", ")[0] and worth["n"] == len(LABELLED)
+        report = tmp_path / "report"
+    ready.works("eval", "report", run["run_id"], "--format", "html,md,json,csv,junit", "--out", str(report))
+    texts = {path.suffix: path.read_text() for path in tmp_path.glob("report*")}
+    assert "Rubric: tone: Speaks to the reader." in texts[".md"]
+    assert "no &#39;you&#39; in it" in texts[".html"] and "Speaks to the reader." in texts[".html"]
+    assert "no 'you' in it" in texts[".csv"] and "rubric_tone" in texts[".xml"]
+    assert "Not ready: Rubric: tone" in texts[".md"]
+
+
 def test_a_model_writes_questions_and_a_reply_that_is_none_is_named(ready: Terminal, tmp_path: Path) -> None:
     command = ("eval", "synthesise", "--kb", "mine", "--model", MODEL, "--name", "written", "--yes")
     code, _, error = ready(*command)

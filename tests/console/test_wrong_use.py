@@ -146,6 +146,17 @@ def test_what_is_not_there_is_named_in_one_sentence(
         (("eval", "run", "demo", "--run", "r", "--model", "local:a", "--model", "local:b"), {}, "one run"),
         (("eval", "calibrate", "faithfulness", "handbook"), {}, "needs --judge"),
         (("eval", "calibrate", "evidence", "handbook"), {}, "scores something else"),
+        (("eval", "calibrate", "rubric_tone", "handbook", "--judge", "local:x"), {}, "name it: --set NAME"),
+        (
+            ("eval", "calibrate", "rubric_tone", "handbook", "--judge", "local:x", "--set", "demo"),
+            {},
+            "unknown metric 'rubric_tone'",
+        ),
+        (
+            ("eval", "run", "demo", "--judge", "local:x", "--metrics", "rubric"),
+            {},
+            "has no rubric; write [rubric]",
+        ),
         (("replay", "--prompt", "condense@v1"), {}, "no version of the prompt 'answer'"),
         (("ask", "x"), {"ANSWERDECK_PROMPTS__ANSWER": "condense@v1"}, "prompts.answer: 'condense@v1'"),
         (("costs", "forecast", "--assume", "turns=x"), {}, "turns='x' is no number"),

@@ -10,12 +10,14 @@ import pytest
 
 from evalsets.judges import judgement
 from evalsets.judges.judge_metrics import Sample, addresses_judge, estimate, missing
+from evalsets.metrics.table import JUDGED
 from evalsets.runs.runner import Variant, run
 from pipeline.models.prices import Prices
 from tests.evalsets.fakes import Stage, make_set
 from traces.queries import runs
 
-METRICS = ["faithfulness", "context_recall"]
+NAMES = ["faithfulness", "context_recall"]
+METRICS = [JUDGED[name] for name in NAMES]
 
 
 class FakeWorker:
@@ -63,7 +65,7 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
     assert "Open the panel" in worker.asked[0]["sample"]["retrieved_contexts"][0]
     with stage.store.read() as ledger:
         rows = {(r.case_id, r.name): r for r in runs.scores_of(ledger, run_id)}
-        table = judgement.summary(ledger, run_id, METRICS, FakeWorker.scorer)
+        table = judgement.summary(ledger, run_id, NAMES, FakeWorker.scorer)
         kept = runs.run(ledger, run_id)
     assert rows["c0", "faithfulness"].failed
     assert rows["c0", "faithfulness"].value is None
@@ -98,8 +100,8 @@ async def test_the_scores_of_two_judges_stay_apart(tmp_path: Path) -> None:
     other.scorer = "ragas-0.4.3/openai:other@00000000"
     await score(stage, run_id, other)
     with stage.store.read() as ledger:
-        first = judgement.summary(ledger, run_id, METRICS, FakeWorker.scorer)
-        second = judgement.summary(ledger, run_id, METRICS, other.scorer)
+        first = judgement.summary(ledger, run_id, NAMES, FakeWorker.scorer)
+        second = judgement.summary(ledger, run_id, NAMES, other.scorer)
         in_force = runs.scores_of(ledger, run_id)
     assert second["faithfulness"]["failed"] == first["faithfulness"]["failed"] + 1
     assert {row.scorer for row in in_force if row.name == "faithfulness"} == {other.scorer}
@@ -140,9 +142,9 @@ def test_what_speaks_to_the_judge(text: str, speaks: bool) -> None:
 def test_the_estimate_counts_calls_and_dollars() -> None:
     sample = Sample("k", "question", "answer " * 50, ("context " * 100,) * 3, "reference " * 20)
     prices = Prices({"local:j": {"input_per_million": 1.0, "output_per_million": 2.0}})
-    found = estimate([sample] * 10, ["faithfulness", "context_precision"], "local:j", prices)
+    found = estimate([sample] * 10, [JUDGED["faithfulness"], JUDGED["context_precision"]], "local:j", prices)
     assert (found.samples, found.calls) == (20, 50)
     assert found.usd == pytest.approx((found.input_tokens + 2 * found.output_tokens) / 1e6, rel=0.01)
-    assert estimate([sample], ["noise_sensitivity"], "local:unknown", prices).usd is None
-    assert estimate([Sample("k", "q")], ["faithfulness"], "local:j", prices).calls == 0
-    assert missing("faithfulness", Sample("k", "q", "a")) == "no passage was given to the model"
+    assert estimate([sample], [JUDGED["noise_sensitivity"]], "local:unknown", prices).usd is None
+    assert estimate([Sample("k", "q")], [JUDGED["faithfulness"]], "local:j", prices).calls == 0
+    assert missing(JUDGED["faithfulness"], Sample("k", "q", "a")) == "no passage was given to the model"

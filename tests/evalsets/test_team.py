@@ -89,3 +89,15 @@ def test_an_export_is_read_again_and_a_deleted_set_is_kept(tmp_path: Path, endin
     assert team.names(tmp_path) == [] and cases.load(kept).cases == before.cases
     with pytest.raises(EvalsetError, match="no evalset 'mine'"):
         team.delete("mine", folder=tmp_path)
+
+
+def test_new_cases_keep_the_thresholds_and_the_rubric(tmp_path: Path) -> None:
+    path = team.save("mine", [ROW], {"title": "x", "notice": "[a]"}, folder=tmp_path)
+    about = path.with_suffix(".toml")
+    about.write_text(
+        'notice = """\n[not a table]\n"""\n[thresholds]\nhit = 0.5 # mine\n[rubric]\ntone = "Kind."\n'
+    )
+    team.save("mine", [{"id": "z", "question": "Why?"}], {"title": "y"}, folder=tmp_path, replace=True)
+    evalset = cases.load("mine", own=tmp_path)
+    assert (evalset.title, evalset.thresholds, evalset.rubric[0].text) == ("y", {"hit": 0.5}, "Kind.")
+    assert "# mine" in about.read_text()

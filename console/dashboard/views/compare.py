@@ -11,6 +11,7 @@ from console import format
 from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import report
 from console.dashboard.views import run as one_run
+from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import Comparison, Difference
 from traces.queries.runs import RunCase
@@ -23,6 +24,7 @@ SHOWN = (
     "hit@5",
     "recall@5",
     "groundedness",
+    "correctness",
     "citation_precision",
     "abstention_correct",
     "seconds",
@@ -54,12 +56,23 @@ def page() -> None:
         if not candidates:
             notices.note("Choose a run to compare with the baseline", "The choice is above.", key="choose")
             return
-        compared = [data.compare(baseline.run_id, run.run_id, run.done) for run in candidates]
+        compared = [_compared(baseline, run) for run in candidates]
         _table(baseline, candidates, compared)
         _sentences(compared)
         _scatter(baseline, candidates)
         _cases(compared)
         report.buttons(lambda: data.report_of_comparison(baseline.run_id, candidates[0].run_id), "comparison")
+
+
+def _compared(baseline: Run, run: Run) -> Comparison:
+    states = data.judged_state(baseline), data.judged_state(run)
+    return data.compare(baseline.run_id, run.run_id, states)
+
+
+def _names(*compared: Run) -> tuple[str, ...]:
+    """Return the metrics to show: the team's own criteria first."""
+    own = dict.fromkeys(name for run in compared for name in criteria(run.settings))
+    return (*own, *SHOWN)
 
 
 def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
@@ -105,14 +118,17 @@ def _name(run: Run) -> str:
 
 
 def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> None:
-    everywhere = [data.read_scores(run, SHOWN).summary for run in (baseline, *candidates)]
-    names = [name for name in SHOWN if any(name in summary for summary in everywhere)]
+    shown = _names(baseline, *candidates)
+    everywhere = [data.read_scores(run, shown).summary for run in (baseline, *candidates)]
+    names = [name for name in shown if any(name in summary for summary in everywhere)]
     best = {
         name: _best(name, [summary.get(name, {}).get("mean") for summary in everywhere]) for name in names
     }
     common = min(comparison.common for comparison in compared)
-    rows = [_row(baseline, None, names, best)]
-    rows += [_row(run, candidate, names, best) for run, candidate in zip(candidates, compared, strict=True)]
+    rows = [
+        _row(run, scored, candidate, names, best)
+        for run, scored, candidate in zip((baseline, *candidates), everywhere, (None, *compared), strict=True)
+    ]
     table = markup.table(["Run", *(f"{find_metric(name).title} " for name in names)], rows, "list compare")
     notes = dict.fromkeys(note for difference in compared for note in difference.notes)
     lines = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
@@ -127,8 +143,13 @@ def _best(name: str, means: list[float | None]) -> float | None:
     return max(known) if find_metric(name).better == "higher" else min(known)
 
 
-def _row(run: Run, comparison: Comparison | None, names: list[str], best: dict[str, float | None]) -> str:
-    summary = data.read_scores(run, SHOWN).summary
+def _row(
+    run: Run,
+    summary: dict[str, Any],
+    comparison: Comparison | None,
+    names: list[str],
+    best: dict[str, float | None],
+) -> str:
     differences = (
         {difference.metric: difference for difference in comparison.differences} if comparison else {}
     )
@@ -261,10 +282,8 @@ def _cases(compared: list[Comparison]) -> None:
             width=300,
         )
     change = changed[name]
-    a, b = (
-        data.read_scores(comparison.a, SHOWN).columns[name].values,
-        data.read_scores(comparison.b, SHOWN).columns[name].values,
-    )
+    columns = [data.read_scores(run, SHOWN).columns[name] for run in (comparison.a, comparison.b)]
+    a, b = columns[0].values, columns[1].values
     order = sorted(
         (*change.losses, *change.wins), key=lambda case: (case in change.wins, -abs(b[case] - a[case]), case)
     )

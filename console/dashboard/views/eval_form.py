@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,10 @@ import streamlit as st
 from console import format
 from console.dashboard import data, jobs, notices
 from console.dashboard.jobs import Wanted
-from evalsets.metrics.table import JUDGED
+from evalsets.cases.cases import load
+from evalsets.cases.evalset import EvalsetError
+from evalsets.metrics.judged import MARKED
+from evalsets.metrics.table import JUDGED, find_metric, judged_of
 from pipeline.settings import PROVIDERS
 
 AS_IT_IS = "as configured"
@@ -43,11 +47,11 @@ def draw() -> None:
                 help="Chosen by a fixed seed.",
             )  # fmt: skip
         wanted = Wanted(name or "", tuple(chosen), tuple(asked), limit=limit)
-        wanted, settings = _more(wanted)
+        wanted, settings = _more(wanted, _judged(name or ""))
         _start([replace(wanted, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
 
 
-def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
+def _more(wanted: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
     """Draw the rarer choices; return the run with them, and the retrieval settings to try."""
     with st.expander("More: retrieval settings, repetitions, judge, budget"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -72,9 +76,14 @@ def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
             ]
             judge = st.selectbox(
                 "Judge", judges, index=None, placeholder="none", accept_new_options=True, width=260,
-                help="A model that judges the answers afterwards; it needs the extra `judges`.",
+                help="A model that judges the answers afterwards; RAGAS's metrics need the extra `evals`.",
             )  # fmt: skip
-            metrics = st.multiselect("Judged", list(JUDGED), default=list(DEFAULT_METRICS), width=360)
+            own = [metric for metric in judged if metric.startswith(MARKED)]
+            metrics = st.multiselect(
+                "Judged", judged, default=[*DEFAULT_METRICS, *own], width=360, key=f"judged-{wanted.evalset}",
+                format_func=lambda metric: find_metric(metric).title,
+                help="A criterion of your own is a line in [rubric] of the evalset's .toml.",
+            )  # fmt: skip
         only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
     full = replace(
         wanted,
@@ -85,6 +94,14 @@ def _more(wanted: Wanted) -> tuple[Wanted, list[str]]:
         metrics=tuple(metrics),
     )
     return full, settings or [AS_IT_IS]
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def _judged(evalset: str) -> list[str]:
+    """Return the metrics that a judge can score on an evalset."""
+    with suppress(EvalsetError):
+        return list(judged_of(load(evalset)))
+    return list(JUDGED)
 
 
 def _start(wanted: list[Wanted]) -> None:

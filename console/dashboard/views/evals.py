@@ -13,6 +13,7 @@ from console.dashboard import boundary, data, jobs, markup, notices
 from console.dashboard.data import RunScores
 from console.dashboard.views import cases, eval_form, sets
 from console.dashboard.views import run as one_run
+from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric
 from traces.records import Run
 
@@ -20,6 +21,7 @@ WATCH_SECONDS = 1
 RECENT_SECONDS = 600  # how long a run that never began is shown
 IN_LIST = ("hit@5", "groundedness", "correctness", "citation_precision", "abstention_correct")
 MOST_RUNS = 25
+MOST_CRITERIA = 3  # columns of teams' own criteria
 PARTS = ("Runs", "Evalsets")
 
 
@@ -126,15 +128,17 @@ def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
         notices.note("No runs yet", how, key="no-runs")
         return
     st.subheader("Runs", anchor=False)
-    heads = ["Run", "State", *(f"{find_metric(name).title} " for name in IN_LIST), "Cost, time "]
+    own = dict.fromkeys(name for run in known[:MOST_RUNS] for name in criteria(run.settings))
+    names = (*IN_LIST, *list(own)[:MOST_CRITERIA])
+    heads = ["Run", "State", *(f"{find_metric(name).title} " for name in names), "Cost, time "]
     ours = jobs.of_runs(known[:MOST_RUNS], started)
-    rows = [_row(run, ours) for run in known[:MOST_RUNS]]
+    rows = [_row(run, ours, names) for run in known[:MOST_RUNS]]
     markup.show(markup.table(heads, rows, "list compare"), key="runs")
     st.caption("Mean and 95 % interval. Scores that failed are counted beside the mean, never as 0.")
 
 
-def _row(run: Run, started: dict[str, jobs.Job]) -> str:
-    scores = data.read_scores(run, IN_LIST) if run.state != "running" else RunScores(run, {}, {})
+def _row(run: Run, started: dict[str, jobs.Job], names: tuple[str, ...]) -> str:
+    scores = data.read_scores(run, names) if run.state != "running" else RunScores(run, {}, {})
     to = markup.address("evals", run=run.run_id)
     title = f"{markup.link(run.evalset, to)} · {escape(format.variant(run.variant))}"
     if run.settings.trial:
@@ -143,7 +147,7 @@ def _row(run: Run, started: dict[str, jobs.Job]) -> str:
         [
             markup.cell(title + one_run.when(run), "text"),
             markup.cell(one_run.state_chip(run, started) + markup.small(one_run.cases_of(run))),
-            *(markup.cell(_mean(scores.summary.get(name), name), "right") for name in IN_LIST),
+            *(markup.cell(_mean(scores.summary.get(name), name), "right") for name in names),
             markup.cell(format.usd(run.cost_usd) + markup.small(format.seconds(run.seconds)), "right"),
         ],
         to,

@@ -12,8 +12,9 @@ from console.dashboard import agreement, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
 from console.dashboard.views import report
 from evalsets.metrics.table import find_metric
+from evalsets.reports import findings
 from traces.queries.runs import RunCase
-from traces.records import MADE_WITH, Run
+from traces.records import MADE_WITH, Run, RunSettings
 
 WEAKEST = 20
 STATES = {"running": "#6366f1", "finished": palette.GOOD, "stopped": "#f59e0b", "failed": palette.BAD}
@@ -90,16 +91,19 @@ def _metrics(scores: RunScores) -> str:
     if not scores.summary:
         return '<p class="quiet">Nothing is scored yet.</p>'
     heads = ["Metric", "Mean ", "95 % interval ", "Cases ", "Failed ", "Not applicable ", "What it says"]
-    return markup.table(heads, [_metric(name, summary) for name, summary in scores.summary.items()])
+    return markup.table(
+        heads, [_metric(name, summary, scores.run.settings) for name, summary in scores.summary.items()]
+    )
 
 
-def _metric(name: str, summary: dict[str, Any]) -> str:
+def _metric(name: str, summary: dict[str, Any], settings: RunSettings) -> str:
     about = find_metric(name)
     interval = "—"
     if summary["mean"] is not None:
         interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
     failed = markup.chip(str(summary["failed"]), palette.BAD) if summary["failed"] else "0"
-    what = f"{about.what}; lower is better" if about.better == "lower" else about.what
+    says = findings.what(name, settings)
+    what = f"{says}; lower is better" if about.better == "lower" else says
     return markup.row(
         [
             markup.cell(f"<b>{escape(about.title)}</b>"),
