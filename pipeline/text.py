@@ -35,6 +35,7 @@ _ABBREVIATIONS = frozenset(
     u.s u.k""".split()  # noqa: SIM905
 )
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|[a-zA-Z][.)])[ \t]+")
+_ROWS = (re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S"), re.compile(r".+ \| \S"))  # "field: value", "cell | cell"
 _END = re.compile(r"(?<![.!?…])[.!?…]+['\"”’»)\]]*(?=\s)|[。！？]+")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
 _SHORT_HYPHEN = re.compile(r"\b([^\W\d_]{1,2})-(?=[^\W\d_])")
@@ -187,7 +188,7 @@ def _wraps(before: str, line: str, folded: bool) -> bool:
     head, tail = line.lstrip(), before.rstrip()
     if not head or not tail or head[0] in "#|>" or tail[0] in "#|" or _LIST_ITEM.match(line):
         return False
-    if tail[-1] in ".!?:…。":
+    if tail[-1] in ".!?:…。" or any(shape.match(tail) and shape.match(head) for shape in _ROWS):
         return False
     return head[0].islower() or (folded and len(tail) >= 50)
 

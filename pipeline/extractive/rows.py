@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 Span = tuple[int, int]
 _FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")
+_WRITTEN = re.compile(r"; [^\W\d_][^:;\n|]{0,40}: +\S")
 _BAR = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*\|[\s:|-]+\|\s*$")
 
@@ -33,30 +34,35 @@ def statements(text: str, spans: Sequence[Span]) -> list[tuple[str, int, int]]:
             continue
         heads = []
         last = _record(text, spans, place)
-        parts = [text[slice(*span)] for span in spans[place : last + 1]]
-        read.append(
-            ("; ".join(part.rstrip(";,. ") for part in parts) + "." if last > place else line, place, last)
-        )
+        parts = [text[slice(*span)].rstrip(";,. ") for span in spans[place : last + 1]]
+        row = last > place or (_FIELD.match(line) and _WRITTEN.search(line))
+        read.append(("; ".join(parts) + "." if row else line, place, last))
         place = last + 1
     return read
 
 
 def _record(text: str, spans: Sequence[Span], first: int) -> int:
-    """Return the last of the spans that are one record with this one."""
-    last = first
-    while last < len(spans) and _is_field(text, spans[last]):
+    """Return the last of the spans that are one record with this one; a repeated field begins another."""
+    last, names = first, set[str]()
+    while last < len(spans) and (name := _field(text, spans[last])) and name not in names:
+        if _WRITTEN.search(text[slice(*spans[last])]):  # a row already written out
+            break
+        names.add(name)
         last += 1
     return max(last - 1, first)
 
 
-def _is_field(text: str, span: Span) -> bool:
+def _field(text: str, span: Span) -> str | None:
+    """Return the field a line gives the value of; None when it is no such line."""
     before = text[: span[0]].rstrip(" ")
     alone = not before or before.endswith("\n")
-    return alone and _FIELD.match(text[slice(*span)]) is not None
+    match = _FIELD.match(text[slice(*span)]) if alone else None
+    return match.group().partition(":")[0].casefold() if match else None
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+    """Return the cells of a row; a bar after a backslash is text."""
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
 def _row(heads: Sequence[str], cells: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.knowledge.reading.charset import decode, labelled
 from pipeline.knowledge.reading.grid import statements
 from pipeline.knowledge.reading.kinds import HTML_BYTES, Unreadable
+from pipeline.knowledge.reading.numbering import figure
 
 DEEPEST = 200  # nested elements; deeper ones are read without their form
 SPAN = 60  # columns or rows a table cell may claim
@@ -27,6 +28,11 @@ _HIDDEN_STYLE = re.compile(
 _NOTICE = re.compile(
     r"cookie|consent|gdpr|newsletter|subscribe|sign-?up-?box|social|share-?(?:bar|buttons)", re.I
 )
+_ITEM = r"(?:-|\w{1,6}\.)"
+_FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_LAYOUT = "table table, h1, h2, nav, main, article, header, footer"  # in a table that only lays out
+_CONTROLS = "a[href], button, input, form, select"
+_SHORT = 200  # characters of an explanation that stands beside its term
 _MENU_LINKS = 4
 _LONGEST_NOTICE = 600  # characters
 
@@ -105,13 +111,14 @@ class _Reader:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._marks: dict[int, str] = {}  # of the items of numbered lists
 
     def text(self) -> str:
         """Return the text with white space as a browser shows it."""
         text = re.sub(r"[^\S\n]+", " ", "".join(self._pieces))
         text = re.sub(r" ?\n ?", "\n", text)
-        text = re.sub(r"(?m)^- *\n(?=- |\Z|\n)", "", text)
-        text = re.sub(r"(?m)^(- .*)\n\n(?=- )", r"\1\n", text)
+        text = re.sub(rf"(?m)^{_ITEM} *\n(?={_ITEM} |\Z|\n)", "", text)
+        text = re.sub(rf"(?m)^({_ITEM} .*)\n\n(?={_ITEM} )", r"\1\n", text)
         return re.sub(r"\n{3,}", "\n\n", text).strip()
 
     def read(self, element: Any, depth: int = 0, verbatim: bool = False) -> None:
@@ -125,6 +132,16 @@ class _Reader:
                 self._element(child, depth, verbatim)
             child = child.next
 
+    def _opening(self, element: Any) -> str:
+        """Return what stands before an element's text: its number or dash, a colon after a term, breaks."""
+        if element.tag == "li":
+            return f"\n{self._marks.get(element.mem_id, '-')} "
+        if element.tag == "dd" and _explains(element):
+            while self._pieces and not self._pieces[-1].strip():
+                self._pieces.pop()
+            return " " if self._pieces and self._pieces[-1].rstrip()[-1] in ":?.!;" else ": "
+        return _before(element.tag)
+
     def _element(self, element: Any, depth: int, verbatim: bool) -> None:
         tag = element.tag
         if tag in _UNREAD or _unseen(element.attributes) or _furniture(element):
@@ -135,7 +152,9 @@ class _Reader:
             heads = _head_count(element)
             self._pieces += ["\n\n", *(f"{line}\n" for line in statements(grid, heads)), "\n"]
         else:
-            self._pieces.append(_before(tag))
+            if tag == "ol":
+                self._marks |= _marks(element)
+            self._pieces.append(self._opening(element))
             self.read(element, depth + 1, verbatim or tag == "pre")
             if tag in _BLOCKS or tag == "br":
                 self._pieces.append(
@@ -143,9 +162,34 @@ class _Reader:
                 )
 
 
+def _explains(element: Any) -> bool:
+    """Say whether an element is the short explanation of the term just before it."""
+    before = element.prev
+    while before is not None and not before.is_element_node:
+        before = before.prev
+    short = len(element.text()) <= _SHORT and element.css_first("p, ul, ol, table, div, pre") is None
+    return short and before is not None and before.tag == "dt" and bool(before.text().strip())
+
+
+def _marks(numbered: Any) -> dict[int, str]:
+    """Return the number a browser shows before each item of a numbered list."""
+    items = [child for child in numbered.iter() if child.tag == "li"]
+    backwards = "reversed" in numbered.attributes
+    number = _whole_number(numbered.attributes.get("start"), len(items) if backwards else 1)
+    form = _FORMS.get(numbered.attributes.get("type") or "", "decimal")
+    marks: dict[int, str] = {}
+    for item in items:
+        number = _whole_number(item.attributes.get("value"), number)
+        marks[item.mem_id] = f"{figure(number, form)}."
+        number += -1 if backwards else 1
+    return marks
+
+
+def _whole_number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and re.fullmatch(r"\s*-?\d{1,6}\s*", text) else otherwise
+
+
 def _before(tag: str) -> str:
-    if tag == "li":
-        return "\n- "
     if tag in ("td", "th"):
         return " \t"
     if tag in ("br", "hr"):
@@ -167,7 +211,7 @@ def _unseen(attributes: dict[str, str | None]) -> bool:
 def _furniture(element: Any) -> bool:
     """Say whether an element is a menu, a footer or a notice about cookies or letters."""
     tag, attributes = element.tag, element.attributes
-    if tag not in _BLOCKS and tag not in _AROUND and tag != "span":
+    if tag not in _BLOCKS and tag not in _AROUND and tag not in ("span", "td"):
         return False
     if tag in ("body", "main", "article", "html") or element.css_first("main, article, h1") is not None:
         return False
@@ -175,9 +219,16 @@ def _furniture(element: Any) -> bool:
         return True
     text = " ".join(element.text(separator=" ").split())
     named = " ".join(filter(None, (attributes.get("class"), attributes.get("id"), attributes.get("role"))))
-    if _NOTICE.search(named) and len(text) <= _LONGEST_NOTICE:
+    if _NOTICE.search(named) and len(text) <= _LONGEST_NOTICE and _asks(element):
         return True
-    return tag != "li" and tag != "p" and _is_menu(element, text)
+    return tag not in ("li", "p", "dl", "dt", "dd") and _is_menu(element, text)
+
+
+def _asks(element: Any) -> bool:
+    """Say whether an element asks something of its reader, as a notice does; outside the content any does."""
+    if element.css_first(_CONTROLS) is not None:
+        return True
+    return not (_inside(element, "main") or _inside(element, "article"))
 
 
 def _is_menu(element: Any, text: str) -> bool:
@@ -196,7 +247,7 @@ def _is_menu(element: Any, text: str) -> bool:
 
 def _grid(table: Any) -> list[list[str]] | None:
     """Return the cells of a table of data, merged cells repeated; None for one that only lays out."""
-    if table.attributes.get("role") in ("presentation", "none") or table.css_first("table table") is not None:
+    if table.attributes.get("role") in ("presentation", "none") or table.css_first(_LAYOUT) is not None:
         return None
     rows: list[list[str]] = []
     below: dict[int, tuple[int, str]] = {}

@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pipeline.knowledge.reading.grid import statements
+from pipeline.knowledge.reading.grid import Heads
 
 Interval = tuple[float, float]
+Box = tuple[float, float, float, float]
+SPACE = 0.2  # least gap between words that the file does not part by a blank, in line heights
 GUTTER = 0.9  # least free width between columns, in line heights
 FEWEST_LINES = 3  # lines on both sides of a gutter that make columns
+FAR = 4.0  # farthest a list's mark stands from its text, in line heights
+MARK = re.compile(r"\s*(?:[•●▪■◦‣·–*-]|\(?\w{1,3}[.)])\s*$")  # before an item of a list
 _CUT = re.compile(r"([^\W\d_]{2,})(?:[-\u2010\u00ad\x02\ufffe])$")
+
+
+def turned(box: Box, degrees: int) -> Box:
+    """Return a box (left, bottom, right, top) turned clockwise about the origin by a multiple of 90."""
+    left, bottom, right, top = box
+    for _ in range(degrees % 360 // 90):
+        left, bottom, right, top = bottom, -right, top, -left
+    return left, bottom, right, top
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,12 @@ class Piece:
     bottom: float
     right: float
     top: float
+    value: bool = False  # what somebody filled into a form
+
+    def turned(self, degrees: int) -> Piece:
+        """Return the piece as it stands when the page is turned clockwise."""
+        left, bottom, right, top = turned((self.left, self.bottom, self.right, self.top), degrees)
+        return Piece(self.text, left, bottom, right, top, self.value)
 
     @property
     def height(self) -> float:
@@ -54,8 +72,12 @@ class Line:
         return max(cell.height for cell in self.cells)
 
 
-def arrange(pieces: Sequence[Piece]) -> list[str]:
-    """Return the paragraphs, headings and table rows of a page in reading order; "" parts them."""
+def arrange(pieces: Sequence[Piece], heads: Heads | None = None) -> list[str]:
+    """Return the paragraphs, headings and table rows of a page in reading order; "" parts them.
+
+    `heads` remembers those of the last table, which may go on here.
+    """
+    heads = heads or Heads()
     lines = _lines([piece for piece in pieces if piece.text.strip()])
     if not lines:
         return []
@@ -65,7 +87,7 @@ def arrange(pieces: Sequence[Piece]) -> list[str]:
     while place < len(lines):
         end, gutters = _block(lines, place, usual)
         if gutters:
-            texts += ["", *_columns(lines[place:end], gutters, usual), ""]
+            texts += ["", *_columns(lines[place:end], gutters, usual, heads), ""]
             place = end
         else:
             end = place + 1
@@ -95,16 +117,19 @@ def _cells(row: Sequence[Piece]) -> list[Piece]:
     for piece in sorted(row, key=lambda piece: piece.left):
         last = cells[-1] if cells else None
         gap = piece.left - last.right if last else 0.0
-        if last is None or gap > GUTTER * max(last.height, piece.height):
+        wide = gap > GUTTER * (last.height if last else 0.0) and gap > GUTTER * piece.height
+        marked = last is not None and len(cells) == 1 and gap < FAR * piece.height and MARK.match(last.text)
+        if last is None or (wide and not marked):
             cells.append(piece)
             continue
-        space = " " if gap > 0.15 * piece.height and not last.text.endswith((" ", "\x02")) else ""
+        space = " " if gap > SPACE * piece.height and not last.text.endswith((" ", "\x02")) else ""
         cells[-1] = Piece(
             f"{last.text}{space}{piece.text}",
             last.left,
             min(last.bottom, piece.bottom),
             max(last.right, piece.right),
             max(last.top, piece.top),
+            last.value or piece.value,
         )
     return cells
 
@@ -119,9 +144,15 @@ def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[I
     end, last = start + 1, start + 1
     while end < len(lines):
         line = lines[end]
-        far = lines[end - 1].bottom - line.top > 2.2 * usual
+        gap = lines[end - 1].bottom - line.top
+        far = gap > 2.2 * usual
         narrowed = _common(gutters, _free(line, left, right, usual, edges=True), usual)
-        if not narrowed or (far and len(line.cells) < 2) or lines[end - 1].bottom - line.top > 5 * usual:
+        crossed = (
+            len(line.cells) < 2 and len(narrowed) < len(gutters) and not _goes_on(lines, end, gutters, usual)
+        )
+        if not narrowed or crossed or (far and len(line.cells) < 2) or gap > 5 * usual:
+            break
+        if _ends_prose(lines[start:end], gutters, gap, usual):
             break
         gutters = narrowed
         end += 1
@@ -129,6 +160,24 @@ def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[I
             last = end
     many = sum(len(line.cells) > 1 for line in lines[start:last])
     return (last, gutters) if many >= 2 else (start + 1, [])
+
+
+def _goes_on(lines: Sequence[Line], place: int, gutters: Sequence[Interval], usual: float) -> bool:
+    """Say whether the columns go on under a line that runs across them."""
+    below = lines[place + 1 : place + 2]
+    return any(
+        len(line.cells) > len(gutters)
+        and len(_common(gutters, _free(line, 0, 0, usual), usual)) == len(gutters)
+        for line in below
+    )
+
+
+def _ends_prose(lines: Sequence[Line], gutters: Sequence[Interval], gap: float, usual: float) -> bool:
+    """Say whether a gap over the whole width ends columns of running text."""
+    if len(lines) < FEWEST_LINES:
+        return False
+    close = median(above.bottom - below.top for above, below in pairwise(lines))
+    return gap > close + usual and all(map(_is_prose, _parted(lines, gutters)[1]))
 
 
 def _free(line: Line, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
@@ -145,8 +194,23 @@ def _common(gutters: Sequence[Interval], free: Sequence[Interval], usual: float)
     return [(low, high) for low, high in both if high - low >= GUTTER * usual]
 
 
-def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float) -> list[str]:
+def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float, heads: Heads) -> list[str]:
     """Return a block of columns: prose column by column, a table row by row."""
+    grid, columns = _parted(lines, gutters)
+    if all(_is_prose(column) for column in columns):
+        texts: list[str] = []
+        for column in columns:
+            texts += ["", *_flowing([Line(tuple(cells)) for cells in column], usual)]
+        return texts
+    filled_in = any(piece.value for line in lines for piece in line.cells)
+    edges = tuple(min(cells[0].left for cells in column) for column in columns)
+    return heads.statements(_rows(grid, lines, usual), 0 if filled_in else None, edges)
+
+
+def _parted(
+    lines: Sequence[Line], gutters: Sequence[Interval]
+) -> tuple[list[list[list[Piece]]], list[list[list[Piece]]]]:
+    """Return the cells of each line by column, and those of each column by line."""
     edges = [(low + high) / 2 for low, high in sorted(gutters)]
     grid: list[list[list[Piece]]] = []
     for line in lines:
@@ -154,13 +218,7 @@ def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float) -
         for cell in line.cells:
             row[sum(cell.left > edge for edge in edges)].append(cell)
         grid.append(row)
-    columns = [[row[place] for row in grid if row[place]] for place in range(len(edges) + 1)]
-    if all(_is_prose(column) for column in columns):
-        texts: list[str] = []
-        for column in columns:
-            texts += ["", *_flowing([Line(tuple(cells)) for cells in column], usual)]
-        return texts
-    return statements(_rows(grid, lines, usual))
+    return grid, [[row[place] for row in grid if row[place]] for place in range(len(edges) + 1)]
 
 
 def _is_prose(column: Sequence[Sequence[Piece]]) -> bool:

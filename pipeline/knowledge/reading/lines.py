@@ -15,7 +15,10 @@ TEXTS = ("text", "page_content", "content", "contents", "body", "passage", "mark
 TITLES = ("title", "name", "heading")
 URLS = ("url", "link", "source_url")
 NESTED = ("metadata", "meta", "extra_info")
-IDS = ("id", "_id", "document_id", "doc_id")
+IDS = ("id", "_id", "id_", "document_id", "doc_id")
+PAIRS = (("question", "answer"), ("frage", "antwort"), ("prompt", "completion"), ("instruction", "output"))
+TALKS = ("messages", "conversations")
+SPEECHES = ("content", "value", "text")
 WANTED = "one JSON object a line is read, with a field 'text'"
 NAMED_LINES = 20  # rows left out for the same reason that are named one by one
 
@@ -52,13 +55,28 @@ def _rows(data: bytes, name: str) -> tuple[list[tuple[str, Any]], list[Skipped]]
             rows.append((where, json.loads(decode(line))))
         except (ValueError, RecursionError):
             if not rows and len(problems) <= 1 and (whole := _whole(data, name)) is not None:
-                return whole, []
+                return _unwrapped(whole), []
             problems.append(Skipped(where, "not valid JSON"))
         except Unreadable as error:
             problems.append(Skipped(where, str(error)))
-    if len(rows) == 1 and isinstance(rows[0][1], list):
-        return [(f"{rows[0][0]}, item {place}", item) for place, item in enumerate(rows[0][1], 1)], problems
-    return rows, problems
+    return _unwrapped(rows), problems
+
+
+def _unwrapped(rows: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the items of a file that is a single list, or a single object around a list of objects."""
+    if len(rows) != 1:
+        return rows
+    where, row = rows[0]
+    if isinstance(row, dict) and not any(key in row for key in (*TEXTS, *TALKS)):
+        lists = [value for value in row.values() if _is_table(value)]
+        row = lists[0] if len(lists) == 1 else row
+    if not isinstance(row, list):
+        return rows
+    return [(f"{where}, item {place}", item) for place, item in enumerate(row, 1)]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _whole(data: bytes, name: str) -> list[tuple[str, Any]] | None:
@@ -73,10 +91,7 @@ def _whole(data: bytes, name: str) -> list[tuple[str, Any]] | None:
         while place < len(text):
             value, end = decoder.raw_decode(text, place)
             where = f"{name}:{text.count(chr(10), 0, place) + 1}"
-            if isinstance(value, list):
-                rows += [(f"{where}, item {number}", item) for number, item in enumerate(value, 1)]
-            else:
-                rows.append((where, value))
+            rows.append((where, value))
             place = end
             while place < len(text) and text[place] in " \t\r\n,":
                 place += 1
@@ -115,8 +130,13 @@ def _id(fields: dict[str, Any]) -> str:
 
 def _text(fields: dict[str, Any]) -> str:
     """Take the row's text out of its fields."""
-    if isinstance(fields.get("question"), str) and isinstance(fields.get("answer"), str):
-        return f"{fields.pop('question')}\n{fields.pop('answer')}"
+    for question, answer in PAIRS:
+        if isinstance(fields.get(question), str) and isinstance(fields.get(answer), str):
+            return f"{fields.pop(question)}\n{fields.pop(answer)}"
+    for key in TALKS:
+        if talk := _talk(fields.get(key)):
+            del fields[key]
+            return talk
     for key in TEXTS:
         if key in fields:
             value = fields.pop(key)
@@ -130,6 +150,14 @@ def _text(fields: dict[str, Any]) -> str:
     )
     hint = f"; rename {longest!r} if it holds the text" if longest else ""
     raise Unreadable(f"has no field 'text' with a string in it{hint}")
+
+
+def _talk(messages: Any) -> str:
+    """Return what was said in a recorded talk, a message a line; "" when it is none."""
+    if not isinstance(messages, list):
+        return ""
+    texts = [message.get(key) for message in messages if isinstance(message, dict) for key in SPEECHES]
+    return "\n".join(text for text in texts if isinstance(text, str) and text.strip())
 
 
 def _taken(fields: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.knowledge.reading.grid import Heads
 from pipeline.knowledge.reading.kinds import Unreadable
-from pipeline.knowledge.reading.layout import Piece, arrange
+from pipeline.knowledge.reading.layout import Piece, turned
+from pipeline.knowledge.reading.ruled import MOST_RULES, Rule, arranged
 
 PAGES = 2_000
 CHARACTERS = 10_000_000
@@ -55,12 +59,12 @@ def _read(document: Any) -> Pages:
         raise Unreadable(f"more than {PAGES:,} pages")
     if not len(document):
         raise Unreadable("not a PDF file that can be read")
-    forms = _Forms(document)
+    forms, heads = _Forms(document), Heads()
     texts: list[list[str]] = []
     missing: dict[str, list[int]] = {}
     size = 0
     for number in range(len(document)):
-        lines, reason = _page(document, number, forms)
+        lines, reason = _page(document, number, forms, heads)
         texts.append(lines)
         size += sum(map(len, lines))
         if reason:
@@ -81,7 +85,7 @@ def _nothing(missing: dict[str, list[int]]) -> str:
     return f"no text in it, only images; {OCR}"
 
 
-def _page(document: Any, number: int, forms: _Forms) -> tuple[list[str], str | None]:
+def _page(document: Any, number: int, forms: _Forms, heads: Heads) -> tuple[list[str], str | None]:
     """Return a page's lines, and why it has none."""
     import pypdfium2
 
@@ -91,8 +95,7 @@ def _page(document: Any, number: int, forms: _Forms) -> tuple[list[str], str | N
     except pypdfium2.PdfiumError:
         return [], "it is damaged"
     try:
-        pieces = [*_pieces(letters), *forms.values(page)]
-        lines = arrange(pieces)
+        lines = _upright(letters, page, forms, heads)
         text = "\n".join(lines)
         if text.strip() and (_unmapped(letters) > WORST_LETTERS or garbled(text)):
             return [], "its letters cannot be read"
@@ -113,6 +116,60 @@ def _pieces(letters: Any) -> Iterator[Piece]:
         left, bottom, right, top = letters.get_rect(place)
         text = letters.get_text_bounded(left, bottom, right, top)
         yield Piece(re.sub(r"[\r\n]+", " ", text), left, bottom, right, top)
+
+
+def _upright(letters: Any, page: Any, forms: _Forms, heads: Heads) -> list[str]:
+    """Return the lines of a page, those that run another way than most after the others."""
+    ways: dict[int, list[Piece]] = {}
+    for piece in _pieces(letters):
+        ways.setdefault(_way(letters, piece), []).append(piece)
+    ways.setdefault(page.get_rotation(), []).extend(forms.values(page))
+    usual = sorted(ways, key=lambda way: -sum(len(piece.text) for piece in ways[way]))
+    lines: list[str] = []
+    for place, way in enumerate(usual):
+        rules = [] if place else [turned(rule, way) for rule in _rules(page)]
+        lines += ["", *arranged([piece.turned(way) for piece in ways[way]], rules, heads)]
+    return lines
+
+
+def _way(letters: Any, piece: Piece) -> int:
+    """Return by how many degrees, clockwise, a piece has to be turned to be read."""
+    import pypdfium2.raw as raw
+
+    place = raw.FPDFText_GetCharIndexAtPos(letters, (piece.left + piece.right) / 2, piece.middle, 3.0, 3.0)
+    angle = math.degrees(raw.FPDFText_GetCharAngle(letters, place)) if place >= 0 else 0.0
+    return -round(angle / 90) * 90 % 360
+
+
+def _rules(page: Any) -> list[Rule]:
+    """Return the straight lines drawn on a page along its sides; thin boxes are lines."""
+    import pypdfium2.raw as raw
+
+    rules: list[Rule] = []
+    for drawing in page.get_objects([raw.FPDF_PAGEOBJ_PATH], max_depth=1):
+        a, b, c, d, e, f = drawing.get_matrix().get()
+        corners: list[tuple[float, float]] = []
+        for place in range(min(raw.FPDFPath_CountSegments(drawing), MOST_RULES)):
+            segment = raw.FPDFPath_GetPathSegment(drawing, place)
+            x, y = ctypes.c_float(), ctypes.c_float()
+            raw.FPDFPathSegment_GetPoint(segment, x, y)
+            corner = (a * x.value + c * y.value + e, b * x.value + d * y.value + f)
+            if raw.FPDFPathSegment_GetType(segment) == raw.FPDF_SEGMENT_MOVETO:
+                start = corner
+            elif corners and raw.FPDFPathSegment_GetType(segment) == raw.FPDF_SEGMENT_LINETO:
+                rules += _straight(corners[-1], corner)
+            if corners and raw.FPDFPathSegment_GetClose(segment):
+                rules += _straight(corner, start)
+            corners.append(corner)
+        if len(rules) > MOST_RULES:
+            return []
+    return rules
+
+
+def _straight(one: tuple[float, float], other: tuple[float, float]) -> list[Rule]:
+    left, right = sorted((one[0], other[0]))
+    bottom, top = sorted((one[1], other[1]))
+    return [(left, bottom, right, top)] if min(right - left, top - bottom) < 1.0 else []
 
 
 def _unmapped(letters: Any) -> float:
@@ -245,24 +302,25 @@ def _spread(text: str, left: float, bottom: float, right: float, top: float) -> 
     step = (top - bottom) / max(len(lines), 1)
     for place, line in enumerate(lines):
         high = top - place * step
-        yield Piece(line, left, high - step, right, high)
+        yield Piece(line, left, high - step, right, high, value=True)
 
 
 def _without_running(pages: Sequence[list[str]]) -> list[list[str]]:
     """Drop heads and feet that run over most pages, but for their first appearance."""
     if len(pages) < RUNNING_PAGES:
         return list(pages)
-    counts: dict[str, int] = {}
-    for lines in pages:
-        for line in set(map(_running, _edges(lines))):
-            counts[line] = counts.get(line, 0) + 1
-    running = {line for line, count in counts.items() if count > 0.6 * len(pages)}
-    seen: set[str] = set()
+    counts = Counter(
+        key
+        for number, lines in enumerate(pages)
+        for key in {key for line in _edges(lines) for key in _running(line, number)}
+    )
+    running = {key for key, count in counts.items() if count > 0.6 * len(pages)}
+    seen: set[tuple[str, int]] = set()
     kept: list[list[str]] = []
-    for lines in pages:
-        edges = {line for line in _edges(lines) if _running(line) in running & seen}
-        seen |= {_running(line) for line in _edges(lines)}
-        kept.append([line for line in lines if line not in edges])
+    for number, lines in enumerate(pages):
+        keys = {line: running & _running(line, number) for line in _edges(lines)}
+        kept.append([line for line in lines if not keys.get(line, set()) & seen])
+        seen |= {key for some in keys.values() for key in some}
     return kept
 
 
@@ -271,8 +329,15 @@ def _edges(lines: Sequence[str]) -> list[str]:
     return [*shown[:1], *shown[-1:]] if len(shown) > 2 else []
 
 
-def _running(line: str) -> str:
-    return re.sub(r"\d+", "0", line)
+def _running(line: str, page: int) -> set[tuple[str, int]]:
+    """Return what a line may have in common with that of another page: all of it, or all but its number.
+
+    Figures that do not count the pages are content: rows of a table are not running heads.
+    """
+    keys = {(line, 0)}
+    for match in re.finditer(r"\d{1,5}", line):
+        keys.add((f"{line[: match.start()]}#{line[match.end() :]}", int(match.group()) - page))
+    return keys
 
 
 def _whole(pages: Sequence[Sequence[str]]) -> str:

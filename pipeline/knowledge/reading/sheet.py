@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from pipeline.knowledge.documents import Document, Skipped
 from pipeline.knowledge.reading.charset import decode
+from pipeline.knowledge.reading.grid import like_its_columns
 from pipeline.knowledge.reading.kinds import HTML_BYTES, Unreadable, stem
+from pipeline.knowledge.reading.lines import PAIRS
 from pipeline.knowledge.reading.rowids import Named, named
 
 DELIMITERS = ",;\t|:^~\x1f"
@@ -64,7 +66,9 @@ def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) ->
     place = _head(rows)
     if place is None:
         raise Unreadable("its head row is unclear: put the names of the columns into the first line")
-    width = max((len(row.cells) for row in rows[place + 1 :]), default=0)
+    width = max((len(row.cells) for row in rows[place:]), default=0)
+    if _headless(rows[place : place + SAMPLE_ROWS]):
+        return Table(rows[:place], _heads((), width), rows[place:], problems)
     return Table(rows[:place], _heads(rows[place].cells, width), rows[place + 1 :], problems)
 
 
@@ -154,6 +158,12 @@ def _head(rows: Sequence[Row]) -> int | None:
     return None
 
 
+def _headless(rows: Sequence[Row]) -> bool:
+    """Say whether the table begins with a row like all others: its columns have no names."""
+    cells = [row.cells for row in rows]
+    return len(rows) > 2 and len(cells[0]) > 1 and like_its_columns(cells)
+
+
 def _fullest(filled: Sequence[int]) -> int:
     return max(range(len(filled)), key=lambda place: (filled[place], -place))
 
@@ -175,6 +185,9 @@ def _documents(rows: Sequence[Row], heads: Sequence[str], name: str) -> Iterator
     for row in rows:
         cells = dict(zip(heads, row.cells, strict=False))
         where = f"{name}:{row.line}"
+        if "text" not in own and (pair := _pair(heads)):
+            yield _answered(row, heads, pair, name)
+            continue
         if "text" not in own:
             lines = [f"{head}: {cell.strip()}" for head, cell in cells.items() if cell.strip()]
             first = next((cell.strip() for cell in row.cells if cell.strip()), "")
@@ -190,3 +203,23 @@ def _documents(rows: Sequence[Row], heads: Sequence[str], name: str) -> Iterator
         given = values.get("id") or values.get("_id") or ""
         document = Document(given or name, values.get("title", ""), text, values.get("url", ""), where=where)
         yield Named(document, values.get("title", ""), row.cells, given=bool(given))
+
+
+def _pair(heads: Sequence[str]) -> tuple[int, int] | None:
+    """Return the columns of the questions and of their answers; None when the table has none."""
+    places = {head.lower(): place for place, head in reversed(list(enumerate(heads)))}
+    pairs = ((places.get(question), places.get(answer)) for question, answer in PAIRS)
+    return next(((one, two) for one, two in pairs if one is not None and two is not None), None)
+
+
+def _answered(row: Row, heads: Sequence[str], pair: tuple[int, int], name: str) -> Named:
+    """Return a question and its answer as a document; the other columns follow."""
+    cells = [*row.cells, *[""] * (max(pair) + 1 - len(row.cells))]
+    question, answer = (" ".join(cells[place].split()) for place in pair)
+    others = [
+        f"{head}: {cell.strip()}"
+        for place, (head, cell) in enumerate(zip(heads, row.cells, strict=False))
+        if cell.strip() and place not in pair
+    ]
+    text = "\n".join(filter(None, [question, answer, *others]))
+    return Named(Document(name, question, text, where=f"{name}:{row.line}"), question, row.cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ _SIGNS = {
     f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}softHyphen": "",
     f"{W}ptab": "\t",
 }  # fmt: skip
+_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _NOTES = {f"{W}footnoteReference": "footnotes", f"{W}endnoteReference": "endnotes"}
 
 
@@ -139,13 +141,23 @@ class _Word:
 
     def _blocks(self, parent: Any) -> Iterator[str]:
         """Yield the paragraphs and table rows under an element, in order."""
+        torn: list[Any] = []
         for child in parent:
             if child.tag == f"{W}p":
-                yield from self._paragraph(child)
-            elif child.tag == f"{W}tbl":
+                torn.append(child)
+                if not _mark_gone(child):
+                    yield from self._paragraph(_joined(torn))
+                    torn = []
+                continue
+            if torn:
+                yield from self._paragraph(_joined(torn))
+                torn = []
+            if child.tag == f"{W}tbl":
                 yield from ("", *self._table(child), "")
-            elif child.tag not in _GONE and child.tag != f"{W}tblPr":
+            elif child.tag not in _GONE and child.tag != f"{W}tblPr" and not _prompts(child):
                 yield from self._blocks(child)
+        if torn:
+            yield from self._paragraph(_joined(torn))
 
     def _paragraph(self, paragraph: Any) -> Iterator[str]:
         style, number = self._style(paragraph), self._numbering.next(paragraph)
@@ -172,9 +184,9 @@ class _Word:
         waiting = list(reversed(list(element)))
         while waiting:
             node = waiting.pop()
-            if node.tag in _GONE or _hidden(node):
+            if node.tag in _GONE or _hidden(node) or _prompts(node):
                 continue
-            if node.tag == f"{W}t":
+            if node.tag in (f"{W}t", _MATH):
                 pieces.append(node.text or "")
             elif node.tag in _SIGNS:
                 pieces.append(_SIGNS[node.tag])
@@ -200,7 +212,7 @@ class _Word:
             before = tr.find(f"{W}trPr/{W}gridBefore")
             row += [""] * (int(before.get(f"{W}val", "0")) if before is not None else 0)
             for cell in _own(tr, f"{W}tc"):
-                text = " ".join(" ".join(self._blocks(cell)).split())
+                text = self._cell(cell)
                 merge = cell.find(f"{W}tcPr/{W}vMerge")
                 if (
                     merge is not None
@@ -216,6 +228,31 @@ class _Word:
             rows.append(row)
         return statements(rows, heads or None)
 
+    def _cell(self, cell: Any) -> str:
+        """Return a cell's text; the rows of a table inside it stand in brackets."""
+        texts: list[str] = []
+        for block in cell:
+            if block.tag == f"{W}tbl":
+                texts += [f"({', '.join(line.split('; '))})" for line in self._table(block)]
+            else:
+                texts += self._blocks([block])
+        return " ".join(" ".join(texts).split())
+
+
+def _mark_gone(paragraph: Any) -> bool:
+    """Say whether a paragraph's end was deleted or moved, so that it goes on in the next."""
+    return any(paragraph.find(f"{W}pPr/{W}rPr/{W}{change}") is not None for change in ("del", "moveFrom"))
+
+
+def _joined(torn: list[Any]) -> Any:
+    """Return paragraphs whose ends were deleted as one, formed as the last."""
+    if len(torn) == 1:
+        return torn[0]
+    whole = copy(torn[-1])
+    form = [node for node in torn[-1] if node.tag == f"{W}pPr"]
+    whole[:] = [*form, *(node for piece in torn for node in piece if node.tag != f"{W}pPr")]
+    return whole
+
 
 def _own(parent: Any, tag: str) -> Iterator[Any]:
     """Yield the children of one kind, also those wrapped in content controls or accepted changes."""
@@ -228,6 +265,11 @@ def _own(parent: Any, tag: str) -> Iterator[Any]:
 
 def _outlined(paragraph: Any) -> bool:
     return paragraph.find(f"{W}pPr/{W}outlineLvl") is not None
+
+
+def _prompts(node: Any) -> bool:
+    """Say whether a content control still shows the words that ask for its content."""
+    return node.tag == f"{W}sdt" and node.find(f"{W}sdtPr/{W}showingPlcHdr") is not None
 
 
 def _hidden(node: Any) -> bool:
