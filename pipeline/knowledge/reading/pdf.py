@@ -149,6 +149,7 @@ def _rules(page: Any) -> list[Rule]:
     for drawing in page.get_objects([raw.FPDF_PAGEOBJ_PATH], max_depth=1):
         a, b, c, d, e, f = drawing.get_matrix().get()
         corners: list[tuple[float, float]] = []
+        start = (e, f)
         for place in range(min(raw.FPDFPath_CountSegments(drawing), MOST_RULES)):
             segment = raw.FPDFPath_GetPathSegment(drawing, place)
             x, y = ctypes.c_float(), ctypes.c_float()
