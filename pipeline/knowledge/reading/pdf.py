@@ -167,9 +167,9 @@ def _rules(page: Any) -> list[Rule]:
     return rules
 
 
-def _straight(one: tuple[float, float], other: tuple[float, float]) -> list[Rule]:
-    left, right = sorted((one[0], other[0]))
-    bottom, top = sorted((one[1], other[1]))
+def _straight(corner: tuple[float, float], other: tuple[float, float]) -> list[Rule]:
+    left, right = sorted((corner[0], other[0]))
+    bottom, top = sorted((corner[1], other[1]))
     return [(left, bottom, right, top)] if min(right - left, top - bottom) < 1.0 else []
 
 

@@ -108,12 +108,12 @@ def _touching(lines: Sequence[Rule]) -> list[list[Rule]]:
     return groups
 
 
-def _touch(one: Rule, other: Rule) -> bool:
+def _touch(rule: Rule, other: Rule) -> bool:
     return (
-        one[0] <= other[2] + NEAR
-        and other[0] <= one[2] + NEAR
-        and one[1] <= other[3] + NEAR
-        and other[1] <= one[3] + NEAR
+        rule[0] <= other[2] + NEAR
+        and other[0] <= rule[2] + NEAR
+        and rule[1] <= other[3] + NEAR
+        and other[1] <= rule[3] + NEAR
     )
 
 

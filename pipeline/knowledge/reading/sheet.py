@@ -209,7 +209,9 @@ def _pair(heads: Sequence[str]) -> tuple[int, int] | None:
     """Return the columns of the questions and of their answers; None when the table has none."""
     places = {head.lower(): place for place, head in reversed(list(enumerate(heads)))}
     pairs = ((places.get(question), places.get(answer)) for question, answer in PAIRS)
-    return next(((one, two) for one, two in pairs if one is not None and two is not None), None)
+    return next(
+        ((asks, answers) for asks, answers in pairs if asks is not None and answers is not None), None
+    )
 
 
 def _answered(row: Row, heads: Sequence[str], pair: tuple[int, int], name: str) -> Named:
