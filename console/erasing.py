@@ -31,7 +31,7 @@ def places(store: Store) -> list[Place]:
     *own, every_file = traces.places.places(store)
     return [
         *evalsets.places.places(store.data_dir),
-        *pipeline.places.places(store.data_dir),
+        *pipeline.places.places(store.data_dir, store.ledger),
         *own,
         every_file,
     ]

@@ -18,7 +18,7 @@ from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, changes
 from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
-from pipeline.context.memory import Memory, Reach
+from pipeline.context.memory import TABLES, Memory, Reach
 from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.data_folder import DataFolder
@@ -55,6 +55,7 @@ from traces.engine import EMBEDDED
 from traces.errors import StoreError
 from traces.journal import Journal
 from traces.postgres.files import SharedFiles
+from traces.postgres.tables import SharedTables
 from traces.store import Store
 
 log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ def mirror(settings: Settings) -> Mirror | None:
         "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
         "prompts": (folder, ("*/v*.md", "released.toml")),
     }
-    copies = Mirror(SharedFiles(ledger), shared)
+    copies = Mirror(SharedFiles(ledger), shared, DataFolder(settings.data_dir).mirror)
     copies.pull()
     return copies
 
@@ -256,9 +257,11 @@ def reach(settings: Settings) -> Reach:
 
 def memory(settings: Settings, breaker: Breaker | None = None) -> Memory:
     """Return the conversations of all users."""
-    limits = settings.memory
-    path = DataFolder(settings.data_dir).conversations
-    return Memory(path, turns=limits.turns, tokens=limits.tokens, breaker=breaker)
+    limits, ledger = settings.memory, settings.ledger.get_secret_value()
+    place = DataFolder(settings.data_dir).conversations
+    if ledger != EMBEDDED:
+        place = SharedTables(ledger, TABLES)
+    return Memory(place, turns=limits.turns, tokens=limits.tokens, breaker=breaker)
 
 
 def breakers(settings: Settings, policy: Policy | None = None) -> Breakers:

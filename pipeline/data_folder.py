@@ -51,6 +51,11 @@ class DataFolder:
         return self.path / "prompts"
 
     @property
+    def mirror(self) -> Path:
+        """The lock of those who write copies of what machines share."""
+        return self.path / "mirror.lock"
+
+    @property
     def knowledge(self) -> Path:
         """The knowledge bases."""
         return self.path / "knowledge"

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
+
+
+class Database(Protocol):
+    """What statements are executed by: an SQLite connection, or what stands for one."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Any: ...
 
 
 class Linked:

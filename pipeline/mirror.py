@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import threading
@@ -23,11 +24,15 @@ class Mirror:
     """Copies of shared files, and the one way to change them.
 
     `folders` maps the first part of a shared name to a folder here and the patterns of its files. What a
-    machine had of its own before it began to share is put aside where the others have something else.
+    machine had of its own before it began to share is put aside where the others have something else. `gate`
+    is the lock file of those who write the copies here.
     """
 
-    def __init__(self, files: SharedFiles, folders: Mapping[str, tuple[Path, tuple[str, ...]]]) -> None:
+    def __init__(
+        self, files: SharedFiles, folders: Mapping[str, tuple[Path, tuple[str, ...]]], gate: Path
+    ) -> None:
         self._files = files
+        self._gate = gate
         self._folders = folders
         self._since = 0
         self._lock = threading.RLock()
@@ -38,7 +43,7 @@ class Mirror:
     def pull(self) -> None:
         """Take over what changed; what cannot be reached is noted, and the copies here go on."""
         try:
-            with self._lock:
+            with self._alone_here():
                 self._since, changes = self._files.changed(self._since)
                 self._write(changes)
         except (StoreError, OSError) as error:
@@ -51,7 +56,7 @@ class Mirror:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Let files be changed here, then everywhere; nothing is changed when that fails, with StoreError."""
-        with self._lock, self._files.writing() as shared:
+        with self._alone_here(), self._files.writing() as shared:
             since, changes = shared.changed(0)
             self._write(changes)
             before = self._contents()
@@ -73,6 +78,14 @@ class Mirror:
         self._stop.set()
         if self._follower is not None:
             self._follower.join()
+
+    @contextmanager
+    def _alone_here(self) -> Iterator[None]:
+        """Keep other processes and threads of this machine from writing the copies meanwhile."""
+        self._gate.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, self._gate.open("ab") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
 
     def _keep_pulling(self) -> None:
         while not self._stop.wait(EVERY_SECONDS if self.trouble is None else REST_SECONDS):

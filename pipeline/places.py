@@ -6,21 +6,60 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from pipeline.context.memory import TABLES
 from pipeline.data_folder import DataFolder
+from traces.engine import EMBEDDED
 from traces.places import Person, Place
+from traces.postgres.tables import SharedTables
 
 WAIT_SECONDS = 10.0
 
 
-def places(data_dir: Path) -> list[Place]:
-    """Return the places of this room."""
+def places(data_dir: Path, ledger: str = EMBEDDED) -> list[Place]:
+    """Return the places of this room, those that machines with one ledger share included."""
+    shared = [] if ledger == EMBEDDED else [Conversations(ledger)]
     return [
+        *shared,
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
         Tables("spending", DataFolder(data_dir).spending, "who"),
         Tables("people and sessions", DataFolder(data_dir).people, "name"),
         Tables("audit of people", DataFolder(data_dir).people, "actor"),
         Tables("limits of the last minute", DataFolder(data_dir).counts, "who"),
     ]
+
+
+class Conversations:
+    """The conversations that machines with one ledger share."""
+
+    name = "shared conversations and memory"
+    proof = "count of rows with the person as user_id in each shared table"
+
+    def __init__(self, ledger: str) -> None:
+        self._ledger = ledger
+
+    def erase(self, person: Person) -> int:
+        """Delete the rows; raises StoreError when they cannot be reached."""
+        with closing(SharedTables(self._ledger, TABLES)) as db:
+            return sum(
+                db.execute(f"delete from {table} where user_id = ?", (person.user_id,)).rowcount  # noqa: S608
+                for table in self._tables(db)
+            )
+
+    def left(self, person: Person) -> list[str]:
+        with closing(SharedTables(self._ledger, TABLES)) as db:
+            rows = [
+                (table, db.execute(f"select count(*) from {table} where user_id = ?", (person.user_id,)))  # noqa: S608
+                for table in self._tables(db)
+            ]
+            counts = [(table, cursor.fetchone()[0]) for table, cursor in rows]
+        return [f"{number} shared rows of {table}" for table, number in counts if number]
+
+    def _tables(self, db: SharedTables) -> list[str]:
+        rows = db.execute(
+            "select table_name from information_schema.columns where table_schema = 'shared'"
+            " and column_name = 'user_id' order by table_name"
+        )
+        return [row[0] for row in rows.fetchall()]
 
 
 class Tables:

@@ -45,6 +45,7 @@ class Store:
 
     def __init__(self, data_dir: Path, ledger: str = EMBEDDED) -> None:
         self.data_dir = data_dir
+        self.ledger = ledger
         self.journal = data_dir / "journal"
         self.path = data_dir / "traces.duckdb"
         self.engine = engines.engine(ledger, data_dir)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 import orjson
 
 from pipeline.auth import digest
+from pipeline.linked import Database
 
 SHARE_SECONDS = 7 * 24 * 3600.0
 LONGEST_TITLE = 120
+EVERY = 2**31 - 1
 SCHEMA = """
 create table if not exists labels (
     conversation_id text primary key, user_id text not null, title text, pinned integer not null default 0
@@ -40,7 +41,7 @@ class History:
 
     def __init__(
         self,
-        run: Callable[[Callable[[sqlite3.Connection], Any]], Any],
+        run: Callable[[Callable[[Database], Any]], Any],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._run = run
@@ -60,7 +61,7 @@ class History:
             " where e.user_id = ? group by e.conversation_id"
             " order by coalesce(max(l.pinned), 0) desc, max(e.turn_id) desc limit ?",
             user_id,
-            limit if not words else -1,
+            EVERY if words else limit,
         )
         if words:
             having = self._having(user_id, words)
@@ -95,14 +96,15 @@ class History:
         if self.title(user_id, conversation_id) is None:
             return False
 
-        def write(db: sqlite3.Connection) -> None:
-            db.execute("insert or ignore into labels values (?, ?, null, 0)", (conversation_id, user_id))
+        def write(db: Database) -> None:
+            values = (conversation_id, user_id)
+            db.execute("insert into labels values (?, ?, null, 0) on conflict do nothing", values)
             theirs = "where conversation_id = ? and user_id = ?"
             if title is not None:
                 name = " ".join(title.split())[:LONGEST_TITLE] or None
-                db.execute(f"update labels set title = ? {theirs}", (name, conversation_id, user_id))  # noqa: S608
+                db.execute(f"update labels set title = ? {theirs}", (name, *values))  # noqa: S608
             if pinned is not None:
-                db.execute(f"update labels set pinned = ? {theirs}", (pinned, conversation_id, user_id))  # noqa: S608
+                db.execute(f"update labels set pinned = ? {theirs}", (int(pinned), *values))  # noqa: S608
 
         self._run(write)
         return True
@@ -110,7 +112,7 @@ class History:
     def set_aside(self, user_id: str, conversation_id: str, turn_id: str) -> bool:
         """Keep a turn and the later ones as a version that is not shown; what it stated is forgotten."""
 
-        def write(db: sqlite3.Connection) -> bool:
+        def write(db: Database) -> bool:
             return _whole(db, lambda: _put_aside(db, user_id, conversation_id, turn_id) > 0)
 
         return self._run(write)
@@ -118,7 +120,7 @@ class History:
     def show(self, user_id: str, conversation_id: str, head: str) -> bool:
         """Show the version that begins with this turn in the place of the one shown; False without one."""
 
-        def write(db: sqlite3.Connection) -> bool:
+        def write(db: Database) -> bool:
             return _whole(db, lambda: _swap(db, user_id, conversation_id, head))
 
         return self._run(write)
@@ -201,7 +203,7 @@ class History:
         return self._run(lambda db: db.execute(statement, values).fetchall())
 
 
-def forget_versions(db: sqlite3.Connection, user_id: str, conversation_id: str, turn_id: str) -> None:
+def forget_versions(db: Database, user_id: str, conversation_id: str, turn_id: str) -> None:
     """Delete the versions that part where a shown turn stands or later, and those that part in them."""
     theirs = "user_id = ? and conversation_id = ?"
     values = (user_id, conversation_id)
@@ -221,7 +223,7 @@ def forget_versions(db: sqlite3.Connection, user_id: str, conversation_id: str, 
         db.execute(f"delete from aside where {theirs} and before = ?", gone)  # noqa: S608
 
 
-def _whole(db: sqlite3.Connection, work: Callable[[], bool]) -> bool:
+def _whole(db: Database, work: Callable[[], bool]) -> bool:
     """Do the work in one transaction: all of it or nothing."""
     db.execute("begin immediate")
     try:
@@ -233,7 +235,7 @@ def _whole(db: sqlite3.Connection, work: Callable[[], bool]) -> bool:
     return done
 
 
-def _put_aside(db: sqlite3.Connection, user_id: str, conversation_id: str, turn_id: str) -> int:
+def _put_aside(db: Database, user_id: str, conversation_id: str, turn_id: str) -> int:
     theirs = "user_id = ? and conversation_id = ? and turn_id"
     values = (user_id, conversation_id, turn_id)
     before = db.execute(f"select max(turn_id) from exchanges where {theirs} < ?", values).fetchone()[0] or ""  # noqa: S608
@@ -249,7 +251,7 @@ def _put_aside(db: sqlite3.Connection, user_id: str, conversation_id: str, turn_
     return db.execute(f"delete from exchanges where {theirs} >= ?", values).rowcount  # noqa: S608
 
 
-def _swap(db: sqlite3.Connection, user_id: str, conversation_id: str, head: str) -> bool:
+def _swap(db: Database, user_id: str, conversation_id: str, head: str) -> bool:
     theirs = (user_id, conversation_id, head)
     where = "user_id = ? and conversation_id = ? and head = ?"
     row = db.execute(f"select before from aside where {where} limit 1", theirs).fetchone()  # noqa: S608

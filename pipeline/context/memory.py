@@ -29,9 +29,11 @@ from pipeline.context.history import SCHEMA, History, forget_versions
 from pipeline.context.summary import extended
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
-from pipeline.linked import Linked
+from pipeline.linked import Database, Linked
 from pipeline.models.tokens import estimate
+from traces.errors import StoreError
 from traces.ids import uuid7
+from traces.postgres.tables import SharedTables
 
 T = TypeVar("T")
 WAIT_SECONDS = 1.0  # for another process that writes
@@ -67,6 +69,16 @@ create table if not exists facts (
     unique (user_id, slot)
 );
 """
+_KEEP_FACT = """
+insert into facts values (?, ?, ?, ?, ?, ?, ?) on conflict (user_id, slot) do update set
+    fact_id = excluded.fact_id, text = excluded.text, turn_id = excluded.turn_id,
+    conversation_id = excluded.conversation_id, said_at = excluded.said_at
+"""
+_KEEP_SUMMARY = """
+insert into summaries values (?, ?, ?, ?) on conflict (conversation_id) do update set
+    user_id = excluded.user_id, turn_id = excluded.turn_id, text = excluded.text
+"""
+TABLES = _SCHEMA + SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +103,28 @@ class Reach:
 class Memory:
     """The conversations of all users; every read names the user, so nobody sees another's.
 
-    Any number of processes may share the file (SQLite WAL). A damaged file is put aside with the
-    time in its name and a fresh one is begun: the chat must start. Everything raises
-    ConversationsError while the file cannot be used.
+    Any number of processes may share the file (SQLite WAL), and any number of machines shared tables. A
+    damaged file is put aside with the time in its name and a fresh one is begun: the chat must start.
+    Everything raises ConversationsError while they cannot be used.
     """
 
     def __init__(
-        self, path: Path, *, turns: int = 6, tokens: int = 1500, breaker: Breaker | None = None
+        self,
+        place: Path | SharedTables,
+        *,
+        turns: int = 6,
+        tokens: int = 1500,
+        breaker: Breaker | None = None,
     ) -> None:
         self.turns, self.reach = turns, Reach(turns, tokens)
         self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
         self.history = History(self._run)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.quarantined: Path | None = None
-        try:
-            self._file = Linked(path, _open)
-        except sqlite3.DatabaseError:
-            self.quarantined = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-            path.rename(self.quarantined)
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._file = Linked(path, _open)
+        if isinstance(place, Path):
+            self._file, self.quarantined = _usable(place)
+        else:
+            self._file = place
 
     def recall(self, user_id: str, conversation_id: str) -> tuple[Message, ...]:
         """Return the last turns of the conversation that fit the budget, oldest first.
@@ -132,7 +144,7 @@ class Memory:
     def remember(self, user_id: str, client_turn_id: str | None, question: str, answer: Answer) -> None:
         """Keep a finished turn; a repeated turn or client id changes nothing."""
         self._write(
-            "insert or ignore into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
             answer.turn_id,
             answer.conversation_id,
             user_id,
@@ -189,10 +201,10 @@ class Memory:
     def _keep(self, user_id: str, facts: list[tuple[str, str]], answer: Answer) -> None:
         source = (answer.turn_id, answer.conversation_id, datetime.now(UTC).isoformat())
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Database) -> None:
             for slot, text in facts:
                 db.execute(
-                    "insert or replace into facts values (?, ?, ?, ?, ?, ?, ?)",
+                    _KEEP_FACT,
                     (uuid7(), user_id, slot, text, *source),
                 )
             db.execute(
@@ -225,9 +237,7 @@ class Memory:
             if outcome in ("answered", "no_context", "degraded", "cut"):
                 text = extended(text, question, answer if outcome == "answered" else "")
         if left:
-            self._write(
-                "insert or replace into summaries values (?, ?, ?, ?)", conversation_id, user_id, upto, text
-            )
+            self._write(_KEEP_SUMMARY, conversation_id, user_id, upto, text)
 
     def repeated(self, user_id: str, client_turn_id: str) -> dict[str, Any] | None:
         """Return the JSON of the turn this client already got for the same id, or None."""
@@ -250,7 +260,7 @@ class Memory:
     def forget(self, user_id: str, conversation_id: str) -> bool:
         """Delete one conversation of the user with all that belongs to it; False when there was none."""
 
-        def delete(db: sqlite3.Connection) -> None:
+        def delete(db: Database) -> None:
             for table in ("labels", "aside", "shares"):
                 db.execute(
                     f"delete from {table} where user_id = ? and conversation_id = ?",  # noqa: S608 ours
@@ -267,7 +277,7 @@ class Memory:
         """
         theirs = "where user_id = ? and conversation_id = ? and turn_id >= ?"
 
-        def delete(db: sqlite3.Connection) -> bool:
+        def delete(db: Database) -> bool:
             values = (user_id, conversation_id, turn_id)
             for table in ("facts", "summaries"):
                 db.execute(f"delete from {table} {theirs}", values)  # noqa: S608 names of ours
@@ -279,7 +289,7 @@ class Memory:
     def erase(self, user_id: str) -> int:
         """Delete everything of a user; return how many turns there were."""
 
-        def delete(db: sqlite3.Connection) -> int:
+        def delete(db: Database) -> int:
             for table in ("facts", "summaries", "labels", "aside", "shares"):
                 db.execute(f"delete from {table} where user_id = ?", (user_id,))  # noqa: S608 names of ours
             return db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
@@ -307,7 +317,7 @@ class Memory:
     def _write(self, statement: str, *values: Any) -> bool:
         return self._run(lambda db: db.execute(statement, values).rowcount > 0)
 
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, work: Callable[[Database], T]) -> T:
         permit = self._breaker.admit()
         if permit is None:
             raise ConversationsError("the conversations rest after failures")
@@ -317,16 +327,29 @@ class Memory:
                 result = work(self._file.current())
             permit.started(time.monotonic() - began)
             return result
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             permit.failed(type(error).__name__)
             raise ConversationsError(f"the conversations cannot be used: {type(error).__name__}") from error
         finally:
             permit.left()
 
 
+def _usable(path: Path) -> tuple[Linked, Path | None]:
+    """Open the file; a damaged one is put aside and a fresh one begun, with the place it was put."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return Linked(path, _open), None
+    except sqlite3.DatabaseError:
+        aside = path.with_name(f"{path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return Linked(path, _open), aside
+
+
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
-    connection.executescript(_SCHEMA + SCHEMA)
+    connection.executescript(TABLES)
     return connection

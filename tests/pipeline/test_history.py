@@ -1,4 +1,4 @@
-"""What users do with past conversations, in the real file."""
+"""What users do with past conversations, in the real file and in real shared tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.context.history import History
-from pipeline.context.memory import Memory
+from pipeline.context.memory import TABLES, Memory
 from pipeline.events import Answer
+from traces.postgres.tables import SharedTables
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Memory]:
-    memory = Memory(tmp_path / "conversations.sqlite")
+@pytest.fixture(params=["file", "shared"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory]:
+    """Conversations in this machine's file, and in the tables that machines share."""
+    if request.param == "file":
+        memory = Memory(tmp_path / "conversations.sqlite")
+    else:
+        memory = Memory(SharedTables(request.getfixturevalue("postgres").fresh(), TABLES))
     yield memory
     memory.close()
 

@@ -20,6 +20,12 @@ _REPLICA = "is a read-only replica: give the address of the primary"
 
 @contextmanager
 def connected(address: str, name: str) -> Iterator[psycopg.Connection]:
+    """Open a connection for as long as it is used; raises StoreError."""
+    with connect(address, name) as connection:
+        yield connection
+
+
+def connect(address: str, name: str) -> psycopg.Connection:
     """Open a connection, each statement its own transaction unless one is begun; raises StoreError."""
     import psycopg
 
@@ -34,9 +40,8 @@ def connected(address: str, name: str) -> Iterator[psycopg.Connection]:
             )
         except psycopg.ProgrammingError as error:
             raise StoreError(f"{name} is no address that libpq understands") from error
-    with connection:
-        connection.adapters.register_loader("numeric", _number_loader())
-        yield connection
+    connection.adapters.register_loader("numeric", _number_loader())
+    return connection
 
 
 @contextmanager

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from traces.postgres.connection import connected, naming, shown
+from traces.postgres.tables import SCHEMA
 
 if TYPE_CHECKING:
     import psycopg
 
 _LOCK = 0x616E7366  # the advisory lock of whoever changes a file
 _TABLE = b"""
-create table if not exists shared_files
+create table if not exists shared.files
 (name text primary key, content bytea, number bigint generated always as identity)
 """
 
@@ -27,14 +28,14 @@ class Shared:
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
         """Return the number of the last change, and what changed after `since`; None where it was deleted."""
         rows = self._connection.execute(
-            "select name, content, number from shared_files where number > %s order by number", [since]
+            "select name, content, number from shared.files where number > %s order by number", [since]
         ).fetchall()
         return (rows[-1][2] if rows else since), {name: content for name, content, _ in rows}
 
     def put(self, name: str, content: bytes | None) -> None:
         """Change a file; None deletes it."""
-        self._connection.execute("delete from shared_files where name = %s", [name])
-        self._connection.execute("insert into shared_files (name, content) values (%s, %s)", [name, content])
+        self._connection.execute("delete from shared.files where name = %s", [name])
+        self._connection.execute("insert into shared.files (name, content) values (%s, %s)", [name, content])
 
 
 class SharedFiles:
@@ -47,7 +48,7 @@ class SharedFiles:
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
         """Return what `Shared.changed` does, without waiting for whoever changes something now."""
         with connected(self._address, self.name) as connection, naming(self.name):
-            if connection.execute("select to_regclass('shared_files')").fetchone() == (None,):
+            if connection.execute("select to_regclass('shared.files')").fetchone() == (None,):
                 return since, {}
             return Shared(connection).changed(since)
 
@@ -56,5 +57,6 @@ class SharedFiles:
         """Open them to change, all or nothing; one machine at a time."""
         with connected(self._address, self.name) as connection, naming(self.name), connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+            connection.execute(SCHEMA)
             connection.execute(_TABLE)
             yield Shared(connection)

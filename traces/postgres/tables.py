@@ -1,0 +1,65 @@
+"""Tables of another room in PostgreSQL, worked on by the same statements as an SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from traces.errors import StoreError
+from traces.postgres.connection import connect, naming, shown
+
+if TYPE_CHECKING:
+    import psycopg
+
+_LOCK = 0x616E7374  # the advisory lock of whoever makes the tables
+SCHEMA = b"create schema if not exists shared; set search_path = shared"  # apart from the ledger
+
+
+class SharedTables:
+    """One connection, opened anew after a failure. Use it under a lock; raises StoreError.
+
+    Statements are in the subset that SQLite and PostgreSQL share, with `?` for values.
+    """
+
+    notice: tuple[datetime, str] | None = None  # no file of theirs can be deleted here
+
+    def __init__(self, address: str, schema: str) -> None:
+        self.name = shown(address)
+        self._address = address
+        self._schema = schema
+        self._connection: psycopg.Connection | None = None
+
+    def current(self) -> SharedTables:
+        """Return what statements are executed by, connected and with its tables there."""
+        if self._connection is None:
+            connection = connect(self._address, self.name)
+            with naming(self.name), connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+                connection.execute(SCHEMA)
+                connection.execute(self._schema.encode())
+            self._connection = connection
+        return self
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Execute a statement and return its cursor; "begin immediate" begins a transaction."""
+        from psycopg import ClientCursor
+
+        connection = self.current()._connection
+        assert connection is not None
+        if statement == "begin immediate":
+            statement = "begin"
+        try:
+            with naming(self.name):
+                # a text of PostgreSQL cannot hold the character NUL
+                kept = [value.replace("\0", "") if isinstance(value, str) else value for value in values]
+                return ClientCursor(connection).execute(statement.replace("?", "%s").encode(), kept)
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a later use opens another."""
+        before, self._connection = self._connection, None
+        if before is not None:
+            before.close()
