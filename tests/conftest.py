@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("ANSWERDECK_") or name in {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave a test out of the measured lines, its processes too: it repeats at length what others reach."""
+    trace = sys.gettrace()
+    sys.settrace(None)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    yield
+    sys.settrace(trace)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from evalsets.cases.cases import load as load_evalset
 from pipeline.events import Answer, Sources
-from pipeline.knowledge.ingest import sample
+from pipeline.knowledge.ingest import sample, sample_vectors, store
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
@@ -60,9 +60,9 @@ async def measured(
     there = {one.document_id for one in documents}
     cases = [one for one in load_evalset("demo").cases if one.relevant_ids and set(one.relevant_ids) <= there]
     model = AnthropicMessages(MODEL, base_url=server.anthropic_url, api_key="k")
-    pipeline = await make_pipeline(
-        model, documents=documents, data_dir=folder, retrieval={"whole_tokens": budget}
-    )
+    pipeline = await make_pipeline(model, documents=(), data_dir=folder, retrieval={"whole_tokens": budget})
+    knowledge = pipeline.knowledge
+    await store(documents, pipeline.rules.kb, knowledge, ready=sample_vectors(knowledge.embedder))
     recall: list[float] = []
     for case in cases[:questions]:
         needed = set(case.relevant_ids or ())
