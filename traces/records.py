@@ -203,6 +203,7 @@ class RunSettings:
     budget_usd: float | None = None
     estimate_usd: float | None = None  # told before the run
     retrieval: Mapping[str, Any] | None = None  # the configuration's values by their keys
+    contents: str | None = None  # fingerprint of the knowledge base's documents, the same on every machine
     condense: str | None = None  # "condense@v1 959ce9fa"
     trial: str | None = None  # which change a bisection tried with it
     process: Process | None = None  # that makes the run

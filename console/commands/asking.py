@@ -48,7 +48,9 @@ async def ask(
             Side(variant, estimate_usd=await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes))
             for variant in variants
         ]
-        plan = replace(plan, settings=replace(plan.settings, retrieval=settings.retrieval.model_dump()))
+        contents = (await pipeline.knowledge.status(kb or pipeline.rules.kb)).contents
+        shaped = replace(plan.settings, retrieval=settings.retrieval.model_dump(), contents=contents)
+        plan = replace(plan, settings=shaped)
         models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
         await warm(pipeline, kb, cases.cases[0].question, models)
         with bars(quiet) as step:

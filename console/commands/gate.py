@@ -11,6 +11,7 @@ import typer
 from console.commands.asking import agreeing
 from console.commands.consent import Yes
 from console.commands.evals import Json
+from console.commands.opened import drained
 from console.commands.progress import bars, counting
 from console.commands.screen import emit, table, wrong
 from evalsets.cases.evalset import EvalsetError
@@ -19,6 +20,9 @@ from evalsets.release import gate_report, gated, in_force
 from evalsets.release.gate import Verdict, check, limits_of
 from evalsets.release.in_force import Facts, trial
 from evalsets.release.release import run_changed
+from evalsets.reports import record
+from evalsets.reports.compare import NothingInCommon
+from evalsets.reports.record import NotAReport
 from pipeline.build import build, store
 from pipeline.prompts.library import PromptError
 from pipeline.settings import Settings, load
@@ -29,7 +33,7 @@ from traces.records import Run
 
 
 def gate(
-    baseline: Annotated[str, typer.Option(help="The run to hold it against.")],
+    baseline: Annotated[str, typer.Option(help="The run to hold it against, or a JSON report.")],
     run: Annotated[str | None, typer.Option(help="The candidate; the newest run of that evalset.")] = None,
     model: Annotated[str | None, typer.Option(help="The model to ship; the configured one.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
@@ -39,7 +43,7 @@ def gate(
     """Exit 0 when the candidate may replace the baseline, 1 with the reasons when not."""
     try:
         verdict = _judge(baseline, run, model)
-    except UnknownRun as error:
+    except (UnknownRun, NotAReport, NothingInCommon) as error:
         raise wrong(str(error)) from None
     for out, write in ((summary, gate_report.markdown), (junit, gate_report.junit)):
         if out is not None:
@@ -103,13 +107,15 @@ def changed(yes: Yes = False, json: Json = False) -> None:
 
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     settings = load()
-    with store(settings).read() as ledger:
-        first = runs.run(ledger, baseline)
+    file = Path(baseline)
+    report = record.read(file) if file.is_file() or file.suffix == ".json" else None
+    with drained() as ledger:
+        first = report.run if report else runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
     facts = asyncio.run(_facts(settings, candidate.prompt, candidate.kb, model))
     limits = limits_of(settings)
     with store(settings).read() as ledger:
-        return check(ledger, facts, candidate.run_id, first.run_id, limits=limits)
+        return check(ledger, facts, candidate.run_id, report or first.run_id, limits=limits)
 
 
 def _newest(ledger: Ledger, baseline: Run) -> Run:
@@ -118,7 +124,9 @@ def _newest(ledger: Ledger, baseline: Run) -> Run:
         other = row.run_id != baseline.run_id and row.only == baseline.only
         if other and not trial(row):
             return row
-    raise runs.UnknownRun(f"no other run of {baseline.evalset!r}; `answerdeck eval run` makes one")
+    raise runs.UnknownRun(
+        f"no other run of {baseline.evalset!r}; answerdeck eval run {baseline.evalset} makes one"
+    )
 
 
 async def _facts(settings: Settings, prompt: str | None, kb: str | None, model: str | None) -> Facts:

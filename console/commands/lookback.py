@@ -21,6 +21,7 @@ from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics.table import find_metric
 from evalsets.release import bisect as bisecting
 from evalsets.release.bisect import Trial
+from evalsets.reports import record
 from evalsets.reports import reproduce as reproducing
 from evalsets.reports.reproduce import Reproduction
 from evalsets.runs.runner import Plan, Variant
@@ -40,8 +41,8 @@ def reproduce(
 ) -> None:
     """Derive the table of a report once more: exit 1 and what differs when it is not the same."""
     try:
-        written = reproducing.read(report)
-    except reproducing.NotAReport as error:
+        written = record.load(report)
+    except record.NotAReport as error:
         raise wrong(str(error)) from None
     if rerun and written["kind"] != "run":
         raise wrong("--rerun needs the report of one run, not of a comparison")

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsets.judges.calibration import distrust
-from evalsets.metrics.columns import Column, columns
+from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
 from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
 from evalsets.release.sight import Loss
-from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare_runs, untimed
+from evalsets.reports import record
+from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare, untimed
 from evalsets.reports.plain import failing
+from evalsets.reports.record import Record
 from traces.queries import runs
 from traces.queries.runs import RunCase
 from traces.queries.window import Rows
@@ -112,26 +114,28 @@ def check(
     ledger: Rows,
     facts: Facts,
     candidate: str,
-    baseline: str,
+    baseline: str | Record,
     *,
     thresholds: Mapping[str, float] | None = None,
     limits: Limits = Limits(),
 ) -> Verdict:
     """Hold a candidate's run against a baseline's, and both against what answers now.
 
-    `thresholds` are those of the evalset as it stands; by default as they stood in the run. Raises
-    UnknownRun, and NothingInCommon when the runs share no case.
+    `baseline` is a run, or the record that a report of another ledger holds. `thresholds` are those of
+    the evalset as it stands; by default as they stood in the run. Raises UnknownRun, and
+    NothingInCommon when the runs share no case.
     """
-    comparison = compare_runs(ledger, baseline, candidate)
-    run = comparison.b
+    first = record.of(ledger, baseline) if isinstance(baseline, str) else baseline
+    second = record.of(ledger, candidate)
+    comparison = compare(first, second)
+    run, scored, before = second.run, second.columns, first.columns
     scores = runs.scores_of(ledger, run.run_id)
-    scored = columns(scores)
-    before = columns(runs.scores_of(ledger, comparison.a.run_id))
     least = run.settings.thresholds if thresholds is None else thresholds
     losses = sight.losses(comparison.differences, before, scored, limits.loss)
     checks = [
         _same(ledger, facts, run),
         _whole(comparison),
+        *_elsewhere(first, run),
         _sight(losses, comparison, limits),
         *_metrics(comparison, scored, least, limits, losses),
         *_clocked(comparison),
@@ -187,6 +191,23 @@ def _whole(comparison: Comparison) -> Check:
     return Check("cases", "passed", f"{comparison.common} cases in both runs")
 
 
+def _elsewhere(baseline: Record, run: Run) -> Iterator[Check]:
+    """Check that a baseline of another ledger was made over the same documents, by what they hold."""
+    if baseline.file is None:
+        return
+    before, now = baseline.run.settings.contents, run.settings.contents
+    where = f"the baseline's report {baseline.file.name}"
+    if before is None or before != now:
+        known = "does not say over which documents it was made" if before is None else (
+            f"was made over other documents ({before[:8]} in knowledge base {baseline.run.kb},"
+            f" here {(now or 'unknown')[:8]} in {run.kb})"
+        )  # fmt: skip
+        again = "make it anew over these documents"
+        yield Check("baseline", "failed", f"{where} {known}, so a difference may be theirs: {again}")
+    else:
+        yield Check("baseline", "passed", f"{where} was made over the same documents ({before[:8]})")
+
+
 def _sight(losses: Mapping[str, Loss], comparison: Comparison, limits: Limits) -> Check:
     """Check that the cases could show the loss that matters, whatever they show."""
     why = sight.unseen(losses, comparison.common, limits.loss)
@@ -211,6 +232,8 @@ def _metrics(
             state, text = _lost(difference, loss, limits)
         elif apart and find_metric(difference.metric).unit == "seconds" and threshold is None:
             state, text = "noted", f"{find_metric(difference.metric).title}: {apart}"
+        elif state == "passed" and difference.verdict == "none" and difference.n:
+            state, text = "noted", difference.sentence
         yield Check(
             difference.metric,
             state,

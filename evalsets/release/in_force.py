@@ -31,6 +31,7 @@ class Facts:
     condense_prompt: str  # "condense@v1"
     condense_fingerprint: str
     retrieval: Mapping[str, Any] | None = None  # its settings; kept in the settings of a run too
+    contents: str | None = None  # fingerprint of the documents; kept in the settings of a run too
 
     @property
     def condense(self) -> str:
@@ -79,6 +80,7 @@ async def read(pipeline: Pipeline, kb: str | None, *, model: str | None = None, 
         condense_prompt=condense.label,
         condense_fingerprint=condense.fingerprint,
         retrieval=pipeline.rules.retrieval,
+        contents=status.contents,
     )
 
 

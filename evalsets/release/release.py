@@ -21,6 +21,7 @@ from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library
 from traces.queries import runs
+from traces.records import RunSettings
 
 if TYPE_CHECKING:
     from pipeline.turn import Pipeline
@@ -209,7 +210,7 @@ async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progres
     ]
     evalset, kb = missing[0].evalset, missing[0].kb
     await warm(pipeline, kb, evalset.cases[0].question, {run.facts.model for run in missing})
-    plan = runner.Plan(seed=seed)
+    plan = runner.Plan(seed=seed, settings=RunSettings(contents=missing[0].facts.contents))
     done = await runner.run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress)
     return [run["run_id"] for run in done]
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from evalsets.metrics import stats, times
-from evalsets.metrics.columns import Column, columns
+from evalsets.metrics.columns import Column
 from evalsets.metrics.metric import Metric
 from evalsets.metrics.table import METRICS, find_metric, is_judged, ordered
+from evalsets.reports import record
+from evalsets.reports.record import Record
 from pipeline.errors import AnswerdeckError
-from traces.queries import runs
-from traces.queries.runs import RunScore
 from traces.queries.window import Rows
 from traces.records import MADE_WITH, Run
 
@@ -23,8 +23,8 @@ RELATIVE = 0.1  # and of a time or a cost, as a share of A's mean
 Verdict = Literal["better", "worse", "same", "none"]
 EMBEDDED = "the embedded model reads no prompt, so a difference of times is the machine's"
 APART = "times were not measured side by side, so they decide nothing"
+ELSEWHERE = "the baseline's costs come from another ledger, so they decide nothing"
 SILENT = ("index_version", "guardrails", "code_version")  # what a variant does not name
-SAME = ("question", "history", "reference", "relevant_ids", "answerability", "must_refuse", "must_contain")
 
 
 class NothingInCommon(AnswerdeckError):
@@ -108,31 +108,45 @@ def compare_runs(
     `metrics` are those to look at; by default the headline ones that both runs have. Only cases that
     stand the same in both runs are paired. Raises UnknownRun, and NothingInCommon when there are none.
     """
-    run_a, run_b = runs.run(ledger, a), runs.run(ledger, b)
-    cases_a, cases_b = _cases(ledger, run_a.run_id), _cases(ledger, run_b.run_id)
-    common = {key for key in cases_a.keys() & cases_b.keys() if cases_a[key] == cases_b[key]}
+    return compare(record.of(ledger, a), record.of(ledger, b), metrics=metrics, seed=seed)
+
+
+def compare(a: Record, b: Record, *, metrics: Sequence[str] | None = None, seed: int = 0) -> Comparison:
+    """Compare record `b` with record `a`, as `compare_runs` does."""
+    common = {key for key in a.cases.keys() & b.cases.keys() if a.cases[key] == b.cases[key]}
     if not common:
         raise NothingInCommon(
-            f"run {run_a.run_id} of {run_a.evalset} and run {run_b.run_id} of {run_b.evalset} share no case"
+            f"run {a.run.run_id} of {a.run.evalset} and run {b.run.run_id} of {b.run.evalset} share no case"
         )
-    scores_a, scores_b = runs.scores_of(ledger, run_a.run_id), runs.scores_of(ledger, run_b.run_id)
-    columns_a, columns_b = columns(scores_a), columns(scores_b)
-    names = ordered(columns_a.keys() & columns_b.keys())
+    names = ordered(a.columns.keys() & b.columns.keys())
     if metrics is None:
         names = [name for name in names if name not in METRICS or METRICS[name].headline]
     else:
         names = [name for name in names if name in metrics]
-    why = untimed(run_a, run_b)
-    undecided = {name: why for name in names if why and find_metric(name).unit == "seconds"}
     differences = pair(
-        {name: columns_a[name] for name in names},
-        {name: columns_b[name] for name in names},
+        {name: a.columns[name] for name in names},
+        {name: b.columns[name] for name in names},
         common,
         seed,
-        undecided=undecided | _other_judges(scores_a, scores_b),
+        undecided=_undecided(a, b, names),
     )
-    notes = _notes(run_a, run_b, cases_a, cases_b, common)
-    return Comparison(run_a, run_b, len(common), tuple(notes), tuple(differences))
+    notes = _notes(a, b, common)
+    return Comparison(a.run, b.run, len(common), tuple(notes), tuple(differences))
+
+
+def _undecided(a: Record, b: Record, names: Sequence[str]) -> dict[str, str]:
+    """Say of metrics why they cannot be compared: times and money of another session, another judge."""
+    reasons: dict[str, str] = {}
+    why = untimed(a.run, b.run)
+    for name in names:
+        unit = find_metric(name).unit
+        if why and unit == "seconds":
+            reasons[name] = why
+        elif a.file is not None and unit == "usd":
+            reasons[name] = ELSEWHERE
+        elif name in a.judges and name in b.judges and a.judges[name] != b.judges[name]:
+            reasons[name] = _other_judge(name, a.judges[name], b.judges[name])
+    return reasons
 
 
 def untimed(a: Run, b: Run) -> str | None:
@@ -141,19 +155,6 @@ def untimed(a: Run, b: Run) -> str | None:
         return EMBEDDED
     sessions = {a.settings.session, b.settings.session}
     return None if None not in sessions and len(sessions) == 1 else APART
-
-
-def _other_judges(a: Sequence[RunScore], b: Sequence[RunScore]) -> dict[str, str]:
-    """Say of metrics that another judge scored in A than in B that they cannot be compared."""
-    sides = [
-        {score.name: score.scorer for score in side if score.scorer and runs.JUDGE in score.scorer}
-        for side in (a, b)
-    ]
-    return {
-        name: _other_judge(name, was, sides[1][name])
-        for name, was in sides[0].items()
-        if name in sides[1] and sides[1][name] != was
-    }
 
 
 def _other_judge(name: str, was: str, now: str) -> str:
@@ -291,15 +292,8 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _cases(ledger: Rows, run_id: str) -> dict[str, list[Any]]:
-    """Return what was asked and expected in each case of a run, to tell whether it is the same case."""
-    return {case.case_id: [getattr(case, key) for key in SAME] for case in runs.cases_of(ledger, run_id)}
-
-
-def _notes(
-    a: Run, b: Run, cases_a: dict[str, list[Any]], cases_b: dict[str, list[Any]], common: set[str]
-) -> list[str]:
-    notes: list[str] = []
+def _notes(before: Record, after: Record, common: set[str]) -> list[str]:
+    a, b, notes = before.run, after.run, list[str]()
     if a.run_id == b.run_id:
         notes.append("A and B are the same run.")
     if a.evalset_fingerprint != b.evalset_fingerprint:
@@ -315,9 +309,10 @@ def _notes(
         notes.append(
             "Times were measured apart and decide nothing; variants named in one `eval run` go side by side."
         )
-    if len(common) < max(len(cases_a), len(cases_b)):
+    if len(common) < max(len(before.cases), len(after.cases)):
         notes.append(
-            f"Compared on the {len(common)} cases both have; A has {len(cases_a)} and B {len(cases_b)}."
+            f"Compared on the {len(common)} cases both have;"
+            f" A has {len(before.cases)} and B {len(after.cases)}."
         )
     for side, run in (("A", a), ("B", b)):
         if run.state != "finished":

@@ -11,7 +11,7 @@ from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import find_metric
-from evalsets.reports import plain
+from evalsets.reports import plain, record
 from evalsets.reports.compare import COVERAGE, Comparison
 from pipeline.prompts.library import Library
 from traces.queries import runs
@@ -71,6 +71,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
         "worst": _worst(rows),
         "best": _best(rows),
         "cases": rows,
+        "record": record.of(ledger, run.run_id).stored(),
     }
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from evalsets.metrics.table import find_metric, is_judged
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
-from pipeline.errors import AnswerdeckError
 from traces.queries.window import Rows
 
 OF_RUN = ("mean", "ci_low", "ci_high", "n", "failed", "not_applicable", "coverage", "spread")
@@ -23,10 +20,6 @@ OF_COMPARISON = (
 ABOUT = ("evalset_fingerprint", "variant", "cases", "done", "failed", "seed", "limit")
 MOMENTARY = ("Run", "Started", "Machine", "Measured beside", "Judges")  # versions that every run has anew
 CLOSE = 1e-9  # of two floats computed by other releases of the same arithmetic
-
-
-class NotAReport(AnswerdeckError):
-    """A file is not the JSON report of a run or of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +43,6 @@ class Reproduction:
             return f"The same table: {metrics}, every value."
         count = len(self.differs)
         return f"Not the same table: {count} difference{'' if count == 1 else 's'} over {metrics}."
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return a report that `eval report --format json` wrote; raises NotAReport."""
-    try:
-        report = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAReport(f"{path} cannot be read as JSON: {error}") from None
-    kind = report.get("kind") if isinstance(report, dict) else None
-    wanted = {"run": ("run", "metrics", "versions"), "comparison": ("a", "b", "differences", "versions")}
-    if kind not in wanted or not all(key in report for key in wanted[kind]):
-        raise NotAReport(
-            f"{path} is no report of a run or comparison; `eval report RUN --format json` is one"
-        )
-    return report
 
 
 def from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:

@@ -112,7 +112,7 @@ class Knowledge:
             newest = await self._tables.open(kb)
             with plainly(kb):
                 table, tag = await self._released(kb, newest)
-                documents, chunks = len(await tables.contents(table)), await table.count_rows()
+                contents, chunks = await tables.contents(table), await table.count_rows()
                 fingerprint = await tables.fingerprint(table)
                 fragments = await tables.fragments(table)
             problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
@@ -124,7 +124,8 @@ class Knowledge:
             many = chunks > self._memory_chunks
             probes = large.load(self._probes(kb)) if many else None
             more = {"fragments": fragments, "index": None if probes is None else probes.shown, **left}
-            counts = (documents, chunks, fingerprint, used)
+            more["contents"] = versions.digest(contents)
+            counts = (len(contents), chunks, fingerprint, used)
             return Status(kb, tag.label, *counts, problem=problem, **more)
         except KnowledgeError as error:
             return Status(kb, None, 0, 0, None, used, problem=str(error), **left)

@@ -68,6 +68,7 @@ class Status:
     problem: str | None = None
     lag_seconds: float = 0.0
     fragments: int | None = None
+    contents: str | None = None  # fingerprint of the documents in force
     index: str | None = None  # how the vector index is asked and what it finds; None when search is exact
 
 

@@ -141,6 +141,8 @@ def test_runs_are_made_compared_and_reported(ready: Terminal, evalset: str, tmp_
     )  # fmt: skip
     assert code in (0, 1) and "tiny: " in shown
     assert summary.exists() and junit.exists()
+    code, shown, _ = ready("eval", "gate", "--baseline", report, "--run", first["run_id"])
+    assert code in (0, 1) and "was made over the same documents" in shown
     tried = ("--good", first["run_id"], "--bad", second, "--evalset", evalset)
     code, _, error = ready("eval", "bisect", "recall@5", *tried)
     assert code == 2 and "there is no drop to explain" in error

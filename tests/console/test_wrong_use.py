@@ -157,6 +157,7 @@ def test_what_is_not_there_is_named_in_one_sentence(
             {},
             "has no rubric; write [rubric]",
         ),
+        (("eval", "gate", "--baseline", "nope.json"), {}, "nope.json cannot be read as JSON"),
         (("replay", "--prompt", "condense@v1"), {}, "no version of the prompt 'answer'"),
         (("ask", "x"), {"ANSWERDECK_PROMPTS__ANSWER": "condense@v1"}, "prompts.answer: 'condense@v1'"),
         (("costs", "forecast", "--assume", "turns=x"), {}, "turns='x' is no number"),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evalsets.reports import compare, findings, report, reproduce
-from evalsets.reports.reproduce import NotAReport
+from evalsets.reports import compare, findings, record, report, reproduce
+from evalsets.reports.record import NotAReport
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import Stage, make_set
@@ -34,7 +34,7 @@ def told(stage: Stage, tmp_path: Path, *runs: str) -> dict[str, Any]:
             else findings.of_run(ledger, runs[0])
         )
     report.write(found, "json", path)
-    return reproduce.read(path)
+    return record.load(path)
 
 
 async def test_the_ledger_gives_the_same_table(stage: Stage, tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ async def test_a_new_run_is_held_against_it(stage: Stage, tmp_path: Path) -> Non
 async def test_what_is_no_report_and_no_run_is_said(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({"kind": "run"}))
     with pytest.raises(NotAReport, match="no report of a run"):
-        reproduce.read(tmp_path / "x.json")
+        record.load(tmp_path / "x.json")
     with pytest.raises(NotAReport, match="cannot be read"):
-        reproduce.read(tmp_path / "missing.json")
+        record.load(tmp_path / "missing.json")
     written = told(stage, tmp_path, "run-a")
     written["run"]["run_id"] = "gone"
     with stage.store.read() as ledger, pytest.raises(UnknownRun):
