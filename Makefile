@@ -27,7 +27,7 @@ up: install ## Start chat (7860) and console (8501); Ctrl-C stops both
 	@$(BIN)/answerdeck up
 
 test: install-dev ## Run the whole test suite; fails when a room is reached too little
-	@$(BIN)/pytest -n 2 --cov --cov-report=
+	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	@.ci/floors
 
 check: install-dev ## Lint, format and types

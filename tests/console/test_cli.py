@@ -1,4 +1,4 @@
-"""The command line, as a user runs it: a process, its output, its exit code."""
+"""The command line, as a user runs it: its output, its exit code; a process of its own where that matters."""
 
 import json
 import os
@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.console.terminal import Terminal, terminal
+
+__all__ = ["terminal"]
+
 CHUNKS = "Bounce keys skip a key that is pressed again too soon. Open Settings to turn on bounce keys."
 
 
 @pytest.fixture
 def answerdeck(tmp_path: Path) -> Any:
-    """Run a command in its own data folder; `env` adds variables."""
+    """Run a command as a process, on the data folder of `terminal`; `env` adds variables."""
 
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -48,13 +52,13 @@ assert not loaded, loaded
     assert done.returncode == 0, done.stderr
 
 
-def test_ask_ingest_and_look_at_the_trace(answerdeck: Any, tmp_path: Path) -> None:
+def test_ask_ingest_and_look_at_the_trace(terminal: Terminal, answerdeck: Any, tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     (folder / "keys.md").write_text(f"# Bounce keys\n\n{CHUNKS}\n")
     (folder / "empty.txt").write_text("")
     env = {"ANSWERDECK_KB": "mine"}
-    ingested = json.loads(answerdeck("ingest", str(folder), "--kb", "mine", "--json").stdout)
+    ingested = json.loads(terminal.works("ingest", str(folder), "--kb", "mine", "--json"))
     assert (ingested["added"], len(ingested["skipped"])) == (1, 1)
     asked = answerdeck("ask", "What do bounce keys ignore?", "--json", **env)
     assert asked.returncode == 0, asked.stderr
@@ -63,7 +67,7 @@ def test_ask_ingest_and_look_at_the_trace(answerdeck: Any, tmp_path: Path) -> No
     assert keys | {"first_token_seconds", "seconds"} <= answer.keys()
     assert answer["outcome"] == "answered"
     assert "again too soon" in answer["answer"]
-    shown = json.loads(answerdeck("traces", "show", answer["turn_id"], "--json").stdout)
+    shown = json.loads(terminal.works("traces", "show", answer["turn_id"], "--json"))
     assert shown["turn"]["door"] == "cli"
     assert shown["payload"]["prompt"]
 
@@ -85,49 +89,56 @@ def test_ask_ingest_and_look_at_the_trace(answerdeck: Any, tmp_path: Path) -> No
     ],
 )
 def test_wrong_use_exits_2_with_one_clear_screen(
-    answerdeck: Any, arguments: tuple[str, ...], env: dict[str, str], words: str
+    terminal: Terminal, arguments: tuple[str, ...], env: dict[str, str], words: str
 ) -> None:
-    done = answerdeck(*arguments, **env)
+    code, out, error = terminal(*arguments, env=env)
+    assert code == 2, out + error
+    assert words in " ".join(error.split())
+    assert "Traceback" not in error
+
+
+def test_wrong_use_ends_the_process_the_same(answerdeck: Any) -> None:
+    done = answerdeck("ask", "hi", ANSWERDECK_MODELS__PRIMERY="x")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert words in " ".join(done.stderr.split())
+    assert "did you mean ANSWERDECK_MODELS__PRIMARY" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_turn_exits_1(answerdeck: Any) -> None:
-    done = answerdeck("traces", "show", "nope")
-    assert done.returncode == 1
-    assert "there is no turn" in done.stderr
+def test_an_unknown_turn_exits_1(terminal: Terminal) -> None:
+    code, _, error = terminal("traces", "show", "nope")
+    assert code == 1
+    assert "there is no turn" in error
 
 
 @pytest.mark.parametrize("arguments", [("compare", "nosuch", "other"), ("report", "nosuch")])
-def test_an_unknown_run_is_one_sentence(answerdeck: Any, arguments: tuple[str, ...]) -> None:
-    done = answerdeck("eval", *arguments)
-    assert done.returncode == 2
-    assert "no run 'nosuch'" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_unknown_run_is_one_sentence(terminal: Terminal, arguments: tuple[str, ...]) -> None:
+    code, _, error = terminal("eval", *arguments)
+    assert code == 2
+    assert "no run 'nosuch'" in error
+    assert "Traceback" not in error
 
 
-def test_the_cases_of_a_set_by_command(answerdeck: Any, tmp_path: Path) -> None:
+def test_the_cases_of_a_set_by_command(terminal: Terminal, tmp_path: Path) -> None:
     table = tmp_path / "pm.csv"
     table.write_text("Question,Expected answer\nHow do I print?,Open the panel.\n")
-    assert "reference = 'Expected answer'" in answerdeck("eval", "import", str(table)).stdout
-    (case,) = json.loads(answerdeck("eval", "cases", "pm", "--json").stdout)["cases"]
-    assert answerdeck("eval", "edit", "pm", case["id"], "--set", "reference=Press P.").returncode == 0
-    assert answerdeck("eval", "export", "pm", "--out", str(tmp_path / "out.csv")).returncode == 0
+    assert "reference = 'Expected answer'" in terminal.works("eval", "import", str(table))
+    (case,) = json.loads(terminal.works("eval", "cases", "pm", "--json"))["cases"]
+    terminal.works("eval", "edit", "pm", case["id"], "--set", "reference=Press P.")
+    terminal.works("eval", "export", "pm", "--out", str(tmp_path / "out.csv"))
     assert "Press P." in (tmp_path / "out.csv").read_text()
-    assert "pm" in answerdeck("eval", "delete", "pm", "--yes").stdout
-    gone = answerdeck("eval", "cases", "pm")
-    assert gone.returncode == 2 and "Traceback" not in gone.stderr
+    assert "pm" in terminal.works("eval", "delete", "pm", "--yes")
+    code, _, error = terminal("eval", "cases", "pm")
+    assert code == 2 and "Traceback" not in error
 
 
-def test_doctor_says_what_is_wrong(answerdeck: Any) -> None:
+def test_doctor_says_what_is_wrong(terminal: Terminal) -> None:
     env = {
         "ANSWERDECK_MODELS__PRIMARY": "local:m",
         "ANSWERDECK_MODELS__LOCAL__BASE_URL": "http://127.0.0.1:9/v1",
     }
-    done = answerdeck("doctor", "--json", **env)
-    findings = {one["what"]: one for one in json.loads(done.stdout)}
-    assert done.returncode == 1
+    code, out, _ = terminal("doctor", "--json", env=env)
+    findings = {one["what"]: one for one in json.loads(out)}
+    assert code == 1
     assert findings["model local:m"]["ok"] is False
     assert findings["embedder"]["ok"] is True
     assert findings["knowledge base default"]["ok"] is None
