@@ -48,7 +48,8 @@ from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library, PromptError
 from pipeline.redis_server import RedisServer
 from pipeline.routing import Routes
-from pipeline.settings import RERANKERS, Settings
+from pipeline.sections import RERANKERS
+from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
 from traces.engine import EMBEDDED

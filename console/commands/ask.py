@@ -13,7 +13,8 @@ from console.commands.screen import emit, failed, wrong
 from pipeline.build import build, prepare
 from pipeline.events import Answer, Delta, Failed, Question, Retract
 from pipeline.prompts.library import PromptError
-from pipeline.settings import check_model, load
+from pipeline.sections import check_model
+from pipeline.settings import load
 
 
 def ask(

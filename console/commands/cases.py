@@ -19,7 +19,8 @@ from evalsets.cases.row import row_of
 from evalsets.cases.synthetic import Made
 from pipeline import build
 from pipeline.models.model import Tokens, disconnect
-from pipeline.settings import Settings, check_model, load
+from pipeline.sections import check_model
+from pipeline.settings import Settings, load
 from traces.queries import listing
 from traces.queries.turns import trace
 

@@ -13,7 +13,8 @@ from console.format import usd
 from evalsets.forecast import Assumed, Caching, Traffic
 from evalsets.forecast import forecast as calculate
 from pipeline import build
-from pipeline.settings import check_model, load
+from pipeline.sections import check_model
+from pipeline.settings import load
 from traces.queries import costs
 from traces.queries.costs import DayCost, calls
 from traces.queries.overview import cost_per_conversation

@@ -10,7 +10,8 @@ from console.commands.screen import wrong
 from evalsets.runs.runner import Variant
 from pipeline import build
 from pipeline.prompts.library import PromptError
-from pipeline.settings import check_model, load
+from pipeline.sections import check_model
+from pipeline.settings import load
 from pipeline.turn import Pipeline
 from traces.ledger import Ledger
 

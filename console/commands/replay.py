@@ -18,7 +18,8 @@ from evalsets.release.replay import again, expected, recorded, replay_turns
 from evalsets.runs.runner import Variant
 from pipeline.build import build, prepare, prices
 from pipeline.prompts.library import PromptError
-from pipeline.settings import Settings, check_model, load
+from pipeline.sections import check_model
+from pipeline.settings import Settings, load
 from pipeline.turn import Pipeline
 from traces.queries.runs import UnknownRun
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError, ConfigurationError
-from pipeline.settings import PROVIDERS, Settings, check_model
+from pipeline.sections import PROVIDERS, check_model
+from pipeline.settings import Settings
 
 START_SECONDS = 120.0  # importing RAGAS takes ten
 LONGEST_LINE = 1 << 24

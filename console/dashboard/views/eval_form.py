@@ -15,7 +15,7 @@ from evalsets.cases.cases import load
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import JUDGED, find_metric, judged_of
-from pipeline.settings import PROVIDERS
+from pipeline.sections import PROVIDERS
 
 AS_IT_IS = "as configured"
 SETTINGS = (AS_IT_IS, "passages=3", "passages=8", "text_weight=0", "floor=0.2")
