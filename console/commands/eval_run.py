@@ -180,7 +180,7 @@ def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
         for report in reports:
             _show(report)
         for other, comparison in zip(others, comparisons, strict=True):
-            print(f"\nB {other['variant']}, against A {first['variant']}")
+            print(f"\n{other['variant']}, against {first['variant']}")
             comparison_table(comparison)
 
 

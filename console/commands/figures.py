@@ -7,9 +7,9 @@ from typing import Any
 
 from console.commands.screen import table
 from evalsets.metrics.table import find_metric
-from evalsets.reports.compare import Comparison, Difference
+from evalsets.reports.compare import Comparison, Difference, names
 
-DIFFERENCES = ("metric", "A", "B", "difference", "95 % interval", "p", "wins/losses/ties", "n")
+DIFFERENCES = ("difference", "95 % interval", "p", "wins/losses/ties", "n")
 COLUMNS = ("metric", "mean", "95 % interval", "n", "failed")
 
 
@@ -40,7 +40,8 @@ def comparison_table(comparison: Comparison) -> None:
     for note in comparison.notes:
         print(f"  {note}")
     print()
-    table(DIFFERENCES, map(_difference, comparison.differences))
+    heads = ("metric", *names(comparison.a, comparison.b), *DIFFERENCES)
+    table(heads, map(_difference, comparison.differences))
 
 
 def _difference(difference: Difference) -> tuple[Any, ...]:

@@ -83,7 +83,7 @@ class Comparison:
             if any(row.verdict == verdict for row in self.differences)
         ]
         if parts:
-            return f"B is {', and '.join(parts)}."
+            return f"{names(self.a, self.b)[1]} is {', and '.join(parts)}."
         compared = sum(row.verdict == "same" for row in self.differences)
         return f"No detectable difference on any of {compared} metrics."
 
@@ -118,34 +118,46 @@ def compare(a: Record, b: Record, *, metrics: Sequence[str] | None = None, seed:
         raise NothingInCommon(
             f"run {a.run.run_id} of {a.run.evalset} and run {b.run.run_id} of {b.run.evalset} share no case"
         )
-    names = ordered(a.columns.keys() & b.columns.keys())
+    chosen = ordered(a.columns.keys() & b.columns.keys())
     if metrics is None:
-        names = [name for name in names if name not in METRICS or METRICS[name].headline]
+        chosen = [name for name in chosen if name not in METRICS or METRICS[name].headline]
     else:
-        names = [name for name in names if name in metrics]
+        chosen = [name for name in chosen if name in metrics]
     differences = pair(
-        {name: a.columns[name] for name in names},
-        {name: b.columns[name] for name in names},
+        {name: a.columns[name] for name in chosen},
+        {name: b.columns[name] for name in chosen},
         common,
         seed,
-        undecided=_undecided(a, b, names),
+        undecided=_undecided(a, b, chosen),
+        name=names(a.run, b.run)[1],
     )
     notes = _notes(a, b, common)
     return Comparison(a.run, b.run, len(common), tuple(notes), tuple(differences))
 
 
-def _undecided(a: Record, b: Record, names: Sequence[str]) -> dict[str, str]:
+def names(a: Run, b: Run) -> tuple[str, str]:
+    """Return how a reader tells two runs apart: by prompt, by model, or by both; else by their ids."""
+    by_prompt, by_model = a.prompt != b.prompt, a.model != b.model
+    if a.only or b.only or not (by_prompt or by_model):
+        return f"run {a.run_id[-6:]}", f"run {b.run_id[-6:]}"
+    if by_prompt and by_model:
+        return a.variant, b.variant
+    key = "prompt" if by_prompt else "model"
+    return str(getattr(a, key)), str(getattr(b, key))
+
+
+def _undecided(a: Record, b: Record, metrics: Sequence[str]) -> dict[str, str]:
     """Say of metrics why they cannot be compared: times and money of another session, another judge."""
     reasons: dict[str, str] = {}
     why = untimed(a.run, b.run)
-    for name in names:
+    for name in metrics:
         unit = find_metric(name).unit
         if why and unit == "seconds":
             reasons[name] = why
         elif a.file is not None and unit == "usd":
             reasons[name] = ELSEWHERE
         elif name in a.judges and name in b.judges and a.judges[name] != b.judges[name]:
-            reasons[name] = _other_judge(name, a.judges[name], b.judges[name])
+            reasons[name] = _other_judge(name, a, b)
     return reasons
 
 
@@ -157,10 +169,12 @@ def untimed(a: Run, b: Run) -> str | None:
     return None if None not in sessions and len(sessions) == 1 else APART
 
 
-def _other_judge(name: str, was: str, now: str) -> str:
-    if is_judged(name) and was.partition("/")[2] == now.partition("/")[2]:
+def _other_judge(metric: str, a: Record, b: Record) -> str:
+    was, now = a.judges[metric], b.judges[metric]
+    if is_judged(metric) and was.partition("/")[2] == now.partition("/")[2]:
         return "what the judge was asked changed between the two runs; judge both anew"
-    return f"judged by {was} in A and by {now} in B"
+    before, after = names(a.run, b.run)
+    return f"judged by {was} for {before} and by {now} for {after}"
 
 
 def pair(
@@ -170,33 +184,48 @@ def pair(
     seed: int = 0,
     *,
     undecided: Mapping[str, str] | None = None,
+    name: str = "B",
 ) -> list[Difference]:
     """Compare columns of the same names over the common cases, corrected for how many are looked at.
 
-    `undecided` says of metrics why they are shown and not judged.
+    `undecided` says of metrics why they are shown and not judged; `name` is what sentences call b.
     """
     silent = undecided or {}
-    matched: dict[str, tuple[list[str], int, stats.Paired | None]] = {}
-    for name in a:
-        meant = (a[name].values.keys() | a[name].failed.keys()) & (
-            b[name].values.keys() | b[name].failed.keys()
+    matched: list[_Matched] = []
+    for metric in a:
+        meant = (a[metric].values.keys() | a[metric].failed.keys()) & (
+            b[metric].values.keys() | b[metric].failed.keys()
         )
         meant &= common
-        keys = sorted(a[name].values.keys() & b[name].values.keys() & common)
+        keys = sorted(a[metric].values.keys() & b[metric].values.keys() & common)
         if not meant:
             continue
-        rows = [(a[name].values[key], b[name].values[key]) for key in keys]
-        compared = times.paired if find_metric(name).unit == "seconds" else stats.paired
+        rows = [(a[metric].values[key], b[metric].values[key]) for key in keys]
+        about = find_metric(metric)
+        compared = times.paired if about.unit == "seconds" else stats.paired
         paired = compared(*zip(*rows, strict=True), seed=seed) if rows else None
-        matched[name] = (keys, len(meant) - len(keys), paired)
-    tested = [name for name, (_, _, paired) in matched.items() if paired is not None and name not in silent]
-    corrected = dict(zip(tested, stats.holm([_p(matched[name][2]) for name in tested]), strict=True))
+        matched.append(_Matched(about, name, rows, keys, len(meant) - len(keys), paired))
+    tested = [row for row in matched if row.paired is not None and row.about.name not in silent]
+    holm = stats.holm([row.paired.p if row.paired else 1.0 for row in tested])
+    corrected = {row.about.name: p for row, p in zip(tested, holm, strict=True)}
     return [
-        _shown(find_metric(name), failed, paired, silent[name])
-        if paired is not None and name in silent
-        else _difference(find_metric(name), keys, failed, paired, corrected.get(name), a[name], b[name])
-        for name, (keys, failed, paired) in matched.items()
+        _shown(row.about, row.failed, row.paired, silent[row.about.name])
+        if row.paired is not None and row.about.name in silent
+        else _difference(row, row.paired, corrected.get(row.about.name))
+        for row in matched
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """One metric over the cases that both runs have."""
+
+    about: Metric
+    name: str  # what sentences call b
+    rows: list[tuple[float, float]]  # the values in a and in b
+    keys: list[str]
+    failed: int
+    paired: stats.Paired | None
 
 
 def _shown(about: Metric, failed: int, paired: stats.Paired, why: str) -> Difference:
@@ -217,26 +246,15 @@ def _shown(about: Metric, failed: int, paired: stats.Paired, why: str) -> Differ
     )
 
 
-def _p(paired: stats.Paired | None) -> float:
-    return 1.0 if paired is None else paired.p
-
-
-def _difference(
-    about: Metric,
-    keys: list[str],
-    failed: int,
-    paired: stats.Paired | None,
-    corrected: float | None,
-    a: Column,
-    b: Column,
-) -> Difference:
+def _difference(matched: _Matched, paired: stats.Paired | None, corrected: float | None) -> Difference:
+    about, failed = matched.about, matched.failed
     if paired is None or corrected is None:
         sentence = f"nothing to compare on {about.title}: all {failed} cases failed in one of the runs"
         return Difference(about.name, "none", sentence, 0, failed, 0.0)
     sign = 1 if about.better == "higher" else -1
-    moved = stats.subtract([a.values[key] for key in keys], [b.values[key] for key in keys]) * sign
-    ahead = [key for key, by in zip(keys, moved, strict=True) if by > 0]
-    behind = [key for key, by in zip(keys, moved, strict=True) if by < 0]
+    moved = stats.subtract([row[0] for row in matched.rows], [row[1] for row in matched.rows]) * sign
+    ahead = [key for key, by in zip(matched.keys, moved, strict=True) if by > 0]
+    behind = [key for key, by in zip(matched.keys, moved, strict=True) if by < 0]
     target = WORTHWHILE if about.unit == "share" else abs(paired.mean_a) * RELATIVE
     needed = stats.cases_needed(paired.sd, target)
     more = None if needed is None else max(needed - paired.n, 0)
@@ -246,7 +264,7 @@ def _difference(
     return Difference(
         metric=about.name,
         verdict=verdict,
-        sentence=_sentence(about, verdict, paired, target, more, failed),
+        sentence=_sentence(matched, verdict, paired, target, more),
         n=paired.n,
         failed=failed,
         coverage=paired.n / (paired.n + failed),
@@ -268,8 +286,9 @@ def _difference(
 
 
 def _sentence(
-    about: Metric, verdict: Verdict, paired: stats.Paired, target: float, more: int | None, failed: int
+    matched: _Matched, verdict: Verdict, paired: stats.Paired, target: float, more: int | None
 ) -> str:
+    about, failed = matched.about, matched.failed
     if verdict == "same":
         text = f"no detectable difference on {about.title}"
         if paired.sd == 0.0:
@@ -282,7 +301,7 @@ def _sentence(
             text += f"; one of {about.write(target)} would have shown"
     else:
         low, high = sorted((abs(paired.low), abs(paired.high)))
-        text = f"B is {verdict} on {about.title} by {about.write(low)} to {about.write(high)}"
+        text = f"{matched.name} is {verdict} on {about.title} by {about.write(low)} to {about.write(high)}"
     if failed and paired.n / (paired.n + failed) < COVERAGE:
         text += f" (only {paired.n} of {paired.n + failed} cases could be scored in both)"
     return text
@@ -294,8 +313,9 @@ def _listed(parts: list[str]) -> str:
 
 def _notes(before: Record, after: Record, common: set[str]) -> list[str]:
     a, b, notes = before.run, after.run, list[str]()
+    was, now = names(a, b)
     if a.run_id == b.run_id:
-        notes.append("A and B are the same run.")
+        notes.append("Both are the same run.")
     if a.evalset_fingerprint != b.evalset_fingerprint:
         notes.append(
             f"The evalsets differ ({a.evalset} {a.evalset_fingerprint}, {b.evalset} {b.evalset_fingerprint})."
@@ -312,11 +332,11 @@ def _notes(before: Record, after: Record, common: set[str]) -> list[str]:
     if len(common) < max(len(before.cases), len(after.cases)):
         notes.append(
             f"Compared on the {len(common)} cases both have;"
-            f" A has {len(before.cases)} and B {len(after.cases)}."
+            f" {was} has {len(before.cases)}, {now} has {len(after.cases)}."
         )
-    for side, run in (("A", a), ("B", b)):
+    for name, run in ((was, a), (now, b)):
         if run.state != "finished":
-            notes.append(f"Run {side} is {run.state}: {run.done} of {run.cases} cases are done.")
+            notes.append(f"The run of {name} is {run.state}: {run.done} of {run.cases} cases are done.")
     searched = [run.settings.retrieval for run in (a, b)]
     if None not in searched and searched[0] != searched[1]:
         notes.append("The retrieval settings differ: see what was run.")
@@ -328,4 +348,4 @@ def _changed(a: Run, b: Run) -> Iterator[str]:
     for part in MADE_WITH:
         was, now = getattr(a, part.key), getattr(b, part.key)
         if part.key in SILENT and None not in (was, now) and was != now:
-            yield f"Not only the variant changed: {part.name} {was} in A, {now} in B."
+            yield f"Not only the variant changed: {part.name} {was} before, {now} now."

@@ -8,7 +8,7 @@ from typing import Any
 
 from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
-from evalsets.reports.compare import COVERAGE, Comparison, Difference
+from evalsets.reports.compare import COVERAGE, Comparison, Difference, names
 from evalsets.runs.asker import Variant
 from evalsets.runs.work import too_many_failed
 from pipeline.errors import AnswerdeckError
@@ -33,17 +33,6 @@ def failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
         if case_id in column.failed or (value is not None and value != good):
             result.append(find_metric(name).title)
     return result
-
-
-def names(a: Run, b: Run) -> tuple[str, str]:
-    """Return how a reader tells two runs apart: by prompt, by model, or by both; else by their ids."""
-    by_prompt, by_model = a.prompt != b.prompt, a.model != b.model
-    if a.only or b.only or not (by_prompt or by_model):
-        return f"run {a.run_id[-6:]}", f"run {b.run_id[-6:]}"
-    if by_prompt and by_model:
-        return a.variant, b.variant
-    key = "prompt" if by_prompt else "model"
-    return str(getattr(a, key)), str(getattr(b, key))
 
 
 def of_comparison(comparison: Comparison, prompts: Library | None = None) -> dict[str, Any]:

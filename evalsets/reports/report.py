@@ -74,7 +74,8 @@ def csv(report: dict[str, Any]) -> str:
             lines.writerow([*(inert(case[key]) for key in about), *values, *reasons])
     else:
         keys = [key for key in report["differences"][0] if key not in ("wins", "losses")]
-        lines.writerow([*keys, "wins", "losses"])
+        named = {f"mean_{side}": f"mean of {name}" for side, name in report["names"].items()}
+        lines.writerow([*(named.get(key, key) for key in keys), "wins", "losses"])
         for row in report["differences"]:
             counts = [len(row["wins"]), len(row["losses"])]
             lines.writerow([*(inert(row[key]) for key in keys), *counts])

@@ -107,11 +107,11 @@ def test_comparing_says_what_is_better_in_a_sentence(runs: list[Run]) -> None:
     html = shown(app)
     assert not app.exception
     assert "150 cases in common" in html
-    assert "B is better on Groundedness by" in html
-    assert "B is worse on Cost per turn by" in html
+    assert "answer@v2 · anthropic:claude-sonnet-5 is better on Groundedness by" in html
+    assert "claude-sonnet-5 is worse on Cost per turn by" in html
     assert "No detectable difference on Abstention right" in html
     assert "▲ +0.0" in html and "baseline" in html
-    assert "A, baseline · " in html  # both answers of a changed case
+    assert "claude-haiku-5-5, baseline · " in html  # both answers of a changed case
     assert app.query_params["baseline"] == baseline
 
 

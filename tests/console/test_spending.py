@@ -99,7 +99,7 @@ def test_with_consent_a_run_is_made_and_remembered(
     assert len(models.requests) == asked
     both = ready.works(*command, "--model", "extractive", "--json")
     assert len(json.loads(both)["runs"]) == 2 and json.loads(both)["comparisons"]
-    assert "B answer@v1" in ready.works(*command, "--model", "extractive")
+    assert "extractive, against answer@v1" in ready.works(*command, "--model", "extractive")
 
 
 def test_a_judge_scores_a_run_once(ready: Terminal, tmp_path: Path) -> None:

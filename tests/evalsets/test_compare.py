@@ -105,6 +105,6 @@ async def test_different_case_sets_are_compared_on_what_they_share(tmp_path: Pat
         found = compare.compare_runs(ledger, "run-a", "run-b")
         assert found.common == 5  # c5 is unanswerable in the smaller set, so not the same case
         assert any("The evalsets differ" in note for note in found.notes)
-        assert any("on the 5 cases both have; A has 8 and B 6" in note for note in found.notes)
+        assert any("the 5 cases both have; run run-a has 8, run run-b" in note for note in found.notes)
         with pytest.raises(compare.NothingInCommon, match="share no case"):
             compare.compare_runs(ledger, "run-a", "run-c")

@@ -125,7 +125,8 @@ async def test_junit_fails_what_misses_its_threshold(
 
 
 async def test_a_comparison_in_every_text_format(compared: dict[str, Any]) -> None:
-    assert re.match(r"B is better on Hit@5 by 0\.\d+ to 0\.\d+, Recall@5 by .* and ", compared["sentence"])
+    sentence = compared["sentence"]
+    assert re.match(r"answer@v2 is better on Hit@5 by 0\.\d+ to 0\.\d+, Recall@5 by .* and ", sentence)
     page = report.html(compared)
     assert "▲ better" in page
     assert "▲ answer@v2 better" in page

@@ -13,7 +13,7 @@ from console.dashboard.views import report
 from console.dashboard.views import run as one_run
 from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric
-from evalsets.reports.compare import Comparison, Difference
+from evalsets.reports.compare import Comparison, Difference, names
 from traces.queries.runs import RunCase
 from traces.records import Run
 
@@ -208,8 +208,8 @@ def _sentences(compared: list[Comparison]) -> None:
         lines = "".join(
             map(_line, sorted(comparison.differences, key=lambda difference: ORDER.index(difference.verdict)))
         )
-        b = f'{escape(format.variant(comparison.b.variant))} <span class="quiet">(B) against</span>'
-        a = f'{escape(format.variant(comparison.a.variant))} <span class="quiet">(A, baseline)</span>'
+        b = f'{escape(format.variant(comparison.b.variant))} <span class="quiet">against</span>'
+        a = f'{escape(format.variant(comparison.a.variant))} <span class="quiet">(baseline)</span>'
         html = f'<div class="card"><h2>{b} {a}</h2><ul class="verdicts">{lines}</ul></div>'
         markup.show(html, key=f"sentences-{place}")
 
@@ -220,7 +220,9 @@ def _line(difference: Difference) -> str:
     cases = f"{difference.n} cases: {wins} wins, {losses} losses, {difference.ties} ties"
     if difference.failed:
         cases += f", {difference.failed} not scored in both"
-    sentence = escape(difference.sentence[:1].upper() + difference.sentence[1:])
+    sentence = escape(difference.sentence)
+    if difference.verdict in ("same", "none"):  # the others begin with a name
+        sentence = sentence[:1].upper() + sentence[1:]
     return (
         f'<li style="--c:{TONES[difference.verdict]}"><span class="sign">{SIGNS[difference.verdict]}</span>'
         f'<span>{sentence}. <span class="quiet">{cases}.</span></span></li>'
@@ -288,8 +290,13 @@ def _cases(compared: list[Comparison]) -> None:
         (*change.losses, *change.wins), key=lambda case: (case in change.wins, -abs(b[case] - a[case]), case)
     )
     cases = data.read_cases(comparison.a.run_id), data.read_cases(comparison.b.run_id)
+    before, after = names(comparison.a, comparison.b)
+    sides = (f"{before}, baseline", after)
     rows = [
-        _changed(case, name, case in change.wins, (a[case], b[case]), cases) for case in order[:ALL_CASES]
+        _changed(
+            case, name, sides, [(column.values[case], column.reasons.get(case)) for column in columns], cases
+        )
+        for case in order[:ALL_CASES]
     ]
     rest = "".join(rows[MOST_CASES:])
     if rest:
@@ -300,26 +307,31 @@ def _cases(compared: list[Comparison]) -> None:
 def _changed(
     case: str,
     name: str,
-    won: bool,
-    values: tuple[float, float],
+    sides: tuple[str, str],
+    scored: list[tuple[float, str | None]],
     cases: tuple[dict[str, RunCase], dict[str, RunCase]],
 ) -> str:
-    about = find_metric(name)
+    about, by = find_metric(name), scored[1][0] - scored[0][0]
+    won = by > 0 if about.better == "higher" else by < 0
     chip = markup.chip(
-        f"{'▲' if values[1] > values[0] else '▼'} {about.write(values[1] - values[0], signed=True)}",
-        palette.GOOD if won else palette.BAD,
+        f"{'▲' if by > 0 else '▼'} {about.write(by, signed=True)}", palette.GOOD if won else palette.BAD
     )
     asked = cases[0][case]
-    sides = "".join(
-        f"<div><h3>{side} · {about.title} {about.write(value)}</h3>{_answer(rows[case])}</div>"
-        for side, value, rows in zip(("A, baseline", "B"), values, cases, strict=True)
+    shown = "".join(
+        f"<div><h3>{escape(side)} · {about.title} {about.write(value)}</h3>{_answer(rows[case])}"
+        f"{_why(reason)}</div>"
+        for side, (value, reason), rows in zip(sides, scored, cases, strict=True)
     )
     reference = f"<h3>Reference</h3><p>{escape(asked.reference)}</p>" if asked.reference else ""
     return (
         f'<details class="source"><summary><span class="mono quiet">{escape(case[:20])}</span>'
         f'<span class="title">{escape(asked.question)}</span>{chip}</summary>'
-        f'<div class="body plain"><div class="two even">{sides}</div>{reference}</div></details>'
+        f'<div class="body plain"><div class="two even">{shown}</div>{reference}</div></details>'
     )
+
+
+def _why(reason: str | None) -> str:
+    return f'<p class="quiet">{escape(reason)}</p>' if reason else ""
 
 
 def _answer(case: RunCase) -> str:
