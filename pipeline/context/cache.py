@@ -106,7 +106,7 @@ class SemanticCache:
         if query in kept:
             return query
         questions = list(kept)
-        cosines = np.stack([kept[question].vector for question in questions]) @ vector
+        cosines = np.array([entry.vector for entry in kept.values()]) @ vector
         near = np.flatnonzero(cosines >= THRESHOLD)
         for place in near[np.argsort(-cosines[near])].tolist():
             if same(query, questions[place]):

@@ -360,12 +360,16 @@ def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
     leaders = np.sort(first)[:candidates]
     later = np.setdiff1d(np.arange(len(order)), first)[: candidates - len(leaders)]
     chosen = order[np.concatenate([leaders, later]).astype(np.int64)]
-    seconds = np.full(len(chosen), np.nan)
-    for number, page in enumerate(pool.pages[chosen]):
-        neighbours = pool.fused[pool.pages == page]
-        if len(neighbours) > 1:
-            seconds[number] = np.partition(neighbours, -2)[-2]
-    return chosen, seconds
+    return chosen, _seconds(pool, pool.pages[chosen])
+
+
+def _seconds(pool: Pool, pages: Keys) -> Numbers:
+    """Return the second-highest fused score of each page, NaN where it has a single chunk."""
+    near = np.flatnonzero(np.isin(pool.pages, pages))
+    scores: dict[int, list[float]] = {}
+    for page, score in zip(pool.pages[near].tolist(), pool.fused[near].tolist(), strict=True):
+        scores.setdefault(page, []).append(score)
+    return np.array([sorted(scores[page])[-2] if len(scores[page]) > 1 else np.nan for page in pages.tolist()])
 
 
 def _top(values: Numbers, count: int) -> Keys:
