@@ -1,8 +1,9 @@
 """Fits pipeline/extractive/evidence.json: `python -m evalsets.fit_evidence DATA_FOLDER`.
 
-Reads clapnq_dev (sentences that annotators chose, answerable or not) and demo_gnome_help
-(answerable or not), prints cross-validated figures, and writes the weights of four small
-logistic models: which sentence is evidence, how strong a page is; each with and without vectors.
+Reads clapnq_dev (sentences that annotators chose, answerable or not), demo_gnome_help and mtrag_cloud
+(answerable or not), our handbook's questions and the seen ones of `everyday`; prints the figures of
+each set by weights fitted without it, and writes those of four small logistic models: which sentence
+is evidence, how strong a page is; each with and without vectors.
 """
 
 from __future__ import annotations
@@ -18,126 +19,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsets.evidence_sets import Example, clapnq, conversations, demo, own, shelve
 from pipeline.extractive import evidence
-from pipeline.knowledge.chunking import Chunk, chunk
-from pipeline.knowledge.documents import Document
-from pipeline.knowledge.embedding import MiniLM, PassageVectors
-from pipeline.knowledge.found import Found, Retrieved, Vector
-from traces.records import Passage
+from pipeline.knowledge.embedding import MiniLM
+from pipeline.knowledge.found import Retrieved
 
 Array = NDArray[np.float64]
 MODELS = {
-    "sentence": ("cosine", "cosine_z", "coverage", "cue", "length", "first", "gap", "same"),
-    "sentence_lexical": ("coverage", "cue", "length", "first", "gap", "same"),
-    "strength": ("cosine_max", "cosine_mean", "window", "title", "names"),
+    "sentence": ("cosine", "cosine_z", "coverage", "cue", "length", "first", "gap", "same", "telling"),
+    "sentence_lexical": ("coverage", "cue", "length", "first", "gap", "same", "telling"),
+    "strength": ("cosine_max", "window", "title", "names", "anywhere"),
     "strength_lexical": ("coverage", "window", "missing", "title", "names"),
 }
-PROVENANCE = "fitted by evalsets/fit_evidence.py on clapnq_dev (139 questions) and demo_gnome_help (97)"
+PROVENANCE = (
+    "fitted by evalsets/fit_evidence.py on clapnq_dev (139 questions), demo_gnome_help (97),"
+    " mtrag_cloud (202), demo (150) and the seen part of everyday (36)"
+)
 RIDGE = 3.0  # prior precision of a standardised weight
+LOST = 0.08  # share of answerable questions that may be lost on the sets of the fit
+SHORT = 3.0  # weight of a sentence of `everyday`: there one sentence answers, in clapnq_dev many do
 FOLDS = 10
 SEEDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question, what was retrieved for it, whether that answers it, and the gold sentences."""
-
-    question: str
-    retrieved: Retrieved
-    answerable: bool
-    gold: frozenset[int] = frozenset()  # indexes of the annotators' sentences
-    source: str = ""
-    document_id: str = ""
-    edges: tuple[tuple[int, int], ...] = ()  # offsets of the annotated sentences in the document
-
-    def labels(self, page: evidence.Page) -> list[frozenset[int]]:
-        """Return for each sentence read the annotated sentences it covers at least half of."""
-        return [
-            self._covered(page.passages[number].passage, start, len(text))
-            for number, start, text in zip(page.owner, page.starts, page.texts, strict=True)
-        ]
-
-    def _covered(self, passage: Passage, start: int, length: int) -> frozenset[int]:
-        if passage.document_id != self.document_id:
-            return frozenset()
-        start += int(passage.chunk_id.rpartition("@")[2])
-        return frozenset(
-            number
-            for number, (low, high) in enumerate(self.edges)
-            if min(start + length, high) - max(start, low) >= 0.5 * min(length, high - low)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """A corpus held in memory: its chunks, where each begins in its document, and its vectors."""
-
-    chunks: list[Chunk]
-    starts: list[int]
-    vectors: list[PassageVectors]
-
-    def find(self, question: str, vector: Vector, count: int = 5) -> Retrieved:
-        scores = np.stack([known.vector for known in self.vectors]) @ vector
-        best = np.argsort(-scores, kind="stable")[:count]
-        nones = [self._found(int(i), rank, float(scores[i])) for rank, i in enumerate(best, 1)]
-        return Retrieved(question, vector, tuple(nones), "fit", None, None)
-
-    def _found(self, index: int, rank: int, score: float) -> Found:
-        chunk = self.chunks[index]
-        name = f"{chunk.chunk_id}@{self.starts[index]}"
-        passage = Passage(
-            "", rank, name, chunk.document_id, chunk.title, chunk.url, chunk.text, rank, vector_score=score
-        )
-        return Found(passage, chunk.spans, self.vectors[index].sentences)
-
-
-async def shelve(folder: Path, embedder: MiniLM) -> Shelf:
-    """Chunk and embed a corpus.jsonl."""
-    documents = [Document(r["id"], r["title"], r["text"], r["url"]) for r in lines(folder / "corpus.jsonl")]
-    chunks = [piece for document in documents for piece in chunk(document)]
-    texts = {document.document_id: document.text for document in documents}
-    starts = [texts[piece.document_id].index(piece.text) for piece in chunks]
-    embedded = [piece.embedded for piece in chunks]
-    vectors = await embedder.embed_passages([text for text, _ in embedded], [spans for _, spans in embedded])
-    return Shelf(chunks, starts, vectors)
-
-
-async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Example], list[Example]]:
-    """Return the questions with their given passage alone, and with the corpus searched."""
-    given, searched = [], []
-    for row in lines(folder / "questions.jsonl"):
-        edges, text = [], ""
-        for sentence in row["sentences"]:
-            edges.append((len(text), len(text) + len(sentence)))
-            text += sentence + " "
-        vector = await embedder.embed_query(row["question"])
-        mine = [i for i, piece in enumerate(shelf.chunks) if piece.document_id == row["passage_id"]]
-        own = Shelf(
-            [shelf.chunks[i] for i in mine], [shelf.starts[i] for i in mine], [shelf.vectors[i] for i in mine]
-        )
-        common = {
-            "question": row["question"],
-            "answerable": row["answerable"],
-            "gold": frozenset(row["evidence"]),
-            "document_id": row["passage_id"],
-            "edges": tuple(edges),
-        }
-        given.append(Example(retrieved=own.find(row["question"], vector), source="given", **common))
-        searched.append(Example(retrieved=shelf.find(row["question"], vector), source="searched", **common))
-    return given, searched
-
-
-async def demo(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
-    """Return the demo's questions with its help pages searched."""
-    return [
-        Example(
-            row["text"],
-            shelf.find(row["text"], await embedder.embed_query(row["text"])),
-            row["kind"] == "answerable",
-            source="demo",
-        )
-        for row in lines(folder / "queries.jsonl")
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +120,10 @@ def tabulate(name: str, examples: Sequence[Example]) -> Table:
             labels += [float(bool(covered & example.gold)) for covered in example.labels(page)]
         else:
             labels.append(float(example.answerable))
-        weight = 1.0 if sentence else _importance(example)
+        weight = SHORT if example.source == "everyday" else 0.5  # each question of clapnq_dev comes twice
         importance += [weight] * len(rows[-1])
         owner += [number] * len(rows[-1])
     return Table(np.concatenate(rows), np.array(labels), np.array(importance), np.array(owner))
-
-
-def _importance(example: Example) -> float:
-    """Weigh the demo's few unanswerable questions like its many answerable ones."""
-    if example.source == "demo":
-        return 1.0 if example.answerable else 75 / 22
-    return 0.5  # each question of clapnq_dev comes twice
 
 
 def without_vectors(retrieved: Retrieved) -> Retrieved:
@@ -247,13 +142,6 @@ def held_out(table: Table, groups: NDArray[np.int64], names: Sequence[str], seed
     return guesses
 
 
-def threshold(guesses: Array, labels: Array) -> float:
-    """Return the middle of the range that best parts the two kinds (Youden's J)."""
-    steps = np.linspace(0.01, 0.99, 99)
-    good = [np.mean(guesses[labels > 0.5] >= step) + np.mean(guesses[labels < 0.5] < step) for step in steps]
-    return float(steps[np.isclose(good, max(good))].mean())
-
-
 def fit_sentences(name: str, examples: Sequence[Example], groups: NDArray[np.int64]) -> Fit:
     """Fit a sentence model; print its held-out evidence F1 beside that of the first three sentences."""
     table = tabulate(name, examples)
@@ -261,7 +149,7 @@ def fit_sentences(name: str, examples: Sequence[Example], groups: NDArray[np.int
         number: evidence.Page(examples[number].question, examples[number].retrieved)
         for number in set(table.owner)
     }
-    for source in ("given", "searched"):
+    for source in ("given", "searched", "everyday"):
         mine = [number for number in pages if examples[number].source == source]
         labels = {number: examples[number].labels(pages[number]) for number in mine}
         ours = []
@@ -280,46 +168,65 @@ def fit_sentences(name: str, examples: Sequence[Example], groups: NDArray[np.int
     return fit(table.rows, table.labels, table.importance, MODELS[name])
 
 
-def fit_strength(name: str, examples: Sequence[Example], groups: NDArray[np.int64]) -> Fit:
-    """Fit a strength model, moved so that 0.5 is where the demo is parted best; print held-out AUCs."""
+def fit_strength(name: str, examples: Sequence[Example]) -> Fit:
+    """Fit a strength model; print what models that did not see a set do on it."""
     table = tabulate(name, examples)
-    source = np.array([examples[number].source for number in table.owner])
-    scores = [held_out(table, groups, MODELS[name], seed) for seed in range(SEEDS)]
-    demo = source == "demo"
-    cut = float(np.mean([threshold(guesses[demo], table.labels[demo]) for guesses in scores]))
-    for kind in ("given", "searched", "demo"):
-        mine = source == kind
-        area = np.mean([auc(guesses[mine], table.labels[mine]) for guesses in scores])
-        silent = np.mean([guesses[mine & (table.labels < 0.5)] < cut for guesses in scores])
-        lost = np.mean([guesses[mine & (table.labels > 0.5)] < cut for guesses in scores])
+    sets = np.array([examples[number].of for number in table.owner])
+    for left_out in sorted(set(sets.tolist())):
+        out = sets == left_out
+        guesses = _strength(table.part(~out), sets[~out], MODELS[name])(table.rows[out])
+        labels = table.labels[out]
         print(
-            f"{name}, {kind}: AUC {area:.3f}; abstains on {silent:.0%} of unanswerable, {lost:.0%} of others"
+            f"{name}, {left_out} left out: AUC {auc(guesses, labels):.3f};"
+            f" false answers {np.mean(guesses[labels < 0.5] >= evidence.ABSTAIN_BELOW):.2f} of"
+            f" {int(np.sum(labels < 0.5))}, false abstentions"
+            f" {np.mean(guesses[labels > 0.5] < evidence.ABSTAIN_BELOW):.2f} of {int(np.sum(labels > 0.5))}"
         )
-    fitted = fit(table.rows, table.labels, table.importance, MODELS[name])
+    return _strength(table, sets, MODELS[name])
+
+
+def _strength(table: Table, sets: NDArray[np.str_], names: Sequence[str]) -> Fit:
+    """Fit with all sets and both kinds weighing the same, 0.5 where LOST of the answerable ones are lost."""
+    importance = np.zeros(len(table.labels))
+    for name in set(sets.tolist()):
+        for label in (0.0, 1.0):
+            mine = (sets == name) & (table.labels == label)
+            importance[mine] = 50 / max(mine.sum(), 1)
+    fitted = fit(table.rows, table.labels, importance, names)
+    guesses, answerable = fitted(table.rows), table.labels > 0.5
+    cuts = [np.quantile(guesses[(sets == name) & answerable], LOST) for name in set(sets.tolist())]
+    cut = float(np.mean(cuts))
     return replace(fitted, bias=fitted.bias - float(np.log(cut / (1 - cut))))
 
 
 async def gather(folder: Path) -> list[Example]:
     embedder = MiniLM()
-    wiki = await shelve(folder / "clapnq_dev", embedder)
-    given, searched = await clapnq(folder / "clapnq_dev", embedder, wiki)
-    pages = await shelve(folder / "demo_gnome_help", embedder)
-    return given + searched + await demo(folder / "demo_gnome_help", embedder, pages)
+    wiki, pages, cloud = [
+        await shelve(folder / name / "corpus.jsonl", embedder)
+        for name in ("clapnq_dev", "demo_gnome_help", "mtrag_cloud")
+    ]
+    given, within = await clapnq(folder / "clapnq_dev", embedder, wiki)
+    return [
+        *given,
+        *within,
+        *await demo(folder / "demo_gnome_help", embedder, pages),
+        *await conversations(folder / "mtrag_cloud", embedder, cloud),
+        *await own("demo", embedder),
+        *await own("everyday", embedder, "seen"),
+    ]
 
 
 def write(examples: Sequence[Example], path: Path = evidence.WEIGHTS) -> None:
     """Fit all four models and write them."""
     _, groups = np.unique([example.question for example in examples], return_inverse=True)
     fits = {
-        name: (fit_sentences if name.startswith("sentence") else fit_strength)(name, examples, groups)
+        name: fit_sentences(name, examples, groups)
+        if name.startswith("sentence")
+        else fit_strength(name, examples)
         for name in MODELS
     }
     record = {"provenance": PROVENANCE} | {name: fitted.plain() for name, fitted in fits.items()}
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -369,7 +369,9 @@ def _seconds(pool: Pool, pages: Keys) -> Numbers:
     scores: dict[int, list[float]] = {}
     for page, score in zip(pool.pages[near].tolist(), pool.fused[near].tolist(), strict=True):
         scores.setdefault(page, []).append(score)
-    return np.array([sorted(scores[page])[-2] if len(scores[page]) > 1 else np.nan for page in pages.tolist()])
+    return np.array(
+        [sorted(scores[page])[-2] if len(scores[page]) > 1 else np.nan for page in pages.tolist()]
+    )
 
 
 def _top(values: Numbers, count: int) -> Keys:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.context.condenser import COMMON, split
 from pipeline.extractive.exact import about_another, codes, joined, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
-from pipeline.extractive.rows import statements
+from pipeline.extractive.rows import narrowed, statements
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
 from pipeline.spelling import doubtful, mended, vocabulary
@@ -26,7 +26,7 @@ WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evid
 READ = 5  # passages read when none is numbered yet
 ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
 TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
-FOLLOWED = 3.7  # factor on the odds of a follow-up whose telling words are all there: it says less
+FOLLOWED = 2.0  # factor on the odds of a follow-up whose telling words are all there: it says less
 CONTRARY = 0.2  # what is left of a sentence that says the contrary, and of the strength without others
 LEFT = 0.6  # share of the best probability from which on a contrary sentence speaks for the page
 ANOTHER = 0.05  # what is left of a sentence about another code or number
@@ -124,10 +124,20 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     if unmet(question, page.texts):
         strength_ *= UNMET
     probabilities, strength_ = _exactly(page, probabilities, strength_)
+    own = split(question)[0]
     return Reading(
         page.passages,
         tuple(
-            Sentence(text, fields, position, start, float(probability), stems, joined, contrary)
+            Sentence(
+                narrowed(own, text) if _ROW.match(text) else text,
+                fields,
+                position,
+                start,
+                float(probability),
+                stems,
+                joined,
+                contrary,
+            )
             for text, fields, position, start, probability, stems, joined, contrary in zip(
                 page.texts,
                 page.owner,
@@ -290,6 +300,7 @@ class Page:
         support = self._support()
         best = np.zeros(len(self.passages))
         np.maximum.at(best, self.rows, support)
+        tells = self._tells()
         documents = [candidate.passage.document_id for candidate in self.passages]
         home = documents[self.owner[0]]  # the retriever's first choice; the best cosine errs more often
         return {
@@ -301,6 +312,7 @@ class Page:
             "first": (np.array(self.position) == 0).astype(float),
             "gap": best.max() - best[self.rows],
             "same": np.array([documents[number] == home for number in self.owner], float),
+            "telling": tells - tells.max(),
         }
 
     def strength_features(self) -> dict[str, Numbers]:
@@ -317,6 +329,7 @@ class Page:
             "cosine_mean": self.cosines[home].mean(),
             "coverage": _share(known[None], self.rarity)[0],
             "window": max(_share(rows, self.rarity).max(initial=0) for rows in (self.matches, pairs)),
+            "anywhere": _share(anywhere[None], self.rarity)[0],
             "missing": ((1 - known) * self.rarity).max(initial=0),
             "names": ((1 - anywhere) * self.rarity * self.named).max(initial=0),
             "title": _overlap(self.titles[self.owner[best]], stems),
@@ -331,6 +344,11 @@ class Page:
             for word, rare, known in zip(self.asked, self.rarity, there, strict=True)
         )
         return bool(split(self.question)[1]) and not any(lacking)
+
+    def _tells(self) -> Numbers:
+        """Return how much of the question each sentence has, a word that many have telling little."""
+        shared = np.maximum(self.matches.sum(axis=0), 1.0)
+        return _share(self.matches / shared, self.rarity)
 
     def _support(self) -> Numbers:
         """Return what ranks passages among themselves: cosines, or shared words without vectors."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipeline.text import stem, tokens
+
 Span = tuple[int, int]
 _FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")
 _WRITTEN = re.compile(r"; [^\W\d_][^:;\n|]{0,40}: +\S")
@@ -41,6 +43,24 @@ def statements(text: str, spans: Sequence[Span]) -> list[tuple[str, int, int]]:
     return read
 
 
+def narrowed(question: str, row: str) -> str:
+    """Return a row with its first column and those whose heads stand in the question, or the whole."""
+    first, *others = row.removesuffix(".").split("; ")
+    label, comma, _ = first.partition(": ")[0].rpartition(", ")
+    columns = [first[len(label + comma) :], *others] if comma else others
+    asked = f" {' '.join(map(stem, tokens(question)))} "
+    heads = [f" {' '.join(map(stem, tokens(column.partition(': ')[0])))} " for column in columns]
+    there = [head for head in heads if head.strip() and head in asked]
+    kept = [
+        column
+        for column, head in zip(columns, heads, strict=True)
+        if head in there and not any(head in longer for longer in there if longer != head)
+    ]
+    if not kept:
+        return row
+    return f"{label}, {'; '.join(kept)}." if comma else "; ".join([first, *kept]) + "."
+
+
 def _record(text: str, spans: Sequence[Span], first: int) -> int:
     """Return the last of the spans that are one record with this one; a repeated field begins another."""
     last, names = first, set[str]()
@@ -68,5 +88,6 @@ def _cells(line: str) -> list[str]:
 def _row(heads: Sequence[str], cells: Sequence[str]) -> str:
     if len(heads) != len(cells):
         return ""
+    label = f"{cells[0]}, " if cells[0] and not heads[0] else ""  # many tables leave the corner empty
     named = [f"{head}: {cell}" for head, cell in zip(heads, cells, strict=True) if cell and head]
-    return "; ".join(named) + "." if named else ""
+    return label + "; ".join(named) + "." if named else ""

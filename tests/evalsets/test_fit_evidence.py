@@ -7,8 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from evalsets.fit_evidence import MODELS, auc, f1, fit, threshold
+from evalsets.cases.cases import load
+from evalsets.evidence_sets import evidence_of, lines
+from evalsets.fit_evidence import MODELS, auc, f1, fit
 from pipeline.extractive.evidence import WEIGHTS
+from pipeline.extractive.rows import statements
+from pipeline.text import sentences
 
 
 def test_fit_finds_the_feature_that_matters() -> None:
@@ -31,10 +35,18 @@ def test_f1_charges_sentences_outside_the_gold_passage() -> None:
     assert f1([], gold) == 0
 
 
-def test_threshold_lies_between_the_two_kinds() -> None:
-    assert 0.3 < threshold(np.array([0.2, 0.3, 0.7, 0.8]), np.array([0.0, 0.0, 1.0, 1.0])) < 0.7
-
-
 def test_the_shipped_weights_fit_the_models() -> None:
     shipped = json.loads(WEIGHTS.read_text("utf-8"))
     assert {name: tuple(shipped[name]["weights"]) for name in MODELS} == MODELS
+
+
+def test_the_evidence_of_everyday_stands_in_its_documents() -> None:
+    everyday = load("everyday")
+    assert everyday.corpus is not None
+    texts = {row["id"]: row["text"] for row in lines(everyday.corpus)}
+    read = {page: [part for part, _, _ in statements(text, sentences(text))] for page, text in texts.items()}
+    marks = evidence_of()
+    for case in everyday.cases:
+        assert (case.case_id in marks) == (case.answerability == "answerable")
+        for mark in marks.get(case.case_id, ()):
+            assert any(mark in part for page in case.relevant_ids or () for part in read[page]), mark

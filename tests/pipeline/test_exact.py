@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.events import Answer
 from pipeline.extractive.exact import about_another, codes, lacking
-from pipeline.extractive.rows import statements
+from pipeline.extractive.rows import narrowed, statements
 from pipeline.guardrails.markup import Markup
 from pipeline.knowledge.documents import Document
 from pipeline.polarity import avoids, opposites
@@ -143,3 +143,26 @@ def test_questions_how_not_to_are_told() -> None:
     assert avoids("How do I NOT lock the screen?") and avoids("how not to spill")
     assert not avoids("How do I lock the screen?")
     assert opposites("is it before noon", "after noon") and not opposites("before", "after", acts=True)
+
+
+def test_a_row_whose_corner_is_empty_keeps_its_label() -> None:
+    text = "| | Weekdays | Sunday |\n|---|---|---|\n| First tram | 5:12 | 8:12 |"
+    [(row, _, _)] = statements(text, sentences(text))
+    assert row == "First tram, Weekdays: 5:12; Sunday: 8:12."
+
+
+@pytest.mark.parametrize(
+    ("question", "row", "shown"),
+    [
+        ("When on a Sunday?", "First tram, Weekdays: 5:12; Sunday: 8:12.", "First tram, Sunday: 8:12."),
+        ("Why is it red?", "Lamp: Net; Green: fine; Red: no signal.", "Lamp: Net; Red: no signal."),
+        (
+            "Fare for zones A and B?",
+            "Fare: Day; Zone A: 6; Zones A and B: 7.",
+            "Fare: Day; Zones A and B: 7.",
+        ),
+        ("What is it?", "Lamp: Net; Green: fine; Red: no signal.", "Lamp: Net; Green: fine; Red: no signal."),
+    ],
+)
+def test_of_a_row_the_columns_asked_for_are_shown(question: str, row: str, shown: str) -> None:
+    assert narrowed(question, row) == shown

@@ -73,7 +73,7 @@ async def test_every_cited_sentence_stands_in_its_passage() -> None:
 
 
 async def test_only_passages_of_the_prompt_are_cited() -> None:
-    pieces, _ = await answer(prompt("How do I turn on bounce keys?", CAT, BOUNCE, ranks=1))
+    pieces, _ = await answer(prompt("How do I turn on bounce keys?", BOUNCE, CAT, ranks=1))
     assert set(CITATION.findall("".join(pieces))) == {"1"}
 
 
