@@ -18,6 +18,7 @@ from console.launch import HEALTH, command, environment
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
+from pipeline.troubles import troubles
 
 START_SECONDS = 180
 STOP_SECONDS = 30
@@ -74,7 +75,7 @@ def supervise(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     children = _children(settings)
-    for trouble in build.troubles(settings):
+    for trouble in troubles(settings):
         print(trouble, file=sys.stderr, flush=True)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()

@@ -1,14 +1,12 @@
-"""Makes every part from the settings and puts them together: the only place that names concrete classes."""
+"""Makes every part from the settings and puts them together; names concrete classes, as `providers` does."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,41 +17,34 @@ from pipeline.breakers import Breakers, changes
 from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import TABLES, Memory, Reach
-from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.data_folder import DataFolder
-from pipeline.errors import ConfigurationError, KnowledgeError, SessionsError
+from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
-from pipeline.guardrails.classifier import Classifier
 from pipeline.guardrails.counts import Counts, SharedCounts
-from pipeline.guardrails.inbound import Inbound
-from pipeline.guardrails.outbound import Outbound
-from pipeline.guardrails.planted import Planted, screen
+from pipeline.guardrails.planted import screen
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
-from pipeline.knowledge.embedding import Embedder, EmbedError, MiniLM
+from pipeline.guards import guards, rules
+from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
-from pipeline.live_turn import Rules
 from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
-from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.parts import Given, Parts
 from pipeline.people import People
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library, PromptError
+from pipeline.providers import embedder, model, paces, reranker
 from pipeline.redis_server import RedisServer
-from pipeline.routing import Routes
-from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
 from traces.engine import EMBEDDED
-from traces.errors import StoreError
 from traces.journal import Journal
 from traces.postgres.files import SharedFiles
 from traces.postgres.tables import SharedTables
@@ -62,7 +53,6 @@ from traces.store import Store
 log = logging.getLogger(__name__)
 SAMPLE_KB = "default"
 LOCAL = Policy(slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)  # files of this machine
-LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 
 def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
@@ -109,36 +99,6 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
 def store(settings: Settings) -> Store:
     """Return the ledger's store."""
     return Store(settings.data_dir, settings.ledger.get_secret_value())
-
-
-def ledger_trouble(settings: Settings) -> str | None:
-    """Say in one line why a ledger elsewhere cannot be used now; None when it can, or is embedded."""
-    if settings.ledger.get_secret_value() == EMBEDDED:
-        return None
-    try:
-        with store(settings).read():
-            return None
-    except StoreError as error:
-        return f"ledger: {error}; turns are kept in the journal until it can be used"
-
-
-def sessions_trouble(settings: Settings) -> str | None:
-    """Say in one line why the machines cannot count together now; None when they can, or are one."""
-    server = sessions(settings)
-    if server is None:
-        return None
-    try:
-        server.check()
-    except SessionsError as error:
-        return f"sessions: {error}; until then each process counts limits by itself, at half their height"
-    finally:
-        server.close()
-    return None
-
-
-def troubles(settings: Settings) -> list[str]:
-    """Name the engines elsewhere that cannot be used now, a line each; the chat starts all the same."""
-    return [line for line in (ledger_trouble(settings), sessions_trouble(settings)) if line is not None]
 
 
 def journal(settings: Settings) -> Journal:
@@ -275,55 +235,6 @@ def breaker_changes(settings: Settings) -> list[dict[str, Any]]:
     return changes(DataFolder(settings.data_dir).breakers)
 
 
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """What looks at questions, passages and answers."""
-
-    inbound: Inbound
-    planted: Planted
-    outbound: Outbound
-
-    @property
-    def fingerprint(self) -> str:
-        """8 hex digits over the rules of all three."""
-        return _fingerprint(self.inbound.fingerprint, self.planted.fingerprint, self.outbound.fingerprint)
-
-
-def rules(settings: Settings, looks: Guards | None = None) -> Rules:
-    """Return the values that shape a turn."""
-    looks = looks or guards(settings)
-    return Rules(
-        kb=settings.kb,
-        passages=settings.retrieval.passages,
-        floor=settings.retrieval.floor,
-        scope=settings.guardrails.scope == "block",
-        ungrounded=settings.guardrails.ungrounded,
-        context_tokens=settings.memory.context_tokens,
-        max_output_tokens=settings.models.max_output_tokens,
-        turn_seconds=settings.limits.turn_seconds,
-        model=settings.models.primary,
-        guardrails=looks.fingerprint,
-        code_version=code_version(),
-        languages=MiniLM.languages if settings.embedder == "minilm" else None,
-        routes=Routes(**settings.models.routes.model_dump()),
-        retrieval=settings.retrieval.model_dump(),
-    )
-
-
-def guards(settings: Settings, vectors: Embedder | None = None) -> Guards:
-    """Return the guards; their classifier knows the embedded model's vectors."""
-    policies, classifier = settings.guardrails, Classifier()
-    inbound = Inbound(
-        question_characters=settings.limits.question_characters,
-        injection=policies.injection,
-        harm=policies.harm,
-        classifier=classifier,
-        embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
-    )
-    planted = Planted(policies.planted, classifier)
-    return Guards(inbound, planted, Outbound(pii=policies.pii, links=policies.links))
-
-
 def _quota(settings: Settings) -> Quota:
     limits = settings.limits
     return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts(settings))
@@ -389,78 +300,9 @@ async def prepare(pipeline: Pipeline) -> None:
         log.warning("knowledge base %r is not ready: %s", pipeline.rules.kb, error)
 
 
-def model(name: str, settings: Settings) -> Model:
-    """Return the model with this name; raises ConfigurationError when there is none."""
-    provider, _, label = name.partition(":")
-    limits = {
-        "connect_seconds": settings.models.connect_seconds,
-        "first_token_seconds": settings.models.first_token_seconds,
-        "gap_seconds": settings.models.gap_seconds,
-    }
-    if name == "extractive":
-        return Extractive()
-    if provider == "anthropic":
-        from pipeline.models.anthropic import AnthropicMessages
-
-        key = os.environ.get("ANTHROPIC_API_KEY", "")
-        return AnthropicMessages(label, base_url=settings.models.anthropic.base_url, api_key=key, **limits)
-    if provider in ("openai", "local"):
-        from pipeline.models.openai import OpenAIChat
-
-        endpoint = settings.models.openai if provider == "openai" else settings.models.local
-        key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
-        return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
-    raise ConfigurationError([f"models: {name!r} is unknown"])
-
-
-def paces(settings: Settings) -> dict[str, Pace]:
-    """Return the pace of each provider that has limits."""
-    limited: dict[str, Pace] = {}
-    for provider in ("openai", "anthropic", "local"):
-        endpoint = getattr(settings.models, provider)
-        if endpoint.requests_per_minute or endpoint.tokens_per_minute:
-            limited[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
-    return limited
-
-
-def embedder(settings: Settings) -> Embedder:
-    """Return the embedder the settings name."""
-    provider, _, label = settings.embedder.partition(":")
-    if provider == "minilm":
-        return MiniLM()
-    from pipeline.knowledge.remote import RemoteEmbedder
-
-    endpoint = settings.models.openai if provider == "openai" else settings.models.local
-    key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
-    return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
-
-
 def _cache(settings: Settings) -> SemanticCache | None:
     cache = settings.cache
     return SemanticCache(share=cache.share, sample=cache.checked) if cache.passages else None
-
-
-def reranker(settings: Settings) -> Reranker:
-    """Return the reranker the settings name."""
-    protocol, _, label = settings.retrieval.reranker.partition(":")
-    if protocol == "embedded":
-        return Embedded()
-    key = os.environ.get(RERANKERS[protocol] or "", "")
-    return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
-
-
-def code_version() -> str:
-    """Return 8 hex digits over the pipeline's sources: what is running, whatever its tag says."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def _fingerprint(*parts: str) -> str:
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
 
 
 def _writable(folder: Path) -> None:

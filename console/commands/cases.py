@@ -17,7 +17,7 @@ from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import Imported
 from evalsets.cases.row import row_of
 from evalsets.cases.synthetic import Made
-from pipeline import build
+from pipeline import build, providers
 from pipeline.models.model import Tokens, disconnect
 from pipeline.sections import check_model
 from pipeline.settings import Settings, load
@@ -166,7 +166,7 @@ async def _synthesised(
         if model is None:
             return synthetic.by_rules(chunks, count, seed), {"cost_usd": 0.0}
         _agree(settings, model, min(count, len(chunks)), yes=yes)
-        writer = build.model(model, settings)
+        writer = providers.model(model, settings)
         try:
             questions = await synthetic.by_model(chunks, count, writer, seed)
         finally:

@@ -15,9 +15,10 @@ import typer
 
 from console.binding import exposed
 from console.commands.screen import emit, table
-from pipeline import build, redis_server
+from pipeline import build, providers, redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
 from pipeline.settings import Settings, load
+from pipeline.troubles import ledger_trouble, sessions_trouble
 from traces.engine import EMBEDDED
 from traces.errors import TracesError
 from traces.queries.costs import Load, per_turn
@@ -83,7 +84,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 async def _knowledge(settings: Settings) -> list[Finding]:
-    chosen = build.embedder(settings)
+    chosen = providers.embedder(settings)
     findings: list[Finding] = []
     try:
         vector = await chosen.embed_query("Does the embedder work?")
@@ -189,7 +190,7 @@ def _used(settings: Settings) -> list[str]:
 
 def _traces(settings: Settings) -> Iterator[Finding]:
     if settings.ledger.get_secret_value() != EMBEDDED:
-        trouble = build.ledger_trouble(settings)
+        trouble = ledger_trouble(settings)
         yield Finding("ledger", trouble is None, trouble or build.store(settings).engine.name)
     health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
@@ -203,7 +204,7 @@ def _traces(settings: Settings) -> Iterator[Finding]:
 def _sessions(settings: Settings) -> Iterator[Finding]:
     address = settings.sessions.get_secret_value()
     if address != EMBEDDED:
-        trouble = build.sessions_trouble(settings)
+        trouble = sessions_trouble(settings)
         yield Finding("sessions", trouble is None, trouble or redis_server.shown(address))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from console.commands.screen import emit, failed, table
 from evalsets.runs.guardboard import measure
-from pipeline.build import guards, store
+from pipeline.build import store
+from pipeline.guards import guards
 from pipeline.settings import load
 from traces.errors import StoreError
 from traces.queries.refusals import overrides

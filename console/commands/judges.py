@@ -26,7 +26,7 @@ from evalsets.judges.rubric import Marker
 from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
-from pipeline import build
+from pipeline import build, providers
 from pipeline.settings import Settings, load
 from traces.journal import Journal
 from traces.queries import runs
@@ -270,7 +270,7 @@ async def _scores(
         if not isinstance(scorer, Judged):
             advance = step("Reading")
             return SCORER, await calibration.evident(
-                known, build.embedder(settings), lambda n, of: advance(n, of)
+                known, providers.embedder(settings), lambda n, of: advance(n, of)
             )
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)

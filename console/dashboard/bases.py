@@ -16,10 +16,11 @@ import streamlit as st
 from console.dashboard import data, jobs, visitor
 from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
-from pipeline import build
+from pipeline import build, providers
 from pipeline.context.search_test import Hit, search_test
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
+from pipeline.guards import guards
 from pipeline.knowledge import jobs as ingestions
 from pipeline.knowledge import running
 from pipeline.knowledge.embedding import Embedder
@@ -55,7 +56,7 @@ class Base:
 @st.cache_resource
 def embedder() -> Embedder:
     """Return the configured embedder, loaded once."""
-    return build.embedder(data.settings())
+    return providers.embedder(data.settings())
 
 
 def knowledge() -> Knowledge:
@@ -101,7 +102,7 @@ def search(kb: str, question: str) -> list[Hit]:
 def suspects(kb: str, version: str) -> list[Suspect]:
     """Return the sentences of a version that instruct the assistant, the most certain first."""
     del version  # tells the cache that the contents changed
-    planted = build.guards(data.settings(), embedder()).planted
+    planted = guards(data.settings(), embedder()).planted
     passages = _run(knowledge().passages(kb))
     wrong = [suspect for row in passages for suspect in planted.suspects(*row)]
     return sorted(wrong, key=lambda suspect: (-suspect.probability, suspect.chunk_id))

@@ -158,7 +158,8 @@ class Judge:
 
 async def engage(job: Mapping[str, Any], settings: Settings) -> Judge:
     """Return the judge of a job {judge, address, cache, budget_usd, calls, seconds}, ready to be asked."""
-    from pipeline.build import model, prices
+    from pipeline.build import prices
+    from pipeline.providers import model
 
     asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
     await asked.warm()  # importing its SDK takes seconds that no call should pay for

@@ -161,7 +161,7 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
-    from pipeline.build import embedder
+    from pipeline.providers import embedder
     from pipeline.settings import load
 
     settings = load()

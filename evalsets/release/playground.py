@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from evalsets.cases.evalset import messages
 from evalsets.release.replay import recorded_history, support
-from pipeline import build
+from pipeline import build, providers
 from pipeline.context.cache import Scope
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Answer, Event, Failed, Question
@@ -77,7 +77,7 @@ async def again(
     if not fresh:
         if not any(row.n is not None and row.text for row in before.passages):
             raise CannotReplay("this turn had no passages, or their texts are no longer kept; search anew")
-        embedder = build.embedder(settings)
+        embedder = providers.embedder(settings)
         parts = {
             **parts,
             "knowledge": build.knowledge(settings, embedder),

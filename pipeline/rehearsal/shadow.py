@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline import build
+from pipeline import build, providers
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers
 from pipeline.context.condenser import Condenser
@@ -21,6 +21,7 @@ from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.spending import Spending
+from pipeline.guards import rules
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors, Spans
 from pipeline.knowledge.found import Vector
@@ -270,7 +271,7 @@ async def shadow(
     )
     parts: Given = {
         **_files(settings, registry, points),
-        "rules": replace(build.rules(settings), turn_seconds=seconds),
+        "rules": replace(rules(settings), turn_seconds=seconds),
         "breakers": registry,
         "knowledge": documents,
         "retriever": Retriever(documents, breakers=registry, patience=PATIENCE),
@@ -282,7 +283,7 @@ async def shadow(
 
 async def _documents(settings: Settings, servers: Servers, points: Points, *, remote: bool) -> Knowledge:
     """Return a counted knowledge base with documents in it."""
-    inner: Embedder = build.embedder(settings)
+    inner: Embedder = providers.embedder(settings)
     if remote:
         inner = RemoteEmbedder("stub", base_url=servers.embeddings.openai_url, api_key=KEY)
     embedder = PointedEmbedder(inner, servers.embeddings if remote else None, points)

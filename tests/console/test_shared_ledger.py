@@ -13,6 +13,7 @@ from console.commands import doctor
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load
+from pipeline.troubles import ledger_trouble
 from tests.databases import Databases
 from tests.recorded import record
 
@@ -70,7 +71,7 @@ def test_an_embedded_ledger_moves_into_it_by_one_command(
 
 def test_an_address_that_is_away_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_LEDGER", GONE)
-    trouble = build.ledger_trouble(load())
+    trouble = ledger_trouble(load())
     assert trouble is not None and trouble.startswith("ledger: postgresql://127.0.0.1:1/turns cannot be")
     assert "\n" not in trouble and "s3cret" not in trouble
     failed = call("traces", "tail")
@@ -84,4 +85,4 @@ def test_a_wrong_address_ends_the_start_without_the_password(monkeypatch: pytest
         load()
     assert "s3cret" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_LEDGER", "embedded")
-    assert build.ledger_trouble(load()) is None
+    assert ledger_trouble(load()) is None

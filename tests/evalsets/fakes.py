@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.cases.evalset import Evalset, fingerprint
-from pipeline import build
+from pipeline import build, guards
 from pipeline.context.cache import Scope
 from pipeline.errors import ModelError
 from pipeline.extractive.extractive import Extractive
@@ -68,7 +68,7 @@ class Stage:
         rates = {"input_per_million": 0.0, "output_per_million": (usd or 0.0) * 1e6 / WORDS}
         prices = Prices({} if usd is None else dict.fromkeys(models, rates))
         prompts = Library(_prompts(folder / "prompts"))
-        rules = replace(build.rules(settings), model=models[0], guardrails="gg", code_version="cc")
+        rules = replace(guards.rules(settings), model=models[0], guardrails="gg", code_version="cc")
         self.pipeline = build.build(
             settings,
             rules=rules,

@@ -16,6 +16,7 @@ from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.redis_server import RedisServer
 from pipeline.settings import load
+from pipeline.troubles import troubles
 from tests.databases import Sessions
 
 GONE = "redis://:s3cret@127.0.0.1:1/0"
@@ -154,7 +155,7 @@ def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.Monk
     server.close()
     assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
-    (line,) = build.troubles(load())
+    (line,) = troubles(load())
     assert line.startswith("sessions: redis://127.0.0.1:1/0 cannot be used") and "s3cret" not in line
     monkeypatch.setenv("ANSWERDECK_SESSIONS", "http://ada:s3cret@host")
     with pytest.raises(ConfigurationError, match="sessions: no such place") as wrong:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from pipeline.breakers import Breakers
-from pipeline.build import reranker
 from pipeline.context.reranker import Remote
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.errors import ConfigurationError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
+from pipeline.providers import reranker
 from pipeline.settings import load
 from tests.factories import make_turn
 from tests.fake_embedder import WordEmbedder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline import build
+from pipeline import build, guards
 from pipeline.events import Answer, Delta, Event, Failed, Question
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.documents import Document
@@ -54,7 +54,7 @@ async def make_pipeline(
 ) -> Pipeline:
     """Build as production does with `models` where the providers are; none means extractive."""
     configured = load(**settings)
-    given: Given = {**(parts or {}), "rules": replace(build.rules(configured), **(rules or {}))}
+    given: Given = {**(parts or {}), "rules": replace(guards.rules(configured), **(rules or {}))}
     if models:
         given["gateway"] = Gateway(models, Extractive(), prices=Prices())
     pipeline = build.build(configured, **given)

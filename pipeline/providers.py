@@ -1,0 +1,71 @@
+"""Makes what answers, embeds and reranks by its name: the only place that names providers' classes."""
+
+from __future__ import annotations
+
+import os
+
+from pipeline.context.reranker import Embedded, Remote, Reranker
+from pipeline.errors import ConfigurationError
+from pipeline.extractive.extractive import Extractive
+from pipeline.knowledge.embedding import Embedder, MiniLM
+from pipeline.models.model import Model
+from pipeline.models.pace import Pace
+from pipeline.sections import RERANKERS
+from pipeline.settings import Settings
+
+LOCAL_KEY = "none"  # local servers want a key in the header and accept any
+
+
+def model(name: str, settings: Settings) -> Model:
+    """Return the model with this name; raises ConfigurationError when there is none."""
+    provider, _, label = name.partition(":")
+    limits = {
+        "connect_seconds": settings.models.connect_seconds,
+        "first_token_seconds": settings.models.first_token_seconds,
+        "gap_seconds": settings.models.gap_seconds,
+    }
+    if name == "extractive":
+        return Extractive()
+    if provider == "anthropic":
+        from pipeline.models.anthropic import AnthropicMessages
+
+        key = os.environ.get("ANTHROPIC_API_KEY", "")
+        return AnthropicMessages(label, base_url=settings.models.anthropic.base_url, api_key=key, **limits)
+    if provider in ("openai", "local"):
+        from pipeline.models.openai import OpenAIChat
+
+        endpoint = settings.models.openai if provider == "openai" else settings.models.local
+        key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
+        return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
+    raise ConfigurationError([f"models: {name!r} is unknown"])
+
+
+def paces(settings: Settings) -> dict[str, Pace]:
+    """Return the pace of each provider that has limits."""
+    limited: dict[str, Pace] = {}
+    for provider in ("openai", "anthropic", "local"):
+        endpoint = getattr(settings.models, provider)
+        if endpoint.requests_per_minute or endpoint.tokens_per_minute:
+            limited[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
+    return limited
+
+
+def embedder(settings: Settings) -> Embedder:
+    """Return the embedder the settings name."""
+    provider, _, label = settings.embedder.partition(":")
+    if provider == "minilm":
+        return MiniLM()
+    from pipeline.knowledge.remote import RemoteEmbedder
+
+    endpoint = settings.models.openai if provider == "openai" else settings.models.local
+    key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
+    return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
+
+
+def reranker(settings: Settings) -> Reranker:
+    """Return the reranker the settings name."""
+    protocol, _, label = settings.retrieval.reranker.partition(":")
+    if protocol == "embedded":
+        return Embedded()
+    key = os.environ.get(RERANKERS[protocol] or "", "")
+    return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
