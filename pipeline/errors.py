@@ -28,6 +28,7 @@ ErrorClass = Literal[
     "embed_invalid",
     "store_missing",
     "store_damaged",
+    "store_refused",
     "config",
     "guard_in",
     "guard_out",

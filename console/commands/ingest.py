@@ -64,13 +64,20 @@ async def _run(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, *,
 
 
 async def _follow(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool, json: bool) -> None:
+    shown: object = None  # what was printed last; the same is not printed again
+
     async def changed() -> bool:
+        nonlocal shown
+        before = shown
         try:
             result = await _run(paths, kb, knowledge, prune, quiet=True)
         except (AnswerdeckError, OSError) as error:
-            print(f"Error: {error}; trying again", file=sys.stderr, flush=True)
+            shown = str(error)
+            if shown != before:
+                print(f"Error: {error}; trying again", file=sys.stderr, flush=True)
             return False
-        if result.added or result.updated or result.removed or result.skipped or result.pending:
+        shown = (result.skipped, result.remaining, result.problem)
+        if result.added or result.updated or result.removed or shown != before:
             _show(result, kb, json)
         return result.problem is None
 

@@ -26,13 +26,14 @@ from pipeline.knowledge import running
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.reading import files as reading
 from pipeline.knowledge.standing import Release, Status
 from pipeline.knowledge.versions import Difference
 
 STARTED = "console/ingestions"  # below the data folder
 UPLOADS = "uploads"
 COMMAND = (sys.executable, "-m", "console.cli", "ingest")
-KINDS = ["md", "txt", "html", "htm", "pdf", "docx", "csv", "tsv", "jsonl", "json"]
+KINDS = [kind.removeprefix(".") for kind in reading.KINDS.split()]
 
 
 class Upload(Protocol):
@@ -148,13 +149,22 @@ def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
     return paths
 
 
-def ingest(kb: str, paths: Sequence[Path]) -> Job:
+def ingest(kb: str, paths: Sequence[Path], *, prune: bool = False) -> Job:
     """Start to ingest files in a process of its own."""
     visitor.need("editor", "add documents")
     folder = data.settings().data_dir
     key = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    command = [*COMMAND, *(str(path) for path in paths), "--kb", kb, "--json"]
+    command = [*COMMAND, *map(str, paths), "--kb", kb, "--json", *(["--prune"] if prune else [])]
     return jobs.launch(folder, STARTED, key, command, kb)
+
+
+def resume(job: ingestions.Job) -> Job:
+    """Start an ingestion again that was interrupted or failed; it goes on where it stopped."""
+    visitor.need("editor", "add documents")
+    gone = [path for path in job.paths if not Path(path).exists()]
+    if gone:
+        raise Problem(f"{gone[0]} is no longer there.", "Put it back, or drop the files again.")
+    return ingest(job.kb, [Path(path) for path in job.paths], prune=job.prune)
 
 
 def ingested(kb: str) -> list[ingestions.Job]:

@@ -318,7 +318,8 @@ class Knowledge:
 
     def note(self, kb: str, lag: Lag) -> None:
         """Keep how far an ingestion is, for `status`."""
-        lag.save(self._lag(kb))
+        with plainly(kb):
+            lag.save(self._lag(kb))
 
     def lag(self, kb: str) -> Lag:
         """Return what an ingestion has left to do; cheap enough for every turn."""

@@ -7,11 +7,13 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import KnowledgeError
 from pipeline.knowledge import vectors as vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document, Skipped, cleaned
@@ -86,6 +88,11 @@ class Scope:
     def holds(self, source: str) -> bool:
         """Say whether a file lies in one of the folders or was given itself."""
         return source in self.files or any(source.startswith(f"{folder}{os.sep}") for folder in self.folders)
+
+    def emptied(self, source: str) -> bool:
+        """Say whether a file lay in a given folder that has no file now, as when a mount is gone."""
+        around = [folder for folder in self.folders if source.startswith(f"{folder}{os.sep}")]
+        return any(not any(file.startswith(f"{folder}{os.sep}") for file in self.seen) for folder in around)
 
 
 @dataclass(slots=True)
@@ -165,13 +172,7 @@ async def _store(
     writer = Writer(kb, knowledge, order.ready, len(work.waiting), progress)
     problem = await writer.write(work.waiting)
     gone = work.gone if problem is None else []
-    if gone:
-        await knowledge.drop(kb, gone)
-    version = None
-    if writer.stored or gone or (stored and await knowledge.unreleased(kb)):
-        version = await knowledge.release(kb)
-    elif stored:
-        await knowledge.mend(kb)
+    version = await _release(kb, knowledge, writer, gone, bool(stored))
     new = [document.known for document in writer.stored if not document.adopted]
     return Ingested(
         added=new.count(False),
@@ -192,6 +193,26 @@ async def _store(
             if not document.adopted
         ),
     )
+
+
+async def _release(
+    kb: str, knowledge: Knowledge, writer: Writer, gone: Sequence[str], stored: bool
+) -> str | None:
+    """Drop what is gone and put all in force; returns the version, None when nothing changed."""
+    version = None
+    try:
+        if gone:
+            await knowledge.drop(kb, gone)
+        if writer.stored or gone or (stored and await knowledge.unreleased(kb)):
+            version = await knowledge.release(kb)
+        elif stored:
+            await knowledge.mend(kb)
+    except KnowledgeError:
+        with suppress(KnowledgeError):  # the same disk may be full for the note
+            writer.unreleased()
+        raise
+    writer.released()
+    return version
 
 
 async def ensure_sample(knowledge: Knowledge, kb: str, progress: Progress | None = None) -> Ingested | None:
@@ -281,6 +302,8 @@ def _fate(document: Stored, read: set[str], order: _Order) -> str | None:
     if source in scope.seen:
         return "its file could not be read whole, its earlier text stays"
     if scope.holds(source):
+        if scope.emptied(source):
+            return "its folder holds no file any more; is a disk missing? kb remove takes it out all the same"
         return GONE if order.prune else "its file is gone; --prune removes it"
     return None if Path(source).exists() else f"{source} is no longer there"
 

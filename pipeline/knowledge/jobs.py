@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.errors import KnowledgeError
+
 State = Literal["running", "done", "failed", "interrupted"]
 FileState = Literal["waiting", "stored", "unchanged", "skipped"]
 KEPT = 200  # finished jobs kept
@@ -124,7 +126,19 @@ class Jobs:
 
     @contextmanager
     def _open(self, write: bool = False) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._opened(write) as database:
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            raise KnowledgeError(
+                f"the list of ingestions {str(self._path)!r} cannot be used ({error}); free some space, or"
+                " give this user the right to write there",
+                "store_refused",
+            ) from error
+
+    @contextmanager
+    def _opened(self, write: bool) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self._path, timeout=PATIENCE_SECONDS)
         try:
             database.execute("pragma journal_mode = wal")

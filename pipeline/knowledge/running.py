@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import AnswerdeckError
+from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import MOST_STORED, Ingested, ingest
 from pipeline.knowledge.jobs import JobFile, Jobs
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.writer import Progress
 
+log = logging.getLogger(__name__)
 NOTE_SECONDS = 0.5  # least time between two notes of progress
 
 
@@ -41,8 +44,9 @@ async def run(
         stored.append(JobFile(document, "stored", ""))
         if done == total or time.monotonic() - noted >= NOTE_SECONDS:
             noted = time.monotonic()
-            kept.progress(job_id, done, total, document)
-            kept.files(job_id, stored[-MOST_STORED:])
+            with _unhindered():
+                kept.progress(job_id, done, total, document)
+                kept.files(job_id, stored[-MOST_STORED:])
             stored.clear()
         if progress is not None:
             progress(done, total, document)
@@ -51,12 +55,23 @@ async def run(
         result = await ingest(paths, kb, knowledge, note, prune=prune)
     except BaseException as error:
         stopped = not isinstance(error, AnswerdeckError | OSError)
-        kept.end(job_id, "failed", "stopped" if stopped else str(error))
+        with _unhindered():
+            kept.end(job_id, "failed", "stopped" if stopped else str(error))
         raise
     files = [JobFile(name, "skipped", reason) for name, reason in result.skipped]
-    await asyncio.to_thread(kept.files, job_id, files + list(map(_stored, result.stored)))
-    kept.end(job_id, "failed" if result.problem else "done", result.problem or sentence(result))
+    with _unhindered():
+        await asyncio.to_thread(kept.files, job_id, files + list(map(_stored, result.stored)))
+        kept.end(job_id, "failed" if result.problem else "done", result.problem or sentence(result))
     return result
+
+
+@contextmanager
+def _unhindered() -> Iterator[None]:
+    """Go on when the list of ingestions cannot be written: the documents matter more."""
+    try:
+        yield
+    except KnowledgeError as error:
+        log.warning("%s", error)
 
 
 def sentence(result: Ingested) -> str:

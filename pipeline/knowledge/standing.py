@@ -49,8 +49,12 @@ class Lag:
         """Keep the lag; a reader sees the old or the new one, never half of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(asdict(self)), "utf-8")
-        part.replace(path)
+        try:
+            part.write_text(json.dumps(asdict(self)), "utf-8")
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,13 @@ SOURCE = "source"
 LATER = {SOURCE: "''", SCREENED: "arrow_cast(NULL, 'Binary')"}  # columns that old tables lack
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
+_REFUSALS = (  # what the system says when it refuses: (in an error's text, the reason, what to do)
+    (r"no space left|os error 28\b|disk (?:is )?full|quota exceeded|os error (?:27|122)\b|file too large",
+     "the disk is full", "free some space"),
+    (r"read-only file system|os error 30\b|readonly database", "its disk is read-only", "mount it anew"),
+    (r"permission denied|os error 13\b", "its files may not be read or written", "give this user the right"),
+    (r"too many open files|os error 24\b", "too many files are open", "raise the limit, ulimit -n"),
+)  # fmt: skip
 
 
 class Tables:
@@ -194,6 +201,15 @@ def _lock_file(folder: Path, kb: str) -> int:
     return os.open(folder / f"{checked(kb)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
+def refused(error: Exception) -> str | None:
+    """Return why the system refused to read or write, and what to do; None when it was something else."""
+    text = str(error)
+    for pattern, reason, remedy in _REFUSALS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return f"{reason}, the last good version stays in force; {remedy} and run the same command again"
+    return None
+
+
 @contextmanager
 def plainly(kb: str) -> Iterator[None]:
     """Turn the store's errors into KnowledgeError with a sentence fit for people."""
@@ -205,6 +221,8 @@ def plainly(kb: str) -> Iterator[None]:
                 f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
                 "store_missing",
             ) from error
+        if (refusal := refused(error)) is not None:
+            raise KnowledgeError(f"knowledge base {kb!r}: {refusal}", "store_refused") from error
         reason = str(error).partition(", /")[0]  # the rest is a path on the machine Lance was built on
         log.warning("knowledge base %r: %s: %.300s", kb, type(error).__name__, reason)
         raise KnowledgeError(

@@ -10,6 +10,7 @@ from pipeline.knowledge.documents import Skipped
 from pipeline.knowledge.reading.folders import listed
 
 EVERY_SECONDS = 2.0
+LONGEST_PAUSE = 5  # looks between two tries of what fails: 2 to this power
 Seen = dict[str, tuple[int, int, int]]  # file to inode, size and time of change
 
 
@@ -35,16 +36,19 @@ async def follow(
     """Call `changed` at first and after every change that has come to rest; until stopped.
 
     Folders are looked at, not subscribed to: that also works on network drives and mounts. A run
-    that says it left work is repeated.
+    that says it left work is repeated, less and less often while nothing changes.
     """
     stop = stop or asyncio.Event()
-    stored: Seen | None = None
+    tried: Seen | None = None
     before: Seen | None = None
+    failures = passed = 0
     while not stop.is_set():
         now = await asyncio.to_thread(look, paths)
-        if now != stored and (now == before or stored is None):
+        rested = now != tried and now == before
+        passed += 1
+        if tried is None or rested or (failures and passed >= 2 ** min(failures, LONGEST_PAUSE)):
             whole = await changed()
-            stored = now if whole else None
+            tried, passed, failures = now, 0, 0 if whole else failures + 1
         before = now
         try:
             await asyncio.wait_for(stop.wait(), every_seconds)

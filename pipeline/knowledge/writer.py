@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pipeline.knowledge.rows import Entry
 from pipeline.knowledge.standing import Lag
 from pipeline.knowledge.vectors import VectorFile
 
+log = logging.getLogger(__name__)
 BATCH_CHUNKS = 128  # chunks per commit, rounded up to whole documents
 NAMED = 50  # waiting documents whose titles are kept
 Progress = Callable[[int, int, str], None]  # documents done, documents in all, the document's id
@@ -39,6 +41,7 @@ class Writer:
     ) -> None:
         self.stored: list[Waiting] = []
         self.failed: dict[str, str] = {}
+        self._left: list[Waiting] = []
         self._kb = kb
         self._knowledge = knowledge
         self._ready = ready
@@ -50,7 +53,7 @@ class Writer:
 
     async def write(self, waiting: Sequence[Waiting]) -> str | None:
         """Store all that can be; returns why the rest must wait, or None."""
-        left = list(waiting)
+        left = self._left = list(waiting)
         self._note(left)
         for batch in _batches(waiting):
             try:
@@ -60,8 +63,17 @@ class Writer:
                     return f"{error}; run the ingestion again to store the rest"
                 await self._one_by_one(batch)
             left = left[len(batch) :]
-            self._note(left)
+            self._note(left or batch)  # what is stored answers once it is released
+            self._left = left
         return None
+
+    def released(self) -> None:
+        """Note that all that was stored is in force."""
+        self._note(self._left)
+
+    def unreleased(self) -> None:
+        """Note that what was stored is not in force yet."""
+        self._note([*self.stored, *self._left])
 
     async def _store(self, batch: Sequence[Waiting]) -> None:
         entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
@@ -124,7 +136,10 @@ async def _embed(
         texts = [case.embedded for case in missing.values()]
         answers = await embedder.embed_passages([text for text, _ in texts], [spans for _, spans in texts])
         fresh = list(zip(missing, answers, strict=True))
-        await asyncio.to_thread(files.put, fresh)
+        try:
+            await asyncio.to_thread(files.put, fresh)
+        except OSError as error:  # they only save work
+            log.warning("the vectors of %d passages are not kept: %s", len(fresh), error.strerror or error)
         embedded.update(fresh)
     return [
         Entry(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,26 @@ def test_each_ingestion_shows_what_failed_and_why(folder: Path) -> None:
     html = shown(app)
     assert "broken.pdf" in html and "skipped" in html
     assert "tides.md" in html and "stored" in html
+
+
+def test_an_interrupted_ingestion_goes_on_where_it_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = write(folder, tides="# Tides\n\nHigh water comes twice a day.")
+    kept = running.jobs(build.knowledge(load()))
+    code = "import sys; from pathlib import Path; from pipeline.knowledge.jobs import Jobs;"
+    code += "Jobs(Path(sys.argv[1])).begin('default', sys.argv[2:], prune=True)"
+    place = folder / "data" / "jobs.sqlite"
+    subprocess.run([sys.executable, "-c", code, str(place), str(path)], check=True)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bases.jobs, "launch", lambda _, __, ___, command, ____: commands.append(command))
+    app = page("knowledge", show="Ingestions")
+    assert "interrupted" in shown(app)
+    press(app, "Go on with it")
+    assert [command[-5:] for command in commands] == [[str(path), "--kb", "default", "--json", "--prune"]]
+    path.unlink()
+    with pytest.raises(Problem, match="no longer there"):
+        bases.resume(kept.list()[0])
 
 
 def test_a_question_shows_every_rank_and_score(folder: Path) -> None:

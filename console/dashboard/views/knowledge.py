@@ -291,7 +291,19 @@ def _ingestions(base: Base) -> None:
     for job in known:
         if job.job_id == asked and job.state != "running":
             st.subheader(f"Files of the ingestion of {_when(job)} UTC", anchor=False)
+            _resume(job)
             _files(job)
+
+
+def _resume(job: Job) -> None:
+    """Offer to go on with an ingestion that did not end well."""
+    if job.state not in ("interrupted", "failed"):
+        return
+    if st.button(
+        "Go on with it", icon=":material/resume:", help="What was stored already is not embedded again."
+    ):
+        bases.resume(job)
+        st.rerun()
 
 
 def _when(job: Job) -> str:
