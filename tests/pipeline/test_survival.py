@@ -107,7 +107,7 @@ async def test_a_folder_that_vanishes_takes_nothing_with_it_and_comes_back(tmp_p
         error = await follower.until(lambda run: isinstance(run, Exception))
         assert "no file or folder" in str(error)
         folder.mkdir()  # the mount point without its disk
-        run = await follower.until(lambda run: isinstance(run, Ingested) and run.remaining)
+        run = await follower.until(lambda run: isinstance(run, Ingested) and bool(run.remaining))
         assert run.removed == 0 and "is a disk missing?" in run.remaining[0][1]
         assert len(await texts(knowledge)) == 2
         folder.rmdir()
