@@ -316,7 +316,7 @@ def _files(settings: Settings, registry: Breakers, points: Points) -> Given:
         ),
         "budget": Budget(spending, build.limits(settings)),
         "memory": PointedMemory(
-            points, path=folder.conversations, breaker=registry.get("conversations", build.LOCAL)
+            points, place=folder.conversations, breaker=registry.get("conversations", build.LOCAL)
         ),
         "journal": journal,
     }
