@@ -46,6 +46,8 @@ class Mirror:
             with self._alone_here():
                 self._since, changes = self._files.changed(self._since)
                 self._write(changes)
+                if self._follower is None:  # else it asks again at once
+                    self._files.close()
         except (StoreError, OSError) as error:
             if self.trouble is None:
                 log.error("prompts of other machines cannot be read, the last copies go on: %s", error)
@@ -78,6 +80,7 @@ class Mirror:
         self._stop.set()
         if self._follower is not None:
             self._follower.join()
+        self._files.close()
 
     @contextmanager
     def _alone_here(self) -> Iterator[None]:

@@ -6,14 +6,17 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from console.bench import trace, turns
+from console.bench import scale, trace, turns
 from console.bench.client import Batch
 from console.bench.corpus import KB, corpus, questions, save
+from console.bench.engines import Sessions
 from console.bench.figures import COLUMNS, Figure, Goal, missed, quantile, row
+from console.bench.replicas import Crowd, Host
 from console.cli import app
 from pipeline.context.retrieval import Retriever
 from pipeline.knowledge.embedding import MiniLM
@@ -129,3 +132,60 @@ def test_json_names_the_machine_and_exits_1_when_a_goal_is_missed(monkeypatch: p
     assert "cores" in report["machine"]
     assert report["figures"][0]["met"] is False
     assert report["figures"][0]["goal"] == "≤ 50"
+
+
+async def test_a_crowd_asks_again_elsewhere_under_the_same_id() -> None:
+    hosts = [Host(Path(name), {}) for name in "ab"]
+    asked: list[tuple[int | None, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        asked.append((request.url.port, body["client_turn_id"]))
+        match len(asked):
+            case 1:
+                raise httpx.ConnectError("nobody is there")
+            case 2:
+                return httpx.Response(503, headers={"Retry-After": "1"})
+            case 3:
+                return httpx.Response(200, text='event: delta\ndata: {"text": "Turn"}\n\n')
+            case 4:
+                return httpx.Response(500)
+            case 5:
+                return httpx.Response(200, text='data: {"turn_id": "t1", "outcome": "answered"}\n\n')
+            case _:
+                return httpx.Response(429, headers={"Retry-After": "30"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        crowd = Crowd(hosts, client, pause_seconds=0.0)
+        assert await crowd.ask("ada", "How?") == "answered"
+        assert await crowd.ask("ada", "And then?") == "429"
+    first = {turn for _, turn in asked[:5]}
+    assert len(first) == 1 and asked[5][1] not in first
+    assert [port for port, _ in asked[:4]] == [hosts[0].port, hosts[1].port] * 2
+    assert crowd.seen.ended == {"t1": "answered"} and crowd.seen.asked == first
+    assert crowd.seen.wrong == 1
+    assert crowd.seen.replies == {
+        "no connection": 1,
+        "come back (503)": 1,
+        "cut short": 1,
+        "500": 1,
+        "200": 1,
+        "429": 1,
+    }
+
+
+def test_what_redis_adds_is_measured_beside_the_files_of_one_machine(
+    tmp_path: Path, shared_sessions: Sessions
+) -> None:
+    (figure,) = scale.sharing(tmp_path, shared_sessions, turns=20)
+    assert (figure.unit, figure.n) == ("ms", 20)
+    assert figure.median != 0
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_doubled_while_each_engine_is_killed(tmp_path: Path) -> None:
+    figures = {figure.what: figure for figure in scale.measure(tmp_path, quick=True, progress=lambda _: None)}
+    exact = [figure for figure in figures.values() if figure.goal == scale.NONE]
+    assert len(exact) == 8
+    assert not missed(exact)
+    assert figures["turns whose end a user received"].median > 100

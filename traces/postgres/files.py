@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from traces.postgres.connection import connected, naming, shown
+from traces.errors import StoreError
+from traces.postgres.connection import connect, connected, naming, shown
 from traces.postgres.tables import SCHEMA
 
 if TYPE_CHECKING:
@@ -39,18 +40,30 @@ class Shared:
 
 
 class SharedFiles:
-    """Opens the files at an address; raises StoreError."""
+    """Opens the files at an address; raises StoreError. Use it under a lock."""
 
     def __init__(self, address: str) -> None:
         self.name = shown(address)
         self._address = address
+        self._asking: psycopg.Connection | None = None  # kept: it is asked twice a second
 
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
         """Return what `Shared.changed` does, without waiting for whoever changes something now."""
-        with connected(self._address, self.name) as connection, naming(self.name):
-            if connection.execute("select to_regclass('shared.files')").fetchone() == (None,):
-                return since, {}
-            return Shared(connection).changed(since)
+        try:
+            self._asking = self._asking or connect(self._address, self.name)
+            with naming(self.name):
+                if self._asking.execute("select to_regclass('shared.files')").fetchone() == (None,):
+                    return since, {}
+                return Shared(self._asking).changed(since)
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a later use opens another."""
+        before, self._asking = self._asking, None
+        if before is not None:
+            before.close()
 
     @contextmanager
     def writing(self) -> Iterator[Shared]:

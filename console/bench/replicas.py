@@ -1,0 +1,167 @@
+"""Several servers of one product on shared engines, each with a drainer, and users before all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from console.bench.processes import cpu_seconds, environment, free_port, running, wait_for
+from traces.ids import uuid7
+
+KEY = "key-of-"
+DRAIN = """
+import sys, threading
+from pathlib import Path
+from traces.store import Store, drain_forever
+drain_forever(Store(Path(sys.argv[1]), sys.argv[2]), threading.Event())
+"""
+TRIES = 40  # of one question, before its user gives up
+PAUSE_SECONDS = 0.5  # between them
+WAIT_SECONDS = 60.0
+
+
+@dataclass
+class Host:
+    """A machine of its own: a data folder, a server and a drainer."""
+
+    folder: Path
+    settings: dict[str, str]
+    port: int = field(default_factory=free_port)
+    server: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**self.settings, "ANSWERDECK_DATA_DIR": str(self.data)}
+
+    def start(self, stack: ExitStack) -> None:
+        """Start the server, which ends with the stack, and wait until it answers."""
+        log = self.folder / "server.log"
+        command = ["-m", "console.cli", "serve", "--no-chat", "--port", str(self.port)]
+        self.server = stack.enter_context(running(command, log, self.env))
+        wait_for(f"{self.address}/healthz", self.server, log)
+
+    def kill(self) -> None:
+        """Kill the server as a power cut would."""
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time that the server has used."""
+        return 0.0 if self.server is None else cpu_seconds(self.server.pid)
+
+    def drain(self, stack: ExitStack, ledger: str) -> None:
+        """Start a drainer, which ends with the stack."""
+        log = self.folder / "drainer.log"
+        stack.enter_context(running(["-c", DRAIN, str(self.data), ledger], log, self.env))
+
+
+@dataclass
+class Seen:
+    """What users saw: turns whose end they received, and replies by what they were."""
+
+    ended: dict[str, str] = field(default_factory=dict)  # outcome by turn id
+    asked: set[str] = field(default_factory=set)  # ids of clients' turns that ended
+    replies: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wrong(self) -> int:
+        """Replies that a client cannot make sense of: 5xx other than a 503 that says when to come back."""
+        return sum(count for name, count in self.replies.items() if name.startswith("5"))
+
+
+class Crowd:
+    """Users who ask any server; what fails is asked again elsewhere, under the same id."""
+
+    def __init__(
+        self, hosts: Sequence[Host], client: httpx.AsyncClient, pause_seconds: float = PAUSE_SECONDS
+    ) -> None:
+        self.seen = Seen()
+        self._hosts = itertools.cycle(hosts)
+        self._client = client
+        self._pause_seconds = pause_seconds
+
+    async def ask(self, user: str, question: str) -> str | None:
+        """Ask until there is an end; return the outcome, "429" when refused, None when nobody answered."""
+        body = {"question": question, "client_turn_id": uuid7()}
+        for _ in range(TRIES):
+            outcome = await self._try(user, body)
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(self._pause_seconds)
+        return None
+
+    async def _try(self, user: str, body: dict[str, str]) -> str | None:
+        headers = {"Authorization": f"Bearer {KEY}{user}"}
+        try:
+            reply = await self._client.post(
+                f"{next(self._hosts).address}/api/chat", json=body, headers=headers
+            )
+        except httpx.HTTPError:
+            self.seen.replies["no connection"] += 1
+            return None
+        if reply.status_code != 200:
+            return self._refused(reply)
+        ends = [line for line in reply.text.splitlines() if line.startswith("data:") and '"outcome"' in line]
+        if not ends:
+            self.seen.replies["cut short"] += 1
+            return None
+        end = json.loads(ends[-1].removeprefix("data:"))
+        self.seen.replies["200"] += 1
+        self.seen.ended[end["turn_id"]] = end["outcome"]
+        self.seen.asked.add(body["client_turn_id"])
+        return end["outcome"]
+
+    def _refused(self, reply: httpx.Response) -> str | None:
+        comes_back = "retry-after" in reply.headers
+        named = f"{reply.status_code}" if reply.status_code != 503 or not comes_back else "come back (503)"
+        self.seen.replies[named] += 1
+        return "429" if reply.status_code == 429 else None
+
+    async def live(self, users: Sequence[str], questions: Iterator[str], seconds: float, gap: float) -> None:
+        """Let every user ask now and then, about every `gap` seconds each."""
+        ends, chance = asyncio.get_running_loop().time() + seconds, random.Random(1)
+
+        async def live(user: str) -> None:
+            await asyncio.sleep(chance.uniform(0, gap))
+            while asyncio.get_running_loop().time() < ends:
+                await self.ask(user, next(questions))
+                await asyncio.sleep(chance.uniform(0.5, 1.5) * gap)
+
+        await asyncio.gather(*(live(user) for user in users))
+
+
+@contextmanager
+def ingesting(host: Host, folder: Path, kb: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `answerdeck ingest` on a host; killed at the end if it goes on."""
+    command = [sys.executable, "-m", "console.cli", "ingest", str(folder), "--kb", kb]
+    process = subprocess.Popen(
+        command, env=environment(host.env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait()

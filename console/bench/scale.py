@@ -1,0 +1,216 @@
+"""Three servers on PostgreSQL and Redis under two hundred users, while each engine is killed in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from console.bench.corpus import questions
+from console.bench.engines import Databases, Sessions, databases, sessions
+from console.bench.figures import Figure, Goal, quantile
+from console.bench.processes import BenchError
+from console.bench.replicas import KEY, WAIT_SECONDS, Crowd, Host, ingesting
+from pipeline.auth import digest
+from pipeline.build import knowledge
+from pipeline.guardrails.counts import Counts, Limits, SharedCounts
+from pipeline.guardrails.redis_counts import RedisCounts
+from pipeline.guardrails.shared_spending import SharedSpending
+from pipeline.guardrails.spending import Spending, Sums
+from pipeline.redis_server import RedisServer
+from pipeline.rehearsal.server import FaultServer
+from pipeline.settings import load
+from traces.store import Store
+
+HOSTS, USERS = 3, 200
+A_MINUTE = 60  # requests of one user
+BUDGET_USD = 0.03  # of one user and day
+RATE_USD = 5.0  # per million tokens of the stub
+PAGES = 30
+ENDED = ("answered", "degraded", "no_context")
+DOWN_SECONDS = 3.0  # how long an engine stays away
+NONE = Goal(0, "value")
+
+
+def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> list[Figure]:
+    """Return what was lost, doubled or overspent, and what sharing costs."""
+    with ExitStack() as stack:
+        postgres, redis = stack.enter_context(databases()), stack.enter_context(sessions())
+        models = stack.enter_context(FaultServer("ok?words=60&rate=60"))
+        ledger = postgres.fresh()
+        hosts = _hosts(folder, ledger, redis.address, models.openai_url)
+        progress(f"scale: {HOSTS} servers start")
+        for host in hosts:
+            host.start(stack)
+            host.drain(stack, ledger)
+        figures = asyncio.run(_scenes(stack, hosts, (postgres, redis), quick, progress))
+        progress("scale: what the ledger holds")
+        return [*figures, *sharing(folder, redis)]
+
+
+def _hosts(folder: Path, ledger: str, redis: str, models: str) -> list[Host]:
+    users = ["spender", "hasty", *(f"user{number}" for number in range(USERS))]
+    settings = {
+        "ANSWERDECK_LEDGER": ledger,
+        "ANSWERDECK_SESSIONS": redis,
+        "ANSWERDECK_AUTH__KEYS": ",".join(f"{name}:user:{digest(KEY + name)}" for name in users),
+        "ANSWERDECK_MODELS__PRIMARY": "openai:stub",
+        "ANSWERDECK_MODELS__OPENAI__BASE_URL": models,
+        "ANSWERDECK_MODELS__PRICES": json.dumps(
+            {"openai:stub": {"input_per_million": RATE_USD, "output_per_million": RATE_USD}}
+        ),
+        "ANSWERDECK_LIMITS__REQUESTS_PER_MINUTE": str(A_MINUTE),
+        "ANSWERDECK_BUDGETS__USER_DAY_USD": str(BUDGET_USD),
+        "ANSWERDECK_RETRIEVAL__WHOLE_TOKENS": "0",
+        "OPENAI_API_KEY": "bench",
+    }
+    hosts = [Host(folder / f"host{number}", settings) for number in range(HOSTS)]
+    for host in hosts:
+        host.folder.mkdir()
+    return hosts
+
+
+async def _scenes(
+    stack: ExitStack,
+    hosts: list[Host],
+    engines: tuple[Databases, Sessions],
+    quick: bool,
+    progress: Callable[[str], None],
+) -> list[Figure]:
+    limits = httpx.Limits(max_connections=USERS + 50)
+    async with httpx.AsyncClient(timeout=WAIT_SECONDS, limits=limits) as client:
+        crowd = Crowd(hosts, client)
+        progress("scale: one hasty user, one who spends")
+        hasty = await asyncio.gather(*(crowd.ask("hasty", "Hello!") for _ in range(A_MINUTE * 2)))
+        asked = questions(5000)
+        for _ in range(4):  # twelve at a time
+            await asyncio.gather(*(crowd.ask("spender", next(asked)) for _ in range(12)))
+        progress("scale: CPU of a turn on one server and on all")
+        cpu = await _cpu(hosts, client, 40 if quick else 120)
+        seconds = 30.0 if quick else 90.0
+        progress(f"scale: {USERS} users for {seconds:g} s, while a server and each engine is killed")
+        names, gap = [f"user{number}" for number in range(USERS)], USERS / 12
+        async with asyncio.TaskGroup() as group:
+            group.create_task(crowd.live(names, questions(9000), seconds, gap))
+            group.create_task(_faults(stack, hosts, engines, seconds))
+    figures = [
+        _figure("requests let in above a user's limit", "", hasty.count("answered") - A_MINUTE, NONE),
+        _figure("requests refused below it", "", A_MINUTE - hasty.count("answered"), NONE),
+        *cpu,
+    ]
+    return [*figures, *await asyncio.to_thread(_ledger, hosts, crowd)]
+
+
+async def _faults(
+    stack: ExitStack,
+    hosts: list[Host],
+    engines: tuple[Databases, Sessions],
+    seconds: float,
+) -> None:
+    """Kill a server, Redis, PostgreSQL and an ingest in turn; each comes back."""
+    postgres, redis = engines
+    await asyncio.sleep(seconds * 0.15)
+    await asyncio.to_thread(hosts[0].kill)
+    await asyncio.to_thread(hosts[0].start, stack)
+    for engine in (redis, postgres):
+        await asyncio.sleep(seconds * 0.15)
+        await asyncio.to_thread(engine.kill)
+        await asyncio.sleep(DOWN_SECONDS)
+        await asyncio.to_thread(engine.start)
+    await asyncio.to_thread(_ingest_twice, hosts[1])
+
+
+def _ingest_twice(host: Host) -> None:
+    """Kill an ingest in its middle, then let it run to its end."""
+    folder = host.folder / "documents"
+    folder.mkdir()
+    for number in range(PAGES):
+        text = f"# Page {number}\n\nThe valve {number} opens at {number} bar.\n"
+        (folder / f"page{number}.md").write_text(text)
+    with ingesting(host, folder, "valves") as process:
+        time.sleep(2.0)
+        process.kill()
+    with ingesting(host, folder, "valves") as process:
+        if process.wait(WAIT_SECONDS) != 0:
+            raise BenchError("an ingest that was killed could not be run again")
+
+
+async def _cpu(hosts: list[Host], client: httpx.AsyncClient, turns: int) -> list[Figure]:
+    """Return the CPU time of a turn when one server does all, and when they share the same turns."""
+    used: list[float] = []
+    for group in (hosts[:1], hosts):
+        crowd, asked = Crowd(group, client), questions(20_000 + 1000 * len(group))
+        before = sum(host.cpu_seconds for host in group)
+        for at in range(0, turns, 8):
+            await asyncio.gather(*(crowd.ask(f"user{at + n}", next(asked)) for n in range(8)))
+        used.append((sum(host.cpu_seconds for host in group) - before) * 1e3 / turns)
+    alone, together = used
+    what, goal = f"CPU per turn on {HOSTS} servers against one", Goal(1 / 0.9, "ratio")
+    return [Figure("scale", what, "ms", (together,), (alone,), goal)]
+
+
+def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
+    """Drain to the end, then compare what users saw with what the ledger holds."""
+    stores = [Store(host.data, host.settings["ANSWERDECK_LEDGER"]) for host in hosts]
+    until = time.monotonic() + WAIT_SECONDS
+    while any(store.health().lag_seconds > 0 for store in stores) and time.monotonic() < until:
+        time.sleep(0.5)
+    seen = crowd.seen
+    with stores[0].read() as ledger:
+        rows = ledger.rows("select turn_id, user_id, client_turn_id, outcome, cost_usd from turns")
+    recorded = [row["turn_id"] for row in rows]
+    clients = [row["client_turn_id"] for row in rows if row["outcome"] in ENDED]
+    doubled = [name for name in clients if name in seen.asked]
+    spent = sum(row["cost_usd"] or 0.0 for row in rows if row["user_id"] == "spender")
+    pages = asyncio.run(knowledge(load(data_dir=hosts[1].data)).documents("valves"))
+    return [
+        _figure("turns whose end a user received", "", len(seen.ended), None),
+        _figure("of these lost", "", len(seen.ended.keys() - set(recorded)), NONE),
+        _figure("turns recorded twice", "", len(recorded) - len(set(recorded)), NONE),
+        _figure("questions answered twice", "", len(doubled) - len(set(doubled)), NONE),
+        _figure("5xx without a time to come back", "", seen.wrong, NONE),
+        _figure("503 with a time to come back", "", seen.replies["come back (503)"], None),
+        _figure("requests that met no server, asked again", "", seen.replies["no connection"], None),
+        _figure("replies cut short, asked again", "", seen.replies["cut short"], None),
+        _figure("dollars of a user above the budget", "$", max(spent - BUDGET_USD, 0.0), NONE),
+        _figure("dollars of that user", "$", spent, None),
+        _figure("documents missing after a killed ingest", "", PAGES - len(pages), NONE),
+    ]
+
+
+def sharing(folder: Path, redis: Sessions, turns: int = 400) -> list[Figure]:
+    """Return what a turn waits for Redis: its limits and its budget, beside the files of one machine."""
+    server = RedisServer(redis.address)
+    spending = SharedSpending(folder / "shared.sqlite", RedisServer(redis.address))
+    shared = _waits(RedisCounts(server), spending, turns)
+    own = _waits(SharedCounts(folder / "counts.sqlite"), Spending(folder / "own.sqlite"), turns)
+    added = quantile(shared, 0.95) - quantile(own, 0.95)
+    return [_figure("p95 that Redis adds to a turn", "ms", added, Goal(3, "value"), len(shared))]
+
+
+def _waits(counts: Counts, spending: Spending, turns: int) -> list[float]:
+    """Return the milliseconds that limits and budget take of each turn."""
+    milliseconds: list[float] = []
+    for number in range(turns):
+        turn, who = f"t{number}", f"user{number % 50}"
+        began = time.perf_counter()
+        counts.take(who, turn, Limits(1_000), 100.0, time.time())
+        counts.claim(who, turn, time.time() + 60, time.time())
+        spending.sums(who, "2026-11-30")
+        spending.hold(turn, who, "2026-11-30", 0.01, time.time(), Sums(9e9, 9e9, 9e9))
+        spending.settle(turn, who, "2026-11-30", 0.01, 0)
+        counts.settle(turn, 90.0)
+        counts.release(who, turn)
+        milliseconds.append((time.perf_counter() - began) * 1e3)
+    counts.close()
+    spending.close()
+    return milliseconds
+
+
+def _figure(what: str, unit: str, value: float, goal: Goal | None, n: int | None = None) -> Figure:
+    return Figure("scale", what, unit, (value,), goal=goal, n=n)
