@@ -188,7 +188,7 @@ def sharing(folder: Path, redis: Sessions, turns: int = 400) -> list[Figure]:
     server = RedisServer(redis.address)
     spending = SharedSpending(folder / "shared.sqlite", RedisServer(redis.address))
     shared = _waits(RedisCounts(server), spending, turns)
-    own = _waits(SharedCounts(folder / "counts.sqlite"), Spending(folder / "own.sqlite"), turns)
+    own = _waits(SharedCounts(folder / "own-counts.sqlite"), Spending(folder / "own.sqlite"), turns)
     added = quantile(shared, 0.95) - quantile(own, 0.95)
     return [_figure("p95 that Redis adds to a turn", "ms", added, Goal(3, "value"), len(shared))]
 
