@@ -11,7 +11,7 @@ from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import find_metric
-from evalsets.reports import plain, record
+from evalsets.reports import losses, plain, record
 from evalsets.reports.compare import COVERAGE, Comparison
 from pipeline.prompts.library import Library
 from traces.queries import runs
@@ -68,6 +68,7 @@ def of_run(ledger: Rows, run_id: str) -> dict[str, Any]:
         "metrics": metrics,
         "rubric": _rubric(metrics, settings),
         "outcomes": dict(Counter(case.outcome or "no turn" for case in cases).most_common()),
+        "losses": [stage.to_dict() for stage in losses.of_run(ledger, run.run_id)],
         "worst": _worst(rows),
         "best": _best(rows),
         "cases": rows,

@@ -86,6 +86,7 @@ def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[Run]) ->
     assert "Groundedness" in html and "Not applicable" in html
     assert f"/compare?evalset=demo&amp;baseline={runs[runs.index(run) + 1].run_id}" in html
     assert run.evalset_fingerprint in html
+    assert "Where pages were lost" in [tab.label for tab in app.tabs] and "Dropped by the reranker" in html
     assert html.count("/turns?turn=") >= 20
     assert "No such run" in shown(page("evals", run="unknown"))
 

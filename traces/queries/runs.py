@@ -15,7 +15,7 @@ from traces.records import Run, RunSettings, Turn
 # A run that was resumed may hold a case twice; the newest score of a name is in force, and the
 # turn that the newest "completed" score names is the case's turn. The second and later repetitions
 # of a case say so in their tags; its turn is that of the first.
-_SCORES = """
+SCORES = """
     with repeated as (
         select scores.*,
                case when tags like 'repetition:%' then cast(substr(tags, 12) as integer) else 1 end
@@ -32,7 +32,7 @@ _SCORE_COLUMNS = """
     from in_force order by case_id, name, repetition
 """
 JUDGE = "/"  # in the name of a scorer that is a model: "ragas-0.4.3/openai:gpt-6-luna@1"
-_BY_SCORER = _SCORES.replace("source = 'eval'", "source = 'eval' and scorer = $scorer")
+_BY_SCORER = SCORES.replace("source = 'eval'", "source = 'eval' and scorer = $scorer")
 
 
 class UnknownRun(Unknown):
@@ -140,7 +140,7 @@ def scores_of(ledger: Rows, run_id: str) -> list[RunScore]:
 
     Where several judges gave a score of one name, all are those of the judge that spoke last.
     """
-    scores = [RunScore(**row) for row in ledger.rows(_SCORES + _SCORE_COLUMNS, run_id=run_id)]
+    scores = [RunScore(**row) for row in ledger.rows(SCORES + _SCORE_COLUMNS, run_id=run_id)]
     for name, judge in _several(scores).items():
         scores = [score for score in scores if score.name != name]
         scores += [score for score in scores_by(ledger, run_id, judge) if score.name == name]
@@ -168,7 +168,7 @@ def _several(scores: list[RunScore]) -> dict[str, str]:
 def cases_of(ledger: Rows, run_id: str) -> list[RunCase]:
     """Return the cases of a run, each with its answer."""
     rows = ledger.rows(
-        _SCORES  # noqa: S608 - two constants
+        SCORES  # noqa: S608 - two constants
         + """
         select asked.case_id, asked.question, asked.history, asked.reference, asked.relevant_ids,
                asked.answerability, asked.must_refuse, asked.must_contain, asked.tags,
@@ -190,7 +190,7 @@ def cases_of(ledger: Rows, run_id: str) -> list[RunCase]:
 def passages_of(ledger: Rows, run_id: str) -> list[RunPassage]:
     """Return the passages that reached the prompt in a run's turns, in their order there."""
     rows = ledger.rows(
-        _SCORES  # noqa: S608 - two constants
+        SCORES  # noqa: S608 - two constants
         + """
         select passages.turn_id, passages.n, passages.title, passages.text from passages
         join in_force on in_force.turn_id = passages.turn_id and in_force.name = 'completed'
@@ -215,7 +215,7 @@ def scored_by(ledger: Rows, run_id: str, scorer: str) -> set[tuple[str, str]]:
 def turns_of(ledger: Rows, run_id: str) -> list[Turn]:
     """Return the turns in force of a run."""
     rows = ledger.rows(
-        _SCORES  # noqa: S608 - two constants
+        SCORES  # noqa: S608 - two constants
         + """
         select turns.* from turns
         join in_force on in_force.turn_id = turns.turn_id and in_force.name = 'completed'

@@ -10,7 +10,7 @@ import streamlit as st
 from console import format
 from console.dashboard import agreement, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
-from console.dashboard.views import report
+from console.dashboard.views import losses, report
 from evalsets.metrics.table import find_metric
 from evalsets.reports import findings
 from traces.queries.runs import RunCase
@@ -34,9 +34,13 @@ def page(run_id: str) -> None:
     scores = data.read_scores(run)
     head = f"{back}{_head(run)}{_about(run, list(known.values()))}"
     markup.show(f"{head}<h2>Metrics</h2>{_metrics(scores)}", key=f"run-{run_id}")
-    weakest, content, agreement = st.tabs(["Weakest cases", "Made with", "Agreement with people"])
+    weakest, lost, content, agreement = st.tabs(
+        ["Weakest cases", "Where pages were lost", "Made with", "Agreement with people"]
+    )
     with weakest:
         _weakest(scores)
+    with lost:
+        losses.show(run_id)
     with content:
         markup.show(markup.pairs(_made_with(run)), key="made-with")
     with agreement:
