@@ -50,6 +50,9 @@ def told(turn: LiveTurn, trace: Trace) -> Answer:
         notice=None if turn.notice is None else notices.spoken(turn.notice, turn.tongue),
         answer_checks=turn.checks,
         memory=turn.recollection.to_dict(),
+        searched=None if row.kb is None else row.standalone or row.question,
+        kb=row.kb,
+        prompt=row.prompt,
         trace=trace,
     )
 

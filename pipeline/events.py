@@ -99,6 +99,9 @@ class Answer:
     retry_after: float | None = None
     answer_checks: tuple[dict[str, Any], ...] = ()  # what the passages say to each sentence
     memory: dict[str, Any] | None = None  # {summary, facts}: what was remembered beside the last turns
+    searched: str | None = None  # what the documents were searched for
+    kb: str | None = None
+    prompt: str | None = None  # name and version
     trace: Trace | None = None  # what was recorded of the turn, for callers inside the house
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +130,9 @@ class Answer:
             "notice": self.notice,
             "answer_checks": list(self.answer_checks),
             "memory": self.memory,
+            "searched": self.searched,
+            "kb": self.kb,
+            "prompt": self.prompt,
         }
 
 

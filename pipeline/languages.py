@@ -61,6 +61,7 @@ _SIGNS = {
     "de": r"[äöüß]", "fr": r"[àâçèêëîïôûœ]|\b(?:qu|l|d|j|n|s|c)['’]", "es": r"[¿¡ñ]|ción\b",
     "pt": r"[ãõ]|ção\b|ções\b", "pl": r"[ąęłńśźż]", "tr": r"[ığş]", "sv": r"å",
 }  # fmt: skip
+SPOKEN = ("en", "de", "fr", "es", "pt", "zh")  # what the product itself speaks
 LETTERS = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SPOKEN: dict[str, list[str]] = {}  # the languages in which a word is common
@@ -106,3 +107,14 @@ def _votes(text: str) -> Counter[str]:
     for code, pattern in signs.items():
         votes[code] += min(len(pattern.findall(text)), MOST_SIGNS)
     return votes
+
+
+def accepted(header: str) -> str | None:
+    """Return the first of our languages that an Accept-Language header names, by its weights; else None."""
+    named: list[tuple[float, str]] = []
+    for part in header[:200].split(","):
+        tag, _, parameters = part.strip().partition(";")
+        weight = re.fullmatch(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", parameters)
+        named.append((float(weight[1]) if weight else 1.0, tag.strip().lower().partition("-")[0]))
+    codes = [code for weight, code in sorted(named, key=lambda entry: -entry[0]) if weight > 0]
+    return next((code for code in codes if code in SPOKEN), None)

@@ -18,6 +18,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 PROVIDERS = ("openai", "anthropic", "local")
+PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+PICTURE_BYTES = 200_000  # it travels with every page
 RERANKERS = {  # with the variable that holds the key, when they want one
     "cohere": "COHERE_API_KEY",
     "jina": "JINA_API_KEY",
@@ -232,6 +234,40 @@ class Guardrails(Section):
     ungrounded: Literal["mark", "retract", "off"]
     pii: Literal["mask", "flag", "off"]
     links: Literal["keep", "strip"]
+
+
+class Chat(Section):
+    """How the chat page presents itself."""
+
+    name: str = Field("Answerdeck", min_length=1, max_length=60)
+    purpose: str | None = Field(None, max_length=160)
+    logo: Path | None = None
+    colour: str = Field("#4f46e5", pattern=r"^#[0-9a-fA-F]{6}$")
+    greeting: str | None = Field(None, max_length=160)
+    examples: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([], max_length=8)
+    disclaimer: str | None = Field(None, max_length=400)
+    contact_webhook: str | None = None
+    language: Literal["auto", "en", "de", "fr", "es", "pt", "zh"] = "auto"
+
+    @field_validator("contact_webhook")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it must be an http(s) address")
+        return value
+
+    @field_validator("logo")
+    @classmethod
+    def _picture(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if value.suffix.lower() not in PICTURES:
+            raise ValueError(f"{value.name!r} is no picture for a page; use {', '.join(PICTURES)}")
+        if not value.is_file():
+            raise ValueError(f"there is no file {str(value)!r}")
+        if value.stat().st_size > PICTURE_BYTES:
+            raise ValueError(f"{value.name!r} is larger than {PICTURE_BYTES // 1000} kB; make it smaller")
+        return value
 
 
 class Auth(Section):

@@ -26,6 +26,7 @@ from pipeline.sections import (
     Auth,
     Budgets,
     Cache,
+    Chat,
     Evals,
     Gate,
     Guardrails,
@@ -44,7 +45,7 @@ from traces.engine import EMBEDDED
 DEFAULTS = Path(__file__).parent / "config.toml"
 PREFIX = "ANSWERDECK_"
 ELSEWHERE = ("ANSWERDECK_TARGET_KEY",)  # variables of commands, which are no keys of the configuration
-SECRET = ("auth.", "ledger", "sessions")  # keys whose values are never repeated
+SECRET = ("auth.", "chat.contact_webhook", "ledger", "sessions")  # keys whose values are never repeated
 
 
 class Settings(BaseSettings):
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     budgets: Budgets = Budgets()
     alerts: Alerts = Alerts()
     guardrails: Guardrails
+    chat: Chat = Chat()
     auth: Auth = Auth()
     traces: Traces
     gate: Gate

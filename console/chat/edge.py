@@ -68,8 +68,19 @@ def person(request: Any) -> Person | None:
     return None if name is None or name is LOCAL else name
 
 
+def name(request: Request) -> str:
+    """Return the name under which a browser's conversations are kept, for addresses beside the page."""
+    who: Person | None = request.scope.get(PERSON)
+    if who is not None and who is not LOCAL:
+        return who.name
+    return _guest(request.cookies.get(COOKIE, ""), "nobody")
+
+
 def guest(request: Any) -> str:
     """Return a name made from the browser's id, which does not give the id away."""
-    value = request.cookies.get(COOKIE, "")
-    secret = value if _VALUE.match(value) else f"tab {request.session_hash}"
+    return _guest(request.cookies.get(COOKIE, ""), f"tab {request.session_hash}")
+
+
+def _guest(value: str, otherwise: str) -> str:
+    secret = value if _VALUE.match(value) else otherwise
     return "guest-" + hashlib.sha256(secret.encode()).hexdigest()[:12]

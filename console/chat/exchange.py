@@ -27,6 +27,12 @@ class Exchange:
     first_token_seconds: float | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    checks: tuple[Mapping[str, Any], ...] = ()  # what the passages say to each sentence
+    memory: Mapping[str, Any] | None = None  # {summary, facts}: what was remembered
+    searched: str | None = None
+    kb: str | None = None
+    model: str | None = None
+    prompt: str | None = None
 
     @property
     def under_way(self) -> bool:
@@ -66,6 +72,12 @@ def recorded(turn: Mapping[str, Any]) -> Exchange:
         first_token_seconds=turn["first_token_seconds"],
         output_tokens=turn["usage"].get("output_tokens"),
         cost_usd=turn["cost_usd"],
+        checks=tuple(turn.get("answer_checks", ())),  # turns kept by an earlier version have fewer fields
+        memory=turn.get("memory"),
+        searched=turn.get("searched"),
+        kb=turn.get("kb"),
+        model=turn.get("model"),
+        prompt=turn.get("prompt"),
     )
 
 

@@ -33,6 +33,12 @@ _PATHS = {
     "trash": '<path d="M4.5 7h15M9.5 7V4.5h5V7M6.5 7l.8 12.5h9.4L17.5 7M10.2 11v5M13.8 11v5"/>',
     "close": '<path d="m6 6 12 12M18 6 6 18"/>',
     "stop": '<rect x="7" y="7" width="10" height="10" rx="2" fill="currentColor"/>',
+    "back": '<path d="m15 6-6 6 6 6"/>',
+    "more": '<path d="M6 12h.01M12 12h.01M18 12h.01" stroke-width="3"/>',
+    "pin": '<path d="M9 4h6l-1 6 3 3H7l3-3z"/><path d="M12 13v7"/>',
+    "link": '<path d="M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7l-1.4 1.4"/>'
+    '<path d="M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7l1.4-1.4"/>',
+    "download": '<path d="M12 4v11M7.5 11 12 15.5 16.5 11M5 19.5h14"/>',
     "chevron": '<path d="m9 6 6 6-6 6"/>',
     "chat": '<path d="M4 6.5a2 2 0 0 1 2-2h12a2 2 0 0 1 2 2V15a2 2 0 0 1-2 2h-7l-4.5 3.5V17H6'
     'a2 2 0 0 1-2-2z"/>',

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from console import format
+from console.chat import words
 from console.chat.icons import icon
 from pipeline.citations import MARKER, cited_numbers
 
@@ -33,7 +35,10 @@ _CHIP = Markup(
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Return the template filled in; values are escaped unless they are Markup."""
+    """Return the template filled in; values are escaped unless they are Markup.
+
+    `tongue` is the language of its fixed words, English without.
+    """
     return Markup(_TEMPLATES.get_template(template).render(values))
 
 
@@ -150,11 +155,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["icon"] = icon
+    environment.globals.update(icon=icon, _=_say)
     environment.filters.update(
         seconds=format.seconds, count=format.count, usd=format.usd, short_id=format.short_id
     )
     return environment
+
+
+@pass_context
+def _say(context: Context, text: str, **values: Any) -> str:
+    return words.say(context.get("tongue", "en"), text, **values)
 
 
 _TEMPLATES = _environment()

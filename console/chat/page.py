@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,25 @@ from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
-from console.chat import edge, history, markup, sources, thread, widget
-from console.chat.talk import Reader, Talk, View
+from console.chat import edge, history, links, markup, sources, thread, widget, words
+from console.chat.brand import Brand, brand
+from console.chat.shelf import Reader
+from console.chat.suggest import Examples
+from console.chat.talk import Talk, View
 from pipeline.build import SAMPLE_KB
 from pipeline.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
-NAME = "Answerdeck"
-PURPOSE = "Answers from your documents, with their sources"
 EXAMPLES = (
     "How do I add my own documents?",
     "Which file formats can be read?",
     "How do I set a fallback model?",
     "What does recall@5 mean?",
 )
-_FINE_PRINT = Markup(
-    '<p class="fine-print">Answers can be wrong: check the sources. Do not share passwords.</p>'
-)
 # Hands clicks and forms of server-made HTML to Python; the names are the events to listen for.
 _REGION_JS = """
 const events = ['ask', 'retry', 'undo', 'edit', 'rate', 'comment', 'dismiss', 'show', 'open',
-  'remove', 'fresh'];
+  'remove', 'fresh', 'search', 'rename', 'pin', 'link', 'unlink', 'flip', 'forget', 'contact'];
 element.addEventListener('click', (event) => {
   const control = event.target.closest('button[data-do], a[data-do]');
   if (!control || !events.includes(control.dataset.do)) return;
@@ -62,17 +61,22 @@ _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
 def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     """Mount the chat page at `/`; routes the application has already stay reachable."""
     widget.serve(app)
-    examples = EXAMPLES if settings.kb == SAMPLE_KB else ()
-    demo = Page(Talk(pipeline, examples), settings.server.console_port, examples).blocks()
+    look = brand(settings.chat)
+    links.serve(app, pipeline.memory, look)
+    configured = look.examples or (EXAMPLES if settings.kb == SAMPLE_KB else ())
+    talk = Talk(pipeline, configured, greeting=look.greeting, webhook=settings.chat.contact_webhook)
+    examples = Examples(pipeline.knowledge, settings.kb, configured)
+    demo = Page(talk, settings.server.console_port, look, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    style = (ASSETS / "chat.css").read_text() + look.style
     app.user_middleware.append(Middleware(edge.Edge))  # inside the API's own border, not around it
     return gr.mount_gradio_app(
         app,
         demo,
         path="/",
         theme=_theme(),
-        head=f"<style>{(ASSETS / 'chat.css').read_text()}</style>",  # css= would prefix every selector
+        head=f"<style>{style}</style>",  # css= would prefix every selector
         js=(ASSETS / "chat.js").read_text(),
         favicon_path=str(ASSETS / "favicon.png"),
         footer_links=[],
@@ -90,21 +94,24 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
 class Page:
     """Lays the page out and connects its controls to the talk."""
 
-    def __init__(self, talk: Talk, console_port: int, examples: Sequence[str]) -> None:
+    def __init__(self, talk: Talk, console_port: int, look: Brand, examples: Examples) -> None:
         self._talk = talk
+        self._look = look
         self._examples = examples
         self._console_port = console_port
 
     def blocks(self) -> gr.Blocks:
-        with gr.Blocks(title=NAME, fill_height=True, fill_width=True, analytics_enabled=False) as demo:
+        with gr.Blocks(
+            title=self._look.name, fill_height=True, fill_width=True, analytics_enabled=False
+        ) as demo:
             where = gr.Textbox(visible="hidden", label="Conversation")
             pending = gr.Textbox(visible="hidden", label="Question under way")
-            top = _region(_header(), "top")
+            top = _region(self._header("en"), "top")
             with gr.Row(elem_id="desk"):
                 drawer = _region(history.drawer([], "", datetime.now(UTC).date()), "drawer")
                 with gr.Column(elem_id="middle"):
                     with gr.Column(elem_id="thread"):
-                        past = _region(thread.welcome(self._examples), "past")
+                        past = _region(thread.welcome((), self._look.greeting), "past")
                         live = _region("", "live")
                     with gr.Row(elem_id="composer"):
                         box = gr.Textbox(
@@ -120,14 +127,14 @@ class Page:
                         )
                         send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=84)
                         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=84)
-                    gr.HTML(_FINE_PRINT, apply_default_css=False)
+                    fine = gr.HTML(self._fine_print("en"), apply_default_css=False)
                 panel = _region(sources.panel(None), "sources")
             page = [past, live, panel, where, drawer]
             taken = gr.on([box.submit, send.click], None, box, [pending, box], js=_TAKE_JS, queue=False)
             _on(taken.then, self._ask, [where, pending], page)
             _on(stop.click, self._stop, None, None, queue=False)
-            _on(past.ask, self._ask_example, where, page)
             for region in (past, live):
+                _on(region.ask, self._ask_example, where, page)
                 _on(region.retry, self._again, where, page)
                 _on(region.edit, self._again, where, page)
                 _on(region.undo, self._undo, where, [*page, box])
@@ -135,11 +142,16 @@ class Page:
                 _on(region.comment, self._comment, where, page)
                 _on(region.dismiss, self._dismiss, where, page)
                 _on(region.show, self._show, where, page)
+                _on(region.flip, self._flip, where, page)
+                _on(region.contact, self._contact, where, page)
             _on(drawer.open, self._open, None, page)
             _on(drawer.remove, self._remove, where, page)
             for region in (drawer, top):
                 _on(region.fresh, self._fresh, None, page)
-            _on(demo.load, self._load, where, page, js=_WHERE_JS)
+            for act in ("search", "rename", "pin", "link", "unlink"):
+                _on(getattr(drawer, act), self._listed(act), where, page)
+            _on(panel.forget, self._forget, where, page)
+            _on(demo.load, self._load, where, [*page, top, fine], js=_WHERE_JS)
         return demo
 
     async def _ask(self, where: str, text: str, request: gr.Request) -> AsyncIterator[View]:
@@ -186,17 +198,60 @@ class Page:
     async def _fresh(self, request: gr.Request) -> View:
         return _drawn(self._talk.open(self._reader(request), ""))
 
-    async def _load(self, where: str, request: gr.Request) -> View:
-        return _drawn(self._talk.open(self._reader(request), where or ""))
+    async def _load(self, where: str, request: gr.Request) -> tuple[Any, ...]:
+        await self._examples.refresh()
+        self._talk.examples = self._examples.texts
+        reader = self._reader(request)
+        begun = self._talk.begun(reader)  # who asked before the page was ready keeps what came
+        view = View(None, None, None, None, None) if begun else self._talk.open(reader, where or "")
+        return (*_drawn(view), self._header(reader.tongue), self._fine_print(reader.tongue))
+
+    async def _flip(self, where: str, request: gr.Request, event: gr.EventData) -> View:
+        return _drawn(self._talk.flip(self._reader(request), where or "", _said(event, "head")))
+
+    async def _forget(self, where: str, request: gr.Request, event: gr.EventData) -> View:
+        turn_id, fact_id = _said(event, "turn"), _said(event, "id")
+        return _drawn(self._talk.forget(self._reader(request), where or "", turn_id, fact_id))
+
+    async def _contact(self, where: str, request: gr.Request, event: gr.EventData) -> View:
+        turn_id, value, comment = _said(event, "turn"), _said(event, "value"), _said(event, "comment")
+        reader = self._reader(request)
+        return _drawn(await self._talk.contact(reader, where or "", turn_id, value, comment))
+
+    def _listed(self, act: str) -> Callable[..., Any]:
+        """Return what does one thing with a conversation of the list, and draws the list anew."""
+
+        async def listed(where: str, request: gr.Request, event: gr.EventData) -> View:
+            reader, shelf, key = self._reader(request), self._talk.shelf, _said(event, "id")
+            link: history.Link | None = None
+            if act == "search":
+                shelf.search(reader, _said(event, "text"))
+            elif act == "rename":
+                shelf.rename(reader, key, _said(event, "text"))
+            elif act == "pin":
+                shelf.pin(reader, key, pinned=_said(event, "value") == "yes")
+            else:
+                link = shelf.share(reader, key) if act == "link" else shelf.unshare(reader, key)
+            return _drawn(self._talk.listed(reader, where or "", link))
+
+        return listed
+
+    def _header(self, tongue: str) -> Markup:
+        shown = {"brand": self._look, "tongue": tongue, "words": json.dumps(words.scripted(tongue))}
+        return markup.render("header.html", **shown)
+
+    def _fine_print(self, tongue: str) -> Markup:
+        return markup.render("fine_print.html", disclaimer=self._look.disclaimer, tongue=tongue)
 
     def _reader(self, request: gr.Request) -> Reader:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
+        tongue = links.tongue(request.headers.get("accept-language", ""), self._look)
         tab, console = request.session_hash or "", f"http://{host}:{self._console_port}"
         person = edge.person(request)
         if person is None:  # nobody signs in: only this machine can connect, and may look inside
-            return Reader(edge.guest(request), tab, None, console)
-        return Reader(person.name, tab, person.name, console if person.may("viewer") else None)
+            return Reader(edge.guest(request), tab, None, console, tongue)
+        return Reader(person.name, tab, person.name, console if person.may("viewer") else None, tongue)
 
 
 def _on(event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, **more: Any) -> None:
@@ -216,11 +271,6 @@ def _said(event: gr.EventData, name: str) -> str:
     """Return a text field of a browser's event; anything else it sends counts as empty."""
     value = event._data.get(name, "") if isinstance(event._data, dict) else ""
     return value if isinstance(value, str) else ""
-
-
-def _header() -> Markup:
-    logo = Markup((ASSETS / "logo.svg").read_text())
-    return markup.render("header.html", logo=logo, name=NAME, purpose=PURPOSE)
 
 
 def _theme() -> themes.Base:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from console.chat import markup
 from console.chat.exchange import Exchange
+from console.chat.words import say
 from pipeline.citations import MARKER
 from pipeline.text import sentences, words
 
@@ -34,19 +35,21 @@ class Card:
     unfolded: bool
 
 
-def panel(exchange: Exchange | None) -> Markup:
-    """Return the panel for one turn; None when there is no turn yet."""
+def panel(exchange: Exchange | None, tongue: str = "en", why: Markup = Markup()) -> Markup:
+    """Return the panel for one turn; None when there is no turn yet. `why` says what it rests on."""
     if exchange is None or not exchange.passages:
-        return _without(exchange)
+        return _without(exchange, tongue, why)
     if exchange.under_way:  # in the order read, folded: nothing jumps while the answer comes
         cards = [_card(passage, [], unfolded=False) for passage in exchange.passages]
-        return _panel(exchange.turn_id, "reading", f"{len(cards)} read", cards)
+        count = say(tongue, "{n} read", n=len(cards))
+        return _panel(exchange.turn_id, "reading", count, cards, tongue=tongue)
     claims = _claims(exchange.answer)
     cited = [_card(p, claims[p["n"]], unfolded=True) for p in exchange.passages if p["n"] in claims]
     rest = [_card(p, [], unfolded=False) for p in exchange.passages if p["n"] not in claims]
     if not cited:
-        return _panel(exchange.turn_id, "absent", "", [], rest)
-    return _panel(exchange.turn_id, "cited", f"{len(cited)} cited", cited, rest)
+        return _panel(exchange.turn_id, "absent", "", [], rest, tongue=tongue, why=why)
+    count = say(tongue, "{n} cited", n=len(cited))
+    return _panel(exchange.turn_id, "cited", count, cited, rest, tongue=tongue, why=why)
 
 
 def evidence(text: str, claim: str) -> Span | None:
@@ -67,19 +70,26 @@ def _said(text: str) -> tuple[tuple[Span, frozenset[str]], ...]:
     return tuple(((start, end), frozenset(words(text[start:end]))) for start, end in sentences(text))
 
 
-def _without(exchange: Exchange | None) -> Markup:
+def _without(exchange: Exchange | None, tongue: str, why: Markup) -> Markup:
     if exchange is not None and exchange.state == "searching":
-        return _panel("", "searching")
+        return _panel("", "searching", tongue=tongue)
     absent = exchange is not None and exchange.outcome == "no_context"
-    return _panel("", "absent" if absent else "empty")
+    turn_id = exchange.turn_id if exchange is not None else ""
+    return _panel(turn_id, "absent" if absent else "empty", tongue=tongue, why=why)
 
 
 def _panel(
-    turn_id: str, state: str, count: str = "", cards: list[Card] | None = None, rest: list[Card] | None = None
+    turn_id: str,
+    state: str,
+    count: str = "",
+    cards: list[Card] | None = None,
+    rest: list[Card] | None = None,
+    *,
+    tongue: str = "en",
+    why: Markup = Markup(),
 ) -> Markup:
-    return markup.render(
-        "sources.html", turn_id=turn_id, state=state, count=count, cards=cards or [], rest=rest or []
-    )
+    shown = {"turn_id": turn_id, "state": state, "count": count, "cards": cards or [], "rest": rest or []}
+    return markup.render("sources.html", **shown, why=why, tongue=tongue)
 
 
 def _card(passage: Mapping[str, Any], claims: list[list[str]], *, unfolded: bool) -> Card:

@@ -13,14 +13,19 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from console.chat import history, sources, thread
+from console.chat import sources, suggest, thread
+from console.chat.contact import hand_over
 from console.chat.exchange import Exchange, recorded, stopped
-from console.chat.thread import REASONS, Look, Rating
+from console.chat.history import Link
+from console.chat.shelf import Reader, Shelf
+from console.chat.thread import REASONS, Contact, Look, Rating
+from console.chat.versions import placed
+from console.chat.why import why
+from pipeline import notices
 from pipeline.errors import Refused
 from pipeline.events import Event, Failed, Question
 from pipeline.guardrails.inbound import clean
@@ -29,18 +34,7 @@ from traces.ids import uuid7
 log = logging.getLogger(__name__)
 PAUSE = 0.16  # seconds between two updates of a streaming answer; each costs 3 to 4 ms of CPU
 KEPT = 2000  # conversations and ratings remembered beside the pipeline's memory
-SORRY = "Something went wrong on our side. Please try again in a moment."
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who looks at the page, in one browser tab; `console` is its address, for operators only."""
-
-    user_id: str
-    tab: str
-    login: str | None = None  # the name somebody signed in with
-    console: str | None = None
 
 
 class View(NamedTuple):
@@ -65,12 +59,27 @@ class Run:
 class Talk:
     """The conversations of all open tabs."""
 
-    def __init__(self, pipeline: Any, examples: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        examples: Sequence[str] = (),
+        *,
+        greeting: str | None = None,
+        webhook: str | None = None,  # who hands a conversation to a person
+    ) -> None:
+        self.examples = examples
         self._pipeline = pipeline
-        self._welcome = thread.welcome(examples)
+        self._greeting, self._webhook = greeting, webhook
+        self.shelf = Shelf(pipeline.memory)
+        self._begun: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._runs: dict[tuple[str, str], Run] = {}
         self._loose: OrderedDict[tuple[str, str], list[Exchange]] = OrderedDict()
         self._ratings: OrderedDict[str, Rating] = OrderedDict()
+
+    def begun(self, reader: Reader) -> bool:
+        """Tell whether something was asked in the reader's tab."""
+        return (reader.user_id, reader.tab) in self._begun
 
     def open(self, reader: Reader, conversation: str) -> View:
         """Show a conversation of the reader's; an unknown one shows the empty page."""
@@ -84,11 +93,14 @@ class Talk:
         self._loose.pop((reader.user_id, conversation), None)
         if conversation == shown:
             return self.open(reader, "")
-        return View(None, None, None, None, self._drawer(reader, shown))
+        return self.listed(reader, shown)
 
     async def ask(self, reader: Reader, conversation: str, text: str) -> AsyncIterator[View]:
         """Answer a question, yielding the page as the answer comes."""
         self._leave(reader)
+        self._begun[reader.user_id, reader.tab] = None
+        if len(self._begun) > KEPT:
+            self._begun.popitem(last=False)
         text = clean(text).strip()
         if not text:
             yield self.open(reader, conversation)
@@ -97,9 +109,17 @@ class Talk:
         earlier = self._exchanges(reader, conversation)
         for exchange in earlier:
             self._close_form(exchange.turn_id)
-        question = Question(text, user_id=reader.user_id, door="chat", conversation_id=conversation)
+        question = Question(
+            text,
+            user_id=reader.user_id,
+            door="chat",
+            conversation_id=conversation,
+            tongue=reader.tongue,
+        )
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        run = Run(asyncio.create_task(self._pump(question, queue)), self._turns(reader, earlier, last=False))
+        run = Run(
+            asyncio.create_task(self._pump(question, queue)), self._turns(reader, conversation, earlier)
+        )
         self._runs[reader.user_id, reader.tab] = run
         state, panel, drawer = None, Markup(), Markup()
         try:
@@ -110,11 +130,10 @@ class Talk:
                     if not exchange.under_way:
                         exchange = self._settle(reader, conversation, exchange)
                     if exchange.state != state:  # the panel and the list change with the state only
-                        state, panel = exchange.state, sources.panel(exchange)
-                        drawer = (
-                            drawer if exchange.under_way and drawer else self._drawer(reader, conversation)
-                        )
-                    live = self._turns(reader, [exchange], last=not exchange.under_way)
+                        state, panel = exchange.state, self._panel(reader, exchange)
+                        kept = exchange.under_way and drawer
+                        drawer = drawer if kept else self.shelf.drawer(reader, conversation)
+                    live = self._turns(reader, conversation, [exchange], earlier, live=True)
                     yield View(run.past, live, panel, conversation, drawer)
         finally:
             run.task.cancel()
@@ -122,8 +141,8 @@ class Talk:
                 del self._runs[reader.user_id, reader.tab]
 
     def again(self, reader: Reader, conversation: str, turn_id: str, text: str = "") -> AsyncIterator[View]:
-        """Ask a turn's question again, or another in its place; it and later turns are taken back."""
-        question = self._take_back(reader, conversation, turn_id)
+        """Ask a turn's question again, or another in its place; it and later turns become a version."""
+        question = self._take_back(reader, conversation, turn_id, keep=True)
         return self.ask(reader, conversation, text or question)
 
     def undo(self, reader: Reader, conversation: str, turn_id: str) -> tuple[View, str]:
@@ -140,7 +159,7 @@ class Talk:
     def show(self, reader: Reader, conversation: str, turn_id: str) -> View:
         """Show the sources of one turn in the panel."""
         matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
-        panel = sources.panel(matching[0]) if matching else None
+        panel = self._panel(reader, matching[0]) if matching else None
         return View(None, None, panel, None, None)
 
     async def rate(self, reader: Reader, conversation: str, turn_id: str, value: str) -> View:
@@ -164,6 +183,46 @@ class Talk:
         self._close_form(turn_id)
         return self._refreshed(reader, conversation)
 
+    def listed(self, reader: Reader, conversation: str, link: Link | None = None) -> View:
+        """Draw the list of conversations anew; nothing else changes."""
+        return View(None, None, None, None, self.shelf.drawer(reader, conversation, link))
+
+    def flip(self, reader: Reader, conversation: str, head: str) -> View:
+        """Show another version of a question, with what followed it."""
+        parted = self._parted(reader, conversation)
+        before = next((before for before, heads in parted.items() if head in heads), None)
+        if before is not None and not self._run(reader):
+            self._pipeline.memory.history.show(reader.user_id, conversation, head)
+            key = (reader.user_id, conversation)
+            if key in self._loose:
+                self._loose[key] = [e for e in self._loose[key] if e.turn_id <= before]
+        return self._view(reader, conversation, self._exchanges(reader, conversation))
+
+    def forget(self, reader: Reader, conversation: str, turn_id: str, fact_id: str) -> View:
+        """Forget what was remembered of the reader, and show the turn's panel without it."""
+        if fact_id:
+            self._pipeline.memory.forget_facts(reader.user_id, fact_id)
+        return self.show(reader, conversation, turn_id)
+
+    async def contact(
+        self, reader: Reader, conversation: str, turn_id: str, value: str, message: str
+    ) -> View:
+        """Open or close the form to a person, or hand the conversation over with a message."""
+        turns = self._pipeline.memory.conversation(reader.user_id, conversation)
+        if self._webhook is None or not turns or turn_id not in {turn["turn_id"] for turn in turns}:
+            return self._refreshed(reader, conversation)
+        if value:
+            state: Contact = "open" if value == "open" else "offered"
+        else:
+            title = self._pipeline.memory.history.title(reader.user_id, conversation) or ""
+            text = clean(message).strip()[:2000]
+            letter = (self._webhook, reader.user_id, conversation, title, text, turns)
+            state = "sent" if await asyncio.to_thread(hand_over, *letter) else "failed"
+        self._contacts[turn_id] = state
+        if len(self._contacts) > KEPT:
+            self._contacts.popitem(last=False)
+        return self._refreshed(reader, conversation)
+
     async def _pump(self, question: Question, queue: asyncio.Queue[Event | None]) -> None:
         """Move the pipeline's events into the queue, then None; cancelling it closes the turn."""
         try:
@@ -172,7 +231,7 @@ class Talk:
                     queue.put_nowait(event)
         except Exception:
             log.exception("the chat could not answer")
-            queue.put_nowait(Failed("internal", SORRY, None))
+            queue.put_nowait(Failed("internal", notices.spoken(notices.SORRY_SOON, question.tongue), None))
         finally:
             queue.put_nowait(None)
 
@@ -209,11 +268,13 @@ class Talk:
             self._loose.popitem(last=False)
         return exchange
 
-    def _take_back(self, reader: Reader, conversation: str, turn_id: str) -> str:
+    def _take_back(self, reader: Reader, conversation: str, turn_id: str, *, keep: bool = False) -> str:
         matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
         if not matching:
             return ""
-        self._pipeline.memory.forget_from(reader.user_id, conversation, turn_id)
+        memory = self._pipeline.memory
+        take = memory.history.set_aside if keep else memory.forget_from
+        take(reader.user_id, conversation, turn_id)
         key = (reader.user_id, conversation)
         if key in self._loose:
             self._loose[key] = [e for e in self._loose[key] if e.turn_id < turn_id]
@@ -241,30 +302,66 @@ class Talk:
         """Return the turns drawn anew; the one that streams right now draws itself."""
         exchanges = self._exchanges(reader, conversation)
         if run := self._run(reader):
-            run.past = self._turns(reader, exchanges, last=False)
+            run.past = self._turns(reader, conversation, exchanges)
             return View(run.past, None, None, None, None)
-        past, live = self._split(reader, exchanges)
+        past, live = self._split(reader, conversation, exchanges)
         return View(past, live, None, None, None)
 
     def _view(self, reader: Reader, conversation: str, exchanges: list[Exchange]) -> View:
-        past, live = self._split(reader, exchanges)
-        panel = sources.panel(exchanges[-1] if exchanges else None)
-        return View(past, live, panel, conversation, self._drawer(reader, conversation))
+        past, live = self._split(reader, conversation, exchanges)
+        panel = self._panel(reader, exchanges[-1] if exchanges else None)
+        return View(past, live, panel, conversation, self.shelf.drawer(reader, conversation))
 
-    def _split(self, reader: Reader, exchanges: list[Exchange]) -> tuple[Markup, Markup]:
+    def _split(self, reader: Reader, conversation: str, exchanges: list[Exchange]) -> tuple[Markup, Markup]:
         if not exchanges:
-            return self._welcome, Markup("")
-        return self._turns(reader, exchanges[:-1], last=False), self._turns(reader, exchanges[-1:], last=True)
+            return thread.welcome(self.examples, self._greeting, reader.tongue), Markup("")
+        *earlier, last = exchanges
+        past = self._turns(reader, conversation, earlier)
+        return past, self._turns(reader, conversation, [last], earlier, live=True)
 
-    def _turns(self, reader: Reader, exchanges: list[Exchange], *, last: bool) -> Markup:
-        return Markup().join(
-            thread.turn(exchange, Look(last, self._ratings.get(exchange.turn_id), reader.console))
-            for exchange in exchanges
-        )
+    def _turns(
+        self,
+        reader: Reader,
+        conversation: str,
+        exchanges: list[Exchange],
+        earlier: Sequence[Exchange] = (),
+        *,
+        live: bool = False,
+    ) -> Markup:
+        """Return turns as HTML; `earlier` stand before them, the live one is the newest."""
+        whole = [*earlier, *exchanges]
+        parted = {} if exchanges and exchanges[-1].under_way else self._parted(reader, conversation)
+        places, asked = placed(whole, parted), [exchange.question for exchange in whole]
+        turns = []
+        for exchange in exchanges:
+            last = live and not exchange.under_way
+            look = Look(
+                last,
+                self._ratings.get(exchange.turn_id),
+                reader.console,
+                reader.tongue,
+                versions=places.get(exchange.turn_id),
+                next=suggest.following(exchange, asked) if last else (),
+                contact=self._contact(exchange) if last else None,
+            )
+            turns.append(thread.turn(exchange, look))
+        return Markup().join(turns)
 
-    def _drawer(self, reader: Reader, conversation: str) -> Markup:
-        conversations = self._pipeline.memory.history.conversations(reader.user_id)
-        return history.drawer(conversations, conversation, datetime.now(UTC).date(), reader.login)
+    def _parted(self, reader: Reader, conversation: str) -> dict[str, list[str]]:
+        return self._pipeline.memory.history.versions(reader.user_id, conversation)
+
+    def _contact(self, exchange: Exchange) -> Contact | None:
+        if self._webhook is None or exchange.state != "done":
+            return None
+        return self._contacts.get(exchange.turn_id, "offered")
+
+    def _panel(self, reader: Reader, exchange: Exchange | None) -> Markup:
+        because = Markup()
+        if exchange is not None and not exchange.under_way:
+            facts = self._pipeline.memory.facts(reader.user_id) if exchange.memory else []
+            remembered = {fact.fact_id for fact in facts}
+            because = why(exchange, reader.tongue, staff=reader.console is not None, remembered=remembered)
+        return sources.panel(exchange, reader.tongue, because)
 
 
 async def _follow(text: str, queue: asyncio.Queue[Event | None]) -> AsyncGenerator[Exchange]:

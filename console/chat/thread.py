@@ -20,6 +20,19 @@ REASONS = {
 }
 
 
+Contact = Literal["offered", "open", "sent", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Where a turn stands among the versions of its question; heads name the versions beside it."""
+
+    place: int
+    count: int
+    before: str | None
+    after: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a turn is shown, beside what is in it."""
@@ -27,11 +40,15 @@ class Look:
     last: bool = False  # the newest turn can be asked again and taken back
     rating: Rating | None = None
     console: str | None = None  # address of the console, for operators only
+    tongue: str = "en"
+    versions: Versions | None = None  # of the question, when it was edited or asked again
+    next: Sequence[str] = ()  # questions that may follow
+    contact: Contact | None = None  # whether a person can be talked to about it
 
 
-def welcome(examples: Sequence[str]) -> Markup:
+def welcome(examples: Sequence[str], greeting: str | None = None, tongue: str = "en") -> Markup:
     """Return what an empty conversation shows."""
-    return markup.render("welcome.html", examples=examples)
+    return markup.render("welcome.html", examples=examples, greeting=greeting, tongue=tongue)
 
 
 def turn(exchange: Exchange, look: Look) -> Markup:
@@ -44,4 +61,5 @@ def turn(exchange: Exchange, look: Look) -> Markup:
         html=markup.answer(exchange.answer, exchange.turn_id, titles),
         cited=markup.cited(exchange.answer) & titles.keys(),
         reasons=REASONS,
+        tongue=look.tongue,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pipeline.errors import ModelError
 from pipeline.events import Message
@@ -127,29 +127,59 @@ async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 
     return questions
 
 
-def _from_chunk(chunk: Row, chance: random.Random) -> list[dict[str, Any]]:
+class Titled(Protocol):
+    """A text with a title, of one document."""
+
+    @property
+    def document_id(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+def questions_of(text: Titled) -> Iterator[str]:
+    """Yield the questions that a text's title, headings and definitions stand for, always the same."""
+    chance = random.Random(text.title)
+    title = _of_title(text.title, chance, about=())
+    if title:
+        yield title
+    for row in _from_chunk(text, chance, about=()):
+        if row["question"] != title and "title" not in row["tags"]:
+            yield row["question"]
+
+
+def _from_chunk(chunk: Titled, chance: random.Random, about: Sequence[str] = ABOUT) -> list[dict[str, Any]]:
     questions: list[dict[str, Any]] = []
-    about = {"relevant_ids": [chunk.document_id], "answerability": "answerable"}
-    question = _of_title(chunk.title, chance)
+    source = {"relevant_ids": [chunk.document_id], "answerability": "answerable"}
+    question = _of_title(chunk.title, chance, about)
     if question:
-        questions.append({"id": "", "question": question, **about, "tags": [TAG, "rule", "title"]})
+        questions.append({"id": "", "question": question, **source, "tags": [TAG, "rule", "title"]})
     for start, end in sentences(chunk.text):
         sentence = chunk.text[start:end].strip()
-        if _heading(sentence, chunk.text, start) and (question := _of_title(sentence, chance)):
-            asked = f"{question[:-1]} ({chunk.title})?" if len(sentence.split()) < 3 else question
-            questions.append({"id": "", "question": asked, **about, "tags": [TAG, "rule", "heading"]})
+        if _heading(sentence, chunk.text, start) and (question := _of_title(sentence, chance, about)):
+            mark = "?" if question.endswith("?") else ""
+            asked = (
+                f"{question.removesuffix('?')} ({chunk.title}){mark}"
+                if len(sentence.split()) < 3
+                else question
+            )
+            questions.append({"id": "", "question": asked, **source, "tags": [TAG, "rule", "heading"]})
             continue
         match = _DEFINITION.match(sentence)
         if match and not _POINTING.match(match[1]) and len(sentence) < 300:
             verb = "are" if sentence[match.end(1) :].startswith(" are") else "is"
             question = f"What {verb} {_lowered(match[1])}?"
-            row = {"id": "", "question": question, "reference": sentence, **about}
+            row = {"id": "", "question": question, "reference": sentence, **source}
             questions.append({**row, "tags": [TAG, "rule", "definition"]})
     return questions
 
 
-def _of_title(title: str, chance: random.Random) -> str | None:
-    """Return the question a title stands for; None for one that says nothing by itself."""
+def _of_title(title: str, chance: random.Random, about: Sequence[str] = ABOUT) -> str | None:
+    """Return the question a title stands for; None for one that says nothing by itself.
+
+    Without patterns for what a title is about, such a title stands for itself.
+    """
     title = re.sub(r"^[\d.)\s]+", "", title).strip(" :.–-")
     if len(title) < 8 or len(title.split()) > 14 or "/" in title or "\n" in title:
         return None
@@ -161,7 +191,9 @@ def _of_title(title: str, chance: random.Random) -> str | None:
         return f"{title}. What can I do?"
     if title.split()[0].lower() in VERBS:
         return chance.choice(HOW).format(_lowered(title))
-    return chance.choice(ABOUT).format(_lowered(title)) if len(title.split()) > 1 else None
+    if len(title.split()) < 2:
+        return None
+    return chance.choice(about).format(_lowered(title)) if about else title
 
 
 def _heading(sentence: str, text: str, start: int) -> bool:

@@ -35,6 +35,7 @@ def page(browser: Browser, chat: str) -> Iterator[Page]:
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.extend([said.text] if said.type == "error" else []))
     page.goto(chat)
+    page.wait_for_selector("html[data-words]")  # its script has begun
     page.wait_for_selector("#drawer .drawer")
     yield page
     context.close()
@@ -169,10 +170,96 @@ def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser
     expect(stranger.locator(".turn")).to_have_count(0)
     stranger.context.close()
     page.locator(".item.current").hover()
+    page.get_by_role("button", name="More for How do I descale the machine?").click()
     page.get_by_role("button", name="Delete the conversation: How do I descale the machine?").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator(".item")).to_have_count(1)
     expect(page.locator(".turn")).to_have_count(0)
+
+
+def test_a_question_that_was_edited_has_its_version_before(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "How do I descale the machine?")
+    page.locator("#live .asked").hover()
+    page.get_by_role("button", name="Edit the question").click()
+    page.get_by_label("Your question, changed").fill("How do I rinse the machine?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#live .versions")).to_contain_text("2/2")
+    page.get_by_role("button", name="Version before").click()
+    expect(page.locator("#live .bubble")).to_have_text("How do I descale the machine?")
+    expect(page.locator("#live .versions")).to_contain_text("1/2")
+
+
+def test_why_shows_what_was_searched_and_how_each_sentence_is_supported(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "My machine has a red drop. How do I descale the machine?")
+    page.locator("#live .to-sources", has_text="Why").click()
+    expect(page.locator("#why")).to_have_attribute("open", "")
+    expect(page.locator("#why .checks")).to_contain_text("Fill the tank with fresh water")
+    expect(page.locator("#why .supported").first).to_contain_text("Supported [1]")
+
+
+def test_conversations_are_searched_named_pinned_and_shared(page: Page, browser: Browser) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "How do I descale the machine?")
+    page.get_by_label("New conversation").first.click()
+    expect(page.locator(".turn")).to_have_count(0)
+    ask(page, "How do I choose a grind?")
+    search = page.get_by_label("Search the conversations")
+    search.fill("tea grind")
+    expect(page.locator("#drawer .none")).to_have_text("No conversation has these words.")
+    search.fill("choose grind")
+    expect(page.locator(".item")).to_have_count(1)
+    expect(search).to_be_focused()
+    page.locator(".item").hover()
+    page.get_by_role("button", name="More for How do I choose a grind?").click()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name of the conversation").fill("The grinder")
+    page.keyboard.press("Enter")
+    expect(page.locator(".item .open")).to_have_text("The grinder")
+    page.locator(".item").hover()
+    page.get_by_role("button", name="More for The grinder").click()
+    page.get_by_role("button", name="Share").click()
+    address = page.locator(".link .address")
+    expect(address).to_have_value(re.compile("^http"))
+    with page.expect_download() as download:
+        page.locator(".item").get_by_role("link", name="Markdown").click()
+    assert download.value.suggested_filename == "the-grinder.md"
+    reader = browser.new_context().new_page()
+    reader.goto(address.input_value())
+    expect(reader.get_by_role("heading", level=1)).to_have_text("The grinder")
+    expect(reader.locator("h2")).to_have_text("How do I choose a grind?")
+    reader.context.close()
+
+
+def test_what_was_typed_survives_a_reload(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "How do I descale the machine?")
+    box = page.get_by_label("Your question", exact=True)
+    box.fill("How do I")
+    page.reload()
+    page.wait_for_selector("#live .turn")
+    expect(box).to_have_value("How do I")
+    ask(page, "How do I rinse the machine?")
+    page.reload()
+    page.wait_for_selector("#past .turn")
+    expect(box).to_have_value("")
+
+
+def test_the_page_speaks_the_language_of_the_browser(browser: Browser, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    page = browser.new_context(locale="de-DE").new_page()
+    page.goto(chat)
+    expect(page.get_by_role("heading", name="Was möchten Sie wissen?")).to_be_visible()
+    expect(page.get_by_role("button", name="Senden", exact=True)).to_be_visible()
+    expect(page.get_by_label("Ihre Frage", exact=True)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.context.close()
 
 
 def test_trouble_is_told_calmly(page: Page) -> None:

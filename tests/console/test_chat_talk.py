@@ -225,9 +225,14 @@ async def test_a_thumb_during_an_answer_redraws_only_what_is_settled(
 
 def test_conversations_are_grouped_by_age() -> None:
     conversations = [
-        {"conversation_id": "a", "title": "New <b>", "updated_at": "2026-11-23T01:00:00+00:00"},
-        {"conversation_id": "b", "title": "Old", "updated_at": "2026-11-22T23:00:00+00:00"},
-        {"conversation_id": "c", "title": "", "updated_at": "2025-01-01T00:00:00+00:00"},
+        {
+            "conversation_id": "a",
+            "title": "New <b>",
+            "updated_at": "2026-11-23T01:00:00+00:00",
+            "pinned": False,
+        },
+        {"conversation_id": "b", "title": "Old", "updated_at": "2026-11-22T23:00:00+00:00", "pinned": False},
+        {"conversation_id": "c", "title": "", "updated_at": "2025-01-01T00:00:00+00:00", "pinned": False},
     ]
     html = str(history.drawer(conversations, "b", date(2026, 11, 23)))
     assert html.index("Today") < html.index("Yesterday") < html.index("Earlier")

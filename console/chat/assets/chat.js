@@ -5,7 +5,9 @@
   const running = () => Boolean(find('#live .turn.searching, #live .turn.reading, #live .turn.answering'));
   const phone = window.matchMedia('(max-width: 860px)');
   const wide = window.matchMedia('(min-width: 1280px)');
-  const memory = { get: (key) => localStorage.getItem('answerdeck-' + key), set: (key, value) => localStorage.setItem('answerdeck-' + key, value) };
+  const memory = { get: (key) => localStorage.getItem('answerdeck-' + key), set: (key, value) => localStorage.setItem('answerdeck-' + key, value), remove: (key) => localStorage.removeItem('answerdeck-' + key) };
+  let words = {};
+  const say = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   const waits = new Map();
   let wanted = null; // the card to open once the panel shows its turn
   let stick = true; // whether the reader is at the end of the conversation
@@ -35,6 +37,14 @@
   // Source cards.
   const reveal = ({ n, k, byKeyboard }) => {
     const card = document.getElementById('source-' + n);
+    if (wanted?.why) {
+      const why = document.getElementById('why');
+      if (!why) return;
+      why.open = true;
+      why.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+      if (byKeyboard) find('summary', why).focus({ preventScroll: true });
+      return;
+    }
     if (!card) return;
     card.closest('details.rest')?.setAttribute('open', '');
     card.open = true;
@@ -93,6 +103,15 @@
     const area = find('textarea', form);
     if (on) { area.focus(); area.setSelectionRange(area.value.length, area.value.length); } else find('[data-local=edit-question]', turn).focus();
   };
+  const more = (button, item) => {
+    const on = item.classList.toggle('more');
+    button.setAttribute('aria-expanded', String(on));
+  };
+  const rename = (item) => {
+    const form = find('.naming', item);
+    form.hidden = !form.hidden;
+    if (!form.hidden) find('input', form).select();
+  };
   const sure = (item, on) => {
     item.classList.toggle('sure', on);
     find(on ? '.danger' : '.ask-remove', item).focus();
@@ -109,6 +128,9 @@
     'keep-question': (button, turn) => rewrite(turn, false),
     confirm: (button) => sure(button.closest('.item'), true),
     keep: (button) => sure(button.closest('.item'), false),
+    more: (button) => more(button, button.closest('.item')),
+    rename: (button) => rename(button.closest('.item')),
+    'copy-link': (button) => write(find('.address', button.closest('.link')).value, button),
   };
 
   document.addEventListener('click', (event) => {
@@ -118,6 +140,7 @@
     if (link) cite(event, link);
     if (event.target.closest('#send') && (running() || !box().value.trim())) event.stopPropagation();
     if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
+    if (event.target.closest('[data-do=fresh], [data-do=open]')) turning = true;
     if (event.target.closest('[data-do=fresh], [data-do=open]') && !phone.matches) setTimeout(() => box().focus());
     if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
   }, true);
@@ -170,7 +193,7 @@
     const tick = () => {
       const left = Math.ceil((waits.get(turn) - Date.now()) / 1000);
       button.disabled = left > 0;
-      label.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
+      label.textContent = left > 0 ? say('Try again in {n} s', { n: left }) : say('Try again');
       if (left > 0 && button.isConnected) setTimeout(tick, 500);
     };
     tick();
@@ -193,6 +216,69 @@
     const url = new URL(location.href);
     conversation ? url.searchParams.set('c', conversation) : url.searchParams.delete('c');
     if (url.href !== location.href) history.replaceState(history.state, '', url);
+    for (const address of document.querySelectorAll('#drawer .address')) address.value = new URL(address.dataset.path, document.baseURI).href;
+    if (searching) {
+      const field = find('#search');
+      field?.focus();
+      field?.setSelectionRange(field.value.length, field.value.length);
+      searching = false;
+    }
+    restoreDraft();
+  };
+
+  // Searching while typing; the list is drawn anew, so the field gets its focus back.
+  let searching = false;
+  let pause = 0;
+  document.addEventListener('input', (event) => {
+    if (event.target.id !== 'search') return;
+    clearTimeout(pause);
+    pause = setTimeout(() => { searching = true; event.target.form.requestSubmit(); }, 350);
+  });
+
+  // What was typed and not sent survives a reload, for each conversation.
+  const draftKey = () => 'draft-' + (new URLSearchParams(location.search).get('c') || '');
+  const put = (text) => {
+    const area = box();
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(area, text);
+    area.dispatchEvent(new Event('input', { bubbles: true }));
+  };
+  let draftOf = null;
+  let turning = false; // the reader opens another conversation
+  const restoreDraft = () => {
+    const key = draftKey();
+    if (draftOf === key || running()) {
+      turning = false;
+      return;
+    }
+    const before = draftOf;
+    const kept = memory.get(key) || '';
+    draftOf = key;
+    if (turning) { if (kept !== box().value) put(kept); } else if (before === null) { if (kept && !box().value) put(kept); } else if (box().value) {
+      memory.remove(before); // a conversation that begins takes along what is typed meanwhile
+      memory.set(key, box().value);
+    }
+    turning = false;
+  };
+  document.addEventListener('input', (event) => {
+    if (event.target !== box()) return;
+    const key = draftOf ?? draftKey();
+    if (event.target.value.trim()) memory.set(key, event.target.value); else memory.remove(key);
+  });
+
+  // The words of Gradio's own controls and of this script, in the reader's language.
+  const drawnTop = () => {
+    const bar = find('#top .bar');
+    if (!bar || document.documentElement.dataset.words === bar.dataset.words) return;
+    words = JSON.parse(bar.dataset.words);
+    Object.assign(document.documentElement, { lang: bar.dataset.lang });
+    document.documentElement.dataset.words = bar.dataset.words;
+    const area = box();
+    area.placeholder = say('Ask a question…');
+    area.setAttribute('aria-label', say('Your question'));
+    for (const [id, text] of [['send', 'Send'], ['stop', 'Stop']]) find('#' + id).textContent = say(text);
+    find('#thread')?.setAttribute('aria-label', say('Conversation'));
+    find('#top [data-local=drawer]')?.setAttribute('aria-expanded', String(document.body.classList.contains('drawer-open')));
+    poll();
   };
 
   // Health, asked for lightly and only while somebody looks.
@@ -200,12 +286,12 @@
     if (document.hidden) return;
     const pill = find('#status');
     let state = 'down';
-    let text = 'Connection lost';
+    let text = say('Connection lost');
     try {
       const response = await fetch('readyz', { headers: { accept: 'application/json' } });
       const told = (await response.json()).state;
       state = told === 'ok' ? 'good' : 'poor';
-      text = { ok: 'All systems normal', starting: 'Starting…' }[told] || 'Limited service';
+      text = say({ ok: 'All systems normal', starting: 'Starting…' }[told] || 'Limited service');
     } catch { /* the pill says so */ }
     if (!pill) return;
     pill.hidden = false;
@@ -216,10 +302,8 @@
   // A question that could not be sent goes back into the box; who has been signed out signs in again.
   let sending = '';
   const giveBack = () => {
-    const area = box();
-    if (!sending || area.value) return;
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(area, sending);
-    area.dispatchEvent(new Event('input', { bubbles: true }));
+    if (!sending || box().value) return;
+    put(sending);
     sending = '';
     poll();
   };
@@ -240,14 +324,16 @@
   window.answerdeck = {
     take: (text) => {
       sending = text;
+      if (text.trim()) memory.remove(draftOf ?? draftKey());
       return [text, ''];
     },
     drawn: (element) => {
-      const region = element.closest('#live, #past, #sources, #drawer')?.id;
+      const region = element.closest('#live, #past, #sources, #drawer, #top')?.id;
       if (region === 'live') drawnLive();
       if (region === 'live' || region === 'past') drawnForm();
       if (region === 'sources') drawnPanel();
       if (region === 'drawer') drawnDrawer();
+      if (region === 'top') drawnTop();
     },
   };
 
@@ -259,6 +345,8 @@
   setTimeout(() => document.body.classList.remove('restoring'), 1500);
   fitDrawer();
   poll();
+  drawnTop();
+  if (draftKey() === 'draft-') restoreDraft(); // else once the conversation is there
   setInterval(poll, 30000);
   document.addEventListener('visibilitychange', poll);
 }
