@@ -239,13 +239,13 @@ class Guardrails(Section):
 class Chat(Section):
     """How the chat page presents itself."""
 
-    name: str = Field("Answerdeck", min_length=1, max_length=60)
-    purpose: str | None = Field(None, max_length=160)
+    name: str = Field(default="Answerdeck", min_length=1, max_length=60)
+    purpose: str | None = Field(default=None, max_length=160)
     logo: Path | None = None
-    colour: str = Field("#4f46e5", pattern=r"^#[0-9a-fA-F]{6}$")
-    greeting: str | None = Field(None, max_length=160)
-    examples: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([], max_length=8)
-    disclaimer: str | None = Field(None, max_length=400)
+    colour: str = Field(default="#4f46e5", pattern=r"^#[0-9a-fA-F]{6}$")
+    greeting: str | None = Field(default=None, max_length=160)
+    examples: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=8)
+    disclaimer: str | None = Field(default=None, max_length=400)
     contact_webhook: str | None = None
     language: Literal["auto", "en", "de", "fr", "es", "pt", "zh"] = "auto"
 

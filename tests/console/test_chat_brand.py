@@ -43,17 +43,20 @@ def test_a_logo_is_a_picture_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "logo.svg"
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     look = brand(load(chat={"name": "Tide & Co", "logo": path, "colour": "#123456"}).chat)
-    html = str(Page(Talk(None_()), 1, look, None_())._header("en"))
+    html = str(Page(Talk(UNUSED), 1, look, Examples(UNUSED, "x"))._header("en"))
     assert "<script" not in html
     assert 'src="data:image/svg+xml;base64,' in html
     assert "Tide &amp; Co" in html
     assert "--accent:#123456" in look.style
 
 
-class None_:
+class Unused:
     """A part that is not used here."""
 
     memory = None
+
+
+UNUSED: Any = Unused()
 
 
 @pytest.mark.parametrize(
