@@ -35,7 +35,7 @@ class Excerpt:
     text: str
 
 
-def following(exchange: Exchange, asked: Collection[str]) -> list[str]:
+def following(exchange: Exchange, before: Collection[str]) -> list[str]:
     """Return questions that the passages read, but not cited, have answers to; the best passage first.
 
     Only of passages that share a word with question or answer, and none that was asked already.
@@ -44,7 +44,7 @@ def following(exchange: Exchange, asked: Collection[str]) -> list[str]:
         return []
     cited = markup.cited(exchange.answer)
     about = set(words(f"{exchange.question} {exchange.answer}"))
-    known = {" ".join(words(text)) for text in asked}
+    seen = {" ".join(words(text)) for text in before}
     answered = {p["title"] for p in exchange.passages if p["n"] in cited}
     chosen: list[str] = []
     for passage in exchange.passages:
@@ -52,8 +52,8 @@ def following(exchange: Exchange, asked: Collection[str]) -> list[str]:
             continue
         excerpt = Excerpt(passage["document_id"], passage["title"], passage["text"] or "")
         question = next(_questions(excerpt), None)
-        if question and " ".join(words(question)) not in known:
-            known.add(" ".join(words(question)))
+        if question and " ".join(words(question)) not in seen:
+            seen.add(" ".join(words(question)))
             chosen.append(question)
     return chosen[:FOLLOWING]
 

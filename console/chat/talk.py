@@ -131,8 +131,8 @@ class Talk:
                         exchange = self._settle(reader, conversation, exchange)
                     if exchange.state != state:  # the panel and the list change with the state only
                         state, panel = exchange.state, self._panel(reader, exchange)
-                        kept = exchange.under_way and drawer
-                        drawer = drawer if kept else self.shelf.drawer(reader, conversation)
+                        same = exchange.under_way and drawer
+                        drawer = drawer if same else self.shelf.drawer(reader, conversation)
                     live = self._turns(reader, conversation, [exchange], earlier, live=True)
                     yield View(run.past, live, panel, conversation, drawer)
         finally:
@@ -331,7 +331,8 @@ class Talk:
         """Return turns as HTML; `earlier` stand before them, the live one is the newest."""
         whole = [*earlier, *exchanges]
         parted = {} if exchanges and exchanges[-1].under_way else self._parted(reader, conversation)
-        places, asked = placed(whole, parted), [exchange.question for exchange in whole]
+        places = placed(whole, parted)
+        questions = [exchange.question for exchange in whole]
         turns = []
         for exchange in exchanges:
             last = live and not exchange.under_way
@@ -341,7 +342,7 @@ class Talk:
                 reader.console,
                 reader.tongue,
                 versions=places.get(exchange.turn_id),
-                next=suggest.following(exchange, asked) if last else (),
+                next=suggest.following(exchange, questions) if last else (),
                 contact=self._contact(exchange) if last else None,
             )
             turns.append(thread.turn(exchange, look))

@@ -18,13 +18,13 @@ _VALUE = re.compile(r"\{\w*\}")
 
 def texts() -> set[str]:
     """Return every English text that the page may show."""
-    said = {
+    shown = {
         first or second
         for path in TEMPLATES.glob("*.html")
         for first, second in _SAID.findall(path.read_text("utf-8"))
     }
     ages = ("Today", "Yesterday", "Last 7 days", "Earlier", "Pinned")
-    return said | set(words.SCRIPTED) | set(thread.REASONS.values()) | set(why.SUPPORTS.values()) | set(ages)
+    return shown | set(words.SCRIPTED) | set(thread.REASONS.values()) | set(why.SUPPORTS.values()) | set(ages)
 
 
 @pytest.mark.parametrize("code", SPOKEN[1:])
