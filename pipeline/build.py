@@ -131,7 +131,8 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
 def library(settings: Settings, copies: Mirror | None = None) -> Library:
     """Return the prompts; those of all machines, where they share a ledger."""
     copies = copies or mirror(settings)
-    return Library(_prompts(settings), nullcontext if copies is None else copies.exclusive)
+    below = SHIPPED if settings.prompts.folder is None else None
+    return Library(_prompts(settings), nullcontext if copies is None else copies.exclusive, below=below)
 
 
 def force(settings: Settings, copies: Mirror | None = None) -> Force:
@@ -143,7 +144,7 @@ def force(settings: Settings, copies: Mirror | None = None) -> Force:
 def mirror(settings: Settings) -> Mirror | None:
     """Return the copies here of what machines with one ledger share, up to date; None for one machine."""
     ledger, folder = settings.ledger.get_secret_value(), _prompts(settings)
-    if ledger == EMBEDDED or folder is None:
+    if ledger == EMBEDDED:
         return None
     for shipped in (*SHIPPED.glob("*/v*.md"), SHIPPED / "released.toml"):
         own = folder / shipped.relative_to(SHIPPED)
@@ -159,11 +160,9 @@ def mirror(settings: Settings) -> Mirror | None:
     return copies
 
 
-def _prompts(settings: Settings) -> Path | None:
-    """Return the folder of the prompts; None for the shipped ones, which no machine changes for others."""
-    if settings.prompts.folder is None and settings.ledger.get_secret_value() != EMBEDDED:
-        return DataFolder(settings.data_dir).prompts
-    return settings.prompts.folder
+def _prompts(settings: Settings) -> Path:
+    """Return the folder in which new versions of prompts are kept."""
+    return settings.prompts.folder or DataFolder(settings.data_dir).prompts
 
 
 def defaults(settings: Settings) -> dict[str, str]:

@@ -47,7 +47,7 @@ class DataFolder:
 
     @property
     def prompts(self) -> Path:
-        """The prompts of all machines that share a ledger."""
+        """New versions of prompts, beside the shipped ones; of all machines that share a ledger."""
         return self.path / "prompts"
 
     @property

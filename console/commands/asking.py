@@ -9,8 +9,8 @@ from typing import Any
 
 from console.commands.consent import agree
 from console.commands.opened import pipeline_for
-from console.commands.progress import bars, counting
-from console.commands.screen import emit
+from console.commands.progress import bars, counting, once_needed
+from console.commands.screen import emit, wrong
 from evalsets.cases import corpora
 from evalsets.cases.evalset import Evalset
 from evalsets.release.release import Agree, Missing
@@ -19,6 +19,7 @@ from evalsets.runs.estimate import Estimate, estimate
 from evalsets.runs.runner import Plan, Side, Variant, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
+from pipeline.knowledge.standing import Status
 from pipeline.settings import Settings, load
 from pipeline.turn import Pipeline
 
@@ -43,13 +44,17 @@ async def ask(
         remember(pipeline, settings.data_dir)
     try:
         with bars(quiet) as step:
-            kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
+            indexing = once_needed(step, "Indexing its documents")
+            kb = await corpora.prepare(cases, pipeline.knowledge, indexing)
+        standing = await pipeline.knowledge.status(kb or pipeline.rules.kb)
+        if standing.version is None:
+            raise wrong(_empty(standing))
         sides = [
             Side(variant, estimate_usd=await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes))
             for variant in variants
         ]
-        contents = (await pipeline.knowledge.status(kb or pipeline.rules.kb)).contents
-        shaped = replace(plan.settings, retrieval=settings.retrieval.model_dump(), contents=contents)
+        search = settings.retrieval.model_dump()
+        shaped = replace(plan.settings, retrieval=search, contents=standing.contents)
         plan = replace(plan, settings=shaped)
         models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
         await warm(pipeline, kb, cases.cases[0].question, models)
@@ -57,6 +62,11 @@ async def ask(
             return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
     finally:
         await pipeline.close()
+
+
+def _empty(standing: Status) -> str:
+    """Say why nothing can be asked of a knowledge base, and what to do."""
+    return f"nothing can be searched: {standing.problem}; `answerdeck up` brings a sample to try"
 
 
 def expect(

@@ -201,3 +201,4 @@ def _tell(name: str, imported: Imported, path: Path) -> None:
         for note in imported.dropped:
             print(f"  {note}")
     print(f"Run it: answerdeck eval run {name}")
+    print(f"Let it decide promotions: answerdeck eval gate-set {name}")

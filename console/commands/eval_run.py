@@ -57,7 +57,12 @@ def run_evalset(
     target: Annotated[str | None, typer.Option(help="Ask another chatbot: its OpenAI-style address.")] = None,
     target_model: Annotated[str | None, typer.Option(help="The model to name to it.")] = None,
     template: Annotated[Path | None, typer.Option(help="A TOML file that says how it is asked.")] = None,
-    cache: Annotated[bool, typer.Option(help="Take answers a model gave before to the same prompt.")] = True,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache", help="Take answers a model gave before; by default for one variant alone."
+        ),
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -87,7 +92,8 @@ def run_evalset(
         if form is not None:
             asked = ask_target(cases, form, plan, target_model, yes=yes, quiet=json)
         else:
-            asked = ask(cases, variants, plan, cache=cache, yes=yes, quiet=json, retrieval=changed)
+            alone = len(variants) == 1 if cache is None else cache
+            asked = ask(cases, variants, plan, cache=alone, yes=yes, quiet=json, retrieval=changed)
         reports = asyncio.run(asked)
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
@@ -182,6 +188,7 @@ def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
         for other, comparison in zip(others, comparisons, strict=True):
             print(f"\n{other['variant']}, against {first['variant']}")
             comparison_table(comparison)
+            print(f"\nReport: answerdeck eval report {other['run_id']} --against {first['run_id']}")
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -39,6 +39,18 @@ def bars(quiet: bool) -> Iterator[Step]:
         yield step
 
 
+def once_needed(step: Step, title: str) -> Advance:
+    """Return a bar that shows only when there is something to do."""
+    begun: list[Advance] = []
+
+    def advance(done: int, total: int, note: str = "", /) -> None:
+        if not begun:
+            begun.append(step(title))
+        begun[0](done, total, note)
+
+    return advance
+
+
 def counting(advance: Advance) -> Callable[[int, int, int], None]:
     """Return the progress of a run, with its failures beside the bar."""
 

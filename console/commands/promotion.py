@@ -196,6 +196,8 @@ def _show(label: str, in_force: str, proofs: Sequence[Evidence]) -> None:
             table(("check", "state", "baseline", "candidate", "what it says"), rows)
         if piece.reasons:
             print("  Another evalset is to decide? answerdeck eval gate-set NAME")
+        if piece.reasons and not piece.missing:
+            print(f"  You know better? answerdeck prompts promote {label} --override --reason 'why'")
         for version in piece.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
 
@@ -205,7 +207,10 @@ def _tell(change: Change, json: bool, emit: Any) -> None:
         emit(asdict(change))
         return
     print(f"{change.after} is in force, in place of {change.before}; the chat uses it with its next turn.")
-    print(f"Go back: answerdeck prompts rollback {change.prompt}")
+    if change.action == "rollback":
+        print(f"Put it in force again: answerdeck prompts promote {change.before}")
+    else:
+        print(f"Go back: answerdeck prompts rollback {change.prompt}")
 
 
 def _confirm(question: str) -> None:

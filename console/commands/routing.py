@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands.opened import pipeline_for
-from console.commands.progress import bars
+from console.commands.progress import bars, once_needed
 from console.commands.screen import emit, table, wrong
 from evalsets.cases import corpora
 from evalsets.cases.cases import load
@@ -50,7 +50,7 @@ async def _route(cases: Any, *, quiet: bool) -> list[Routed]:
     pipeline = pipeline_for([Variant(model="extractive", only="retrieval")])
     try:
         with bars(quiet) as step:
-            kb = await corpora.prepare(cases, pipeline.knowledge, step("Indexing its documents"))
+            kb = await corpora.prepare(cases, pipeline.knowledge, once_needed(step, "Indexing its documents"))
             return await route(cases, pipeline, kb, step("Routing"))
     finally:
         await pipeline.close()

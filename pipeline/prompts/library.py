@@ -51,14 +51,20 @@ class PromptVersion:
 
 
 class Library:
-    """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml."""
+    """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml.
+
+    With `below` the versions of that folder are there too, and never written to.
+    """
 
     def __init__(
         self,
         folder: Path | None = None,
         exclusive: Callable[[], AbstractContextManager[object]] = nullcontext,
+        *,
+        below: Path | None = None,
     ) -> None:
         self.folder = folder or SHIPPED
+        self._folders = (self.folder,) if below is None else (self.folder, below)
         self._exclusive = exclusive  # keeps other machines from writing meanwhile
         self._read: dict[Path, tuple[int, PromptVersion]] = {}
 
@@ -73,7 +79,7 @@ class Library:
     def get(self, label: str) -> PromptVersion:
         """Return a version such as "answer@v2"; raises PromptError naming the ones that exist."""
         match = _NAME.match(label)
-        path = self.folder / match.group(1) / f"v{match.group(2)}.md" if match else None
+        path = self._path(match.group(1), match.group(2)) if match else None
         try:
             stamp = None if path is None else self.stamp(path)
             if path is None or stamp is None:
@@ -87,6 +93,11 @@ class Library:
             log.warning("%s cannot be read, what was read before goes on: %s", label, error.strerror)
         return self._read[path][1]
 
+    def _path(self, name: str, number: str) -> Path:
+        """Return where the version is; where it would be when there is none."""
+        paths = [folder / name / f"v{number}.md" for folder in self._folders]
+        return next((path for path in paths if path.exists()), paths[0])
+
     def stamp(self, path: Path) -> int | None:
         """Return when the file was last changed; None when there is no such file."""
         try:
@@ -96,13 +107,22 @@ class Library:
 
     def versions(self) -> list[PromptVersion]:
         """Return every readable version, by name and number."""
-        paths = sorted(self.folder.glob("*/v*.md"), key=lambda path: (path.parent.name, _number(path)))
-        return [parse(path) for path in paths if path.stem[1:].isdigit()]
+        paths = {
+            (path.parent.name, _number(path)): path
+            for folder in reversed(self._folders)  # the first folder's file hides the second's
+            for path in folder.glob("*/v*.md")
+            if path.stem[1:].isdigit()
+        }
+        return [parse(paths[key]) for key in sorted(paths)]
 
     def released(self) -> dict[str, str]:
         """Return label -> fingerprint of every released version."""
-        path = self.folder / "released.toml"
-        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+        released: dict[str, str] = {}
+        for folder in reversed(self._folders):
+            path = folder / "released.toml"
+            if path.is_file():
+                released |= tomllib.loads(path.read_text("utf-8"))
+        return released
 
     def new(self, name: str, source: PromptVersion, text: str | None = None) -> Path:
         """Write the next version of `name`, `text` or a copy of `source`; return its path.
@@ -123,7 +143,7 @@ class Library:
             same = [version.label for version in known if version.fingerprint == parsed.fingerprint]
             if same:
                 raise PromptError(f"this is {same[0]} unchanged")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(source.text if text is None else text)
         return path
@@ -133,6 +153,7 @@ class Library:
         if version.label in self.released():
             return True
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with self._exclusive(), (self.folder / "released.toml").open("a", encoding="utf-8") as file:
                 file.write(f'"{version.label}" = "{version.fingerprint}"\n')
         except OSError:
