@@ -15,6 +15,7 @@ from pipeline import notices
 from pipeline.alarm import Alarm
 from pipeline.answering import Answering
 from pipeline.closing import record, told
+from pipeline.codes import codes, forms, written
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
 from pipeline.context.facts import personal
@@ -30,7 +31,6 @@ from pipeline.events import (
     Question,
     Sources,
 )
-from pipeline.extractive.exact import codes, joined
 from pipeline.guardrails.inbound import Verdict, clean
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.languages import language
@@ -447,7 +447,7 @@ def _worded(question: str, texts: Sequence[str]) -> bool:
     asked = set(words(question))
     if len(asked) > 1 and any(asked <= set(words(text)) for text in texts):
         return True
-    wanted = codes(joined(question, texts))
+    wanted = codes(written(question, forms(texts)))
     return bool(wanted) and any(wanted & codes(text) for text in texts)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codes import codes, forms, written
 from pipeline.context.condenser import COMMON, split
-from pipeline.extractive.exact import about_another, codes, joined, lacking, misnamed, numbered
+from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.rows import narrowed, statements
 from pipeline.knowledge.found import Found, Retrieved
@@ -157,7 +158,7 @@ def read(question: str, retrieved: Retrieved) -> Reading:
 def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
     """Take away what speaks of another code, number or name than the one asked for, or of the contrary."""
     stated = [*page.texts, *(candidate.passage.title for candidate in page.passages)]
-    own = joined(split(page.question)[0], stated)
+    own = written(split(page.question)[0], forms(stated))
     if lacking(own, stated) or misnamed(own, stated):
         return probabilities, 0.0
     if codes(own) or numbered(own):

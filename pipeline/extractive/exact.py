@@ -6,18 +6,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from pipeline.codes import codes
 from pipeline.text import STOP_WORDS
 
-_CODE = re.compile(
-    r"(?<![\w.])(?=[\w:/_.-]*\d)(?=[\w:/_.-]*[A-Za-z])[A-Za-z0-9]+(?:[-:/_.][A-Za-z0-9]+)*(?![\w])"
-    r"|(?<![\w/:.])[A-Z]{2,}(?:[-:/_][A-Za-z0-9]+)+"
-    r"|(?<![\w.,])(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)\d+(?:\.\d+){2,}(?![\w,])"
-    r"|(?i:(?<=\bversion )|(?<=\brelease ))\d+(?:\.\d+)+(?![\w,])"
-)
 _NUMBERED = re.compile(r"\b([^\W\d_]{2,})\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
-_QUANTITY = re.compile(
-    r"v\d+$|\d+[a-z]{3,}$|\d+(?:st|nd|rd|th|s|x|mm|cm|km|kg|mb|gb|kb|tb|ms|hz|khz|mhz|ghz|am|pm|h|min|d|p|k|m|g|v|w|l)?$"
-)
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
     years people percent option figure example part point"""
 _COUNTERS = frozenset(_COUNTING.split())
@@ -25,24 +17,6 @@ _NAMED = re.compile(r"\b([A-Z][a-z]{2,}) ([a-z]{3,})\b")
 _CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
 SHORT = 3  # letters of a name that may as well begin a sentence
-_JOIN = re.compile(r"[-_ ]")
-
-
-@lru_cache(maxsize=4096)
-def codes(text: str) -> frozenset[str]:
-    """Return the codes, model numbers and versions of a text, in one spelling without hyphens."""
-    spelt = (_JOIN.sub("", match.group().strip(".:/-").casefold()) for match in _CODE.finditer(text))
-    return frozenset(code for code in spelt if not _QUANTITY.match(code))
-
-
-def joined(question: str, texts: Iterable[str]) -> str:
-    """Return the question with "err 504" written as the code that the texts have it as, "err-504"."""
-    spaced = {f"{word}{number}" for word, number in numbered(question)}
-    if not spaced or not spaced & frozenset[str]().union(*(codes(text) for text in texts)):
-        return question
-    return _NUMBERED.sub(
-        lambda m: f"{m[1]}-{m[2]}" if f"{m[1]}{m[2]}".casefold() in spaced else m[0], question
-    )
 
 
 def misnamed(question: str, texts: Iterable[str]) -> bool:

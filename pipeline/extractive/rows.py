@@ -10,6 +10,7 @@ from pipeline.text import stem, tokens
 Span = tuple[int, int]
 _FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")
 _WRITTEN = re.compile(r"; [^\W\d_][^:;\n|]{0,40}: +\S")
+_SENTENCE = re.compile(r"[^:]+: +(?:\S+\s+){3,}\S*[.!?]\s*")  # a value of four words and a full stop
 _BAR = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*\|[\s:|-]+\|\s*$")
 
@@ -67,9 +68,17 @@ def _record(text: str, spans: Sequence[Span], first: int) -> int:
     while last < len(spans) and (name := _field(text, spans[last])) and name not in names:
         if _WRITTEN.search(text[slice(*spans[last])]):  # a row already written out
             break
+        if last > first and _parted(text, spans[last - 1], spans[last]):
+            break
         names.add(name)
         last += 1
     return max(last - 1, first)
+
+
+def _parted(text: str, before: Span, span: Span) -> bool:
+    """Say whether two lines are entries by themselves: a line is free between them, or both are sentences."""
+    apart = text.count("\n", before[1], span[0]) > 1
+    return apart or all(_SENTENCE.fullmatch(text[slice(*each)]) for each in (before, span))
 
 
 def _field(text: str, span: Span) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codes import forms
 from pipeline.spelling import vocabulary
 from pipeline.text import words
 
@@ -30,6 +31,7 @@ class Bm25:
         self._size = len(texts)
         self._words: dict[str, int] = {}
         self.vocabulary = vocabulary(texts)
+        self.codes = forms(texts)
         counts = [Counter(map(self._number, words(text))) for text in texts]
         lengths = np.array([count.total() for count in counts], np.float64)
         terms = np.fromiter((term for count in counts for term in count), np.int64)

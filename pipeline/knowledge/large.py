@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codes import parted
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
 from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, SCREENED, Keys, Row, Scores, row, spread
@@ -91,8 +92,8 @@ class TableShelf:
         return _scores(table, values, float(others.mean()), float(others.std()) or 1.0)
 
     def respelt(self, query: str) -> str:
-        """Return the query as it is: the words of a large knowledge base are not held in memory."""
-        return query
+        """Return the query with the parts of its codes; a large knowledge base's own words lie on disk."""
+        return parted(query)
 
     async def by_text(self, query: str) -> Scores:
         """Return the rows that share words with the query, by BM25."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codes import written
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
 from pipeline.spelling import respelt
@@ -118,8 +119,8 @@ class MemoryShelf:
         return self._matrix.shape[1]
 
     def respelt(self, query: str) -> str:
-        """Return the query with mistyped words written as the documents write them."""
-        return respelt(query, self._searched.vocabulary)
+        """Return the query with mistyped words and codes written as the documents write them."""
+        return written(respelt(query, self._searched.vocabulary), self._searched.codes)
 
     async def by_vector(self, vector: Vector) -> Scores:
         """Return the cosine of every row with the vector."""

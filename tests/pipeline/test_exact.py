@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.codes import codes, forms, parted, written
 from pipeline.events import Answer
-from pipeline.extractive.exact import about_another, codes, lacking
+from pipeline.extractive.exact import about_another, lacking
 from pipeline.extractive.rows import narrowed, statements
 from pipeline.guardrails.markup import Markup
 from pipeline.knowledge.documents import Document
@@ -71,6 +72,58 @@ async def test_a_code_or_number_that_is_not_there_is_not_answered_with_another()
     assert (await answer("What does E-10441 mean?", FAULTS)).outcome == "no_context"
 
 
+PUMPS = Document(
+    "pumps",
+    "Pumps",
+    "KX-7/B: The seal is changed every 70 days.\n\nKX-7/C: The seal is changed every 90 days.\n\n"
+    "KX-77: The seal lasts for ever.\n\nLOG_NET.4 means that the link is lost.\n\n"
+    "DN50 fits a hose of 2 inches.",
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "inside"),
+    [
+        ("how often is the seal of kx7b changed?", "70 days"),
+        ("how often is the seal of the KX 7 B changed?", "70 days"),
+        ("seal of KX-7B", "70 days"),
+        ("seal of kx-7c", "90 days"),
+        ("seal of kx77", "for ever"),
+        ("lognet4", "link"),
+        ("What fits a DN-50?", "hose"),
+        ("What fits a dn 50?", "hose"),
+        ("E 104", "filter"),
+        ("what does e 1041 mean", "pump"),
+    ],
+)
+async def test_a_code_is_known_without_its_punctuation(question: str, inside: str) -> None:
+    reply = await answer(question, PUMPS, FAULTS)
+    others = {"70 days", "90 days", "for ever", "link", "hose", "filter", "pump", "Shut"} - {inside}
+    assert inside in reply.answer
+    assert not [other for other in others if other in reply.answer]
+
+
+@pytest.mark.parametrize(
+    "question", ["seal of kx7d", "seal of KX 7 D", "What does e10 4 1 mean?", "e1o4", "kx7"]
+)
+async def test_a_near_code_is_not_taken_for_it(question: str) -> None:
+    assert (await answer(question, PUMPS, FAULTS)).outcome == "no_context"
+
+
+def test_codes_are_written_as_the_documents_do() -> None:
+    known = forms(["KX-7/B and E-104, E-10/4 or E-1/04", "The A-4 sheet, TCP/IP, v1.2 and V-12"])
+    assert written("is kx 7 b like e 104?", known) == "is KX-7/B like E-104?"
+    assert (
+        written("kx77", forms(["KX-7/7"])) == "KX-7/7" and written("E 10 41", forms(["E-104/1"])) == "E 10 41"
+    )
+    assert written("E 10 4", known) == "E-10/4" and written("e-1.04", known) == "e-1.04"
+    assert written("a 4 page letter, tcpip", known) == "a 4 page letter, TCP/IP"
+    assert written("version v1.2, not v12", known) == "version v1.2, not v12"
+    assert written("No code in this: 12 of 40.", known) == "No code in this: 12 of 40."
+    assert parted("seal of kx7b") == "seal of kx7b kx 7 b" and parted("no code") == "no code"
+
+
 async def test_a_comparison_takes_both_sides() -> None:
     reply = await answer("Is Alba cheaper than Bora?", *TENTS)
     assert "120.00" in reply.answer and "310.00" in reply.answer
@@ -114,7 +167,7 @@ def test_element_names_in_code_stay_readable() -> None:
 
 
 def test_codes_have_one_spelling_and_quantities_are_none() -> None:
-    assert codes("E-104, e1041 and BUS:CAN/2") == {"e104", "e1041", "bus:can/2"}
+    assert codes("E-104, e1041 and BUS:CAN/2") == {"e104", "e1041", "buscan2"}
     assert not codes("10GB in 300ms, 1st of May, Wi-Fi, and/or")
     assert about_another("E-104", "E-1041: dry") and not about_another("E-104", "E104: clogged")
     assert lacking("pier 9", ["Pier 4: north", "Pier 5: south"])
