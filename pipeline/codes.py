@@ -100,7 +100,7 @@ def _together(question: str, run: list[re.Match[str]]) -> bool:
 def _spelt(text: str) -> list[str]:
     """Return the codes of a text as it spells them; quantities are none."""
     spelt = (match.group().strip(".:/-") for match in _CODE.finditer(_likely(text)))
-    return [code for code in spelt if not _QUANTITY.match(_ANY_MARK.sub("", code.casefold()))]
+    return [code for code in spelt if not _QUANTITY.match(plain(code))]
 
 
 def _likely(text: str) -> str:
