@@ -12,9 +12,9 @@ _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disabl
     insert/remove install/uninstall increase/decrease increase/reduce raise/lower maximize/minimize
     allow/block allow/forbid allow/deny allow/prevent permit/forbid accept/reject approve/reject
     import/export upload/download encrypt/decrypt mount/unmount subscribe/unsubscribe load/unload
-    pair/unpair pin/unpin attach/detach freeze/thaw plug/unplug wrap/unwrap push/pull buy/sell
-    lend/borrow enter/exit expand/collapse zip/unzip archive/unarchive register/unregister
-    save/discard keep/discard heat/cool"""
+    pair/unpair pin/unpin attach/detach freeze/thaw plug/unplug wrap/unwrap push/pull enter/exit
+    expand/collapse zip/unzip archive/unarchive register/unregister save/discard keep/discard
+    heat/cool"""
 _QUALITIES = """before/after above/below minimum/maximum min/max first/last cheaper/dearer cheap/expensive
     cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending
     public/private internal/external required/optional mandatory/optional manual/automatic
@@ -25,7 +25,7 @@ _QUALITIES = """before/after above/below minimum/maximum min/max first/last chea
     success/failure pass/fail passed/failed north/south east/west left/right top/bottom front/back
     front/rear summer/winter day/night weekday/weekend gain/loss open/close start/stop begin/end
     accept/refuse always/never include/exclude online/offline send/receive join/leave check/uncheck
-    select/deselect"""
+    select/deselect buy/sell lend/borrow"""
 _SWITCH = re.compile(
     r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
     r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b(?:\W+(?:or|and|to|then)\W+(?P<other>on"

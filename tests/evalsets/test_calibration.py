@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalsets.cases.cases import load
 from evalsets.cases.evalset import EvalsetError
 from evalsets.judges import calibration, labelled
 from evalsets.judges.agreement import agree, auc, between_people, spearman
@@ -106,3 +107,15 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
     calibration.remember(tmp_path, calibration.calibrate(handbook, "faithfulness", judge, good))
     assert calibration.distrust(tmp_path, used, 0.4) == {}
     assert len(calibration.on_record(tmp_path)) == 1
+
+
+def test_the_graded_answers_are_those_of_everyday() -> None:
+    path = labelled.SHIPPED / "everyday/labels.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    questions = {case.case_id: case for case in load("everyday").cases}
+    ratings = {"right": 1.0, "long": 0.75, "partly": 0.5, "silent": 0.0, "wrong": 0.0, "beside": 0.0}
+    assert len(labelled.load("everyday").items) == len(rows) == 50
+    for row in rows:
+        case = questions[row["id"]]
+        assert (row["question"], row["reference"]) == (case.question, case.reference)
+        assert row["rating"] == ratings[row["grade"]]

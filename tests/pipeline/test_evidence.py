@@ -136,3 +136,9 @@ def test_kind(question: str, expected: str) -> None:
 def test_names_are_capitals_within_and_digits() -> None:
     assert names("How do I run Photoshop or GNOME 50 on iOS?") == {"photoshop", "gnom", "50", "ios"}
     assert names("Which one?") == set()
+
+
+def test_what_one_side_buys_the_other_sells() -> None:
+    page = retrieved("The driver sells single tickets only. A refund takes a week.")
+    sentence = read("Can I buy a ticket from the driver?", page).sentences[0]
+    assert not sentence.contrary
