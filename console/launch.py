@@ -19,6 +19,9 @@ def command(settings: Settings) -> list[str]:
     """Return the command that serves the console on its configured port of 127.0.0.1."""
     flags = tomllib.loads((FOLDER / "streamlit.toml").read_text())
     flags["server"]["port"] = settings.server.console_port
+    flags["server"]["allowedHosts"] += settings.server.console_hosts
+    if settings.server.console_prefix:
+        flags["server"]["baseUrlPath"] = settings.server.console_prefix.strip("/")
     app = str(FOLDER / "window.py")
     return [
         sys.executable,

@@ -33,6 +33,7 @@ def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
         "log_level": os.environ.get("LOG_LEVEL", "warning").lower(),
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,  # see pipeline.http.proxied
         "timeout_graceful_shutdown": CLOSE_SECONDS,
         "timeout_keep_alive": 30,
         "limit_concurrency": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 PROVIDERS = ("openai", "anthropic", "local")
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -39,6 +41,27 @@ class Server(Section):
     console_port: Port
     workers: int = Field(ge=1, le=64)
     origins: list[str] = []
+    prefix: str = ""
+    console_prefix: str = ""
+    console_hosts: list[str] = []
+    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+
+    @field_validator("prefix", "console_prefix")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if value and not _PREFIX.fullmatch(value):
+            raise ValueError(f"{value!r} is no path; write /help, without a slash at the end")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for name in value:
+            try:
+                ip_network(name, strict=False)
+            except ValueError:
+                raise ValueError(f"{name!r} is no address or network; write 10.0.0.7 or 10.0.0.0/8") from None
+        return value
 
     @field_validator("origins")
     @classmethod

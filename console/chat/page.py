@@ -66,7 +66,8 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     configured = look.examples or (EXAMPLES if settings.kb == SAMPLE_KB else ())
     talk = Talk(pipeline, configured, greeting=look.greeting, webhook=settings.chat.contact_webhook)
     examples = Examples(pipeline.knowledge, settings.kb, configured)
-    demo = Page(talk, settings.server.console_port, look, examples).blocks()
+    console = settings.alerts.console_url or settings.server.console_port
+    demo = Page(talk, console, look, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
     style = (ASSETS / "chat.css").read_text() + look.style
@@ -75,6 +76,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
         app,
         demo,
         path="/",
+        root_path=settings.server.prefix or None,
         theme=_theme(),
         head=f"<style>{style}</style>",  # css= would prefix every selector
         js=(ASSETS / "chat.js").read_text(),
@@ -94,11 +96,11 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
 class Page:
     """Lays the page out and connects its controls to the talk."""
 
-    def __init__(self, talk: Talk, console_port: int, look: Brand, examples: Examples) -> None:
+    def __init__(self, talk: Talk, console: str | int, look: Brand, examples: Examples) -> None:
         self._talk = talk
         self._look = look
         self._examples = examples
-        self._console_port = console_port
+        self._console = console  # its address, or its port on the host of this page
 
     def blocks(self) -> gr.Blocks:
         with gr.Blocks(
@@ -247,7 +249,9 @@ class Page:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
         tongue = links.tongue(request.headers.get("accept-language", ""), self._look)
-        tab, console = request.session_hash or "", f"http://{host}:{self._console_port}"
+        tab, console = request.session_hash or "", self._console
+        if isinstance(console, int):
+            console = f"http://{host}:{console}"
         person = edge.person(request)
         if person is None:  # nobody signs in: only this machine can connect, and may look inside
             return Reader(edge.guest(request), tab, None, console, tongue)

@@ -7,6 +7,8 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from jinja2 import Environment, FileSystemLoader
 
+from pipeline.http.proxied import PREFIX
+
 ASSETS = Path(__file__).parent / "assets"
 _PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 _CACHED = {"Cache-Control": "public, max-age=600", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -22,5 +24,7 @@ def serve(app: FastAPI) -> None:
 
     @app.get("/widget")
     async def demo(request: Request) -> Response:
-        page = _PAGES.get_template("widget.html").render(server=str(request.base_url).rstrip("/"))
+        page = _PAGES.get_template("widget.html").render(
+            server=str(request.base_url).rstrip("/") + request.scope.get(PREFIX, "")
+        )
         return Response(page, media_type="text/html; charset=utf-8")

@@ -46,7 +46,6 @@ _WHO: dict[Role, str] = {
     "approver": "approvers and admins",
     "admin": "admins",
 }
-ENDED = "Your session has ended. [Sign in again](/login)"
 
 
 @st.cache_resource
@@ -64,9 +63,14 @@ def person() -> Person:
     """Return who looks; the page ends with a sentence when the session is over."""
     result = visitor(people(), f"{COOKIE}={token()}")
     if result is None:
-        st.warning(ENDED, icon=":material/lock:")
+        st.warning(f"Your session has ended. [Sign in again]({_under()}/login)", icon=":material/lock:")
         _end()
     return result
+
+
+def _under() -> str:
+    """Return the path under which the console lies; empty without one."""
+    return data.settings().server.console_prefix
 
 
 def _end() -> NoReturn:
@@ -103,4 +107,4 @@ def sign() -> None:
     """Show in the sidebar who is signed in, with the way out."""
     result = person()
     if result is not LOCAL:
-        st.sidebar.caption(f"Signed in as **{result.name}** ({result.role}) · [Sign out](/logout)")
+        st.sidebar.caption(f"Signed in as **{result.name}** ({result.role}) · [Sign out]({_under()}/logout)")

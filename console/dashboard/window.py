@@ -9,8 +9,18 @@ from starlette.middleware import Middleware
 
 from console.dashboard.door import Door
 from pipeline import build
+from pipeline.http.proxied import Proxied, Under
 from pipeline.settings import load
 
 SCRIPT = Path(__file__).with_name("app.py")
 
-app = st.App(SCRIPT, middleware=[Middleware(Door, people=build.people(load()))])
+_settings = load()
+_server = _settings.server
+app = st.App(
+    SCRIPT,
+    middleware=[
+        Middleware(Proxied, prefix=_server.console_prefix, trusted=_server.trusted_proxies),
+        Middleware(Door, people=build.people(_settings)),
+        Middleware(Under, prefix=_server.console_prefix),
+    ],
+)

@@ -13,6 +13,7 @@ from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
+from pipeline.http.proxied import Proxied
 from pipeline.http.refusals import explain
 from pipeline.http.routes import (
     breakers,
@@ -64,6 +65,9 @@ def create_app(
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(
         Border, body_bytes=settings.limits.body_bytes, people=people, origins=Origins(settings.server.origins)
+    )
+    app.add_middleware(  # around the border
+        Proxied, prefix=settings.server.prefix, trusted=settings.server.trusted_proxies
     )
     explain(app)
     models = [name for name in (settings.models.primary, settings.models.fallback, "extractive") if name]

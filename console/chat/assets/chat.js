@@ -1,5 +1,6 @@
 // What the page does by itself, without asking Python: theme, scrolling, copying, opening source cards.
 () => {
+  if (!location.pathname.endsWith('/')) history.replaceState(history.state, '', location.pathname + '/' + location.search); // addresses here are relative
   const find = (selector, root = document) => root.querySelector(selector);
   const box = () => find('#box textarea');
   const running = () => Boolean(find('#live .turn.searching, #live .turn.reading, #live .turn.answering'));

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.context.exported import Form, exported
 from pipeline.context.memory import Memory
 from pipeline.http.access import User
+from pipeline.http.proxied import PREFIX
 from pipeline.http.replies import reply
 from pipeline.http.routes.conversations import missing
 
@@ -54,7 +55,7 @@ def routes(memory: Memory) -> APIRouter:
         token = await asyncio.to_thread(memory.history.share, person.name, conversation_id, seconds)
         if token is None:
             raise missing()
-        return reply({"path": f"{request.scope.get('root_path', '')}/shared/{token}", "days": wish.days})
+        return reply({"path": f"{request.scope.get(PREFIX, '')}/shared/{token}", "days": wish.days})
 
     @router.delete("/api/conversations/{conversation_id}/share")
     async def unshare(conversation_id: str, person: User) -> Response:
