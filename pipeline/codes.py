@@ -84,7 +84,8 @@ def _typed(question: str, parts: list[re.Match[str]], known: Forms) -> tuple[int
         if any(text.casefold() == spelling.casefold() for spelling in spellings):
             return count, None
         same = [spelling for spelling in spellings if plain(spelling) == plain(text)]
-        alone = len({plain(spelling) for spelling in spellings}) == 1 and "-" not in plain(text)
+        kinds = {plain(spelling) for spelling in spellings}
+        alone = len(kinds) == 1 and "-" not in plain(text) and "." not in kinds.pop()  # v12 is not v1.2
         return count, same[0] if same else spellings[0] if alone else None
     return 1, None
 
