@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave a test out of the measured lines, its processes too: it repeats at length what others reach."""
-    trace = sys.gettrace()
+    trace, trace_of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]  # None ends it
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     yield
+    threading.settrace(trace_of_threads)  # type: ignore[arg-type]
     sys.settrace(trace)
 
 

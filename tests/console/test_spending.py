@@ -102,7 +102,8 @@ def test_with_consent_a_run_is_made_and_remembered(
     assert "extractive, against answer@v1" in ready.works(*command, "--model", "extractive")
 
 
-def test_a_judge_scores_a_run_once(ready: Terminal, tmp_path: Path) -> None:
+def test_a_judge_scores_a_run_once(ready: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # four judges' processes, measured elsewhere
     run = json.loads(ready.works("eval", "run", str(tmp_path / "tiny.jsonl"), "--json"))["run_id"]
     with JudgeStub() as judge:
         env = {"ANSWERDECK_MODELS__OPENAI__BASE_URL": judge.openai_url}
