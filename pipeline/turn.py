@@ -4,57 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from typing import Any
 
 from pipeline import notices
-from pipeline.alarm import Alarm
 from pipeline.answering import Answering
-from pipeline.closing import record, told
 from pipeline.codes import codes, forms, written
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
-from pipeline.context.facts import personal
 from pipeline.context.whole import assemble as assemble_whole
 from pipeline.context.whole import fits
 from pipeline.errand import errand
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
 from pipeline.events import (
-    Answer,
     Event,
-    Failed,
     Message,
     Question,
     Sources,
 )
-from pipeline.guardrails.inbound import Verdict, clean
+from pipeline.frame import UNMETERED, Frame, malformed, refused
+from pipeline.guardrails.inbound import Verdict
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.languages import language
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
-from pipeline.operations import Operations
 from pipeline.prompts.choice import choose
 from pipeline.prompts.library import PromptVersion
-from pipeline.purse import Purse
 from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
-from traces.ids import uuid7
-from traces.recorder import Recorder
-from traces.records import TRIALS, Trace, Turn
+from traces.records import TRIALS, Trace
 
 log = logging.getLogger(__name__)
-SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
-UNMETERED = (*TRIALS, "task")  # doors that are no load of a user's own: their turns count against no limit
-TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
-_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
-class Pipeline(Operations):
+class Pipeline(Frame):
     """Answers questions. `pipeline.build` chooses its parts."""
 
     async def answer(self, question: Question) -> AsyncGenerator[Event]:
@@ -63,9 +47,9 @@ class Pipeline(Operations):
         Every accepted turn leaves exactly one trace, written before the last event is yielded.
         A request that is not accepted (bad id, too many at once) yields one Failed and no trace.
         """
-        refusal = _malformed(question) or self._stopped()
+        refusal = malformed(question) or self._stopped()
         if refusal is not None:
-            yield _told(refusal, question)
+            yield refused(refusal, question)
             return
         done = await self._twin(question)
         if done is not None:
@@ -84,7 +68,7 @@ class Pipeline(Operations):
         """Run one turn when there is a place for it."""
         refusal = await self.admission.enter(question.user_id)
         if refusal is not None:
-            yield _told(refusal, question)
+            yield refused(refusal, question)
             return
         turn = self._open(question)
         steps = self._search if question.door == "search" else self._steps
@@ -239,28 +223,6 @@ class Pipeline(Operations):
         turn.full = len(history) >= 2 * self.memory.turns
         return history
 
-    async def _twin(self, question: Question) -> dict[str, Any] | None:
-        """Return the turn this client already got, or gets just now from another call; None without one.
-
-        The caller has taken the turn on when this returns None, and gives it back at its end.
-        """
-        name, seconds = question.client_turn_id, self.rules.turn_seconds + 2 * SPARE_SECONDS
-        while (done := self._repeated(question)) is None:
-            if name is None or self.quota.claim(question.user_id, name, seconds):
-                return None
-            await asyncio.sleep(TWIN_SECONDS)
-        return done
-
-    def _repeated(self, question: Question) -> dict[str, Any] | None:
-        """Return the turn this client already got; None too when that cannot be looked up."""
-        if question.client_turn_id is None:
-            return None
-        try:
-            return self.memory.repeated(question.user_id, question.client_turn_id)
-        except ConversationsError as error:
-            log.warning("a client's turn could not be looked up: %s", error)
-            return None
-
     async def _condense(self, turn: LiveTurn, history: tuple[Message, ...]) -> str:
         version = self._prompt("condense", turn)
         model = turn.question.model if turn.purse.saving == "no" else "extractive"
@@ -375,72 +337,6 @@ class Pipeline(Operations):
             turn.end("answered" if turn.recorder.turn.hit else "no_context")
         return self._close(turn)
 
-    def _stopped(self) -> Failed | None:
-        return Failed("stopping", notices.STOPPING, None, retry_after=10.0) if self.stopping else None
-
-    @contextmanager
-    def _counted(self, turn: LiveTurn) -> Iterator[Alarm]:
-        try:
-            with self._alarms.set(self.rules.turn_seconds + SPARE_SECONDS) as alarm:
-                yield alarm
-        finally:
-            self.admission.leave(turn.question.user_id, turn.recorder.elapsed)
-
-    def _open(self, question: Question) -> LiveTurn:
-        rules = self.rules
-        turn = Turn(
-            turn_id=uuid7(),
-            conversation_id=question.conversation_id or uuid7(),
-            user_id=question.user_id,
-            door=question.door,
-            started_at=datetime.now(UTC),
-            question=clean(question.text).strip(),
-            outcome="failed",
-            client_turn_id=question.client_turn_id,
-            model_wanted=question.model or rules.model,
-            guardrails=rules.guardrails,
-            code_version=rules.code_version,
-            run_id=question.run_id,
-            case_id=question.case_id,
-        )
-        recorder = Recorder(turn, self.backlog, self._clock)
-        budget = self.trials if question.door in TRIALS else self.budget
-        return LiveTurn(question, recorder, rules.turn_seconds, Purse(budget, self.gateway, question))
-
-    def _close(self, turn: LiveTurn) -> Trace:
-        """Write the turn's one trace and tell who watches."""
-        trace = record(turn)
-        if turn.question.door not in UNMETERED:
-            self.quota.settle(turn.turn_id, trace.turn.input_tokens, trace.turn.output_tokens)
-        for observe in self.observers:
-            observe(trace)
-        return trace
-
-    def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
-        row, answer = trace.turn, told(turn, trace)
-        if turn.question.history is None and turn.question.door not in TRIALS:
-            try:
-                self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
-            except ConversationsError as error:
-                log.error("turn %s is not remembered: %s", turn.turn_id, error)
-            else:
-                self._digest(turn, answer)
-        return answer
-
-    def _digest(self, turn: LiveTurn, answer: Answer) -> None:
-        """Keep facts and summary beside the turn, when it may have any; its user does not wait."""
-        if turn.outcome == "refused" or not (turn.full or personal(turn.text)):
-            return
-        work = asyncio.to_thread(self.memory.digest, turn.question.user_id, turn.text, answer)
-        chore = asyncio.get_running_loop().create_task(work)
-        self._chores.add(chore)
-        chore.add_done_callback(self._digested)
-
-    def _digested(self, chore: asyncio.Task[None]) -> None:
-        self._chores.discard(chore)
-        if not chore.cancelled() and (error := chore.exception()) is not None:
-            log.error("facts or summary of a turn are not kept: %s", error)
-
 
 def _worded(question: str, texts: Sequence[str]) -> bool:
     """Tell whether a passage has every word asked for, or a code: their vectors are far from any question."""
@@ -449,18 +345,3 @@ def _worded(question: str, texts: Sequence[str]) -> bool:
         return True
     wanted = codes(written(question, forms(texts)))
     return bool(wanted) and any(wanted & codes(text) for text in texts)
-
-
-def _told(refusal: Failed, question: Question) -> Failed:
-    """Return a refusal of a turn that was never begun, in the language of its user."""
-    code = language(question.text) or question.tongue
-    return replace(refusal, message=notices.spoken(refusal.message, code))
-
-
-def _malformed(question: Question) -> Failed | None:
-    for name in ("conversation_id", "client_turn_id"):
-        value = getattr(question, name)
-        if value is not None and not _ID.match(value):
-            message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
-            return Failed("bad_id", message, None)
-    return None

@@ -10,7 +10,7 @@ from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
 from pipeline.models.model import Model, Prompt, Stop, Text
-from pipeline.rehearsal.faults import WORDS
+from pipeline.rehearsal.call import WORDS
 
 QUICK: dict[str, Any] = {"first_token_seconds": 0.8, "gap_seconds": 0.8}
 ANSWER = "".join(WORDS)  # what the fault server says when nothing is wrong

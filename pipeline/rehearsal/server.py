@@ -16,8 +16,9 @@ import threading
 import time
 from urllib.parse import parse_qsl
 
+from pipeline.rehearsal.call import Call, Request
 from pipeline.rehearsal.dialects import Anthropic, Dialect, Embeddings, OpenAI
-from pipeline.rehearsal.faults import FAULTS, Call, Request
+from pipeline.rehearsal.faults import FAULTS
 
 STUB_TOKENS = 154  # the reply length of the peers in the performance facts
 

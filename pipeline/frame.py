@@ -1,0 +1,140 @@
+"""What stands around the steps of every turn: who may begin, its row, its one trace, what is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import notices
+from pipeline.alarm import Alarm
+from pipeline.closing import record, told
+from pipeline.context.facts import personal
+from pipeline.errors import ConversationsError
+from pipeline.events import Answer, Failed, Question
+from pipeline.guardrails.inbound import clean
+from pipeline.languages import language
+from pipeline.live_turn import LiveTurn
+from pipeline.operations import Operations
+from pipeline.purse import Purse
+from traces.ids import uuid7
+from traces.recorder import Recorder
+from traces.records import TRIALS, Trace, Turn
+
+log = logging.getLogger(__name__)
+SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
+UNMETERED = (*TRIALS, "task")  # doors that are no load of a user's own: their turns count against no limit
+TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
+_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Frame(Operations):
+    """Begins and ends turns; what happens between is `pipeline.turn.Pipeline`'s."""
+
+    async def _twin(self, question: Question) -> dict[str, Any] | None:
+        """Return the turn this client already got, or gets just now from another call; None without one.
+
+        The caller has taken the turn on when this returns None, and gives it back at its end.
+        """
+        name, seconds = question.client_turn_id, self.rules.turn_seconds + 2 * SPARE_SECONDS
+        while (done := self._repeated(question)) is None:
+            if name is None or self.quota.claim(question.user_id, name, seconds):
+                return None
+            await asyncio.sleep(TWIN_SECONDS)
+        return done
+
+    def _repeated(self, question: Question) -> dict[str, Any] | None:
+        """Return the turn this client already got; None too when that cannot be looked up."""
+        if question.client_turn_id is None:
+            return None
+        try:
+            return self.memory.repeated(question.user_id, question.client_turn_id)
+        except ConversationsError as error:
+            log.warning("a client's turn could not be looked up: %s", error)
+            return None
+
+    def _stopped(self) -> Failed | None:
+        return Failed("stopping", notices.STOPPING, None, retry_after=10.0) if self.stopping else None
+
+    @contextmanager
+    def _counted(self, turn: LiveTurn) -> Iterator[Alarm]:
+        try:
+            with self._alarms.set(self.rules.turn_seconds + SPARE_SECONDS) as alarm:
+                yield alarm
+        finally:
+            self.admission.leave(turn.question.user_id, turn.recorder.elapsed)
+
+    def _open(self, question: Question) -> LiveTurn:
+        rules = self.rules
+        turn = Turn(
+            turn_id=uuid7(),
+            conversation_id=question.conversation_id or uuid7(),
+            user_id=question.user_id,
+            door=question.door,
+            started_at=datetime.now(UTC),
+            question=clean(question.text).strip(),
+            outcome="failed",
+            client_turn_id=question.client_turn_id,
+            model_wanted=question.model or rules.model,
+            guardrails=rules.guardrails,
+            code_version=rules.code_version,
+            run_id=question.run_id,
+            case_id=question.case_id,
+        )
+        recorder = Recorder(turn, self.backlog, self._clock)
+        budget = self.trials if question.door in TRIALS else self.budget
+        return LiveTurn(question, recorder, rules.turn_seconds, Purse(budget, self.gateway, question))
+
+    def _close(self, turn: LiveTurn) -> Trace:
+        """Write the turn's one trace and tell who watches."""
+        trace = record(turn)
+        if turn.question.door not in UNMETERED:
+            self.quota.settle(turn.turn_id, trace.turn.input_tokens, trace.turn.output_tokens)
+        for observe in self.observers:
+            observe(trace)
+        return trace
+
+    def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
+        row, answer = trace.turn, told(turn, trace)
+        if turn.question.history is None and turn.question.door not in TRIALS:
+            try:
+                self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
+            except ConversationsError as error:
+                log.error("turn %s is not remembered: %s", turn.turn_id, error)
+            else:
+                self._digest(turn, answer)
+        return answer
+
+    def _digest(self, turn: LiveTurn, answer: Answer) -> None:
+        """Keep facts and summary beside the turn, when it may have any; its user does not wait."""
+        if turn.outcome == "refused" or not (turn.full or personal(turn.text)):
+            return
+        work = asyncio.to_thread(self.memory.digest, turn.question.user_id, turn.text, answer)
+        chore = asyncio.get_running_loop().create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._digested)
+
+    def _digested(self, chore: asyncio.Task[None]) -> None:
+        self._chores.discard(chore)
+        if not chore.cancelled() and (error := chore.exception()) is not None:
+            log.error("facts or summary of a turn are not kept: %s", error)
+
+
+def refused(refusal: Failed, question: Question) -> Failed:
+    """Return a refusal of a turn that was never begun, in the language of its user."""
+    code = language(question.text) or question.tongue
+    return replace(refusal, message=notices.spoken(refusal.message, code))
+
+
+def malformed(question: Question) -> Failed | None:
+    for name in ("conversation_id", "client_turn_id"):
+        value = getattr(question, name)
+        if value is not None and not _ID.match(value):
+            message = f"{name} must be 1 to 64 letters, digits, '-' or '_'."
+            return Failed("bad_id", message, None)
+    return None
