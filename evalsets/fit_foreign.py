@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsets.fit_guard import Line, calibration, fit, folds, own, questions, tabulate
+from evalsets.fit_guard import calibration, fit, folds, tabulate
+from evalsets.guard_lines import Line, own, questions
 from evalsets.metrics.stats import wilson
 from pipeline.guardrails.classifier import BY_WORDS, LABELS, LANGUAGES, WEIGHTS, Label
 

@@ -261,6 +261,16 @@ def test_the_readmes_name_only_commands_and_keys_that_exist() -> None:
     assert not wrong
 
 
+MOST_LINES = 400
+
+
+def test_no_file_is_longer_than_one_subject_takes() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines()) for path in shipped()
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
 def test_no_two_files_import_each_other() -> None:
     names = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.cache import Hit, Scope, SemanticCache, differ
 from pipeline.context.condenser import split
+from pipeline.context.fusion import Numbers, Pool, best, fuse, joined, measured, ranks
 from pipeline.context.rerank import capped
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
@@ -27,20 +27,7 @@ from traces.recorder import OpenSpan, Recorder
 from traces.records import Passage
 
 log = logging.getLogger(__name__)
-NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
 LOCAL = Policy(slow_seconds=2.0)
-Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """All rows either search scored, with the weighted sum of both z-scores; NaN is not measured."""
-
-    keys: Keys
-    pages: Keys
-    cosines: Numbers
-    texts: Numbers
-    fused: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +183,7 @@ class Retriever:
         with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
             missing = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
             if vector is not None and len(missing):
-                cosines = _joined(
+                cosines = joined(
                     cosines, missing, await guards.rows.call(partial(shelf.cosines, vector, missing)), texts
                 )
             pool = fuse(cosines, texts, self._text_weight)
@@ -269,14 +256,14 @@ class Retriever:
             strangers = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
             if len(strangers):
                 values = await guards.rows.call(partial(shelf.cosines, vector, strangers))
-                cosines = _joined(cosines, strangers, values, texts)
+                cosines = joined(cosines, strangers, values, texts)
         pool = fuse(cosines, texts, self._text_weight)
         places = np.flatnonzero(np.isin(pool.keys, keys))
         if not len(places):
             return Trail(None, None, None, self._candidates)
         place = places[[int(np.argmax(pool.fused[places]))]]
-        [vector_rank], [text_rank] = _ranks(pool.cosines, place), _ranks(pool.texts, place)
-        [fused_rank] = _ranks(pool.fused, place)
+        [vector_rank], [text_rank] = ranks(pool.cosines, place), ranks(pool.texts, place)
+        [fused_rank] = ranks(pool.fused, place)
         return Trail(vector_rank, text_rank, fused_rank, self._candidates)
 
     async def _score(self, candidates: Candidates, span: OpenSpan) -> Numbers:
@@ -302,8 +289,8 @@ class Retriever:
     def _found(self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers) -> tuple[Found, ...]:
         """Order the candidates by their scores and spread the first places over documents."""
         fused_ranks = np.argsort(np.argsort(-pool.fused[places], kind="stable")) + 1
-        vector_ranks = _ranks(pool.cosines, places)
-        text_ranks = _ranks(pool.texts, places)
+        vector_ranks = ranks(pool.cosines, places)
+        text_ranks = ranks(pool.texts, places)
         order = np.argsort(-scores, kind="stable").tolist()
         order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
         candidates: list[Found] = []
@@ -317,9 +304,9 @@ class Retriever:
                 title=row.title,
                 url=row.url,
                 text=row.text,
-                vector_score=_measured(pool.cosines[place]),
+                vector_score=measured(pool.cosines[place]),
                 vector_rank=vector_ranks[number],
-                text_score=_measured(pool.texts[place]),
+                text_score=measured(pool.texts[place]),
                 text_rank=text_ranks[number],
                 fused_score=float(pool.fused[place]),
                 fused_rank=int(fused_ranks[number]),
@@ -327,60 +314,6 @@ class Retriever:
             )
             candidates.append(Found(passage, row.spans, row.vectors, row.screened))
         return tuple(candidates)
-
-
-def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
-    """Score all rows by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
-
-    Every text match has its cosine in `cosines`, or there are no cosines at all. A row that shares
-    no word with the query has a BM25 of 0.
-    """
-    every = cosines if len(cosines.keys) else texts
-    text = np.full(len(every.keys), np.nan)
-    text[np.searchsorted(every.keys, texts.keys)] = texts.values
-    cosine = np.full(len(every.keys), np.nan)
-    cosine[: len(cosines.keys)] = cosines.values
-    fused = text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
-    if len(cosines.keys):
-        fused += (cosine - cosines.mean) / cosines.deviation
-    return Pool(every.keys, every.pages, cosine, text, fused)
-
-
-def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
-    """Return the places of the candidates and the fused score of each one's second-best neighbour.
-
-    The best chunk of each page comes first; other chunks only fill what is left. NaN where a page
-    has a single chunk in the pool.
-    """
-    order = _top(pool.fused, NEAR * candidates)
-    _, first = np.unique(pool.pages[order], return_index=True)
-    if len(first) < candidates:
-        order = _top(pool.fused, len(pool.fused))
-        _, first = np.unique(pool.pages[order], return_index=True)
-    leaders = np.sort(first)[:candidates]
-    later = np.setdiff1d(np.arange(len(order)), first)[: candidates - len(leaders)]
-    chosen = order[np.concatenate([leaders, later]).astype(np.int64)]
-    return chosen, _seconds(pool, pool.pages[chosen])
-
-
-def _seconds(pool: Pool, pages: Keys) -> Numbers:
-    """Return the second-highest fused score of each page, NaN where it has a single chunk."""
-    near = np.flatnonzero(np.isin(pool.pages, pages))
-    scores: dict[int, list[float]] = {}
-    for page, score in zip(pool.pages[near].tolist(), pool.fused[near].tolist(), strict=True):
-        scores.setdefault(page, []).append(score)
-    return np.array(
-        [sorted(scores[page])[-2] if len(scores[page]) > 1 else np.nan for page in pages.tolist()]
-    )
-
-
-def _top(values: Numbers, count: int) -> Keys:
-    """Return the places of the highest values, best first, earlier places first among equals."""
-    if count < len(values):
-        places = np.sort(np.argpartition(-values, count)[:count])
-    else:
-        places = np.arange(len(values))
-    return places[np.argsort(-values[places], kind="stable")]
 
 
 def _is_wrong(error: AnswerdeckError) -> bool:
@@ -405,29 +338,3 @@ def _between(vector: Vector, other: Vector) -> Vector:
     middle = vector + other
     length = float(np.linalg.norm(middle))
     return (middle / length).astype(np.float32) if length else vector
-
-
-def _joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:
-    """Add the cosines of rows that only the full-text search found."""
-    pages = texts.pages[np.searchsorted(texts.keys, keys)]
-    every = np.concatenate([cosines.keys, keys])
-    order = np.argsort(every)
-    return Scores(
-        every[order],
-        np.concatenate([cosines.values, values])[order],
-        np.concatenate([cosines.pages, pages])[order],
-        cosines.mean,
-        cosines.deviation,
-    )
-
-
-def _ranks(values: Numbers, places: Keys) -> list[int | None]:
-    """Return the 1-based rank of each place among the measured values."""
-    return [
-        None if np.isnan(values[place]) else int(np.count_nonzero(values > values[place])) + 1
-        for place in places
-    ]
-
-
-def _measured(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

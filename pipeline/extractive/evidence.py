@@ -16,6 +16,7 @@ from pipeline.codes import codes, forms, written
 from pipeline.context.condenser import COMMON, split
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
+from pipeline.extractive.kinds import CUES, kind, names
 from pipeline.extractive.rows import narrowed, statements
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
@@ -36,26 +37,6 @@ EXACT = 0.6  # the least probability and strength of an exact code
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
 
-_KINDS = (
-    ("when", r"\b(when|what (?:year|date|day|time)|which year)\b"),
-    ("number", r"\bhow (?:many|much|long|old|far|tall|big|large|often|high|deep|fast)\b|\bwhat percentage\b"),
-    ("who", r"\bwho(?:m|se)?\b"),
-    ("where", r"\bwhere\b|\bwhat (?:city|country|place|state)\b"),
-    ("why", r"\bwhy\b|\bhow come\b|\breasons?\b|\bcauses?\b"),
-    ("how", r"\bhow (?:do|can|to|should|would|could)\b|\bsteps\b"),
-)
-_CUES = {
-    "when": r"\b1\d{3}\b|\b20\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october"
-    r"|november|december|century|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every|daily)\b"
-    r"|\d:\d\d",
-    "number": r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand"
-    r"|million|billion|once|twice)\b",
-    "who": r"(?-i:\b[A-Z][\w.]+ (?:[A-Z]\. )?[A-Z]\w+)",
-    "where": r"(?-i:\b(?:[Ii]n|[Aa]t|[Nn]ear|[Oo]n|[Ff]rom|[Oo]f|[Tt]o) (?:the )?[A-Z]\w+)",
-    "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
-    "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
-}
-_KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
 _ACT = re.compile(
     r"\W*(?:how (?:do|can|to|should|would|could)|(?:can|could|may) (?:i|we|you)|where (?:do|can) i"
     r"|i (?:want|need)"
@@ -65,8 +46,6 @@ _ACT = re.compile(
     re.IGNORECASE,
 )
 _ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as rows.statements writes it
-_WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
-_CUE_PATTERNS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +276,7 @@ class Page:
 
     def sentence_features(self) -> dict[str, Numbers]:
         """Return one value per sentence under each name."""
-        cues = _CUE_PATTERNS.get(self.kind)
+        cues = CUES.get(self.kind)
         support = self._support()
         best = np.zeros(len(self.passages))
         np.maximum.at(best, self.rows, support)
@@ -373,25 +352,6 @@ def _gathered(vectors: NDArray[np.float32], parts: Sequence[tuple[str, int, int]
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
 
 
-def kind(question: str) -> str:
-    """Return what the question asks for: when, number, who, where, why, how or other."""
-    for name, pattern in _KIND_PATTERNS:
-        if pattern.search(question):
-            return name
-    return "other"
-
-
-def names(question: str) -> set[str]:
-    """Return the stems written as names: capitals within a sentence or a word, or digits."""
-    return {
-        stem(token)
-        for match in _WORD.finditer(question)
-        if _is_name(match["word"], initial=match["start"] is not None)
-        for token in tokens(match["word"])
-        if token not in STOP_WORDS
-    }
-
-
 def choose(probabilities: Sequence[float]) -> list[int]:
     """Return the indexes, ascending, whose set has the highest expected F1.
 
@@ -403,10 +363,6 @@ def choose(probabilities: Sequence[float]) -> list[int]:
     order = np.argsort(-values, kind="stable")
     expected = 2 * np.cumsum(values[order]) / (np.arange(1, len(values) + 1) + values.sum())
     return sorted(int(i) for i in order[: int(expected.argmax()) + 1])
-
-
-def _is_name(word: str, *, initial: bool) -> bool:
-    return word[0].isdigit() or word[1:] != word[1:].lower() or (word[0].isupper() and not initial)
 
 
 def _share(matches: Numbers, weights: Numbers) -> Numbers:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extractive import evidence
-from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, kind, names, read, strength
+from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read, strength
+from pipeline.extractive.kinds import kind, names
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
 from tests.factories import make_passage

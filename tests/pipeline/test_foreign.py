@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsets.fit_guard import own
+from evalsets.guard_lines import own
 from pipeline.guardrails.inbound import Inbound
 from pipeline.knowledge.embedding import MiniLM
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.context.fusion import best, fuse
 from pipeline.context.rerank import capped
-from pipeline.context.retrieval import Retriever, best, fuse
+from pipeline.context.retrieval import Retriever
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import MiniLM

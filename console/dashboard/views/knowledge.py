@@ -12,7 +12,7 @@ import streamlit as st
 from console import format
 from console.dashboard import bases, boundary, data, downloads, jobs, markup, notices, palette
 from console.dashboard.bases import Base
-from pipeline.context.search_test import Hit
+from console.dashboard.views import knowledge_checks
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.jobs import Job
 from pipeline.knowledge.standing import Release
@@ -370,97 +370,11 @@ def _difference(kb: str, before: str, after: str) -> None:
         notices.done(None, f"{kb} answers from version {now}.")
 
 
-def _search(base: Base) -> None:
-    question = st.text_input(
-        "A question, as users ask it", key="ask", bind="query-params", max_chars=2000, width=640
-    ).strip()
-    if not question:
-        st.caption(
-            "Shows each passage's place by full text, by vector, fused and reranked. Nothing is recorded."
-        )
-        return
-    hits = bases.search(base.status.kb, question)
-    if not hits:
-        notices.note("Nothing found", "No passage shares a word or a meaning with it.", key="no-hits")
-        return
-    heads = ["# ", "Passage", "Full text ", "Vector ", "Fused ", "Reranked "]
-    markup.show(markup.table(heads, [_hit(hit) for hit in hits]), key="hits")
-    floor = data.settings().retrieval.floor
-    st.caption(
-        f"The first {data.settings().retrieval.passages} go to the model; a best vector score under "
-        f"{floor:g} counts as not found."
-    )
-    downloads.button([asdict(hit) for hit in hits], "search-test")
-
-
-def _hit(hit: Hit) -> str:
-    sent = hit.rank <= data.settings().retrieval.passages
-    name = f"<b>{escape(hit.title or hit.document_id)}</b>" if sent else escape(hit.title or hit.document_id)
-    return markup.row(
-        [
-            markup.cell(f"{hit.rank}", "right"),
-            markup.cell(name + markup.small(escape(hit.text[:240])), "text"),
-            markup.cell(_place(hit.text_rank, hit.text_score), "right"),
-            markup.cell(_place(hit.vector_rank, hit.vector_score), "right"),
-            markup.cell(_place(hit.fused_rank, hit.fused_score), "right"),
-            markup.cell(_place(hit.rank, hit.rerank_score), "right"),
-        ]
-    )
-
-
-def _place(rank: int | None, score: float | None) -> str:
-    if rank is None or score is None:
-        return '<span class="quiet">—</span>'
-    return f"{rank}" + markup.small(format.score(score))
-
-
-def _suspicious(base: Base) -> None:
-    st.caption(
-        "Sentences that read as instructions to the assistant. What becomes of them in a turn: "
-        f"{data.settings().guardrails.planted} (guardrails.planted)."
-    )
-    suspects = bases.suspects(base.status.kb, base.status.version or "")
-    if not suspects:
-        notices.note("Nothing suspicious", "No sentence of this version reads so.", key="no-suspects")
-        return
-    rows = [
-        markup.row(
-            [
-                markup.cell(format.share(candidate.probability), "right"),
-                markup.cell(escape(candidate.text[:400]), "text"),
-                markup.cell(escape(candidate.document_id), "text mono quiet"),
-            ]
-        )
-        for candidate in suspects[:MOST_FILES]
-    ]
-    markup.show(markup.table(["Sure ", "Sentence", "Document"], rows), key="suspects")
-    downloads.button([asdict(candidate) for candidate in suspects], "suspicious")
-
-
-def _settings(base: Base) -> None:
-    settings, status = data.settings(), base.status
-    retrieval = settings.retrieval
-    rows = [
-        ("Embedder of this knowledge base", status.embedder),
-        ("Embedder configured (embedder)", f"{settings.embedder} · {bases.embedder().fingerprint}"),
-        ("Pieces on disk", status.fragments),
-        ("Vector search", status.index or "exact, in memory"),
-        ("Versions kept readable (knowledge.releases)", settings.knowledge.releases),
-        ("Candidates (retrieval.candidates)", retrieval.candidates),
-        ("Passages to the model (retrieval.passages)", retrieval.passages),
-        ("Weight of full text (retrieval.text_weight)", f"{retrieval.text_weight:g}"),
-        ("Least vector score of a hit (retrieval.floor)", f"{retrieval.floor:g}"),
-        ("Reranker (retrieval.reranker)", retrieval.reranker),
-    ]
-    markup.show(markup.pairs(rows), key="settings")
-    st.caption("These are set by environment, .env or config.toml; another embedder needs a new ingestion.")
-
-
 DRAW = {
     "Documents": _documents,
     "Ingestions": _ingestions,
     "Versions": _versions,
-    "Search test": _search,
-    "Suspicious": _suspicious,
-    "Settings": _settings,
+    "Search test": knowledge_checks.search,
+    "Suspicious": knowledge_checks.suspicious,
+    "Settings": knowledge_checks.settings,
 }

@@ -1,0 +1,158 @@
+"""The lines that the guard's classifier is fitted on: the shared sets, read where they lie, and our own."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.guardrails.planted import LONGEST, contexts
+from pipeline.text import sentences
+
+OWN = Path(__file__).parent / "training"
+HAZARDS = frozenset({"cse", "hte", "iwp", "ncr", "vcr", "src", "ssh", "prv", "dfm"})
+UNSEEN = frozenset(
+    {"mtrag_cloud", "clapnq_dev", "demo_gnome_help"}
+)  # in no fit: their figures are the file's
+PRODUCT = 3_500  # questions about products, made of our own wordings
+WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
+PASSAGES = 800  # clean ones of each corpus
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A text of one set. `kind` is harm, injection, distress, planted, benign (a lookalike) or clean."""
+
+    text: str
+    kind: str
+    source: str
+    group: int = -1  # its passage, for sentences
+    attack: str = ""  # its kind
+    context: tuple[str, ...] = ()
+    vector: NDArray[np.float32] | None = None
+
+    @property
+    def unseen(self) -> bool:
+        """Whether no fit may read it."""
+        return self.group < 0 and self.source in UNSEEN
+
+    @property
+    def weight(self) -> float:
+        return WEIGHT.get(self.source.split(":")[0], 1.0)
+
+
+def questions(folder: Path) -> Iterator[Line]:
+    """Yield every line that is a question, with its set."""
+    for row in read(folder / "ailuminate" / "prompts.jsonl"):
+        if row["hazard"] in HAZARDS:
+            yield Line(row["text"], "harm", f"ailuminate:{row['locale'][:2]}")
+    for row in read(folder / "advbench" / "prompts.jsonl"):
+        yield Line(row["text"].split("[/INST]")[0].strip(), "harm", "advbench")
+    for row in read(folder / "xstest" / "prompts.jsonl"):
+        yield Line(row["text"], "harm" if row["label"] == "unsafe" else "benign", "xstest")
+    for row in read(folder / "jailbreak_inthewild" / "prompts.jsonl"):
+        yield Line(row["text"], "injection", "jailbreak_inthewild")
+    yield from plain(folder)
+    for name in ("harm", "injection"):
+        for kind, language, text in own(name):
+            yield Line(text, kind, f"own:{language}")
+
+
+def plain(folder: Path) -> Iterator[Line]:
+    """Yield questions that nobody would refuse."""
+    yield from products()
+    rows = read(folder / "clinc150" / "train.jsonl")
+    random.Random(5).shuffle(rows)
+    for row in rows[:4000] + read(folder / "clinc150" / "val.jsonl"):
+        yield Line(row["text"], "plain", "clinc150")
+    turns = {turn for row in read(folder / "mtrag_cloud" / "queries.jsonl") for turn in row["user_turns"]}
+    for text in sorted(turns):
+        yield Line(text, "plain", "mtrag_cloud")
+    for row in read(folder / "clapnq_dev" / "questions.jsonl"):
+        yield Line(row["question"], "plain", "clapnq_dev")
+    for row in read(folder / "demo_gnome_help" / "queries.jsonl"):
+        yield Line(row["text"], "plain", "demo_gnome_help")
+
+
+def products() -> Iterator[Line]:
+    """Yield questions as people ask them about any product, a wording's questions in one group."""
+    parts: dict[str, list[str]] = {}
+    for kind, _, text in own("product"):
+        parts.setdefault(kind, []).append(text)
+    rng = random.Random(11)
+    for text in parts["line"]:
+        yield Line(text, "plain", "product")
+    for number in range(PRODUCT):
+        wording = parts["wording"][number % len(parts["wording"])]
+        thing, other = rng.sample(parts["thing"], 2)
+        text = wording.format(act=rng.choice(parts["act"]), thing=thing, other=other)
+        yield Line(text, "plain", "product", attack=wording)
+
+
+def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (source, text, planted instruction or "", its kind)."""
+    for row in read(folder / "bipia" / "passages_train.jsonl"):
+        yield "bipia", row["passage"], row["attack"] or "", row["category"] or ""
+    rng = random.Random(7)
+    hosts: list[str] = []
+    for name in ("demo_gnome_help", "mtrag_cloud", "clapnq_dev"):
+        texts = [row["text"] for row in read(folder / name / "corpus.jsonl") if row["text"]]
+        rng.shuffle(texts)
+        hosts += texts[:150]
+        for text in texts[:PASSAGES]:
+            yield name, text, "", ""
+            ends = sentences(text)
+            first = rng.randrange(len(ends)) if ends else 0
+            yield name, " ".join(text[a:b] for a, b in ends[first : first + rng.randint(1, 3)]), "", ""
+    for number, (kind, language, text) in enumerate([*own("planted"), *own("injection")] * 3):
+        if kind == "benign":
+            continue
+        host = rng.choice(hosts)[:700]
+        at = rng.choice([0, *(end for _, end in sentences(host))])
+        mark = rng.choice(["\n", "\n", " "])
+        whole = host[:at] + (mark if at else "") + text + mark + host[at:].lstrip()
+        if kind == "clean" and number % 2:
+            whole = text
+        yield "own", whole, "" if kind == "clean" else text, f"{language}{number % 5}"
+
+
+def sentence_lines(folder: Path) -> list[Line]:
+    """Return the sentences of all passages."""
+    lines: list[Line] = []
+    for group, (source, text, attack, kind) in enumerate(passages(folder)):
+        spans = sentences(text)
+        begin = text.find(attack) if attack else -1
+        for (start, end), place in zip(spans, contexts(text, spans), strict=True):
+            label = _kind(start, end, begin, begin + len(attack)) if attack else "clean"
+            if label != "unclear":
+                said = text[start : min(end, start + LONGEST)]
+                lines.append(Line(said, label, source, group, kind, place))
+    return lines
+
+
+def _kind(start: int, end: int, begin: int, stop: int) -> str:
+    """Return whether a sentence is the planted one, clean, or partly both."""
+    shared = max(0, min(end, stop) - max(start, begin))
+    if shared >= 0.5 * (end - start) or shared >= 0.8 * (stop - begin):
+        return "planted"
+    return "unclear" if shared else "clean"
+
+
+def own(name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, language, text) of our own lines; a heading `## kind language` begins a group."""
+    kind = language = ""
+    for line in (OWN / f"{name}.txt").read_text("utf-8").splitlines():
+        if line.startswith("## "):
+            _, kind, language = line.split()
+        elif line:
+            yield kind, language, line
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]

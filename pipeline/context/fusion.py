@@ -1,0 +1,104 @@
+"""Puts the scores of both searches together, and picks the candidates of as many pages as can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.knowledge.shelf import Keys, Scores
+
+NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """All rows either search scored, with the weighted sum of both z-scores; NaN is not measured."""
+
+    keys: Keys
+    pages: Keys
+    cosines: Numbers
+    texts: Numbers
+    fused: Numbers
+
+
+def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
+    """Score all rows by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
+
+    Every text match has its cosine in `cosines`, or there are no cosines at all. A row that shares
+    no word with the query has a BM25 of 0.
+    """
+    every = cosines if len(cosines.keys) else texts
+    text = np.full(len(every.keys), np.nan)
+    text[np.searchsorted(every.keys, texts.keys)] = texts.values
+    cosine = np.full(len(every.keys), np.nan)
+    cosine[: len(cosines.keys)] = cosines.values
+    fused = text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
+    if len(cosines.keys):
+        fused += (cosine - cosines.mean) / cosines.deviation
+    return Pool(every.keys, every.pages, cosine, text, fused)
+
+
+def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
+    """Return the places of the candidates and the fused score of each one's second-best neighbour.
+
+    The best chunk of each page comes first; other chunks only fill what is left. NaN where a page
+    has a single chunk in the pool.
+    """
+    order = _top(pool.fused, NEAR * candidates)
+    _, first = np.unique(pool.pages[order], return_index=True)
+    if len(first) < candidates:
+        order = _top(pool.fused, len(pool.fused))
+        _, first = np.unique(pool.pages[order], return_index=True)
+    leaders = np.sort(first)[:candidates]
+    later = np.setdiff1d(np.arange(len(order)), first)[: candidates - len(leaders)]
+    chosen = order[np.concatenate([leaders, later]).astype(np.int64)]
+    return chosen, _seconds(pool, pool.pages[chosen])
+
+
+def _seconds(pool: Pool, pages: Keys) -> Numbers:
+    """Return the second-highest fused score of each page, NaN where it has a single chunk."""
+    near = np.flatnonzero(np.isin(pool.pages, pages))
+    scores: dict[int, list[float]] = {}
+    for page, score in zip(pool.pages[near].tolist(), pool.fused[near].tolist(), strict=True):
+        scores.setdefault(page, []).append(score)
+    return np.array(
+        [sorted(scores[page])[-2] if len(scores[page]) > 1 else np.nan for page in pages.tolist()]
+    )
+
+
+def _top(values: Numbers, count: int) -> Keys:
+    """Return the places of the highest values, best first, earlier places first among equals."""
+    if count < len(values):
+        places = np.sort(np.argpartition(-values, count)[:count])
+    else:
+        places = np.arange(len(values))
+    return places[np.argsort(-values[places], kind="stable")]
+
+
+def joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:
+    """Add the cosines of rows that only the full-text search found."""
+    pages = texts.pages[np.searchsorted(texts.keys, keys)]
+    every = np.concatenate([cosines.keys, keys])
+    order = np.argsort(every)
+    return Scores(
+        every[order],
+        np.concatenate([cosines.values, values])[order],
+        np.concatenate([cosines.pages, pages])[order],
+        cosines.mean,
+        cosines.deviation,
+    )
+
+
+def ranks(values: Numbers, places: Keys) -> list[int | None]:
+    """Return the 1-based rank of each place among the measured values."""
+    return [
+        None if np.isnan(values[place]) else int(np.count_nonzero(values > values[place])) + 1
+        for place in places
+    ]
+
+
+def measured(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

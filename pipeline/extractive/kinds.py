@@ -1,0 +1,53 @@
+"""What a question asks for: a time, a number, a person, and the names in it."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.text import STOP_WORDS, stem, tokens
+
+_KINDS = (
+    ("when", r"\b(when|what (?:year|date|day|time)|which year)\b"),
+    ("number", r"\bhow (?:many|much|long|old|far|tall|big|large|often|high|deep|fast)\b|\bwhat percentage\b"),
+    ("who", r"\bwho(?:m|se)?\b"),
+    ("where", r"\bwhere\b|\bwhat (?:city|country|place|state)\b"),
+    ("why", r"\bwhy\b|\bhow come\b|\breasons?\b|\bcauses?\b"),
+    ("how", r"\bhow (?:do|can|to|should|would|could)\b|\bsteps\b"),
+)
+_CUE_TEXTS = {
+    "when": r"\b1\d{3}\b|\b20\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october"
+    r"|november|december|century|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every|daily)\b"
+    r"|\d:\d\d",
+    "number": r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand"
+    r"|million|billion|once|twice)\b",
+    "who": r"(?-i:\b[A-Z][\w.]+ (?:[A-Z]\. )?[A-Z]\w+)",
+    "where": r"(?-i:\b(?:[Ii]n|[Aa]t|[Nn]ear|[Oo]n|[Ff]rom|[Oo]f|[Tt]o) (?:the )?[A-Z]\w+)",
+    "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
+    "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
+}
+_KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
+_WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
+CUES = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUE_TEXTS.items()}
+
+
+def kind(question: str) -> str:
+    """Return what the question asks for: when, number, who, where, why, how or other."""
+    for name, pattern in _KIND_PATTERNS:
+        if pattern.search(question):
+            return name
+    return "other"
+
+
+def names(question: str) -> set[str]:
+    """Return the stems written as names: capitals within a sentence or a word, or digits."""
+    return {
+        stem(token)
+        for match in _WORD.finditer(question)
+        if _is_name(match["word"], initial=match["start"] is not None)
+        for token in tokens(match["word"])
+        if token not in STOP_WORDS
+    }
+
+
+def _is_name(word: str, *, initial: bool) -> bool:
+    return word[0].isdigit() or word[1:] != word[1:].lower() or (word[0].isupper() and not initial)
