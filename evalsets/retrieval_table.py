@@ -91,7 +91,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
     turn = Turn("t", "c", "u", "eval", now, question, "answered")
     retriever = Retriever(cast("Knowledge", standing), text_weight=WEIGHT)  # it asks for no more of one
     ours = await retriever.retrieve(question, "kb", Recorder(turn, Nowhere()))
-    found = {
+    keys_by_way = {
         "BM25": texts.keys[np.argsort(-texts.values, kind="stable")],
         "dense": np.argsort(-cosines.values, kind="stable"),
         "RRF": np.argsort(-_reciprocal(cosines, texts), kind="stable"),
@@ -99,7 +99,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
     }
     documents = {
         way: [row.document_id for row in await shelf.rows(keys[:DEEP].tolist())]
-        for way, keys in found.items()
+        for way, keys in keys_by_way.items()
     }
     return documents | {"ours": [candidate.passage.document_id for candidate in ours.found]}
 
