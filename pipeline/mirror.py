@@ -65,7 +65,7 @@ class Mirror:
             try:
                 yield
                 self._push(shared, changes)
-            except BaseException:
+            except BaseException:  # the files are put back, the error passed on
                 self._write({name: before.get(name) for name in {*before, *self._contents()}}, keep=False)
                 raise
             self._since = since

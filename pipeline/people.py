@@ -20,6 +20,7 @@ from typing import Any, get_args
 from pipeline import passwords
 from pipeline.auth import ROLES, Keys, Person, Role, digest, named
 from pipeline.errors import AnswerdeckError
+from pipeline.transactions import transaction
 from traces.errors import Unknown
 
 SESSION_SECONDS = 12 * 3600.0
@@ -267,13 +268,8 @@ class People:
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             db = self._opened()
-            db.execute("begin immediate")
-            try:
+            with transaction(db):
                 yield db
-            except BaseException:
-                db.execute("rollback")
-                raise
-            db.execute("commit")
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:

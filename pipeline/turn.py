@@ -81,7 +81,7 @@ class Pipeline(Frame):
             except (GeneratorExit, asyncio.CancelledError):
                 turn.end("abandoned", "cancelled")
                 raise
-            except Exception as error:
+            except Exception as error:  # the boundary of a turn: it ends with a sentence and a trace
                 for event in turn.failing(error):
                     yield event
             finally:

@@ -153,7 +153,7 @@ def test_only_the_composition_root_knows_the_names_in_the_data_folder() -> None:
     assert not wrong
 
 
-def last_name(node: ast.expr) -> str:
+def last_name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
@@ -258,6 +258,18 @@ def test_the_readmes_name_only_commands_and_keys_that_exist() -> None:
         for key in re.findall(r"ANSWERDECK_([A-Z_]+)", text):
             if key.lower().replace("__", ".") not in known:
                 wrong.append(f"{page.name}: ANSWERDECK_{key}")
+    assert not wrong
+
+
+def test_who_catches_everything_says_why_on_the_line() -> None:
+    wrong = []
+    for path in shipped():
+        lines = path.read_text("utf-8").splitlines()
+        for node in nodes(path):
+            if isinstance(node, ast.ExceptHandler):
+                caught = {last_name(part) for part in ast.walk(node.type)} if node.type else {"Exception"}
+                if caught & {"Exception", "BaseException"} and "  # " not in lines[node.lineno - 1]:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not wrong
 
 

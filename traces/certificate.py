@@ -137,7 +137,7 @@ def _tried(place: Place, person: Person) -> tuple[int, str | None]:
 def _looked(place: Place, person: Person) -> tuple[list[str], str | None]:
     try:
         return place.left(person), None
-    except Exception as error:
+    except Exception as error:  # the same boundary, when its word is looked into
         return [], f"could not be looked at: {error or type(error).__name__}"
 
 

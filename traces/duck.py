@@ -174,7 +174,7 @@ class Writing:
         self.connection.begin()
         try:
             yield
-        except BaseException:
+        except BaseException:  # rolled back, and passed on
             self.connection.rollback()
             raise
         self.connection.commit()

@@ -25,7 +25,7 @@ def reading(path: Path, *, exporting: bool) -> Iterator[duckdb.DuckDBPyConnectio
         try:
             duck.attach(connection, path)
             yield connection
-        except BaseException:
+        except BaseException:  # the connection is closed, the error passed on
             connection.close()
             raise
         if exporting or not duck.detach(connection):

@@ -93,7 +93,7 @@ class Recorder:
         self._stack.append(opened.span_id)
         try:
             yield opened
-        except BaseException as error:
+        except BaseException as error:  # noted on the step, and passed on
             opened.error = type(error).__name__
             raise
         finally:

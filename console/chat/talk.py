@@ -229,7 +229,7 @@ class Talk:
             async with aclosing(self._pipeline.answer(question)) as events:
                 async for event in events:
                     queue.put_nowait(event)
-        except Exception:
+        except Exception:  # the boundary of a page: the reader gets one calm sentence, the log the rest
             log.exception("the chat could not answer")
             queue.put_nowait(Failed("internal", notices.spoken(notices.SORRY_SOON, question.tongue), None))
         finally:

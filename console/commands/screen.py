@@ -43,7 +43,7 @@ def guarded(run: Callable[[], Any]) -> None:
     except OSError as error:
         print(f"Error: {_place(error)}", file=sys.stderr)
         sys.exit(2)
-    except Exception as error:
+    except Exception as error:  # the boundary of a command: nobody sees a traceback
         log.exception("a command ended unexpectedly")
         problem = f"{type(error).__name__}: {error}"
         print(f"Error: this is a fault of Answerdeck ({problem}).", file=sys.stderr)

@@ -77,7 +77,7 @@ class Worker:
     async def __aenter__(self) -> Worker:
         try:
             await self._start()
-        except BaseException:
+        except BaseException:  # the process is ended, the error passed on
             await self._stop()
             raise
         return self

@@ -129,7 +129,7 @@ class Asker:
         try:
             trace = await self._ask(case)
             scores = self._score(case, trace, timed)
-        except Exception as error:
+        except Exception as error:  # the boundary of a case: its fault is counted, the others go on
             if not isinstance(error, CaseFailed):
                 log.exception("case %s of run %s failed", case.case_id, self.run_id)
             reason = str(error) if isinstance(error, CaseFailed) else f"{type(error).__name__}: {error}"

@@ -129,7 +129,7 @@ async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: F
     except asyncio.CancelledError:
         state = "stopped"
         raise
-    except BaseException as problem:
+    except BaseException as problem:  # noted on the run, and passed on
         error = repr(problem)
         raise
     finally:

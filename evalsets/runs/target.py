@@ -62,7 +62,7 @@ class Target:
             recorder.close("failed")
             yield Failed(error.error_class, str(error), recorder.turn.turn_id, error.retry_after)
             return
-        except BaseException:
+        except BaseException:  # the trace is closed, the error passed on
             recorder.note(error_class="cancelled")
             recorder.close("abandoned")
             raise

@@ -11,6 +11,7 @@ import orjson
 
 from pipeline.auth import digest
 from pipeline.linked import Database
+from pipeline.transactions import transaction
 
 SHARE_SECONDS = 7 * 24 * 3600.0
 LONGEST_TITLE = 120
@@ -225,14 +226,8 @@ def forget_versions(db: Database, user_id: str, conversation_id: str, turn_id: s
 
 def _whole(db: Database, work: Callable[[], bool]) -> bool:
     """Do the work in one transaction: all of it or nothing."""
-    db.execute("begin immediate")
-    try:
-        done = work()
-    except BaseException:
-        db.execute("rollback")
-        raise
-    db.execute("commit")
-    return done
+    with transaction(db):
+        return work()
 
 
 def _put_aside(db: Database, user_id: str, conversation_id: str, turn_id: str) -> int:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.transactions import transaction
+
 log = logging.getLogger(__name__)
 MINUTE = 60.0
 
@@ -118,14 +120,8 @@ class SharedCounts:
     @contextlib.contextmanager
     def _begin(self) -> Iterator[sqlite3.Connection]:
         """Run a transaction that no other process's can come between."""
-        with self._lock:
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
+        with self._lock, transaction(self._db):
+            yield self._db
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.linked import Linked
+from pipeline.transactions import transaction
 
 log = logging.getLogger(__name__)
 EVERYBODY = ""
@@ -194,13 +195,8 @@ class Spending:
         """Run a transaction that no other process's can come between."""
         with self._lock:
             db = self._db
-            db.execute("begin immediate")
-            try:
+            with transaction(db):
                 yield db
-            except BaseException:
-                db.execute("rollback")
-                raise
-            db.execute("commit")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -34,7 +34,7 @@ class Health:
         try:
             if work is not None:
                 await work(self._pipeline)
-        except Exception:
+        except Exception:  # the boundary of a start: the chat must come up, /readyz says what is wrong
             log.exception("the preparation after the start failed")
         finally:
             self._prepared, self._seen = True, None

@@ -106,7 +106,7 @@ class Border:
             if too_large.more:
                 await _discard(receive)
             await answer.instead(self._too_large(), scope, body)
-        except Exception:
+        except Exception:  # the boundary of a request: one calm sentence, and the log
             log.exception("request %s to %s failed", answer.request_id, scope["path"])
             if answer.begun:
                 raise  # the server cuts the connection, so that nobody takes a part for the whole

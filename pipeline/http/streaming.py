@@ -64,7 +64,7 @@ class EventStream(Response):
                         await _refuse(event, send)
                         return
                     await self._event(event, send)
-        except Exception:
+        except Exception:  # the boundary of a stream that has begun: it ends with an event
             log.exception("the stream of a turn broke")
             await self._event(INTERNAL, send)
         await send({"type": "http.response.body", "body": self._last, "more_body": False})

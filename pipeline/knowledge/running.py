@@ -53,7 +53,7 @@ async def run(
 
     try:
         result = await ingest(paths, kb, knowledge, note, prune=prune)
-    except BaseException as error:
+    except BaseException as error:  # noted on the job, and passed on
         stopped = not isinstance(error, AnswerdeckError | OSError)
         with _unhindered():
             kept.end(job_id, "failed", "stopped" if stopped else str(error))

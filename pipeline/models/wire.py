@@ -177,7 +177,7 @@ class Wire(httpx2.AsyncBaseTransport):
         connection = self._take(server) or await self._connect(server)
         try:
             await connection.send(data)
-        except BaseException:
+        except BaseException:  # the connection is dropped, the error passed on
             self._drop(connection)
             raise
         status, headers = connection.response
