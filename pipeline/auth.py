@@ -52,6 +52,10 @@ class Keys:
         """Return whose key this is; takes the same time whether it is one or not."""
         return self.by_digest(digest(key))
 
+    def named(self, name: str) -> bool:
+        """Tell whether a key belongs to somebody of this name."""
+        return any(person.name == name for _, person in self._people)
+
     def by_digest(self, hexadecimal: str) -> Person | None:
         """Return whose key has this SHA-256."""
         asked = hexadecimal.encode()

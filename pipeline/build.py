@@ -184,7 +184,8 @@ def prices(settings: Settings) -> Prices:
 
 def people(settings: Settings) -> People:
     """Return who may come in: the keys of the environment, and users and keys made here."""
-    return People(DataFolder(settings.data_dir).people, Keys(settings.auth.keys.get_secret_value()))
+    path, keys = DataFolder(settings.data_dir).people, Keys(settings.auth.keys.get_secret_value())
+    return People(path, keys, provider=settings.auth.oidc.issuer is not None)
 
 
 def spending(settings: Settings) -> Spending:

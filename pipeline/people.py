@@ -46,6 +46,9 @@ create table if not exists sessions (
 );
 create index if not exists sessions_of on sessions (name);
 create table if not exists tries (kind text not null, name text not null, at real not null);
+create table if not exists pending (  -- sign-ins under way at a provider
+    state text primary key, nonce text not null, verifier text not null, ends real not null
+);
 create table if not exists closed (since text not null);  -- a row: from here on people sign in
 create table if not exists events (
     at text not null, event text not null, name text, actor text, detail text
@@ -76,11 +79,28 @@ class Account:
     created_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A sign-in under way at a provider: what its answer must match."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+
 class People:
     """Users, keys and sessions; without a path nothing outlives the process."""
 
-    def __init__(self, path: Path | None, keys: Keys, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        keys: Keys,
+        *,
+        provider: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
+        self._provider = provider
         self._keys = keys
         self._clock = clock
         self._lock = threading.Lock()
@@ -88,8 +108,8 @@ class People:
 
     @property
     def closed(self) -> bool:
-        """Whether people must sign in: keys are configured, or a user or key was ever made here."""
-        return bool(self._keys) or bool(self._rows("select 1 from closed limit 1"))
+        """Whether people must sign in: keys or a provider are set, or a user or key was ever made here."""
+        return self._provider or bool(self._keys) or bool(self._rows("select 1 from closed limit 1"))
 
     def person(self, key: str) -> Person | None:
         """Return whose key this is, of the configuration or made here."""
@@ -125,6 +145,33 @@ class People:
             _note(db, "signed in", person.name, person.name, f"from {address}" if address else None)
         return token
 
+    def expect(self, pending: Pending, seconds: float) -> None:
+        """Remember a sign-in that was begun at the provider, for so long."""
+        with self._change() as db:
+            db.execute("delete from pending where ends < ?", (self._clock(),))
+            row = (digest(pending.state), pending.nonce, pending.verifier, self._clock() + seconds)
+            db.execute("insert into pending values (?, ?, ?, ?)", row)
+
+    def expected(self, state: str) -> Pending | None:
+        """Return a sign-in that was begun and not ended, once; None for any other."""
+        with self._change() as db:
+            row = db.execute(
+                "delete from pending where state = ? and ends > ? returning nonce, verifier",
+                (digest(state), self._clock()),
+            ).fetchone()
+        return Pending(state, row["nonce"], row["verifier"]) if row else None
+
+    def welcome(self, person: Person, address: str) -> str:
+        """Begin a session for whom the provider signed in; return its token.
+
+        Raises AccessError when the name is a local user's or a key's: nobody becomes another by it.
+        """
+        sql = "select 1 from users where name = ? union select 1 from keys where name = ?"
+        taken = self._rows(sql, person.name, person.name)
+        if taken or self._keys.named(person.name):
+            raise AccessError(f"The name {person.name} belongs to somebody else here. Please tell an admin.")
+        return self.begin(person, "provider", address)
+
     def session(self, token: str) -> Person | None:
         """Return whose running session this is, with the role of now; None once it ended anywhere."""
         rows = self._rows("select name, role, source, ends from sessions where digest = ?", digest(token))
@@ -132,7 +179,7 @@ class People:
             return None
         name, source = rows[0]["name"], rows[0]["source"]
         if source == "provider":
-            return _person(rows[0])
+            return _person(rows[0]) if self._provider else None
         if source == "user":
             users = self._rows("select name, role from users where name = ? and not disabled", name)
             return _person(users[0]) if users else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from pipeline.auth import Keys
+from pipeline.auth import Keys, Role
 from traces.alerts.quiet import Quiet
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -293,8 +294,36 @@ class Chat(Section):
         return value
 
 
+class Oidc(Section):
+    """An OpenID Connect provider at which people sign in."""
+
+    issuer: str | None = None
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    scopes: str = "openid profile email"
+    name_claim: str = "email"
+    role_claim: str = "roles"
+    roles: dict[str, Role] = {}
+    default_role: Role | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Oidc:
+        if self.issuer is None:
+            return self
+        if not re.match(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:|/|$)", self.issuer):
+            raise ValueError("issuer must be an https address")
+        if not self.client_id:
+            raise ValueError("client_id is missing: the name under which the provider knows this chat")
+        if not self.roles and self.default_role is None:
+            raise ValueError('nobody would get in: set roles (\'{"staff": "user"}\') or default_role')
+        if find_spec("joserfc") is None:
+            raise ValueError('a provider needs a library: pip install "answerdeck[oidc]"')
+        return self
+
+
 class Auth(Section):
     keys: SecretStr = SecretStr("")
+    oidc: Oidc = Oidc()
 
     @field_validator("keys")
     @classmethod

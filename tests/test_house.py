@@ -31,6 +31,7 @@ VENDORS = {
     "stdnum": {"pipeline/guardrails/private.py"},
     "prometheus_client": {"pipeline/http/metrics.py"},
     "pydantic_settings": {"pipeline/settings.py"},
+    "joserfc": {"pipeline/http/oidc.py"},
     "redis": {"pipeline/redis_server.py"},
     "psycopg": {"traces/postgres"},
     "pypdfium2": {"pipeline/knowledge/reading/pdf.py"},

@@ -9,10 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from console.launch import HEALTH
 from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import cookie
-from pipeline.http.routes.sign_in import sign_in, sign_out
+from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn
+from pipeline.http.routes.sign_in import sign_in, sign_out, way
 from pipeline.http.sign_in_page import page
 from pipeline.people import People
 
+_OWN = ("/login", "/logout", WAY, BACK)
 LEAST = "viewer"  # who may look at the console at all
 FOREIGN = "Only viewers, editors, approvers and admins may open the console; ask an admin for the role."
 
@@ -20,16 +22,17 @@ FOREIGN = "Only viewers, editors, approvers and admins may open the console; ask
 class Door:
     """ASGI middleware before every page, file and socket of the console."""
 
-    def __init__(self, app: ASGIApp, *, people: People) -> None:
+    def __init__(self, app: ASGIApp, *, people: People, elsewhere: ProviderSignIn | None = None) -> None:
         self._app = app
         self._people = people
+        self._elsewhere = elsewhere  # signs in by a provider
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         person = visitor(self._people, _header(scope, b"cookie"))
-        if scope["type"] == "http" and scope["path"] in ("/login", "/logout"):
+        if scope["type"] == "http" and scope["path"] in _OWN:
             response = await self._own(Request(scope, receive), person)
             await response(scope, receive, send)
         elif scope["path"] == HEALTH or (person is not None and person.may(LEAST)):
@@ -48,10 +51,14 @@ class Door:
             return PlainTextResponse("Requests from other web sites are not accepted.", 403)
         if request.url.path == "/logout":
             return sign_out(request, self._people)
+        if self._elsewhere is not None and request.url.path == WAY:
+            return await self._elsewhere.leave(request)
+        if self._elsewhere is not None and request.url.path == BACK:
+            return await self._elsewhere.arrive(request)
         if request.method == "POST":
-            return await sign_in(request, self._people)
+            return await sign_in(request, self._people, self._elsewhere)
         wrong = FOREIGN if person is not None and not person.may(LEAST) else ""
-        return HTMLResponse(page(wrong))
+        return HTMLResponse(page(wrong, way(request, self._elsewhere)))
 
 
 def visitor(people: People, cookies: str) -> Person | None:

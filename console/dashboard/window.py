@@ -9,18 +9,19 @@ from starlette.middleware import Middleware
 
 from console.dashboard.door import Door
 from pipeline import build
+from pipeline.http.provided import provider_sign_in
 from pipeline.http.proxied import Proxied, Under
 from pipeline.settings import load
 
 SCRIPT = Path(__file__).with_name("app.py")
 
 _settings = load()
-_server = _settings.server
+_server, _people = _settings.server, build.people(_settings)
 app = st.App(
     SCRIPT,
     middleware=[
         Middleware(Proxied, prefix=_server.console_prefix, trusted=_server.trusted_proxies),
-        Middleware(Door, people=build.people(_settings)),
+        Middleware(Door, people=_people, elsewhere=provider_sign_in(_settings, _people)),
         Middleware(Under, prefix=_server.console_prefix),
     ],
 )

@@ -13,6 +13,7 @@ from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
+from pipeline.http.provided import provider_sign_in
 from pipeline.http.proxied import Proxied
 from pipeline.http.refusals import explain
 from pipeline.http.routes import (
@@ -81,7 +82,7 @@ def create_app(
         turns.routes(pipeline.store),
         operations.routes(health, metrics),
         breakers.routes(pipeline),
-        sign_in.routes(people),
+        sign_in.routes(people, provider_sign_in(settings, people)),
     ):
         app.include_router(router)
     return app

@@ -9,23 +9,30 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from pipeline.http.middleware import COOKIE, cookie
+from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn, button
 from pipeline.http.sign_in_page import page
 from pipeline.people import AccessError, People, Throttled
 
 WRONG_SECONDS = 0.5  # a wrong try waits this long for its answer
 
 
-def routes(people: People) -> APIRouter:
-    """Return the routes of this resource."""
+def routes(people: People, elsewhere: ProviderSignIn | None = None) -> APIRouter:
+    """Return the routes of this resource; `elsewhere` signs in by a provider."""
     router = APIRouter()
 
     @router.get("/login")
-    async def show() -> Response:
-        return HTMLResponse(page()) if people.closed else RedirectResponse("/", 303)
+    async def show(request: Request) -> Response:
+        return (
+            HTMLResponse(page("", way(request, elsewhere))) if people.closed else RedirectResponse("/", 303)
+        )
 
     @router.post("/login")
     async def login(request: Request) -> Response:
-        return await sign_in(request, people)
+        return await sign_in(request, people, elsewhere)
+
+    if elsewhere is not None:
+        router.add_api_route(WAY, elsewhere.leave, methods=["GET"])
+        router.add_api_route(BACK, elsewhere.arrive, methods=["GET"])
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
@@ -34,7 +41,12 @@ def routes(people: People) -> APIRouter:
     return router
 
 
-async def sign_in(request: Request, people: People) -> Response:
+def way(request: Request, elsewhere: ProviderSignIn | None) -> str:
+    """Return the address that leads to the provider; empty without one."""
+    return "" if elsewhere is None else button(request)
+
+
+async def sign_in(request: Request, people: People, elsewhere: ProviderSignIn | None = None) -> Response:
     """Begin a session and go to the page, or say in the form what is wrong."""
     form = await request.form(max_files=0, max_fields=10)
     name, secret = str(form.get("name", "")), str(form.get("secret") or form.get("key", ""))
@@ -43,10 +55,10 @@ async def sign_in(request: Request, people: People) -> Response:
         token = await asyncio.to_thread(people.sign_in, name, secret.strip() if not name else secret, address)
     except Throttled as held:
         wait = {"Retry-After": str(math.ceil(held.seconds))}
-        return HTMLResponse(page(str(held)), 429, wait)
+        return HTMLResponse(page(str(held), way(request, elsewhere)), 429, wait)
     except AccessError as wrong:
         await asyncio.sleep(WRONG_SECONDS)
-        return HTMLResponse(page(str(wrong)), 401)
+        return HTMLResponse(page(str(wrong), way(request, elsewhere)), 401)
     response = RedirectResponse("/", 303)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
