@@ -31,6 +31,7 @@ from pipeline.guardrails.spending import Spending
 from pipeline.guards import guards, rules
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.tables import Elsewhere
 from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
@@ -47,6 +48,7 @@ from pipeline.whole import Wholes
 from traces.engine import EMBEDDED
 from traces.journal import Journal
 from traces.postgres.files import SharedFiles
+from traces.postgres.lease import Leases
 from traces.postgres.tables import SharedTables
 from traces.store import Store
 
@@ -110,7 +112,11 @@ def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
     """Return the knowledge bases, embedded as the settings say or by the embedder given."""
     folder = DataFolder(settings.data_dir).knowledge
     releases = settings.knowledge.releases
-    return Knowledge(folder, vectors or embedder(settings), releases=releases, screen=screen)
+    elsewhere = None
+    if settings.knowledge.place != EMBEDDED:
+        elsewhere = Elsewhere(settings.knowledge.place, Leases(settings.ledger.get_secret_value()))
+    embeds = vectors or embedder(settings)
+    return Knowledge(folder, embeds, releases=releases, screen=screen, elsewhere=elsewhere)
 
 
 def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = None) -> Retriever:

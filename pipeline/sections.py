@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from pipeline.auth import Keys, Role
 from traces.alerts.quiet import Quiet
+from traces.engine import EMBEDDED
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -20,6 +21,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 PROVIDERS = ("openai", "anthropic", "local")
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 PICTURE_BYTES = 200_000  # it travels with every page
@@ -155,6 +157,14 @@ class Prompts(Section):
 
 class KnowledgeBases(Section):
     releases: int = Field(ge=1, le=1_000)
+    place: str = EMBEDDED
+
+    @field_validator("place")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        if value != EMBEDDED and not _BUCKET.fullmatch(value):
+            raise ValueError('no such place; use "embedded" or s3://bucket/prefix')
+        return value.rstrip("/")
 
 
 class Retrieval(Section):

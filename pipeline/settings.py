@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -97,6 +97,15 @@ class Settings(BaseSettings):
         if value != "minilm" and value.partition(":")[0] not in ("openai", "local"):
             raise ValueError(f"{value!r} is unknown; use minilm, openai:<model> or local:<model>")
         return value
+
+    @model_validator(mode="after")
+    def _leased(self) -> Settings:
+        if self.knowledge.place != EMBEDDED and self.ledger.get_secret_value() == EMBEDDED:
+            raise ValueError(
+                "knowledge.place: documents in an object store need ANSWERDECK_LEDGER=postgresql://…, whose"
+                " database keeps two machines from writing at once"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -47,15 +47,15 @@ def compose(out: Out) -> None:
 
 
 def kubernetes(out: Out) -> None:
-    """Write a Containerfile and manifests for one replica with its volume; secrets by reference."""
+    """Write a Containerfile and manifests for replicas that share engines; secrets by reference."""
     key, line = _key()
     texts = {
         "Containerfile": _text("Containerfile"),
         "kubernetes.yaml": _text("kubernetes.yaml"),
-        "secrets.env": f"{line}PGPASSWORD=\n",
+        "secrets.env": f"{line}PGPASSWORD=\nAWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n",
     }
     _write(out, texts)
-    print(f"Put the password of PostgreSQL into {out}/secrets.env, then:")
+    print(f"Put the password of PostgreSQL and the keys of the bucket into {out}/secrets.env, then:")
     print(f"  kubectl create secret generic answerdeck --from-env-file={out}/secrets.env")
     print(f"  kubectl apply -f {out}/kubernetes.yaml")
     _tell(key)

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,10 @@ from pipeline.knowledge import large, tables, versions
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
-from pipeline.knowledge.shelf import COLUMNS, SCREENED, MemoryShelf, Shelf
+from pipeline.knowledge.shelf import COLUMNS, SCREENED, Held, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
 from pipeline.knowledge.tables import (
+    Elsewhere,
     Tables,
     checked,
     label,
@@ -39,18 +39,11 @@ RELEASES = 20  # kept readable; older ones are cleaned
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 
 
-@dataclass(slots=True)
-class Held:
-    """An open shelf its table version, and when that was last compared with the table's."""
-
-    shelf: Shelf
-    number: int
-    checked: float
-    refreshing: bool = False
-
-
 class Knowledge:
-    """All knowledge bases under one folder; readers see new versions within a second."""
+    """All knowledge bases under one folder, or of an object store; readers see new versions within a second.
+
+    With an object store the folder holds this machine's notes only.
+    """
 
     def __init__(
         self,
@@ -60,14 +53,16 @@ class Knowledge:
         memory_chunks: int = MEMORY_CHUNKS,
         releases: int = RELEASES,
         screen: Screen | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.folder = folder
+        self._leases = None if elsewhere is None else elsewhere.leases
         self.embedder = embedder
         self._clock = clock
         self._memory_chunks = memory_chunks
         self._releases = releases
         self._screen = screen
-        self._tables = Tables(folder)
+        self._tables = Tables(folder, None if elsewhere is None else elsewhere.bucket)
         self._held: dict[str, Held] = {}
         self._lags: dict[str, tuple[int, Lag]] = {}
 
@@ -78,7 +73,7 @@ class Knowledge:
 
     def exists(self, kb: str) -> bool:
         """Say whether there is such a knowledge base, sound or not; raises KnowledgeError for a bad name."""
-        return (self.folder / f"{checked(kb)}.lance").is_dir()
+        return self._tables.exists(kb)
 
     async def open(self, kb: str) -> Shelf:
         """Return the newest version as retrieval reads it.
@@ -106,7 +101,7 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        lag, used = Lag.load(self._lag(kb)), size(self.folder / f"{kb}.lance")
+        lag, used = Lag.load(self._lag(kb)), size(self.folder / f"{kb}.lance")  # 0 in an object store
         left = {"pending": lag.pending, "failed": lag.failed, "lag_seconds": lag.seconds()}
         try:
             newest = await self._tables.open(kb)
@@ -115,6 +110,7 @@ class Knowledge:
                 contents, chunks = await tables.contents(table), await table.count_rows()
                 fingerprint = await tables.fingerprint(table)
                 fragments = await tables.fragments(table)
+                used = used or await tables.size(table)
             problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
             if problem is None and chunks and not await searchable(table, kb):
                 problem = (
@@ -145,7 +141,7 @@ class Knowledge:
 
     async def rollback(self, kb: str, version: str) -> str:
         """Make a released version the current one again; returns its label, which is the one it had."""
-        async with lock(self.folder, kb):
+        async with lock(self.folder, kb, self._leases):
             tag = await self._tag(kb, version)
             table = await self._tables.open(kb)
             with plainly(kb):
@@ -173,7 +169,7 @@ class Knowledge:
 
     async def forget(self, kb: str, document_ids: Sequence[str]) -> str:
         """Remove documents and release the rest; returns the label to take them back from."""
-        async with lock(self.folder, kb):
+        async with lock(self.folder, kb, self._leases):
             table = await self._tables.open(kb)
             with plainly(kb):
                 before = (await self._released(kb, table))[1].label
@@ -186,7 +182,7 @@ class Knowledge:
 
     async def restore(self, kb: str, document_ids: Sequence[str], version: str) -> str:
         """Take documents back as a released version has them, and nothing else; returns the new label."""
-        async with lock(self.folder, kb):
+        async with lock(self.folder, kb, self._leases):
             tag = await self._tag(kb, version)
             table, old = await self._tables.open(kb), await self._tables.at(kb, tag.number)
             with plainly(kb):
@@ -212,13 +208,15 @@ class Knowledge:
     async def remove(self, kb: str) -> None:
         """Delete a knowledge base with all its releases."""
         folder = self.folder / f"{checked(kb)}.lance"
-        if not folder.is_dir():
+        if not self.exists(kb):
             await self._tables.open(kb)  # raises store_missing
-        async with lock(self.folder, kb):
+        async with lock(self.folder, kb, self._leases):
             try:
                 with plainly(kb):
                     await (await self._tables.connect()).drop_table(kb)
             except KnowledgeError:
+                if not folder.is_dir():
+                    raise
                 await asyncio.to_thread(shutil.rmtree, folder)
             self._forget(kb)
         for leftover in (self._probes(kb), self._lag(kb), self._contents(kb)):
@@ -226,7 +224,7 @@ class Knowledge:
 
     def writing(self, kb: str) -> AbstractAsyncContextManager[None]:
         """Be the only writer of the knowledge base; waits for another one to end."""
-        return lock(self.folder, kb)
+        return lock(self.folder, kb, self._leases)
 
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""
@@ -374,6 +372,8 @@ class Knowledge:
         """Read one version; it stays as it is whatever is written meanwhile."""
         fingerprint, chunks = await tables.fingerprint(fixed), await fixed.count_rows()
         if chunks > self._memory_chunks:
+            if not self._probes(kb).exists():  # another machine made the index
+                large.save(self._probes(kb), await large.measure(fixed))
             probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
             return large.TableShelf(version, fingerprint, chunks, fixed, sample, probes, partial(plainly, kb))
         names = (await fixed.schema()).names

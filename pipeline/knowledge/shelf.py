@@ -89,6 +89,16 @@ class Shelf(Protocol):
     async def keys(self, wanted: str) -> Keys: ...
 
 
+@dataclass(slots=True)
+class Held:
+    """An open shelf its table version, and when that was last compared with the table's."""
+
+    shelf: Shelf
+    number: int
+    checked: float
+    refreshing: bool = False
+
+
 class MemoryShelf:
     """All vectors as one matrix, all words as one index: each search takes a tenth of a millisecond."""
 

@@ -7,11 +7,13 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,17 +21,35 @@ from pipeline.errors import KnowledgeError
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.rows import EMBEDDER
 from pipeline.knowledge.shelf import SCREENED
+from traces.errors import StoreError
+from traces.postgres.lease import Lease, Leases
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
     from lancedb.table import AsyncTable
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
 STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
 LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
 LOCK_STEP_SECONDS = 0.1
+LEASE_STEP_SECONDS = 1.0  # each try connects
+LISTED_SECONDS = 1.0  # how long the names in an object store are believed
+_PATIENCE = {
+    "client_max_retries": "3",
+    "client_retry_timeout": "10",
+    "connect_timeout": "5s",
+    "timeout": "30s",
+}
+_BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what it means)
+    (r"NoSuchBucket|404 Not Found", "has no such bucket"),
+    (r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch",
+     "refuses the credentials"),
+    (r"503|SlowDown|429", "is overloaded"),
+    (r"", "cannot be reached"),
+)  # fmt: skip
 SOURCE = "source"
 LATER = {SOURCE: "''", SCREENED: "arrow_cast(NULL, 'Binary')"}  # columns that old tables lack
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
@@ -43,13 +63,23 @@ _REFUSALS = (  # what the system says when it refuses: (in an error's text, the 
 )  # fmt: skip
 
 
-class Tables:
-    """The open tables of one folder."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where machines keep tables together: an address such as s3://bucket/prefix, and who may write."""
 
-    def __init__(self, folder: Path) -> None:
+    bucket: str
+    leases: Leases
+
+
+class Tables:
+    """The open tables of one folder, or of an object store: credentials come from the environment."""
+
+    def __init__(self, folder: Path, bucket: str | None = None) -> None:
         self._folder = folder
+        self._bucket = bucket
         self._connection: AsyncConnection | None = None
         self._open: dict[str, AsyncTable] = {}
+        self._listed: tuple[float, frozenset[str]] = (-LISTED_SECONDS, frozenset())
 
     async def connect(self) -> AsyncConnection:
         """Return the connection; the first call imports LanceDB."""
@@ -58,13 +88,30 @@ class Tables:
 
             _make(self._folder)
             self._connection = await lancedb.connect_async(
-                str(self._folder), read_consistency_interval=timedelta(seconds=STALE_SECONDS)
+                self._bucket or str(self._folder),
+                read_consistency_interval=timedelta(seconds=STALE_SECONDS),
+                storage_options=_PATIENCE if self._bucket else None,
             )
         return self._connection
 
+    def exists(self, kb: str) -> bool:
+        """Say whether there is such a table; asks an object store at most every second."""
+        if self._bucket is None:
+            return (self._folder / f"{checked(kb)}.lance").is_dir()
+        if kb in self._open or checked(kb) in self._listed[1]:
+            return True
+        if time.monotonic() - self._listed[0] >= LISTED_SECONDS:
+            import lancedb
+
+            with plainly(kb):
+                tables = lancedb.connect(self._bucket, storage_options=_PATIENCE).list_tables().tables
+            self._listed = time.monotonic(), frozenset(tables)
+        return kb in self._listed[1]
+
     async def open(self, kb: str) -> AsyncTable:
         """Return the table at its newest version; raises KnowledgeError store_missing."""
-        if not (self._folder / f"{checked(kb)}.lance").is_dir() or kb not in self._open:
+        gone = self._bucket is None and not self.exists(kb)
+        if gone or checked(kb) not in self._open:
             self._open.pop(kb, None)
             with plainly(kb):
                 self._open[kb] = await (await self.connect()).open_table(kb)
@@ -99,6 +146,7 @@ class Tables:
     def forget(self, kb: str) -> None:
         """Open the table anew next time."""
         self._open.pop(kb, None)
+        self._listed = (-LISTED_SECONDS, frozenset())
 
 
 async def index(table: AsyncTable, *, vectors: bool) -> None:
@@ -125,6 +173,12 @@ async def fragments(table: AsyncTable) -> int:
     """Return in how many pieces the rows lie."""
     stats: Any = await table.stats()  # a dict, whatever its annotation says
     return stats["fragment_stats"]["num_fragments"]
+
+
+async def size(table: AsyncTable) -> int:
+    """Return the bytes of the rows' files."""
+    stats: Any = await table.stats()
+    return stats["total_bytes"]
 
 
 async def contents(table: AsyncTable) -> dict[str, str]:
@@ -165,26 +219,44 @@ async def passages(table: AsyncTable) -> list[tuple[str, str, str, list[tuple[in
 
 
 @asynccontextmanager
-async def lock(folder: Path, kb: str) -> AsyncIterator[None]:
-    """Be the only writer of the knowledge base, in this process and among others.
+async def lock(folder: Path, kb: str, leases: Leases | None = None) -> AsyncIterator[None]:
+    """Be the only writer of the knowledge base, in this process and among others, on all machines.
 
-    Waits for another writer to end; the system frees the lock of one that was killed.
+    Waits for another writer to end; the lock of one that was killed becomes free by itself. `leases` are
+    those of machines that share an object store.
     """
     handle = _lock_file(folder, kb)
+    lease: Lease | None = None
     try:
-        for attempt in range(int(LOCK_SECONDS / LOCK_STEP_SECONDS)):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == 0:
-                    log.warning("knowledge base %r is being written, waiting for that to end", kb)
-                await asyncio.sleep(LOCK_STEP_SECONDS)
-        else:
-            raise KnowledgeError(f"knowledge base {kb!r} is being written by another process", "shed")
+        await _waited(lambda: _locked(handle), kb)
+        if leases is not None:
+            lease = await _waited(lambda: leases.take(f"knowledge base {kb}"), kb, LEASE_STEP_SECONDS)
         yield
+    except StoreError as error:
+        raise KnowledgeError(f"who writes knowledge base {kb!r} cannot be asked: {error}", "shed") from error
     finally:
+        if lease is not None:
+            lease.release()
         os.close(handle)
+
+
+def _locked(handle: int) -> bool | None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    return True
+
+
+async def _waited(take: Callable[[], T | None], kb: str, step: float = LOCK_STEP_SECONDS) -> T:
+    """Try until something is taken; raises KnowledgeError when that lasts too long."""
+    for attempt in range(int(LOCK_SECONDS / step)):
+        if (taken := take()) is not None:
+            return taken
+        if attempt == 0:
+            log.warning("knowledge base %r is being written, waiting for that to end", kb)
+        await asyncio.sleep(step)
+    raise KnowledgeError(f"knowledge base {kb!r} is being written by another process", "shed")
 
 
 def _make(folder: Path) -> None:
@@ -220,6 +292,13 @@ def plainly(kb: str) -> Iterator[None]:
             raise KnowledgeError(
                 f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
                 "store_missing",
+            ) from error
+        if re.search(r'store: "S3"|object_store|aws', text := str(error)):
+            why = next(means for pattern, means in _BUCKET_TROUBLE if re.search(pattern, text))
+            raise KnowledgeError(
+                f"the object store of knowledge base {kb!r} {why}; look at knowledge.place, AWS_ENDPOINT and"
+                " the AWS_ variables of the credentials",
+                "store_refused",
             ) from error
         if (refusal := refused(error)) is not None:
             raise KnowledgeError(f"knowledge base {kb!r}: {refusal}", "store_refused") from error

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from console.binding import exposed
 from console.cli import app
 from pipeline.auth import Keys
+from pipeline.http.metrics import _GAUGES
 from pipeline.settings import load
 from tests.databases import ROOT
 
@@ -110,14 +111,26 @@ def test_manifests_fit_the_published_schemas(tmp_path: Path) -> None:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_manifests_run_one_replica_without_rights(tmp_path: Path) -> None:
+def test_manifests_run_replicas_without_rights(tmp_path: Path) -> None:
     deploy("kubernetes", tmp_path)
     by_kind = {document["kind"]: document for document in manifests(tmp_path)}
-    assert set(by_kind) == {"ConfigMap", "Service", "StatefulSet", "NetworkPolicy"}
+    assert set(by_kind) == {
+        "ConfigMap",
+        "Service",
+        "StatefulSet",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+    }
     spec = by_kind["StatefulSet"]["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
-    assert spec["replicas"] == 1
+    scaled = by_kind["HorizontalPodAutoscaler"]["spec"]
+    assert spec["replicas"] == scaled["minReplicas"] == 2
+    assert by_kind["PodDisruptionBudget"]["spec"]["minAvailable"] < spec["replicas"]
+    assert scaled["scaleTargetRef"]["name"] == by_kind["StatefulSet"]["metadata"]["name"]
+    (metric,) = scaled["metrics"]
+    assert metric["pods"]["metric"]["name"].removeprefix("answerdeck_") in _GAUGES
     assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert {"secretRef": {"name": "answerdeck"}} in container["envFrom"]
