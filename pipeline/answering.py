@@ -15,7 +15,7 @@ from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
-from pipeline.models.model import Prompt, Stop
+from pipeline.models.model import ModelEvent, Prompt, Stop
 from pipeline.routing import complexity
 
 
@@ -106,8 +106,10 @@ class Answering:
             pass
         return True
 
-    async def respond(self, turn: LiveTurn, prompt: Prompt) -> AsyncGenerator[Event]:
-        """Stream one model's answer as far as the outbound guard lets it pass."""
+    async def respond(
+        self, turn: LiveTurn, prompt: Prompt, stream: AsyncGenerator[ModelEvent] | None = None
+    ) -> AsyncGenerator[Event]:
+        """Stream one model's answer, or the `stream` given, as far as the outbound guard lets it pass."""
         numbers = {passage.n for passage in turn.passages if passage.n is not None}
         shown = (part for row in turn.passages for part in (row.title, row.url, row.text or ""))
         allowed = "\n".join([turn.text, *shown])
@@ -117,7 +119,7 @@ class Answering:
         stop: Stop | None = None
         model = "extractive" if turn.purse.saving == "stop" else turn.question.model
         alone = turn.purse.saving == "degrade" and turn.first is not None
-        stream = self._gateway.stream(
+        stream = stream or self._gateway.stream(
             prompt, turn.recorder, turn.left, model=model, first=turn.first, alone=alone
         )
         try:

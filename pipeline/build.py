@@ -14,6 +14,7 @@ from pipeline.admission import Admission
 from pipeline.auth import Keys
 from pipeline.breaker import Breaker, Policy
 from pipeline.breakers import Breakers, changes
+from pipeline.context.answers import AnswerCache
 from pipeline.context.cache import SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import TABLES, Memory, Reach
@@ -29,6 +30,7 @@ from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
 from pipeline.guards import guards, rules
+from pipeline.keeping import Keeping
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.tables import Elsewhere
@@ -92,6 +94,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             store=parts.get("store") or store(settings),
             wholes=Wholes(documents, looks.planted, settings.retrieval.whole_tokens),
             breakers=registry,
+            keeping=_keeping(settings),
             mirror=copies,
             clock=parts.get("clock", time.perf_counter),
         )
@@ -309,6 +312,11 @@ async def prepare(pipeline: Pipeline) -> None:
 def _cache(settings: Settings) -> SemanticCache | None:
     cache = settings.cache
     return SemanticCache(share=cache.share, sample=cache.checked) if cache.passages else None
+
+
+def _keeping(settings: Settings) -> Keeping | None:
+    cache = settings.cache
+    return Keeping(AnswerCache(share=cache.share, sample=cache.checked)) if cache.answers else None
 
 
 def _writable(folder: Path) -> None:

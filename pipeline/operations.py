@@ -45,6 +45,7 @@ class Operations:
         self.store: Final = parts.store
         self.wholes: Final = parts.wholes
         self.registry: Final = parts.breakers
+        self.keeping: Final = parts.keeping
         self.mirror: Final = parts.mirror
         self.journal: Final = parts.journal
         self.backlog: Final = Backlog(parts.journal, parts.breakers.get("journal", JOURNAL))

@@ -17,6 +17,7 @@ from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
+from pipeline.keeping import Keeping
 from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
 from pipeline.live_turn import Rules
@@ -64,6 +65,7 @@ class Parts:
     store: Store
     wholes: Wholes
     breakers: Breakers
+    keeping: Keeping | None = None  # of answers; None: each is given anew
     mirror: Mirror | None = None  # where several machines share prompts
     clock: Callable[[], float] = time.perf_counter
 

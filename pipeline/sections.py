@@ -199,6 +199,7 @@ class Retrieval(Section):
 
 class Cache(Section):
     passages: bool = True
+    answers: bool = False
     share: Literal["user", "workspace"] = "workspace"
     checked: Share = 0.05
 

@@ -25,6 +25,7 @@ from pipeline.events import (
 )
 from pipeline.frame import UNMETERED, Frame, malformed, refused
 from pipeline.guardrails.inbound import Verdict
+from pipeline.keeping import Lookup
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
@@ -179,10 +180,13 @@ class Pipeline(Frame):
         answering = Answering(self.rules, self.gateway, self.outbound)
         answering.route(turn, needed_history=standalone != turn.text)
         yield Sources(turn.passages)
+        lookup = self._kept(turn, prompt)
         try:
-            async with aclosing(answering.answer(turn, prompt)) as events:
+            async with aclosing(self._said(turn, prompt, answering, lookup)) as events:
                 async for event in events:
                     yield event
+            if lookup is not None and self.keeping is not None:
+                self.keeping.keep(turn, lookup)
             self._indexing(turn)
         except ModelError as error:
             if error.error_class != "context_overflow" or turn.said:
@@ -191,6 +195,20 @@ class Pipeline(Frame):
             async with aclosing(answering.respond(turn, shorter)) as events:
                 async for event in events:
                     yield event
+
+    def _kept(self, turn: LiveTurn, prompt: Prompt) -> Lookup | None:
+        """Look for an answer kept for the same question, where that is configured."""
+        if self.keeping is None:
+            return None
+        return self.keeping.look(turn, self._scope(turn), self._prompt("answer", turn), prompt)
+
+    def _said(
+        self, turn: LiveTurn, prompt: Prompt, answering: Answering, lookup: Lookup | None
+    ) -> AsyncGenerator[Event]:
+        """Answer by the kept answer or by a model."""
+        if lookup is None or lookup.served is None or self.keeping is None:
+            return answering.answer(turn, prompt)
+        return answering.respond(turn, prompt, self.keeping.answer(turn, lookup.served))
 
     async def _guard(self, turn: LiveTurn) -> Verdict:
         """Look at the question, and at what its client says was said before."""

@@ -119,6 +119,13 @@ class Recorder:
         """Add one model call; `turn_id` and `call` are filled in here."""
         self._usages.append(replace(usage, turn_id=self._turn.turn_id, call=len(self._usages) + 1))
 
+    def spent(self, purpose: str) -> tuple[str | None, float, float | None]:
+        """Return the model of the last call for a purpose; seconds and dollars of all, None when unpriced."""
+        mine = [usage for usage in self._usages if usage.purpose == purpose]
+        costs = [usage.cost_usd for usage in mine]
+        cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+        return (mine[-1].model if mine else None, sum(usage.seconds or 0.0 for usage in mine), cost)
+
     def score(self, name: str, value: float | None, *, scorer: str, reason: str | None = None) -> None:
         """Add an online score of this turn."""
         score_id, now = uuid7(), datetime.now(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -77,7 +77,7 @@ class SemanticCache:
         kept = self._kept.get(key)
         if not kept:
             return None
-        question = self._like(kept, query, vector)
+        question = alike({text: entry.vector for text, entry in kept.items()}, query, vector)
         if question is None:
             return None
         self._kept.move_to_end(key)
@@ -101,17 +101,18 @@ class SemanticCache:
         while len(self._kept) > KEYS:
             self._kept.popitem(last=False)
 
-    def _like(self, kept: _Shelf, query: str, vector: Vector) -> str | None:
-        """Return the kept question that asks the same: itself, else the nearest that passes."""
-        if query in kept:
-            return query
-        questions = list(kept)
-        cosines = np.array([entry.vector for entry in kept.values()]) @ vector
-        near = np.flatnonzero(cosines >= THRESHOLD)
-        for place in near[np.argsort(-cosines[near])].tolist():
-            if same(query, questions[place]):
-                return questions[place]
-        return None
+
+def alike(kept: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
+    """Return the kept question that asks the same: itself, else the nearest that passes; or None."""
+    if query in kept or not kept:
+        return query if query in kept else None
+    questions = list(kept)
+    cosines = np.array(list(kept.values())) @ vector
+    near = np.flatnonzero(cosines >= THRESHOLD)
+    for place in near[np.argsort(-cosines[near])].tolist():
+        if same(query, questions[place]):
+            return questions[place]
+    return None
 
 
 def differ(kept: Retrieved, fresh: Retrieved) -> bool:

@@ -30,6 +30,7 @@ class Retrieval:
     scores: list[int]
     stages: dict[str, dict[str, int]]
     cache: Served
+    answers: Served
     versions: list[Version]
 
 
@@ -48,6 +49,7 @@ def page() -> None:
             )
             return
         _facts(seen, range_name, door)
+        _caches(seen)
         _stages(seen)
         _scores(seen)
         _versions(seen)
@@ -63,6 +65,7 @@ def read(range_name: str, door: str) -> Retrieval:
             searches.scores(opened, window),
             searches.stages(opened, window),
             caches.served(opened, window.since, window.until),
+            caches.served(opened, window.since, window.until, "answer cache"),
             searches.versions(opened, window),
         )
 
@@ -85,6 +88,30 @@ def _facts(seen: Retrieval, range_name: str, door: str) -> None:
     )
     missed = markup.address("turns", missed="true", last=range_name, via=door)
     markup.show(f"<p>{markup.link('the turns that found nothing →', missed)}</p>", key="missed-link")
+
+
+def _caches(seen: Retrieval) -> None:
+    """Draw what each cache serves and how often it is wrong; nothing where none was asked."""
+    named = [("Passages", seen.cache), ("Answers", seen.answers)]
+    rows = [
+        markup.row(
+            [
+                markup.cell(name),
+                markup.cell(intervals.share(cache.hits, cache.looked), "right"),
+                markup.cell(intervals.share(cache.false, cache.checked), "right"),
+                markup.cell(format.seconds(cache.saved_seconds), "right"),
+                markup.cell(format.usd(cache.saved_usd), "right"),
+            ]
+        )
+        for name, cache in named
+        if cache.looked
+    ]
+    if not rows:
+        return
+    st.subheader("What the caches serve", anchor=False)
+    heads = ["Cache", "Hits ", "Wrong of those checked ", "Time saved ", "Money saved "]
+    markup.show(markup.table(heads, rows), key="caches")
+    st.caption("A share of the hits is searched or answered afresh and compared (cache.checked).")
 
 
 def _stages(seen: Retrieval) -> None:

@@ -1,0 +1,121 @@
+"""Answers kept for whoever asks the same of the same passages; off unless configured."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, alike
+from pipeline.knowledge.found import Vector
+from pipeline.polarity import contradicted, numbers, opposites
+from pipeline.text import words
+
+SHARED = 0.5  # share of the shorter answer's content words that two answers to one question share
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and all that shaped its answer beside its words."""
+
+    scope: Scope
+    kb: str
+    version: str
+    prompt: str  # its fingerprint
+    longest: int  # tokens that the answer may have
+    passages: tuple[str, ...]  # the chunks in the prompt, in order: citations count them
+    question: str
+    vector: Vector
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.scope, self.kb, self.version, self.prompt, self.longest, self.passages)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer, the model that gave it, and what it took."""
+
+    text: str
+    model: str
+    seconds: float
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A kept answer for a question that asks the same; a checked one is to be compared with a fresh one."""
+
+    kept: Kept
+    similarity: float
+    checked: bool
+
+
+class AnswerCache:
+    """Answers by what was asked, in memory; a new version of a knowledge base drops those of the old ones."""
+
+    def __init__(
+        self,
+        *,
+        share: Literal["user", "workspace"] = "workspace",
+        sample: float = SAMPLE,
+        size: int = SIZE,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.share = share
+        self._sample = sample
+        self._size = size
+        self._chance = chance
+        self._kept: OrderedDict[tuple[object, ...], OrderedDict[str, tuple[Vector, Kept]]] = OrderedDict()
+        self._versions: dict[str, str] = {}
+
+    def find(self, asked: Asked) -> Hit | None:
+        """Return the answer kept for a question that asks the same, or None."""
+        shelf = self._kept.get(asked.key)
+        if not shelf:
+            return None
+        vectors = {question: vector for question, (vector, _) in shelf.items()}
+        question = alike(vectors, asked.question, asked.vector)
+        if question is None:
+            return None
+        self._kept.move_to_end(asked.key)
+        shelf.move_to_end(question)
+        vector, kept = shelf[question]
+        return Hit(kept, float(vector @ asked.vector), self._chance() < self._sample)
+
+    def put(self, asked: Asked, kept: Kept) -> None:
+        """Keep an answer."""
+        if self._versions.get(asked.kb) != asked.version:
+            for key in [key for key in self._kept if key[1] == asked.kb and key[2] != asked.version]:
+                del self._kept[key]
+            self._versions[asked.kb] = asked.version
+        shelf = self._kept.setdefault(asked.key, OrderedDict())
+        shelf[asked.question] = asked.vector, kept
+        shelf.move_to_end(asked.question)
+        while len(shelf) > self._size:
+            shelf.popitem(last=False)
+        self._kept.move_to_end(asked.key)
+        while len(self._kept) > KEYS * self._size:
+            self._kept.popitem(last=False)
+
+    def drop(self, asked: Asked) -> None:
+        """Forget the answers to a question and its like: they proved wrong."""
+        shelf = self._kept.get(asked.key, OrderedDict())
+        while (
+            question := alike({q: v for q, (v, _) in shelf.items()}, asked.question, asked.vector)
+        ) is not None:
+            del shelf[question]
+
+
+def disagree(text: str, other: str) -> bool:
+    """Say whether two answers to one question differ in what they say, not in how."""
+    mine, yours = set(words(text)), set(words(other))
+    shorter = min(len(mine), len(yours))
+    if shorter and len(mine & yours) < SHARED * shorter:
+        return True
+    values, others = set(numbers(text)), set(numbers(other))
+    if values - others and others - values:
+        return True
+    return bool(opposites(text, other, acts=True) or contradicted(text, other))

@@ -1,0 +1,91 @@
+"""Serves a turn the answer kept for the same question, and keeps what it answers; off by default."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+from pipeline.context.answers import AnswerCache, Asked, Hit, Kept, disagree
+from pipeline.context.cache import Scope
+from pipeline.guardrails.marking import MARK, plain
+from pipeline.live_turn import LiveTurn
+from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.prompts.library import PromptVersion
+from traces.recorder import OpenSpan
+from traces.records import Usage
+
+SERVED = "answer cache"  # what stands in the place of a price table's version
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the cache said to a turn, and the span that tells of it."""
+
+    asked: Asked
+    hit: Hit | None
+    span: OpenSpan
+
+    @property
+    def served(self) -> Hit | None:
+        """The hit that answers the turn; one that is checked does not."""
+        return self.hit if self.hit is not None and not self.hit.checked else None
+
+
+class Keeping:
+    """The answer cache as turns use it."""
+
+    def __init__(self, answers: AnswerCache) -> None:
+        self._answers = answers
+
+    def look(
+        self, turn: LiveTurn, scope: Scope | None, version: PromptVersion, prompt: Prompt
+    ) -> Lookup | None:
+        """Look the question up; None when this turn's answer depends on more than question and passages."""
+        retrieved = prompt.retrieved
+        if scope is None or turn.purse.saving != "no" or len(prompt.messages) != 1:
+            return None
+        if retrieved.query_vector is None or retrieved.index_version is None:
+            return None
+        if retrieved.degraded is not None or retrieved.fallback:
+            return None
+        asked = Asked(
+            scope if self._answers.share == "user" else replace(scope, owner=""),
+            retrieved.kb,
+            retrieved.index_version,
+            version.fingerprint,
+            prompt.max_output_tokens,
+            tuple(passage.chunk_id for passage in turn.passages),
+            prompt.question,
+            retrieved.query_vector,
+        )
+        with turn.recorder.span(SERVED, "cache") as span:
+            hit = self._answers.find(asked)
+            span.note(hit=hit is not None)
+            if hit is not None:
+                span.note(similarity=round(hit.similarity, 4), checked=hit.checked)
+                if not hit.checked:
+                    span.note(saved_seconds=hit.kept.seconds, saved_usd=hit.kept.cost_usd)
+        return Lookup(asked, hit, span)
+
+    async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[ModelEvent]:
+        """Yield a kept answer as a model's, at no cost."""
+        model = hit.kept.model
+        turn.recorder.used(
+            Usage("", 0, "answer", model, 0, 0, cost_usd=0.0, price_version=SERVED, stop_reason="stop")
+        )
+        yield Text(hit.kept.text)
+        yield Stop("stop", Tokens(0, 0), model, kept=SERVED)
+
+    def keep(self, turn: LiveTurn, lookup: Lookup) -> None:
+        """Keep a whole, grounded answer of a model; tell how a hit that was checked compares with it."""
+        sound = turn.outcome == "answered" and turn.notice is None and MARK not in turn.answer
+        if lookup.served is not None:
+            return
+        if lookup.hit is not None:
+            wrong = not sound or disagree(lookup.hit.kept.text, plain(turn.answer))
+            lookup.span.note(false=wrong)
+            if wrong:
+                self._answers.drop(lookup.asked)
+        model, seconds, cost = turn.recorder.spent("answer")
+        if sound and model is not None and model != "extractive":
+            self._answers.put(lookup.asked, Kept(turn.answer, model, seconds, cost))
