@@ -88,6 +88,7 @@ class Drainer:
                     self._move([block], done)
         while blocks := self._collect():
             self._move(blocks, done)
+        self._engine.tend()
         self._retire(done)
 
     def _begin(self) -> dict[str, int]:

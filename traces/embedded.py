@@ -1,24 +1,40 @@
-"""The embedded engine: a DuckDB file in the data folder, held by one process at a time to write."""
+"""The embedded engine: a DuckDB file in the data folder, held by one process at a time to write.
+
+Beside it lies the index of words, written while the same lock is held. What goes wrong with the index costs
+speed, never a turn: it is taken away, filled anew in pieces, and searches look through the texts meanwhile.
+"""
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from traces import duck, readers, rollups, segments
+from traces.engine import Tables
+from traces.errors import StoreError
+from traces.indexed import Indexed, count, entries
 from traces.ledger import Ledger
 from traces.locks import enter, holding
 from traces.rows import live_rows
+from traces.words import Sought, Words
+
+if TYPE_CHECKING:
+    import duckdb
 
 WRITER_WAITS_SECONDS = 3.0  # for the readers before it
 READER_WAITS_SECONDS = 2.0
 WRITER_STRANGER_SECONDS = 1.0  # for a program that is not ours
 READER_STRANGER_SECONDS = 1.0
 COMPACT_WAITS_SECONDS = 10.0
+PIECE = 5_000  # turns indexed in one window, about a tenth of a second of CPU
+log = logging.getLogger(__name__)
 
 
 class Embedded:
@@ -32,6 +48,8 @@ class Embedded:
         self.name = self.path.name
         self._data_dir = data_dir
         self._suspicion = data_dir / "traces.duckdb.suspect"
+        self._words = Words(data_dir / "traces.words")
+        self._indexed = False  # every turn that is stored, as far as this process knows
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -46,11 +64,24 @@ class Embedded:
                 shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{version}"))
 
     @contextmanager
-    def window(self) -> Iterator[duck.Writing]:
+    def window(self) -> Iterator[Indexed]:
         """Hold the store alone and open it to write."""
         with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS), ExitStack() as stack:
             connection = enter(stack, lambda: duck.writing(self.path), WRITER_STRANGER_SECONDS)
-            yield duck.Writing(connection)
+            yield Indexed(connection, self._words)
+
+    def tend(self) -> None:
+        """Index the next turns that are not indexed yet, for as short as a window takes."""
+        if self.path.exists() and not (self._indexed and self._words.there()):
+            with self.window() as window:
+                self._indexed = window.index(PIECE)
+
+    def index_anew(self) -> None:
+        with self.window() as window:
+            self._words.clear()
+            pieces = count(window.connection, "main") // PIECE + 1
+            if not any(window.index(PIECE) for _ in range(pieces)):
+                raise StoreError(f"{self.name} could not be indexed; the log says why")
 
     def settled(self) -> bool:
         return not self.path.with_name(self.path.name + ".wal").exists()
@@ -70,6 +101,8 @@ class Embedded:
                 with suppress(FileNotFoundError):
                     self.path.with_name(self.path.name + suffix).rename(self.path.with_name(bad + suffix))
             self._suspicion.unlink(missing_ok=True)
+            self._words.clear()
+            self._indexed = False
         return bad
 
     @contextmanager
@@ -83,7 +116,29 @@ class Embedded:
             tail = live_rows(line for block in blocks for _, line in block.lines())
             duck.append_live(connection, tail)
             touched = rollups.touched(connection, tail)
-            yield Ledger(duck.Reading(connection, self.name, touched, exporting=exporting), hidden)
+            answers = duck.Reading(connection, self.name, touched, exporting=exporting)
+            yield Ledger(answers, hidden, partial(self._search, connection, tail))
+
+    def _search(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        tail: Tables,
+        asked: Sought,
+        since: datetime,
+        until: datetime,
+        most: int,
+    ) -> list[str] | None:
+        try:
+            _, whole, number = self._words.state()
+            if not whole or number != count(connection, "stored"):
+                return None  # the drainer fills it
+            drained = self._words.search(asked, since, until, most)
+        except sqlite3.Error as error:
+            log.warning("the index of words cannot be read: %s", error)
+            return None
+        live = Words(None)
+        live.fill(entries(tail), last=True)
+        return [*live.search(asked, since, until, most), *drained][:most]
 
     def survey(self) -> None:
         return  # DuckDB counts as it writes

@@ -87,6 +87,10 @@ class Engine(Protocol):
         """Open the store to write; its schema is brought up to date."""
         ...
 
+    def tend(self) -> None:
+        """Do a piece of what is to be caught up beside the store, between two windows."""
+        ...
+
     def settled(self) -> bool:
         """Say whether all that was committed would survive a power cut."""
         ...
@@ -109,6 +113,10 @@ class Engine(Protocol):
 
     def survey(self) -> None:
         """Count anew what queries are planned by, after much was added at once."""
+        ...
+
+    def index_anew(self) -> None:
+        """Make the index of words anew, all of it."""
         ...
 
     def compact(self) -> None:

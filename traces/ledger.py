@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traces.answers import Answers, Asking
 from traces.errors import Refused
+from traces.words import Sought
 
 if TYPE_CHECKING:
     import pandas
+
+Search = Callable[[Sought, datetime, datetime, int], list[str] | None]
 
 
 class Ledger:
@@ -22,8 +26,9 @@ class Ledger:
     too many to read live; they show once drained.
     """
 
-    def __init__(self, answers: Answers, hidden_bytes: int = 0) -> None:
+    def __init__(self, answers: Answers, hidden_bytes: int = 0, search: Search | None = None) -> None:
         self._answers = answers
+        self._search = search
         self.hidden_bytes = hidden_bytes
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
@@ -43,6 +48,10 @@ class Ledger:
         if not isinstance(self._answers, Asking):
             raise Refused("this ledger is on another server; ask it there with a read-only account")
         return self._answers.ask(sql, most, seconds)
+
+    def search(self, asked: Sought, since: datetime, until: datetime, most: int) -> list[str] | None:
+        """Return the newest turns with these words, newest first; None where no index knows them all."""
+        return None if self._search is None else self._search(asked, since, until, most)
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file; only a ledger opened with `exporting=True` may."""

@@ -84,10 +84,11 @@ class Store:
         return self._drain()
 
     def rebuild(self) -> None:
-        """Drain, then make the sums of hours, days and conversations anew out of the rows."""
+        """Drain, then make anew out of the rows what pages read: sums, and the index of words."""
         self.drain()
         with self.engine.window() as window, window.transaction():
             window.rebuild()
+        self.engine.index_anew()
 
     def keep_draining(
         self, stop: threading.Event, every_seconds: float, payload_days: int | None = None

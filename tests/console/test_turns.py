@@ -70,7 +70,9 @@ def traffic() -> list[Record]:
         ({"doors": ("eval",), "run_id": "run-1"}, [4]),
         ({"text": "on both SIDES"}, [6]),
         ({"text": "50% of snake_case\\"}, [3]),
-        ({"text": "5_%"}, []),
+        ({"text": "5_%"}, [5]),
+        ({"text": "nowhere"}, []),
+        ({"text": "?!"}, []),
     ],
 )
 def test_each_filter_keeps_what_it_names(folder: Path, columns: dict[str, Any], questions: list[int]) -> None:

@@ -41,6 +41,9 @@ class Postgres:
     def begin(self) -> None:
         return  # each migration is one transaction: there is nothing to keep
 
+    def tend(self) -> None:
+        return  # nothing lies beside a database
+
     def settled(self) -> bool:
         return True  # what PostgreSQL committed is on its disk
 
@@ -83,6 +86,9 @@ class Postgres:
         with connected(self._address, self.name) as connection, naming(self.name):
             for table in TABLES:
                 connection.execute(f"analyze {dialect.STORED}.{table}".encode())
+
+    def index_anew(self) -> None:
+        return  # searches look through the texts themselves
 
     def compact(self) -> None:
         """Give the space of deleted rows back to the tables, so that their texts are overwritten in time."""

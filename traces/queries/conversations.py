@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from traces.queries import listing
 from traces.queries.asked import QUIET
-from traces.queries.listing import like
+from traces.queries.filter import Filter
+from traces.queries.listing import Words
 from traces.queries.window import Rows, Window
 
 _CHOSEN = """
@@ -20,12 +22,17 @@ _CHOSEN = """
           and (cast($user_id as text) is null or user_id = $user_id)
           and (cast($ending as text) is null or outcome = $ending)
           and (not $unhappy or (ended < $quiet and outcome <> 'answered') or rating <= 0)
-          and (cast($pattern as text) is null or conversation_id in (
-              select conversation_id from turns
-              where started_at >= $since and started_at < $until
-                and (question ilike $pattern escape '\\' or answer ilike $pattern escape '\\')))
-    )
 """
+_PAGE = """
+    , picked as (
+        select * from chosen order by ended desc, conversation_id limit $limit offset $offset
+    )
+    select picked.conversation_id, picked.user_id, picked.turns, began, ended, picked.outcome,
+           picked.cost_usd, unpriced, answered, over, rating, substr(question, 1, 240) as question
+    from picked join turns on turns.turn_id = picked.first_id
+    order by ended desc, picked.conversation_id
+"""
+_COUNT = " select count(*) as conversations from chosen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,6 @@ class Which:
             **self.window.bound,
             "user_id": self.user_id,
             "ending": self.ending,
-            "pattern": None if self.text is None else like(self.text),
             "unhappy": self.unhappy,
             "quiet": self.window.until - QUIET,
         }
@@ -85,29 +91,33 @@ class Said:
     rating: float | None
 
 
-def page(ledger: Rows, which: Which, limit: int, offset: int) -> list[Conversation]:
+def _chosen(ledger: Words, which: Which) -> tuple[str, dict[str, Any]]:
+    """Return the beginning of a query for the conversations that match, and what it binds."""
+    if which.text is None:
+        return f"{_CHOSEN})", which.bound
+    turns = Filter(which.window.since, which.window.until, which.window.doors, text=which.text)
+    return f"{_CHOSEN} and conversation_id = any($ids))", {
+        **which.bound,
+        "ids": sorted(listing.conversations(ledger, turns)),
+    }
+
+
+def page(ledger: Words, which: Which, limit: int, offset: int) -> list[Conversation]:
     """Which conversations match, the one that ended last first?"""
+    sql, bound = _chosen(ledger, which)
     rows = ledger.rows(
-        _CHOSEN  # noqa: S608 - two constants
-        + """
-        , picked as (
-            select * from chosen order by ended desc, conversation_id limit $limit offset $offset
-        )
-        select picked.conversation_id, picked.user_id, picked.turns, began, ended, picked.outcome,
-               picked.cost_usd, unpriced, answered, over, rating, substr(question, 1, 240) as question
-        from picked join turns on turns.turn_id = picked.first_id
-        order by ended desc, picked.conversation_id
-        """,
+        sql + _PAGE,
         limit=limit,
         offset=offset,
-        **which.bound,
+        **bound,
     )
     return [Conversation(**row) for row in rows]
 
 
-def count(ledger: Rows, which: Which) -> int:
+def count(ledger: Words, which: Which) -> int:
     """How many conversations match?"""
-    [row] = ledger.rows(_CHOSEN + "select count(*) as conversations from chosen", **which.bound)  # noqa: S608
+    sql, bound = _chosen(ledger, which)
+    [row] = ledger.rows(sql + _COUNT, **bound)
     return row["conversations"]
 
 

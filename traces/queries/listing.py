@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from traces.queries.window import Rows, Window
-from traces.records import ERRORS, PRODUCTION, TRIALS
+from traces import words
+from traces.queries import hours
+from traces.queries.filter import Filter
+from traces.queries.hours import Stretch
+from traces.queries.window import Rows, Window, ends
+from traces.records import PRODUCTION, TRIALS
+from traces.words import Sought
 
-_MATCHING = r"""
-    with matching as (
-        select turn_id, started_at from turns
-        where started_at >= $since and started_at < $until and door = any($doors)
-          and (cast($outcome as text) is null or outcome = $outcome)
-          and (cast($model as text) is null or model = $model)
-          and (cast($prompt as text) is null or prompt = $prompt)
-          and (cast($user_id as text) is null or user_id = $user_id)
-          and (cast($min_seconds as double precision) is null or seconds >= $min_seconds)
-          and (cast($run_id as text) is null or run_id = $run_id)
-          and (not $errors or outcome = any($error_outcomes))
-          and (not $missed or hit = false)
-          and (not $unpriced or (cost_usd is null and attempts > 0))
+MOST = 5_000  # turns that a search names: a list of them, and a download, ends there
+
+_BASE = "started_at >= $since and started_at < $until and door = any($doors)"
+_MATCHING = "with matching as (select turn_id, started_at from turns where " + _BASE  # noqa: S608
+# few turns are named: nothing of the others is looked at
+_NAMED = (
+    """
+    with named as materialized (
+        select turn_id, started_at, door, outcome, model, prompt, user_id, seconds, run_id, hit,
+               cost_usd, attempts
+        from turns where turn_id in (select unnest(cast($ids as text[])))
+    ), matching as (select turn_id, started_at from named where """  # noqa: S608 - constants
+    + _BASE
+)
+_ASKED = {
+    "outcome": " and outcome = $outcome",
+    "model": " and model = $model",
+    "prompt": " and prompt = $prompt",
+    "user_id": " and user_id = $user_id",
+    "min_seconds": " and seconds >= $min_seconds",
+    "run_id": " and run_id = $run_id",
+    "errors": " and outcome = any($error_outcomes)",
+    "missed": " and hit = false",
+    "unpriced": " and cost_usd is null and attempts > 0",
+}
+LIKE = r" and (question ilike $pattern escape '\' or answer ilike $pattern escape '\')"
+_TEXT = "lower(concat(question, ' ', answer))"
+_SPELLED = f" and regexp_replace({_TEXT}, ${{name}}, '') <> {_TEXT}"
+_THUMBS = """
+              select turn_id from scores
+              where name = 'feedback' and value is not null and turn_id >= $first and turn_id <= $last
 """
-_TEXT = r"""
-          and (question ilike $pattern escape '\' or answer ilike $pattern escape '\')
-"""
-_RATED = """
-          and turn_id in (
-              select turn_id from scores where name = 'feedback' and value is not null
-              group by turn_id having (min(value) > 0) = ($rating = 'up'))
-"""
-_UNRATED = """
-          and turn_id not in (
-              select turn_id from scores where name = 'feedback' and value is not null)
-"""
-# The page is picked by its ids first, so that the texts of the other turns are never read.
-_PAGE = """)
-    , picked as (
-        select turn_id from matching order by started_at desc, turn_id desc limit $limit offset $offset
-    )
-    select turns.turn_id, turns.started_at, door, user_id, conversation_id,
+_RATED = f" and turn_id in ({_THUMBS} group by turn_id having (min(value) > 0) = ($rating = 'up'))"
+_UNRATED = f" and turn_id not in ({_THUMBS})"
+_IN_ORDER = ") select turn_id from matching order by started_at desc, turn_id desc"
+_TURNS = """
+    select turn_id, started_at, door, user_id, conversation_id,
            substr(question, 1, 240) as question, outcome, error_class, model, prompt,
            first_token_seconds, seconds, cost_usd, attempts, input_tokens, output_tokens, hit
-    from turns join picked on picked.turn_id = turns.turn_id
-    where started_at >= $since and started_at < $until
-    order by turns.started_at desc, turns.turn_id desc
+    from turns
+    where turn_id in (select unnest(cast($ids as text[])))
+    order by started_at desc, turn_id desc
+"""
+_CONVERSATIONS = """)
+    select distinct conversation_id from turns join matching on matching.turn_id = turns.turn_id
+    where turns.started_at >= $since and turns.started_at < $until
 """
 _COUNT = ") select count(*) as turns from matching"
 _RATINGS = """
@@ -53,44 +67,16 @@ _RATINGS = """
         select turn_id, value, row_number() over (
             partition by turn_id, source, user_id order by created_at desc, score_id desc) as age
         from score_history
-        where name = 'feedback' and turn_id >= $first and turn_id <= $last and turn_id = any($ids)
+        where name = 'feedback' and turn_id in (select unnest(cast($ids as text[])))
     ) as words
     where age = 1 and value is not null group by turn_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which turns to list; None means any."""
+class Words(Rows, Protocol):
+    """A ledger that may have an index of words."""
 
-    since: datetime
-    until: datetime
-    doors: tuple[str, ...] = PRODUCTION
-    outcome: str | None = None
-    model: str | None = None
-    prompt: str | None = None
-    user_id: str | None = None
-    rating: str | None = None  # up | down | none
-    min_seconds: float | None = None
-    errors: bool = False  # failed, cut or degraded only
-    missed: bool = False  # retrieval found nothing above the floor
-    unpriced: bool = False
-    run_id: str | None = None
-    text: str | None = None  # anywhere in the question or the answer, case ignored
-
-    @property
-    def bound(self) -> dict[str, Any]:
-        values = asdict(self)
-        text, rating = values.pop("text"), values.pop("rating")
-        more = {} if text is None else {"pattern": like(text)}
-        if rating in ("up", "down"):
-            more["rating"] = rating
-        return {**values, **more, "doors": list(self.doors), "error_outcomes": list(ERRORS)}
-
-    @property
-    def sql(self) -> str:
-        rated = {None: "", "none": _UNRATED}.get(self.rating, _RATED)
-        return _MATCHING + ("" if self.text is None else _TEXT) + rated
+    def search(self, asked: Sought, since: datetime, until: datetime, most: int) -> list[str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +104,15 @@ class TurnRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """A page of turns, how many match in all, and whether older ones with the words were left out."""
+
+    rows: list[TurnRow]
+    matching: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """What a filter can offer."""
 
@@ -132,24 +127,122 @@ def like(text: str) -> str:
     return f"%{text}%"
 
 
-def page(ledger: Rows, which: Filter, limit: int, offset: int) -> list[TurnRow]:
+def look(ledger: Words, which: Filter, limit: int, offset: int) -> Looked:
+    """Which turns match, newest first, `limit` of them from `offset`, and how many are there in all?"""
+    which, more = worded(which, ledger)
+    if which.ids is not None:
+        sql, bound = _matching(ledger, which)
+        ids = [row["turn_id"] for row in ledger.rows(sql + _IN_ORDER, **bound)]
+        return Looked(_rows(ledger, ids[offset : offset + limit]), len(ids), more)
+    stretches = _stretches(ledger, which)
+    if stretches is None:
+        sql, bound = _matching(ledger, which)
+        matching = ledger.rows(sql + _COUNT, **bound)[0]["turns"]
+    else:
+        matching = sum(stretch.turns for stretch in stretches)
+        place = hours.place(stretches, limit, offset)
+        if place is None:
+            return Looked([], matching, more)
+        narrow = replace(which, since=place.since, until=place.until)
+        (sql, bound), offset = _matching(ledger, narrow), offset - place.skipped
+    picked = ledger.rows(f"{sql}{_IN_ORDER} limit $limit offset $offset", limit=limit, offset=offset, **bound)
+    return Looked(_rows(ledger, [row["turn_id"] for row in picked]), matching, more)
+
+
+def page(ledger: Words, which: Filter, limit: int, offset: int) -> list[TurnRow]:
     """Which turns match, newest first, `limit` of them from `offset`? With the last rating of each."""
-    rows = ledger.rows(which.sql + _PAGE, limit=limit, offset=offset, **which.bound)
+    return look(ledger, which, limit, offset).rows
+
+
+def count(ledger: Words, which: Filter) -> int:
+    """How many turns match?"""
+    return look(ledger, which, 0, 0).matching
+
+
+def _rows(ledger: Rows, turn_ids: list[str]) -> list[TurnRow]:
+    """Read some turns, and no text of any other."""
+    if not turn_ids:
+        return []
+    rows = ledger.rows(_TURNS, ids=turn_ids)
     rating = ratings(ledger, [row["turn_id"] for row in rows])
     return [TurnRow(**row, rating=rating.get(row["turn_id"])) for row in rows]
+
+
+def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
+    """Which turns hold the words of a filter? Names them in it, where an index knows them.
+
+    The newest 5,000, or 50,000 where more is asked for than words; True when older ones were left out.
+    """
+    if which.text is None or which.ids is not None or not (asked := words.sought(which.text)).phrases:
+        return which, False
+    for most in (MOST,) if which.plain else (MOST, 10 * MOST):
+        ids = ledger.search(asked, which.since, which.until, most + 1)
+        if ids is None:
+            return which, False
+        if len(ids) <= most:
+            return replace(which, ids=tuple(ids)), False
+    return replace(which, ids=tuple(ids[:most])), True
+
+
+def conversations(ledger: Words, which: Filter) -> set[str]:
+    """In which conversations are the turns that match?"""
+    sql, bound = _matching(ledger, which)
+    rows = ledger.rows(sql + _CONVERSATIONS, **bound)
+    return {row["conversation_id"] for row in rows}
+
+
+def _matching(ledger: Words, which: Filter) -> tuple[str, dict[str, Any]]:
+    """Return the beginning of a query for the turns that match, and what it binds."""
+    which, _ = worded(which, ledger)
+    asked = {name: sql for name, sql in _ASKED.items() if getattr(which, name) not in (None, False)}
+    sql, bound = (_MATCHING if which.ids is None else _NAMED) + "".join(asked.values()), which.bound
+    if which.text is not None and which.ids is None:
+        more, patterns = _spelled(which.text)
+        sql, bound = sql + more, {**bound, **patterns}
+    if which.rating is not None:
+        sql += _UNRATED if which.rating == "none" else _RATED
+        bound |= ends(ledger, which.since, which.until) | (
+            {} if which.rating == "none" else {"rating": which.rating}
+        )
+    return sql, bound
+
+
+def _spelled(text: str) -> tuple[str, dict[str, str]]:
+    """Return what looks for words in the texts themselves."""
+    patterns = words.sought(text).patterns
+    if not patterns:
+        return LIKE, {"pattern": like(text)}
+    names = {f"pattern{number}": pattern for number, pattern in enumerate(patterns)}
+    return "".join(_SPELLED.replace("{name}", name) for name in names), names
+
+
+def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:
+    """Return how many turns match in each hour, newest first, by the rollups; None when they cannot tell."""
+    whole = hours.counts(ledger, which)
+    if whole is None:
+        return None
+    first, last = hours.first_hour(which.since), hours.last_hour(which.until)
+    ends = [(last, which.until), (which.since, first)]
+    newest, oldest = (
+        [Stretch(since, until, _counted(ledger, replace(which, since=since, until=until)))]
+        if since < until
+        else []
+        for since, until in ends
+    )
+    return [*newest, *whole, *oldest]
+
+
+def _counted(ledger: Words, which: Filter) -> int:
+    sql, bound = _matching(ledger, which)
+    return ledger.rows(sql + _COUNT, **bound)[0]["turns"]
 
 
 def ratings(ledger: Rows, turn_ids: list[str]) -> dict[str, float]:
     """How were these turns rated? The last word of a person counts, and of several people the worst."""
     if not turn_ids:
         return {}
-    rows = ledger.rows(_RATINGS, ids=turn_ids, first=min(turn_ids), last=max(turn_ids))
+    rows = ledger.rows(_RATINGS, ids=turn_ids)
     return {row["turn_id"]: row["rating"] for row in rows}
-
-
-def count(ledger: Rows, which: Filter) -> int:
-    """How many turns match?"""
-    return ledger.rows(which.sql + _COUNT, **which.bound)[0]["turns"]
 
 
 def choices(ledger: Rows, since: datetime, until: datetime) -> Choices:
@@ -170,10 +263,11 @@ def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
     rows = ledger.rows(
         r"""
         select turn_id from turns
-        where turn_id like $begin escape '\' or turn_id like $end escape '\'
+        where (turn_id >= $part and turn_id <= $last) or turn_id like $end escape '\'
         order by turn_id desc limit $limit
         """,
-        begin=like(part.lower())[1:],
+        part=part.lower(),
+        last=part.lower() + "\uffff",
         end=like(part.lower())[:-1],
         limit=limit,
     )
@@ -184,7 +278,10 @@ def conversation(ledger: Rows, conversation_id: str) -> list[str]:
     """Which turns make up a conversation, oldest first (200 at most)? Their ids."""
     rows = ledger.rows(
         """
-        select turn_id from turns where conversation_id = $conversation_id
+        select turn_id from turns
+        where started_at >= (select min(began) from conversations where conversation_id = $conversation_id)
+          and started_at <= (select max(ended) from conversations where conversation_id = $conversation_id)
+          and conversation_id = $conversation_id
         order by started_at, turn_id limit 200
         """,
         conversation_id=conversation_id,

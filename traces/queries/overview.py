@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from traces.queries import rolled
-from traces.queries.window import Rows, Window
+from traces.queries.window import Rows, Window, ends
 from traces.records import ERRORS
 
 
@@ -67,9 +67,11 @@ def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
         from scores
         join turns on turns.turn_id = scores.turn_id
         where scores.name = 'feedback' and scores.value is not null
+          and scores.turn_id >= $first and scores.turn_id <= $last
           and turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
         """,
         **window.bound,
+        **ends(ledger, window.since, window.until),
     )[0]
 
 
@@ -113,6 +115,7 @@ def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         from scores
         join turns on turns.turn_id = scores.turn_id
         where scores.name = 'feedback' and scores.value is not null
+          and scores.turn_id >= $first and scores.turn_id <= $last
           and turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
         group by 1
         order by 1
@@ -120,6 +123,7 @@ def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         begin=window.since.timestamp(),
         step=step_seconds,
         **window.bound,
+        **ends(ledger, window.since, window.until),
     )
 
 
@@ -135,13 +139,15 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
                count(*) filter (where usages.cost_usd is null) as unpriced
         from usages
         join turns on turns.turn_id = usages.turn_id
-        where turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
+        where usages.turn_id >= $first and usages.turn_id <= $last
+          and turns.started_at >= $since and turns.started_at < $until and turns.door = any($doors)
         group by 1, 2
         order by 1, 2
         """,
         begin=window.since.timestamp(),
         step=step_seconds,
         **window.bound,
+        **ends(ledger, window.since, window.until),
     )
 
 

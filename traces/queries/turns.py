@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 from traces.ledger import Ledger
 from traces.records import Passage, Payload, Score, Span, Trace, Turn, Usage
 
+# ids sort by time: between two of them lies little to look at
+_OF = """
+    select * from {table} where turn_id >= $first and turn_id <= $last and turn_id = any($ids)
+    order by {order}
+"""
 R = TypeVar("R", Payload, Span, Passage, Usage, Score)
 
 
@@ -18,22 +23,19 @@ def trace(ledger: Ledger, turn_id: str) -> Trace | None:
 
 def traces(ledger: Ledger, turn_ids: Sequence[str]) -> list[Trace]:
     """Return the traces of the turns that exist, oldest turn first."""
-    ids = list(turn_ids)
-    turns = ledger.rows("select * from turns where turn_id = any($ids) order by started_at, turn_id", ids=ids)
-    payloads = _by_turn(Payload, ledger.rows("select * from payloads where turn_id = any($ids)", ids=ids))
-    spans = _by_turn(
-        Span, ledger.rows("select * from spans where turn_id = any($ids) order by span_id", ids=ids)
-    )
-    passages = _by_turn(
-        Passage, ledger.rows("select * from passages where turn_id = any($ids) order by rank", ids=ids)
-    )
-    usages = _by_turn(
-        Usage, ledger.rows("select * from usages where turn_id = any($ids) order by call", ids=ids)
-    )
-    scores = _by_turn(
-        Score,
-        ledger.rows("select * from scores where turn_id = any($ids) order by created_at, score_id", ids=ids),
-    )
+    if not turn_ids:
+        return []
+    bound = {"ids": list(turn_ids), "first": min(turn_ids), "last": max(turn_ids)}
+
+    def of(table: str, order: str) -> list[dict[str, Any]]:
+        return ledger.rows(_OF.replace("{table}", table).replace("{order}", order), **bound)
+
+    turns = of("turns", "started_at, turn_id")
+    payloads = _by_turn(Payload, of("payloads", "turn_id"))
+    spans = _by_turn(Span, of("spans", "span_id"))
+    passages = _by_turn(Passage, of("passages", "rank"))
+    usages = _by_turn(Usage, of("usages", "call"))
+    scores = _by_turn(Score, of("scores", "created_at, score_id"))
     return [
         Trace(
             turn=Turn(**row),

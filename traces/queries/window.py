@@ -51,3 +51,10 @@ class Window:
 
 def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def ends(ledger: Rows, since: datetime, until: datetime) -> dict[str, str]:
+    """Return the first and last id of the turns of a time: ids sort by time, so only rows between matter."""
+    sql = """select coalesce(min(turn_id), '') as first, coalesce(max(turn_id), '') as last
+        from turns where started_at >= $since and started_at < $until"""
+    return ledger.rows(sql, since=since, until=until)[0]

@@ -66,7 +66,7 @@ def _list() -> None:
         return
     st.session_state["turns_list"] = dict(st.query_params)
     markup.show(table(listing.rows, palette.model_colours(listing.models)), key="turns")
-    _footer(listing.matching)
+    _footer(listing.matching, more=listing.more)
 
 
 def _filter(range_name: str) -> tuple[Filter, str]:
@@ -222,9 +222,10 @@ def _latency(seconds: float | None) -> str:
     return f'{bar}<span class="num">{format.seconds(seconds)}</span>'
 
 
-def _footer(matching: int) -> None:
+def _footer(matching: int, *, more: bool) -> None:
     pages = max(1, -(-matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{matching:,} turn{'' if matching == 1 else 's'}, newest first", width="content")
+        number = f"the newest {matching:,} of more" if more else f"{matching:,}"
+        st.caption(f"{number} turn{'' if matching == 1 else 's'}, newest first", width="content")
         if pages > 1:
             st.pagination(pages, key="p", bind="query-params")
