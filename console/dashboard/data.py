@@ -23,6 +23,7 @@ from pipeline.settings import Settings, load
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
+from traces.queries.board import Board, board
 from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
 from traces.queries.reviews import Given, Queue, Waiting
@@ -87,6 +88,7 @@ class Listing:
 
     rows: list[TurnRow]
     matching: int
+    more: bool  # older turns with the words that were searched for were left out
     models: list[str]
     newest: datetime | None
 
@@ -119,18 +121,15 @@ def read_overview(range_name: str, door: str) -> Overview:
     window, step = filters.window(range_name, door), filters.step(range_name)
     seconds = int(step.total_seconds())
     with ledger() as opened:
-        series = overview.series(opened, window, seconds)
-        ratings = {row["step"]: row for row in overview.thumbs_series(opened, window, seconds)}
-        rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
-        before = window.before()
+        seen = _board(opened, window, seconds)
         return Overview(
             window=window,
             step=step,
-            now={**_facts(opened, window), "rated": rated, "up_share": up / rated if rated else None},
-            before={**_facts(opened, before), **overview.thumbs(opened, before)},
-            series=[{**row, "up_share": _share(ratings.get(row["step"]))} for row in series],
+            now=seen.now,
+            before=seen.before,
+            series=seen.series,
+            outcomes=seen.outcomes,
             cost=overview.cost_by_model(opened, window, seconds),
-            outcomes=overview.outcomes(opened, window),
             models=overview.models(opened),
             notes=[
                 *readiness.notes(settings().server.port),
@@ -144,9 +143,9 @@ def read_overview(range_name: str, door: str) -> Overview:
 def read_listing(which: Filter, page: int) -> Listing:
     """Return a page of the turns that match, newest first."""
     with ledger() as opened:
-        rows = listing.page(opened, which, PAGE_SIZE, (page - 1) * PAGE_SIZE)
-        matching = listing.count(opened, which)
-        return Listing(rows, matching, overview.models(opened), overview.newest(opened))
+        looked = listing.look(opened, which, PAGE_SIZE, (page - 1) * PAGE_SIZE)
+        models, newest = overview.models(opened), overview.newest(opened)
+        return Listing(looked.rows, looked.matching, looked.more, models, newest)
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
@@ -268,6 +267,22 @@ def _notes(health: Health, hidden_bytes: int) -> list[str]:
             f"{health.damaged_lines:,} damaged journal lines were put aside; `answerdeck doctor` says where."
         )
     return notes
+
+
+def _board(opened: Ledger, window: Window, seconds: int) -> Board:
+    """Return the numbers of a window and of the one before: short ones read the turns themselves."""
+    if window.long:
+        return board(opened, window, seconds)
+    series = overview.series(opened, window, seconds)
+    ratings = {row["step"]: row for row in overview.thumbs_series(opened, window, seconds)}
+    rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
+    before = window.before()
+    return Board(
+        now={**_facts(opened, window), "rated": rated, "up_share": up / rated if rated else None},
+        before={**_facts(opened, before), **overview.thumbs(opened, before)},
+        series=[{**row, "up_share": _share(ratings.get(row["step"]))} for row in series],
+        outcomes=overview.outcomes(opened, window),
+    )
 
 
 def _facts(opened: Ledger, window: Window) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
+from traces.queries.costs import last_days
 from traces.queries.window import Window
 from traces.records import ERRANDS, PRODUCTION, TRIALS
 
@@ -67,8 +68,10 @@ def door_control(key: str, *, labelled: bool = False) -> str:
 
 
 def window(range_name: str, door: str, now: datetime | None = None) -> Window:
-    """Return the window of a range that ends now; days begin at a whole hour, as the rollups do."""
+    """Return the window of a range that ends now; it begins at a whole hour, 30 days at a UTC midnight."""
     until = now or datetime.now(UTC)
+    if range_name == "30d":  # a step is a whole day, today included
+        return last_days(until, 30, DOORS[door])
     window = Window(until - RANGES[range_name][0], until, DOORS[door])
     return Window(window.hours.since, until, window.doors) if window.long else window
 

@@ -21,10 +21,12 @@ from traces.journal import Journal
 from traces.ledger import Ledger
 from traces.queries import (
     asked,
+    board,
     caches,
     conversations,
     costs,
     free,
+    hours,
     listing,
     overview,
     persons,
@@ -38,6 +40,7 @@ from traces.queries import (
     turns,
     versions,
     watch,
+    window,
 )
 from traces.queries.window import Window
 from traces.records import Record, Span
@@ -103,6 +106,16 @@ Ask = Callable[[Ledger, Known], Any]
 WHICH = conversations.Which(MONTH)
 PEOPLE = (WHICH, replace(WHICH, unhappy=True), replace(WHICH, ending="refused"), replace(WHICH, text="key"))
 QUESTIONS: dict[str, Ask] = {
+    "listing.look": lambda ledger, _: [
+        replace(listing.look(ledger, one, 25, 3), more=False) for one in filters(EVERYBODY)
+    ],
+    "board.board": lambda ledger, _: [board.board(ledger, one, DAY) for one in (MONTH, CLOSED)],
+    "rolled.histograms": lambda ledger, _: rolled.histograms(ledger, CLOSED, DAY),
+    "window.ends": lambda ledger, _: window.ends(ledger, SINCE, UNTIL),
+    "hours.counts": lambda ledger, _: [hours.counts(ledger, one) for one in filters(EVERYBODY)],
+    "listing.conversations": lambda ledger, _: [
+        sorted(listing.conversations(ledger, one)) for one in filters(EVERYBODY)
+    ],
     "free.ask": lambda ledger, _: (
         free.ask(
             ledger,

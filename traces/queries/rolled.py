@@ -27,6 +27,7 @@ _COUNTS = """
         / sum(turns) as error_rate
 """
 _DAY = timedelta(days=1)
+Histogram = tuple[list[int], list[int]]  # its buckets in order, and how many values each holds
 ALL_SECONDS = 1e12  # a step as long as any window
 _PIECE = """
     select {0} as moment, metric, bucket, n from {1}_buckets
@@ -165,10 +166,10 @@ def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
     return {row["outcome"]: row["turns"] for row in rows}
 
 
-def spread(
+def histograms(
     ledger: Rows, window: Window, step_seconds: int | None = None, metrics: tuple[str, ...] = ()
-) -> dict[int, dict[str, float | None]]:
-    """Return the percentiles of each step, or of the whole window as step 0, out of the histograms."""
+) -> dict[int, dict[str, Histogram]]:
+    """Return the histogram of each metric for each step, or for the whole window as step 0."""
     pieces, ends = _pieces(ledger, window, step_seconds)
     rows = ledger.rows(
         # constants
@@ -189,11 +190,23 @@ def spread(
         doors=list(window.doors),
         **ends,
     )
-    result: dict[int, dict[str, float | None]] = {}
+    result: dict[int, dict[str, Histogram]] = {}
     for row in rows:
-        wanted = {name: share for name, (metric, share) in PERCENTILES.items() if metric == row["metric"]}
-        values = percentiles(row["buckets"], row["counts"], wanted.values())
-        result.setdefault(row["step"], {}).update({name: values[share] for name, share in wanted.items()})
+        result.setdefault(row["step"], {})[row["metric"]] = row["buckets"], row["counts"]
+    return result
+
+
+def spread(
+    ledger: Rows, window: Window, step_seconds: int | None = None, metrics: tuple[str, ...] = ()
+) -> dict[int, dict[str, float | None]]:
+    """Return the percentiles of each step, or of the whole window as step 0, out of the histograms."""
+    result: dict[int, dict[str, float | None]] = {}
+    for step, by_metric in histograms(ledger, window, step_seconds, metrics).items():
+        result[step] = {}
+        for metric, (buckets, counts) in by_metric.items():
+            wanted = {name: share for name, (of, share) in PERCENTILES.items() if of == metric}
+            values = percentiles(buckets, counts, wanted.values())
+            result[step] |= {name: values[share] for name, share in wanted.items()}
     return result
 
 
