@@ -11,7 +11,7 @@ from console.bench.run import about, run
 from console.commands.screen import emit, table, wrong
 
 NAMES = ("turn", "extractive", "trace", "start", "resilience")
-APART = ("scale",)  # run when named: they need packages of the tests, and minutes
+APART = ("scale", "console")  # run when named: they take minutes, the first needs packages of the tests
 
 
 def bench(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from console.bench import scale, trace, turns
+from console.bench import console, scale, trace, turns
 from console.bench.client import Batch
 from console.bench.corpus import KB, corpus, questions, save
 from console.bench.engines import Sessions
@@ -189,3 +189,11 @@ def test_nothing_is_lost_or_doubled_while_each_engine_is_killed(tmp_path: Path) 
     assert len(exact) == 8
     assert not missed(exact)
     assert figures["turns whose end a user received"].median > 100
+
+
+def test_every_page_reads_a_made_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "QUICK", (600,))
+    monkeypatch.setattr(console, "TIMES", 1)
+    figures = console.measure(tmp_path, quick=True, progress=lambda _: None)
+    assert {figure.unit for figure in figures} == {"ms", "ms CPU"} and len(figures) >= 40
+    assert all(figure.goal is not None and figure.values[0] > 0 for figure in figures)
