@@ -175,13 +175,13 @@ def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
     """
     if which.text is None or which.ids is not None or not (asked := words.sought(which.text)).phrases:
         return which, False
-    for most in (MOST,) if which.plain else (MOST, 10 * MOST):
-        ids = ledger.search(asked, which.since, which.until, most + 1)
-        if ids is None:
-            return which, False
-        if len(ids) <= most:
-            return replace(which, ids=tuple(ids)), False
-    return replace(which, ids=tuple(ids[:most])), True
+    ids = ledger.search(asked, which.since, which.until, MOST + 1)
+    if ids is not None and len(ids) > MOST and not which.plain:
+        ids = ledger.search(asked, which.since, which.until, 10 * MOST + 1)
+    if ids is None:
+        return which, False
+    most = MOST if which.plain else 10 * MOST
+    return replace(which, ids=tuple(ids[:most])), len(ids) > most
 
 
 def conversations(ledger: Words, which: Filter) -> set[str]:
