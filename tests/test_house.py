@@ -95,7 +95,7 @@ LAYERS = {
         {"rehearsal"},
     ],
     "evalsets": [{"cases"}, {"metrics"}, {"judges"}, {"runs"}, {"reports"}, {"release"}],
-    "console": [{"chat", "dashboard", "bench"}, {"commands"}],
+    "console": [{"chat", "dashboard"}, {"bench"}, {"commands"}],
 }
 
 
