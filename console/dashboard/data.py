@@ -23,7 +23,7 @@ from pipeline.settings import Settings, load
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
-from traces.queries.board import Board, board
+from traces.queries.board import board
 from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
 from traces.queries.reviews import Given, Queue, Waiting
@@ -121,7 +121,7 @@ def read_overview(range_name: str, door: str) -> Overview:
     window, step = filters.window(range_name, door), filters.step(range_name)
     seconds = int(step.total_seconds())
     with ledger() as opened:
-        seen = _board(opened, window, seconds)
+        seen = board(opened, window, seconds)
         return Overview(
             window=window,
             step=step,
@@ -267,31 +267,6 @@ def _notes(health: Health, hidden_bytes: int) -> list[str]:
             f"{health.damaged_lines:,} damaged journal lines were put aside; `answerdeck doctor` says where."
         )
     return notes
-
-
-def _board(opened: Ledger, window: Window, seconds: int) -> Board:
-    """Return the numbers of a window and of the one before: short ones read the turns themselves."""
-    if window.long:
-        return board(opened, window, seconds)
-    series = overview.series(opened, window, seconds)
-    ratings = {row["step"]: row for row in overview.thumbs_series(opened, window, seconds)}
-    rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
-    before = window.before()
-    return Board(
-        now={**_facts(opened, window), "rated": rated, "up_share": up / rated if rated else None},
-        before={**_facts(opened, before), **overview.thumbs(opened, before)},
-        series=[{**row, "up_share": _share(ratings.get(row["step"]))} for row in series],
-        outcomes=overview.outcomes(opened, window),
-    )
-
-
-def _facts(opened: Ledger, window: Window) -> dict[str, Any]:
-    conversation = overview.cost_per_conversation(opened, window)
-    return {**overview.facts(opened, window), "cost_per_conversation": conversation["cost_usd"]}
-
-
-def _share(ratings: dict[str, Any] | None) -> float | None:
-    return None if ratings is None else ratings["up"] / ratings["rated"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the Overview asks of longer times in one go: the rollups are read once for all of its numbers."""
+"""What the Overview asks in one go: of longer times the rollups are read once for all of its numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from traces.histogram import percentiles
-from traces.queries import rolled
+from traces.queries import overview, rolled
 from traces.queries.rolled import PERCENTILES, Histogram
 from traces.queries.window import Rows, Window
 from traces.records import ERRORS
@@ -45,7 +45,9 @@ class Board:
 
 
 def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
-    """How did a long window go, step by step and as a whole, and the one before it?"""
+    """How did a window go, step by step and as a whole, and the one before it?"""
+    if not window.long:
+        return _short(ledger, window, step_seconds)
     window, before = window.hours, window.before().hours
     bound = {
         "begin": window.since.timestamp(),
@@ -70,6 +72,29 @@ def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
         series=_series(now, talks, steps),
         outcomes=_outcomes(now),
     )
+
+
+def _short(ledger: Rows, window: Window, step_seconds: int) -> Board:
+    """Ask the turns themselves: there are few, and a step may be a minute."""
+    before, steps = window.before(), overview.series(ledger, window, step_seconds)
+    ratings = {row["step"]: row for row in overview.thumbs_series(ledger, window, step_seconds)}
+    rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
+    nobody = {"up": 0, "rated": 0}
+    shares = {number: ratings.get(number, nobody) for number in (row["step"] for row in steps)}
+    return Board(
+        now={**_asked(ledger, window), "rated": rated, "up_share": _share(up, rated)},
+        before={**_asked(ledger, before), **overview.thumbs(ledger, before)},
+        series=[
+            {**row, "up_share": _share(shares[row["step"]]["up"], shares[row["step"]]["rated"])}
+            for row in steps
+        ],
+        outcomes=overview.outcomes(ledger, window),
+    )
+
+
+def _asked(ledger: Rows, window: Window) -> dict[str, Any]:
+    dear = overview.cost_per_conversation(ledger, window)
+    return {**overview.facts(ledger, window), "cost_per_conversation": dear["cost_usd"]}
 
 
 def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
