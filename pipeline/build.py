@@ -29,7 +29,7 @@ from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
-from pipeline.guards import guards, rules
+from pipeline.guards import guards, moderator, rules
 from pipeline.keeping import Keeping
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
@@ -71,7 +71,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
         copies.follow()
     gateway = parts.get("gateway") or _gateway(settings, registry, parts.get("models"))
     documents = parts.get("knowledge") or knowledge(settings)
-    looks = guards(settings, documents.embedder)
+    looks = guards(settings, documents.embedder, moderator(settings, registry))
     rewrites = settings.models.primary != "extractive" or "models" in parts or "gateway" in parts
     return Pipeline(
         Parts(

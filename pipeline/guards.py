@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.breaker import Policy
+from pipeline.breakers import Breakers
 from pipeline.guardrails.classifier import Classifier
 from pipeline.guardrails.inbound import Inbound
+from pipeline.guardrails.moderator import Handling, Moderator
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.knowledge.embedding import Embedder, MiniLM
@@ -51,7 +55,24 @@ def rules(settings: Settings, looks: Guards | None = None) -> Rules:
     )
 
 
-def guards(settings: Settings, vectors: Embedder | None = None) -> Guards:
+def moderator(settings: Settings, registry: Breakers) -> Moderator | None:
+    """Return the moderator the settings name, or None."""
+    wish = settings.guardrails.moderator
+    if wish.protocol == "off":
+        return None
+    own = wish.key.get_secret_value()
+    return Moderator(
+        wish.protocol,
+        base_url=wish.base_url,
+        model=wish.model,
+        key=own or (os.environ.get("OPENAI_API_KEY", "") if wish.protocol == "openai" else ""),
+        breaker=registry.get("moderator", Policy(slow_seconds=wish.seconds)),
+        seconds=wish.seconds,
+        handling=Handling(dict(wish.categories), dict(wish.failing)),
+    )
+
+
+def guards(settings: Settings, vectors: Embedder | None = None, moderated: Moderator | None = None) -> Guards:
     """Return the guards; their classifier knows the embedded model's vectors."""
     policies, classifier = settings.guardrails, Classifier()
     inbound = Inbound(
@@ -60,6 +81,7 @@ def guards(settings: Settings, vectors: Embedder | None = None) -> Guards:
         harm=policies.harm,
         classifier=classifier,
         embedder=vectors if isinstance(vectors, MiniLM) else MiniLM(),
+        moderator=moderated,
     )
     planted = Planted(policies.planted, classifier)
     return Guards(inbound, planted, Outbound(pii=policies.pii, links=policies.links))

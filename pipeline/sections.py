@@ -261,6 +261,25 @@ class Alerts(Section):
         return value
 
 
+class Moderation(Section):
+    """A moderator elsewhere that is asked about questions in the grey zone."""
+
+    protocol: Literal["off", "openai", "llama-guard"] = "off"
+    base_url: str = "https://api.openai.com/v1"
+    model: str = "omni-moderation-latest"
+    key: SecretStr = SecretStr("")
+    seconds: Seconds = 1.5
+    categories: dict[str, Policy] = {}
+    failing: dict[Literal["harm", "injection", "distress"], Literal["open", "closed"]] = {}
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is not an http(s) address")
+        return value
+
+
 class Guardrails(Section):
     injection: Policy
     harm: Policy
@@ -269,6 +288,7 @@ class Guardrails(Section):
     ungrounded: Literal["mark", "retract", "off"]
     pii: Literal["mask", "flag", "off"]
     links: Literal["keep", "strip"]
+    moderator: Moderation = Moderation()
 
 
 class Chat(Section):

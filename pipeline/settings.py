@@ -45,7 +45,13 @@ from traces.engine import EMBEDDED
 DEFAULTS = Path(__file__).parent / "config.toml"
 PREFIX = "ANSWERDECK_"
 ELSEWHERE = ("ANSWERDECK_TARGET_KEY",)  # variables of commands, which are no keys of the configuration
-SECRET = ("auth.", "chat.contact_webhook", "ledger", "sessions")  # keys whose values are never repeated
+SECRET = (
+    "auth.",
+    "guardrails.moderator.key",
+    "chat.contact_webhook",
+    "ledger",
+    "sessions",
+)  # keys whose values are never repeated
 
 
 class Settings(BaseSettings):

@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 from pipeline.events import Message
 from pipeline.guardrails.classifier import LANGUAGES, Buckets, Classifier, Label, Vector, buckets
 from pipeline.guardrails.folding import clean, fold
+from pipeline.guardrails.moderated import opinion
+from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.rules import RULES, Category, Rule, read
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.languages import language
@@ -67,9 +69,11 @@ class Inbound:
         rules: Path = RULES,
         classifier: Classifier | None = None,
         embedder: Embedding | None = None,
+        moderator: Moderator | None = None,
     ) -> None:
         self._classifier = classifier or Classifier()
         self._embedder = embedder
+        self._moderator = moderator
         self._limit = question_characters
         self._policy: dict[Category, Policy] = {"injection": injection, "harm": harm}
         source = rules.read_bytes()
@@ -94,7 +98,7 @@ class Inbound:
         refused for harm alone: no model is handed it, and front ends write orders into it.
         """
         kept = self._without_refused(history)
-        verdict = await self.examine(text)
+        verdict = await self._moderated(text, await self.examine(text))
         earlier = [
             message.text for message in kept[-HISTORY:] if message.role == "user" and message.text.strip()
         ]
@@ -151,6 +155,29 @@ class Inbound:
     def _message(self, name: str, text: str) -> str:
         """Return a message, in the language of the text where there is one."""
         return self._messages.get(f"{name}_{language(text)}", self._messages[name])
+
+    async def _moderated(self, text: str, verdict: Verdict) -> Verdict:
+        """Return the verdict, made stricter by the moderator when the question is in the grey zone."""
+        if self._moderator is None or verdict.action == "refuse":
+            return verdict
+        scores = verdict.scores or {}
+        grey = {label: score for label, score in scores.items() if self._grey(label, score)}
+        if not grey and verdict.action == "allow":
+            return verdict
+        view = await opinion(self._moderator, text, grey)
+        signs = (*verdict.signs, *view.signs)
+        if view.refusal is not None:
+            message = self._message(view.message, text)
+            return replace(verdict, action="refuse", rule=view.refusal, message=message, signs=signs)
+        if not view.signs:
+            return verdict
+        return replace(verdict, action="flag", rule=verdict.rule or signs[0], signs=signs)
+
+    def _grey(self, label: str, score: float) -> bool:
+        for known in ("harm", "injection", "distress"):
+            if label == known:
+                return score >= GREY * self._classifier.threshold(known, vector=True)
+        return False
 
     def worded(self, message: str, code: str | None) -> str:
         """Return one of the messages in a language, where it is known here."""

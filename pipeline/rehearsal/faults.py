@@ -336,6 +336,23 @@ async def usage(call: Call) -> None:
 
 
 @fault
+async def say(call: Call) -> None:
+    """Answer a whole completion with a text; option: text."""
+    await call.whole(200, call.dialect.whole(call.options.get("text", "")))
+
+
+@fault
+async def moderation(call: Call) -> None:
+    """Answer a moderation; option: flagged, the categories with commas between."""
+    flagged = [name for name in call.options.get("flagged", "").split(",") if name]
+    categories = dict.fromkeys(("violence", "self-harm/intent", "sexual"), False) | dict.fromkeys(
+        flagged, True
+    )
+    body = {"results": [{"flagged": bool(flagged), "categories": categories}]}
+    await call.whole(200, json.dumps(body).encode())
+
+
+@fault
 async def vectors(call: Call) -> None:
     """Embeddings that cannot be used; option: wrong (nan, huge, zero, short, none, doubled, text)."""
     wrong = call.options.get("wrong", "nan")
