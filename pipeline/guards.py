@@ -68,7 +68,7 @@ def moderator(settings: Settings, registry: Breakers) -> Moderator | None:
         key=own or (os.environ.get("OPENAI_API_KEY", "") if wish.protocol == "openai" else ""),
         breaker=registry.get("moderator", Policy(slow_seconds=wish.seconds)),
         seconds=wish.seconds,
-        handling=Handling(dict(wish.categories), dict(wish.failing)),
+        handling=Handling(dict(wish.categories), {str(label): way for label, way in wish.failing.items()}),
     )
 
 

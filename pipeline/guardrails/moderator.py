@@ -146,7 +146,7 @@ def _hazards(answer: Any) -> tuple[str, ...]:
         case {"choices": [{"message": {"content": str(text)}}, *_]}:
             word = text.strip().lower()
             if word.startswith("unsafe"):
-                codes = dict.fromkeys(_CODES.findall(text))
+                codes: list[str] = list(dict.fromkeys(_CODES.findall(text)))
                 return tuple(_HAZARDS.get(code, code) for code in codes) or ("unnamed",)
             if word.startswith("safe"):
                 return ()
