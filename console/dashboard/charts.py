@@ -152,11 +152,13 @@ def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
                 textposition=f"middle {side}",
                 cliponaxis=False,
                 marker={"size": 11, "color": point["colour"]},
-                hovertemplate="%{y:.3f} at $%{x:.4f}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{y:.3f} at $%{x:.3~r}<extra>%{fullData.name}</extra>",
             )
         )
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(title="cost per case", tickprefix="$", range=[0, most * 1.1])
+    figure.update_xaxes(
+        title="cost per case", tickprefix="$", range=[0, most * 1.1], tickformat=".3~r", tickformatstops=()
+    )
     figure.update_yaxes(title=metric)
     if points:
         show_shares(

@@ -90,11 +90,12 @@ def verdict(version: PromptVersion) -> dict[str, Any]:
     newest = [(run.run_id, run.state) for run in data.read_runs(limit=5)]
     path = force().path
     stamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _verdict(version.label, version.fingerprint, stamp, str(newest))
+    state = f"{newest} {data.settings().gate.evalsets}"
+    return _verdict(version.label, version.fingerprint, stamp, state)
 
 
 @st.cache_data(ttl=300, max_entries=50, show_spinner="Asking the gate …")
-def _verdict(label: str, fingerprint: str, stamp: int, newest: str) -> dict[str, Any]:
+def _verdict(label: str, fingerprint: str, stamp: int, state: str) -> dict[str, Any]:
     done = _run("check", label, "--json")
     try:
         return json.loads(done.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -98,10 +99,15 @@ def _seconds(value: float) -> str:
     return f"{value:.2f} s" if value >= 0.9995 else f"{value * 1000:.0f} ms"
 
 
+_LEAST_USD = 1e-8
+
+
 def _usd(value: float) -> str:
-    if 0 < value < 0.00005:
-        return "<$0.0001"
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+    if value >= 1 or value == 0:
+        return f"${value:,.2f}"
+    if value < _LEAST_USD:
+        return f"<${_LEAST_USD:.8f}"
+    return f"${value:.{max(4, 1 - math.floor(math.log10(value)))}f}"  # two digits of a difference at least
 
 
 _UNITS = {"share": _share, "seconds": _seconds, "usd": _usd}

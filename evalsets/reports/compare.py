@@ -327,7 +327,7 @@ def _notes(before: Record, after: Record, common: set[str]) -> list[str]:
         )
     elif a.run_id != b.run_id and untimed(a, b) and not a.only:
         notes.append(
-            "Times were measured apart and decide nothing; variants named in one `eval run` go side by side."
+            "Times were measured apart and decide nothing; variants that are run together go side by side."
         )
     if len(common) < max(len(before.cases), len(after.cases)):
         notes.append(

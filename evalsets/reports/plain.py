@@ -19,6 +19,7 @@ from traces.records import Run
 FULL = {"completed": 1.0, "hit@5": 1.0, "abstention_correct": 1.0, "must_contain": 1.0, "refusal": 1.0}
 NONE = {"over_refusal": 0.0}
 TURNS = 1_000  # that a price is told for
+LOSS = 0.1  # of a score, that matters; the gate's own limit is in the configuration
 NAMED = 3  # metrics in a verdict
 
 
@@ -129,6 +130,12 @@ def _advice(comparison: Comparison, a: str, b: str) -> str:
     if worse:
         return f"Keep {a}: {b} is no better, and worse on {_listed(worse)}."
     if any(row.verdict == "better" for row in comparison.differences):
+        unseen = [find_metric(row.metric).title for row in quality if (row.detectable or 0.0) > LOSS]
+        if unseen:
+            return (
+                f"Keep {a} for now: {b} is cheaper or faster, but {comparison.common} cases cannot show"
+                f" a loss of {LOSS:g} on {_listed(unseen)}."
+            )
         return f"Take {b}: as good as far as these cases show, and cheaper or faster."
     return f"Keep {a}: nothing speaks for a change."
 
@@ -172,10 +179,7 @@ def _next(comparison: Comparison, a: str, b: str) -> Iterator[str]:
     thin = [row for row in thin if find_metric(row.metric).unit == "share"]
     if any(row.verdict == "worse" for row in comparison.differences):
         yield f"Read the cases below in which {b} lost, and mend what they share."
-    elif (
-        any(row.verdict == "better" for row in comparison.differences)
-        and comparison.a.prompt != comparison.b.prompt
-    ):
+    elif _advice(comparison, a, b).startswith(f"Take {b}") and comparison.a.prompt != comparison.b.prompt:
         yield f"Promote it: answerdeck prompts promote {comparison.b.prompt} --run-evals"
     if thin:
         most = max(row.more_cases or 0 for row in thin)

@@ -50,6 +50,10 @@ def test_a_loss_of_quality_keeps_what_is_there() -> None:
             "Keep answer@v1: answer@v2 is no better, and worse on Whole turn.",
         ),
         ([row("seconds", "better", 2.0, 1.0)], "Take answer@v2: as good as far as these cases show"),
+        (
+            [row("seconds", "better", 2.0, 1.0), row("groundedness", "same", 0.8, 0.8, detectable=0.2)],
+            "Keep answer@v1 for now: answer@v2 is cheaper or faster, but 40 cases cannot show a loss",
+        ),
         ([row("groundedness", "same", 0.8, 0.81)], "Keep answer@v1: nothing speaks for a change."),
     ],
 )

@@ -13,6 +13,7 @@ from console.dashboard.views import sets
 from evalsets.cases import team
 from evalsets.cases.evalset import ANSWERABILITY, Evalset
 from evalsets.cases.row import row_of
+from pipeline import gated
 from traces.ids import uuid7
 from traces.records import Case
 
@@ -52,7 +53,8 @@ def _head(evalset: Evalset, own: bool) -> None:
         evalset.source,
         evalset.licence,
     ]
-    around = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
+    run = markup.link("run it →", markup.address("evals", evalset=evalset.name))
+    around = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact) + f"<span>{run}</span>"
     markup.show(
         f'<div class="head"><h1>{escape(evalset.title or evalset.name)}</h1>'
         f'<div class="chips">{chip}</div></div>'
@@ -85,15 +87,18 @@ def _actions(evalset: Evalset, own: bool) -> None:
 
 def _gate(name: str) -> None:
     """Draw the button that makes prompts pass this set before they are promoted, or takes that back."""
-    chosen = data.settings().gate.evalsets
+    settings = data.settings()
+    own, chosen = gated.read(settings.data_dir), settings.gate.evalsets
     decides = name in chosen
     label = "Take it out of the gate" if decides else "Put it into the gate"
     result = f"A prompt must pass {', '.join(chosen)} before it is promoted."
-    last = chosen == [name]
-    if st.button(label, icon=":material/verified:", help=result, disabled=last):
-        names = [item for item in chosen if item != name] if decides else [*chosen, name]
+    if not own and not decides:
+        result += " Your own choice takes its place."
+    if st.button(label, icon=":material/verified:", help=result, disabled=decides and not own):
+        names = [item for item in own if item != name] if decides else [*own, name]
         problem = evalsets_shown.decide(names)
-        notices.done(problem and notices.plain(problem), f"A prompt must now pass {', '.join(names)}")
+        now = ", ".join(names) or "what the configuration names"
+        notices.done(problem and notices.plain(problem), f"A prompt must now pass {now}")
 
 
 def _copy(evalset: Evalset) -> None:

@@ -87,7 +87,7 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
         baseline = st.selectbox(
             "Baseline",
             newest_first,
-            index=newest_first.index(asked[0]) if asked[0] in of_set else len(newest_first) - 1,
+            index=newest_first.index(asked[0] if asked[0] in of_set else _beside(list(of_set.values()))),
             format_func=lambda run_id: _name(of_set[run_id]),
             width=330,
         )
@@ -101,6 +101,14 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
         )
     st.query_params["baseline"], st.query_params["runs"] = baseline or "", candidates
     return of_set[baseline or newest_first[-1]], [of_set[run_id] for run_id in candidates]
+
+
+def _beside(newest_first: list[Run]) -> str:
+    """Return the baseline to begin with: what was measured beside the newest run, else the oldest."""
+    session = newest_first[0].settings.session
+    together = [run for run in newest_first[1:] if session and run.settings.session == session]
+    first = next((run for run in together if run.variant == run.settings.beside[0]), None)
+    return (first or (together or newest_first)[-1]).run_id
 
 
 def _unknown(asked: list[str], known: set[str]) -> None:

@@ -29,17 +29,22 @@ def draw() -> None:
     sets = data.evalsets()
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            linked = st.query_params.get("evalset", "")
             name = st.selectbox(
-                "Evalset", list(sets), format_func=lambda name: f"{name} ({sets[name]} cases)", width=230
+                "Evalset",
+                list(sets),
+                index=list(sets).index(linked) if linked in sets else 0,
+                format_func=lambda name: f"{name} ({sets[name]} cases)",
+                width=230,
             )
             prompts, models = data.prompts(), data.known_models()
-            chosen = st.multiselect("Prompts", prompts, default=prompts[:1], width=220)
+            chosen = st.multiselect("Prompts", prompts, default=prompts[:1], width=270)
             asked = st.multiselect(
                 "Models",
                 models,
                 default=models[:1],
                 accept_new_options=True,
-                width=280,
+                width=260,
                 help="Of the configuration or of earlier turns, or type provider:name.",
             )
             limit = st.number_input(

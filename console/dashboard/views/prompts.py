@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -62,8 +63,9 @@ def _versions(versions: list[Version]) -> None:
     ]
     rows = [_row(version) for version in versions]
     markup.show(markup.table(heads, rows), key="versions")
+    sets = notices.plain(", ".join(Path(name).stem for name in data.settings().gate.evalsets))
     st.caption(
-        "Scores are of the newest whole run of exactly this text, with 95 % intervals; "
+        f"Scores are of the newest whole run of {sets} with exactly this text, with 95 % intervals; "
         f"live numbers are of the last {releases.LIVE_DAYS} days."
     )
 
@@ -122,6 +124,10 @@ def _promote(version: Version) -> None:
     title = f"{label} may take the place of {verdict['in_force']}" if not reasons else f"{label} is held back"
     items = f'<ul class="verdicts">{lines or _fine()}</ul>'
     markup.show(f'<div class="card"><h2>{escape(title)}</h2>{items}</div>', key="gate")
+    st.caption(
+        "Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
+        if reasons else f"What decides: {', '.join(item['evalset'] for item in verdict['evalsets'])}."
+    )  # fmt: skip
     with st.container(horizontal=True, gap="small"):
         why = "\n".join(reasons) or None
         pressed = st.button(
