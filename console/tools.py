@@ -76,7 +76,7 @@ class Tools:
         await self._affordable(evals.some(limit, 0), kb, budget_usd)
         plan = Plan(limit=limit, budget_usd=budget_usd or None)
         report = await run(evals, Variant(), self.pipeline, plan, kb=kb)
-        return json.loads(json.dumps(report, default=str))
+        return json.loads(json.dumps(report.to_dict(), default=str))
 
     async def _turn(self, question: Question) -> Answer:
         if not question.text.strip():

@@ -16,6 +16,7 @@ from evalsets.cases.evalset import Evalset
 from evalsets.release.release import Agree, Missing
 from evalsets.runs.answer_cache import remember
 from evalsets.runs.estimate import Estimate, estimate
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Side, Variant, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
@@ -33,8 +34,8 @@ async def ask(
     yes: bool,
     quiet: bool,
     retrieval: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Run the cases as planned, the variants side by side; return the JSON of each run.
+) -> list[Outcome]:
+    """Run the cases as planned, the variants side by side; return what came of each run.
 
     Ends the command without consent.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,21 +16,40 @@ from console.commands.consent import Yes, reach
 from console.commands.evals import Json
 from console.commands.figures import comparison_table, cost, metric_table
 from console.commands.guardboard import show
-from console.commands.judges import chosen, judged
+from console.commands.judges import JudgedRun, chosen, judged
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, wrong
 from console.commands.targets import ask_target, expect_target, template_of
 from evalsets.cases.cases import load
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.judges.process import job
+from evalsets.metrics.columns import Summary
 from evalsets.reports.compare import compare_runs
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.work import too_many_failed
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load as load_settings
-from traces.records import Load, RunSettings
+from traces.records import RunSettings
 
 Texts = list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run as it ended, and what a judge made of it."""
+
+    outcome: Outcome
+    judged: JudgedRun | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, Summary]:
+        return {**self.outcome.metrics, **(self.judged.metrics if self.judged else {})}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        judged = {} if self.judged is None else {"judged": self.judged.to_dict()}
+        return replace(self.outcome, metrics=self.metrics).to_dict() | judged
 
 
 def run_evalset(
@@ -94,14 +115,17 @@ def run_evalset(
         else:
             alone = len(variants) == 1 if cache is None else cache
             asked = ask(cases, variants, plan, cache=alone, yes=yes, quiet=json, retrieval=changed)
-        reports = asyncio.run(asked)
+        outcomes = asyncio.run(asked)
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID") from None
-    for report in reports:
-        if judge is not None and report["state"] == "finished":
-            _judge(report, judge, metrics, budget, yes=yes, quiet=json)
-    _print(reports, json=json)
-    _demand(reports)
+    ends = [
+        Ended(outcome, judged(outcome.run_id, judge, metrics, budget, yes=yes, quiet=json))
+        if judge is not None and outcome.state == "finished"
+        else Ended(outcome)
+        for outcome in outcomes
+    ]
+    _print(ends, json=json)
+    _demand(outcomes)
 
 
 def _variants(only: str | None, prompt: Texts, model: Texts, run_id: str | None) -> list[Variant]:
@@ -124,20 +148,20 @@ def _cases(evalset: str, queries: str | None) -> Evalset:
         raise wrong(str(error)) from None
 
 
-def _demand(reports: list[dict[str, Any]]) -> None:
+def _demand(outcomes: Sequence[Outcome]) -> None:
     """End with an error when a run was stopped or lost too many cases to decide anything."""
-    if any(report["state"] == "stopped" for report in reports):
-        raise failed(f"stopped: {reports[-1]['error']}; go on with a larger cap and --run ID")
-    broken = [_broken(report) for report in reports if too_many_failed(report["failed"], report["cases"])]
+    if any(outcome.state == "stopped" for outcome in outcomes):
+        raise failed(f"stopped: {outcomes[-1].error}; go on with a larger cap and --run ID")
+    broken = [_broken(outcome) for outcome in outcomes if too_many_failed(outcome.failed, outcome.cases)]
     if broken:
         raise failed("\n".join(broken))
 
 
-def _broken(report: dict[str, Any]) -> str:
+def _broken(outcome: Outcome) -> str:
     """Say why a run decides nothing, and how to mend it."""
     return (
-        f"{report['failed']} of {report['cases']} cases of {report['variant']} failed, so this run decides"
-        f" nothing. Mostly: {report['lost']}. Ask them again: the same command with --run {report['run_id']}"
+        f"{outcome.failed} of {outcome.cases} cases of {outcome.variant} failed, so this run decides"
+        f" nothing. Mostly: {outcome.lost}. Ask them again: the same command with --run {outcome.run_id}"
     )
 
 
@@ -166,37 +190,31 @@ def _check_judge(judge: str | None, metrics: str | None, cases: Evalset, *, yes:
     reach(yes=yes)
 
 
-def _judge(
-    report: dict[str, Any], judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
-) -> None:
-
-    report["judged"] = judged(report["run_id"], judge, metrics, budget, yes=yes, quiet=quiet)
-    report["metrics"] |= report["judged"]["metrics"]
-
-
-def _print(reports: list[dict[str, Any]], *, json: bool) -> None:
-    first, *others = reports
+def _print(ends: Sequence[Ended], *, json: bool) -> None:
+    first, *others = ends
     with drained() as ledger:
-        comparisons = [compare_runs(ledger, first["run_id"], other["run_id"]) for other in others]
+        comparisons = [compare_runs(ledger, first.outcome.run_id, end.outcome.run_id) for end in others]
     if json and others:
-        emit({"runs": reports, "comparisons": [comparison.to_dict() for comparison in comparisons]})
+        runs = [end.to_dict() for end in ends]
+        emit({"runs": runs, "comparisons": [comparison.to_dict() for comparison in comparisons]})
     elif json:
-        emit(first)
+        emit(first.to_dict())
     else:
-        for report in reports:
-            _show(report)
+        for end in ends:
+            _show(end)
         for other, comparison in zip(others, comparisons, strict=True):
-            print(f"\n{other['variant']}, against {first['variant']}")
+            print(f"\n{other.outcome.variant}, against {first.outcome.variant}")
             comparison_table(comparison)
-            print(f"\nReport: answerdeck eval report {other['run_id']} --against {first['run_id']}")
+            print(f"\nReport: answerdeck eval report {other.outcome.run_id} --against {first.outcome.run_id}")
 
 
-def _show(report: dict[str, Any]) -> None:
-    metric_table(report["metrics"], f"{report['evalset']} · {report['variant']}")
-    print(f"\nrun {report['run_id']} · {report['seconds']:.1f} s · {cost(report['cost_usd'])}")
-    if report["load"] is not None:
-        print(Load(**report["load"]))
-    if report["calls_from_cache"]:
-        print(f"{report['calls_from_cache']} of {report['calls']} model calls came from the cache, free")
-    for warning in report["warnings"]:
+def _show(end: Ended) -> None:
+    outcome = end.outcome
+    metric_table(end.metrics, f"{outcome.evalset} · {outcome.variant}")
+    print(f"\nrun {outcome.run_id} · {outcome.seconds or 0:.1f} s · {cost(outcome.cost_usd)}")
+    if outcome.load is not None:
+        print(outcome.load)
+    if outcome.calls_from_cache:
+        print(f"{outcome.calls_from_cache} of {outcome.calls} model calls came from the cache, free")
+    for warning in outcome.warnings:
         print(f"note: {warning}")

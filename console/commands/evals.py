@@ -13,6 +13,7 @@ from console.commands.screen import emit, table, wrong
 from evalsets.cases.cases import list_sets
 from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
+from evalsets.reports.content import Report
 from evalsets.reports.report import write
 from pipeline.build import library
 from pipeline.settings import load
@@ -69,8 +70,8 @@ def report(
         raise wrong(f"--format {format!r} is unknown; there are {FORMATS}")
     with drained() as ledger:
         if against is None:
-            content = findings.of_run(ledger, run)
-            name = f"report-{content['run']['run_id'][:13]}"
+            content: Report = (of_one := findings.of_run(ledger, run))
+            name = f"report-{of_one.run.run_id[:13]}"
         else:
             comparison = compare_runs(ledger, against, run)
             content = findings.of_comparison(ledger, comparison, library(load()))

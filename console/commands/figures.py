@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.commands.screen import table
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import Comparison, Difference, names
 
@@ -13,24 +14,24 @@ DIFFERENCES = ("difference", "95 % interval", "p", "wins/losses/ties", "n")
 COLUMNS = ("metric", "mean", "95 % interval", "n", "failed")
 
 
-def metric_table(metrics: Mapping[str, Mapping[str, Any]], title: str, *, idle: bool = False) -> None:
+def metric_table(metrics: Mapping[str, Summary], title: str, *, idle: bool = False) -> None:
     """Print the metrics of a run; with `idle` also how often each does not apply."""
-    repeated = any("spread" in summary for summary in metrics.values())
+    repeated = any(summary.spread is not None for summary in metrics.values())
     heads = (*COLUMNS, *(["not applicable"] if idle else []), *(["between repetitions"] if repeated else []))
     table(heads, (_row(name, summary, idle) for name, summary in metrics.items()), title)
 
 
-def _row(name: str, summary: Mapping[str, Any], idle: bool) -> tuple[Any, ...]:
+def _row(name: str, summary: Summary, idle: bool) -> tuple[Any, ...]:
     write = find_metric(name).write
-    low, high = summary["ci_low"], summary["ci_high"]
+    low, high = summary.ci_low, summary.ci_high
     return (
         name,
-        None if summary["mean"] is None else write(summary["mean"]),
+        None if summary.mean is None else write(summary.mean),
         "—" if low is None else f"{write(low)} to {write(high)}",
-        summary["n"],
-        summary["failed"],
-        *([summary["not_applicable"]] if idle else []),
-        *([write(summary["spread"])] if "spread" in summary else []),
+        summary.n,
+        summary.failed,
+        *([summary.not_applicable] if idle else []),
+        *([] if summary.spread is None else [write(summary.spread)]),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +23,7 @@ from evalsets.judges.judge_metrics import Estimate, Sample, estimate
 from evalsets.judges.judgement import Judgement
 from evalsets.judges.process import Job, Worker
 from evalsets.judges.rubric import Marker
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
@@ -41,6 +42,39 @@ Metrics = Annotated[
 Budget = Annotated[float | None, typer.Option(min=0, help="Stop at this many US dollars.")]
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """What a judge made of a run."""
+
+    run: Run
+    scorer: str
+    metrics: Mapping[str, Summary]
+    judgement: Judgement
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        result, spent = self.judgement, self.judgement.spent
+        return {
+            "run_id": self.run.run_id,
+            "evalset": self.run.evalset,
+            "variant": self.run.variant,
+            "scorer": self.scorer,
+            "metrics": {name: summary.to_dict() for name, summary in self.metrics.items()},
+            "scored": result.scored,
+            "failed": result.failed,
+            "not_applicable": result.not_applicable,
+            "already": result.already,
+            "stopped": "budget" if result.left else None,
+            "left": result.left,
+            "flagged": result.flagged,
+            "calls": spent.calls,
+            "cached": spent.cached,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "cost_usd": spent.usd,
+        }
+
+
 def score_run(
     run: RunId,
     judge: JudgeName,
@@ -50,19 +84,19 @@ def score_run(
     json: Json = False,
 ) -> None:
     """Add a judge's scores to a finished run; what it has scored already is not asked again."""
-    report = judged(run, judge, metrics, budget, yes=yes, quiet=json)
+    result = judged(run, judge, metrics, budget, yes=yes, quiet=json)
     if json:
-        emit(report)
+        emit(result.to_dict())
     else:
-        _show(report)
-    if report["stopped"]:
+        _show(result)
+    if result.judgement.left:
         raise failed(f"stopped at the cap of ${budget:g}; the same command with a larger one goes on")
 
 
 def judged(
     run: str, judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
-) -> dict[str, Any]:
-    """Estimate, ask for consent, judge, and return the JSON of what came of it."""
+) -> JudgedRun:
+    """Estimate, ask for consent, judge, and return what came of it."""
     settings = load()
     job = process.job(judge, settings, budget_usd=budget)
     chosen(
@@ -88,11 +122,11 @@ def judged(
     except KeyboardInterrupt:
         raise failed("stopped; the same command goes on where it was") from None
     store.drain()
-    table: dict[str, Any] = {}
+    table: dict[str, Summary] = {}
     with store.read() as ledger:
         for name, scorer in scorers.items():
             table |= judgement.summary(ledger, row.run_id, [name], scorer, row.seed or 0)
-    return _report(row, scorers, result, table)
+    return JudgedRun(row, ", ".join(dict.fromkeys(scorers.values())), table, result)
 
 
 def _criteria(row: Run) -> tuple[Criterion, ...]:
@@ -171,34 +205,13 @@ def _agree(expected: Estimate, judge: str, *, yes: bool) -> None:
     )
 
 
-def _report(row: Run, scorers: dict[str, str], result: Judgement, table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "run_id": row.run_id,
-        "evalset": row.evalset,
-        "variant": row.variant,
-        "scorer": ", ".join(dict.fromkeys(scorers.values())),
-        "metrics": table,
-        "scored": result.scored,
-        "failed": result.failed,
-        "not_applicable": result.not_applicable,
-        "already": result.already,
-        "stopped": "budget" if result.left else None,
-        "left": result.left,
-        "flagged": result.flagged,
-        "calls": result.spent.calls,
-        "cached": result.spent.cached,
-        "input_tokens": result.spent.input_tokens,
-        "output_tokens": result.spent.output_tokens,
-        "cost_usd": result.spent.usd,
-    }
-
-
-def _show(report: dict[str, Any]) -> None:
-    metric_table(report["metrics"], report["scorer"], idle=True)
-    calls = f"{report['calls']} calls, {report['cached']} remembered"
-    print(f"\nrun {report['run_id']} · {calls} · {cost(report['cost_usd'])}")
-    if report["flagged"]:
-        print(f"Texts that speak to the judge in {', '.join(report['flagged'][:5])}: look at these scores.")
+def _show(result: JudgedRun) -> None:
+    metric_table(result.metrics, result.scorer, idle=True)
+    spent, flagged = result.judgement.spent, result.judgement.flagged
+    calls = f"{spent.calls} calls, {spent.cached} remembered"
+    print(f"\nrun {result.run.run_id} · {calls} · {cost(spent.usd)}")
+    if flagged:
+        print(f"Texts that speak to the judge in {', '.join(flagged[:5])}: look at these scores.")
 
 
 def calibrate(

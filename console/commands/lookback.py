@@ -24,6 +24,7 @@ from evalsets.release.bisect import Trial
 from evalsets.reports import record
 from evalsets.reports import reproduce as reproducing
 from evalsets.reports.reproduce import Reproduction
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from traces.queries import runs
 from traces.queries.runs import UnknownRun
@@ -46,11 +47,11 @@ def reproduce(
         raise wrong(str(error)) from None
     if rerun and written["kind"] != "run":
         raise wrong("--rerun needs the report of one run, not of a comparison")
-    rerun_of = _again(written["run"], evalset, yes=yes, quiet=json) if rerun else None
+    rerun_of = _again(written["run"], evalset, yes=yes, quiet=json).run_id if rerun else None
     try:
         with drained() as ledger:
             reproduction = (
-                reproducing.from_run(ledger, written, rerun_of["run_id"])
+                reproducing.from_run(ledger, written, rerun_of)
                 if rerun_of
                 else reproducing.from_ledger(ledger, written)
             )
@@ -58,24 +59,24 @@ def reproduce(
         raise wrong(f"{error}; --rerun asks the cases again") from None
     if json:
         outcome = {"same": reproduction.same, "sentence": reproduction.sentence}
-        emit(asdict(reproduction) | outcome | {"run": rerun_of and rerun_of["run_id"]})
+        emit(asdict(reproduction) | outcome | {"run": rerun_of})
     else:
         _tell(reproduction, rerun_of)
     if not reproduction.same:
         raise typer.Exit(1)
 
 
-def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> dict[str, Any]:
-    """Run the evalset of a report again as it was run, without the answer cache; return the run."""
+def _again(run: dict[str, Any], evalset: str | None, *, yes: bool, quiet: bool) -> Outcome:
+    """Run the evalset of a report again as it was run, without the answer cache."""
     variant = Variant.read(run["variant"])
     plan = _plan(run["seed"], run["limit"], run.get("repetitions"))
     return _made(_cases(run["evalset"], evalset), variant, plan, cache=False, yes=yes, quiet=quiet)
 
 
-def _tell(reproduction: Reproduction, rerun_of: dict[str, Any] | None) -> None:
+def _tell(reproduction: Reproduction, rerun_of: str | None) -> None:
     print(reproduction.sentence)
     if rerun_of:
-        print(f"run again as {rerun_of['run_id']}")
+        print(f"run again as {rerun_of}")
     for text in reproduction.differs:
         print(f"  - {text}")
     if reproduction.moved:
@@ -132,7 +133,7 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
 
     def attempt(trial: Trial) -> str:
         print(f"Trying: {trial.title}", file=sys.stderr)
-        report = _made(
+        outcome = _made(
             cases,
             trial.variant,
             replace(plan, settings=RunSettings(trial=trial.title)),
@@ -141,7 +142,7 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
             quiet=quiet,
             retrieval=trial.retrieval,
         )
-        return report["run_id"]
+        return outcome.run_id
 
     return attempt
 
@@ -157,7 +158,7 @@ def _plan(seed: int | None, limit: int | None, repetitions: int | None) -> Plan:
     return Plan(limit=limit, seed=seed or 0, repetitions=repetitions or 1, retries=1)
 
 
-def _made(cases: Evalset, variant: Variant, plan: Plan, **how: Any) -> dict[str, Any]:
+def _made(cases: Evalset, variant: Variant, plan: Plan, **how: Any) -> Outcome:
     if variant.outside:
         raise wrong(f"{variant.label} is another chatbot; ask it again: answerdeck eval run SET --target URL")
     try:

@@ -13,6 +13,7 @@ from console.commands.progress import bars, counting
 from console.commands.screen import emit, wrong
 from evalsets.cases.evalset import Evalset
 from evalsets.runs import template
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Side, Variant, run_together
 from evalsets.runs.target import Target
 from evalsets.runs.template import Template
@@ -70,8 +71,8 @@ def expect_target(cases: Evalset, form: Template, plan: Plan, model: str | None,
 
 async def ask_target(
     cases: Evalset, form: Template, plan: Plan, model: str | None, *, yes: bool, quiet: bool
-) -> list[dict[str, Any]]:
-    """Run the cases through the target; return the JSON of the run. Ends the command without consent."""
+) -> list[Outcome]:
+    """Run the cases through the target; return what came of it. Ends the command without consent."""
     target = _target(form, model)
     cases = replace(cases, warnings=(*cases.warnings, _blind(form)))
     agree(f"{target.name}: {_expected(cases, form, plan)}", 0.0 if form.here else None, yes=yes)

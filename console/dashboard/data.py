@@ -15,8 +15,9 @@ from console.dashboard import filters, readiness
 from evalsets.cases import from_turn
 from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
-from evalsets.metrics.columns import Column
+from evalsets.metrics.columns import Column, Summary
 from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
+from evalsets.reports.content import ComparisonReport, RunReport
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings, load
@@ -275,7 +276,7 @@ class RunScores:
 
     run: Run
     columns: dict[str, Column]
-    summary: dict[str, dict[str, Any]]
+    summary: dict[str, Summary]
 
 
 def read_runs(evalset: str | None = None, limit: int = 100) -> list[Run]:
@@ -285,14 +286,14 @@ def read_runs(evalset: str | None = None, limit: int = 100) -> list[Run]:
 
 
 @st.cache_data(ttl=10, max_entries=50, show_spinner=False)
-def read_means(evalset: str, metric: str) -> dict[str, dict[str, Any]]:
+def read_means(evalset: str, metric: str) -> dict[str, Summary]:
     """Return {run: its mean with interval and n} of a metric, over the finished runs of an evalset."""
     with ledger() as opened:
         by_run = runs.history(opened, evalset, metric)
     means = {
         run_id: columns.summary(columns.columns(scores)).get(metric) for run_id, scores in by_run.items()
     }
-    return {run_id: mean for run_id, mean in means.items() if mean is not None and mean["mean"] is not None}
+    return {run_id: mean for run_id, mean in means.items() if mean is not None and mean.mean is not None}
 
 
 @st.cache_data(ttl=10, max_entries=50, show_spinner=False)
@@ -365,7 +366,7 @@ def compare(baseline: str, candidate: str, states: tuple[str, str]) -> Compariso
             ) from None
 
 
-def report_of_run(run_id: str) -> dict[str, Any]:
+def report_of_run(run_id: str) -> RunReport:
     """Return what the report of a run says."""
     from evalsets.reports import findings
 
@@ -373,7 +374,7 @@ def report_of_run(run_id: str) -> dict[str, Any]:
         return findings.of_run(opened, run_id)
 
 
-def report_of_comparison(baseline: str, candidate: str) -> dict[str, Any]:
+def report_of_comparison(baseline: str, candidate: str) -> ComparisonReport:
     """Return what the report of a comparison says."""
     from evalsets.reports import findings
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
 from evalsets.metrics import columns
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
@@ -126,7 +127,7 @@ async def score(
 
 def summary(
     ledger: Rows, run_id: str, metrics: Sequence[str], scorer: str, seed: int = 0
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Summary]:
     """Return the metrics of a run as one scorer gave them, of these names only."""
     scores = [score for score in runs.scores_by(ledger, run_id, scorer) if score.name in metrics]
     return columns.summary(columns.columns(scores), seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import fmean, stdev
 from typing import Any
 
@@ -47,6 +47,24 @@ class Column:
                 self.reasons[case_id] = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The mean of a metric over a run's cases, with its interval and how many had none."""
+
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    failed: int
+    not_applicable: int
+    spread: float | None = None  # with repetitions the deviation between them, the mean over the cases
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON; without repetitions it has no `spread`."""
+        values = {field.name: getattr(self, field.name) for field in fields(Summary)}
+        return {key: value for key, value in values.items() if key != "spread" or value is not None}
+
+
 def columns(scores: Iterable[RunScore]) -> dict[str, Column]:
     """Return the columns of a run's scores, in the order people read them.
 
@@ -82,26 +100,22 @@ def _together(scores: list[RunScore]) -> tuple[float | None, str | None, bool]:
     return fmean(values), f"mean of {len(values)}, {lowest:.3g} to {max(values):.3g}{note}", False
 
 
-def summary(scored: Mapping[str, Column], seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Return {metric: {mean, ci_low, ci_high, n, failed, not_applicable}} of those meant for some case.
-
-    With repetitions also `spread`: the deviation between them, the mean over the cases.
-    """
-    table: dict[str, dict[str, Any]] = {}
+def summary(scored: Mapping[str, Column], seed: int = 0) -> dict[str, Summary]:
+    """Return the summary of each metric that was meant for some case."""
+    table: dict[str, Summary] = {}
     for name in ordered(set(scored)):
         column = scored[name]
         if column.coverage is None:
             continue
         share = find_metric(name).unit == "share"
         interval = stats.summary(column.numbers, seed, share=share)
-        table[name] = {
-            "mean": interval.mean,
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-            "n": interval.n,
-            "failed": len(column.failed),
-            "not_applicable": len(column.skipped),
-        }
-        if column.spreads:  # the run had repetitions
-            table[name]["spread"] = fmean(column.spreads.values())
+        table[name] = Summary(
+            interval.mean,
+            interval.low,
+            interval.high,
+            interval.n,
+            len(column.failed),
+            len(column.skipped),
+            fmean(column.spreads.values()) if column.spreads else None,
+        )
     return table

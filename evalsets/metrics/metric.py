@@ -14,6 +14,7 @@ ABSTAINED = ("no_context", "refused")
 BROKEN = ("degraded", "cut", "abandoned", "failed")
 
 Unit = Literal["share", "seconds", "usd"]
+Better = Literal["higher", "lower"]
 About = Literal["search", "answer", "turn", "replay", "judge"]
 
 
@@ -58,7 +59,7 @@ class Metric:
     what: str
     applies: Callable[[Case], bool] = always
     score: Score | None = None
-    better: Literal["higher", "lower"] = "higher"
+    better: Better = "higher"
     unit: Unit = "share"
     headline: bool = True
     about: About = "answer"

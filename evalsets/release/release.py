@@ -212,7 +212,7 @@ async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progres
     await warm(pipeline, kb, evalset.cases[0].question, {run.facts.model for run in missing})
     plan = runner.Plan(seed=seed, settings=RunSettings(contents=missing[0].facts.contents))
     done = await runner.run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress)
-    return [run["run_id"] for run in done]
+    return [run.run_id for run in done]
 
 
 def _told(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:

@@ -197,19 +197,19 @@ async def replay_turns(
     )
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        after = _replayed(ledger, done["run_id"])
+        after = _replayed(ledger, done.run_id)
     for case in evalset.cases:
         if case.case_id in after:
             _write(
                 pipeline,
-                done["run_id"],
+                done.run_id,
                 case,
                 after[case.case_id],
                 list(measure(replayed.METRICS, case, after[case.case_id])),
             )
     pipeline.store.drain()
     with pipeline.store.read() as ledger:
-        return replay_report(ledger, done["run_id"], before)
+        return replay_report(ledger, done.run_id, before)
 
 
 def replay_report(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:

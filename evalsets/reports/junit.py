@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from evalsets.metrics.table import find_metric
+from evalsets.reports.content import CaseRow, ComparedCase, DifferenceRow, MetricRow, Report, RunReport
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Test = tuple[str, str, bool]  # its name, what it says, whether it failed
 
 
-def junit(report: Mapping[str, Any]) -> str:
+def junit(report: Report) -> str:
     """Return the XML; a case of a comparison fails when it newly fails on the candidate."""
-    rows = report["metrics"] if report["kind"] == "run" else report["differences"]
-    case = _case if report["kind"] == "run" else _moved
-    suites = {
-        "cases": [case(row) for row in report["cases"]],
-        "metrics": [(row.get("name") or row["metric"], *_judged(row)) for row in rows],
-    }
-    title = xml_text(report["title"])
+    if isinstance(report, RunReport):
+        suites = {"cases": [*map(_case, report.cases)], "metrics": [*map(_metric, report.metrics)]}
+    else:
+        suites = {"cases": [*map(_moved, report.cases)], "metrics": [*map(_difference, report.differences)]}
+    title = xml_text(report.title)
     root = ElementTree.Element("testsuites", name=title)
     for name, tests in suites.items():
         _suite(root, f"{title}.{name}", tests)
@@ -49,32 +47,32 @@ def _suite(root: ElementTree.Element, name: str, tests: Sequence[Test]) -> None:
             ElementTree.SubElement(test, "system-out").text = xml_text(text)
 
 
-def _case(row: Mapping[str, Any]) -> Test:
-    failing = row["failing"]
-    text = [", ".join(f"{title} failed" for title in failing) or "passed", f"question: {row['question']}"]
-    text += [f"expected: {row['reference'] or _expected(row)}", f"actual: {row['answer'] or 'no answer'}"]
-    return row["case_id"], "\n".join(text), bool(failing)
+def _case(row: CaseRow) -> Test:
+    text = [", ".join(f"{title} failed" for title in row.failing) or "passed", f"question: {row.question}"]
+    text += [f"expected: {row.reference or _expected(row)}", f"actual: {row.answer or 'no answer'}"]
+    return row.case_id, "\n".join(text), bool(row.failing)
 
 
-def _expected(row: Mapping[str, Any]) -> str:
-    result = row.get("relevant_ids")
-    return f"an answer from {', '.join(result)}" if result else row.get("answerability") or "not given"
+def _expected(row: CaseRow) -> str:
+    pages = row.relevant_ids
+    return f"an answer from {', '.join(pages)}" if pages else row.answerability or "not given"
 
 
-def _moved(row: Mapping[str, Any]) -> Test:
-    new = [title for title in row["failing_b"] if title not in row["failing_a"]]
+def _moved(row: ComparedCase) -> Test:
+    new = [title for title in row.failing_b if title not in row.failing_a]
     text = [", ".join(f"{title} newly failed" for title in new) or "no new failure"]
-    text += [f"question: {row['question']}", f"expected: {row['reference'] or 'not given'}"]
-    text += [f"before: {row['answer_a'] or 'no answer'}", f"actual: {row['answer_b'] or 'no answer'}"]
-    return row["case_id"], "\n".join(text), bool(new)
+    text += [f"question: {row.question}", f"expected: {row.reference or 'not given'}"]
+    text += [f"before: {row.answer_a or 'no answer'}", f"actual: {row.answer_b or 'no answer'}"]
+    return row.case_id, "\n".join(text), bool(new)
 
 
-def _judged(row: Mapping[str, Any]) -> tuple[str, bool]:
-    if "sentence" in row:
-        return row["sentence"], row["verdict"] == "worse"
-    about = find_metric(row["name"])
-    text = f"{about.write(row['mean'])} ({about.write(row['ci_low'])} to {about.write(row['ci_high'])})"
-    text += f", n {row['n']}, failed {row['failed']}"
-    if row["threshold"] is not None:
-        text += f", threshold {about.write(row['threshold'])}"
-    return text, row["passed"] is False
+def _metric(row: MetricRow) -> Test:
+    write = find_metric(row.name).write
+    text = f"{write(row.mean)} ({write(row.ci_low)} to {write(row.ci_high)}), n {row.n}, failed {row.failed}"
+    if row.threshold is not None:
+        text += f", threshold {write(row.threshold)}"
+    return row.name, text, row.passed is False
+
+
+def _difference(row: DifferenceRow) -> Test:
+    return row.metric, row.sentence, row.verdict == "worse"

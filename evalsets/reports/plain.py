@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from evalsets.metrics.columns import Column
 from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, names
+from evalsets.reports.content import ComparedCase, MetricRow, Names
 from evalsets.runs.asker import Variant
 from evalsets.runs.work import too_many_failed
 from pipeline.errors import AnswerdeckError
@@ -23,7 +24,30 @@ LOSS = 0.1  # of a score, that matters; the gate's own limit is in the configura
 NAMED = 3  # metrics in a verdict
 
 
-def failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class RunWords:
+    """What one run means."""
+
+    verdict: str
+    advice: str
+    means: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonWords:
+    """What a comparison means."""
+
+    names: Names
+    verdict: str
+    advice: str
+    means: tuple[str, ...]
+    sure: str
+    next: tuple[str, ...]
+    prompt_diff: str | None
+
+
+def failing(case_id: str, scored: Mapping[str, Column]) -> tuple[str, ...]:
     """Return the titles of the yes/no metrics that say this case failed."""
     result: list[str] = []
     for name, good in (*FULL.items(), *NONE.items()):
@@ -33,46 +57,47 @@ def failing(case_id: str, scored: Mapping[str, Column]) -> list[str]:
         value = column.values.get(case_id)
         if case_id in column.failed or (value is not None and value != good):
             result.append(find_metric(name).title)
-    return result
+    return tuple(result)
 
 
-def of_comparison(comparison: Comparison, prompts: Library | None = None) -> dict[str, Any]:
-    """Return {names, verdict, advice, means, sure, next, prompt_diff} of a comparison."""
+def of_comparison(comparison: Comparison, prompts: Library | None = None) -> ComparisonWords:
+    """Return what a comparison means; with the `prompts` also what changed in them."""
     a, b = names(comparison.a, comparison.b)
     rows = {row.metric: row for row in comparison.differences}
-    return {
-        "names": {"a": a, "b": b},
-        "verdict": _verdict(comparison, a, b),
-        "advice": _advice(comparison, a, b),
-        "means": list(_means(rows, a, b)),
-        "sure": _sure(comparison),
-        "next": list(_next(comparison, a, b)),
-        "prompt_diff": _prompt_diff(comparison, prompts),
-    }
+    return ComparisonWords(
+        names=Names(a, b),
+        verdict=_verdict(comparison, a, b),
+        advice=_advice(comparison, a, b),
+        means=tuple(_means(rows, a, b)),
+        sure=_sure(comparison),
+        next=tuple(_next(comparison, a, b)),
+        prompt_diff=_prompt_diff(comparison, prompts),
+    )
 
 
-def of_run(run: Run, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return {verdict, advice, means, next} of one run; `metrics` as the report lists them."""
-    known = {row["name"]: row for row in metrics}
-    missed = [row["title"] for row in metrics if row["passed"] is False]
-    asked = sum(row["threshold"] is not None for row in metrics)
-    shares = [
-        row for row in metrics if row["headline"] and row["unit"] == "share" and row["mean"] is not None
-    ]
-    weakest = sorted(shares, key=lambda row: row["mean"] if row["better"] == "higher" else 1 - row["mean"])
+def of_run(run: Run, metrics: Sequence[MetricRow]) -> RunWords:
+    """Return what one run means; `metrics` as the report lists them."""
+    rows = {row.name: row for row in metrics}
+    missed = [row.title for row in metrics if row.passed is False]
+    asked = sum(row.threshold is not None for row in metrics)
+    weakest = sorted(
+        (mean if row.better == "higher" else 1 - mean, place, row)
+        for place, row in enumerate(metrics)
+        if row.headline and row.unit == "share" and (mean := row.mean) is not None
+    )
     verdict = f"{run.variant} went through {run.done} of {run.cases} cases, {run.failed or 0} failed"
     if weakest:
-        verdict += f"; weakest: {', '.join(_mean(row) for row in weakest[:2])}"
-    return {
-        "verdict": f"{verdict}.",
-        "advice": _run_advice(run, missed, asked),
-        "means": list(_costs(known)),
-        "next": list(_run_next(run, missed, asked)),
-    }
+        verdict += f"; weakest: {', '.join(_mean(row) for _, _, row in weakest[:2])}"
+    return RunWords(
+        verdict=f"{verdict}.",
+        advice=_run_advice(run, missed, asked),
+        means=tuple(_costs(rows)),
+        next=tuple(_run_next(run, missed, asked)),
+    )
 
 
-def _mean(row: Mapping[str, Any]) -> str:
-    return f"{row['title']} {find_metric(row['name']).write(row['mean'])}"
+def _mean(row: MetricRow) -> str:
+    return f"{row.title} {find_metric(row.name).write(row.mean)}"
 
 
 def _run_advice(run: Run, missed: Sequence[str], asked: int) -> str:
@@ -97,12 +122,12 @@ def _run_next(run: Run, missed: Sequence[str], asked: int) -> Iterator[str]:
         yield f"Try a change beside it: answerdeck eval run {run.evalset} --prompt {run.prompt} --prompt …"
 
 
-def _costs(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    cost, seconds = known.get("cost_usd"), known.get("seconds")
-    if cost is not None and cost["mean"] is not None:
-        yield f"{TURNS:,} such turns cost {_usd(cost['mean'] * TURNS)}."
-    if seconds is not None and seconds["mean"] is not None:
-        yield f"A turn takes {find_metric('seconds').write(seconds['mean'])} on average."
+def _costs(rows: Mapping[str, MetricRow]) -> Iterator[str]:
+    cost, seconds = rows.get("cost_usd"), rows.get("seconds")
+    if cost is not None and cost.mean is not None:
+        yield f"{TURNS:,} such turns cost {_usd(cost.mean * TURNS)}."
+    if seconds is not None and seconds.mean is not None:
+        yield f"A turn takes {find_metric('seconds').write(seconds.mean)} on average."
 
 
 def _verdict(comparison: Comparison, a: str, b: str) -> str:
@@ -205,17 +230,17 @@ def _prompt_diff(comparison: Comparison, prompts: Library | None) -> str | None:
     return "\n".join(difflib.unified_diff(before, after, a.prompt, b.prompt, lineterm="", n=1)) or None
 
 
-def case_of(case_id: str, a: RunCase, b: RunCase, sides: Sequence[Mapping[str, Column]]) -> dict[str, Any]:
+def case_of(case_id: str, a: RunCase, b: RunCase, sides: Sequence[Mapping[str, Column]]) -> ComparedCase:
     """Return what a reader needs of one case: question, expected answer, both answers, what failed."""
-    return {
-        "case_id": case_id,
-        "question": b.question,
-        "reference": b.reference,
-        "answer_a": a.answer,
-        "answer_b": b.answer,
-        "failing_a": failing(case_id, sides[0]),
-        "failing_b": failing(case_id, sides[1]),
-    }
+    return ComparedCase(
+        case_id=case_id,
+        question=b.question,
+        reference=b.reference,
+        answer_a=a.answer,
+        answer_b=b.answer,
+        failing_a=failing(case_id, sides[0]),
+        failing_b=failing(case_id, sides[1]),
+    )
 
 
 def _usd(value: float) -> str:

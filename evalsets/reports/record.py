@@ -36,7 +36,7 @@ class Record:
     judges: Mapping[str, str]  # metric -> the judge that scored it
     file: Path | None = None
 
-    def stored(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON that `read` reads."""
         return {
             "form": FORM,

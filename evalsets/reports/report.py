@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from evalsets.metrics.table import find_metric, is_judged
+from evalsets.reports.content import CaseScore, DifferenceRow, Report, RunReport
 from evalsets.reports.junit import junit
 from pipeline.errors import AnswerdeckError
 
@@ -28,7 +30,7 @@ class ReportError(AnswerdeckError):
     """A report cannot be written in the format asked for."""
 
 
-def write(report: dict[str, Any], format: str, out: Path) -> None:
+def write(report: Report, format: str, out: Path) -> None:
     """Write the report to `out`; raises ReportError for an unknown format or a PDF without a browser."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if format == "pdf":
@@ -39,22 +41,22 @@ def write(report: dict[str, Any], format: str, out: Path) -> None:
         raise ReportError(f"no format {format!r}; there are {', '.join(FORMATS)}")
 
 
-def html(report: dict[str, Any]) -> str:
+def html(report: Report) -> str:
     """Return one HTML file that needs nothing else: style and charts are inside, all text is escaped."""
-    return _rendered(f"{report['kind']}.html", report, escape=True)
+    return _rendered(f"{report.kind}.html", report, escape=True)
 
 
-def markdown(report: dict[str, Any]) -> str:
+def markdown(report: Report) -> str:
     """Return the report as Markdown for a pull request."""
-    return _rendered(f"{report['kind']}.md", report, escape=False)
+    return _rendered(f"{report.kind}.md", report, escape=False)
 
 
-def json(report: dict[str, Any]) -> str:
+def json(report: Report) -> str:
     """Return everything the report knows, each case included."""
-    return json_format.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_format.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def csv(report: dict[str, Any]) -> str:
+def csv(report: Report) -> str:
     """Return a line a case of a run, or a line a metric of a comparison.
 
     A text that a spreadsheet would take for a formula gets a leading apostrophe. An empty cell is
@@ -63,22 +65,22 @@ def csv(report: dict[str, Any]) -> str:
     """
     out = io.StringIO()
     lines = csv_format.writer(out, lineterminator="\r\n")
-    if report["kind"] == "run":
-        names = [row["name"] for row in report["metrics"]]
+    if isinstance(report, RunReport):
+        names = [row.name for row in report.metrics]
         about = ["case_id", "question", "reference", "answerability", "outcome", "answer", "turn_id"]
         judged = [name for name in names if is_judged(name)]
         lines.writerow([*about, *names, *(f"{name} reason" for name in judged)])
-        for case in report["cases"]:
-            values = [_value(case["scores"].get(name)) for name in names]
-            reasons = [inert(case["scores"].get(name, {}).get("reason")) for name in judged]
-            lines.writerow([*(inert(case[key]) for key in about), *values, *reasons])
+        for case in report.cases:
+            values = [_value(case.scores.get(name)) for name in names]
+            reasons = [inert(case.scores[name].reason if name in case.scores else None) for name in judged]
+            lines.writerow([*(inert(getattr(case, key)) for key in about), *values, *reasons])
     else:
-        keys = [key for key in report["differences"][0] if key not in ("wins", "losses")]
-        named = {f"mean_{side}": f"mean of {name}" for side, name in report["names"].items()}
+        keys = [field.name for field in fields(DifferenceRow) if field.name not in ("wins", "losses")]
+        named = {f"mean_{side}": f"mean of {name}" for side, name in asdict(report.names).items()}
         lines.writerow([*(named.get(key, key) for key in keys), "wins", "losses"])
-        for row in report["differences"]:
-            counts = [len(row["wins"]), len(row["losses"])]
-            lines.writerow([*(inert(row[key]) for key in keys), *counts])
+        for row in report.differences:
+            counts = [len(row.wins), len(row.losses)]
+            lines.writerow([*(inert(getattr(row, key)) for key in keys), *counts])
     return out.getvalue()
 
 
@@ -87,7 +89,7 @@ def printer() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def pdf(report: dict[str, Any], out: Path) -> None:
+def pdf(report: Report, out: Path) -> None:
     """Print the HTML to PDF with the Chromium that is installed; raises ReportError without one."""
     browser = printer()
     if browser is None:
@@ -117,7 +119,7 @@ def pdf(report: dict[str, Any], out: Path) -> None:
         raise ReportError(f"{browser} could not print the PDF: {' '.join(last)}")
 
 
-TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
+TEXTS: dict[str, Callable[[Report], str]] = {
     "html": html,
     "md": markdown,
     "json": json,
@@ -127,7 +129,7 @@ TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
 FORMATS = (*TEXTS, "pdf")
 
 
-def _rendered(template: str, report: dict[str, Any], *, escape: bool) -> str:
+def _rendered(template: str, report: Report, *, escape: bool) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     room = Environment(
@@ -148,10 +150,10 @@ def _cell(text: object) -> str:
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(str("—" if text is None else text).split()))
 
 
-def _value(score: dict[str, Any] | None) -> Any:
+def _value(score: CaseScore | None) -> Any:
     if score is None:
         return ""
-    return "failed" if score.get("failed") else score["value"]
+    return "failed" if score.failed else score.value
 
 
 def inert(value: Any) -> Any:

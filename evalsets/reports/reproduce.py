@@ -22,6 +22,35 @@ MOMENTARY = ("Run", "Started", "Machine", "Measured beside", "Judges")  # versio
 CLOSE = 1e-9  # of two floats computed by other releases of the same arithmetic
 
 
+Values = Mapping[str, Any]  # of a JSON report, by their keys
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is held against its like of a JSON report: by side the run, by metric its values."""
+
+    sides: Mapping[str, Values]  # "" of one run, else "run A: " and "run B: "
+    table: Mapping[str, Values]
+    versions: Mapping[str, str]  # of one run
+
+    @classmethod
+    def read(cls, report: Values) -> Written:
+        """Return what a JSON report holds of it."""
+        if report["kind"] == "run":
+            versions = {row["title"]: row["value"] for row in report["versions"]}
+            return cls({"": report["run"]}, {row["name"]: row for row in report["metrics"]}, versions)
+        sides = {f"run {side.upper()}: ": report[side] for side in ("a", "b")}
+        return cls(sides, {row["metric"]: row for row in report["differences"]}, {})
+
+    @property
+    def of_one_run(self) -> bool:
+        return len(self.sides) == 1
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        return tuple(about["run_id"] for about in self.sides.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Reproduction:
     """What came of deriving a report's table again."""
@@ -47,18 +76,16 @@ class Reproduction:
 
 def from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:
     """Compute the table again from the scores on record; raises UnknownRun when they are gone."""
-    if report["kind"] == "run":
-        now = findings.of_run(ledger, report["run"]["run_id"])
-        differs = [*_about("", report["run"], now["run"]), *_table(report, now, OF_RUN)]
-        return Reproduction(len(report["metrics"]), tuple(differs), (), tuple(_later(report, now)))
-    names = [row["metric"] for row in report["differences"]]
-    sides = report["a"]["run_id"], report["b"]["run_id"]
-    now = findings.of_comparison(ledger, compare_runs(ledger, *sides, metrics=names))
-    differs = [
-        text for side in ("a", "b") for text in _about(f"run {side.upper()}: ", report[side], now[side])
-    ]
-    differs += _table(report, now, OF_COMPARISON)
-    return Reproduction(len(names), tuple(differs), (), ())
+    was = Written.read(report)
+    if was.of_one_run:
+        now = Written.read(findings.of_run(ledger, *was.run_ids).to_dict())
+    else:
+        comparison = compare_runs(ledger, *was.run_ids, metrics=[*was.table])
+        now = Written.read(findings.of_comparison(ledger, comparison).to_dict())
+    differs = [text for side in was.sides for text in _about(side, was.sides[side], now.sides[side])]
+    differs += _table(was.table, now.table, OF_RUN if was.of_one_run else OF_COMPARISON)
+    later = _later(was, now) if was.of_one_run else ()
+    return Reproduction(len(was.table), tuple(differs), (), tuple(later))
 
 
 def from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproduction:
@@ -67,52 +94,47 @@ def from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproducti
     Times, and costs that were not zero, are never the same twice and left out; so are judges' scores,
     which a run does not give.
     """
-    now = findings.of_run(ledger, run_id)
-    left = {row["name"] for row in report["metrics"] if _unsteady(row) or is_judged(row["name"])}
-    kept = {**report, "metrics": [row for row in report["metrics"] if row["name"] not in left]}
-    notes = [f"left out, for they are not the same twice: {', '.join(sorted(left))}"] if left else []
-    differs = _table(kept, now, OF_RUN)
-    moved = _moved(report["versions"], now["versions"])
-    return Reproduction(len(kept["metrics"]), tuple(differs), tuple(moved), tuple(notes))
+    was, now = Written.read(report), Written.read(findings.of_run(ledger, run_id).to_dict())
+    steady = {name: row for name, row in was.table.items() if not (_unsteady(name, row) or is_judged(name))}
+    left = sorted(was.table.keys() - steady.keys())
+    notes = [f"left out, for they are not the same twice: {', '.join(left)}"] if left else []
+    differs = _table(steady, now.table, OF_RUN)
+    return Reproduction(len(steady), tuple(differs), tuple(_moved(was, now)), tuple(notes))
 
 
-def _unsteady(row: Mapping[str, Any]) -> bool:
-    unit = find_metric(row["name"]).unit
-    return unit == "seconds" or (unit == "usd" and row["mean"] != 0.0)
+def _unsteady(name: str, row: Values) -> bool:
+    unit = find_metric(name).unit
+    return unit == "seconds" or (unit == "usd" and row.get("mean") != 0.0)
 
 
-def _table(report: Mapping[str, Any], now: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
+def _table(was: Mapping[str, Values], now: Mapping[str, Values], keys: tuple[str, ...]) -> Iterator[str]:
     """Yield a sentence for each value of the report's table that is another one now."""
-    place, name = ("metrics", "name") if report["kind"] == "run" else ("differences", "metric")
-    known = {row[name]: row for row in now[place]}
-    for row in report[place]:
-        fresh = known.get(row[name])
+    for name, row in was.items():
+        fresh = now.get(name)
         if fresh is None:
-            yield f"{row[name]}: in the report, not among the scores now"
+            yield f"{name}: in the report, not among the scores now"
             continue
         for key in keys:
             if not _equal(row.get(key), fresh.get(key)):
-                yield f"{row[name]}: {key} was {row.get(key)}, is {fresh.get(key)}"
+                yield f"{name}: {key} was {row.get(key)}, is {fresh.get(key)}"
 
 
-def _about(side: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _about(side: str, was: Values, now: Values) -> Iterator[str]:
     for key in ABOUT:
         if was.get(key) != now.get(key):
             yield f"{side}{key} was {was.get(key)}, is {now.get(key)}"
 
 
-def _later(report: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    new = {row["name"] for row in now["metrics"]} - {row["name"] for row in report["metrics"]}
+def _later(was: Written, now: Written) -> Iterator[str]:
+    new = now.table.keys() - was.table.keys()
     if new:
         yield f"scored after the report was written: {', '.join(sorted(new))}"
 
 
-def _moved(was: list[dict[str, str]], now: list[dict[str, str]]) -> Iterator[str]:
-    known = {row["title"]: row["value"] for row in now}
-    for row in was:
-        title, value = row["title"], row["value"]
-        if title not in MOMENTARY and known.get(title) != value:
-            yield f"{title}: {value} in the report, {known.get(title, '—')} now"
+def _moved(was: Written, now: Written) -> Iterator[str]:
+    for title, value in was.versions.items():
+        if title not in MOMENTARY and now.versions.get(title) != value:
+            yield f"{title}: {value} in the report, {now.versions.get(title, '—')} now"
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -7,11 +7,11 @@ import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from evalsets.cases.evalset import Evalset
 from evalsets.runs.asker import Askable, Variant
 from evalsets.runs.load import Meter, alone, measuring
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.work import Ended, Progress, Task, Work
 from evalsets.runs.workers import Fan, InProcess
 from traces.ids import uuid7
@@ -54,8 +54,8 @@ async def run(
     kb: str | None = None,
     fan: Fan | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run the cases and return {run_id, evalset, variant, metrics, cost_usd, seconds, ...}.
+) -> Outcome:
+    """Run the cases and return what came of them.
 
     Turns, scores, cases and the run itself are written to the journal while it goes. `kb` is what
     `corpora.prepare` returned. A case that fails is recorded and does not stop the others; a cancelled
@@ -74,8 +74,8 @@ async def run_together(
     kb: str | None = None,
     fan: Fan | None = None,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
-    """Run the cases through variants side by side; return the JSON of each run, in their order.
+) -> list[Outcome]:
+    """Run the cases through variants side by side; return what came of each run, in their order.
 
     Each case is asked of all of them, one after the other, in an order drawn anew for each case from
     the plan's seed: no variant carries a cold start or a busy minute. The runs share a session.
@@ -105,7 +105,7 @@ async def run_together(
                 for work, name, item in zip(works, names, shaped, strict=True)
             ]
             await _asked(works, tasks[0], plan, fan or InProcess(width), meter)
-    return [work.result() for work in works]
+    return [work.outcome() for work in works]
 
 
 async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: Fan, meter: Meter) -> None:

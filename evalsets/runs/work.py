@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics import columns
@@ -15,6 +15,7 @@ from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
 from evalsets.runs.answer_cache import SERVED
 from evalsets.runs.asker import Askable, Asker, Variant
+from evalsets.runs.outcome import Outcome
 from traces.processes import mine
 from traces.queries import runs
 from traces.queries.runs import RunScore
@@ -141,29 +142,29 @@ class Work:
         )
         self._tell(at_once=True)
 
-    def result(self) -> dict[str, Any]:
-        """Return the JSON of the run."""
+    def outcome(self) -> Outcome:
+        """Return what came of the run."""
         run = self.run
         scored = columns.columns(self._scores[key] for key in sorted(self._scores))
-        return {
-            "run_id": run.run_id,
-            "evalset": run.evalset,
-            "variant": run.variant,
-            "metrics": columns.summary(scored, run.seed or 0),
-            "cost_usd": run.cost_usd,
-            "seconds": run.seconds,
-            "state": run.state,
-            "evalset_fingerprint": run.evalset_fingerprint,
-            "cases": run.cases,
-            "failed": run.failed,
-            "calls": self._calls,
-            "calls_from_cache": self._kept,
-            "error": run.error,
-            "warnings": list(self._evalset.warnings),
-            "lost": self._lost(),
-            "session": run.settings.session,
-            "load": None if run.settings.load is None else asdict(run.settings.load),
-        }
+        return Outcome(
+            run_id=run.run_id,
+            evalset=run.evalset,
+            variant=run.variant,
+            metrics=columns.summary(scored, run.seed or 0),
+            cost_usd=run.cost_usd,
+            seconds=run.seconds,
+            state=run.state,
+            evalset_fingerprint=run.evalset_fingerprint,
+            cases=run.cases,
+            failed=run.failed,
+            calls=self._calls,
+            calls_from_cache=self._kept,
+            error=run.error,
+            warnings=self._evalset.warnings,
+            lost=self._lost(),
+            session=run.settings.session,
+            load=run.settings.load,
+        )
 
     def _lost(self) -> str | None:
         """Return the reason that most failed cases give."""

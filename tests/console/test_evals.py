@@ -74,8 +74,8 @@ def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]
     assert "150 of 150 cases" in html
     scores = data.read_scores(next(run for run in runs if run.only is None))
     found = scores.summary["groundedness"]
-    assert f"{found['mean']:.3f}" in html
-    assert f"{found['ci_low']:.3f} – {found['ci_high']:.3f}" in html
+    assert f"{found.mean:.3f}" in html
+    assert f"{found.ci_low:.3f} – {found.ci_high:.3f}" in html
 
 
 def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[Run]) -> None:

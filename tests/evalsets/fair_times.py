@@ -115,11 +115,11 @@ async def measure(address: str, pairs: int, cases: int, seconds: float) -> None:
     done = failed = 0
     while done < pairs and time.monotonic() < until:
         a, b = await runner.run_together(evalset, sides, pipeline, Plan(seed=done, retries=1))
-        loads.append(a["load"]["most"])
-        failed += a["failed"] + b["failed"]
+        loads.append(a.load.most if a.load else 0.0)
+        failed += (a.failed or 0) + (b.failed or 0)
         pipeline.store.drain()
         with pipeline.store.read() as ledger:
-            for row in compare_runs(ledger, a["run_id"], b["run_id"]).differences:
+            for row in compare_runs(ledger, a.run_id, b.run_id).differences:
                 verdicts.setdefault(row.metric, Counter())[row.verdict] += 1
         done += 1
     await pipeline.close()

@@ -53,12 +53,12 @@ async def test_a_beir_folder_end_to_end(folder: Path, pipeline: Pipeline) -> Non
     assert await corpora.prepare(evalset, pipeline.knowledge, lambda *_: embedded.append("again")) == kb
     assert "again" not in embedded
     found = await runner.run(evalset, Variant(), pipeline, kb=kb)
-    assert found["variant"] == "answer@v1 · extractive"
-    assert found["metrics"]["hit@1"]["mean"] == 1.0
-    assert found["metrics"]["citation_precision"]["mean"] == 1.0
+    assert found.variant == "answer@v1 · extractive"
+    assert found.metrics["hit@1"].mean == 1.0
+    assert found.metrics["citation_precision"].mean == 1.0
     with pipeline.store.read() as ledger:
-        told = findings.of_run(ledger, found["run_id"])
-    versions = {row["title"]: row["value"] for row in told["versions"]}
+        told = findings.of_run(ledger, found.run_id)
+    versions = {row.title: row.value for row in told.versions}
     assert versions["Knowledge base"] == kb
     assert versions["Index version"] != "—"
     assert versions["Embedder"].startswith("minilm")
@@ -69,5 +69,5 @@ async def test_retrieval_alone(folder: Path, pipeline: Pipeline) -> None:
     evalset = cases.load(folder)
     kb = await corpora.prepare(evalset, pipeline.knowledge)
     found = await runner.run(evalset, Variant(only="retrieval"), pipeline, kb=kb)
-    assert found["metrics"]["recall@5"]["mean"] == 1.0
-    assert found["cost_usd"] == 0.0
+    assert found.metrics["recall@5"].mean == 1.0
+    assert found.cost_usd == 0.0

@@ -40,7 +40,7 @@ async def run(stage: Stage, tagged: set[str] | None = None, **columns: Any) -> s
     cases = [replace(case, tags=["guard"]) if case.case_id in (tagged or ()) else case for case in made.cases]
     together = runner.Plan(settings=RunSettings(session="s"), concurrency=1)
     found = await runner.run(replace(made, cases=tuple(cases)), Variant(), stage.pipeline, together, kb="k")
-    return found["run_id"]
+    return found.run_id
 
 
 def judge(stage: Stage, candidate: str, baseline: str, facts: Facts = FACTS, **more: Any) -> Verdict:
@@ -136,7 +136,7 @@ async def test_an_unfinished_run_and_the_same_run_are_refused(stage: Stage) -> N
     whole = await run(stage)
     assert "the same run" in judge(stage, whole, whole).reasons[0]
     some = await runner.run(make_set(30), Variant(), stage.pipeline, runner.Plan(limit=20), kb="k")
-    assert "only 20 of the baseline's 30 cases" in judge(stage, some["run_id"], whole).reasons[0]
+    assert "only 20 of the baseline's 30 cases" in judge(stage, some.run_id, whole).reasons[0]
 
 
 async def test_it_is_told_to_people_and_build_servers(stage: Stage) -> None:

@@ -24,7 +24,7 @@ async def run(stage: Stage, *, contents: str | None = "aa" * 16, prefix: str = "
     plan = runner.Plan(settings=RunSettings(contents=contents), concurrency=1)
     evalset = make_set(30, prefix)
     made = await runner.run(replace(evalset, **changes), Variant(), stage.pipeline, plan, kb="k")
-    return made["run_id"]
+    return made.run_id
 
 
 async def written(folder: Path, **more: Any) -> Path:

@@ -45,7 +45,7 @@ async def judged(tmp_path: Path, worker: Any) -> tuple[Stage, str, judgement.Jud
     stage.absent = {"c1"}
     stage.unreachable = {"c2"}
     report = await run(make_set(5), Variant(), stage.pipeline)
-    return stage, report["run_id"], await score(stage, report["run_id"], worker)
+    return stage, report.run_id, await score(stage, report.run_id, worker)
 
 
 async def score(stage: Stage, run_id: str, worker: Any) -> judgement.Judgement:
@@ -73,7 +73,7 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
     assert rows["c2", "faithfulness"].reason == "the turn was failed"
     assert rows["c3", "context_recall"].reason == "not applicable: the case has no reference answer"
     assert rows["c3", "faithfulness"].scorer == FakeWorker.scorer
-    assert (table["faithfulness"]["n"], table["faithfulness"]["failed"]) == (2, 2)
+    assert (table["faithfulness"].n, table["faithfulness"].failed) == (2, 2)
     assert kept.settings.judges[FakeWorker.scorer].usd == pytest.approx(0.03)
     assert kept.state == "finished"
 
@@ -103,7 +103,7 @@ async def test_the_scores_of_two_judges_stay_apart(tmp_path: Path) -> None:
         first = judgement.summary(ledger, run_id, NAMES, FakeWorker.scorer)
         second = judgement.summary(ledger, run_id, NAMES, other.scorer)
         in_force = runs.scores_of(ledger, run_id)
-    assert second["faithfulness"]["failed"] == first["faithfulness"]["failed"] + 1
+    assert second["faithfulness"].failed == first["faithfulness"].failed + 1
     assert {row.scorer for row in in_force if row.name == "faithfulness"} == {other.scorer}
 
 

@@ -64,9 +64,9 @@ async def test_the_report_has_the_table(tmp_path: Path) -> None:
     stage.wrong = {"c1", "c4"}
     done = await runner.run(make_set(8), Variant(), stage.pipeline)
     with stage.store.read() as ledger:
-        written = findings.of_run(ledger, done["run_id"])
-    by_name = {entry["stage"]: entry for entry in written["losses"]}
-    assert by_name["search"]["examples"] == ["c1", "c4"]
-    assert sum(entry["share"] for entry in written["losses"]) == pytest.approx(1.0)
+        written = findings.of_run(ledger, done.run_id)
+    by_name = {entry.name: entry for entry in written.losses}
+    assert by_name["search"].examples == ("c1", "c4")
+    assert sum(entry.share for entry in written.losses) == pytest.approx(1.0)
     assert "Where the right pages were lost" in report.markdown(written)
     assert "Not among the candidates" in report.html(written)

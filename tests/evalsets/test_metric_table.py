@@ -55,7 +55,7 @@ def test_a_new_metric_is_one_object(monkeypatch: pytest.MonkeyPatch) -> None:
     assert column.failed == {"3": "the turn was failed"}
     assert column.skipped == {"4": "not applicable: no answer was given"}
     assert column.coverage == pytest.approx(2 / 3)
-    assert summary({"words": column})["words"]["mean"] == 2.0
+    assert summary({"words": column})["words"].mean == 2.0
     assert find_metric("words").title == "Words"
     assert ordered(["zeta", "words", "seconds", "hit@5"]) == ["hit@5", "seconds", "words", "zeta"]
 

@@ -57,10 +57,10 @@ async def test_repetitions_are_averaged_before_they_are_compared(stage: Stage) -
     stage.before = every_second_wrong
     found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(repetitions=2, run_id="r"))
     assert len(stage.turns) == 16
-    hit = found["metrics"]["hit@5"]
-    assert (hit["mean"], hit["n"]) == (pytest.approx(6.5 / 7), 7)
-    assert hit["spread"] == pytest.approx(0.7071 / 7, abs=1e-4)
-    assert found["metrics"]["recall@5"]["n"] == 7
+    hit = found.metrics["hit@5"]
+    assert (hit.mean, hit.n) == (pytest.approx(6.5 / 7), 7)
+    assert hit.spread == pytest.approx(0.7071 / 7, abs=1e-4)
+    assert found.metrics["recall@5"].n == 7
     stage.before = lambda _: None
     stage.wrong = set()
     await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(run_id="plain"))
@@ -85,8 +85,8 @@ async def test_a_case_of_which_one_repetition_failed_has_failed(stage: Stage) ->
     seen: Counter[str | None] = Counter()
     stage.before = second_fails
     found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(repetitions=3))
-    assert (found["failed"], found["metrics"]["groundedness"]["failed"]) == (1, 1)
-    assert found["metrics"]["groundedness"]["n"] == 6
+    assert (found.failed, found.metrics["groundedness"].failed) == (1, 1)
+    assert found.metrics["groundedness"].n == 6
 
 
 async def test_failed_cases_are_asked_again(stage: Stage) -> None:
@@ -97,22 +97,22 @@ async def test_failed_cases_are_asked_again(stage: Stage) -> None:
     seen: Counter[str | None] = Counter()
     stage.before = once
     found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(retries=1))
-    assert (seen["c2"], found["failed"], found["metrics"]["groundedness"]["n"]) == (2, 0, 7)
+    assert (seen["c2"], found.failed, found.metrics["groundedness"].n) == (2, 0, 7)
 
 
 async def test_the_cap_stops_a_run_which_goes_on_with_a_larger_one(stage: Stage, tmp_path: Path) -> None:
     found = await runner.run(
         make_set(), Variant(), stage.pipeline, runner.Plan(budget_usd=0.003, run_id="r", concurrency=1)
     )
-    assert (found["state"], found["error"]) == ("stopped", "the cap of $0.003 is reached")
+    assert (found.state, found.error) == ("stopped", "the cap of $0.003 is reached")
     assert len(stage.turns) == 3
     found = await runner.run(make_set(), Variant(), stage.pipeline, runner.Plan(budget_usd=1, run_id="r"))
-    assert (found["state"], len(stage.turns)) == ("finished", 8)
-    assert found["cost_usd"] == pytest.approx(0.008)
+    assert (found.state, len(stage.turns)) == ("finished", 8)
+    assert found.cost_usd == pytest.approx(0.008)
     unpriced = Stage(tmp_path, usd=None)
     found = await runner.run(make_set(), Variant(), unpriced.pipeline, runner.Plan(budget_usd=1))
-    assert found["state"] == "stopped"
-    assert "no known price" in found["error"]
+    assert found.state == "stopped"
+    assert "no known price" in (found.error or "")
 
 
 async def test_answers_are_remembered_each_repetition_its_own(
@@ -133,12 +133,12 @@ async def test_answers_are_remembered_each_repetition_its_own(
     assert (before.calls, model.asked) == (4, 0)
     assert before.usd is not None and before.usd > 0
     first = await runner.run(evalset, variant, pipeline, runner.Plan(repetitions=2))
-    assert (model.asked, first["calls_from_cache"]) == (4, 0)
-    assert first["cost_usd"] > 0
+    assert (model.asked, first.calls_from_cache) == (4, 0)
+    assert (first.cost_usd or 0.0) > 0
     again = await runner.run(evalset, variant, pipeline, runner.Plan(repetitions=2))
-    assert (model.asked, again["calls"], again["calls_from_cache"], again["cost_usd"]) == (4, 4, 4, 0.0)
-    assert again["metrics"]["groundedness"] == first["metrics"]["groundedness"]
-    assert "seconds" not in again["metrics"]  # the model's time was not measured
+    assert (model.asked, again.calls, again.calls_from_cache, again.cost_usd) == (4, 4, 4, 0.0)
+    assert again.metrics["groundedness"] == first.metrics["groundedness"]
+    assert "seconds" not in again.metrics  # the model's time was not measured
     await runner.run(
         evalset, Variant(prompt="answer@v1", model=model.name), pipeline, runner.Plan(repetitions=3)
     )

@@ -8,13 +8,15 @@ import json
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from evalsets.metrics.columns import Summary
 from evalsets.reports import compare, findings, report
+from evalsets.reports.content import ComparisonReport, RunReport
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from pipeline.errors import KnowledgeError
@@ -22,25 +24,28 @@ from pipeline.prompts.library import Library
 from tests.evalsets.fakes import Stage, make_set
 
 EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> | `a` \x0b'
-Reported = Callable[[], Awaitable[dict[str, Any]]]
+# the keys of the JSON report, which other tools read
+METRIC = ["name", "title", "what", "better", "unit", "headline", "mean", "ci_low", "ci_high", "n"]
+METRIC += ["failed", "not_applicable", "coverage", "threshold", "passed"]
+Reported = Callable[[], Awaitable[RunReport]]
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Reported:
-    async def make() -> dict[str, Any]:
+    async def make() -> RunReport:
         stage = Stage(tmp_path)
         stage.wrong = {"c1", "c4"}
         stage.broken["c2"] = KnowledgeError(EVIL)
         evalset = make_set(15, title=f"Small {EVIL}", thresholds={"hit@5": 0.95, "abstention_correct": 0.5})
         found = await runner.run(evalset, Variant(), stage.pipeline)
         with stage.store.read() as ledger:
-            return findings.of_run(ledger, found["run_id"])
+            return findings.of_run(ledger, found.run_id)
 
     return make
 
 
 @pytest.fixture
-async def compared(tmp_path: Path) -> dict[str, Any]:
+async def compared(tmp_path: Path) -> ComparisonReport:
     stage = Stage(tmp_path)
     stage.wrong = {f"c{i}" for i in range(12)}
     await runner.run(make_set(20), Variant(), stage.pipeline, runner.Plan(run_id="run-a"))
@@ -71,13 +76,18 @@ async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytes
 
 async def test_the_dict_knows_every_case(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
     found = await made()
-    assert json.loads(report.json(found))["cases"] == found["cases"]
-    assert len(found["cases"]) == 15
-    hit = next(row for row in found["metrics"] if row["name"] == "hit@5")
-    assert (hit["n"], hit["failed"], hit["passed"]) == (13, 1, False)
-    assert hit["coverage"] == pytest.approx(13 / 14)
-    assert found["worst"][0]["case_id"] == "c2"
-    assert {"c1", "c4"} <= {case["case_id"] for case in found["worst"]}
+    written = json.loads(report.json(found))
+    assert [*written] == ["kind", *(field.name for field in fields(RunReport))]
+    assert [*written["cases"][0]] == CASE and [*written["worst"][0]] == [*CASE, "why"]
+    assert [*written["metrics"][0]] == METRIC
+    failed = next(case for case in written["cases"] if case["case_id"] == "c2")["scores"]["hit@5"]
+    assert [*failed] == ["value", "failed", "reason"]
+    assert len(found.cases) == 15
+    hit = next(row for row in found.metrics if row.name == "hit@5")
+    assert (hit.n, hit.failed, hit.passed) == (13, 1, False)
+    assert hit.coverage == pytest.approx(13 / 14)
+    assert found.worst[0].case_id == "c2"
+    assert {"c1", "c4"} <= {case.case_id for case in found.worst}
 
 
 async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
@@ -85,9 +95,10 @@ async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
     stage.wrong = {"c3", "c11"}
     found = await runner.run(make_set(30), Variant(), stage.pipeline)
     with stage.store.read() as ledger:
-        told = findings.of_run(ledger, found["run_id"])
-    rows = {row["name"]: {key: row[key] for key in found["metrics"]["hit@5"]} for row in told["metrics"]}
-    assert rows == found["metrics"]
+        told = findings.of_run(ledger, found.run_id)
+    names = [field.name for field in fields(Summary)]
+    rows = {row.name: Summary(*(getattr(row, name) for name in names)) for row in told.metrics}
+    assert rows == found.metrics
 
 
 async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +110,7 @@ async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogC
 
 async def test_csv_has_no_formula(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
     found = await made()
-    found["cases"][0]["question"] = EVIL
+    found = replace(found, cases=(replace(found.cases[0], question=EVIL), *found.cases[1:]))
     rows = list(csv.DictReader(io.StringIO(report.csv(found))))
     assert len(rows) == 15
     assert rows[0]["question"].startswith("'=HYPERLINK")
@@ -124,15 +135,15 @@ async def test_junit_fails_what_misses_its_threshold(
     assert lost["c1"].startswith("Hit@5 failed")
 
 
-async def test_a_comparison_in_every_text_format(compared: dict[str, Any]) -> None:
-    sentence = compared["sentence"]
+async def test_a_comparison_in_every_text_format(compared: ComparisonReport) -> None:
+    sentence = compared.sentence
     assert re.match(r"answer@v2 is better on Hit@5 by 0\.\d+ to 0\.\d+, Recall@5 by .* and ", sentence)
     page = report.html(compared)
     assert "▲ better" in page
     assert "▲ answer@v2 better" in page
     assert "▼ answer@v2 worse" in page
-    assert compared["verdict"].startswith("answer@v2 is better than answer@v1 on Hit@5 by 0.")
-    assert compared["advice"] == "Take answer@v2."
+    assert compared.verdict.startswith("answer@v2 is better than answer@v1 on Hit@5 by 0.")
+    assert compared.advice == "Take answer@v2."
     assert "Expected: " in page and "What to do next" in page
     first = report.markdown(compared).splitlines()[:3]
     assert [line.strip("* ")[:9] for line in first[:2]] == ["answer@v2", "Take answ"]
@@ -168,3 +179,7 @@ async def test_a_pdf(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFi
         pytest.skip("no Chromium is installed")
     report.pdf(await made(), tmp_path / "x.pdf")
     assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+CASE = ["case_id", "failing", "question", "answerability", "outcome", "answer", "reference"]
+CASE += ["relevant_ids", "turn_id", "error_class", "scores"]

@@ -96,7 +96,7 @@ async def mark(stage: Stage, run_id: str, criterion: Criterion, tmp_path: Path, 
 async def test_marks_failures_and_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(tmp_path)
     stage.absent = {"c1"}
-    first, second = [(await run(make_set(4), Variant(), stage.pipeline))["run_id"] for _ in range(2)]
+    first, second = [(await run(make_set(4), Variant(), stage.pipeline)).run_id for _ in range(2)]
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with JudgeStub() as judge:
         monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", judge.openai_url)

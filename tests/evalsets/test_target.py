@@ -18,6 +18,7 @@ from evalsets.reports.plain import of_run
 from evalsets.runs import target as targets
 from evalsets.runs import template
 from evalsets.runs.asker import Variant
+from evalsets.runs.outcome import Outcome
 from evalsets.runs.reply import read
 from evalsets.runs.runner import run
 from evalsets.runs.target import Target
@@ -90,7 +91,7 @@ def own(url: str, **values: Any) -> Template:
     return Template.model_validate({"url": url, "body": {"q": "{{question}}"}, "reply": reply, **values})
 
 
-async def asked(stage: Stage, form: Template, *, count: int = 4, **how: Any) -> dict[str, Any]:
+async def asked(stage: Stage, form: Template, *, count: int = 4, **how: Any) -> Outcome:
     target = Target(form, stage.journal, stage.store, model=how.pop("model", None), key=how.pop("key", None))
     try:
         return await run(make_set(count, **how), Variant(model=target.name), target)
@@ -98,10 +99,10 @@ async def asked(stage: Stage, form: Template, *, count: int = 4, **how: Any) -> 
         await target.close()
 
 
-def scores(stage: Stage, report: dict[str, Any]) -> dict[str, Any]:
+def scores(stage: Stage, report: Outcome) -> dict[str, Any]:
     stage.store.drain()
     with stage.store.read() as ledger:
-        return columns(runs.scores_of(ledger, report["run_id"]))
+        return columns(runs.scores_of(ledger, report.run_id))
 
 
 def mean(column: Any) -> float:
@@ -121,8 +122,8 @@ async def test_it_is_asked_as_openai_is_and_what_it_hides_is_not_applicable(tmp_
     report = await asked(
         stage, template.openai(f"{bot.url}/v1/", model="m", key=True), model="m", key=KEY, count=4
     )
-    assert report["variant"] == f"target:{bot.url.removeprefix('http://')}/m"
-    assert (report["state"], report["failed"], report["cost_usd"]) == ("finished", 0, None)
+    assert report.variant == f"target:{bot.url.removeprefix('http://')}/m"
+    assert (report.state, report.failed, report.cost_usd) == ("finished", 0, None)
     assert bot.paths[0] == "/v1/chat/completions"
     assert bot.headers[0]["authorization"] == f"Bearer {KEY}"
     assert bot.asked[0]["model"] == "m" and not bot.asked[0]["stream"]
@@ -148,13 +149,13 @@ async def test_a_run_of_ours_is_compared_with_it_and_times_decide_nothing(tmp_pa
     ours = await run(make_set(12), Variant(), stage.pipeline)
     stage.store.drain()
     with stage.store.read() as ledger:
-        comparison = compare.compare_runs(ledger, theirs["run_id"], ours["run_id"])
+        comparison = compare.compare_runs(ledger, theirs.run_id, ours.run_id)
     about = {row.metric: row for row in comparison.differences}
     assert about["abstention_correct"].verdict == "better"
     assert about["seconds"].verdict == "none" and "side by side" in about["seconds"].sentence
     assert "recall@5" not in about or not about["recall@5"].n
     assert comparison.a.prompt is None
-    told = of_run(replace(comparison.a, failed=1), [])["next"]
+    told = of_run(replace(comparison.a, failed=1), []).next
     assert "same --target" in told[0]
     assert Variant.read(comparison.a.variant) == Variant(model=comparison.a.model)
 
@@ -188,14 +189,16 @@ async def test_a_rate_limit_is_waited_for_within_bounds(
     stage, form = Stage(tmp_path), template.openai(bot.url, model=None, key=False)
     bot.reply = lambda n, asked: (429, {"Retry-After": "0.05"}, {}) if n == 1 else said("Press it.")
     report = await asked(stage, form, count=2)
-    assert (report["failed"], len(bot.asked)) == (0, 3)
+    assert (report.failed, len(bot.asked)) == (0, 3)
     bot.reply = lambda n, asked: (429, {"Retry-After": "3600"}, {})
     report = await asked(stage, form, count=2)
-    assert report["failed"] == 2 and "rate_limited" in report["lost"] and "status 429" in report["lost"]
+    assert (
+        report.failed == 2 and "rate_limited" in (report.lost or "") and "status 429" in (report.lost or "")
+    )
     bot.asked.clear()
     bot.reply = lambda n, asked: (429, {"Retry-After": "0.01"}, {})
     report = await asked(stage, form, count=1)
-    assert report["failed"] == 1 and len(bot.asked) == targets.TRIES
+    assert report.failed == 1 and len(bot.asked) == targets.TRIES
 
 
 @pytest.mark.parametrize(
@@ -216,7 +219,7 @@ async def test_what_goes_wrong_is_named_and_counted(
     bot.reply = lambda n, asked: reply
     stage = Stage(tmp_path)
     report = await asked(stage, template.openai(bot.url, model=None, key=True), count=1, key=KEY)
-    assert report["failed"] == 1 and word in report["lost"] and KEY not in report["lost"]
+    assert report.failed == 1 and word in (report.lost or "") and KEY not in (report.lost or "")
     known = scores(stage, report)
     assert known["seconds"].failed and known["completed"].values
     assert not known.keys() & {"recall@5", "groundedness", "cost_usd", "first_token_seconds"}
@@ -227,9 +230,9 @@ async def test_silence_and_nobody_there_are_failures_of_their_own(tmp_path: Path
     bot.reply = lambda n, asked: (release.wait(60), said("late"))[1]
     late = await asked(Stage(tmp_path / "a"), own(bot.url, seconds=0.1), count=1)
     release.set()
-    assert "deadline" in late["lost"] and "within 0.1 s" in late["lost"]
+    assert "deadline" in (late.lost or "") and "within 0.1 s" in (late.lost or "")
     gone = await asked(Stage(tmp_path / "b"), own("http://127.0.0.1:1/"), count=1)
-    assert gone["failed"] == 1 and "connect" in gone["lost"]
+    assert gone.failed == 1 and "connect" in (gone.lost or "")
 
 
 async def test_a_target_cannot_search_alone(tmp_path: Path) -> None:

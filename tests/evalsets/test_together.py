@@ -37,18 +37,18 @@ async def test_each_case_is_asked_of_all_variants_in_an_order_of_chance(stage: S
     asked = [(turn.case_id, turn.run_id) for turn in stage.turns]
     assert all(first[0] == second[0] for first, second in zip(asked[::2], asked[1::2], strict=True))
     first = [run_id for _, run_id in asked[::2]]
-    assert all(10 <= first.count(one["run_id"]) <= 30 for one in found)
+    assert all(10 <= first.count(one.run_id) <= 30 for one in found)
     stage.store.drain()
     with stage.store.read() as ledger:
-        settings = [runs.run(ledger, one["run_id"]).settings for one in found]
+        settings = [runs.run(ledger, one.run_id).settings for one in found]
     assert settings[0].session == settings[1].session != None  # noqa: E711
     assert settings[0].beside == ("answer@v1 · openai:a", "answer@v1 · openai:b")
     places = zip(settings[0].order or "", settings[1].order or "", strict=True)
     assert all({*pair} == {"1", "2"} for pair in places)
-    assert [place == "1" for place in settings[0].order or ""] == [one == found[0]["run_id"] for one in first]
+    assert [place == "1" for place in settings[0].order or ""] == [one == found[0].run_id for one in first]
     again = await runner.run_together(make_set(40), TWO, stage.pipeline, plan, kb="k")
     with stage.store.read() as ledger:
-        assert runs.run(ledger, again[0]["run_id"]).settings.order == settings[0].order
+        assert runs.run(ledger, again[0].run_id).settings.order == settings[0].order
 
 
 async def test_times_of_one_session_are_compared_and_others_are_not(stage: Stage) -> None:
@@ -56,8 +56,8 @@ async def test_times_of_one_session_are_compared_and_others_are_not(stage: Stage
     alone = await runner.run(make_set(30), TWO[1].variant, stage.pipeline, kb="k")
     stage.store.drain()
     with stage.store.read() as ledger:
-        together = compare.compare_runs(ledger, a["run_id"], b["run_id"])
-        apart = compare.compare_runs(ledger, a["run_id"], alone["run_id"])
+        together = compare.compare_runs(ledger, a.run_id, b.run_id)
+        apart = compare.compare_runs(ledger, a.run_id, alone.run_id)
     timed = {row.metric: row for row in together.differences}
     assert timed["seconds"].verdict == "same"
     assert not any("measured apart" in note for note in together.notes)
@@ -72,7 +72,7 @@ async def test_the_embedded_model_is_said_to_read_no_prompt(stage: Stage) -> Non
     a, b = await runner.run_together(make_set(30), sides, stage.pipeline, kb="k")
     stage.store.drain()
     with stage.store.read() as ledger:
-        found = compare.compare_runs(ledger, a["run_id"], b["run_id"])
+        found = compare.compare_runs(ledger, a.run_id, b.run_id)
     assert any("reads no prompt" in note for note in found.notes)
     assert {row.metric: row for row in found.differences}["seconds"].verdict == "none"
 
@@ -86,8 +86,8 @@ async def test_a_case_asked_again_has_no_time(stage: Stage) -> None:
 
     stage.before = mend
     found = await runner.run_together(make_set(30), TWO, stage.pipeline, Plan(retries=1), kb="k")
-    assert [one["failed"] for one in found] == [0, 0]
-    timed = [one["metrics"]["seconds"]["n"] - one["metrics"]["groundedness"]["n"] for one in found]
+    assert [one.failed for one in found] == [0, 0]
+    timed = [one.metrics["seconds"].n - one.metrics["groundedness"].n for one in found]
     assert sorted(timed) == [-1, 0]  # of the variant that was asked first
 
 
@@ -96,7 +96,7 @@ async def test_a_spent_cap_stops_all_of_them_together(tmp_path: Path) -> None:
     found = await runner.run_together(
         make_set(30), TWO, stage.pipeline, Plan(budget_usd=2.0, concurrency=1), kb="k"
     )
-    assert [one["state"] for one in found] == ["stopped", "stopped"]
+    assert [one.state for one in found] == ["stopped", "stopped"]
     assert 7 <= len(stage.turns) <= 8
 
 
@@ -119,8 +119,8 @@ async def test_a_run_says_how_busy_the_machine_was(stage: Stage, tmp_path: Path)
     assert (meter.load.stalled_seconds, meter.load.waited_seconds) == (2.5, 2.5)
     assert "stood still for 2.5 s" in str(meter.load)
     found = await runner.run(make_set(), Variant(), stage.pipeline)
-    assert found["load"]["runs"] == 1
-    assert found["load"]["cores"] >= 1
+    assert found.load is not None and found.load.runs == 1
+    assert found.load.cores >= 1
 
 
 async def test_the_gate_prefers_runs_made_side_by_side(stage: Stage) -> None:
@@ -135,6 +135,6 @@ async def test_the_gate_prefers_runs_made_side_by_side(stage: Stage) -> None:
         newest = in_force.together(ledger, evalset, [FACTS])
         found = in_force.together(ledger, evalset, [FACTS, replace(FACTS)])
         none = in_force.together(ledger, evalset, [FACTS, replace(FACTS, model="openai:x")])
-    assert [run and run.run_id for run in newest] == [late["run_id"]]
-    assert {run and run.settings.session for run in found} <= {pair[0]["session"], "x"}
+    assert [run and run.run_id for run in newest] == [late.run_id]
+    assert {run and run.settings.session for run in found} <= {pair[0].session, "x"}
     assert none[1] is None

@@ -11,6 +11,7 @@ from console import format
 from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import report
 from console.dashboard.views import run as one_run
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric
 from evalsets.reports.compare import Comparison, Difference, names
@@ -130,7 +131,8 @@ def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> 
     everywhere = [data.read_scores(run, shown).summary for run in (baseline, *candidates)]
     names = [name for name in shown if any(name in summary for summary in everywhere)]
     best = {
-        name: _best(name, [summary.get(name, {}).get("mean") for summary in everywhere]) for name in names
+        name: _best(name, [summary[name].mean if name in summary else None for summary in everywhere])
+        for name in names
     }
     common = min(comparison.common for comparison in compared)
     rows = [
@@ -153,7 +155,7 @@ def _best(name: str, means: list[float | None]) -> float | None:
 
 def _row(
     run: Run,
-    summary: dict[str, Any],
+    summary: dict[str, Summary],
     comparison: Comparison | None,
     names: list[str],
     best: dict[str, float | None],
@@ -171,21 +173,21 @@ def _row(
 
 def _cell(
     name: str,
-    summary: dict[str, Any] | None,
+    summary: Summary | None,
     difference: Difference | None,
     is_baseline: bool,
     best: float | None,
 ) -> str:
-    if summary is None or summary["mean"] is None:
+    if summary is None or summary.mean is None:
         return '<td class="right">—</td>'
     about = find_metric(name)
-    value = about.write(summary["mean"])
-    if summary["mean"] == best:
+    value = about.write(summary.mean)
+    if summary.mean == best:
         value = f"<b>{value}</b>"
-    failed = f" · {summary['failed']} failed" if summary["failed"] else ""
+    failed = f" · {summary.failed} failed" if summary.failed else ""
     mark = '<span class="quiet">baseline</span>' if is_baseline else _chip(difference)
-    interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
-    under = markup.small(interval) + markup.small(f"n {summary['n']}{failed}")
+    interval = f"{about.write(summary.ci_low)} – {about.write(summary.ci_high)}"
+    under = markup.small(interval) + markup.small(f"n {summary.n}{failed}")
     return markup.cell(f"{value}<div>{mark}</div>{under}", "right")
 
 
@@ -242,12 +244,12 @@ def _scatter(baseline: Run, candidates: list[Run]) -> None:
     for place, run in enumerate((baseline, *candidates)):
         summary = data.read_scores(run, SHOWN).summary
         quality, cost = summary.get("groundedness"), summary.get("cost_usd")
-        if quality and cost and quality["mean"] is not None and cost["mean"] is not None:
+        if quality and cost and quality.mean is not None and cost.mean is not None:
             colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
             points.append(
                 {
-                    **quality,
-                    "cost_usd": cost["mean"],
+                    **quality.to_dict(),
+                    "cost_usd": cost.mean,
                     "name": format.variant(run.variant),
                     "colour": colour,
                 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from console.dashboard import boundary, data, jobs, markup, notices
 from console.dashboard.data import RunScores
 from console.dashboard.views import cases, eval_form, sets
 from console.dashboard.views import run as one_run
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric
 from traces.records import Run
@@ -154,13 +154,13 @@ def _row(run: Run, started: dict[str, jobs.Job], names: tuple[str, ...]) -> str:
     )
 
 
-def _mean(summary: dict[str, Any] | None, name: str) -> str:
-    if summary is None or summary["mean"] is None:
+def _mean(summary: Summary | None, name: str) -> str:
+    if summary is None or summary.mean is None:
         return "—"
     write = find_metric(name).write
     failed = ""
-    if summary["failed"]:
-        failed = f' <span class="quiet" title="scores that failed">+{summary["failed"]} ✕</span>'
-    return f"{write(summary['mean'])}{failed}" + markup.small(
-        f"{write(summary['ci_low'])} – {write(summary['ci_high'])}"
+    if summary.failed:
+        failed = f' <span class="quiet" title="scores that failed">+{summary.failed} ✕</span>'
+    return f"{write(summary.mean)}{failed}" + markup.small(
+        f"{write(summary.ci_low)} – {write(summary.ci_high)}"
     )

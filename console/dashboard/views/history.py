@@ -12,6 +12,7 @@ import streamlit as st
 from console import format
 from console.dashboard import charts, data, markup, notices, palette
 from console.dashboard.views import run as one_run
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric, ordered
 from evalsets.release import changes
 from evalsets.release.changes import Changed
@@ -22,7 +23,7 @@ EVERY = "all variants"
 FIRST = "groundedness"
 AMBER = "#f59e0b"
 LEAST_SPAN = 0.1  # of the axis of a share: less would blow up what is nothing
-Summary = dict[str, dict[str, Any]]  # run -> mean, interval, n
+Means = dict[str, Summary]  # of each run
 Changes = list[tuple[Run, list[Changed]]]
 
 
@@ -83,7 +84,7 @@ def _variant(label: str) -> str:
     return label if label == EVERY else format.variant(label)
 
 
-def _chart(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes) -> None:
+def _chart(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) -> None:
     variants = list(dict.fromkeys(run.variant for run in runs))
     colours = palette.model_colours(variants)
     points = {
@@ -101,8 +102,9 @@ def _chart(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes
     alt = f"{about.title} over {len(runs)} runs, {len(changed)} changes between them"
     figure = charts.history(points, named, marks)
     if about.unit == "share":
-        ends = [means_by_run[run.run_id][end] for run in runs for end in ("ci_low", "ci_high")]
-        charts.show_shares(figure, min(ends), max(ends), LEAST_SPAN)
+        ends = [(means_by_run[run.run_id].ci_low, means_by_run[run.run_id].ci_high) for run in runs]
+        lows, highs = zip(*ends, strict=True)
+        charts.show_shares(figure, min(lows), max(highs), LEAST_SPAN)
     charts.draw(figure, "history", alt, {**named, "something changed": AMBER} if marks else named)
     better = "lower is better" if about.better == "lower" else "higher is better"
     st.caption(
@@ -111,20 +113,22 @@ def _chart(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes
     )
 
 
-def _point(run: Run, about: dict[str, Any], metric: str) -> dict[str, Any]:
+def _point(run: Run, about: Summary, metric: str) -> dict[str, Any]:
     write = find_metric(metric).write
     text = (
-        f"<b>{write(about['mean'])}</b> ({write(about['ci_low'])} – {write(about['ci_high'])})"
-        f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about['n']}"
+        f"<b>{write(about.mean)}</b> ({write(about.ci_low)} – {write(about.ci_high)})"
+        f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about.n}"
     )
     return {
-        **{key: about[key] for key in ("mean", "ci_low", "ci_high")},
+        "mean": about.mean,
+        "ci_low": about.ci_low,
+        "ci_high": about.ci_high,
         "at": run.started_at,
         "text": text,
     }
 
 
-def _table(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes) -> None:
+def _table(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) -> None:
     st.subheader("Changes", anchor=False)
     if not changed:
         st.caption("Prompt, model, index, guardrails, code and retrieval were the same in all these runs.")
@@ -136,7 +140,7 @@ def _table(runs: list[Run], means_by_run: Summary, metric: str, changed: Changes
     st.caption("To name the change behind a drop: `answerdeck eval bisect METRIC --good RUN --bad RUN`.")
 
 
-def _row(before: Run, run: Run, parts: list[Changed], means_by_run: Summary, metric: str) -> str:
+def _row(before: Run, run: Run, parts: list[Changed], means_by_run: Means, metric: str) -> str:
     write = find_metric(metric).write
     lines = "<br>".join(
         f'<b>{escape(part.title)}</b> <span class="mono">{escape(part.was)} → {escape(part.now)}</span>'
@@ -150,7 +154,7 @@ def _row(before: Run, run: Run, parts: list[Changed], means_by_run: Summary, met
             markup.cell(lines, "text"),
             *(
                 markup.cell(
-                    write(mean["mean"]) + markup.small(f"{write(mean['ci_low'])} – {write(mean['ci_high'])}"),
+                    write(mean.mean) + markup.small(f"{write(mean.ci_low)} – {write(mean.ci_high)}"),
                     "right",
                 )
                 for mean in means

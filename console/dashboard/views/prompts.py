@@ -13,6 +13,7 @@ from console.dashboard import boundary, chosen, data, markup, notices, palette, 
 from console.dashboard.releases import Version
 from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
@@ -89,11 +90,11 @@ def _row(version: Version) -> str:
     )
 
 
-def _mean(summary: dict[str, Any] | None, name: str) -> str:
-    if summary is None or summary["mean"] is None:
+def _mean(summary: Summary | None, name: str) -> str:
+    if summary is None or summary.mean is None:
         return "—"
     write = find_metric(name).write
-    return write(summary["mean"]) + markup.small(f"{write(summary['ci_low'])} – {write(summary['ci_high'])}")
+    return write(summary.mean) + markup.small(f"{write(summary.ci_low)} – {write(summary.ci_high)}")
 
 
 def _chosen(versions: list[Version]) -> tuple[Version, Version]:

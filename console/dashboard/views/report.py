@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import streamlit as st
+
+from evalsets.reports.content import Report
 
 KINDS = {
     "PDF": ("pdf", "application/pdf"),
@@ -19,8 +20,8 @@ KINDS = {
 }
 
 
-def buttons(report: Callable[[], dict[str, Any]], name: str) -> None:
-    """Draw one button for each kind of report; `made` returns what the report says."""
+def buttons(report: Callable[[], Report], name: str) -> None:
+    """Draw one button for each kind of report; `report` returns what the report says."""
     from evalsets.reports.report import printer
 
     with st.container(horizontal=True, gap="small"):
@@ -38,7 +39,7 @@ def buttons(report: Callable[[], dict[str, Any]], name: str) -> None:
             )
 
 
-def _written(report: dict[str, Any], ending: str) -> str | bytes:
+def _written(report: Report, ending: str) -> str | bytes:
     from evalsets.reports import report as reports
 
     if ending != "pdf":

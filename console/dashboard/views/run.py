@@ -11,6 +11,7 @@ from console import format
 from console.dashboard import agreement, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
 from console.dashboard.views import losses, report
+from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
 from evalsets.reports import findings
 from traces.queries.runs import RunCase
@@ -100,22 +101,22 @@ def _metrics(scores: RunScores) -> str:
     )
 
 
-def _metric(name: str, summary: dict[str, Any], settings: RunSettings) -> str:
+def _metric(name: str, summary: Summary, settings: RunSettings) -> str:
     about = find_metric(name)
     interval = "—"
-    if summary["mean"] is not None:
-        interval = f"{about.write(summary['ci_low'])} – {about.write(summary['ci_high'])}"
-    failed = markup.chip(str(summary["failed"]), palette.BAD) if summary["failed"] else "0"
+    if summary.mean is not None:
+        interval = f"{about.write(summary.ci_low)} – {about.write(summary.ci_high)}"
+    failed = markup.chip(str(summary.failed), palette.BAD) if summary.failed else "0"
     says = findings.what(name, settings)
     what = f"{says}; lower is better" if about.better == "lower" else says
     return markup.row(
         [
             markup.cell(f"<b>{escape(about.title)}</b>"),
-            markup.cell(f"<b>{about.write(summary['mean'])}</b>", "right"),
+            markup.cell(f"<b>{about.write(summary.mean)}</b>", "right"),
             markup.cell(interval, "right quiet"),
-            markup.cell(str(summary["n"]), "right"),
+            markup.cell(str(summary.n), "right"),
             markup.cell(failed, "right"),
-            markup.cell(str(summary["not_applicable"]), "right quiet"),
+            markup.cell(str(summary.not_applicable), "right quiet"),
             markup.cell(escape(what), "text quiet"),
         ]
     )
