@@ -21,6 +21,7 @@ EMPTY = "There are no documents to answer from yet. Add some with `answerdeck in
 NO_KNOWLEDGE = "I cannot search the documents right now. Please try again in a moment."
 PARTIAL_SEARCH = "Only a part of the search worked for this answer."
 DEGRADED = "The language model is not reachable; these are the best matching passages."
+TOO_LONG = "This was too long for the language model; these are the best matching passages."
 FORGOTTEN = "I could not look up our earlier conversation for this answer."
 NOT_KEPT = "Your feedback cannot be kept right now. Please try again in a moment."
 STOPPING = "The server is being restarted. Please ask again in a moment."

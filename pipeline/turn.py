@@ -192,9 +192,27 @@ class Pipeline(Frame):
             if error.error_class != "context_overflow" or turn.said:
                 raise
             shorter = self._assemble(turn, standalone, (), retrieved, share=0.4)
-            async with aclosing(answering.respond(turn, shorter)) as events:
+            async with aclosing(self._shorter(turn, shorter, answering)) as events:
                 async for event in events:
                     yield event
+
+    async def _shorter(self, turn: LiveTurn, prompt: Prompt, answering: Answering) -> AsyncGenerator[Event]:
+        """Answer from a shorter prompt; from the passages alone when that is too long as well."""
+        try:
+            async with aclosing(answering.respond(turn, prompt)) as events:
+                async for event in events:
+                    yield event
+        except ModelError as error:
+            named = turn.question.model is not None  # it is never replaced
+            if error.error_class != "context_overflow" or turn.said or named:
+                raise
+            passages = self.gateway.stream(prompt, turn.recorder, turn.left, model="extractive")
+            async with aclosing(answering.respond(turn, prompt, passages)) as events:
+                async for event in events:
+                    yield event
+            if turn.outcome == "answered":
+                turn.notice = notices.TOO_LONG
+                turn.end("degraded", "context_overflow")
 
     def _kept(self, turn: LiveTurn, prompt: Prompt) -> Lookup | None:
         """Look for an answer kept for the same question, where that is configured."""

@@ -260,3 +260,15 @@ async def test_hostile_text_is_cleaned_before_anything_else() -> None:
     question = recorded(pipeline, answer.turn_id).turn.question
     assert "\x00" not in question
     question.encode("utf-8")
+
+
+async def test_a_prompt_that_is_too_long_twice_is_answered_from_the_passages() -> None:
+    model = Scripted(ModelError("context_overflow", "too long", status=400))
+    pipeline = await make_pipeline(model)
+    answer, _ = await ask(pipeline, "How do I turn on bounce keys?")
+    named, _ = await ask(pipeline, "How do I turn on bounce keys?", model="scripted")
+    await pipeline.close()
+    assert isinstance(answer, Answer) and isinstance(named, Answer)
+    assert (answer.outcome, answer.notice) == ("degraded", notices.TOO_LONG)
+    assert "Bounce Keys" in answer.answer and answer.citations
+    assert named.outcome == "failed"

@@ -1,0 +1,98 @@
+"""Many users at once in several knowledge bases: nothing of one reaches another, by any way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.events import Answer, Question
+from pipeline.knowledge.documents import Document
+from pipeline.knowledge.ingest import store
+from pipeline.models.scripted import Scripted
+from pipeline.turn import Pipeline
+from tests.pipeline.turns import make_pipeline
+
+USERS, SPACES, AT_ONCE = 50, 5, 20
+_USER, _SPACE = re.compile(r"badge-(\d+)"), re.compile(r"hall-(\d+)")
+# The same questions everywhere, so that a cache could mix them up; each user also says who they are.
+QUESTIONS = (
+    "My name is badge-{user}. Where is the kettle?",
+    "Where is the kettle?",
+    "And the cups?",
+    "What is my name?",
+    "Where are the keys kept?",
+)
+
+
+def documents(space: int) -> list[Document]:
+    return [
+        Document("kettle", "The kettle", f"The kettle stands in hall-{space}, beside the cups."),
+        Document("keys", "The keys", f"The keys are kept in hall-{space} behind the door."),
+    ]
+
+
+async def turn(pipeline: Pipeline, user: int, number: int) -> list[str]:
+    """Ask one question of a user and return what leaked into its answer."""
+    space = user % SPACES
+    question = Question(
+        QUESTIONS[number % len(QUESTIONS)].format(user=user),
+        user_id=f"user-{user}",
+        conversation_id=f"c-{user}-{number // len(QUESTIONS)}",
+        kb=f"space-{space}",
+    )
+    *_, last = [event async for event in pipeline.answer(question)]
+    assert isinstance(last, Answer), last
+    whole = str(last.to_dict())
+    return [text for text in _USER.findall(whole) if text != str(user)] + [
+        text for text in _SPACE.findall(whole) if text != str(space)
+    ]
+
+
+def mixed(model: Scripted) -> list[str]:
+    """Return the prompts in which two users or two knowledge bases meet."""
+    prompts = [prompt.render() for prompt in model.prompts]
+    return [
+        text for text in prompts if len(set(_USER.findall(text))) > 1 or len(set(_SPACE.findall(text))) > 1
+    ]
+
+
+async def leaks(folder: Path, turns: int) -> tuple[int, int]:
+    """Run interleaved turns; return how many there were and how many leaked."""
+    model = Scripted("It stands in the hall [1].")
+    limits = {"requests_per_minute": 100_000, "user_turns": 1000}
+    pipeline = await make_pipeline(model, documents=(), data_dir=folder, limits=limits)
+    for space in range(SPACES):
+        await store(documents(space), f"space-{space}", pipeline.knowledge)
+    order = [(user, number) for number in range(turns // USERS) for user in range(USERS)]
+    chance = random.Random(7)
+    leaked = 0
+    for start in range(0, len(order), USERS):  # users by turns, each in the order of their questions
+        wave = order[start : start + USERS]
+        chance.shuffle(wave)
+        for at in range(0, USERS, AT_ONCE):
+            results = await asyncio.gather(*(turn(pipeline, *place) for place in wave[at : at + AT_ONCE]))
+            leaked += sum(map(bool, results))
+    leaked += len(mixed(model))
+    for user in range(USERS):
+        theirs = pipeline.memory.history.conversations(f"user-{user}", limit=1000)
+        leaked += sum(not row["conversation_id"].startswith(f"c-{user}-") for row in theirs)
+        facts = [fact.text for fact in pipeline.memory.facts(f"user-{user}")]
+        leaked += sum(f"badge-{user}" not in fact for fact in facts)
+        other = f"c-{(user + 1) % USERS}-0"
+        leaked += pipeline.memory.conversation(f"user-{user}", other) is not None
+    await pipeline.close()
+    return len(order), leaked
+
+
+async def test_250_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
+    assert await leaks(tmp_path, 250) == (250, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_10_000_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
+    assert await leaks(tmp_path, 10_000) == (10_000, 0)
