@@ -168,6 +168,10 @@ COSTS = Group(
         "forecast": Command(
             "costs:forecast", "Forecast a month's cost from real traffic, with its interval."
         ),
+        "capacity": Command(
+            "capacity:capacity",
+            "Play the busy hour of millions of conversations a month, and name what gives way first.",
+        ),
     },
 )
 ALERTS = Group(

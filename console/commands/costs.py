@@ -90,7 +90,7 @@ def forecast(
             check_model(name)
         if caching not in ("observed", "on", "off"):
             raise ValueError(f"--caching {caching!r} is unknown; it can be observed, on or off")
-        basis = _assumed(assume) if assume else _traffic(days)
+        basis = basis_of(assume, days)
     except ValueError as error:
         raise wrong(str(error)) from None
     forecasts = calculate(
@@ -141,6 +141,11 @@ def _forecast_usd(forecast_row: Any) -> str:
         if forecast_row.unpriced
         else _usd(forecast_row.usd)
     )
+
+
+def basis_of(assume: str | None, days: int) -> Assumed | Traffic:
+    """Return what was assumed, else the traffic of so many days; raises ValueError."""
+    return _assumed(assume) if assume else _traffic(days)
 
 
 def _traffic(days: int) -> Traffic:

@@ -77,6 +77,7 @@ WRONG: dict[tuple[str, ...], list[str]] = {
     ("deploy", "systemd"): ["--out", "{here}", "nope"],
     ("costs", "show"): ["--days", "nope"],
     ("costs", "forecast"): ["--model", "nope"],
+    ("costs", "capacity"): ["--per-turn", "nope=1"],
     ("alerts", "check"): ["nope"],
     ("alerts", "test"): ["nope"],
     ("alerts", "history"): ["-n", "nope"],
