@@ -23,6 +23,7 @@ VENDORS = {
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
     "mcp": {"console/mcp_server.py"},
     "openai": {"pipeline/models", "pipeline/knowledge/remote.py", "console/bench"},
+    "opentelemetry": {"pipeline/http/otlp.py"},
     "openpyxl": {"evalsets/cases/sheets.py"},
     "plotly": {"console/dashboard/charts.py", "console/dashboard/waterfall.py"},
     "ragas": {"evalsets"},

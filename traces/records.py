@@ -10,12 +10,13 @@ from typing import Any, Literal, get_type_hints
 from traces.processes import Process
 
 Outcome = Literal["answered", "no_context", "refused", "degraded", "cut", "abandoned", "failed"]
-Door = Literal["cli", "api", "openai", "chat", "mcp", "eval", "replay", "task", "search"]
+Door = Literal["cli", "api", "openai", "chat", "mcp", "eval", "replay", "task", "search", "otlp"]
 SpanKind = Literal["turn", "guard", "memory", "retrieval", "model", "cache", "store"]
 Source = Literal["user", "online", "eval", "reviewer"]
 PRODUCTION: tuple[Door, ...] = ("api", "chat", "cli", "mcp", "openai")  # the doors that people come in by
 TRIALS: tuple[Door, ...] = ("eval", "replay")  # the doors of our own trials, which are no production
 ERRANDS: tuple[Door, ...] = ("task", "search")  # what programs ask for themselves: titles, tags, passages
+FOREIGN: tuple[Door, ...] = ("otlp",)  # turns of other programs, which sent their spans here
 ERRORS: tuple[Outcome, ...] = ("failed", "cut", "degraded")  # the outcomes an error rate counts
 RunState = Literal["running", "finished", "stopped", "failed"]
 

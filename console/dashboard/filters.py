@@ -8,7 +8,7 @@ import streamlit as st
 
 from traces.queries.costs import last_days
 from traces.queries.window import Window
-from traces.records import ERRANDS, PRODUCTION, TRIALS
+from traces.records import ERRANDS, FOREIGN, PRODUCTION, TRIALS
 
 RANGES = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
@@ -27,12 +27,14 @@ DOORS = {
     "replay": ("replay",),
     "task": ("task",),
     "search": ("search",),
-    "all": (*PRODUCTION, *TRIALS, *ERRANDS),
+    "otlp": FOREIGN,
+    "all": (*PRODUCTION, *TRIALS, *ERRANDS, *FOREIGN),
 }
 DOOR_HELP = (
     "Production is every turn a person or a program asked: chat, API, OpenAI protocol, MCP and command line. "
     "Turns of eval runs and replays, the tasks of chat front ends (titles, tags) and searches for passages "
-    "alone are recorded too, but never counted here unless you choose them."
+    "alone are recorded too, and turns of other programs that send OpenTelemetry spans here (otlp), but "
+    "never counted unless you choose them."
 )
 
 

@@ -26,6 +26,7 @@ from pipeline.http.routes import (
     keeping,
     operations,
     sign_in,
+    spans,
     turns,
 )
 from pipeline.http.stopping import gently
@@ -51,6 +52,7 @@ def create_app(
     metrics = Metrics(pipeline)
     pipeline.observers.append(metrics.observe)
     people = people or build.people(settings)
+    foreigners = spans.Foreigners(pipeline)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +62,7 @@ def create_app(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        foreigners.late(everything=True)
         await pipeline.close()
         people.close()
 
@@ -80,6 +83,7 @@ def create_app(
         keeping.routes(pipeline.memory),
         facts.routes(pipeline.memory),
         turns.routes(pipeline.store),
+        foreigners.routes(),
         operations.routes(health, metrics),
         breakers.routes(pipeline),
         sign_in.routes(people, provider_sign_in(settings, people)),

@@ -11,7 +11,7 @@ from traces.queries import hours
 from traces.queries.filter import Filter
 from traces.queries.hours import Stretch
 from traces.queries.window import Rows, Window, ends
-from traces.records import PRODUCTION, TRIALS
+from traces.records import FOREIGN, PRODUCTION, TRIALS
 from traces.words import Sought
 
 MOST = 5_000  # turns that a search names: a list of them, and a download, ends there
@@ -252,7 +252,7 @@ def choices(ledger: Rows, since: datetime, until: datetime) -> Choices:
         select distinct model, prompt from hourly
         where hour >= $since and hour < $until and door = any($doors)
         """,
-        **Window(since, until, (*PRODUCTION, *TRIALS)).hours.bound,
+        **Window(since, until, (*PRODUCTION, *TRIALS, *FOREIGN)).hours.bound,
     )
     models = {row["model"] for row in rows if row["model"] is not None}
     return Choices(sorted(models), sorted({row["prompt"] for row in rows if row["prompt"] is not None}))
