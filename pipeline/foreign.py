@@ -159,18 +159,22 @@ def _spoken(value: Any, keys: Sequence[str]) -> str | None:
 
 
 def _usage(turn_id: str, number: int, span: Foreign) -> Usage:
-    found = span.attributes
-    maker = first(found, ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"))
-    model = first(found, ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")) or span.name
-    finish = first(found, ("gen_ai.response.finish_reasons", "llm.finish_reason"))
+    attributes = span.attributes
+    maker = first(attributes, ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"))
+    model = (
+        first(attributes, ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")) or span.name
+    )
+    finish = first(attributes, ("gen_ai.response.finish_reasons", "llm.finish_reason"))
     return Usage(
         turn_id,
         number,
         "answer",
         _cut(f"{maker}:{model}" if maker else str(model), 200),
-        input_tokens=_number(first(found, ("gen_ai.usage.input_tokens", "llm.token_count.prompt"))),
-        output_tokens=_number(first(found, ("gen_ai.usage.output_tokens", "llm.token_count.completion"))),
-        cost_usd=_float(first(found, ("llm.cost.total", "gen_ai.usage.cost"))),
+        input_tokens=_number(first(attributes, ("gen_ai.usage.input_tokens", "llm.token_count.prompt"))),
+        output_tokens=_number(
+            first(attributes, ("gen_ai.usage.output_tokens", "llm.token_count.completion"))
+        ),
+        cost_usd=_float(first(attributes, ("llm.cost.total", "gen_ai.usage.cost"))),
         seconds=(span.ended_ns - span.began_ns) / 1e9,
         stop_reason=_cut(str(finish[0] if isinstance(finish, list) and finish else finish), 100)
         if finish
