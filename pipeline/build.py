@@ -39,6 +39,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.parts import Given, Parts
+from pipeline.people import TABLES as ACCOUNTS
 from pipeline.people import People
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library, PromptError
@@ -193,8 +194,11 @@ def prices(settings: Settings) -> Prices:
 
 def people(settings: Settings) -> People:
     """Return who may come in: the keys of the environment, and users and keys made here."""
-    path, keys = DataFolder(settings.data_dir).people, Keys(settings.auth.keys.get_secret_value())
-    return People(path, keys, provider=settings.auth.oidc.issuer is not None)
+    place, ledger = DataFolder(settings.data_dir).people, settings.ledger.get_secret_value()
+    if ledger != EMBEDDED:
+        place = SharedTables(ledger, ACCOUNTS, named=True)
+    keys = Keys(settings.auth.keys.get_secret_value())
+    return People(place, keys, provider=settings.auth.oidc.issuer is not None)
 
 
 def spending(settings: Settings) -> Spending:

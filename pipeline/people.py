@@ -1,6 +1,7 @@
 """Who may come in: local users, API keys, browser sessions and what was done with them, in one file.
 
-The chat, its workers, the console and the command line share it, so a change takes effect at once.
+The chat, its workers, the console and the command line share it, so a change takes effect at once; machines
+with one ledger share tables in its database instead.
 Passwords are kept as scrypt hashes, keys and session tokens as SHA-256; none can be read back.
 """
 
@@ -13,15 +14,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 from pipeline import passwords
 from pipeline.auth import ROLES, Keys, Person, Role, digest, named
 from pipeline.errors import AnswerdeckError
+from pipeline.linked import Database
 from pipeline.transactions import transaction
-from traces.errors import Unknown
+from traces.errors import StoreError, Unknown
+from traces.postgres.tables import SharedTables
 
 SESSION_SECONDS = 12 * 3600.0
 TRY_SECONDS = 15 * 60.0  # wrong tries count for so long
@@ -29,8 +32,7 @@ TRIES = {"name": 5, "address": 20}  # wrong ones, before no more are looked at
 KEPT_DAYS = 365  # of the audit lines
 KEY_PREFIX = "ad_"
 _WAIT_SECONDS = 5.0
-_SCHEMA = """
-pragma journal_mode = wal;
+TABLES = """
 create table if not exists users (
     name text primary key, role text not null, password text not null,
     disabled integer not null default 0, created_at text not null
@@ -58,6 +60,10 @@ create table if not exists events (
 
 class AccessError(AnswerdeckError):
     """A user or key cannot be made, found or changed; the message says why and what to do."""
+
+
+class Unreachable(AccessError):
+    """Who may come in cannot be asked now: the database that all machines share is away."""
 
 
 class Throttled(AccessError):
@@ -89,18 +95,20 @@ class Pending:
 
 
 class People:
-    """Users, keys and sessions; without a path nothing outlives the process."""
+    """Users, keys and sessions; without a place nothing outlives the process. Raises Unreachable."""
 
     def __init__(
         self,
-        path: Path | None,
+        place: Path | SharedTables | None,
         keys: Keys,
         *,
         provider: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = path
+        self._path = place if isinstance(place, Path) else None
+        self._shared = place if isinstance(place, SharedTables) else None
         self._provider = provider
+        self._ever_closed = False
         self._keys = keys
         self._clock = clock
         self._lock = threading.Lock()
@@ -109,13 +117,19 @@ class People:
     @property
     def closed(self) -> bool:
         """Whether people must sign in: keys or a provider are set, or a user or key was ever made here."""
-        return self._provider or bool(self._keys) or bool(self._rows("select 1 from closed limit 1"))
+        if self._provider or self._keys or self._ever_closed:
+            return True
+        try:
+            self._ever_closed = bool(self._rows("select since from closed limit 1"))
+        except Unreachable:
+            return True  # nobody comes in by a database that is away
+        return self._ever_closed
 
     def person(self, key: str) -> Person | None:
         """Return whose key this is, of the configuration or made here."""
         if (person := self._keys.person(key)) is not None:
             return person
-        rows = self._rows("select name, role from keys where digest = ? and not revoked", digest(key))
+        rows = self._rows("select name, role from keys where digest = ? and revoked = 0", digest(key))
         return _person(rows[0]) if rows else None
 
     def sign_in(self, name: str, secret: str, address: str) -> str:
@@ -181,11 +195,11 @@ class People:
         if source == "provider":
             return _person(rows[0]) if self._provider else None
         if source == "user":
-            users = self._rows("select name, role from users where name = ? and not disabled", name)
+            users = self._rows("select name, role from users where name = ? and disabled = 0", name)
             return _person(users[0]) if users else None
         if (person := self._keys.by_digest(source)) is not None:
             return person
-        keys = self._rows("select name, role from keys where digest = ? and not revoked", source)
+        keys = self._rows("select name, role from keys where digest = ? and revoked = 0", source)
         return _person(keys[0]) if keys else None
 
     def end(self, token: str) -> None:
@@ -201,12 +215,11 @@ class People:
         """Add a local user; raises AccessError when the name is taken or a value is wrong."""
         row = (_valid(named, name), _role(role), passwords.hashed(_valid(passwords.checked, password)))
         with self._change() as db:
-            try:
-                db.execute("insert into users values (?, ?, ?, 0, ?)", (*row, _now()))
-            except sqlite3.IntegrityError:
-                raise AccessError(
-                    f"there is a user {name!r} already; `users reset` sets the password"
-                ) from None
+            added = db.execute(
+                "insert into users values (?, ?, ?, 0, ?) on conflict do nothing", (*row, _now())
+            )
+            if not added.rowcount:
+                raise AccessError(f"there is a user {name!r} already; `users reset` sets the password")
             self._close(db)
             _note(db, "user added", name, actor, role)
 
@@ -228,7 +241,7 @@ class People:
 
     def users(self) -> list[Account]:
         """Return the local users by name."""
-        rows = self._rows("select name, role, not disabled as active, created_at from users order by name")
+        rows = self._rows("select name, role, disabled = 0 as active, created_at from users order by name")
         return [_account(row) for row in rows]
 
     def new_key(self, name: str, role: str, actor: str) -> str:
@@ -236,13 +249,9 @@ class People:
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         row = (_valid(named, name), _role(role), digest(key), _now())
         with self._change() as db:
-            db.execute("delete from keys where name = ? and revoked", (name,))
-            try:
-                db.execute("insert into keys values (?, ?, ?, 0, ?)", row)
-            except sqlite3.IntegrityError:
-                raise AccessError(
-                    f"there is a key {name!r} already; revoke it first or choose a name"
-                ) from None
+            db.execute("delete from keys where name = ? and revoked = 1", (name,))
+            if not db.execute("insert into keys values (?, ?, ?, 0, ?) on conflict do nothing", row).rowcount:
+                raise AccessError(f"there is a key {name!r} already; revoke it first or choose a name")
             self._close(db)
             _note(db, "key made", name, actor, role)
         return key
@@ -258,7 +267,7 @@ class People:
 
     def keys(self) -> list[Account]:
         """Return the API keys made here by name."""
-        rows = self._rows("select name, role, not revoked as active, created_at from keys order by name")
+        rows = self._rows("select name, role, revoked = 0 as active, created_at from keys order by name")
         return [_account(row) for row in rows]
 
     def note(self, event: str, name: str | None, actor: str | None, detail: str | None = None) -> None:
@@ -268,9 +277,7 @@ class People:
 
     def events(self, most: int = 200) -> list[dict[str, Any]]:
         """Return the newest audit lines, newest first."""
-        rows = self._rows(
-            "select at, event, name, actor, detail from events order by rowid desc limit ?", most
-        )
+        rows = self._rows("select at, event, name, actor, detail from events order by at desc limit ?", most)
         return [dict(row) for row in rows]
 
     def close(self) -> None:
@@ -279,9 +286,11 @@ class People:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+            if self._shared is not None:
+                self._shared.close()
 
     def _user(self, name: str, password: str) -> Person | None:
-        rows = self._rows("select name, role, password from users where name = ? and not disabled", name)
+        rows = self._rows("select name, role, password from users where name = ? and disabled = 0", name)
         right = passwords.matches(password, rows[0]["password"] if rows else None)
         return _person(rows[0]) if right else None
 
@@ -302,23 +311,38 @@ class People:
                     db.execute("insert into tries values (?, ?, ?)", (kind, who, self._clock()))
             _note(db, "sign-in failed", name[:64] or None, None, f"from {address}")
 
-    def _close(self, db: sqlite3.Connection) -> None:
+    def _close(self, db: Database) -> None:
         db.execute("insert into closed select ? where not exists (select 1 from closed)", (_now(),))
 
-    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            if self._db is None and self._path is not None and not self._path.exists():
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._reached():
+            if (
+                self._shared is None
+                and self._db is None
+                and self._path is not None
+                and not self._path.exists()
+            ):
                 return []  # nobody was ever added, and looking adds no file
             return self._opened().execute(sql, values).fetchall()
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+    def _change(self) -> Iterator[Database]:
+        with self._reached():
             db = self._opened()
             with transaction(db):
                 yield db
 
-    def _opened(self) -> sqlite3.Connection:
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except StoreError as error:
+                raise Unreachable(f"users and keys cannot be asked: {error}") from error
+
+    def _opened(self) -> Database:
+        if self._shared is not None:
+            return self._shared.current()
         if self._db is None:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -330,22 +354,21 @@ class People:
                 check_same_thread=False,
             )
             self._db.row_factory = sqlite3.Row
-            self._db.executescript(_SCHEMA)
+            self._db.execute("pragma journal_mode = wal")
+            self._db.executescript(TABLES)
         return self._db
 
 
-def _note(
-    db: sqlite3.Connection, event: str, name: str | None, actor: str | None, detail: str | None = None
-) -> None:
+def _note(db: Database, event: str, name: str | None, actor: str | None, detail: str | None = None) -> None:
     db.execute("insert into events values (?, ?, ?, ?, ?)", (_now(), event, name, actor, detail))
-    db.execute("delete from events where at < datetime('now', ?)", (f"-{KEPT_DAYS} days",))
+    db.execute("delete from events where at < ?", (_now(timedelta(days=KEPT_DAYS)),))
 
 
-def _person(row: sqlite3.Row) -> Person:
+def _person(row: Any) -> Person:
     return Person(row["name"], _role(row["role"]))
 
 
-def _account(row: sqlite3.Row) -> Account:
+def _account(row: Any) -> Account:
     return Account(row["name"], _role(row["role"]), bool(row["active"]), row["created_at"])
 
 
@@ -368,5 +391,5 @@ def _found(count: int, kind: str, name: str) -> None:
         raise Unknown(f"there is no {kind} {name!r}; `answerdeck {kind}s list` names them")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(" ", "seconds")
+def _now(before: timedelta = timedelta(0)) -> str:
+    return (datetime.now(UTC) - before).isoformat(" ", "microseconds")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.context.memory import TABLES
 from pipeline.data_folder import DataFolder
+from pipeline.people import TABLES as ACCOUNTS
 from traces.engine import EMBEDDED
 from traces.places import Person, Place
 from traces.postgres.tables import SharedTables
@@ -17,7 +18,8 @@ WAIT_SECONDS = 10.0
 
 def places(data_dir: Path, ledger: str = EMBEDDED) -> list[Place]:
     """Return the places of this room, those that machines with one ledger share included."""
-    shared = [] if ledger == EMBEDDED else [Conversations(ledger)]
+    names = {"conversations and memory": "user_id", "people and sessions": "name", "audit of people": "actor"}
+    shared = [] if ledger == EMBEDDED else [SharedRows(ledger, *pair) for pair in names.items()]
     return [
         *shared,
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
@@ -28,36 +30,35 @@ def places(data_dir: Path, ledger: str = EMBEDDED) -> list[Place]:
     ]
 
 
-class Conversations:
-    """The conversations that machines with one ledger share."""
+class SharedRows:
+    """Every table that machines with one ledger share and that has a column for the person."""
 
-    name = "shared conversations and memory"
-    proof = "count of rows with the person as user_id in each shared table"
-
-    def __init__(self, ledger: str) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: str, name: str, column: str) -> None:
+        self.name = f"shared {name}"
+        self.proof = f"count of rows with the person as {column} in each shared table"
+        self._ledger, self._column = ledger, column
 
     def erase(self, person: Person) -> int:
         """Delete the rows; raises StoreError when they cannot be reached."""
-        with closing(SharedTables(self._ledger, TABLES)) as db:
+        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS)) as db:
             return sum(
-                db.execute(f"delete from {table} where user_id = ?", (person.user_id,)).rowcount  # noqa: S608
+                db.execute(f"delete from {table} where {self._column} = ?", (person.user_id,)).rowcount  # noqa: S608
                 for table in self._tables(db)
             )
 
     def left(self, person: Person) -> list[str]:
-        with closing(SharedTables(self._ledger, TABLES)) as db:
-            rows = [
-                (table, db.execute(f"select count(*) from {table} where user_id = ?", (person.user_id,)))  # noqa: S608
-                for table in self._tables(db)
-            ]
-            counts = [(table, cursor.fetchone()[0]) for table, cursor in rows]
-        return [f"{number} shared rows of {table}" for table, number in counts if number]
+        counts: dict[str, int] = {}
+        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS)) as db:
+            for table in self._tables(db):
+                statement = f"select count(*) from {table} where {self._column} = ?"  # noqa: S608
+                counts[table] = db.execute(statement, (person.user_id,)).fetchone()[0]
+        return [f"{number} shared rows of {table}" for table, number in counts.items() if number]
 
     def _tables(self, db: SharedTables) -> list[str]:
         rows = db.execute(
             "select table_name from information_schema.columns where table_schema = 'shared'"
-            " and column_name = 'user_id' order by table_name"
+            " and column_name = ? order by table_name",
+            (self._column,),
         )
         return [row[0] for row in rows.fetchall()]
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.auth import LOCAL, Person
 from pipeline.http.origins import GUEST, Origins, grants, visitor
 from pipeline.http.problem import problem
-from pipeline.people import People
+from pipeline.people import People, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ PERSON = "answerdeck.person"  # where the scope says who asks
 COOKIE = "answerdeck_session"
 _SIGNING_IN = {"/login", "/login/provider", "/login/callback"}
 _OPEN = frozenset({"/healthz", "/readyz", "/widget.js", *_SIGNING_IN})  # answered without a key
+_UNKNOWN = "Who you are cannot be looked up right now. Please try again in a moment."
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEEPEST = 64
 _DISCARDED_BYTES = 64_000_000
@@ -78,9 +79,15 @@ class Border:
             return
         if across:  # a cookie of ours that came along is not the page's to use
             headers.pop(b"cookie", None)
-        person = self._person(headers)
+        try:
+            person, unknown = self._person(headers), None
+        except Unreachable as error:
+            log.error("%s", error)
+            person, unknown = None, problem(503, "sign_in_unavailable", _UNKNOWN, retry_after=5.0)
         scope[PERSON] = visitor(person, headers.get(GUEST)) if across else person
         refusal = self._refuse(scope, headers, across=across)
+        if refusal is not None and unknown is not None:
+            refusal = unknown
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send, refusal)
             return

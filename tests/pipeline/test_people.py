@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2 as httpx
@@ -14,13 +14,15 @@ from pipeline.auth import Keys, Person, digest
 from pipeline.http.api import create_app
 from pipeline.http.middleware import COOKIE
 from pipeline.models.scripted import Scripted
-from pipeline.people import SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
+from pipeline.people import SESSION_SECONDS, TABLES, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
 from pipeline.settings import load
+from tests.databases import Databases
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 from traces.errors import Unknown
 from traces.places import Person as Erased
+from traces.postgres.tables import SharedTables
 
 PASSWORD = "correct horse battery"
 ASK = {"question": "What happens when I close the lid of my laptop?"}
@@ -43,9 +45,18 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["file", "shared"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path | SharedTables]:
+    """Give a process its way to this machine's file, or to the tables that machines share."""
+    if request.param == "file":
+        return lambda: tmp_path / "people.sqlite"
+    address = request.getfixturevalue("postgres").fresh()
+    return lambda: SharedTables(address, TABLES, named=True)
+
+
 @pytest.fixture
-def people(tmp_path: Path, clock: Clock) -> Iterator[People]:
-    opened = People(tmp_path / "people.sqlite", Keys(f"env:viewer:{digest('from-env')}"), clock=clock)
+def people(place: Callable[[], Path | SharedTables], clock: Clock) -> Iterator[People]:
+    opened = People(place(), Keys(f"env:viewer:{digest('from-env')}"), clock=clock)
     yield opened
     opened.close()
 
@@ -61,6 +72,7 @@ def test_a_user_signs_in_and_is_let_out(people: People) -> None:
             people.sign_in(name, secret, "10.0.0.1")
 
 
+@pytest.mark.parametrize("place", ["file"], indirect=True)
 def test_nothing_can_be_read_back(people: People, tmp_path: Path) -> None:
     people.add_user("ada", "user", PASSWORD, "boss")
     key = people.new_key("ci", "editor", "boss")
@@ -73,7 +85,7 @@ def test_nothing_can_be_read_back(people: People, tmp_path: Path) -> None:
 
 
 def test_a_disabled_user_and_a_revoked_key_are_out_at_once_in_every_process(
-    people: People, tmp_path: Path
+    people: People, place: Callable[[], Path | SharedTables]
 ) -> None:
     people.add_user("ada", "user", PASSWORD, "boss")
     key = people.new_key("ci", "editor", "boss")
@@ -85,7 +97,7 @@ def test_a_disabled_user_and_a_revoked_key_are_out_at_once_in_every_process(
     assert [people.session(token) for token in sessions] == [
         Person("ada", "user"), Person("ci", "editor"), Person("env", "viewer"),
     ]  # fmt: skip
-    other = People(tmp_path / "people.sqlite", Keys(""))
+    other = People(place(), Keys(""))
     other.disable("ada", "boss")
     other.revoke("ci", "boss")
     assert [people.session(token) for token in sessions] == [None, None, Person("env", "viewer")]
@@ -171,6 +183,7 @@ def test_once_closed_it_stays_closed(tmp_path: Path) -> None:
     people.close()
 
 
+@pytest.mark.parametrize("place", ["file"], indirect=True)
 def test_an_erased_person_is_gone_from_it(people: People, tmp_path: Path) -> None:
     people.add_user("ada", "admin", PASSWORD, "boss")
     people.sign_in("ada", PASSWORD, "10.0.0.1")
@@ -183,6 +196,32 @@ def test_an_erased_person_is_gone_from_it(people: People, tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / "people.sqlite") as db:
         assert not [line for line in db.iterdump() if "'ada'" in line]
     db.close()
+
+
+async def test_while_the_shared_tables_are_away_only_keys_of_the_environment_let_in(
+    tmp_path: Path, postgres: Databases
+) -> None:
+    tables = SharedTables(postgres.fresh(), TABLES, named=True)
+    people = People(tables, Keys(f"env:admin:{digest('from-env')}"))
+    key = people.new_key("ci", "admin", "boss")
+    pipeline = await make_pipeline(Scripted("It suspends [1]."), data_dir=tmp_path)
+    app = create_app(pipeline, load(data_dir=tmp_path), people=people)
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
+        with_key, with_env = ({"authorization": f"Bearer {value}"} for value in (key, "from-env"))
+        assert (await http.get("/v1/models", headers=with_key)).status_code == 200
+        postgres.kill()
+        try:
+            refused = await http.get("/v1/models", headers=with_key)
+            while refused.status_code == 200:  # a connection outlives its killed server for a moment
+                refused = await http.get("/v1/models", headers=with_key)
+            assert refused.status_code == 503
+            assert "cannot be looked up right now" in refused.text
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await http.get("/v1/models", headers=with_env)).status_code == 200
+            assert (await http.get("/healthz")).status_code == 200
+        finally:
+            postgres.start()
+        assert (await http.get("/v1/models", headers=with_key)).status_code == 200
 
 
 async def test_a_running_server_closes_with_the_first_user_and_follows_every_change(tmp_path: Path) -> None:

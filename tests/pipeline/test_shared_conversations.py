@@ -112,3 +112,19 @@ def test_erasure_reaches_what_machines_share(machines: list[Settings], both: lis
     assert south.conversation("ada", "c1") is None
     assert south.facts("ada") == []
     assert south.conversation("eve", "c2") is not None
+
+
+def test_erasure_reaches_users_that_machines_share(machines: list[Settings]) -> None:
+    people = build.people(machines[0])
+    people.note("signed in", "ada", "ada")
+    people.note("key made", "ci", "eve")
+    lines = erase(build.store(machines[1]), "ada").lines
+    assert {line.place: line.erased for line in lines if line.place.startswith("shared")} == {
+        "shared conversations and memory": 0,
+        "shared people and sessions": 1,
+        "shared audit of people": 0,
+    }
+    other = build.people(machines[1])
+    assert [event["actor"] for event in other.events()] == ["eve"]
+    for opened in (people, other):
+        opened.close()

@@ -24,10 +24,11 @@ class SharedTables:
 
     notice: tuple[datetime, str] | None = None  # no file of theirs can be deleted here
 
-    def __init__(self, address: str, schema: str) -> None:
+    def __init__(self, address: str, schema: str, *, named: bool = False) -> None:
         self.name = shown(address)
         self._address = address
         self._schema = schema
+        self._named = named  # rows by the names of their columns, else by their places
         self._connection: psycopg.Connection | None = None
 
     def current(self) -> SharedTables:
@@ -44,6 +45,7 @@ class SharedTables:
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
         """Execute a statement and return its cursor; "begin immediate" begins a transaction."""
         from psycopg import ClientCursor
+        from psycopg.rows import dict_row, tuple_row
 
         connection = self.current()._connection
         assert connection is not None
@@ -53,7 +55,8 @@ class SharedTables:
             with naming(self.name):
                 # a text of PostgreSQL cannot hold the character NUL
                 kept = [value.replace("\0", "") if isinstance(value, str) else value for value in values]
-                return ClientCursor(connection).execute(statement.replace("?", "%s").encode(), kept)
+                cursor = ClientCursor(connection, row_factory=dict_row if self._named else tuple_row)
+                return cursor.execute(statement.replace("?", "%s").encode(), kept)
         except StoreError:
             self.close()
             raise
