@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from traces import engines, segments
@@ -17,6 +18,7 @@ from traces.election import Election, Note
 from traces.engine import EMBEDDED
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
+from traces.locks import enter
 from traces.retention import prune
 
 TAIL_BYTES = 16 << 20
@@ -41,9 +43,12 @@ class Store:
     """The traces of one data folder: `drain` moves the journal into the engine, `read` asks questions.
 
     The engine is DuckDB's file in the folder, or the PostgreSQL that `ledger` names by its address.
+    Pages want an answer soon; a command that has work to lose sets `patience`, the seconds it waits
+    for other processes before it gives up.
     """
 
     def __init__(self, data_dir: Path, ledger: str = EMBEDDED) -> None:
+        self.patience = 0.0
         self.data_dir = data_dir
         self.ledger = ledger
         self.journal = data_dir / "journal"
@@ -56,8 +61,9 @@ class Store:
     def read(self, *, exporting: bool = False) -> Iterator[Ledger]:
         """Open the ledger for one page refresh; raises StoreBusy, StoreDamaged or StoreVersion."""
         try:
-            with self.engine.reading(TAIL_BYTES, exporting=exporting) as ledger:
-                yield ledger
+            with ExitStack() as stack:
+                reading = partial(self.engine.reading, TAIL_BYTES, exporting=exporting)
+                yield enter(stack, reading, self.patience)
         except StoreDamaged as error:
             self.engine.suspect(str(error))
             raise
@@ -69,10 +75,16 @@ class Store:
         """
         if not self.journal.is_dir():
             return Drained()
-        with self._election.won() as won:
-            if not won:
-                return Drained(elected=False)
-            return self._drain()
+        until = time.monotonic() + self.patience
+        while True:
+            with self._election.won() as won:
+                if not won:
+                    return Drained(elected=False)
+                try:
+                    return self._drain()
+                except StoreBusy:
+                    if time.monotonic() > until:
+                        raise
 
     def alone(self) -> AbstractContextManager[bool]:
         """Be the drainer without draining: True while this process is, False when another one is."""

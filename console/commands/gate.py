@@ -11,7 +11,7 @@ import typer
 from console.commands.asking import agreeing
 from console.commands.consent import Yes
 from console.commands.evals import Json
-from console.commands.opened import drained
+from console.commands.opened import drained, waiting
 from console.commands.progress import bars, counting
 from console.commands.screen import emit, table, wrong
 from evalsets.cases.evalset import EvalsetError
@@ -87,6 +87,7 @@ def changed(yes: Yes = False, json: Json = False) -> None:
 
     async def work() -> list[str]:
         pipeline = build(settings)
+        waiting(pipeline.store)
         try:
             with bars(json) as step:
                 return await run_changed(
@@ -114,7 +115,7 @@ def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)
     facts = asyncio.run(_facts(settings, candidate.prompt, candidate.kb, model))
     limits = limits_of(settings)
-    with store(settings).read() as ledger:
+    with waiting(store(settings)).read() as ledger:
         return check(ledger, facts, candidate.run_id, report or first.run_id, limits=limits)
 
 

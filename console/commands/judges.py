@@ -13,6 +13,7 @@ import typer
 from console.commands.consent import Yes, agree
 from console.commands.evals import Json, RunId
 from console.commands.figures import cost, metric_table
+from console.commands.opened import waiting
 from console.commands.progress import bars
 from console.commands.screen import emit, failed, wrong
 from evalsets.cases.cases import load as load_set
@@ -102,7 +103,7 @@ def judged(
     chosen(
         ",".join(name for name in (metrics or "").split(",") if not name.strip().startswith(RUBRIC)) or None
     )
-    store = build.store(settings)
+    store = waiting(build.store(settings))
     store.drain()
     with store.read() as ledger:
         try:

@@ -14,13 +14,22 @@ from pipeline.sections import check_model
 from pipeline.settings import load
 from pipeline.turn import Pipeline
 from traces.ledger import Ledger
+from traces.store import Store
+
+PATIENCE_SECONDS = 60.0  # two runs on a loaded machine keep the ledger from each other for seconds
 
 
 def drained() -> AbstractContextManager[Ledger]:
     """Open the ledger, all of the journal moved in: a run just finished is many lines."""
-    store = build.store(load())
+    store = waiting(build.store(load()))
     store.drain()
     return store.read()
+
+
+def waiting(store: Store) -> Store:
+    """Return the store, from now on as patient as a command that would lose its work."""
+    store.patience = PATIENCE_SECONDS
+    return store
 
 
 def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | None = None) -> Pipeline:
@@ -36,6 +45,7 @@ def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | Non
         changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
         settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build.build(settings)
+        waiting(pipeline.store)
         for prompt in {variant.prompt for variant in variants if variant.prompt}:
             pipeline.prompts.get_of("answer", prompt)
     except (ValueError, PromptError) as error:

@@ -14,6 +14,7 @@ import typer
 
 from console.commands.asking import agreeing
 from console.commands.consent import Yes
+from console.commands.opened import waiting
 from console.commands.progress import bars, counting
 from console.commands.prompts import Json, Label
 from console.commands.screen import emit, failed, table, wrong
@@ -232,6 +233,7 @@ def _opened() -> Iterator[tuple[Pipeline, Settings]]:
     """Build the pipeline and close what it holds open."""
     settings = load()
     pipeline = build.build(settings)
+    waiting(pipeline.store)
     try:
         yield pipeline, settings
     finally:

@@ -31,6 +31,41 @@ def test_a_reader_waits_for_a_window_and_then_says_busy(
     assert len(ids(store)) == 1
 
 
+def test_a_patient_command_outwaits_what_makes_a_page_say_busy(
+    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+):
+    record(journal, 1)
+    store.drain()
+    record(journal, 1)
+    for name in ("READER_WAITS_SECONDS", "WRITER_WAITS_SECONDS"):
+        monkeypatch.setattr(f"traces.embedded.{name}", 0.02)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with holding(store.data_dir, "alone", 1):
+            held.set()
+            done.wait(0.2)
+
+    for work in (store.drain, lambda: ids(store)):
+        with pytest.raises(StoreBusy):
+            _beside(hold, held, work)
+        store.patience = 30.0
+        assert _beside(hold, held, work) is not None
+        store.patience = 0.0
+
+
+def _beside(hold: Callable[[], None], held: threading.Event, work: Callable[[], object]) -> object:
+    """Do the work while another thread holds the store."""
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        held.wait(5)
+        return work()
+    finally:
+        holder.join()
+        held.clear()
+
+
 def test_a_foreign_program_holding_the_file_is_busy_not_damage(store: Store, journal: Journal):
     keys = record(journal, 1)
     store.drain()
