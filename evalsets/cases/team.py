@@ -210,7 +210,12 @@ def _path(name: str, folder: Path) -> Path:
     if not _NAME.fullmatch(name):
         raise EvalsetError([f"{name!r} cannot be a name; use letters, digits, '-', '_' and '.'"])
     if (SETS / f"{name}.toml").exists():
-        raise EvalsetError([f"{name!r} is a shipped evalset; choose another name"])
+        raise EvalsetError(
+            [
+                f"{name!r} is a shipped evalset and stays as it is; choose another name, or change a copy:"
+                f" answerdeck eval export {name} --out mine.jsonl, then eval import mine.jsonl"
+            ]
+        )
     return folder / f"{name}.jsonl"
 
 
