@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from evalsets.cases.evalset import EvalsetError
@@ -15,12 +15,19 @@ WORDS = 3  # texts this long on average may be answers
 # The first name of a field that a table has is taken; the more telling names stand first.
 _NAMES = {
     "question": "question|user question|user input|query|prompt|input|user message|message|user query"
-    "|utterance|ask|asked|questions|frage|fragen|pregunta|domanda|vraag|text|q",
+    "|utterance|ask|asked|questions|instruction|frage|fragen|nutzerfrage|question posée|pregunta|preguntas"
+    "|domanda|domande|pergunta|perguntas|vraag|vragen|pytanie|pytania|вопрос|вопросы|fråga|spørgsmål"
+    "|kysymys|otázka|soru|问题|提问|問題|質問|질문|سؤال|text|q",
     "reference": "reference|reference answer|expected answer|expected output|expected response|expected"
     "|expected result|ground truth|ground truth answer|ground truths|groundtruth|golden answer|gold answer"
     "|golden|gold|correct answer|right answer|ideal answer|ideal response|ideal|best answer|sample answer"
-    "|model answer|target|target answer|label answer|antwort|erwartete antwort|musterantwort|soll antwort"
-    "|réponse attendue|réponse|respuesta|risposta|antwoord|answer|answers|completion|output|response|a",
+    "|model answer|target|target answer|label answer|erwartete antwort|musterantwort|soll antwort|antwort"
+    "|réponse attendue|réponse|respuesta esperada|respuesta correcta|respuesta|risposta attesa"
+    "|risposta corretta|risposta|resposta esperada|resposta correta|resposta|verwacht antwoord"
+    "|verwachte antwoord|antwoord|oczekiwana odpowiedź|odpowiedź|ожидаемый ответ|правильный ответ|ответ"
+    "|förväntat svar|forventet svar|svar|vastaus|odpověď|cevap|标准答案|参考答案|期望答案|答案"
+    "|回答|期待される回答|正解|期待する回答|정답|답변|예상 답변|إجابة"
+    "|answer|answers|completion|output|response|a",
     "relevant_ids": "relevant ids|relevant id|relevant documents|relevant document|relevant docs|relevant"
     "|reference context ids|document ids|document id|documents|document|doc ids|doc id|source id|source ids"
     "|source document|source documents",
@@ -45,8 +52,10 @@ def asks(heads: Iterable[str]) -> bool:
     return bool({fold(head) for head in heads} & set(NAMES["question"]))
 
 
-def mapping(heads: Sequence[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return {field: head}: what was given first, the usual names for the rest.
+def mapping(
+    heads: Sequence[str], given: Mapping[str, str] | None = None, *, empty: Collection[str] = ()
+) -> dict[str, str]:
+    """Return {field: head}: what was given first, the usual names for the rest, `empty` heads aside.
 
     Raises EvalsetError for a field or head that is not there, and when no head holds questions.
     """
@@ -55,7 +64,7 @@ def mapping(heads: Sequence[str], given: Mapping[str, str] | None = None) -> dic
         if field not in FIELDS:
             raise EvalsetError([f"--map {field}={head}: a case has no field {field!r}; {_fields()}"])
     columns = {field: _head(field, head, heads) for field, head in given.items() if head != NONE}
-    by_name = {fold(head): head for head in reversed(heads)}
+    by_name = {fold(head): head for head in reversed(heads) if head not in empty}
     for field in NAMES.keys() - given.keys():
         free = (by_name[name] for name in NAMES[field] if name in by_name)
         head = next((head for head in free if head not in columns.values()), None)

@@ -162,8 +162,12 @@ def _each(records: Records, reader: Callable[[Row, Imported], Row | str], import
 def _table(path: Path, records: Records, mapped: Mapping[str, str], imported: Imported) -> None:
     """Map rows by the names of their columns; what was not understood is said, answers never pass over."""
     columns = list(dict.fromkeys(key for _, row in records for key in row))
+    filled = {key for _, row in records for key in row if row[key] not in (None, "", [])}
+    empty = [head for head in columns if head not in filled]
+    for head in empty:
+        imported.lose(head, "it holds nothing in any row")
     try:
-        imported.mapping = heads.mapping(columns, mapped)
+        imported.mapping = heads.mapping(columns, mapped, empty=empty)
     except EvalsetError as error:
         raise EvalsetError([f"{path.name}: {problem}" for problem in error.problems]) from None
     lost = heads.forgotten(columns, imported.mapping, [row for _, row in records])

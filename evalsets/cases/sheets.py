@@ -19,7 +19,7 @@ FILE_BYTES = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The heads of a table, and its rows as (line, cells by head); empty cells are left out."""
+    """The heads of a table, and its rows as (line, cells by head); only the first has empty cells too."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[int, dict[str, str]], ...]
@@ -70,13 +70,14 @@ def _sheet(path: Path, heads: Sequence[str], rows: Sequence[tuple[int, Sequence[
     ]
     if wide:
         raise EvalsetError(wide)
-    return Sheet(
-        tuple(heads),
-        tuple(
-            (line, {head: cell.strip() for head, cell in zip(heads, cells, strict=False) if cell.strip()})
-            for line, cells in rows
-        ),
-    )
+    written = [
+        (line, {head: cell.strip() for head, cell in zip(heads, cells, strict=False) if cell.strip()})
+        for line, cells in rows
+    ]
+    if written:  # so that a column without any cell is known of
+        line, first = written[0]
+        written[0] = line, {head: first.get(head, "") for head in heads[:named] if head}
+    return Sheet(tuple(heads), tuple(written))
 
 
 def _workbook(path: Path, asks: Any) -> Sheet:

@@ -155,3 +155,31 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, name: str, text: str) -
     (tmp_path / name).write_text(text)
     with pytest.raises(EvalsetError):
         imports.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Question posée", "Réponse attendue"),
+        ("Pregunta", "Respuesta esperada"),
+        ("Domanda", "Risposta attesa"),
+        ("Vraag", "Verwacht antwoord"),
+        ("Pytanie", "Odpowiedź"),
+        ("Вопрос", "Ответ"),
+        ("问题", "答案"),
+        ("質問", "期待される回答"),
+    ],
+)
+def test_heads_of_other_languages_are_understood(question: str, answer: str, tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(f"{question};{answer}\nA?;b\n", encoding="utf-8-sig")
+    assert imports.read(path).mapping == {"question": question, "reference": answer}
+
+
+def test_an_empty_answer_column_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("Question,Expected\nHow?,\nWhat?,\n")
+    assert imports.read(path).told()["unmapped"][0]["why"] == "it holds nothing in any row"
+    path = tmp_path / "cases.jsonl"
+    path.write_text('{"instruction": "How?", "input": "", "output": "So."}\n')
+    assert imports.read(path).rows[0]["question"] == "How?"
