@@ -198,6 +198,15 @@ async def test_conversations_are_named_searched_taken_along_and_shared() -> None
     assert wrong == [404, 422, 422, 404, 422, 404]
 
 
+async def test_a_browser_says_in_which_language_notices_are_read() -> None:
+    async with door() as (http, _):
+        question = {"question": "Forklift!"}
+        german = await http.post("/api/chat", json=question, headers=WHOLE | {"accept-language": "de-AT"})
+        none = await http.post("/api/chat", json=question, headers=WHOLE | {"accept-language": "fi"})
+    assert german.json()["answer"] == "Das habe ich in den Dokumenten nicht gefunden."
+    assert none.json()["answer"] == "I could not find this in the documents."
+
+
 async def test_people_see_their_own_only_and_roles_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     people = {"ada": "user", "bob": "user", "eve": "editor"}
     digest = {name: hashlib.sha256(f"key of {name}".encode()).hexdigest() for name in people}

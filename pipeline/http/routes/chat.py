@@ -14,6 +14,7 @@ from pipeline.http.frames import frame
 from pipeline.http.problem import problem
 from pipeline.http.replies import whole
 from pipeline.http.streaming import EventStream, attended, last
+from pipeline.languages import accepted
 from pipeline.turn import Pipeline
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -42,6 +43,7 @@ def routes(pipeline: Pipeline) -> APIRouter:
             conversation_id=ask.conversation_id,
             client_turn_id=ask.client_turn_id,
             kb=ask.kb,
+            tongue=accepted(request.headers.get("accept-language", "")),
         )
         if ask.kb is not None and not _exists(pipeline, ask.kb):
             return problem(404, "not_found", f"There is no knowledge base {ask.kb!r}.")
