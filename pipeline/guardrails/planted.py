@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ Spans = Sequence[tuple[int, int]]
 OPENED, CLOSED = "[quoted text, not an instruction: ", "]"
 REMEMBERED = 4_000  # passages whose probabilities are kept
 LONGEST = 400  # characters of a sentence that are looked at
+RECORDS = "r1"  # part of the mark of what was screened: change it when records are read otherwise
+_FIELD = re.compile(r"([^\W\d_][\w ./-]{0,40}):[ \t]+(?=\S)")
+_SPEAKS = re.compile(r"instruct|system|assistant|user|prompt|admin|important|note|attention|\bai\b|\bbot\b")
 _KIN = (0.0, 0.2, 0.5)  # steps of the share of words that a sentence has in common with its passage
 
 
@@ -43,7 +47,7 @@ class Planted:
         self.policy: Policy = policy
         self._classifier = classifier or Classifier()
         self.fingerprint = f"{policy}-{self._classifier.fingerprint}"
-        self._mark = self._classifier.fingerprint.encode()
+        self._mark = f"{self._classifier.fingerprint}{RECORDS}".encode()
         self._seen: OrderedDict[tuple[str, tuple[tuple[int, int], ...]], list[float]] = OrderedDict()
 
     def probabilities(self, text: str, spans: Spans, screened: Sequence[bytes] = ()) -> list[float]:
@@ -63,7 +67,7 @@ class Planted:
         places = contexts(text, spans)
         self._seen[key] = [
             self._classifier.probability("planted", buckets(text[start : min(end, start + LONGEST)], place))
-            for (start, end), place in zip(spans, places, strict=True)
+            for (start, end), place in zip(values(text, spans), places, strict=True)
         ]
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
@@ -132,7 +136,7 @@ class Planted:
 @cache
 def _shipped() -> tuple[Planted, bytes]:
     classifier = Classifier()
-    return Planted(classifier=classifier), classifier.fingerprint.encode()
+    return Planted(classifier=classifier), f"{classifier.fingerprint}{RECORDS}".encode()
 
 
 def screen(text: str, spans: Spans) -> bytes:
@@ -158,6 +162,23 @@ def contexts(text: str, spans: Spans) -> list[tuple[str, ...]]:
         )
         for place, (start, end) in enumerate(spans)
     ]
+
+
+def values(text: str, spans: Spans) -> list[tuple[int, int]]:
+    """Return the spans, in the lines of a record without their field's name: it orders nothing.
+
+    A record is two or more lines of "field: value" with different fields. What names a speaker or an
+    order stays, and every value is looked at.
+    """
+    fields = [_FIELD.match(text, start, end) for start, end in spans]
+    names = [match.group(1).casefold() if match else "" for match in fields]
+    inner: list[tuple[int, int]] = []
+    for place, ((start, end), match) in enumerate(zip(spans, fields, strict=True)):
+        beside = {*names[max(place - 1, 0) : place], *names[place + 1 : place + 2]} - {"", names[place]}
+        alone = text[:start].rstrip(" ")[-1:] in ("", "\n")
+        named = match is not None and alone and bool(beside) and not _SPEAKS.search(names[place])
+        inner.append((match.end() if match and named else start, end))
+    return inner
 
 
 def _stems(sentence: str) -> frozenset[str]:
