@@ -57,7 +57,7 @@ class Certificate:
         )
 
 
-def erase(person: Person, places: Sequence[Place], kept: Mapping[str, str]) -> Certificate:
+def erase(person: Person, places: Sequence[Place], remains: Mapping[str, str]) -> Certificate:
     """Erase a person from all places and say what became of each; one that fails stops no other."""
     erased = [_tried(place, person) for place in places]
     lines = [
@@ -67,7 +67,7 @@ def erase(person: Person, places: Sequence[Place], kept: Mapping[str, str]) -> C
     ]
     turns, cases = sorted(person.turn_ids), sorted(person.case_ids)
     when = person.erased_at or datetime.now(UTC).isoformat(timespec="seconds")
-    certificate = Certificate(person.user_id, when, lines, dict(kept), turns, cases)
+    certificate = Certificate(person.user_id, when, lines, dict(remains), turns, cases)
     return Certificate(**{**_columns(certificate), "lines": lines, "digest": _digest(certificate)})
 
 
@@ -110,7 +110,9 @@ def html(certificate: Certificate) -> str:
         f"<td><code>{escape(line.proof)}</code></td></tr>"
         for line in certificate.lines
     )
-    kept = "".join(f"<li><b>{escape(what)}</b>: {escape(why)}</li>" for what, why in certificate.kept.items())
+    remains = "".join(
+        f"<li><b>{escape(what)}</b>: {escape(why)}</li>" for what, why in certificate.kept.items()
+    )
     verdict = "Nothing is left." if certificate.complete else "Not complete: see what is left below."
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Erasure certificate</title>'
@@ -121,7 +123,7 @@ def html(certificate: Certificate) -> str:
         f"<p>Person {escape(certificate.user_id)}, erased at {escape(certificate.erased_at)}: "
         f"{len(certificate.turn_ids):,} turns, evals and replays of them included.</p>"
         "<table><tr><th>Place</th><th>Erased</th><th>Left</th><th>Asked to prove it</th></tr>"
-        f"{rows}</table><h2>Kept, and why</h2><ul>{kept}</ul>"
+        f"{rows}</table><h2>Kept, and why</h2><ul>{remains}</ul>"
         f"<p>Digest (SHA-256 of the JSON without it): <code>{certificate.digest}</code></p>"
         f"<p>Check again with: <code>answerdeck traces erase --verify FILE.json</code></p></html>"
     )

@@ -62,12 +62,12 @@ def naming(what: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, RuntimeError) as error:
-        said = str(error).lower()
-        if any(mark in said for mark in _BUSY):
+        text = str(error).lower()
+        if any(mark in text for mark in _BUSY):
             raise StoreBusy(f"{what} is held by another process; try again") from error
-        if any(mark in said for mark in _NEWER):
+        if any(mark in text for mark in _NEWER):
             raise StoreVersion(f"{what} was written by a newer DuckDB; update this program") from error
-        if any(mark in said for mark in _DAMAGED):
+        if any(mark in text for mark in _DAMAGED):
             raise StoreDamaged(f"{what} is damaged: {str(error)[:200]}") from error
         if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.OutOfMemoryException):
             raise StoreError(f"{what} cannot be used: {str(error)[:200]}") from error
@@ -303,14 +303,14 @@ def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
     """Fill a reader's live tables; a row that fits none is left out here and named by the drainer."""
     connection.execute("use memory.live")
     for table, rows in tables.items():
-        kept = list(rows)
+        newest = list(rows)
         connection.begin()
         try:
-            append(connection, {table: kept})
+            append(connection, {table: newest})
             connection.commit()
         except Unfit:
             connection.rollback()
-            for row in kept:
+            for row in newest:
                 with suppress(Unfit):
                     append(connection, {table: [row]})
     connection.execute("use memory.main")

@@ -68,15 +68,15 @@ class Election:
             at = datetime.fromtimestamp(os.fstat(file).st_mtime, UTC)
             held = not try_lock(file, shared=True)
             try:
-                said = json.loads(os.pread(file, 10_000, 0) or b"{}")
+                holder = json.loads(os.pread(file, 10_000, 0) or b"{}")
             except ValueError:
-                said = {}
+                holder = {}
         finally:
             os.close(file)
-        since = said.get("since")
+        since = holder.get("since")
         return Note(
-            said.get("pid") if held else None,
+            holder.get("pid") if held else None,
             at,
-            said.get("trouble"),
+            holder.get("trouble"),
             datetime.fromisoformat(since) if since else None,
         )

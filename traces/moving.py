@@ -87,24 +87,24 @@ def _figures(table: str) -> str:
     """Return the question for a table's figures: rows, and a sum, span or length of every column."""
     record, inside = TABLES[table], json_columns(TABLES[table])
     hints = get_type_hints(record)
-    asked = ["count(*) as rows"]
+    columns = ["count(*) as rows"]
     for field in fields(record):
         kind, column = str(hints[field.name]), f'"{field.name}"'
         if field.name in inside:
-            asked.append(f'count({column}) as "{field.name}"')
+            columns.append(f'count({column}) as "{field.name}"')
         elif "datetime" in kind:
-            asked.append(f'sum(extract(epoch from {column})) as "{field.name}"')
+            columns.append(f'sum(extract(epoch from {column})) as "{field.name}"')
         elif "bool" in kind:
-            asked.append(f'count(*) filter (where {column}) as "{field.name}"')
+            columns.append(f'count(*) filter (where {column}) as "{field.name}"')
         elif "int" in kind or "float" in kind:
-            asked.append(f'sum({column}) as "{field.name}"')
+            columns.append(f'sum({column}) as "{field.name}"')
         else:
-            asked.append(f'sum(length({column})) as "{field.name}"')
-    return f"select {', '.join(asked)} from {{schema}}{table}"  # noqa: S608 - constants
+            columns.append(f'sum(length({column})) as "{field.name}"')
+    return f"select {', '.join(columns)} from {{schema}}{table}"  # noqa: S608 - constants
 
 
 def _adds_up(before: Any, came: Any, after: Any) -> bool:
     if came is None:
         return before == after
-    wanted = (before or 0) + came
-    return math.isclose(wanted, after or 0, rel_tol=_SAME, abs_tol=_SAME)
+    expected = (before or 0) + came
+    return math.isclose(expected, after or 0, rel_tol=_SAME, abs_tol=_SAME)

@@ -193,12 +193,12 @@ def files(folder: Path) -> Iterator[Path]:
 
 def count(path: Path, person: Person) -> int:
     """Count the lines of a file, unpacked, that hold an id or a question of the person."""
-    wanted = {question.encode() for question in person.turn_ids if _UUID.fullmatch(question)}
-    wanted |= {json.dumps(question, ensure_ascii=False)[1:-1].encode() for question in person.questions}
-    wanted |= {question.encode() for question in person.questions}
-    if not wanted:
+    ids = {question.encode() for question in person.turn_ids if _UUID.fullmatch(question)}
+    ids |= {json.dumps(question, ensure_ascii=False)[1:-1].encode() for question in person.questions}
+    ids |= {question.encode() for question in person.questions}
+    if not ids:
         return 0
-    pattern = re.compile(b"|".join(re.escape(name) for name in sorted(wanted)))
+    pattern = re.compile(b"|".join(re.escape(name) for name in sorted(ids)))
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return sum(1 for line in file if pattern.search(line))

@@ -161,14 +161,14 @@ def drain_forever(
     With `payload_days`, bulky texts older than that are forgotten, at the start and once a day.
     What goes wrong is logged once and stays in `Store.health().trouble` until it is over.
     """
-    said: str | None = None
+    last: str | None = None
     while not stop.is_set():
         try:
             store.keep_draining(stop, every_seconds, payload_days)
         except StoreBusy as error:
             log.info("draining waits: %s", error)
         except Exception as error:  # the named boundary: the chat goes on, the journal keeps all
-            if str(error) != said:
+            if str(error) != last:
                 log.exception("draining failed; the journal keeps what the store lacks")
-            said = str(error)
+            last = str(error)
         stop.wait(every_seconds)

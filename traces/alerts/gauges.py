@@ -74,15 +74,13 @@ def falls(ledger: Rows, window: Window, prompts: Sequence[str], model: str | Non
     and no deployment.
     """
     seen: set[str] = set()
-    known = watch.finished(ledger, window.until - LOOK_BACK)
-    for place, run in enumerate(known):
+    runs = watch.finished(ledger, window.until - LOOK_BACK)
+    for place, run in enumerate(runs):
         now = run["prompt"] == prompts[-1] and model in (None, run["model"]) if prompts else True
         if run["evalset"] in seen or not now:
             continue
         seen.add(run["evalset"])
-        before = next(
-            (earlier for earlier in known[place + 1 :] if _went_before(earlier, run, prompts)), None
-        )
+        before = next((earlier for earlier in runs[place + 1 :] if _went_before(earlier, run, prompts)), None)
         if before is not None:
             yield from _fallen(ledger, before, run)
 

@@ -54,12 +54,12 @@ def over(rule: Rule, counts: Counts, past: Counts, incident: Incident) -> int | 
 
 def _reference(rule: Rule, past: Counts, first: int, end: int, incident: Incident) -> float:
     """Return what counts as good now: the limit, or what is usual at this hour, never above what fired."""
-    known = usual(past, first, end)
-    if rule.change is None or known is None:
+    before = usual(past, first, end)
+    if rule.change is None or before is None:
         return incident.reference
     if rule.limit is not None:
-        return max(rule.limit, min(known.rate, incident.reference))
-    return max(known.rate, incident.reference) if known.days else incident.reference
+        return max(rule.limit, min(before.rate, incident.reference))
+    return max(before.rate, incident.reference) if before.days else incident.reference
 
 
 def _bad(rule: Rule, calm: Stretch, reference: float) -> bool:

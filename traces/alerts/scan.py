@@ -81,28 +81,28 @@ def _tests(rule: Rule, now: Stretch, past: Counts, first: int, end: int) -> list
     changed = rule.change is not None and (mean or now.rate >= rule.change)
     if not over and not changed:
         return []
-    known = usual(past, first, end)
+    before = usual(past, first, end)
     findings: list[Finding] = []
     if over and rule.limit is not None:
-        p = _chance(mean, now, rule.limit, HEAVIEST if known is None else _spread(known))
-        findings.append(_finding(now, first, end, rule.limit, "limit", p, known))
-    if changed and known is not None and now.rate >= worth(rule, known):
-        p = _chance(mean, now, known.rate, known.weight)
-        findings.append(_finding(now, first, end, known.rate, "usual", p, known))
+        p = _chance(mean, now, rule.limit, HEAVIEST if before is None else _spread(before))
+        findings.append(_finding(now, first, end, rule.limit, "limit", p, before))
+    if changed and before is not None and now.rate >= worth(rule, before):
+        p = _chance(mean, now, before.rate, before.weight)
+        findings.append(_finding(now, first, end, before.rate, "usual", p, before))
     return findings
 
 
-def worth(rule: Rule, known: Usual) -> float:
+def worth(rule: Rule, before: Usual) -> float:
     """Return from where on a change is worth a word; further off where only the hours before are known."""
     change = rule.change or 0.0
     if rule.kind == "mean":
-        return known.rate * (change if known.days else 2 * change)
-    return known.rate + (change if known.days else 2 * change)
+        return before.rate * (change if before.days else 2 * change)
+    return before.rate + (change if before.days else 2 * change)
 
 
-def _spread(known: Usual) -> float:
+def _spread(before: Usual) -> float:
     """Return how alike the days are; how well the usual rate is known does not matter to a limit."""
-    return known.weight if known.weight < known.n and known.days else HEAVIEST
+    return before.weight if before.weight < before.n and before.days else HEAVIEST
 
 
 def _chance(mean: bool, now: Stretch, rate: float, weight: float) -> float:
@@ -112,10 +112,10 @@ def _chance(mean: bool, now: Stretch, rate: float, weight: float) -> float:
 
 
 def _finding(
-    now: Stretch, first: int, end: int, reference: float, against: str, p: float, known: Usual | None
+    now: Stretch, first: int, end: int, reference: float, against: str, p: float, before: Usual | None
 ) -> Finding:
-    rate = None if known is None else known.rate
-    source = None if known is None else known.source
+    rate = None if before is None else before.rate
+    source = None if before is None else before.source
     return Finding(first, end - first, now.n, now.bad, now.rate, reference, against, p, rate, source)
 
 

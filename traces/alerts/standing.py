@@ -96,8 +96,8 @@ def read(folder: Path) -> Book:
     """Return the book as it was last kept; an unreadable one is put aside and a fresh one begun."""
     path = folder / STANDINGS
     try:
-        kept = json.loads(path.read_text("utf-8"))
-        return _book(kept) if "standings" in kept else Book()  # written before alerts had a state
+        document = json.loads(path.read_text("utf-8"))
+        return _book(document) if "standings" in document else Book()  # written before alerts had a state
     except FileNotFoundError:
         return Book()
     except (ValueError, TypeError, KeyError):
@@ -154,7 +154,7 @@ def rewrite(folder: Path, stays: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def _write(folder: Path, book: Book) -> None:
-    kept = {
+    document = {
         "standings": {key: asdict(standing) for key, standing in book.standings.items()},
         "outbox": [asdict(message) for message in book.outbox],
         "mutes": book.mutes,
@@ -162,24 +162,25 @@ def _write(folder: Path, book: Book) -> None:
     }
     draft = folder / f"{STANDINGS}.new"
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(kept, file, default=lambda value: value.isoformat())
+        json.dump(document, file, default=lambda value: value.isoformat())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / STANDINGS)
 
 
-def _book(kept: dict[str, Any]) -> Book:
+def _book(document: dict[str, Any]) -> Book:
     times = ("since", "began", "fired_at", "resolved_at", "calm_from", "usual_from")
     standings: dict[str, Standing] = {}
-    for key, row in kept["standings"].items():
+    for key, row in document["standings"].items():
         episodes = tuple((_time(a), _time(b)) for a, b in row.pop("episodes"))
         row |= {name: None if row[name] is None else _time(row[name]) for name in times}
         standings[key] = Standing(**row, episodes=episodes)
     outbox = [
-        Message(**row | {name: _time(row[name]) for name in ("at", "not_before")}) for row in kept["outbox"]
+        Message(**row | {name: _time(row[name]) for name in ("at", "not_before")})
+        for row in document["outbox"]
     ]
-    mutes = {name: _time(until) for name, until in kept["mutes"].items()}
-    checked = kept["checked_at"]
+    mutes = {name: _time(until) for name, until in document["mutes"].items()}
+    checked = document["checked_at"]
     return Book(standings, outbox, mutes, None if checked is None else _time(checked))
 
 

@@ -85,12 +85,12 @@ def _alike(days: list[Stretch]) -> list[Stretch]:
     while len(days) > 2:
         n, bad = sum(day.n for day in days), sum(day.bad for day in days)
         rate = _rate(bad, n)
-        kept = [
+        ordinary = [
             day for day in days if day.rate <= rate or at_least(int(day.bad), day.n, rate, HEAVIEST) >= UNLIKE
         ]
-        if len(kept) in (0, len(days)):
+        if len(ordinary) in (0, len(days)):
             break
-        days = kept
+        days = ordinary
     return days
 
 

@@ -126,8 +126,8 @@ def _measured(ledger: Rows, what: Watch, now: datetime) -> list[Gauge]:
 def _judge_gauges(
     folder: Path, readings: Readings, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
-    known = [reading for reading in readings.gauges if reading.rule in rules]
-    over = {reading.key: reading for reading in known if reading.value > (rules[reading.rule].limit or 0)}
+    gauges = [reading for reading in readings.gauges if reading.rule in rules]
+    over = {reading.key: reading for reading in gauges if reading.value > (rules[reading.rule].limit or 0)}
     for key, gauge in over.items():
         standing = book.standings.get(key, Standing(key, gauge.rule))
         if standing.state != "firing":

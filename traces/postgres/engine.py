@@ -102,12 +102,12 @@ class Postgres:
             return tuple(f"the journal of host {host}" for host in window.others())
 
     def _check(self, connection: psycopg.Connection) -> None:
-        version, known = schema.version(connection), len(schema.migrations())
+        version, newest = schema.version(connection), len(schema.migrations())
         if version == 0:
             schema.migrate(connection, self.name)
-        elif version < known:
+        elif version < newest:
             raise StoreVersion(
-                f"{self.name} has schema version {version}, this program needs {known};"
+                f"{self.name} has schema version {version}, this program needs {newest};"
                 " a drainer updates it: start the chat or run `answerdeck traces drain`"
             )
 

@@ -78,8 +78,8 @@ class Reading:
 
         if self._scalar("select current_setting('is_superuser')") == "on":
             raise Refused(_SUPERUSER)
-        asked = sql.strip().rstrip(";").replace("%", "%%")
-        whole = f"select * from ({asked}\n) as asked limit %(most)s"  # noqa: S608 - it can only read
+        statement = sql.strip().rstrip(";").replace("%", "%%")
+        whole = f"select * from ({statement}\n) as asked limit %(most)s"  # noqa: S608 - it can only read
         try:
             # with a parameter the protocol takes one statement alone; the transaction only reads
             with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:

@@ -40,18 +40,18 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
     """Apply the migrations the ledger lacks, all or none, while other hosts wait."""
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
-        present, known = version(connection), migrations()
-        if present > len(known):
+        present, steps = version(connection), migrations()
+        if present > len(steps):
             raise StoreVersion(
-                f"{name} has schema version {present}, this program knows {len(known)};"
+                f"{name} has schema version {present}, this program knows {len(steps)};"
                 " it is not written to: update this program"
             )
-        if present == len(known):
+        if present == len(steps):
             return
         connection.execute(f"create schema if not exists {dialect.STORED}".encode())
         connection.execute(f"set local search_path = {dialect.STORED}".encode())
         search = _search_collation(connection)
-        for number, statements in enumerate(known[present:], present + 1):
+        for number, statements in enumerate(steps[present:], present + 1):
             if number != ROLLUPS:
                 connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
@@ -62,10 +62,10 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
 
 def _search_collation(connection: psycopg.Connection) -> str | None:
     """Return a collation that knows the case of every script; None when only the database's own is there."""
-    wanted = ("pg_c_utf8", "und-x-icu")
+    names = ("pg_c_utf8", "und-x-icu")
     row = connection.execute(
         "select collname from pg_collation where collname = any(%s)"
         " order by array_position(%s, collname::text)",
-        [list(wanted), list(wanted)],
+        [list(names), list(names)],
     ).fetchone()
     return row[0] if row else None

@@ -54,9 +54,9 @@ class SharedTables:
         try:
             with naming(self.name):
                 # a text of PostgreSQL cannot hold the character NUL
-                kept = [value.replace("\0", "") if isinstance(value, str) else value for value in values]
+                clean = [value.replace("\0", "") if isinstance(value, str) else value for value in values]
                 cursor = ClientCursor(connection, row_factory=dict_row if self._named else tuple_row)
-                return cursor.execute(statement.replace("?", "%s").encode(), kept)
+                return cursor.execute(statement.replace("?", "%s").encode(), clean)
         except StoreError:
             self.close()
             raise

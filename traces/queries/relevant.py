@@ -37,7 +37,7 @@ def candidates_of(ledger: Rows, run_id: str) -> dict[str, list[RankedPassage]]:
     )
     by_case: dict[str, list[RankedPassage]] = {}
     for row in rows:
-        kept = by_case.setdefault(row["case_id"], [])
+        candidates = by_case.setdefault(row["case_id"], [])
         if row["rank"] is not None:
-            kept.append(RankedPassage(**row))
+            candidates.append(RankedPassage(**row))
     return by_case

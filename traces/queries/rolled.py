@@ -204,9 +204,9 @@ def spread(
     for step, by_metric in histograms(ledger, window, step_seconds, metrics).items():
         result[step] = {}
         for metric, (buckets, counts) in by_metric.items():
-            wanted = {name: share for name, (of, share) in PERCENTILES.items() if of == metric}
-            values = percentiles(buckets, counts, wanted.values())
-            result[step] |= {name: values[share] for name, share in wanted.items()}
+            shares = {name: share for name, (of, share) in PERCENTILES.items() if of == metric}
+            values = percentiles(buckets, counts, shares.values())
+            result[step] |= {name: values[share] for name, share in shares.items()}
     return result
 
 
