@@ -52,19 +52,19 @@ class Answering:
         """
         if not turn.purse.hold(turn.turn_id, prompt, turn.first) and not self._cheaper(turn, prompt):
             turn.purse.stop()
-        kept: list[Event] = []
+        held: list[Event] = []
         may = self._may_escalate(turn)
         async with aclosing(self.respond(turn, prompt)) as events:
             async for event in events:
                 if may and turn.question.door == "openai":
-                    kept.append(event)
+                    held.append(event)
                 else:
                     yield event
         if not may or not self._escalates(turn, prompt):
-            for event in kept:
+            for event in held:
                 yield event
             return
-        if not kept:
+        if not held:
             yield Retract("", "ungrounded")
         turn.said = []
         async with aclosing(self.respond(turn, prompt)) as events:

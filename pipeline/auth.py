@@ -58,8 +58,8 @@ class Keys:
 
     def by_digest(self, hexadecimal: str) -> Person | None:
         """Return whose key has this SHA-256."""
-        asked = hexadecimal.encode()
-        people = [person for known, person in self._people if hmac.compare_digest(known, asked)]
+        given = hexadecimal.encode()
+        people = [person for digest, person in self._people if hmac.compare_digest(digest, given)]
         return people[0] if people else None
 
 

@@ -49,7 +49,7 @@ def forms(texts: Iterable[str]) -> Forms:
     return {bare: tuple(codes) for bare, codes in spellings.items()}
 
 
-def written(question: str, known: Forms) -> str:
+def written(question: str, spellings: Forms) -> str:
     """Return the question with its codes as the texts write them: "kx7b" and "KX 7 B" as "KX-7/B".
 
     A code that the texts write in two ways that are not the same code stays as it is.
@@ -58,7 +58,7 @@ def written(question: str, known: Forms) -> str:
     pieces: list[str] = []
     end = place = 0
     while place < len(parts):
-        count, form = _typed(question, parts[place : place + LONGEST], known)
+        count, form = _typed(question, parts[place : place + LONGEST], spellings)
         if form:
             start = parts[place].start()
             pieces += [question[end:start], form]
@@ -73,12 +73,12 @@ def parted(question: str) -> str:
     return f"{question} {' '.join(dict.fromkeys(parts))}" if parts else question
 
 
-def _typed(question: str, parts: list[re.Match[str]], known: Forms) -> tuple[int, str | None]:
+def _typed(question: str, parts: list[re.Match[str]], known_forms: Forms) -> tuple[int, str | None]:
     """Return how many of the parts are one code, and its spelling; (1, None) when they begin none."""
     for count in range(len(parts), 0, -1):
         run = parts[:count]
         text = question[run[0].start() : run[-1].end()]
-        spellings = known.get(_bare(text))
+        spellings = known_forms.get(_bare(text))
         if spellings is None or not _together(question, run):
             continue
         if any(text.casefold() == spelling.casefold() for spelling in spellings):

@@ -91,8 +91,8 @@ def indexing(question: str, lag: Lag) -> str | None:
     """Say that documents still wait to be indexed, naming the one that the question seems to need."""
     if not lag.pending:
         return None
-    asked = set(words(question))
-    shared = {title: len(asked & set(words(title))) for title in lag.waiting}
+    question_words = set(words(question))
+    shared = {title: len(question_words & set(words(title))) for title in lag.waiting}
     title = max(shared, key=lambda title: shared[title], default=None)
     if title is not None and shared[title]:
         return WAITING.format(title=repr(title))

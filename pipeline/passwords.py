@@ -28,12 +28,12 @@ def hashed(password: str) -> str:
     return f"scrypt${numbers}${_text(salt)}${_text(_scrypt(password, salt, COST))}"
 
 
-def matches(password: str, kept: str | None) -> bool:
+def matches(password: str, stored: str | None) -> bool:
     """Tell whether the password is the one kept; takes as long when there is none."""
-    _, numbers, salt, value = (kept or _NOBODY).split("$")
+    _, numbers, salt, value = (stored or _NOBODY).split("$")
     n, r, p = (int(number) for number in numbers.split(":"))
     computed = _scrypt(password[:MOST_CHARACTERS], base64.b64decode(salt), (n, r, p))
-    return hmac.compare_digest(computed, base64.b64decode(value)) and kept is not None
+    return hmac.compare_digest(computed, base64.b64decode(value)) and stored is not None
 
 
 def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int]) -> bytes:

@@ -225,9 +225,9 @@ class People:
 
     def reset(self, name: str, password: str, actor: str) -> None:
         """Set a user's password, let the user in again and end all the user's sessions."""
-        kept = passwords.hashed(_valid(passwords.checked, password))
+        stored = passwords.hashed(_valid(passwords.checked, password))
         with self._change() as db:
-            done = db.execute("update users set password = ?, disabled = 0 where name = ?", (kept, name))
+            done = db.execute("update users set password = ?, disabled = 0 where name = ?", (stored, name))
             _found(done.rowcount, "user", name)
             db.execute("delete from sessions where name = ? and source = 'user'", (name,))
             _note(db, "password reset", name, actor)
@@ -373,9 +373,9 @@ def _account(row: Any) -> Account:
 
 
 def _role(role: str) -> Role:
-    for known in get_args(Role):
-        if role == known:
-            return known
+    for name in get_args(Role):
+        if role == name:
+            return name
     raise AccessError(f"{role!r} is no role; use one of {', '.join(ROLES)}")
 
 

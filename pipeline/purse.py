@@ -65,9 +65,9 @@ class Purse:
     def settle(self, trace: Trace) -> None:
         """Record what the turn cost."""
         if self._counts and (trace.usages or self._budget.limits.any):
-            known = sum(usage.cost_usd or 0.0 for usage in trace.usages)
+            usd = sum(usage.cost_usd or 0.0 for usage in trace.usages)
             unpriced = int(any(usage.cost_usd is None for usage in trace.usages))
-            self._budget.settle(trace.turn.turn_id, self._question.user_id, known, unpriced)
+            self._budget.settle(trace.turn.turn_id, self._question.user_id, usd, unpriced)
 
     def _stop(self) -> None:
         self.saving = "stop"

@@ -123,11 +123,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
-        said = (init_settings, env_settings, dotenv_settings)
-        folder = next((data_dir for source in said if (data_dir := source().get("data_dir"))), Path(".data"))
+        sources = (init_settings, env_settings, dotenv_settings)
+        folders = (data_dir for source in sources if (data_dir := source().get("data_dir")))
+        folder = next(folders, Path(".data"))
         chosen = gated.read(Path(folder))
-        kept: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
-        return *said, InitSettingsSource(settings_cls, kept), toml
+        gate: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
+        return *sources, InitSettingsSource(settings_cls, gate), toml
 
 
 def load(**overrides: Any) -> Settings:
@@ -160,13 +161,13 @@ def _missing_keys(settings: Settings) -> list[str]:
     """Name the secrets that the chosen models need and the environment lacks."""
     models = settings.models
     routes = (models.routes.cheap, models.routes.strong)
-    wanted = [name or "" for name in (models.primary, models.fallback, *routes, settings.embedder)]
-    wanted.append(settings.retrieval.reranker)
+    names = [name or "" for name in (models.primary, models.fallback, *routes, settings.embedder)]
+    names.append(settings.retrieval.reranker)
     problems: list[str] = []
     secrets = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
     secrets |= {name: key for name, key in RERANKERS.items() if key}
     for provider, variable in secrets.items():
-        if any(name.startswith(f"{provider}:") for name in wanted):
+        if any(name.startswith(f"{provider}:") for name in names):
             value = os.environ.get(variable, "")
             if not value:
                 problems.append(f"{variable}: not set, and {provider} is in use; export {variable}=...")
@@ -177,12 +178,12 @@ def _missing_keys(settings: Settings) -> list[str]:
 
 def _unknown_variables() -> list[str]:
     """Name ANSWERDECK_ variables whose first part means nothing; pydantic finds wrong nested ones itself."""
-    known = _keys(Settings, "")
+    keys = _keys(Settings, "")
     problems: list[str] = []
     for variable in sorted(os.environ.keys() - set(ELSEWHERE)):
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        if variable.startswith(PREFIX) and key.partition(".")[0] not in known:
-            problems.append(f"{variable}: unknown key{_suggest(key, known)}")
+        if variable.startswith(PREFIX) and key.partition(".")[0] not in keys:
+            problems.append(f"{variable}: unknown key{_suggest(key, keys)}")
     return problems
 
 
@@ -195,8 +196,8 @@ def _keys(model: type[BaseModel], prefix: str) -> set[str]:
     return keys
 
 
-def _suggest(key: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+def _suggest(key: str, keys: set[str]) -> str:
+    close = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     if not close:
         return f"; the keys are in {DEFAULTS.name}"
     return f"; did you mean {PREFIX}{close[0].upper().replace('.', '__')} ({close[0]})?"

@@ -19,9 +19,9 @@ def vocabulary(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(token for text in texts for token in tokens(text) if token.isalpha())
 
 
-def respelt(text: str, known: frozenset[str]) -> str:
+def respelt(text: str, lexicon: frozenset[str]) -> str:
     """Return the text with its mistyped words written as the known words they most likely mean."""
-    fixes = mended(tokens(text), known)
+    fixes = mended(tokens(text), lexicon)
     return (
         _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text) if fixes else text
     )
@@ -32,18 +32,18 @@ def doubtful(word: str) -> bool:
     return len(word) >= SHORTEST and word.isalpha() and word not in _english()
 
 
-def mended(words: Sequence[str], known: frozenset[str]) -> dict[str, str]:
+def mended(words: Sequence[str], lexicon: frozenset[str]) -> dict[str, str]:
     """Return, for each mistyped word, the known word that it most likely means.
 
     A word counts as mistyped when it is neither known nor among the common English words.
     """
     fixes: dict[str, str] = {}
     for word in words:
-        if word in known or not doubtful(word):
+        if word in lexicon or not doubtful(word):
             continue
         most = NEAR if len(word) >= LONG else 1
         near = [
-            (_distance(word, other, most), other) for other in known if abs(len(other) - len(word)) <= most
+            (_distance(word, other, most), other) for other in lexicon if abs(len(other) - len(word)) <= most
         ]
         close = sorted(pair for pair in near if pair[0] <= most and len(pair[1]) >= SHORTEST)
         if close:

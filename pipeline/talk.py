@@ -51,9 +51,9 @@ def heard(text: str, *, quoting: bool = True) -> Talk | None:
         return None
     if not LETTERS.search(text):
         return _without_letters(text)
-    known = [_piece(piece) for piece in _PIECES.split(_plain(text)) if _ANY.search(piece)]
-    talks = [talk for talk in known if talk is not None]
-    if not talks or len(talks) < len(known):
+    phrases = [_piece(piece) for piece in _PIECES.split(_plain(text)) if _ANY.search(piece)]
+    talks = [talk for talk in phrases if talk is not None]
+    if not talks or len(talks) < len(phrases):
         return None
     last = next((t for t in reversed(talks) if t.intent not in ("greeting", "agreement")), talks[-1])
     return None if last.intent in QUOTING and not quoting else last
@@ -64,10 +64,10 @@ def reply(talk: Talk, history: Sequence[Message]) -> str:
     sentences = _tongues()[talk.language].reply
     if not talk.intent.startswith("earlier"):
         return sentences[talk.intent]
-    asked = [m.text for m in history if m.role == "user" and heard(m.text) is None]
-    if not asked:
+    questions = [m.text for m in history if m.role == "user" and heard(m.text) is None]
+    if not questions:
         return sentences["nothing_earlier"]
-    question = " ".join(asked[0 if talk.intent == "earlier_first" else -1].split())[:QUOTED]
+    question = " ".join(questions[0 if talk.intent == "earlier_first" else -1].split())[:QUOTED]
     return sentences[talk.intent].replace("{question}", question)
 
 

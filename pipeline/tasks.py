@@ -123,10 +123,10 @@ def task(
     speak of it.
     `schema` is the JSON schema the client wants the reply in.
     """
-    orders, asked = _parted(text)
-    if not asked:
-        asked = list(earlier)
-        if not asked or not _ABOUT.search(orders) or _ASKING.match(text):
+    orders, questions = _parted(text)
+    if not questions:
+        questions = list(earlier)
+        if not questions or not _ABOUT.search(orders) or _ASKING.match(text):
             return None
     elif not _ORDER.search(orders):
         orders = system
@@ -134,12 +134,12 @@ def task(
     if kind is None:
         return None
     key, several = _shape(text if _SHAPE.search(text) else system, schema)
-    return Task(kind, tuple(asked), key, several, "emoji" in orders.lower(), most_tokens)
+    return Task(kind, tuple(questions), key, several, "emoji" in orders.lower(), most_tokens)
 
 
-def title(asked: Sequence[str], *, emoji: bool = False) -> str:
+def title(questions: Sequence[str], *, emoji: bool = False) -> str:
     """Return what a conversation is about, in a few words of its first question."""
-    first = next((text for text in asked if _WORD.search(text)), "")
+    first = next((text for text in questions if _WORD.search(text)), "")
     line = re.split(r"[.?!\n](?:\s|\Z)", first.strip(), maxsplit=1)[0]
     words = _LEADING.sub("", line, count=1).split() or line.split()
     short = " ".join(words[:TITLE_WORDS]).strip(" ,;:-?!.") or "Conversation"
@@ -147,9 +147,9 @@ def title(asked: Sequence[str], *, emoji: bool = False) -> str:
     return f"{EMOJI} {name}" if emoji else name
 
 
-def tags(asked: Sequence[str]) -> list[str]:
+def tags(questions: Sequence[str]) -> list[str]:
     """Return the content words that were said most, longest first among equals."""
-    words = [word.lower() for text in asked for word in _WORD.findall(text)]
+    words = [word.lower() for text in questions for word in _WORD.findall(text)]
     counts = Counter(word for word in words if word not in STOP_WORDS and len(word) > 2)
     best = sorted(counts, key=lambda word: (-counts[word], -len(word), word))[:MOST_ITEMS]
     return [word.capitalize() for word in best]
@@ -161,13 +161,13 @@ def _parted(text: str) -> tuple[str, list[str]]:
     if not any(mark["user"] for mark in marks) or not any(mark["other"] for mark in marks):
         return text, []
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    said = [
+    parts = [
         re.sub(r"</?\w+>", " ", text[mark.end() : end]).strip()
         for mark, end in zip(marks, ends, strict=True)
         if mark["user"]
     ]
     last = text[marks[-1].end() :].partition("\n\n")[2]  # an order may follow the conversation
-    return f"{text[: marks[0].start()]}\n{last}", [sentence for sentence in said if sentence]
+    return f"{text[: marks[0].start()]}\n{last}", [sentence for sentence in parts if sentence]
 
 
 def _kind(orders: str) -> Kind | None:

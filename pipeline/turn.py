@@ -232,27 +232,27 @@ class Pipeline(Frame):
         """Look at the question, and at what its client says was said before."""
         claimed, system = turn.question.history or (), turn.question.system or ""
         with turn.recorder.span("inbound guard", "guard") as span:
-            kept, verdict = await self.inbound.conversation(turn.text, claimed, system)
+            history, verdict = await self.inbound.conversation(turn.text, claimed, system)
             span.note(action=verdict.action, rule=verdict.rule)
-            if verdict.signs or len(kept) < len(claimed):
-                span.note(signs=list(verdict.signs), left_out=len(claimed) - len(kept))
+            if verdict.signs or len(history) < len(claimed):
+                span.note(signs=list(verdict.signs), left_out=len(claimed) - len(history))
             if verdict.scores:
                 span.note(scores=dict(verdict.scores))
-        turn.history = None if turn.question.history is None else kept
+        turn.history = None if turn.question.history is None else history
         return replace(verdict, message=self.inbound.worded(verdict.message, turn.tongue))
 
     def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
         if turn.history is not None or turn.question.door in TRIALS:
             turn.hear(turn.history or ())
             return turn.history or ()
-        user_id, known = turn.question.user_id, turn.question.conversation_id is not None
+        user_id, continued = turn.question.user_id, turn.question.conversation_id is not None
         with turn.recorder.span("recall", "memory") as span:
             try:
-                history = self.memory.recall(user_id, turn.conversation_id) if known else ()
+                history = self.memory.recall(user_id, turn.conversation_id) if continued else ()
                 turn.recollection = self.memory.recollect(user_id, turn.conversation_id, turn.text)
             except ConversationsError as error:
                 log.warning("turn %s: %s", turn.turn_id, error)
-                span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if known else None
+                span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if continued else None
                 return ()
             span.note(messages=len(history), **(turn.recollection.to_dict() or {}))
         turn.hear(history)
@@ -376,8 +376,8 @@ class Pipeline(Frame):
 
 def _worded(question: str, texts: Sequence[str]) -> bool:
     """Tell whether a passage has every word asked for, or a code: their vectors are far from any question."""
-    asked = set(words(question))
-    if len(asked) > 1 and any(asked <= set(words(text)) for text in texts):
+    question_words = set(words(question))
+    if len(question_words) > 1 and any(question_words <= set(words(text)) for text in texts):
         return True
-    wanted = codes(written(question, forms(texts)))
-    return bool(wanted) and any(wanted & codes(text) for text in texts)
+    question_codes = codes(written(question, forms(texts)))
+    return bool(question_codes) and any(question_codes & codes(text) for text in texts)

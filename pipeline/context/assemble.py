@@ -78,14 +78,14 @@ def distinct(candidates: Sequence[Found]) -> list[Found]:
 
     Short texts under different titles speak of different things, as rows of two tables do.
     """
-    kept: list[tuple[str, str, Found]] = []
+    chosen: list[tuple[str, str, Found]] = []
     for candidate in candidates:
         title, text = _folded(candidate.passage.title or ""), _folded(candidate.passage.text or "")
         if not any(
-            text in other and (title == above or len(text) >= COPY_CHARACTERS) for above, other, _ in kept
+            text in other and (title == above or len(text) >= COPY_CHARACTERS) for above, other, _ in chosen
         ):
-            kept.append((title, text, candidate))
-    return [entry for _, _, entry in kept]
+            chosen.append((title, text, candidate))
+    return [entry for _, _, entry in chosen]
 
 
 def _folded(text: str) -> str:

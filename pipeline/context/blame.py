@@ -27,29 +27,29 @@ class Blame:
     cited: bool = False
 
 
-async def blame(retriever: Retriever, trace: Trace, wanted: str, passages: int) -> Blame:
+async def blame(retriever: Retriever, trace: Trace, name: str, passages: int) -> Blame:
     """Say where a turn lost a chunk, or a document's best chunk; `passages` are those a prompt takes.
 
     What the turn recorded comes first. A passage that was no candidate is searched again in the
     knowledge base as it is now. Raises KnowledgeError.
     """
-    rows = [row for row in trace.passages if wanted in (row.chunk_id, row.document_id)]
+    rows = [row for row in trace.passages if name in (row.chunk_id, row.document_id)]
     if rows:
-        return _recorded(wanted, min(rows, key=lambda row: (row.n is None, row.rank)), passages)
+        return _recorded(name, min(rows, key=lambda row: (row.n is None, row.rank)), passages)
     turn = trace.turn
     if turn.kb is None:
-        return Blame(wanted, "search", "The turn ended before it searched any document.")
+        return Blame(name, "search", "The turn ended before it searched any document.")
     recorder = Recorder(turn, _Nowhere())
-    trail = await retriever.trail(turn.standalone or turn.question, turn.kb, wanted, recorder)
+    trail = await retriever.trail(turn.standalone or turn.question, turn.kb, name, recorder)
     if trail is None:
-        return Blame(wanted, "not indexed", f"It is not indexed in knowledge base {turn.kb!r}.")
-    return _searched(wanted, trail)
+        return Blame(name, "not indexed", f"It is not indexed in knowledge base {turn.kb!r}.")
+    return _searched(name, trail)
 
 
-def _recorded(wanted: str, row: Passage, passages: int) -> Blame:
+def _recorded(name: str, row: Passage, passages: int) -> Blame:
     stage, sentence = _verdict(row, passages)
     return Blame(
-        wanted,
+        name,
         stage,
         sentence,
         row.text_rank,
@@ -73,7 +73,7 @@ def _verdict(row: Passage, passages: int) -> tuple[Stage, str]:
     return "rerank", f"The reranker left it at {row.rank}, and a prompt takes {passages}."
 
 
-def _searched(wanted: str, trail: Trail) -> Blame:
+def _searched(name: str, trail: Trail) -> Blame:
     vector = "no vector rank" if trail.vector_rank is None else f"vector rank {trail.vector_rank}"
     text = "no word in common" if trail.text_rank is None else f"full-text rank {trail.text_rank}"
     if trail.fused_rank is None:
@@ -81,7 +81,7 @@ def _searched(wanted: str, trail: Trail) -> Blame:
     else:
         fused = f"fused rank {trail.fused_rank}, beyond the {trail.candidates} candidates"
     ranks = (trail.text_rank, trail.vector_rank, trail.fused_rank)
-    return Blame(wanted, "search", f"{vector.capitalize()}, {text}: {fused}.", *ranks)
+    return Blame(name, "search", f"{vector.capitalize()}, {text}: {fused}.", *ranks)
 
 
 def _th(rank: int) -> str:

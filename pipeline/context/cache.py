@@ -74,15 +74,15 @@ class SemanticCache:
     def find(self, scope: Scope, query: str, vector: Vector, kb: str, version: str) -> Hit | None:
         """Return what was kept for a question that asks the same, or None."""
         key = (scope, kb, version)
-        kept = self._kept.get(key)
-        if not kept:
+        shelf = self._kept.get(key)
+        if not shelf:
             return None
-        question = alike({text: entry.vector for text, entry in kept.items()}, query, vector)
+        question = alike({text: entry.vector for text, entry in shelf.items()}, query, vector)
         if question is None:
             return None
         self._kept.move_to_end(key)
-        kept.move_to_end(question)
-        entry = kept[question]
+        shelf.move_to_end(question)
+        entry = shelf[question]
         served = replace(entry.retrieved, query=query, query_vector=vector)
         return Hit(served, float(entry.vector @ vector), entry.seconds, self._chance() < self._sample)
 
@@ -93,11 +93,11 @@ class SemanticCache:
             return
         for old in [key for key in self._kept if key[1] == retrieved.kb and key[2] != version]:
             del self._kept[old]
-        kept = self._kept.setdefault((scope, retrieved.kb, version), OrderedDict())
-        kept[retrieved.query] = _Entry(retrieved, vector, seconds)
-        kept.move_to_end(retrieved.query)
-        while len(kept) > self._size:
-            kept.popitem(last=False)
+        shelf = self._kept.setdefault((scope, retrieved.kb, version), OrderedDict())
+        shelf[retrieved.query] = _Entry(retrieved, vector, seconds)
+        shelf.move_to_end(retrieved.query)
+        while len(shelf) > self._size:
+            shelf.popitem(last=False)
         while len(self._kept) > KEYS:
             self._kept.popitem(last=False)
 
@@ -115,9 +115,9 @@ def alike(kept: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
     return None
 
 
-def differ(kept: Retrieved, fresh: Retrieved) -> bool:
+def differ(earlier: Retrieved, fresh: Retrieved) -> bool:
     """Say whether a hit was false: the best fresh passage, or most of them, are not among those kept."""
-    mine = [candidate.passage.chunk_id for candidate in kept.found[:SHOWN]]
+    mine = [candidate.passage.chunk_id for candidate in earlier.found[:SHOWN]]
     theirs = [candidate.passage.chunk_id for candidate in fresh.found[:SHOWN]]
     if not theirs:
         return bool(mine)

@@ -125,10 +125,10 @@ def rewrite(question: str, history: Sequence[Message]) -> str:
     The topic is the last user question that stood by itself, and the last one; only their rarest
     words are taken, since whole old turns pull the search back to what is answered already.
     """
-    said = {stem(word) for word in tokens(question)}
-    asked = [message.text for message in history if message.role == "user"][-LOOK_BACK:]
-    new = [[word for word in _content(text) if stem(word) not in said] for text in asked]
-    topic = list(dict.fromkeys(_topic(asked, new) + _rarest(new[-1] if new else [], LAST_WORDS)))
+    stems = {stem(word) for word in tokens(question)}
+    questions = [message.text for message in history if message.role == "user"][-LOOK_BACK:]
+    new = [[word for word in _content(text) if stem(word) not in stems] for text in questions]
+    topic = list(dict.fromkeys(_topic(questions, new) + _rarest(new[-1] if new else [], LAST_WORDS)))
     return f"{question.strip()}  ({' '.join(topic)})" if topic else question
 
 
@@ -138,10 +138,10 @@ def split(standalone: str) -> tuple[str, str]:
     return (match["question"], match["topic"]) if match else (standalone, "")
 
 
-def _topic(asked: Sequence[str], new: Sequence[list[str]]) -> list[str]:
-    for position in range(len(asked) - 1, -1, -1):
-        before = [Message("user", text) for text in asked[:position]]
-        if new[position] and (not position or not needs_history(asked[position], before)):
+def _topic(questions: Sequence[str], new: Sequence[list[str]]) -> list[str]:
+    for position in range(len(questions) - 1, -1, -1):
+        before = [Message("user", text) for text in questions[:position]]
+        if new[position] and (not position or not needs_history(questions[position], before)):
             return _rarest(new[position], TOPIC_WORDS)
     return _rarest([word for words in new for word in words], TOPIC_WORDS)
 
@@ -149,8 +149,8 @@ def _topic(asked: Sequence[str], new: Sequence[list[str]]) -> list[str]:
 def _rarest(words: Sequence[str], count: int) -> list[str]:
     """Return up to `count` of the words, the rarest ones, in their order."""
     distinct = list(dict.fromkeys(words))
-    kept = sorted(distinct, key=rarity, reverse=True)[:count]
-    return [word for word in distinct if word in kept]
+    rarest = sorted(distinct, key=rarity, reverse=True)[:count]
+    return [word for word in distinct if word in rarest]
 
 
 def _content(text: str) -> list[str]:

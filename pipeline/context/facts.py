@@ -125,18 +125,22 @@ def forgettable(topic: str, facts: Sequence[Fact]) -> list[str]:
     """Return the ids of the facts that a wish to forget means."""
     if re.search(r"\b(?:everything|all)\b", topic, re.IGNORECASE):
         return [fact.fact_id for fact in facts]
-    wanted = set(words(topic))
-    return [fact.fact_id for fact in facts if wanted and wanted <= {*words(fact.text), *fact.slot.split()}]
+    topic_words = set(words(topic))
+    return [
+        fact.fact_id
+        for fact in facts
+        if topic_words and topic_words <= {*words(fact.text), *fact.slot.split()}
+    ]
 
 
 def recalled(question: str, facts: Sequence[Fact], most: int = RECALLED) -> tuple[Fact, ...]:
     """Return the facts that matter to a question, the newest of them when all matter alike."""
     if len(facts) <= most:
         return tuple(facts)
-    asked = set(words(question))
+    question_words = set(words(question))
 
     def nearness(fact: Fact) -> float:
-        return sum(rarity(word) for word in asked & set(words(fact.text)))
+        return sum(rarity(word) for word in question_words & set(words(fact.text)))
 
     newest = sorted(facts, key=lambda fact: fact.said_at, reverse=True)
     return tuple(sorted(newest, key=nearness, reverse=True)[:most])
@@ -165,5 +169,5 @@ def _slot(text: str) -> str | None:
 
 def _head(rest: str) -> str:
     """Return the word that says what is used or owned: "Fedora 41" and "Fedora 40" are one thing."""
-    kept = [stem(token) for token in tokens(rest) if token not in STOP_WORDS and token.isalpha()]
-    return kept[0] if kept else ""
+    stems = [stem(token) for token in tokens(rest) if token not in STOP_WORDS and token.isalpha()]
+    return stems[0] if stems else ""

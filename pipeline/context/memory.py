@@ -216,12 +216,12 @@ class Memory:
         self._run(write)
 
     def _summarise(self, user_id: str, conversation_id: str) -> None:
-        known = self._rows(
+        summaries = self._rows(
             "select turn_id, text from summaries where conversation_id = ? and user_id = ?",
             conversation_id,
             user_id,
         )
-        upto, text = known[0] if known else ("", "")
+        upto, text = summaries[0] if summaries else ("", "")
         left = self._rows(
             "select turn_id, question, answer, outcome from exchanges where conversation_id = ?"
             " and user_id = ? and turn_id > ? and turn_id <= (select turn_id from exchanges"

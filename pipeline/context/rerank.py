@@ -46,12 +46,12 @@ def capped(documents: Sequence[str], first: int, most: int = PER_DOCUMENT) -> li
     Guards against stuffing; nothing is lost, what is too much moves behind the rest.
     """
     taken: dict[str, int] = {}
-    kept: list[int] = []
+    places: list[int] = []
     late: list[int] = []
     for number, document in enumerate(documents):
         taken[document] = taken.get(document, 0) + 1
-        (late if len(kept) < first and taken[document] > most else kept).append(number)
-    return kept + late
+        (late if len(places) < first and taken[document] > most else places).append(number)
+    return places + late
 
 
 def _best(row: Row, vector: Vector, otherwise: float) -> float:

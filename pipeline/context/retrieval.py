@@ -241,10 +241,10 @@ class Retriever:
             log.warning("the query is searched by words only: %s", error)
             return None, error.error_class
 
-    async def trail(self, query: str, kb: str, wanted: str, recorder: Recorder) -> Trail | None:
+    async def trail(self, query: str, kb: str, name: str, recorder: Recorder) -> Trail | None:
         """Return how the searches rank a chunk, or the best chunk of a document; None: not indexed."""
         guards, shelf = await self._open(kb)
-        keys = await guards.rows.call(partial(shelf.keys, wanted))
+        keys = await guards.rows.call(partial(shelf.keys, name))
         if not len(keys):
             return None
         search = Search(query, kb, guards, shelf, recorder, recorder.current)

@@ -27,14 +27,14 @@ def extended(summary: str, question: str, answer: str) -> str:
 
 
 def _line(question: str, answer: str) -> str:
-    asked = " ".join(question.split())[: LINE // 2]
-    gist = _gist(question, answer)[: LINE - len(asked)]
-    return f"- {asked} — {gist}" if gist else f"- {asked}"
+    start = " ".join(question.split())[: LINE // 2]
+    gist = _gist(question, answer)[: LINE - len(start)]
+    return f"- {start} — {gist}" if gist else f"- {start}"
 
 
 def _gist(question: str, answer: str) -> str:
     """Return the sentence of the answer that shares most with the question, the first among equals."""
     text = _MARKERS.sub("", answer)
-    asked = set(words(question))
+    question_words = set(words(question))
     pieces = [" ".join(text[start:end].split()) for start, end in sentences(text)]
-    return max(pieces, key=lambda piece: sum(map(rarity, asked & set(words(piece)))), default="")
+    return max(pieces, key=lambda piece: sum(map(rarity, question_words & set(words(piece)))), default="")

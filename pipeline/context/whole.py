@@ -61,8 +61,8 @@ def assemble(
     go when question and history exceed `context_tokens`.
     """
     boundary = _boundary(whole)
-    asked = question if question == standalone else f"{question} (that is: {standalone})"
-    system, user = version.fill(passages=_HERE, question=asked, boundary=boundary)
+    request = question if question == standalone else f"{question} (that is: {standalone})"
+    system, user = version.fill(passages=_HERE, question=request, boundary=boundary)
     before, _, rest = user.partition(_HERE)
     blocks = (
         f"<passage {candidate.passage.n} {boundary}>\n{candidate.passage.title}\n{candidate.passage.text}\n"
@@ -97,9 +97,9 @@ def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
     last = len(ranked)
     rows: list[Passage] = []
     for candidate in whole:
-        known = ranked.get(candidate.passage.chunk_id)
-        last += known is None
-        row = replace(candidate.passage, rank=last) if known is None else known
+        rank_row = ranked.get(candidate.passage.chunk_id)
+        last += rank_row is None
+        row = replace(candidate.passage, rank=last) if rank_row is None else rank_row
         rows.append(replace(row, n=candidate.passage.n, text=candidate.passage.text))
     return tuple(rows)
 

@@ -64,10 +64,10 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
 def both_told(question: str, reading: Reading) -> bool:
     """Tell whether each of two things compared has a sentence with a word of what is asked about them."""
     two = _sides(question)
-    if two is None or not (asked := _compared(question, two)):
+    if two is None or not (aspects := _compared(question, two)):
         return False
-    sides = [_side(reading, near, other, asked) for near, other in (two, two[::-1])]
-    return all(any(asked & sentence.stems for sentence in side) for side in sides)
+    sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
+    return all(any(aspects & sentence.stems for sentence in side) for side in sides)
 
 
 def _compared(question: str, two: tuple[frozenset[str], frozenset[str]]) -> set[str]:
@@ -102,14 +102,14 @@ def _asked(question: str) -> set[str]:
 def _both(
     question: str, reading: Reading, two: tuple[frozenset[str], frozenset[str]]
 ) -> list[Sentence] | None:
-    asked = _compared(question, two)
-    sides = [_side(reading, near, other, asked) for near, other in (two, two[::-1])]
+    aspects = _compared(question, two)
+    sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
     if all(sides):
         return [sentence for side in sides for sentence in side]
     return [] if any(sides) else None
 
 
-def _side(reading: Reading, side: frozenset[str], other: frozenset[str], asked: set[str]) -> list[Sentence]:
+def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects: set[str]) -> list[Sentence]:
     scored: list[tuple[float, Sentence]] = []
     for sentence in reading.sentences:
         title = _content(reading.passages[sentence.found].passage.title)
@@ -118,11 +118,11 @@ def _side(reading: Reading, side: frozenset[str], other: frozenset[str], asked: 
         own = side <= sentence.stems
         if other <= sentence.stems | title and not own:
             continue
-        shared = len(asked & sentence.stems) / max(len(asked), 1)
+        shared = len(aspects & sentence.stems) / max(len(aspects), 1)
         about = side <= title and sentence.position <= FIRST
         scored.append((shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * about, sentence))
     pairs = [pair for pair in scored if not _bare(pair[1])]
-    scored = [pair for pair in pairs if asked & pair[1].stems] or pairs
+    scored = [pair for pair in pairs if aspects & pair[1].stems] or pairs
     scored.sort(key=lambda pair: -pair[0])
     best = scored[0][0] if scored else 0.0
     return [sentence for score, sentence in scored[:A_SIDE] if score >= NEARLY * best]
@@ -131,14 +131,14 @@ def _side(reading: Reading, side: frozenset[str], other: frozenset[str], asked: 
 def _every(question: str, reading: Reading, superlative: str | None) -> list[Sentence] | None:
     """Return a sentence of each thing that has what is asked for; the most of it first."""
     head = _ALL.match(question)
-    asked = _asked(question) - ({stem(superlative)} if superlative else set())
+    aspects = _asked(question) - ({stem(superlative)} if superlative else set())
     words = tokens(question)
-    asked -= {stem(head["head"].lower() if head else words[min(1, len(words) - 1)])}
-    if not asked:
+    aspects -= {stem(head["head"].lower() if head else words[min(1, len(words) - 1)])}
+    if not aspects:
         return None
     best: dict[object, Sentence] = {}
-    for sentence in sorted(reading.sentences, key=lambda s: -len(asked & s.stems)):
-        if _bare(sentence) or not asked & sentence.stems or negates(sentence.text):
+    for sentence in sorted(reading.sentences, key=lambda s: -len(aspects & s.stems)):
+        if _bare(sentence) or not aspects & sentence.stems or negates(sentence.text):
             continue
         if superlative is not None and not _FIGURE.search(sentence.text):
             continue
@@ -149,13 +149,13 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
     if len(chosen) < 2:
         return None
     if superlative is not None:
-        chosen.sort(key=lambda s: _figure(s, asked), reverse=superlative not in _SMALL)
+        chosen.sort(key=lambda s: _figure(s, aspects), reverse=superlative not in _SMALL)
     return chosen
 
 
-def _figure(sentence: Sentence, asked: set[str]) -> float:
+def _figure(sentence: Sentence, aspects: set[str]) -> float:
     """Return the number nearest to a word asked about."""
-    places = [m.start() for m in re.finditer(r"\w+", sentence.text) if stem(m.group().lower()) in asked]
+    places = [m.start() for m in re.finditer(r"\w+", sentence.text) if stem(m.group().lower()) in aspects]
     figures = [(m.start(), float(m.group().replace(",", ""))) for m in _FIGURE.finditer(sentence.text)]
     return min(figures, key=lambda pair: min(abs(pair[0] - place) for place in places))[1]
 

@@ -219,14 +219,14 @@ class Page:
         self.kind = kind(question)
         own, _ = split(question)
         self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
-        asked = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
-        odd = [token for token in asked if doubtful(token)]
+        terms = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
+        odd = [token for token in terms if doubtful(token)]
         texts = (f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages)
         fixes = mended(odd, vocabulary(texts)) if odd else {}
-        asked = [fixes.get(token, token) for token in asked]
+        terms = [fixes.get(token, token) for token in terms]
         self.said |= {stem(token) for token in fixes.values()}
-        self.asked = list(dict.fromkeys(stem(token) for token in asked))
-        rarities = {stem(token): rarity(token) for token in reversed(asked)}
+        self.asked = list(dict.fromkeys(stem(token) for token in terms))
+        rarities = {stem(token): rarity(token) for token in reversed(terms)}
         shares = [1.0 if word in self.said else TOPIC_SHARE for word in self.asked]
         self.rarity = np.array([rarities[word] for word in self.asked]) * shares
         named = names(question)
@@ -300,17 +300,17 @@ class Page:
         support = self._support()
         best = int(support.argmax())
         home = self.rows == self.rows[best]
-        known = np.maximum(self.matches[home].max(axis=0), self.titled[self.rows[best]])
+        present = np.maximum(self.matches[home].max(axis=0), self.titled[self.rows[best]])
         anywhere = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0))
         pairs = np.maximum(self.matches[:-1], self.matches[1:])[home[:-1] & home[1:]]
         stems = frozenset[str]().union(*(self.stems[i] for i in np.flatnonzero(home)))
         values = {
             "cosine_max": self.cosines.max(),
             "cosine_mean": self.cosines[home].mean(),
-            "coverage": _share(known[None], self.rarity)[0],
+            "coverage": _share(present[None], self.rarity)[0],
             "window": max(_share(rows, self.rarity).max(initial=0) for rows in (self.matches, pairs)),
             "anywhere": _share(anywhere[None], self.rarity)[0],
-            "missing": ((1 - known) * self.rarity).max(initial=0),
+            "missing": ((1 - present) * self.rarity).max(initial=0),
             "names": ((1 - anywhere) * self.rarity * self.named).max(initial=0),
             "title": _overlap(self.titles[self.owner[best]], stems),
         }
@@ -320,8 +320,8 @@ class Page:
         """Tell whether this is a follow-up of which every telling word stands in the passages."""
         there = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0)) > 0
         lacking = (
-            word in self.said and rare >= COMMON and not known
-            for word, rare, known in zip(self.asked, self.rarity, there, strict=True)
+            word in self.said and rare >= COMMON and not present
+            for word, rare, present in zip(self.asked, self.rarity, there, strict=True)
         )
         return bool(split(self.question)[1]) and not any(lacking)
 

@@ -48,20 +48,20 @@ def numbered(text: str) -> frozenset[tuple[str, str]]:
 
 def lacking(question: str, texts: Iterable[str]) -> bool:
     """Tell whether a code asked for is in no text, or a numbered name is there with other numbers only."""
-    known = list(texts)
-    asked = codes(question)
-    if asked and not asked & frozenset[str]().union(*(codes(text) for text in known)):
+    pages = list(texts)
+    question_codes = codes(question)
+    if question_codes and not question_codes & frozenset[str]().union(*(codes(text) for text in pages)):
         return True
-    pairs = frozenset[tuple[str, str]]().union(*(numbered(text) for text in known))
+    pairs = frozenset[tuple[str, str]]().union(*(numbered(text) for text in pages))
     names = {name for name, _ in pairs}
     return any(name in names and (name, number) not in pairs for name, number in numbered(question))
 
 
 def about_another(question: str, text: str) -> bool:
     """Tell whether a sentence speaks of another code or number than the one asked for."""
-    asked, here = codes(question), codes(text)
-    if asked and here and not asked & here:
+    question_codes, here = codes(question), codes(text)
+    if question_codes and here and not question_codes & here:
         return True
-    wanted, there = numbered(question), numbered(text)
-    shared = {name for name, _ in wanted} & {name for name, _ in there}
-    return bool(shared) and not wanted & there
+    numbers, there = numbered(question), numbered(text)
+    shared = {name for name, _ in numbers} & {name for name, _ in there}
+    return bool(shared) and not numbers & there

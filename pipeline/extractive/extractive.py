@@ -73,15 +73,14 @@ class Extractive:
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
         """Yield the answer sentence by sentence; abstain when the evidence is weak."""
         reading = read(prompt.question, prompt.retrieved)
-        asked = sum(estimate(candidate.passage.text or "") for candidate in reading.passages) + estimate(
-            prompt.question
-        )
+        input_tokens = estimate(prompt.question)
+        input_tokens += sum(estimate(candidate.passage.text or "") for candidate in reading.passages)
         pieces = _pieces(prompt, reading)
         if not pieces:
             silence = not_found(split(prompt.question)[0])
             yield Text(silence)
-            said = Tokens(asked, estimate(silence), estimated=True)
-            yield Stop("stop", said, self.name, abstained=True)
+            tokens = Tokens(input_tokens, estimate(silence), estimated=True)
+            yield Stop("stop", tokens, self.name, abstained=True)
             return
         spent, reason = 0, "stop"
         for piece in pieces:
@@ -91,7 +90,7 @@ class Extractive:
             spent += estimate(piece)
             yield Text(piece)
             await asyncio.sleep(0)
-        yield Stop(reason, Tokens(asked, spent, estimated=True), self.name)
+        yield Stop(reason, Tokens(input_tokens, spent, estimated=True), self.name)
 
 
 def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
@@ -106,8 +105,8 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     pieces = compose(prompt.question, reading)
     if not _repeats(prompt, own, "".join(pieces)):
         return pieces
-    said = _bare(prompt.messages[-2].text)
-    fresh = tuple(s for s in reading.sentences if _bare(flat(s.text)) not in said)
+    answer = _bare(prompt.messages[-2].text)
+    fresh = tuple(s for s in reading.sentences if _bare(flat(s.text)) not in answer)
     if max((s.probability for s in fresh), default=0.0) < PROBABLE:
         return []
     return compose(prompt.question, replace(reading, sentences=fresh))
@@ -166,8 +165,8 @@ def listed(sentences: Sequence[Sentence], reading: Reading) -> list[str]:
 
 def _pick(prose: Sequence[Sentence], everything: Sequence[Sentence], room: int) -> list[Sentence]:
     """Return the sentences of the best expected F1, at most `room`, the likeliest first."""
-    wanted = {everything[i].text for i in choose([s.probability for s in everything])}
-    likely = sorted((s for s in prose if s.text in wanted), key=lambda s: -s.probability)
+    chosen_texts = {everything[i].text for i in choose([s.probability for s in everything])}
+    likely = sorted((s for s in prose if s.text in chosen_texts), key=lambda s: -s.probability)
     likely = [s for s in likely if s.probability >= BESIDE * likely[0].probability]
     more = [s for s in likely[room:MOST_SENTENCES] if s.probability >= PROBABLE] if room == SENTENCES else []
     return likely[:room] + more
@@ -264,11 +263,11 @@ def _summaries(sentences: Sequence[Sentence]) -> set[int]:
 
 def _distinct(sentences: Sequence[Sentence]) -> list[Sentence]:
     """Leave out what an earlier sentence says already."""
-    kept: list[Sentence] = []
+    distinct: list[Sentence] = []
     for sentence in sorted(sentences, key=lambda s: -len(s.stems)):
-        if not any(_within(sentence, other) for other in kept):
-            kept.append(sentence)
-    return kept
+        if not any(_within(sentence, other) for other in distinct):
+            distinct.append(sentence)
+    return distinct
 
 
 def _within(sentence: Sentence, other: Sentence) -> bool:
@@ -281,16 +280,16 @@ def _within(sentence: Sentence, other: Sentence) -> bool:
 def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[Sentence]:
     """Put the sentence before one that leans on it ("This …", "However …"), where there is one."""
     place = {(s.found, s.position): s for s in prose}
-    kept = {(s.found, s.position): s for s in chosen}
-    for key, sentence in sorted(kept.items()):
+    places = {(s.found, s.position): s for s in chosen}
+    for key, sentence in sorted(places.items()):
         before = (key[0], key[1] - 1)
-        if not _DANGLING.match(sentence.text) or before in kept:
+        if not _DANGLING.match(sentence.text) or before in places:
             continue
-        if before in place and len(kept) < SENTENCES:
-            kept[before] = place[before]
-        elif len(kept) > 1:
-            del kept[key]
-    return list(kept.values())
+        if before in place and len(places) < SENTENCES:
+            places[before] = place[before]
+        elif len(places) > 1:
+            del places[key]
+    return list(places.values())
 
 
 def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: Reading) -> Iterator[str]:
@@ -313,8 +312,8 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
             yield gap + lead(procedure.lead.text, numbers[procedure.lead.found])
             gap = "\n\n"
         for mark, item in _marked(procedure):
-            said = [s.text for s in item if s is item[0] or not POINTER.match(s.text)]
-            text = " ".join(map(flat, said))
+            texts = [s.text for s in item if s is item[0] or not POINTER.match(s.text)]
+            text = " ".join(map(flat, texts))
             yield f"{gap}{mark} {cited(text, numbers[item[0].found])}"
             gap = "\n"
         gap = "\n\n"

@@ -19,5 +19,5 @@ _FORM_PATTERNS = [(re.compile(_ASK + a, re.IGNORECASE), re.compile(b, re.IGNOREC
 
 def unmet(question: str, texts: Sequence[str]) -> bool:
     """Tell whether the question asks for something with a known look that no text has."""
-    looks = [look for asked, look in _FORM_PATTERNS if asked.search(question)]
+    looks = [look for pattern, look in _FORM_PATTERNS if pattern.search(question)]
     return any(not any(look.search(text) for text in texts) for look in looks)

@@ -49,17 +49,17 @@ def narrowed(question: str, row: str) -> str:
     first, *others = row.removesuffix(".").split("; ")
     label, comma, _ = first.partition(": ")[0].rpartition(", ")
     columns = [first[len(label + comma) :], *others] if comma else others
-    asked = f" {' '.join(map(stem, tokens(question)))} "
+    question_stems = f" {' '.join(map(stem, tokens(question)))} "
     heads = [f" {' '.join(map(stem, tokens(column.partition(': ')[0])))} " for column in columns]
-    there = [head for head in heads if head.strip() and head in asked]
-    kept = [
+    there = [head for head in heads if head.strip() and head in question_stems]
+    fields = [
         column
         for column, head in zip(columns, heads, strict=True)
         if head in there and not any(head in longer for longer in there if longer != head)
     ]
-    if not kept:
+    if not fields:
         return row
-    return f"{label}, {'; '.join(kept)}." if comma else "; ".join([first, *kept]) + "."
+    return f"{label}, {'; '.join(fields)}." if comma else "; ".join([first, *fields]) + "."
 
 
 def _record(text: str, spans: Sequence[Span], first: int) -> int:

@@ -77,9 +77,9 @@ class Classifier:
                 self._weights = {name: stored[name].astype(np.float32) for name in stored.files}
         except (OSError, ValueError) as error:
             raise ConfigurationError([f"{path.name} cannot be read: {error}; reinstall answerdeck"]) from None
-        asked = [label for label in LABELS if label not in BY_WORDS]
-        wanted = {*asked, *(f"{label}_foreign" for label in asked), *(f"{label}_words" for label in LABELS)}
-        missing = sorted(wanted - self._weights.keys())
+        fitted = [label for label in LABELS if label not in BY_WORDS]
+        names = {*fitted, *(f"{label}_foreign" for label in fitted), *(f"{label}_words" for label in LABELS)}
+        missing = sorted(names - self._weights.keys())
         if missing:
             raise ConfigurationError(
                 [f"{path.name} has no weights for {missing}; run evalsets.fit_guard and fit_foreign"]

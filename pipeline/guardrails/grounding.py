@@ -65,11 +65,11 @@ def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -
         words = [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in _said(text)]
         if not words:
             continue
-        known = _Known(words, postings, said_before)
-        together = _most(words, postings, count) / known.weight
+        source = _Known(words, postings, said_before)
+        together = _most(words, postings, count) / source.weight
         right = WRONG if postings and contradicts(text, passages) else 1.0
-        tally.add(known, together, right)
-        score = right * ((1 - PRECISION) * together + PRECISION * known.precision)
+        tally.add(source, together, right)
+        score = right * ((1 - PRECISION) * together + PRECISION * source.precision)
         grounded.append(GroundedSentence(text, score, tuple(map(int, _CITATION.findall(text)))))
     if not grounded:
         return Grounding(None, ())
@@ -105,12 +105,12 @@ class _Tally:
     def __init__(self) -> None:
         self.weight = self.supported = self.lacking = self.content = self.precise = 0.0
 
-    def add(self, known: _Known, together: float, right: float) -> None:
-        self.weight += known.weight
-        self.supported += together * right * known.weight
-        self.lacking += known.weight - known.known
-        self.content += known.content
-        self.precise += known.precise * right
+    def add(self, source: _Known, together: float, right: float) -> None:
+        self.weight += source.weight
+        self.supported += together * right * source.weight
+        self.lacking += source.weight - source.known
+        self.content += source.content
+        self.precise += source.precise * right
 
     @property
     def score(self) -> float:

@@ -97,33 +97,33 @@ class Inbound:
         was answered is refused now, since what follows would build on it. System text of a client is
         refused for harm alone: no model is handed it, and front ends write orders into it.
         """
-        kept = self._without_refused(history)
+        messages = self._without_refused(history)
         verdict = await self._moderated(text, await self.examine(text))
         earlier = [
-            message.text for message in kept[-HISTORY:] if message.role == "user" and message.text.strip()
+            message.text for message in messages[-HISTORY:] if message.role == "user" and message.text.strip()
         ]
-        for place, said in [*(("history", said) for said in earlier), ("system", system)]:
-            if verdict.action == "refuse" or not said.strip():
+        for place, text in [*(("history", text) for text in earlier), ("system", system)]:
+            if verdict.action == "refuse" or not text.strip():
                 continue
-            its = await self.examine(said[: self._limit])
+            its = await self.examine(text[: self._limit])
             strict = its.action == "refuse" and (place == "history" or (its.rule or "").startswith("harm"))
             if strict:
                 verdict = replace(its, rule=f"{place}:{its.rule}")
             elif its.signs:
                 signs = (*verdict.signs, *(f"{place}:{sign}" for sign in its.signs))
                 verdict = replace(verdict, action="flag", rule=verdict.rule or signs[0], signs=signs)
-        return kept, verdict
+        return messages, verdict
 
     def _without_refused(self, history: Sequence[Message]) -> tuple[Message, ...]:
         """Return the messages without those that we refused."""
-        kept: list[Message] = []
+        messages: list[Message] = []
         for message in history:
             refusal = message.role == "assistant" and message.text.strip() in self._messages.values()
             if not refusal:
-                kept.append(message)
-            elif kept and kept[-1].role == "user":
-                kept.pop()
-        return tuple(kept)
+                messages.append(message)
+            elif messages and messages[-1].role == "user":
+                messages.pop()
+        return tuple(messages)
 
     def check(self, text: str) -> Verdict:
         """Return what form and rules say to a question."""

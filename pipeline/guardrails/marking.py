@@ -116,7 +116,7 @@ def plain(answer: str) -> str:
 
 
 def answer_checks(
-    answer: str, passages: Sequence[Numbered], known: Mapping[str, SentenceCheck] | None = None
+    answer: str, passages: Sequence[Numbered], checks_before: Mapping[str, SentenceCheck] | None = None
 ) -> tuple[dict[str, Any], ...]:
     """Return what the passages say to each sentence of an answer, as callers and traces see it.
 
@@ -132,7 +132,7 @@ def answer_checks(
             and {"n": verdict.evidence.n, "start": verdict.evidence.start, "end": verdict.evidence.end},
             "reasons": list(verdict.reasons),
         }
-        for verdict in checks(plain(answer), passages, known)
+        for verdict in checks(plain(answer), passages, checks_before)
     )
 
 

@@ -117,8 +117,8 @@ class Markup:
                 return match[0]  # an index, a character class or an interval
             numbers += range(low, high + 1)
         self._findings += [f"citation:{n}" for n in numbers if n not in self._numbers]
-        known = "".join(f"[{n}]" for n in dict.fromkeys(numbers) if n in self._numbers)
-        return match["space"] + known if known else ""
+        marks = "".join(f"[{n}]" for n in dict.fromkeys(numbers) if n in self._numbers)
+        return match["space"] + marks if marks else ""
 
     def _link(self, match: re.Match[str]) -> str:
         if match["image"]:
@@ -127,8 +127,8 @@ class Markup:
         text = Markup(self._numbers, self._allowed, self._findings).window.feed(match["text"], end=True)
         url = self._url(match["target"])
         if text.isdigit():
-            known = int(text) in self._numbers
-            return f"[{text}]" if known else ""
+            numbered = int(text) in self._numbers
+            return f"[{text}]" if numbered else ""
         return text if url is None else f"[{text}]({url})"
 
     def _url(self, target: str) -> str | None:

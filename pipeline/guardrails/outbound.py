@@ -152,8 +152,8 @@ class Leak:
 
     def _count(self, word: str) -> None:
         self._recent = [*self._recent[-(_LEAK - 1) :], word]
-        known = tuple(self._recent[-_GRAM:]) in self._grams
-        self._run = (self._run + 1 if self._run else _GRAM) if known else 0
+        leaked = tuple(self._recent[-_GRAM:]) in self._grams
+        self._run = (self._run + 1 if self._run else _GRAM) if leaked else 0
 
     def _is_quote(self) -> bool:
         words = " ".join(self._recent[-_LEAK:])

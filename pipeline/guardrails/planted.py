@@ -57,9 +57,9 @@ class Planted:
         last are remembered: the same ones come often.
         """
         if screened and all(part.startswith(self._mark) for part in screened):
-            known = np.frombuffer(b"".join(part[len(self._mark) :] for part in screened), np.float32)
-            if len(known) == len(spans):
-                return known.tolist()
+            stored = np.frombuffer(b"".join(part[len(self._mark) :] for part in screened), np.float32)
+            if len(stored) == len(spans):
+                return stored.tolist()
         key = (text, tuple(spans))
         if key in self._seen:
             self._seen.move_to_end(key)
@@ -93,7 +93,7 @@ class Planted:
         """
         if self.policy == "off":
             return retrieved, []
-        kept: list[Found] = []
+        clean: list[Found] = []
         suspects: list[Suspect] = []
         for candidate in retrieved.found[:passages]:
             passage = candidate.passage
@@ -102,12 +102,12 @@ class Planted:
             screened = candidate.screened if candidate.spans else ()
             wrong = self.suspects(passage.chunk_id, passage.document_id, text, spans, screened)
             suspects += wrong
-            kept.append(
+            clean.append(
                 self._without(candidate, spans, {suspect.text for suspect in wrong}) if wrong else candidate
             )
         if not suspects:
             return retrieved, []
-        return replace(retrieved, found=(*kept, *retrieved.found[passages:])), suspects
+        return replace(retrieved, found=(*clean, *retrieved.found[passages:])), suspects
 
     def _without(self, candidate: Found, spans: Spans, wrong: set[str]) -> Found:
         """Return the passage without the suspicious sentences, or with them delimited."""
@@ -117,12 +117,12 @@ class Planted:
         rows: list[int] = []
         at = length = 0
         for row, (start, end) in enumerate(spans):
-            gap, said = text[at:start], text[start:end]
+            gap, sentence = text[at:start], text[start:end]
             at = end
-            if said in wrong:
-                held = "" if self.policy == "hold" else f"{gap}{OPENED}{said}{CLOSED}"
+            if sentence in wrong:
+                held = "" if self.policy == "hold" else f"{gap}{OPENED}{sentence}{CLOSED}"
             else:
-                held = gap + said
+                held = gap + sentence
                 clean.append((length + len(gap), length + len(held)))
                 rows.append(row)
             pieces.append(held)

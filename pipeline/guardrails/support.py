@@ -116,11 +116,11 @@ class _Asked:
         total = len(self.content) + STOP_WORD * len(self.stops)
         if not total:
             return 0.0
-        known = len(self.content & there.stems) + STOP_WORD * len(self.stops & there.stems)
+        common = len(self.content & there.stems) + STOP_WORD * len(self.stops & there.stems)
         for word in self.content - there.stems:
             if len(word) > AKIN_LETTERS and word[:AKIN_LETTERS] in there.beginnings:
-                known += AKIN
-        return known / total
+                common += AKIN
+        return common / total
 
 
 def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
@@ -186,8 +186,8 @@ def contradicts(sentence: str, passages: Sequence[Titled]) -> bool:
     if any(plain in (passage.text or "") for passage in passages):
         return False
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
-    asked = _asked(tokens(plain))
-    shares = [asked.share(line.words) for line in lines]
+    claim = _asked(tokens(plain))
+    shares = [claim.share(line.words) for line in lines]
     return bool(_contradictions(plain, lines, shares))
 
 
@@ -238,17 +238,17 @@ def _written_in(text: str) -> str | None:
 
 
 def _compare(plain: str, words: Sequence[str], lines: Sequence[Line], owners: Sequence[int]) -> SentenceCheck:
-    asked = _asked(words)
+    claim = _asked(words)
     everywhere = _together([line.words for line in lines])
-    shares = [asked.share(line.words) for line in lines]
+    shares = [claim.share(line.words) for line in lines]
     best = max(range(len(lines)), key=shares.__getitem__, default=None)
     pairs = [
-        asked.share(_together([lines[place].words, lines[place + 1].words]))
+        claim.share(_together([lines[place].words, lines[place + 1].words]))
         for place in range(len(lines) - 1)
         if owners[place] == owners[place + 1] and shares[place] + shares[place + 1] > max(shares)
     ]
     together = max([*shares, *pairs], default=0.0)
-    score = TOGETHER * asked.share(everywhere) + (1 - TOGETHER) * together
+    score = TOGETHER * claim.share(everywhere) + (1 - TOGETHER) * together
     wrong, missing = _contradictions(plain, lines, shares), _unnamed(plain, everywhere.stems)
     score *= CONTRADICTED if wrong else NAMED if missing else 1.0
     support: Support = "supported" if score >= SUPPORTED else "partly" if score >= PARTLY else "unsupported"
@@ -267,8 +267,9 @@ def _together(parts: Sequence[_Words]) -> _Words:
 
 
 def _words(stems: Iterable[str]) -> _Words:
-    known = frozenset(stems)
-    return _Words(known, frozenset(word[:AKIN_LETTERS] for word in known if len(word) >= AKIN_LETTERS))
+    all_stems = frozenset(stems)
+    starts = frozenset(word[:AKIN_LETTERS] for word in all_stems if len(word) >= AKIN_LETTERS)
+    return _Words(all_stems, starts)
 
 
 def _asked(words: Sequence[str]) -> _Asked:
@@ -290,14 +291,14 @@ def _contradictions(plain: str, lines: Sequence[Line], shares: Sequence[float]) 
 
 def _odd(plain: str, lines: Sequence[Line], near: Sequence[Line]) -> list[tuple[str, str]]:
     """Return the sentence's numbers that no line near to it has, with that unit where one is given."""
-    asked = numbers(plain)
-    if not asked:
+    claimed = numbers(plain)
+    if not claimed:
         return []
     there = {pair for line in near for pair in numbers(line.text)}
     values = {n for n, _ in there}.union(*(digits(line.text) for line in near))
     anywhere = frozenset[str]().union(*(digits(line.text) for line in lines))
     odd: list[tuple[str, str]] = []
-    for value, unit in asked:
+    for value, unit in claimed:
         units = {u for n, u in there if n == value}
         absent = value not in values and (value not in anywhere or bool(unit))
         if absent or (unit and units and not units & {unit, ""}):

@@ -146,10 +146,10 @@ class Metrics:
 
     def _bounded(self, label: str, value: str) -> str:
         """Return the value of a label, "other" once there are too many of them."""
-        known = self._values.setdefault(label, set())
-        if value not in known and len(known) >= MOST_VALUES:
+        values = self._values.setdefault(label, set())
+        if value not in values and len(values) >= MOST_VALUES:
             return "other"
-        known.add(value)
+        values.add(value)
         return value
 
     def _counter(self, name: str, about: str, *labels: str) -> Any:

@@ -41,12 +41,12 @@ TEXT = Form()
 
 def usage(answer: Answer) -> dict[str, Any]:
     """Return the tokens in OpenAI's words; what was not reported counts as none there."""
-    asked = answer.usage.get("input_tokens") or 0
+    input_tokens = answer.usage.get("input_tokens") or 0
     output_tokens = answer.usage.get("output_tokens") or 0
     return {
-        "prompt_tokens": asked,
+        "prompt_tokens": input_tokens,
         "completion_tokens": output_tokens,
-        "total_tokens": asked + output_tokens,
+        "total_tokens": input_tokens + output_tokens,
         "prompt_tokens_details": {"cached_tokens": answer.usage.get("cache_read_tokens") or 0},
     }
 

@@ -56,8 +56,8 @@ class Bm25:
         return places, scores[places]
 
     def _terms(self, query: str) -> list[int]:
-        known = (self._words.get(word) for word in dict.fromkeys(words(query)))
-        return [term for term in known if term is not None][:QUERY_WORDS]
+        numbers = (self._words.get(word) for word in dict.fromkeys(words(query)))
+        return [term for term in numbers if term is not None][:QUERY_WORDS]
 
     def _number(self, word: str) -> int:
         return self._words.setdefault(word, len(self._words))

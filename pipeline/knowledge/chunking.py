@@ -63,12 +63,12 @@ def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[
     total = sum(sizes)
     if total <= longest:
         return [spans] if spans else []
-    wanted = total / -(-total // longest)
+    ideal = total / -(-total // longest)
     groups: list[list[tuple[int, int]]] = [[]]
     filled = 0
     for number, (span, size) in enumerate(zip(spans, sizes, strict=True)):
         breaks = number > 0 and "\n" in text[spans[number - 1][1] : span[0]]
-        if groups[-1] and (filled + size > longest or filled >= wanted * (0.8 if breaks else 1.0)):
+        if groups[-1] and (filled + size > longest or filled >= ideal * (0.8 if breaks else 1.0)):
             groups.append([])
             filled = 0
         groups[-1].append(span)

@@ -106,15 +106,15 @@ class _Names:
         self._of[source], self._owner[name] = name, source
         before = self.before.get(source, source)
         ids = {name + row.document.document_id[len(proposed) :] for row in group}
-        kept = {
+        remaining = {
             row.content: row.document_id
             for row in self._rows.get(before, ())
             if row.document_id not in ids and shown(row.document_id, before) == name
         }
         for prepared in group:
             document_id = name + prepared.document.document_id[len(proposed) :]
-            if document_id not in self.stored and prepared.content in kept:
-                document_id = kept.pop(prepared.content)
+            if document_id not in self.stored and prepared.content in remaining:
+                document_id = remaining.pop(prepared.content)
             yield prepared.called(document_id)
 
     def _choose(self, source: str, proposed: str, group: Sequence[Prepared]) -> str:

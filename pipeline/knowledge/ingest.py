@@ -218,8 +218,8 @@ async def _release(
 async def ensure_sample(knowledge: Knowledge, kb: str, progress: Progress | None = None) -> Ingested | None:
     """Load the shipped sample, unless the knowledge base holds other documents; None when it does."""
     documents = sample()
-    known = await knowledge.contents(kb)
-    if not known.keys() <= {document.key for document in documents}:
+    contents = await knowledge.contents(kb)
+    if not contents.keys() <= {document.key for document in documents}:
         return None
     return await store(documents, kb, knowledge, progress, ready=sample_vectors(knowledge.embedder))
 

@@ -121,9 +121,9 @@ class TableShelf:
             self._stored = [name for name in (*COLUMNS, SCREENED) if name in names]
         return [row(entry, self.dimensions) for entry in await self._take(keys, self._stored)]
 
-    async def keys(self, wanted: str) -> Keys:
+    async def keys(self, name: str) -> Keys:
         """Return the keys of a chunk, or of all chunks of a document, by its id."""
-        literal = "'" + wanted.replace("'", "''") + "'"
+        literal = "'" + name.replace("'", "''") + "'"
         with self._guard():
             query = self._table.query().where(f"chunk_id = {literal} or document_id = {literal}")
             table = await query.select(["chunk_id"]).with_row_id().to_arrow()

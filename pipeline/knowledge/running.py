@@ -34,8 +34,8 @@ async def run(
     prune: bool = False,
 ) -> Ingested:
     """Ingest as a job; raises what `ingest` raises, after the job says so."""
-    kept = jobs(knowledge)
-    job_id = kept.begin(kb, [printable(str(path)) for path in paths], prune)
+    record = jobs(knowledge)
+    job_id = record.begin(kb, [printable(str(path)) for path in paths], prune)
     noted = 0.0
     stored: list[JobFile] = []
 
@@ -45,8 +45,8 @@ async def run(
         if done == total or time.monotonic() - noted >= NOTE_SECONDS:
             noted = time.monotonic()
             with _unhindered():
-                kept.progress(job_id, done, total, document)
-                kept.files(job_id, stored[-MOST_STORED:])
+                record.progress(job_id, done, total, document)
+                record.files(job_id, stored[-MOST_STORED:])
             stored.clear()
         if progress is not None:
             progress(done, total, document)
@@ -56,12 +56,12 @@ async def run(
     except BaseException as error:  # noted on the job, and passed on
         stopped = not isinstance(error, AnswerdeckError | OSError)
         with _unhindered():
-            kept.end(job_id, "failed", "stopped" if stopped else str(error))
+            record.end(job_id, "failed", "stopped" if stopped else str(error))
         raise
     files = [JobFile(name, "skipped", reason) for name, reason in result.skipped]
     with _unhindered():
-        await asyncio.to_thread(kept.files, job_id, files + list(map(_stored, result.stored)))
-        kept.end(job_id, "failed" if result.problem else "done", result.problem or sentence(result))
+        await asyncio.to_thread(record.files, job_id, files + list(map(_stored, result.stored)))
+        record.end(job_id, "failed" if result.problem else "done", result.problem or sentence(result))
     return result
 
 

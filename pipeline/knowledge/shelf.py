@@ -86,7 +86,7 @@ class Shelf(Protocol):
 
     async def rows(self, keys: Sequence[int]) -> list[Row]: ...
 
-    async def keys(self, wanted: str) -> Keys: ...
+    async def keys(self, name: str) -> Keys: ...
 
 
 @dataclass(slots=True)
@@ -160,10 +160,10 @@ class MemoryShelf:
         """Return the rows in the order of the keys."""
         return [self._row(key) for key in keys]
 
-    async def keys(self, wanted: str) -> Keys:
+    async def keys(self, name: str) -> Keys:
         """Return the keys of a chunk, or of all chunks of a document, by its id."""
         ids = zip(self._columns["chunk_id"], self._columns["document_id"], strict=True)
-        return np.array([key for key, pair in enumerate(ids) if wanted in pair], np.int64)
+        return np.array([key for key, pair in enumerate(ids) if name in pair], np.int64)
 
     def _row(self, key: int) -> Row:
         stored = self._rows.get(key)

@@ -41,9 +41,9 @@ class VectorFile:
         self._read = 0
         self._scan()
 
-    def get(self, wanted: bytes) -> PassageVectors | None:
+    def get(self, key: bytes) -> PassageVectors | None:
         """Return the vectors stored under the key, or None."""
-        place = self._places.get(wanted)
+        place = self._places.get(key)
         if place is None:
             return None
         offset, rows, dimensions, sentences = place

@@ -65,13 +65,13 @@ async def tagged(table: AsyncTable) -> list[Tag]:
 
 async def kept(table: AsyncTable, at: AsyncTable | None, number: int, file: Path) -> Kept:
     """Return what a version holds, from the file beside the table or by reading it."""
-    known = _load(file)
-    if str(number) in known:
-        return known[str(number)]
+    versions = _load(file)
+    if str(number) in versions:
+        return versions[str(number)]
     version = at or table
     contents = await tables.contents(version)
     kept_version = Kept(digest(contents), len(contents), await version.count_rows())
-    _save(file, {**known, str(number): kept_version})
+    _save(file, {**versions, str(number): kept_version})
     return kept_version
 
 
@@ -141,9 +141,9 @@ def _load(file: Path) -> dict[str, Kept]:
         return {}
 
 
-def _save(file: Path, known: Mapping[str, Kept]) -> None:
+def _save(file: Path, versions: Mapping[str, Kept]) -> None:
     part = file.with_suffix(f".{os.getpid()}.part")
     part.write_text(
-        json.dumps({number: asdict(kept_version) for number, kept_version in known.items()}), "utf-8"
+        json.dumps({number: asdict(kept_version) for number, kept_version in versions.items()}), "utf-8"
     )
     part.replace(file)

@@ -57,8 +57,8 @@ class AnthropicMessages:
         try:
             async with AsyncExitStack() as stack:
                 watch = stack.enter_context(Watch(self.name, self._limits, seconds))
-                asked = sdk.messages.with_streaming_response.create(**self._request(prompt))
-                response = await watch.wait(stack.enter_async_context(asked))
+                call = sdk.messages.with_streaming_response.create(**self._request(prompt))
+                response = await watch.wait(stack.enter_async_context(call))
                 events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
                 async for event in events:
                     yield event

@@ -58,7 +58,7 @@ def network_errors() -> tuple[type[Exception], ...]:
     return (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 
 
-def pool(limits: Limits, kept: int = 100) -> httpx2.AsyncClient:
+def pool(limits: Limits, idle: int = 100) -> httpx2.AsyncClient:
     """Return a new pool that keeps `kept` idle connections open.
 
     Redirects are not followed: they would carry the key away.
@@ -69,13 +69,13 @@ def pool(limits: Limits, kept: int = 100) -> httpx2.AsyncClient:
 
     proxied = bool(getproxies().keys() & {"http", "https", "all"})  # httpx2 knows how to use them
     return httpx2.AsyncClient(
-        transport=None if proxied else Wire(limits.connect_seconds, kept),
+        transport=None if proxied else Wire(limits.connect_seconds, idle),
         timeout=httpx2.Timeout(
             limits.gap_seconds,
             connect=limits.connect_seconds,
             read=max(limits.first_token_seconds, limits.gap_seconds) + 1.0,  # the Watch is stricter
         ),
-        limits=httpx2.Limits(max_connections=500, max_keepalive_connections=kept, keepalive_expiry=30.0),
+        limits=httpx2.Limits(max_connections=500, max_keepalive_connections=idle, keepalive_expiry=30.0),
         follow_redirects=False,
     )
 

@@ -187,15 +187,15 @@ class Gateway:
         """Return what one call of the dearest model that may answer would cost; None if one is unpriced."""
         tokens = Tokens(input_tokens, output_tokens)
         costs = [self._prices.cost(candidate.name, tokens).usd for candidate in self._chosen(model, first)]
-        known = [cost for cost in costs if cost is not None]
-        return max(known, default=0.0) if len(known) == len(costs) else None
+        prices = [cost for cost in costs if cost is not None]
+        return max(prices, default=0.0) if len(prices) == len(costs) else None
 
     def room(self, model: str | None = None, *others: str) -> int | None:
         """Return the tokens that every provider's model which may answer can read; None if unknown."""
         named = {candidate.name for candidate in self._chosen(model, None)} | set(others)
         windows = [self._prices.window(name) for name in named if name != self._last_resort.name]
-        known = [window for window in windows if window is not None]
-        return min(known) if known and len(known) == len(windows) else None
+        sizes = [window for window in windows if window is not None]
+        return min(sizes) if sizes and len(sizes) == len(windows) else None
 
     def _chosen(self, model: str | None, first: str | None) -> tuple[Model, ...]:
         if model is not None:

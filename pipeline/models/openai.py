@@ -61,8 +61,8 @@ class OpenAIChat:
         try:
             async with AsyncExitStack() as stack:
                 watch = stack.enter_context(Watch(self.name, self._limits, seconds))
-                asked = sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
-                response = await watch.wait(stack.enter_async_context(asked))
+                call = sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
+                response = await watch.wait(stack.enter_async_context(call))
                 thoughts = Thoughts(held=self._holds)
                 events = answer(response, take, prompt, watch, thoughts)
                 async for event in await stack.enter_async_context(aclosing(events)):
@@ -102,7 +102,7 @@ class OpenAIChat:
         import openai
 
         # llama.cpp closes a connection after a stream without saying so; the next call would meet that.
-        http = pool(self._limits, kept=0 if self.name.startswith("local:") else 100)
+        http = pool(self._limits, idle=0 if self.name.startswith("local:") else 100)
         sdk = openai.AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
@@ -168,13 +168,14 @@ def tokens(usage: dict[str, Any]) -> Tokens:
     Some servers count the tokens of thoughts in the total alone: they are paid for like the others.
     """
     details = usage.get("prompt_tokens_details") or {}
-    asked, said = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    prompt_tokens = count(usage.get("prompt_tokens"))
+    completion_tokens = count(usage.get("completion_tokens"))
     total = count(usage.get("total_tokens"))
-    if asked and said and said > 0 and total is not None:
-        said = max(said, total - asked)
+    if prompt_tokens and completion_tokens and completion_tokens > 0 and total is not None:
+        completion_tokens = max(completion_tokens, total - prompt_tokens)
     return Tokens(
-        input_tokens=asked,
-        output_tokens=said,
+        input_tokens=prompt_tokens,
+        output_tokens=completion_tokens,
         cache_read_tokens=count(details.get("cached_tokens")),
         cache_write_tokens=count(details.get("cache_write_tokens")),
     )

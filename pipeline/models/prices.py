@@ -50,15 +50,15 @@ class Rates:
 
     def cost(self, tokens: Tokens) -> float | None:
         """Return the dollars for these tokens, or None when a count is missing."""
-        asked, answered = tokens.input_tokens, tokens.output_tokens
-        if asked is None or answered is None:
+        input_tokens, answered = tokens.input_tokens, tokens.output_tokens
+        if input_tokens is None or answered is None:
             return None
         read, write = tokens.cache_read_tokens or 0, tokens.cache_write_tokens or 0
         dollars = (
-            (asked - read - write) * self.input.at(asked)
-            + read * (self.cache_read or self.input).at(asked)
-            + write * (self.cache_write or self.input).at(asked)
-            + answered * self.output.at(asked)
+            (input_tokens - read - write) * self.input.at(input_tokens)
+            + read * (self.cache_read or self.input).at(input_tokens)
+            + write * (self.cache_write or self.input).at(input_tokens)
+            + answered * self.output.at(input_tokens)
         )
         return dollars / 1_000_000
 
@@ -158,10 +158,10 @@ def _look_up(model: str, day: date) -> Rates | None:
 
 
 def _rates(price: ModelPrice, version: str) -> Rates | None:
-    asked, answered = _rate(price.input_mtok), _rate(price.output_mtok)
-    if asked is None or answered is None:
+    input_rate, answered = _rate(price.input_mtok), _rate(price.output_mtok)
+    if input_rate is None or answered is None:
         return None
-    return Rates(asked, answered, _rate(price.cache_read_mtok), _rate(price.cache_write_mtok), version)
+    return Rates(input_rate, answered, _rate(price.cache_read_mtok), _rate(price.cache_write_mtok), version)
 
 
 def _rate(price: object) -> Rate | None:

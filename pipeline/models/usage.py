@@ -30,10 +30,15 @@ def count(value: object) -> int | None:
 
 
 def _sane(reported: Tokens, characters: int) -> bool:
-    asked, answered = reported.input_tokens, reported.output_tokens
-    if asked is None or answered is None or not 0 < asked < ABSURD or not 0 <= answered < ABSURD:
+    input_tokens, answered = reported.input_tokens, reported.output_tokens
+    if (
+        input_tokens is None
+        or answered is None
+        or not 0 < input_tokens < ABSURD
+        or not 0 <= answered < ABSURD
+    ):
         return False
     if characters and not answered:
         return False
     cached = (reported.cache_read_tokens or 0, reported.cache_write_tokens or 0)
-    return min(cached) >= 0 and sum(cached) <= asked
+    return min(cached) >= 0 and sum(cached) <= input_tokens

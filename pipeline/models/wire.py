@@ -162,9 +162,9 @@ class Wire(httpx2.AsyncBaseTransport):
     It does not time out while reading: every caller watches its own waits (`models.watch`).
     """
 
-    def __init__(self, connect_seconds: float, kept: int) -> None:
+    def __init__(self, connect_seconds: float, idle: int) -> None:
         self._connect_seconds = connect_seconds
-        self._kept = kept
+        self._kept = idle
         self._tls: ssl.SSLContext | None = None
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
         self._all: set[Connection] = set()

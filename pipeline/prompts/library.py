@@ -72,8 +72,8 @@ class Library:
         """Return a version of this prompt; raises PromptError when the label is another prompt's."""
         version = self.get(label)
         if version.name != name:
-            known = ", ".join(sibling.label for sibling in self.versions() if sibling.name == name)
-            raise PromptError(f"{label!r} is no version of the prompt {name!r}; known: {known}")
+            labels = ", ".join(sibling.label for sibling in self.versions() if sibling.name == name)
+            raise PromptError(f"{label!r} is no version of the prompt {name!r}; known: {labels}")
         return version
 
     def get(self, label: str) -> PromptVersion:
@@ -83,8 +83,8 @@ class Library:
         try:
             stamp = None if path is None else self.stamp(path)
             if path is None or stamp is None:
-                known = ", ".join(version.label for version in self.versions()) or "none"
-                raise PromptError(f"there is no prompt {label!r}; known: {known}")
+                labels = ", ".join(version.label for version in self.versions()) or "none"
+                raise PromptError(f"there is no prompt {label!r}; known: {labels}")
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = stamp, self._checked(parse(path))
         except OSError as error:
@@ -133,14 +133,14 @@ class Library:
             return self._add(name, source, text)
 
     def _add(self, name: str, source: PromptVersion, text: str | None) -> Path:
-        known = [version for version in self.versions() if version.name == name]
-        path = self.folder / name / f"v{max((version.version for version in known), default=0) + 1}.md"
+        siblings = [version for version in self.versions() if version.name == name]
+        path = self.folder / name / f"v{max((version.version for version in siblings), default=0) + 1}.md"
         if text is not None:
             parsed = read(text, path)
             if parsed.placeholders != source.placeholders:
-                wanted = ", ".join(source.placeholders)
-                raise PromptError(f"{name} is filled with these placeholders, use each of them: {wanted}")
-            same = [version.label for version in known if version.fingerprint == parsed.fingerprint]
+                names = ", ".join(source.placeholders)
+                raise PromptError(f"{name} is filled with these placeholders, use each of them: {names}")
+            same = [version.label for version in siblings if version.fingerprint == parsed.fingerprint]
             if same:
                 raise PromptError(f"this is {same[0]} unchanged")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -169,8 +169,8 @@ class Drill:
     def _check(self, scene: Scene, played: Played) -> None:
         right = sum(count for outcome, count in played.outcomes.items() if outcome in scene.expected)
         if right < scene.success * played.turns:
-            wanted = ", ".join(sorted(scene.expected))
-            played.problems.append(f"{right} of {played.turns} turns ended as {wanted}")
+            outcomes = ", ".join(sorted(scene.expected))
+            played.problems.append(f"{right} of {played.turns} turns ended as {outcomes}")
         if played.recorded != played.turns:
             played.problems.append(f"{played.recorded} of {played.turns} turns have exactly one trace")
         if max(played.seconds) > TURN_SECONDS + 0.5:

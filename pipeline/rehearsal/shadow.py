@@ -147,8 +147,8 @@ class PointedShelf:
     def respelt(self, query: str) -> str:
         return self._shelf.respelt(query)
 
-    async def keys(self, wanted: str) -> Keys:
-        return await self._shelf.keys(wanted)
+    async def keys(self, name: str) -> Keys:
+        return await self._shelf.keys(name)
 
     async def rows(self, keys: Sequence[int]) -> Any:
         return await self._points.wait("search rows", lambda: self._shelf.rows(keys))

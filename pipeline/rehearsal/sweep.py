@@ -163,8 +163,8 @@ class Sweep:
         return Result(str(pair), outcome, turn.get("error_class"), seconds, tuple(broken))
 
     def _durable(self, pair: Pair, last: Event) -> Iterator[str]:
-        kept = pair.point.kind == "conversations" or not isinstance(last, Answer)
-        if not kept and self.pipeline.memory.owner(getattr(last, "turn_id", "")) != "ada":
+        remembered = pair.point.kind == "conversations" or not isinstance(last, Answer)
+        if not remembered and self.pipeline.memory.owner(getattr(last, "turn_id", "")) != "ada":
             yield "N8: the answered turn is not in the conversation"
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -196,10 +196,10 @@ def _told(events: Sequence[Event], *, repeats: bool) -> Iterator[str]:
     if len(ends) != 1 or ends[0] is not events[-1]:
         yield f"N3: {len(ends)} ends"
     elif isinstance(ends[0], Answer) and not any(isinstance(event, Retract) for event in events):
-        said = "".join(event.text for event in events if isinstance(event, Delta)).strip()
-        if said != ends[0].answer or not said:
+        answer = "".join(event.text for event in events if isinstance(event, Delta)).strip()
+        if answer != ends[0].answer or not answer:
             yield "N3: what was streamed is not the answer"
-        if said.count("".join(WORDS[:4])) > 1 and not repeats:
+        if answer.count("".join(WORDS[:4])) > 1 and not repeats:
             yield "N3: two answers in one"
     if CANARY in text:
         yield "N5: another user's words"

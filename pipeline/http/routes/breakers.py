@@ -32,11 +32,11 @@ def routes(pipeline: Pipeline) -> APIRouter:
         return reply({"breakers": pipeline.report()})
 
     @router.post("/api/breakers/{name:path}")
-    async def switch(name: str, asked: Switch, person: Approver) -> Response:
+    async def switch(name: str, body: Switch, person: Approver) -> Response:
         breaker = pipeline.breakers().get(name)
         if breaker is None:
             raise Refused("breaker_not_found", f"There is no breaker {name[:100]!r}.", status=404)
-        if asked.isolate:
+        if body.isolate:
             breaker.isolate(f"isolated by {person.name}")
         else:
             breaker.release(f"released by {person.name}")

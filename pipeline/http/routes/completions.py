@@ -54,18 +54,18 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
 
 def _read(body: Body, person: Person, model: str | None) -> tuple[Question, protocol.Form]:
     """Return the question, or the errand of a front end, and the form in which its answer is wanted."""
-    asked = ask(body)
-    errand = task(asked.text, asked.earlier, body.system, schema=body.schema_asked, most_tokens=body.cap)
+    request = ask(body)
+    errand = task(request.text, request.earlier, body.system, schema=body.schema_asked, most_tokens=body.cap)
     question = Question(
-        asked.text,
+        request.text,
         user_id=person.name,
         door="openai" if errand is None else "task",
         model=model if errand is None else None,
-        history=asked.history,
+        history=request.history,
         task=errand,
         max_output_tokens=body.cap,
         system=body.system,
     )
     if errand is not None:
         return question, protocol.TEXT
-    return question, protocol.Form(json_key(body), asked.unread)
+    return question, protocol.Form(json_key(body), request.unread)

@@ -24,15 +24,15 @@ def without(candidates: Sequence[Found]) -> list[Found]:
     for place, candidate in enumerate(candidates):
         if isinstance(candidate, Document) and candidate.source.lower().endswith((".html", ".htm")):
             pages.setdefault(str(Path(candidate.source).parent), []).append(place)
-    kept = list(candidates)
+    rest = list(candidates)
     for places in pages.values():
         if len(places) >= FEWEST_PAGES:
-            _trim(kept, places)
-    return kept
+            _trim(rest, places)
+    return rest
 
 
-def _trim(kept: list[Found], places: Sequence[int]) -> None:
-    texts = {place: _lines(kept[place]) for place in places}
+def _trim(rest: list[Found], places: Sequence[int]) -> None:
+    texts = {place: _lines(rest[place]) for place in places}
     counts = Counter(line for lines in texts.values() for line in set(_edges(lines)))
     shared = {line for line, count in counts.items() if count >= max(FEWEST_PAGES, SHARE * len(places))}
     seen: set[str] = set()
@@ -44,9 +44,9 @@ def _trim(kept: list[Found], places: Sequence[int]) -> None:
             low += 1
         while high > low and (lines[high - 1] in repeated or not lines[high - 1]):
             high -= 1
-        page = kept[place]
+        page = rest[place]
         if isinstance(page, Document) and low < high:
-            kept[place] = replace(page, text="\n".join(lines[low:high]))
+            rest[place] = replace(page, text="\n".join(lines[low:high]))
 
 
 def _lines(page: Found) -> list[str]:

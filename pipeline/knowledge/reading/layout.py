@@ -279,8 +279,8 @@ def unbroken(lines: Sequence[str]) -> str:
         cut = _CUT.search(text)
         following = re.match(r"[^\W\d_]+", line)
         if cut and following and following.group()[0].islower():
-            kept = _compound(cut.group(1), following.group())
-            text = text[:-1] + ("-" if kept else "") + line
+            compound = _compound(cut.group(1), following.group())
+            text = text[:-1] + ("-" if compound else "") + line
         else:
             text = f"{text}\n{line}"
     return text.replace("\x02", "-").replace("\ufffe", "-")

@@ -111,7 +111,7 @@ def _without_comments(text: str) -> str:
     """Drop `<!-- ... -->` outside code; one that is never closed is text."""
     if "<!--" not in text:
         return text
-    kept: list[str] = []
+    lines: list[str] = []
     place = 0
     for start in _openings(text):
         if start < place:
@@ -119,9 +119,9 @@ def _without_comments(text: str) -> str:
         end = text.find("-->", start + 4)
         if end < 0:
             break
-        kept.append(text[place:start])
+        lines.append(text[place:start])
         place = end + 3
-    return "".join(kept) + text[place:]
+    return "".join(lines) + text[place:]
 
 
 def _openings(text: str) -> list[int]:

@@ -317,12 +317,12 @@ def _without_running(pages: Sequence[list[str]]) -> list[list[str]]:
     )
     running = {key for key, count in counts.items() if count > 0.6 * len(pages)}
     seen: set[tuple[str, int]] = set()
-    kept: list[list[str]] = []
+    remaining: list[list[str]] = []
     for number, lines in enumerate(pages):
         keys = {line: running & _running(line, number) for line in _edges(lines)}
-        kept.append([line for line in lines if not keys.get(line, set()) & seen])
+        remaining.append([line for line in lines if not keys.get(line, set()) & seen])
         seen |= {key for some in keys.values() for key in some}
-    return kept
+    return remaining
 
 
 def _edges(lines: Sequence[str]) -> list[str]:

@@ -119,11 +119,11 @@ def _touch(rule: Rule, other: Rule) -> bool:
 
 def _merged(places: Iterable[float]) -> tuple[float, ...]:
     """Return the places in order, those of one line once."""
-    kept: list[float] = []
+    merged: list[float] = []
     for place in sorted(places):
-        if not kept or place - kept[-1] > NEAR:
-            kept.append(place)
-    return tuple(kept)
+        if not merged or place - merged[-1] > NEAR:
+            merged.append(place)
+    return tuple(merged)
 
 
 def _rows(table: Ruled, pieces: Sequence[Piece], heads: Heads) -> list[str] | None:

@@ -58,8 +58,8 @@ def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) ->
     """
     csv.field_size_limit(HTML_BYTES)
     text = decode(data)
-    said, text, skipped = _sep_line(text)
-    rows, problems = _rows(text, said or delimiter or _delimiter(text), skipped, strict=strict)
+    separator, text, skipped = _sep_line(text)
+    rows, problems = _rows(text, separator or delimiter or _delimiter(text), skipped, strict=strict)
     rows = [row for row in rows if any(cell.strip() for cell in row.cells)]
     if not rows:
         raise Unreadable("no text in it")
