@@ -148,10 +148,10 @@ def condensed(folder: Path) -> list[Asked]:
     cases: list[Asked] = []
     for entry in lines(folder / "tasks.jsonl"):
         if entry["id"] in relevant:
-            said = tuple(Message(turn["role"], turn["text"]) for turn in entry["history"])
+            messages = tuple(Message(turn["role"], turn["text"]) for turn in entry["history"])
             question = entry["question"]
-            leans = needs_history(question, said)
-            cases.append(Asked(rewrite(question, said) if leans else question, relevant[entry["id"]]))
+            leans = needs_history(question, messages)
+            cases.append(Asked(rewrite(question, messages) if leans else question, relevant[entry["id"]]))
     return cases
 
 

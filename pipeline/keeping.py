@@ -48,7 +48,7 @@ class Keeping:
             return None
         if retrieved.degraded is not None or retrieved.fallback:
             return None
-        asked = Asked(
+        query = Asked(
             scope if self._answers.share == "user" else replace(scope, owner=""),
             retrieved.kb,
             retrieved.index_version,
@@ -59,13 +59,13 @@ class Keeping:
             retrieved.query_vector,
         )
         with turn.recorder.span(SERVED, "cache") as span:
-            hit = self._answers.find(asked)
+            hit = self._answers.find(query)
             span.note(hit=hit is not None)
             if hit is not None:
                 span.note(similarity=round(hit.similarity, 4), checked=hit.checked)
                 if not hit.checked:
                     span.note(saved_seconds=hit.kept.seconds, saved_usd=hit.kept.cost_usd)
-        return Lookup(asked, hit, span)
+        return Lookup(query, hit, span)
 
     async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[ModelEvent]:
         """Yield a kept answer as a model's, at no cost."""

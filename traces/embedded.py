@@ -123,7 +123,7 @@ class Embedded:
         self,
         connection: duckdb.DuckDBPyConnection,
         tail: Tables,
-        asked: Sought,
+        sought: Sought,
         since: datetime,
         until: datetime,
         most: int,
@@ -132,13 +132,13 @@ class Embedded:
             _, whole, number = self._words.state()
             if not whole or number != count(connection, "stored"):
                 return None  # the drainer fills it
-            drained = self._words.search(asked, since, until, most)
+            drained = self._words.search(sought, since, until, most)
         except sqlite3.Error as error:
             log.warning("the index of words cannot be read: %s", error)
             return None
         live = Words(None)
         live.fill(entries(tail), last=True)
-        return [*live.search(asked, since, until, most), *drained][:most]
+        return [*live.search(sought, since, until, most), *drained][:most]
 
     def survey(self) -> None:
         return  # DuckDB counts as it writes

@@ -49,9 +49,9 @@ class Ledger:
             raise Refused("this ledger is on another server; ask it there with a read-only account")
         return self._answers.ask(sql, most, seconds)
 
-    def search(self, asked: Sought, since: datetime, until: datetime, most: int) -> list[str] | None:
+    def search(self, sought: Sought, since: datetime, until: datetime, most: int) -> list[str] | None:
         """Return the newest turns with these words, newest first; None where no index knows them all."""
-        return None if self._search is None else self._search(asked, since, until, most)
+        return None if self._search is None else self._search(sought, since, until, most)
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file; only a ledger opened with `exporting=True` may."""

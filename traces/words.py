@@ -60,11 +60,11 @@ def sought(text: str) -> Sought:
     """Read a search: words in any order, what is quoted or written together as it stands."""
     pieces = [(quoted, plain) for quoted, plain in _PIECE.findall(text)]
     phrases = [(tuple(split(quoted or plain)), bool(plain)) for quoted, plain in pieces]
-    kept = [(phrase, plain) for phrase, plain in phrases if phrase]
-    if not kept:
+    pairs = [(phrase, plain) for phrase, plain in phrases if phrase]
+    if not pairs:
         return Sought(())
-    word, plain = kept[-1][0][-1], kept[-1][1]
-    return Sought(tuple(phrase for phrase, _ in kept), plain and len(word) >= BEGUN)
+    word, plain = pairs[-1][0][-1], pairs[-1][1]
+    return Sought(tuple(phrase for phrase, _ in pairs), plain and len(word) >= BEGUN)
 
 
 def split(text: str) -> list[str]:
@@ -138,16 +138,16 @@ class Words:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    def search(self, asked: Sought, since: datetime, until: datetime, most: int) -> list[str]:
+    def search(self, sought: Sought, since: datetime, until: datetime, most: int) -> list[str]:
         """Return the newest turns with these words that began in a time, at most so many, newest first."""
-        if not asked.phrases:
+        if not sought.phrases:
             return []
         with self._opened() as connection:
             rows = connection.execute(
                 "select turn_id from words join ids on ids.n = words.rowid"
                 " where words match ? and words.rowid >= ? and words.rowid < ?"
                 " order by words.rowid desc limit ?",
-                (asked.match, _slot(since), _slot(until) + _CROWD_MS * _SLOTS, most),
+                (sought.match, _slot(since), _slot(until) + _CROWD_MS * _SLOTS, most),
             )
             return [turn_id for (turn_id,) in rows.fetchall()]
 

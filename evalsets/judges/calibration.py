@@ -60,15 +60,15 @@ def calibrate(
     labelled: LabelledSet, metric: str, scorer: str, scores: Sequence[Scored], seed: int = 0
 ) -> Calibration:
     """Compare scores with what people said; those that failed or do not apply are counted apart."""
-    kept = [
+    pairs = [
         (calibration, value)
         for calibration, (value, _) in zip(labelled.items, scores, strict=True)
         if value is not None
     ]
-    values = [value for _, value in kept]
+    values = [value for _, value in pairs]
     kind: Kind = "auc" if labelled.kind == "label" else "spearman"
     agreement = agree(
-        values, [entry.truth for entry, _ in kept], [entry.group for entry, _ in kept], kind, seed
+        values, [entry.truth for entry, _ in pairs], [entry.group for entry, _ in pairs], kind, seed
     )
     apart = [reason or "" for value, reason in scores if value is None]
     idle = sum(reason.startswith("not applicable") for reason in apart)
@@ -184,10 +184,10 @@ async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
         vectors = await embedder.embed_passages(
             [text for text, _ in embedded], [spans for _, spans in embedded]
         )
-        for piece, known in zip(pieces, vectors, strict=True):
-            score = float(known.vector @ vector)
+        for piece, embedded_piece in zip(pieces, vectors, strict=True):
+            score = float(embedded_piece.vector @ vector)
             passage = _passage(len(candidates) + 1, piece.text, title=piece.title, score=score)
-            candidates.append(Found(passage, piece.spans, known.sentences))
+            candidates.append(Found(passage, piece.spans, embedded_piece.sentences))
     if not candidates:
         return None, "not applicable: no passage was given"
     return strength(question, Retrieved(question, vector, tuple(candidates), "", None, None)), None

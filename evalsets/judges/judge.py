@@ -102,9 +102,9 @@ class Judge:
     async def ask(self, prompt: str, shape: type[T]) -> T:
         """Return the judge's reply as a `shape`; raises ModelError and BudgetSpent."""
         key = self._key(prompt, shape)
-        if self._cache is not None and (kept := self._cache.get(key)) is not None:
+        if self._cache is not None and (cached := self._cache.get(key)) is not None:
             with suppress(ValidationError):
-                value = shape.model_validate_json(kept.text)
+                value = shape.model_validate_json(cached.text)
                 self._charge(Bill(cached=1))
                 return value
         async with self._room:

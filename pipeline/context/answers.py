@@ -71,40 +71,40 @@ class AnswerCache:
         self._kept: OrderedDict[tuple[object, ...], OrderedDict[str, tuple[Vector, Kept]]] = OrderedDict()
         self._versions: dict[str, str] = {}
 
-    def find(self, asked: Asked) -> Hit | None:
+    def find(self, query: Asked) -> Hit | None:
         """Return the answer kept for a question that asks the same, or None."""
-        shelf = self._kept.get(asked.key)
+        shelf = self._kept.get(query.key)
         if not shelf:
             return None
         vectors = {question: vector for question, (vector, _) in shelf.items()}
-        question = alike(vectors, asked.question, asked.vector)
+        question = alike(vectors, query.question, query.vector)
         if question is None:
             return None
-        self._kept.move_to_end(asked.key)
+        self._kept.move_to_end(query.key)
         shelf.move_to_end(question)
-        vector, kept = shelf[question]
-        return Hit(kept, float(vector @ asked.vector), self._chance() < self._sample)
+        vector, answer = shelf[question]
+        return Hit(answer, float(vector @ query.vector), self._chance() < self._sample)
 
-    def put(self, asked: Asked, kept: Kept) -> None:
+    def put(self, query: Asked, answer: Kept) -> None:
         """Keep an answer."""
-        if self._versions.get(asked.kb) != asked.version:
-            for key in [key for key in self._kept if key[1] == asked.kb and key[2] != asked.version]:
+        if self._versions.get(query.kb) != query.version:
+            for key in [key for key in self._kept if key[1] == query.kb and key[2] != query.version]:
                 del self._kept[key]
-            self._versions[asked.kb] = asked.version
-        shelf = self._kept.setdefault(asked.key, OrderedDict())
-        shelf[asked.question] = asked.vector, kept
-        shelf.move_to_end(asked.question)
+            self._versions[query.kb] = query.version
+        shelf = self._kept.setdefault(query.key, OrderedDict())
+        shelf[query.question] = query.vector, answer
+        shelf.move_to_end(query.question)
         while len(shelf) > self._size:
             shelf.popitem(last=False)
-        self._kept.move_to_end(asked.key)
+        self._kept.move_to_end(query.key)
         while len(self._kept) > KEYS * self._size:
             self._kept.popitem(last=False)
 
-    def drop(self, asked: Asked) -> None:
+    def drop(self, query: Asked) -> None:
         """Forget the answers to a question and its like: they proved wrong."""
-        shelf = self._kept.get(asked.key, OrderedDict())
+        shelf = self._kept.get(query.key, OrderedDict())
         while (
-            question := alike({q: v for q, (v, _) in shelf.items()}, asked.question, asked.vector)
+            question := alike({q: v for q, (v, _) in shelf.items()}, query.question, query.vector)
         ) is not None:
             del shelf[question]
 

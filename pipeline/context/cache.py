@@ -102,12 +102,12 @@ class SemanticCache:
             self._kept.popitem(last=False)
 
 
-def alike(kept: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
+def alike(vectors: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
     """Return the kept question that asks the same: itself, else the nearest that passes; or None."""
-    if query in kept or not kept:
-        return query if query in kept else None
-    questions = list(kept)
-    cosines = np.array(list(kept.values())) @ vector
+    if query in vectors or not vectors:
+        return query if query in vectors else None
+    questions = list(vectors)
+    cosines = np.array(list(vectors.values())) @ vector
     near = np.flatnonzero(cosines >= THRESHOLD)
     for place in near[np.argsort(-cosines[near])].tolist():
         if same(query, questions[place]):

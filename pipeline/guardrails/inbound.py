@@ -102,10 +102,10 @@ class Inbound:
         earlier = [
             message.text for message in messages[-HISTORY:] if message.role == "user" and message.text.strip()
         ]
-        for place, text in [*(("history", text) for text in earlier), ("system", system)]:
-            if verdict.action == "refuse" or not text.strip():
+        for place, utterance in [*(("history", utterance) for utterance in earlier), ("system", system)]:
+            if verdict.action == "refuse" or not utterance.strip():
                 continue
-            its = await self.examine(text[: self._limit])
+            its = await self.examine(utterance[: self._limit])
             strict = its.action == "refuse" and (place == "history" or (its.rule or "").startswith("harm"))
             if strict:
                 verdict = replace(its, rule=f"{place}:{its.rule}")
@@ -174,9 +174,9 @@ class Inbound:
         return replace(verdict, action="flag", rule=verdict.rule or signs[0], signs=signs)
 
     def _grey(self, label: str, score: float) -> bool:
-        for known in ("harm", "injection", "distress"):
-            if label == known:
-                return score >= GREY * self._classifier.threshold(known, vector=True)
+        for danger in ("harm", "injection", "distress"):
+            if label == danger:
+                return score >= GREY * self._classifier.threshold(danger, vector=True)
         return False
 
     def worded(self, message: str, code: str | None) -> str:

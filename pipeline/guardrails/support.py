@@ -158,7 +158,7 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
 
 
 def checks(
-    answer: str, passages: Sequence[Numbered], known: Mapping[str, SentenceCheck] | None = None
+    answer: str, passages: Sequence[Numbered], checks_before: Mapping[str, SentenceCheck] | None = None
 ) -> tuple[SentenceCheck, ...]:
     """Check an answer sentence by sentence; those in `known` are not checked again.
 
@@ -167,8 +167,8 @@ def checks(
     supports them.
     """
     pieces = _sentences(answer)
-    known = known or {}
-    results = [known.get(text) or check(text, passages) for text, _ in pieces]
+    checks_before = checks_before or {}
+    results = [checks_before.get(text) or check(text, passages) for text, _ in pieces]
     cited: tuple[int, ...] = ()  # by the next sentence of the same line that cites
     for place in range(len(results) - 1, -1, -1):
         verdict = results[place]

@@ -37,8 +37,8 @@ class Filter:
     @property
     def bound(self) -> dict[str, Any]:
         """The values that a query of a list binds: only those it asks for."""
-        kept = ("outcome", "model", "prompt", "user_id", "min_seconds", "run_id")
-        values = {name: value for name in kept if (value := getattr(self, name)) is not None}
+        names = ("outcome", "model", "prompt", "user_id", "min_seconds", "run_id")
+        values = {name: value for name in names if (value := getattr(self, name)) is not None}
         values |= {"ids": list(self.ids)} if self.ids is not None else {}
         values |= {"error_outcomes": list(ERRORS)} if self.errors else {}
         return {"since": self.since, "until": self.until, "doors": list(self.doors), **values}

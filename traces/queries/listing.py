@@ -76,7 +76,7 @@ _RATINGS = """
 class Words(Rows, Protocol):
     """A ledger that may have an index of words."""
 
-    def search(self, asked: Sought, since: datetime, until: datetime, most: int) -> list[str] | None: ...
+    def search(self, sought: Sought, since: datetime, until: datetime, most: int) -> list[str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,11 @@ def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
 
     The newest 5,000, or 50,000 where more is asked for than words; True when older ones were left out.
     """
-    if which.text is None or which.ids is not None or not (asked := words.sought(which.text)).phrases:
+    if which.text is None or which.ids is not None or not (sought := words.sought(which.text)).phrases:
         return which, False
-    ids = ledger.search(asked, which.since, which.until, MOST + 1)
+    ids = ledger.search(sought, which.since, which.until, MOST + 1)
     if ids is not None and len(ids) > MOST and not which.plain:
-        ids = ledger.search(asked, which.since, which.until, 10 * MOST + 1)
+        ids = ledger.search(sought, which.since, which.until, 10 * MOST + 1)
     if ids is None:
         return which, False
     most = MOST if which.plain else 10 * MOST
@@ -194,8 +194,8 @@ def conversations(ledger: Words, which: Filter) -> set[str]:
 def _matching(ledger: Words, which: Filter) -> tuple[str, dict[str, Any]]:
     """Return the beginning of a query for the turns that match, and what it binds."""
     which, _ = worded(which, ledger)
-    asked = {name: sql for name, sql in _ASKED.items() if getattr(which, name) not in (None, False)}
-    sql, bound = (_MATCHING if which.ids is None else _NAMED) + "".join(asked.values()), which.bound
+    conditions = {name: sql for name, sql in _ASKED.items() if getattr(which, name) not in (None, False)}
+    sql, bound = (_MATCHING if which.ids is None else _NAMED) + "".join(conditions.values()), which.bound
     if which.text is not None and which.ids is None:
         more, patterns = _spelled(which.text)
         sql, bound = sql + more, {**bound, **patterns}
