@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from console.chat.brand import CARDS, READABLE, _read, brand, colours, contrast
+from console.chat.brand import ASSETS, CARDS, READABLE, _read, brand, colours, contrast
 from console.chat.contact import hand_over
 from console.chat.page import Page
 from console.chat.shelf import Reader
@@ -37,6 +37,16 @@ def test_any_colour_stays_readable(colour: str) -> None:
         assert contrast(strong, _read(CARDS[look])) >= READABLE
         assert contrast(strong, _read(value["accent-soft"])) >= READABLE
         assert contrast(on, _read(value["accent"])) >= 3.9
+
+
+@pytest.mark.parametrize("look", [":root", ".dark"])
+def test_the_pages_own_colours_are_readable(look: str) -> None:
+    rule = (ASSETS / "chat.css").read_text().partition(f"{look} {{")[2].partition("}")[0]
+    value = {name: _read(code) for name, code in re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", rule)}
+    for ink in ("ink", "soft", "faint", "accent-strong"):
+        for back in ("page", "card", "accent-soft"):
+            assert contrast(value[ink], value[back]) >= READABLE, (ink, back)
+    assert contrast(value["on-accent"], value["accent"]) >= READABLE
 
 
 def test_a_logo_is_a_picture_and_nothing_else(tmp_path: Path) -> None:
