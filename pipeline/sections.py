@@ -232,6 +232,12 @@ class Budgets(Section):
     unpriced: Literal["allow", "refuse"] = "allow"
 
 
+class Telemetry(Section):
+    endpoint: str | None = Field(None, pattern="^https?://")
+    texts: bool = False
+    headers: dict[str, SecretStr] = {}
+
+
 class Alerts(Section):
     webhooks: list[str] = []
     targets: list[

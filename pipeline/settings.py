@@ -37,6 +37,7 @@ from pipeline.sections import (
     Prompts,
     Retrieval,
     Server,
+    Telemetry,
     Traces,
 )
 from traces import engines
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     limits: Limits
     budgets: Budgets = Budgets()
     alerts: Alerts = Alerts()
+    telemetry: Telemetry = Telemetry()
     guardrails: Guardrails
     chat: Chat = Chat()
     auth: Auth = Auth()

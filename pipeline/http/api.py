@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from fastapi import FastAPI
 
 from pipeline import build
+from pipeline.http import sending
 from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import Border
@@ -53,6 +54,9 @@ def create_app(
     pipeline.observers.append(metrics.observe)
     people = people or build.people(settings)
     foreigners = spans.Foreigners(pipeline)
+    sender = sending.sender(settings, pipeline.rules.code_version)
+    if sender is not None:
+        pipeline.observers.append(sender.observe)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +69,8 @@ def create_app(
         foreigners.late(everything=True)
         await pipeline.close()
         people.close()
+        if sender is not None:
+            await asyncio.to_thread(sender.close)
 
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(

@@ -60,6 +60,20 @@ def reply(kind: str) -> bytes:
     return b"" if kind == "application/x-protobuf" else b"{}"
 
 
+def packed(request: dict[str, Any]) -> bytes:
+    """Return a request in OTLP's JSON form as protobuf, which every collector takes."""
+    from google.protobuf.json_format import ParseDict
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    for of_resource in request["resourceSpans"]:
+        for of_scope in of_resource["scopeSpans"]:
+            for span in of_scope["spans"]:  # its JSON form writes ids as hexadecimal, protobuf's as base64
+                for name in ("traceId", "spanId", "parentSpanId"):
+                    if name in span:
+                        span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
+    return ParseDict(request, ExportTraceServiceRequest()).SerializeToString()
+
+
 def _of_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)

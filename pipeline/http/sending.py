@@ -1,0 +1,247 @@
+"""Sends the turns of this process to an OpenTelemetry collector, by GenAI conventions and OpenInference."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipeline.http import otlp
+from pipeline.settings import Settings
+from traces.records import Passage, Score, Span, Trace, Usage
+
+if TYPE_CHECKING:
+    import httpx2
+
+MOST_WAITING = 2_000  # turns; what comes beyond is counted and left out
+BATCH, EVERY_SECONDS, SEND_SECONDS, END_SECONDS = 64, 1.0, 5.0, 3.0
+_KINDS = {"model": "LLM", "retrieval": "RETRIEVER", "guard": "GUARDRAIL"}
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """An observer of turns with a thread of its own: a dead collector costs no turn anything."""
+
+    def __init__(self, endpoint: str, headers: dict[str, str], *, texts: bool, version: str | None) -> None:
+        self.endpoint = endpoint
+        self.sent = self.lost = 0
+        self._texts, self._version = texts, version
+        self._headers = {**headers, "content-type": "application/x-protobuf"}
+        self._waiting: queue.Queue[Trace | None] = queue.Queue(MOST_WAITING)
+        self._trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self._thread.start()
+
+    def observe(self, trace: Trace) -> None:
+        """Take a turn; never waits."""
+        try:
+            self._waiting.put_nowait(trace)
+        except queue.Full:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Send what waits, for three seconds at most."""
+        try:
+            self._waiting.put(None, timeout=0.1)
+        except queue.Full:
+            return
+        self._thread.join(END_SECONDS)
+
+    def _run(self) -> None:
+        import httpx2
+
+        with httpx2.Client(timeout=SEND_SECONDS) as client:
+            going = True
+            while going:
+                batch, going = self._batch()
+                if batch:
+                    self._send(client, batch)
+
+    def _batch(self) -> tuple[list[Trace], bool]:
+        batch: list[Trace] = []
+        until = time.monotonic() + EVERY_SECONDS
+        while len(batch) < BATCH and (left := until - time.monotonic()) > 0:
+            try:
+                trace = self._waiting.get(timeout=left)
+            except queue.Empty:
+                break
+            if trace is None:
+                return batch, False
+            batch.append(trace)
+        return batch, True
+
+    def _send(self, client: httpx2.Client, batch: list[Trace]) -> None:
+        import httpx2
+
+        body = otlp.packed(request(batch, texts=self._texts, version=self._version))
+        trouble = None
+        try:
+            reply = client.post(self.endpoint, content=body, headers=self._headers)
+            if reply.status_code >= 400:
+                trouble = f"it answers {reply.status_code}"
+        except httpx2.HTTPError as error:
+            trouble = f"{type(error).__name__}: {error}"
+        if trouble is None:
+            self.sent += len(batch)
+        else:
+            self.lost += len(batch)
+        if trouble != self._trouble:
+            log.warning("turns do not reach %s: %s", self.endpoint, trouble) if trouble else log.warning(
+                "turns reach %s again; %d were left out", self.endpoint, self.lost
+            )
+        self._trouble = trouble
+
+
+def sender(settings: Settings, version: str | None) -> Sender | None:
+    """Return what sends turns to the configured collector; None without one."""
+    chosen = settings.telemetry
+    if chosen.endpoint is None:
+        return None
+    headers = {name: secret.get_secret_value() for name, secret in chosen.headers.items()}
+    return Sender(chosen.endpoint, headers, texts=chosen.texts, version=version)
+
+
+def request(traces: Iterable[Trace], *, texts: bool, version: str | None) -> dict[str, Any]:
+    """Return turns as an OTLP request; without `texts` no question, answer, prompt or passage is in it."""
+    service = {"service.name": "answerdeck", **({"service.version": version} if version else {})}
+    spans = [span for trace in traces for span in _spans(trace, texts=texts)]
+    scope = {"scope": {"name": "answerdeck"}, "spans": spans}
+    return {"resourceSpans": [{"resource": {"attributes": _attributes(service)}, "scopeSpans": [scope]}]}
+
+
+def _spans(trace: Trace, *, texts: bool) -> Iterator[dict[str, Any]]:
+    models = iter(trace.usages)
+    searched = False
+    spans = trace.spans or (_whole(trace),)
+    for span in spans:
+        attributes: dict[str, Any] = {"openinference.span.kind": _KINDS.get(span.kind, "CHAIN")}
+        if span.span_id == 0:
+            attributes |= _turn(trace, texts=texts)
+        elif span.kind == "model" and (usage := next(models, None)):
+            attributes |= _call(trace, usage, texts=texts)
+        elif span.kind == "retrieval" and not searched:
+            searched = True
+            attributes |= _documents(trace.passages, texts=texts)
+        yield _span(trace, span, attributes)
+
+
+def _whole(trace: Trace) -> Span:
+    return Span(trace.turn.turn_id, 0, None, "turn", "turn", 0.0, trace.turn.seconds or 0.0, {})
+
+
+def _span(trace: Trace, span: Span, attributes: dict[str, Any]) -> dict[str, Any]:
+    began = trace.turn.started_at + timedelta(seconds=span.start_seconds)
+    nanoseconds = int(began.timestamp() * 1e6) * 1000
+    row: dict[str, Any] = {
+        "traceId": trace.turn.turn_id.replace("-", ""),
+        "spanId": _id(span.turn_id, span.span_id),
+        "name": "invoke_agent answerdeck" if span.span_id == 0 else span.name,
+        "kind": 1,
+        "startTimeUnixNano": nanoseconds,
+        "endTimeUnixNano": nanoseconds + int(span.seconds * 1e9),
+        "attributes": _attributes(attributes),
+    }
+    if span.parent_id is not None:
+        row["parentSpanId"] = _id(span.turn_id, span.parent_id)
+    failed = span.error or (trace.turn.error_class if span.span_id == 0 else None)
+    if failed:
+        row["status"] = {"code": 2, "message": failed}
+    if span.span_id == 0 and trace.scores:
+        row["events"] = [_score(score) for score in trace.scores if score.value is not None]
+    return row
+
+
+def _turn(trace: Trace, *, texts: bool) -> dict[str, Any]:
+    turn = trace.turn
+    facts = {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.conversation.id": turn.conversation_id,
+        "session.id": turn.conversation_id,
+        "user.id": turn.user_id,
+        "answerdeck.door": turn.door,
+        "answerdeck.outcome": turn.outcome,
+        "answerdeck.prompt": turn.prompt,
+        "answerdeck.kb": turn.kb,
+        "answerdeck.index_version": turn.index_version,
+        "answerdeck.cost_usd": turn.cost_usd,
+        "answerdeck.retrieval.hit": turn.hit,
+    }
+    return {**facts, **({"input.value": turn.question, "output.value": turn.answer} if texts else {})}
+
+
+def _call(trace: Trace, usage: Usage, *, texts: bool) -> dict[str, Any]:
+    maker, _, model = usage.model.rpartition(":")
+    facts = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": maker or "answerdeck",
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": usage.input_tokens,
+        "gen_ai.usage.output_tokens": usage.output_tokens,
+        "gen_ai.response.finish_reasons": [usage.stop_reason] if usage.stop_reason else None,
+        "llm.model_name": model,
+        "llm.token_count.prompt": usage.input_tokens,
+        "llm.token_count.completion": usage.output_tokens,
+        "llm.cost.total": usage.cost_usd,
+    }
+    if not texts or usage.purpose != "answer":
+        return facts
+    messages = {
+        "gen_ai.input.messages": trace.payload.prompt,
+        "gen_ai.output.messages": trace.payload.raw_response,
+    }
+    roles = {"gen_ai.input.messages": "user", "gen_ai.output.messages": "assistant"}
+    return {**facts, **{name: _message(roles[name], text) for name, text in messages.items() if text}}
+
+
+def _message(role: str, text: str) -> str:
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}], ensure_ascii=False)
+
+
+def _documents(passages: Iterable[Passage], *, texts: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for number, passage in enumerate(passages):
+        prefix = f"retrieval.documents.{number}.document"
+        result[f"{prefix}.id"] = passage.chunk_id
+        result[f"{prefix}.score"] = passage.vector_score
+        result[f"{prefix}.content"] = passage.text if texts else None
+    return result
+
+
+def _score(score: Score) -> dict[str, Any]:
+    facts = {
+        "gen_ai.evaluation.name": score.name,
+        "gen_ai.evaluation.score.value": score.value,
+        "gen_ai.evaluation.explanation": score.reason,
+    }
+    return {
+        "timeUnixNano": int(score.created_at.timestamp() * 1e6) * 1000,
+        "name": "gen_ai.evaluation.result",
+        "attributes": _attributes(facts),
+    }
+
+
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
+
+
+def _value(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": value}
+        case float():
+            return {"doubleValue": value}
+        case list():
+            return {"arrayValue": {"values": [_value(item) for item in value]}}
+    return {"stringValue": str(value)}
+
+
+def _id(turn_id: str, span_id: int) -> str:
+    return hashlib.sha256(f"{turn_id} {span_id}".encode()).hexdigest()[:16]
