@@ -233,7 +233,7 @@ class Budgets(Section):
 
 
 class Telemetry(Section):
-    endpoint: str | None = Field(None, pattern="^https?://")
+    endpoint: str | None = Field(default=None, pattern="^https?://")
     texts: bool = False
     headers: dict[str, SecretStr] = {}
 

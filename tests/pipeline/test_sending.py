@@ -38,7 +38,7 @@ def collector(status: int = 200) -> Iterator[tuple[str, list[bytes], threading.E
             self.end_headers()
             arrived.set()
 
-        def log_message(self, *_: Any) -> None: ...
+        def log_message(self, format: str, *args: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -86,7 +86,7 @@ async def test_a_dead_or_refusing_collector_costs_no_turn(caplog: pytest.LogCapt
     with collector(500) as (address, _, arrived):
         refused = Sender(address, {}, texts=False, version=None)
         dead = Sender("http://127.0.0.1:9/v1/traces", {}, texts=False, version=None)
-        pipeline.observers += [refused.observe, dead.observe]
+        pipeline.observers.extend([refused.observe, dead.observe])
         answer, _ = await ask(pipeline, LID)
         assert isinstance(answer, Answer) and answer.outcome == "answered"
         refused.close()
