@@ -9,7 +9,7 @@ from functools import lru_cache
 from pipeline.codes import codes
 from pipeline.text import STOP_WORDS
 
-_NUMBERED = re.compile(r"\b([^\W\d_]{2,})\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
+_NUMBERED = re.compile(r"\b([^\W\d_]{2,}):?\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
     years people percent option figure example part point"""
 _COUNTERS = frozenset(_COUNTING.split())

@@ -111,6 +111,18 @@ async def test_a_near_code_is_not_taken_for_it(question: str) -> None:
     assert (await answer(question, PUMPS, FAULTS)).outcome == "no_context"
 
 
+BUSES = tuple(
+    Document(f"row{bus}", str(bus), f"bus: {bus}\nleaves: {hour}:05\ndays: daily", "")
+    for bus, hour in ((31, 7), (32, 9))
+)
+
+
+async def test_a_numbered_row_is_not_answered_with_another() -> None:
+    assert "9:05" in (await answer("When does bus 32 leave?", *BUSES)).answer
+    assert "7:05" not in (await answer("When does bus 32 leave?", *BUSES)).answer
+    assert (await answer("When does bus 33 leave?", *BUSES)).outcome == "no_context"
+
+
 def test_codes_are_written_as_the_documents_do() -> None:
     known = forms(["KX-7/B and E-104, E-10/4 or E-1/04", "The A-4 sheet, TCP/IP, v1.2 and V-12"])
     assert written("is kx 7 b like e 104?", known) == "is KX-7/B like E-104?"
