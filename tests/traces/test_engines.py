@@ -31,6 +31,7 @@ from traces.queries import (
     overview,
     persons,
     refusals,
+    relevant,
     reviews,
     rolled,
     runs,
@@ -163,6 +164,7 @@ QUESTIONS: dict[str, Ask] = {
         persons.left(ledger, table, k.user_id, k.turn_ids, k.case_ids) for table in persons.LEFT
     ],
     "refusals.overrides": lambda ledger, _: refusals.overrides(ledger),
+    "relevant.candidates_of": lambda ledger, k: [relevant.candidates_of(ledger, one) for one in k.run_ids],
     "reviews.queue": lambda ledger, _: [
         reviews.queue(ledger, "thumbs_down", reviewer="ada", doors=MONTH.doors),
         reviews.queue(ledger, "low_groundedness", reviewer="ada", doors=MONTH.doors),
@@ -202,12 +204,12 @@ QUESTIONS: dict[str, Ask] = {
     "versions.live": lambda ledger, _: versions.live(ledger, "answer", SINCE, UNTIL),
     "watch.counts": lambda ledger, _: sorted(
         watch.counts(ledger, MONTH, DAY, turn_seconds=4.0, first_token_seconds=1.0),
-        key=lambda row: row["step"],
+        key=lambda row: row.step,
     ),
     "watch.thumbs": lambda ledger, _: sorted(watch.thumbs(ledger, MONTH, DAY), key=str),
     "watch.scored": lambda ledger, _: sorted(watch.scored(ledger, MONTH, DAY), key=str),
     "watch.conversations": lambda ledger, _: sorted(
-        watch.conversations(ledger, MONTH, DAY), key=lambda row: row["step"]
+        watch.conversations(ledger, MONTH, DAY), key=lambda row: row.step
     ),
     "watch.unpriced": lambda ledger, _: watch.unpriced(ledger, MONTH),
     "watch.changes": lambda ledger, _: watch.changes(ledger, MONTH),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+
+from traces.queries.watch import Swap
 
 BEFORE = timedelta(hours=24)
 AFTER = timedelta(minutes=15)  # when an incident began is known about so well
 
 
-def likely(changes: Sequence[Mapping[str, Any]], began: datetime) -> str | None:
+def likely(changes: Sequence[Swap], began: datetime) -> str | None:
     """Return what was changed shortly before an incident, in words; None when nothing was."""
-    near = [row for row in changes if began - BEFORE <= row["at"] <= began + AFTER]
+    near = [swap for swap in changes if began - BEFORE <= swap.at <= began + AFTER]
     if not near:
         return None
-    newest = max(row["at"] for row in near)
-    together = [row for row in near if newest - row["at"] <= AFTER]
-    what = ", ".join(f"{row['part']} {row['was']} → {row['now']}" for row in together)
+    newest = max(swap.at for swap in near)
+    together = [swap for swap in near if newest - swap.at <= AFTER]
+    what = ", ".join(f"{swap.part} {swap.was} → {swap.now}" for swap in together)
     return f"{what}, first seen {newest:%d %b %H:%M} UTC, {_distance(began - newest)}"
 
 

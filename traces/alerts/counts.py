@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+
+from traces.queries.watch import Step
 
 STEP_SECONDS = 300
 HOUR = 3600 // STEP_SECONDS  # steps
@@ -46,13 +47,13 @@ class Counts:
         self._holes: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]], steps: int, n: str, bad: str, squares: str = "") -> Counts:
-        """Return the counts of two columns (three for means) of rows with a `step`; steps may be absent."""
+    def of(cls, rows: Iterable[Step], steps: int, n: str, bad: str, squares: str = "") -> Counts:
+        """Return the counts of two columns (three for means) of steps that have them; steps may be absent."""
         columns: dict[str, list[float]] = {name: [0] * steps for name in (n, bad, squares) if name}
         for row in rows:
-            if 0 <= row["step"] < steps:
+            if 0 <= row.step < steps:
                 for name, values in columns.items():
-                    values[row["step"]] += row[name] or 0
+                    values[row.step] += getattr(row, name) or 0
         return cls(columns[n], columns[bad], columns.get(squares))
 
     @property

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from statistics import fmean, stdev
-from typing import Any
 
 from traces.queries import watch
+from traces.queries.watch import Finished
 from traces.queries.window import Rows, Window
 from traces.store import Health
 
@@ -52,9 +52,9 @@ class Readings:
 def unpriced(ledger: Rows, window: Window) -> Iterator[Gauge]:
     """Yield each model without a price that answered in a window."""
     for row in watch.unpriced(ledger, window):
-        number = row["turns"]
-        text = f"{number} turn{'s' if number > 1 else ''} of {row['model']} in 24 h have no known price"
-        yield Gauge("unpriced", row["model"], number, f"{text}; set models.prices for it.")
+        number = row.turns
+        text = f"{number} turn{'s' if number > 1 else ''} of {row.model} in 24 h have no known price"
+        yield Gauge("unpriced", row.model, number, f"{text}; set models.prices for it.")
 
 
 def drain(health: Health) -> Gauge:
@@ -76,30 +76,35 @@ def falls(ledger: Rows, window: Window, prompts: Sequence[str], model: str | Non
     seen: set[str] = set()
     runs = watch.finished(ledger, window.until - LOOK_BACK)
     for place, run in enumerate(runs):
-        now = run["prompt"] == prompts[-1] and model in (None, run["model"]) if prompts else True
-        if run["evalset"] in seen or not now:
+        now = run.prompt == prompts[-1] and model in (None, run.model) if prompts else True
+        if run.evalset in seen or not now:
             continue
-        seen.add(run["evalset"])
+        seen.add(run.evalset)
         before = next((earlier for earlier in runs[place + 1 :] if _went_before(earlier, run, prompts)), None)
         if before is not None:
             yield from _fallen(ledger, before, run)
 
 
-def _went_before(earlier: Mapping[str, Any], run: Mapping[str, Any], prompts: Sequence[str]) -> bool:
-    same_cases = all(earlier[name] == run[name] for name in ("evalset", "evalset_fingerprint"))
-    parts = (*watch.PARTS, "prompt_fingerprint")
-    differs = any(earlier[part] and run[part] and earlier[part] != run[part] for part in parts)
-    return same_cases and differs and (not prompts or earlier["prompt"] in prompts)
+def _went_before(earlier: Finished, run: Finished, prompts: Sequence[str]) -> bool:
+    same_cases = (earlier.evalset, earlier.evalset_fingerprint) == (run.evalset, run.evalset_fingerprint)
+    differs = any(_moved(earlier, run, (*watch.PARTS, "prompt_fingerprint")))
+    return same_cases and differs and (not prompts or earlier.prompt in prompts)
 
 
-def _fallen(ledger: Rows, before: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[Gauge]:
+def _moved(before: Finished, run: Finished, parts: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (part, what it was, what it is) of the parts that are known in both runs and differ."""
+    for part in parts:
+        was, now = getattr(before, part), getattr(run, part)
+        if was and now and was != now:
+            yield part, was, now
+
+
+def _fallen(ledger: Rows, before: Finished, run: Finished) -> Iterator[Gauge]:
     by_metric: dict[str, list[tuple[float, float]]] = {}
-    for row in watch.paired(ledger, before["run_id"], run["run_id"]):
-        by_metric.setdefault(row["name"], []).append((row["before"], row["after"]))
+    for row in watch.paired(ledger, before.run_id, run.run_id):
+        by_metric.setdefault(row.name, []).append((row.before, row.after))
     what = ", ".join(
-        f"{name} {before[part]} → {run[part]}"
-        for part, name in watch.PARTS.items()
-        if before[part] and run[part] and before[part] != run[part]
+        f"{watch.PARTS[part]} {was} → {now}" for part, was, now in _moved(before, run, watch.PARTS)
     )
     for name, pairs in by_metric.items():
         if name in NO_QUALITY:
@@ -109,10 +114,8 @@ def _fallen(ledger: Rows, before: Mapping[str, Any], run: Mapping[str, Any]) -> 
         loss = fmean(losses)
         if loss > 0 and chance(losses) < (SURE if len(losses) > FEW else SURE_OF_FEW):
             a, b = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
-            text = f"Evalset {run['evalset']}: {name} went from {a:.3f} to {b:.3f} on {len(pairs)} cases"
-            yield Gauge(
-                "evalset_fall", f"{run['evalset']} {name}", loss, f"{text} ({what or 'same settings'})."
-            )
+            text = f"Evalset {run.evalset}: {name} went from {a:.3f} to {b:.3f} on {len(pairs)} cases"
+            yield Gauge("evalset_fall", f"{run.evalset} {name}", loss, f"{text} ({what or 'same settings'}).")
 
 
 def chance(losses: Sequence[float]) -> float:

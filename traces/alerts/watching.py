@@ -70,7 +70,7 @@ def check(store: Store, what: Watch, readings: Readings = Readings(), now: datet
 def _judge_counts(
     folder: Path, ledger: Rows, what: Watch, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
-    changes: list[dict[str, object]] | None = None
+    changes: list[watch.Swap] | None = None
     counts = dict(_counts(ledger, what, rules, now))
     for key, rule in rules.items():
         if rule.kind == "gauge":
@@ -112,7 +112,7 @@ def _counts(
     steps = int(LOOK_BACK / timedelta(seconds=STEP_SECONDS))
     for key, rule in rules.items():
         if rule.kind != "gauge":
-            named = [row for row in rows if rule.n in row]
+            named = [row for row in rows if hasattr(row, rule.n)]
             yield key, Counts.of(named, steps, rule.n, rule.bad, rule.squares)
 
 

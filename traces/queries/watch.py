@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from traces.queries.window import Rows, Window
 
@@ -16,14 +16,108 @@ PARTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class TurnStep:
+    """The turns of a step, and how many went wrong in which way."""
+
+    step: int
+    turns: int
+    errors: int
+    searched: int
+    missed: int
+    timed: int
+    slow: int
+    first_timed: int
+    first_slow: int
+    refused: int
+    turned_away: int
+    abstained: int
+
+
+@dataclass(frozen=True, slots=True)
+class RatingStep:
+    """The ratings of a step."""
+
+    step: int
+    rated: int
+    down: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreStep:
+    """The scores that judges gave in a step."""
+
+    step: int
+    scored: int
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationStep:
+    """What the conversations cost that began in a step."""
+
+    step: int
+    conversations: int
+    conversation_usd: float
+    conversation_usd_squares: float
+
+
+Step = TurnStep | RatingStep | ScoreStep | ConversationStep
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A model without a known price, and how many turns it answered."""
+
+    model: str
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One part that came to answer in the place of another."""
+
+    part: str
+    at: datetime
+    was: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run with answers, and what it was made with."""
+
+    run_id: str
+    evalset: str
+    evalset_fingerprint: str
+    prompt: str | None
+    prompt_fingerprint: str | None
+    model: str | None
+    index_version: str | None
+    guardrails: str | None
+    code_version: str | None
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One case on one metric in two runs."""
+
+    name: str
+    case_id: str
+    before: float
+    after: float
+
+
 def counts(
     ledger: Rows, window: Window, step_seconds: int, *, turn_seconds: float, first_token_seconds: float
-) -> list[dict[str, Any]]:
+) -> list[TurnStep]:
     """How many turns of each step went wrong, and in which way? Empty steps are absent.
 
     Turns that limits turned away are neither errors nor refusals: `turned_away` counts them.
     """
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from started_at) - $begin) / $step) as integer) as step,
                count(*) as turns,
@@ -50,11 +144,12 @@ def counts(
         first_token_seconds=first_token_seconds,
         **window.bound,
     )
+    return [TurnStep(**row) for row in rows]
 
 
-def thumbs(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def thumbs(ledger: Rows, window: Window, step_seconds: int) -> list[RatingStep]:
     """How many ratings did people give in each step, and how many of them down?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from created_at) - $begin) / $step) as integer) as step,
                count(*) as rated, count(*) filter (where value <= 0) as down
@@ -68,11 +163,12 @@ def thumbs(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
         since=window.since,
         until=window.until,
     )
+    return [RatingStep(**row) for row in rows]
 
 
-def scored(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def scored(ledger: Rows, window: Window, step_seconds: int) -> list[ScoreStep]:
     """How many scores did judges give in each step, and how many failed?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from created_at) - $begin) / $step) as integer) as step,
                count(*) as scored, count(*) filter (where failed) as unscored
@@ -86,11 +182,12 @@ def scored(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
         since=window.since,
         until=window.until,
     )
+    return [ScoreStep(**row) for row in rows]
 
 
-def conversations(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def conversations(ledger: Rows, window: Window, step_seconds: int) -> list[ConversationStep]:
     """What did the conversations cost that began in each step, those whose price is known?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from begun) - $begin) / $step) as integer) as step,
                count(*) as conversations, sum(usd) as conversation_usd,
@@ -108,11 +205,12 @@ def conversations(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         step=step_seconds,
         **window.bound,
     )
+    return [ConversationStep(**row) for row in rows]
 
 
-def unpriced(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+def unpriced(ledger: Rows, window: Window) -> list[Unpriced]:
     """Which models without a known price answered, and how many turns?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select usages.model as model, count(distinct usages.turn_id) as turns
         from usages join turns on turns.turn_id = usages.turn_id
@@ -122,14 +220,15 @@ def unpriced(ledger: Rows, window: Window) -> list[dict[str, Any]]:
         """,
         **window.bound,
     )
+    return [Unpriced(**row) for row in rows]
 
 
-def changes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+def changes(ledger: Rows, window: Window) -> list[Swap]:
     """Which prompt, model, index, guardrails or code came to answer, in the place of which, and when?
 
     One that answered within the six hours before is nothing new: a canary's turns alternate.
     """
-    result: list[dict[str, Any]] = []
+    result: list[Swap] = []
     for column, name in PARTS.items():
         rows = ledger.rows(
             # the column is one of five constants above
@@ -146,15 +245,13 @@ def changes(ledger: Rows, window: Window) -> list[dict[str, Any]]:
             """,  # noqa: S608
             **window.bound,
         )
-        result += [
-            {"part": name, "at": row["seen_at"], "was": row["was"], "now": row["value"]} for row in rows
-        ]
-    return sorted(result, key=lambda row: row["at"])
+        result += [Swap(name, row["seen_at"], row["was"], row["value"]) for row in rows]
+    return sorted(result, key=lambda swap: swap.at)
 
 
-def finished(ledger: Rows, since: datetime) -> list[dict[str, Any]]:
+def finished(ledger: Rows, since: datetime) -> list[Finished]:
     """Which runs with answers finished, newest first?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select run_id, evalset, evalset_fingerprint, prompt, prompt_fingerprint, model, index_version,
                guardrails, code_version, started_at, finished_at
@@ -164,11 +261,12 @@ def finished(ledger: Rows, since: datetime) -> list[dict[str, Any]]:
         """,
         since=since,
     )
+    return [Finished(**row) for row in rows]
 
 
-def paired(ledger: Rows, before: str, after: str) -> list[dict[str, Any]]:
+def paired(ledger: Rows, before: str, after: str) -> list[Paired]:
     """How did each case of two runs score on each metric, its repetitions averaged?"""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with each as (
             select run_id, case_id, name, avg(value) as value from scores
@@ -183,3 +281,4 @@ def paired(ledger: Rows, before: str, after: str) -> list[dict[str, Any]]:
         before=before,
         after=after,
     )
+    return [Paired(**row) for row in rows]
