@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,8 @@ from console.commands.progress import bars, counting
 from console.commands.screen import emit, failed, table, wrong
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.release import playground
-from evalsets.release.replay import again, expected, recorded, replay_turns
+from evalsets.release.playground import Played
+from evalsets.release.replay import Replay, again, expected, recorded, replay_turns
 from evalsets.runs.runner import Variant
 from pipeline.build import build, prepare, prices
 from pipeline.prompts.library import PromptError
@@ -51,7 +52,7 @@ def replay(
     except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
 
-    async def work() -> dict[str, Any]:
+    async def work() -> Played | Replay:
         try:
             if turn is not None:
                 return await playground.again(settings, turn, prompt=prompt, model=model, fresh=fresh)
@@ -69,8 +70,8 @@ def replay(
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID (see eval list)") from None
     if json:
-        emit(report)
-    elif turn is not None:
+        emit(report.to_dict())
+    elif isinstance(report, Played):
         _show_one(report)
     else:
         _show(report)
@@ -111,7 +112,7 @@ def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, yes: bool)
 async def _replayed(
     pipeline: Pipeline, cases: Evalset, prompt: str | None, model: str | None, run_id: str | None, seed: int,
     *, quiet: bool,
-) -> dict[str, Any]:  # fmt: skip
+) -> Replay:  # fmt: skip
 
     with bars(quiet) as step:
         return await replay_turns(
@@ -124,33 +125,29 @@ async def _replayed(
         )
 
 
-def _show(report: dict[str, Any]) -> None:
-    turns = report["turns"] - report["outage"]
-    for change in report["intervals"]:
-        span = report["intervals"][change]
-        print(f"{report[change]:>5} of {turns} {change}  ({span['low']:.1%} to {span['high']:.1%})")
-    if report["outage"]:
-        print(f"{report['outage']:>5} were asked in an outage or turned away: nothing to compare with")
-    print(f"{report['same']:>5} of {turns} the same\n{report['sentence']}\n")
+def _show(report: Replay) -> None:
+    outage = report.counts.get("outage", 0)
+    turns = report.turns - outage
+    for change, span in report.intervals.items():
+        print(f"{report.counts[change]:>5} of {turns} {change}  ({span.low:.1%} to {span.high:.1%})")
+    if outage:
+        print(f"{outage:>5} were asked in an outage or turned away: nothing to compare with")
+    print(f"{report.counts.get('same', 0):>5} of {turns} the same\n{report.sentence}\n")
     rows = []
     for name, key in (("cost", "cost_usd"), ("cost per 1000 turns", "usd_per_1000_turns"),
                       ("p50 s", "p50_seconds"), ("p95 s", "p95_seconds")):  # fmt: skip
-        sides = (report[side][key] for side in ("before", "after"))
+        sides = (getattr(side, key) for side in (report.before, report.after))
         rows.append((name, *(None if value is None else f"{value:.4f}" for value in sides)))
     table(("", "as recorded", "replayed"), rows)
-    if report["flips"]:
+    if report.flips:
         print()
-        flips = (
-            (flip["change"], flip["turn_id"], flip["question"][:60], flip["reason"])
-            for flip in report["flips"]
-        )
-        table(("", "turn", "question", "why"), list(flips)[:SHOWN])
-    print(f"\nrun {report['run_id']}; answerdeck eval compare {report['baseline_run_id']} {report['run_id']}")
+        flips = [(flip.change, flip.turn_id, flip.question[:60], flip.reason) for flip in report.flips]
+        table(("", "turn", "question", "why"), flips[:SHOWN])
+    print(f"\nrun {report.run_id}; answerdeck eval compare {report.baseline_run_id} {report.run_id}")
 
 
-def _show_one(report: dict[str, Any]) -> None:
-    for side, title in (("before", "As recorded"), ("after", "Now")):
-        answer = report[side]
-        cost = "unpriced" if answer["cost_usd"] is None else f"${answer['cost_usd']:.4f}"
-        end = f"{answer['outcome']} · {answer['support_reason']} · {answer['seconds'] or 0:.2f} s · {cost}"
-        print(f"{title}: {answer['prompt']} · {answer['model']} · {end}\n{answer['answer'] or '—'}\n")
+def _show_one(played: Played) -> None:
+    for answer, title in ((played.before, "As recorded"), (played.after, "Now")):
+        cost = "unpriced" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"
+        end = f"{answer.outcome} · {answer.support_reason} · {answer.seconds or 0:.2f} s · {cost}"
+        print(f"{title}: {answer.prompt} · {answer.model} · {end}\n{answer.answer or '—'}\n")

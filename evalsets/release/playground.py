@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Unpack
 
 from evalsets.cases.evalset import messages
@@ -23,6 +25,61 @@ from traces.records import Trace
 
 class CannotReplay(AnswerdeckError):
     """A turn cannot be asked again as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A passage as it stood in the prompt."""
+
+    n: int
+    title: str | None
+    cited: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedTurn:
+    """One of the two answers, with what it was made with."""
+
+    turn_id: str
+    prompt: str | None
+    prompt_fingerprint: str | None
+    model: str | None
+    outcome: str
+    answer: str | None
+    seconds: float | None
+    first_token_seconds: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    hit: bool | None
+    passages: int | None
+    citations: int | None
+    index_version: str | None
+    support: float
+    support_reason: str
+    placed: tuple[Placed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A turn as it was and as it is now."""
+
+    before: PlayedTurn
+    after: PlayedTurn
+    same_passages: bool
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Played:
+        """Return what `to_dict` wrote."""
+        return cls(_read(stored["before"]), _read(stored["after"]), stored["same_passages"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        return asdict(self)
+
+
+def _read(side: Mapping[str, Any]) -> PlayedTurn:
+    return PlayedTurn(**{**side, "placed": tuple(Placed(**row) for row in side["placed"])})
 
 
 class Recorded:
@@ -64,7 +121,7 @@ async def again(
     model: str | None,
     fresh: bool,
     **parts: Unpack[Given],
-) -> dict[str, Any]:
+) -> Played:
     """Ask a recorded turn again and return both answers side by side.
 
     Raises CannotReplay when there is no such turn, or its passages were not kept.
@@ -103,21 +160,15 @@ async def again(
         await pipeline.close()
     if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
         raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
-    return {"before": _told(before), "after": _told(last.trace), "same_passages": not fresh}
+    return Played(_side(before), _side(last.trace), same_passages=not fresh)
 
 
-def _told(answer: Trace) -> dict[str, Any]:
-    turn = answer.turn
-    columns = (
-        "turn_id prompt prompt_fingerprint model outcome answer seconds first_token_seconds input_tokens "
-        "output_tokens cost_usd hit passages citations index_version"
-    )
-    value, why = support(answer)
-    passages = [
-        {"n": row.n, "title": row.title, "cited": row.cited} for row in answer.passages if row.n is not None
-    ]
-    about = {key: getattr(turn, key) for key in columns.split()}
-    return {**about, "support": value, "support_reason": why, "placed": passages}
+def _side(answer: Trace) -> PlayedTurn:
+    turn, (value, why) = answer.turn, support(answer)
+    rows = [Placed(row.n, row.title, row.cited) for row in answer.passages if row.n is not None]
+    own = {"support": value, "support_reason": why, "placed": tuple(rows)}
+    columns = [field.name for field in fields(PlayedTurn) if field.name not in own]
+    return PlayedTurn(**{name: getattr(turn, name) for name in columns}, **own)
 
 
 def _number(row: Any) -> int:

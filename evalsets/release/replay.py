@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,7 @@ from evalsets.metrics.metric import Measured, skipped
 from evalsets.metrics.replayed import support
 from evalsets.metrics.scores import score_of
 from evalsets.metrics.table import measure, metrics_of
-from evalsets.reports.compare import compare_runs
+from evalsets.reports.compare import Difference, compare_runs
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
 from pipeline.context.memory import Reach
@@ -36,6 +36,7 @@ COMPLETED = timing.COMPLETED.name
 RECORDED = "as recorded"
 SCORER = "replay@1"
 ORDER: tuple[Change, ...] = ("worse", "better", "outage", "same")
+BOTH_WAYS: tuple[Change, ...] = ("better", "worse")
 STEP = 0.1  # a smaller change of support is the same answer in other words
 Change = Literal["better", "worse", "same", "outage"]  # "outage": there is no answer to compare with
 
@@ -59,6 +60,56 @@ class Estimate:
 
     turns: int
     usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The 95 % interval of a share."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What turns cost and how long they took; a cost is None when any of them is unpriced."""
+
+    turns: int
+    cost_usd: float | None
+    usd_per_1000_turns: float | None
+    p50_seconds: float | None
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a replay."""
+
+    run_id: str
+    baseline_run_id: str
+    turns: int
+    counts: Mapping[Change, int]
+    intervals: Mapping[Change, Share]  # of the turns that became better and worse
+    sentence: str
+    metrics: Mapping[str, Difference]
+    before: Spent
+    after: Spent
+    flips: tuple[Flip, ...]  # all but the same, the worse ones first
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON."""
+        return {
+            "run_id": self.run_id,
+            "baseline_run_id": self.baseline_run_id,
+            "turns": self.turns,
+            **self.counts,
+            "intervals": {change: asdict(share) for change, share in self.intervals.items()},
+            "sentence": self.sentence,
+            "metrics": {name: asdict(row) for name, row in self.metrics.items()},
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+            "flips": [asdict(flip) for flip in self.flips],
+        }
 
 
 class Replaying:
@@ -189,8 +240,8 @@ async def replay_turns(
     run_id: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Ask all cases under the variant and return the JSON of what changed; resumable by its id."""
+) -> Replay:
+    """Ask all cases under the variant and return what changed; resumable by its id."""
     before = baseline(pipeline, evalset)
     done = await runner.run(
         evalset, variant, Replaying(pipeline), runner.Plan(run_id=run_id, seed=seed), progress=progress
@@ -212,35 +263,33 @@ async def replay_turns(
         return replay_report(ledger, done.run_id, before)
 
 
-def replay_report(ledger: Ledger, run_id: str, before_id: str) -> dict[str, Any]:
-    """Return the JSON of a replay: how many turns became better and worse, which, and at what price."""
+def replay_report(ledger: Ledger, run_id: str, before_id: str) -> Replay:
+    """Return what came of a replay: how many turns became better and worse, which, and at what price."""
     cases = runs.cases_of(ledger, run_id)
     before = {trace.turn.turn_id: trace for trace in traces(ledger, [case.case_id for case in cases])}
     after = _replayed(ledger, run_id)
     flips = [_flip(case, before[case.case_id], after.get(case.case_id)) for case in cases]
-    counts = {change: sum(flip.change == change for flip in flips) for change in ORDER}
+    counts: dict[Change, int] = {change: sum(flip.change == change for flip in flips) for change in ORDER}
     compared = len(flips) - counts["outage"]
-    shares = {
-        change: dict(zip(("low", "high"), stats.wilson(counts[change] / compared, compared), strict=True))
-        for change in ("better", "worse")
-        if compared
+    shares: dict[Change, Share] = {
+        change: Share(*stats.wilson(counts[change] / compared, compared)) for change in BOTH_WAYS if compared
     }
     comparison = compare_runs(ledger, before_id, run_id)
     moved = sorted(
         (flip for flip in flips if flip.change != "same"), key=lambda flip: ORDER.index(flip.change)
     )
-    return {
-        "run_id": run_id,
-        "baseline_run_id": before_id,
-        "turns": len(flips),
-        **counts,
-        "intervals": shares,
-        "sentence": comparison.sentence,
-        "metrics": comparison.to_dict()["metrics"],
-        "before": _spent(list(before.values())),
-        "after": _spent(list(after.values())),
-        "flips": [asdict(flip) for flip in moved],
-    }
+    return Replay(
+        run_id=run_id,
+        baseline_run_id=before_id,
+        turns=len(flips),
+        counts=counts,
+        intervals=shares,
+        sentence=comparison.sentence,
+        metrics={row.metric: row for row in comparison.differences},
+        before=_spent(list(before.values())),
+        after=_spent(list(after.values())),
+        flips=tuple(moved),
+    )
 
 
 def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:
@@ -267,19 +316,19 @@ def _replayed(ledger: Ledger, run_id: str) -> dict[str, Trace]:
     return {trace.turn.case_id: trace for trace in traces(ledger, ids) if trace.turn.case_id}
 
 
-def _spent(turns: Sequence[Trace]) -> dict[str, Any]:
+def _spent(turns: Sequence[Trace]) -> Spent:
     """Return what turns cost and how long they took; a cost is None when any of them is unpriced."""
     costs = [trace.turn.cost_usd for trace in turns if trace.turn.attempts]
     known = [cost for cost in costs if cost is not None]
     usd = sum(known) if len(known) == len(costs) else None
     seconds = sorted(trace.turn.seconds for trace in turns if trace.turn.seconds is not None)
-    return {
-        "turns": len(turns),
-        "cost_usd": usd,
-        "usd_per_1000_turns": None if usd is None or not turns else usd / len(turns) * 1000,
-        "p50_seconds": seconds[len(seconds) // 2] if seconds else None,
-        "p95_seconds": seconds[min(int(len(seconds) * 0.95), len(seconds) - 1)] if seconds else None,
-    }
+    return Spent(
+        turns=len(turns),
+        cost_usd=usd,
+        usd_per_1000_turns=None if usd is None or not turns else usd / len(turns) * 1000,
+        p50_seconds=seconds[len(seconds) // 2] if seconds else None,
+        p95_seconds=seconds[min(int(len(seconds) * 0.95), len(seconds) - 1)] if seconds else None,
+    )
 
 
 def _history(turn: Exchange | Turn, exchanges: Sequence[Exchange], reach: Reach) -> list[dict[str, str]]:

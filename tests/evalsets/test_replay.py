@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,14 +52,14 @@ async def test_flips_are_found_and_nothing_counts_as_production() -> None:
     assert [len(case.history or ()) for case in asked.cases] == [0, 2, 0]
     model.script(BAD, BAD, GOOD)
     found = await replay.replay_turns(pipeline, asked, Variant("answer@v1", "scripted"))
-    assert (found["turns"], found["better"], found["worse"], found["same"]) == (3, 0, 2, 1)
-    assert found["intervals"]["worse"]["low"] < 2 / 3 < found["intervals"]["worse"]["high"]
-    assert {flip["change"] for flip in found["flips"]} == {"worse"}
-    assert "grounded" in found["flips"][0]["reason"]
-    assert found["flips"][0]["after"].startswith(BAD)
-    assert found["metrics"]["support"]["losses"]
+    assert (found.turns, found.counts["better"], found.counts["worse"], found.counts["same"]) == (3, 0, 2, 1)
+    assert found.intervals["worse"].low < 2 / 3 < found.intervals["worse"].high
+    assert {flip.change for flip in found.flips} == {"worse"}
+    assert "grounded" in found.flips[0].reason
+    assert (found.flips[0].after or "").startswith(BAD)
+    assert found.metrics["support"].losses
     assert any("and where do i click" in prompt.render().lower() for prompt in model.prompts)
-    again = recorded(pipeline, found["flips"][0]["replayed_id"])
+    again = recorded(pipeline, found.flips[0].replayed_id or "")
     assert (again.turn.door, again.turn.user_id) == ("replay", "replay")
     assert len(cases(pipeline).cases) == 3
     with pipeline.store.read() as ledger:
@@ -78,16 +79,22 @@ async def test_a_turn_asked_in_an_outage_credits_no_candidate(what: str) -> None
     await ask(pipeline, "How do I turn on bounce keys in Settings?", user_id="ada")
     model.script(GOOD, GOOD)
     found = await replay.replay_turns(pipeline, cases(pipeline), Variant("answer@v1", "scripted"))
-    assert (found["turns"], found["better"], found["worse"], found["same"], found["outage"]) == (
+    assert (
+        found.turns,
+        found.counts["better"],
+        found.counts["worse"],
+        found.counts["same"],
+        found.counts["outage"],
+    ) == (
         2,
         0,
         0,
         1,
         1,
     )
-    (flip,) = found["flips"]
-    assert flip["change"] == "outage" and "when it was asked" in flip["reason"]
-    assert found["metrics"]["support"]["n"] == 1
+    (flip,) = found.flips
+    assert flip.change == "outage" and "when it was asked" in flip.reason
+    assert found.metrics["support"].n == 1
     await pipeline.close()
 
 
@@ -111,7 +118,7 @@ async def test_it_goes_on_where_it_stopped() -> None:
         same = replay.again(ledger, "r1")
     second = await replay.replay_turns(pipeline, same, Variant("answer@v1", "scripted"), run_id="r1")
     assert len(model.prompts) == calls + 1
-    assert (second["turns"], second["same"]) == (first["turns"], 3)
+    assert (second.turns, second.counts["same"]) == (first.turns, 3)
     await pipeline.close()
 
 
@@ -146,12 +153,13 @@ async def test_one_turn_with_the_same_and_with_fresh_passages(fresh: bool) -> No
     replayed = await playground.again(
         load(), done.turn_id, prompt=None, model=None, fresh=fresh, models=[Scripted(BAD)]
     )
-    before, after = replayed["before"], replayed["after"]
-    assert before["answer"] == GOOD
-    assert after["answer"].startswith(BAD)
-    assert [row["title"] for row in after["placed"]] == [row["title"] for row in before["placed"]]
-    assert after["support"] < before["support"]
-    trace = recorded(pipeline, after["turn_id"])
+    before, after = replayed.before, replayed.after
+    assert playground.Played.read(json.loads(json.dumps(replayed.to_dict()))) == replayed
+    assert before.answer == GOOD
+    assert (after.answer or "").startswith(BAD)
+    assert [row.title for row in after.placed] == [row.title for row in before.placed]
+    assert after.support < before.support
+    trace = recorded(pipeline, after.turn_id)
     assert trace.turn.door == "replay"
     assert ("same passages" in {span.name for span in trace.spans}) is not fresh
 

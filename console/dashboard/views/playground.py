@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from console import format
 from console.dashboard import data, markup, notices
+from evalsets.release.playground import Played, PlayedTurn
 
 COMMAND = (sys.executable, "-m", "console.cli", "replay")
 SECONDS = 120
@@ -40,7 +40,7 @@ def page() -> None:
             _show(played)
 
 
-def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> dict[str, Any]:
+def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Played:
     """Ask in a process of its own: models and knowledge bases are not loaded into the console."""
     source_turns = data.find_turns(turn)
     if len(source_turns) != 1:
@@ -61,35 +61,33 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> dict[
         raise data.Problem(
             done.stderr.strip()[-400:] or "It ended without a word.", "Change the choice above."
         )
-    return json.loads(done.stdout)
+    return Played.read(json.loads(done.stdout))
 
 
-def _show(played: dict[str, Any]) -> None:
-    sides = "".join(
-        _side(title, played[side]) for side, title in (("before", "As recorded"), ("after", "Now"))
-    )
+def _show(played: Played) -> None:
+    sides = _side("As recorded", played.before) + _side("Now", played.after)
     markup.show(f'<div class="two even">{sides}</div>', key="played")
 
 
-def _side(title: str, answer: dict[str, Any]) -> str:
+def _side(title: str, answer: PlayedTurn) -> str:
     facts = [
-        ("Groundedness", answer["support_reason"]),
+        ("Groundedness", answer.support_reason),
         (
             "Tokens in, out",
-            f"{format.count(answer['input_tokens'])}, {format.count(answer['output_tokens'])}",
+            f"{format.count(answer.input_tokens)}, {format.count(answer.output_tokens)}",
         ),
-        ("Cost", format.usd(answer["cost_usd"])),
+        ("Cost", format.usd(answer.cost_usd)),
         (
             "First word, whole",
-            f"{format.seconds(answer['first_token_seconds'])}, {format.seconds(answer['seconds'])}",
+            f"{format.seconds(answer.first_token_seconds)}, {format.seconds(answer.seconds)}",
         ),
-        ("Prompt", f"{answer['prompt'] or '—'} · {answer['prompt_fingerprint'] or '—'}"),
-        ("Model", answer["model"]),
-        ("Index version", answer["index_version"]),
-        ("Passages", "; ".join(f"[{row['n']}] {row['title']}" for row in answer["placed"]) or None),
+        ("Prompt", f"{answer.prompt or '—'} · {answer.prompt_fingerprint or '—'}"),
+        ("Model", answer.model),
+        ("Index version", answer.index_version),
+        ("Passages", "; ".join(f"[{row.n}] {row.title}" for row in answer.placed) or None),
     ]
-    opens = markup.link("open the turn", markup.address("turns", turn=answer["turn_id"]))
+    opens = markup.link("open the turn", markup.address("turns", turn=answer.turn_id))
     return (
-        f'<div class="card"><h2>{title} {markup.outcome_chip(answer["outcome"])}</h2>'
-        f'<p class="said">{escape(answer["answer"] or "—")}</p>{markup.pairs(facts)}<p>{opens}</p></div>'
+        f'<div class="card"><h2>{title} {markup.outcome_chip(answer.outcome)}</h2>'
+        f'<p class="said">{escape(answer.answer or "—")}</p>{markup.pairs(facts)}<p>{opens}</p></div>'
     )
