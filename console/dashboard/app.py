@@ -72,33 +72,13 @@ pages["people"] = st.Page(people.page, title="People & keys", icon=":material/ke
 st.session_state["pages"] = pages
 st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
+monitor = ["", "turns", "costs", "topics", "conversations", "alerts", "models", "retrieval", "health"]
+monitor += ["breakers", "settings", "sql", *(["people"] if visitor.person().may("admin") else [])]
+improve = ["knowledge", "evals", "compare", "history", "annotate", "prompts", "playground"]
 chosen = st.navigation(
     {
-        "Monitor": [
-            pages[""],
-            pages["turns"],
-            pages["costs"],
-            pages["topics"],
-            pages["conversations"],
-            pages["alerts"],
-            pages["models"],
-            pages["retrieval"],
-            pages["health"],
-            pages["breakers"],
-            pages["settings"],
-            pages["sql"],
-            *([pages["people"]] if visitor.person().may("admin") else []),
-            named,
-        ],
-        "Improve": [
-            pages["knowledge"],
-            pages["evals"],
-            pages["compare"],
-            pages["history"],
-            pages["annotate"],
-            pages["prompts"],
-            pages["playground"],
-        ],
+        "Monitor": [*(pages[name] for name in monitor), named],
+        "Improve": [pages[name] for name in improve],
     }
 )
 if chosen is named:

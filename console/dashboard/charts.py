@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,39 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HEIGHT = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A run by its quality, with the interval, and what a case of it cost."""
+
+    mean: float
+    ci_low: float | None
+    ci_high: float | None
+    cost_usd: float
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The mean of a run with its interval; the text is HTML, escaped already."""
+
+    at: datetime
+    mean: float
+    ci_low: float | None
+    ci_high: float | None
+    text: str
+
+
+def _error(points: Sequence[Placed | Point], width: int) -> dict[str, Any]:
+    """Return plotly's error bars: how far the interval reaches above and below each mean."""
+    highs = [None if point.ci_high is None else point.ci_high - point.mean for point in points]
+    lows = [None if point.ci_low is None else point.mean - point.ci_low for point in points]
+    bars = {"type": "data", "symmetric": False, "thickness": 1.2, "width": width}
+    return {**bars, "array": highs, "arrayminus": lows}
+
+
 Times = Sequence[datetime]
 Numbers = Sequence[float | None]
 
@@ -125,33 +159,25 @@ def limit(figure: Figure, times: Times, value: float, name: str) -> None:
     )
 
 
-def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
+def quality_cost(points: Sequence[Placed], metric: str) -> Figure:
     """Place each run by what a case cost and how well it scored, with the interval of its score."""
     from plotly.graph_objects import Scatter
 
     figure = _figure()
-    most = max((point["cost_usd"] for point in points), default=0) or 1
+    most = max((point.cost_usd for point in points), default=0) or 1
     for point in points:
-        side = "left" if point["cost_usd"] > most / 2 else "right"
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [point["ci_high"] - point["mean"]],
-            "arrayminus": [point["mean"] - point["ci_low"]],
-            "thickness": 1.2,
-            "width": 4,
-        }
+        side = "left" if point.cost_usd > most / 2 else "right"
         figure.add_trace(
             Scatter(
-                x=[point["cost_usd"]],
-                y=[point["mean"]],
-                error_y=error,
-                name=point["name"],
+                x=[point.cost_usd],
+                y=[point.mean],
+                error_y=_error([point], 4),
+                name=point.name,
                 mode="markers+text",
-                text=[f"  {point['name']}  "],
+                text=[f"  {point.name}  "],
                 textposition=f"middle {side}",
                 cliponaxis=False,
-                marker={"size": 11, "color": point["colour"]},
+                marker={"size": 11, "color": point.colour},
                 hovertemplate="%{y:.3f} at $%{x:.3~r}<extra>%{fullData.name}</extra>",
             )
         )
@@ -161,9 +187,9 @@ def quality_cost(points: Sequence[dict[str, Any]], metric: str) -> Figure:
     )
     figure.update_yaxes(title=metric)
     if points:
-        show_shares(
-            figure, min(item["ci_low"] for item in points), max(entry["ci_high"] for entry in points), 0.1
-        )
+        lows = [point.ci_low for point in points if point.ci_low is not None]
+        highs = [point.ci_high for point in points if point.ci_high is not None]
+        show_shares(figure, min(lows, default=0.0), max(highs, default=1.0), 0.1)
     return figure
 
 
@@ -194,36 +220,25 @@ _TICKS = [
 
 
 def history(
-    points: Mapping[str, Sequence[dict[str, Any]]],
+    points: Mapping[str, Sequence[Point]],
     colours: Mapping[str, str],
     changes: Mapping[datetime, str],
 ) -> Figure:
-    """Draw one line a variant, a point with its interval a run, and a vertical line at each change.
-
-    A point is {at, mean, ci_low, ci_high, text, run_id}; the texts are HTML, escaped already.
-    """
+    """Draw one line a variant, a point with its interval a run, and a vertical line at each change."""
     from plotly.graph_objects import Scatter
 
     figure = _figure()
     for name, series in points.items():
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [point["ci_high"] - point["mean"] for point in series],
-            "arrayminus": [point["mean"] - point["ci_low"] for point in series],
-            "thickness": 1.2,
-            "width": 3,
-        }
         figure.add_trace(
             Scatter(
-                x=[point["at"] for point in series],
-                y=[point["mean"] for point in series],
-                error_y=error,
+                x=[point.at for point in series],
+                y=[point.mean for point in series],
+                error_y=_error(series, 3),
                 name=name,
                 mode="lines+markers",
                 line={"color": colours[name], "width": 1.5},
                 marker={"size": 8, "color": colours[name]},
-                text=[point["text"] for point in series],
+                text=[point.text for point in series],
                 hovertemplate="%{text}<extra></extra>",
             )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import streamlit as st
 
@@ -240,19 +239,21 @@ def _line(difference: Difference) -> str:
 
 
 def _scatter(baseline: Run, candidates: list[Run]) -> None:
-    points: list[dict[str, Any]] = []
+    points: list[charts.Placed] = []
     for place, run in enumerate((baseline, *candidates)):
         summary = data.read_scores(run, SHOWN).summary
         quality, cost = summary.get("groundedness"), summary.get("cost_usd")
         if quality and cost and quality.mean is not None and cost.mean is not None:
             colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
             points.append(
-                {
-                    **quality.to_dict(),
-                    "cost_usd": cost.mean,
-                    "name": format.variant(run.variant),
-                    "colour": colour,
-                }
+                charts.Placed(
+                    quality.mean,
+                    quality.ci_low,
+                    quality.ci_high,
+                    cost.mean,
+                    format.variant(run.variant),
+                    colour,
+                )
             )
     if len(points) > 1:
         with st.container(border=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from html import escape
 from itertools import pairwise
-from typing import Any
 
 import streamlit as st
 
@@ -102,9 +101,9 @@ def _chart(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) 
     alt = f"{about.title} over {len(runs)} runs, {len(changed)} changes between them"
     figure = charts.history(points, named, marks)
     if about.unit == "share":
-        ends = [(means_by_run[run.run_id].ci_low, means_by_run[run.run_id].ci_high) for run in runs]
-        lows, highs = zip(*ends, strict=True)
-        charts.show_shares(figure, min(lows), max(highs), LEAST_SPAN)
+        means = [means_by_run[run.run_id] for run in runs]
+        ends = [end for mean in means for end in (mean.ci_low, mean.ci_high) if end is not None]
+        charts.show_shares(figure, min(ends), max(ends), LEAST_SPAN)
     charts.draw(figure, "history", alt, {**named, "something changed": AMBER} if marks else named)
     better = "lower is better" if about.better == "lower" else "higher is better"
     st.caption(
@@ -113,19 +112,13 @@ def _chart(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) 
     )
 
 
-def _point(run: Run, about: Summary, metric: str) -> dict[str, Any]:
+def _point(run: Run, about: Summary, metric: str) -> charts.Point:
     write = find_metric(metric).write
     text = (
         f"<b>{write(about.mean)}</b> ({write(about.ci_low)} – {write(about.ci_high)})"
         f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about.n}"
     )
-    return {
-        "mean": about.mean,
-        "ci_low": about.ci_low,
-        "ci_high": about.ci_high,
-        "at": run.started_at,
-        "text": text,
-    }
+    return charts.Point(run.started_at, about.mean or 0.0, about.ci_low, about.ci_high, text)
 
 
 def _table(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) -> None:
