@@ -339,3 +339,88 @@ def test_no_value_is_named_by_a_participle() -> None:
                 names += [inner.id for inner in bound if isinstance(inner, ast.Name)]
             wrong += [f"{path.relative_to(ROOT)}: {name}" for name in names if name in PARTICIPLES]
     assert not wrong
+
+
+# Where JSON enters or leaves: there a public function may return a dictionary. Elsewhere a record has a type.
+EDGES = {
+    "console/commands/drill.py": "the JSON that the command prints",
+    "console/commands/eval_run.py": "settings for pydantic to check",
+    "console/dashboard/jobs.py": "the JSON of a process of its own",
+    "console/dashboard/releases.py": "the JSON of a process of its own",
+    "console/tools.py": "what an MCP client is given",
+    "evalsets/cases/from_turn.py": "a line of an evalset file, before it is checked",
+    "evalsets/cases/imported.py": "the JSON that the command prints",
+    "evalsets/cases/jsonl.py": "lines of a file",
+    "evalsets/cases/row.py": "a line of an evalset file",
+    "evalsets/evidence_sets.py": "lines of files of others",
+    "evalsets/fit_evidence.py": "the file of a fit",
+    "evalsets/guard_lines.py": "lines of files of others",
+    "evalsets/judges/calibration.py": "the JSON of a calibration",
+    "evalsets/judges/judgement.py": "lines between two processes",
+    "evalsets/judges/process.py": "lines between two processes",
+    "evalsets/judges/ragas_metrics.py": "lines between two processes",
+    "evalsets/judges/rubric.py": "lines between two processes",
+    "evalsets/reports/record.py": "the JSON report as it was written",
+    "evalsets/runs/guardboard.py": "lines of a file",
+    "evalsets/runs/template.py": "the body of a request to another chatbot",
+    "pipeline/context/history.py": "the JSON of the conversations API",
+    "pipeline/context/memory.py": "the JSON of the conversations API",
+    "pipeline/events.py": "the JSON of a turn",
+    "pipeline/guardrails/marking.py": "what a span notes",
+    "pipeline/http/health.py": "the JSON of /health",
+    "pipeline/http/openai_protocol.py": "bodies of OpenAI's protocol",
+    "pipeline/http/problem.py": "the body of RFC 9457",
+    "pipeline/models/structured.py": "a JSON schema, a provider's body",
+    "pipeline/operations.py": "the JSON of /health",
+    "traces/alerts/standing.py": "lines of a file",
+    "traces/answers.py": "rows as an engine gives them",
+    "traces/duck.py": "rows as an engine gives them",
+    "traces/engine.py": "rows as an engine gives them",
+    "traces/ledger.py": "rows as an engine gives them",
+    "traces/postgres/reading.py": "rows as an engine gives them",
+    "traces/postgres/writing.py": "rows as an engine gives them",
+    "traces/queries/conversations.py": "values bound to a question",
+    "traces/queries/filter.py": "values bound to a question",
+    "traces/queries/turns.py": "rows as an engine gives them",
+    "traces/queries/window.py": "rows as an engine gives them, values bound to a question",
+    "traces/records.py": "a JSON column",
+}
+# Records that are dictionaries still: so many functions of a file, and never more.
+UNTYPED = {
+    "console/dashboard/costs.py": 1,
+    "console/dashboard/evalsets_shown.py": 1,
+    "console/dashboard/readiness.py": 1,
+    "evalsets/cases/cases.py": 1,
+    "evalsets/forecast.py": 2,
+    "pipeline/breaker.py": 1,
+    "pipeline/breakers.py": 2,
+    "pipeline/build.py": 1,
+    "pipeline/guardrails/budget.py": 1,
+    "pipeline/guardrails/shared_spending.py": 2,
+    "pipeline/guardrails/spending.py": 2,
+    "pipeline/models/gateway.py": 1,
+    "pipeline/people.py": 1,
+    "traces/queries/asked.py": 1,
+    "traces/queries/overview.py": 6,
+    "traces/queries/persons.py": 2,
+    "traces/queries/refusals.py": 1,
+    "traces/queries/rolled.py": 7,
+}
+
+
+def test_no_dictionary_stands_for_a_record() -> None:
+    wrong = []
+    for path in shipped():
+        name = path.relative_to(ROOT).as_posix()
+        loose = [
+            node.name
+            for node in nodes(path)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and not node.name.startswith("_")
+            and node.name != "to_dict"
+            and node.returns is not None
+            and "dict[str, Any]" in ast.unparse(node.returns)
+        ]
+        if name not in EDGES and len(loose) > UNTYPED.get(name, 0):
+            wrong.append(f"{name}: {', '.join(loose)} return dict[str, Any]; give the record a dataclass")
+    assert not wrong
