@@ -370,6 +370,7 @@ EDGES = {
     "pipeline/http/health.py": "the JSON of /health",
     "pipeline/http/openai_protocol.py": "bodies of OpenAI's protocol",
     "pipeline/http/problem.py": "the body of RFC 9457",
+    "pipeline/http/sending.py": "the body of an OTLP request",
     "pipeline/models/structured.py": "a JSON schema, a provider's body",
     "pipeline/operations.py": "the JSON of /health",
     "traces/alerts/standing.py": "lines of a file",
