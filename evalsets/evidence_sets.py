@@ -73,7 +73,7 @@ class Shelf:
     vectors: list[PassageVectors]
 
     def find(self, question: str, vector: Vector, count: int = 5) -> Retrieved:
-        scores = np.stack([known.vector for known in self.vectors]) @ vector
+        scores = np.stack([row.vector for row in self.vectors]) @ vector
         best = np.argsort(-scores, kind="stable")[:count]
         nones = [self._found(int(i), rank, float(scores[i])) for rank, i in enumerate(best, 1)]
         return Retrieved(question, vector, tuple(nones), "fit", None, None)
@@ -142,8 +142,8 @@ async def searched(
     question: str, history: History, shelf: Shelf, embedder: MiniLM, answerable: bool, source: str
 ) -> Example:
     """Return a question as a turn would search for it."""
-    said = tuple(Message(turn["role"], turn["text"]) for turn in history)
-    query = rewrite(question, said) if needs_history(question, said) else question
+    messages = tuple(Message(turn["role"], turn["text"]) for turn in history)
+    query = rewrite(question, messages) if needs_history(question, messages) else question
     vector = await embedder.embed_query(query)
     own, topic = split(query)
     if topic:

@@ -64,12 +64,12 @@ def fit(some: Sequence[Row]) -> tuple[tuple[float, ...], float]:
     flat = values.reshape(-1, values.shape[2])
     scale = flat.std(0) + 1e-9
     inputs = np.c_[flat / scale, np.ones(len(flat))]
-    wanted = np.tile([0.0, 0.0, 0.0, 1.0], len(some))
+    targets = np.tile([0.0, 0.0, 0.0, 1.0], len(some))
     share = np.tile([1.0, 0.3, 0.3, 1.0], len(some))  # the easy kinds weigh less
     weights = np.zeros(inputs.shape[1])
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-inputs @ weights))
-        slope = (inputs * ((chance - wanted) * share)[:, None]).mean(0)
+        slope = (inputs * ((chance - targets) * share)[:, None]).mean(0)
         weights -= RATE * (slope + RIDGE * np.r_[weights[:-1], 0])
     return tuple(float(weight) for weight in weights[:-1] / scale), float(weights[-1])
 

@@ -131,8 +131,8 @@ def sentence_lines(folder: Path) -> list[Line]:
         for (start, end), place in zip(spans, contexts(text, spans), strict=True):
             label = _kind(start, end, begin, begin + len(attack)) if attack else "clean"
             if label != "unclear":
-                said = text[start : min(end, start + LONGEST)]
-                lines.append(Line(said, label, source, group, kind, place))
+                sentence = text[start : min(end, start + LONGEST)]
+                lines.append(Line(sentence, label, source, group, kind, place))
     return lines
 
 

@@ -51,21 +51,21 @@ class Gap:
     answered: bool  # asked again since, and answered
 
 
-def topics(asked: Sequence[Asked], since: datetime, until: datetime) -> list[Topic]:
+def topics(turns: Sequence[Asked], since: datetime, until: datetime) -> list[Topic]:
     """Return the topics of a window, the largest first; what fits none comes last, together."""
     named: dict[str, list[Asked]] = defaultdict(list)
-    groups, labels = _clusters(asked)
-    for question, group in zip(asked, groups, strict=True):
+    groups, labels = _clusters(turns)
+    for question, group in zip(turns, groups, strict=True):
         named[NO_TOPIC if group is None else labels[group]].append(question)
     middle = since + (until - since) / 2
     rows = [_topic(name, group, middle) for name, group in named.items()]
     return sorted(rows, key=lambda row: (row.name == NO_TOPIC, -row.turns, row.name))
 
 
-def gaps(asked: Iterable[Asked]) -> list[Gap]:
+def gaps(turns: Iterable[Asked]) -> list[Gap]:
     """Return the questions that got no answer, those asked most often first, answered ones last."""
     by_words: dict[str, list[Asked]] = defaultdict(list)
-    for question in asked:
+    for question in turns:
         by_words[key(question.question)].append(question)
     open_gaps: list[Gap] = []
     for words, group in by_words.items():
@@ -85,7 +85,7 @@ def key(question: str) -> str:
     return " ".join(sorted({stem(word) for word in tokens(question) if word not in STOP_WORDS}))
 
 
-def _clusters(asked: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
+def _clusters(turns: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
     """Return the cluster of each question, None for none, and the name of each cluster.
 
     Wordings join the most alike cluster so far, those asked most often first (leader algorithm over
@@ -93,16 +93,16 @@ def _clusters(asked: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
     """
     spoken: dict[str, Counter[str]] = defaultdict(Counter)
     stems: dict[str, tuple[str, ...]] = {}
-    for turn in asked:
+    for turn in turns:
         if turn.question not in stems:
-            said = [word for word in tokens(turn.question) if word not in STOP_WORDS]
-            stems[turn.question] = tuple(sorted({stem(word) for word in said}))
-            for word in said:
+            words = [word for word in tokens(turn.question) if word not in STOP_WORDS]
+            stems[turn.question] = tuple(sorted({stem(word) for word in words}))
+            for word in words:
                 spoken[stem(word)][word] += 1
-    volume = Counter(item.question for item in asked)
+    volume = Counter(item.question for item in turns)
     wordings = [question for question, _ in volume.most_common(DISTINCT) if stems[question]]
     if not wordings:
-        return [None] * len(asked), []
+        return [None] * len(turns), []
     matrix, vocabulary = _matrix([stems[question] for question in wordings])
     member, centroids = _led(matrix)
     sizes = Counter(member)
@@ -110,7 +110,7 @@ def _clusters(asked: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
     place = {group: number for number, group in enumerate(real)}
     of = {question: place.get(group) for question, group in zip(wordings, member, strict=True)}
     names = [_name(centroids[group], vocabulary, spoken) for group in real]
-    return [of.get(item.question) for item in asked], _apart(names)
+    return [of.get(item.question) for item in turns], _apart(names)
 
 
 def _matrix(rows: Sequence[tuple[str, ...]]) -> tuple[NDArray[np.float32], list[str]]:

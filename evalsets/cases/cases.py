@@ -30,8 +30,8 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     if path.is_dir():
         return beir.load(path, queries)
     if not path.is_file():
-        known = ", ".join(sorted({file.stem for file in _files(own)}))
-        raise EvalsetError([f"no evalset {str(name_or_path)!r}; there are {known}, or give a file or folder"])
+        names = ", ".join(sorted({file.stem for file in _files(own)}))
+        raise EvalsetError([f"no evalset {str(name_or_path)!r}; there are {names}, or give a file or folder"])
     problems: list[str] = []
     notes: list[str] = []
     rows = jsonl.objects(path, problems) if _ours(path) else _imported(path, problems, notes)

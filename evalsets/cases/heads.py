@@ -89,11 +89,11 @@ def _wordy(texts: Sequence[str], rows: int) -> bool:
     return bool(words) and len(words) * 2 > rows and sum(words) / len(words) >= WORDS
 
 
-def _head(field: str, wanted: str, heads: Sequence[str]) -> str:
-    exact = [head for head in heads if head == wanted] or [h for h in heads if fold(h) == fold(wanted)]
+def _head(field: str, name: str, heads: Sequence[str]) -> str:
+    exact = [head for head in heads if head == name] or [h for h in heads if fold(h) == fold(name)]
     if not exact:
         shown = ", ".join(repr(head) for head in heads)
-        raise EvalsetError([f"--map {field}={wanted}: no column is called {wanted!r}; there are {shown}"])
+        raise EvalsetError([f"--map {field}={name}: no column is called {name!r}; there are {shown}"])
     return exact[0]
 
 

@@ -81,7 +81,7 @@ def by_rules(chunks: Sequence[Row], count: int, seed: int = 0) -> Made:
     wells: dict[str, list[dict[str, Any]]] = {}
     for chunk in chunks:
         wells.setdefault(chunk.document_id, []).extend(_from_chunk(chunk, chance))
-    questions, asked = Made(), set[str]()
+    questions, seen = Made(), set[str]()
     for well in wells.values():
         chance.shuffle(well)
     order = list(wells)
@@ -90,8 +90,8 @@ def by_rules(chunks: Sequence[Row], count: int, seed: int = 0) -> Made:
         for key in order:
             if wells[key] and len(questions.rows) < count:
                 row = wells[key].pop()
-                if row["question"].casefold() not in asked:
-                    asked.add(row["question"].casefold())
+                if row["question"].casefold() not in seen:
+                    seen.add(row["question"].casefold())
                     questions.rows.append(_misspelt(row, chance) if chance.random() < TYPOS else row)
     for number, row in enumerate(questions.rows, 1):
         row["id"] = f"s{number:04}"
@@ -159,12 +159,12 @@ def _from_chunk(chunk: Titled, chance: random.Random, about: Sequence[str] = ABO
         sentence = chunk.text[start:end].strip()
         if _heading(sentence, chunk.text, start) and (question := _of_title(sentence, chance, about)):
             mark = "?" if question.endswith("?") else ""
-            asked = (
+            request = (
                 f"{question.removesuffix('?')} ({chunk.title}){mark}"
                 if len(sentence.split()) < 3
                 else question
             )
-            questions.append({"id": "", "question": asked, **source, "tags": [TAG, "rule", "heading"]})
+            questions.append({"id": "", "question": request, **source, "tags": [TAG, "rule", "heading"]})
             continue
         match = _DEFINITION.match(sentence)
         if match and not _POINTING.match(match[1]) and len(sentence) < 300:

@@ -79,10 +79,10 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
     if not path.exists():
         save(name, [row], head or {"title": name, "owner": "", "source": "cases from turns"}, folder=folder)
         return case_added
-    known = load(path).cases
-    if any(other.case_id == case_added.case_id for other in known):
+    cases = load(path).cases
+    if any(other.case_id == case_added.case_id for other in cases):
         raise EvalsetError([f"{name}: a case with the id {case_added.case_id!r} is there already"])
-    if (other := twin(case_added, known)) is not None:
+    if (other := twin(case_added, cases)) is not None:
         raise EvalsetError([f"{name}: case {other.case_id!r} asks the same already"])
     with path.open("rb+") as file:  # the last line may lack its end when people edited the file
         file.seek(0, os.SEEK_END)
@@ -101,11 +101,11 @@ def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     rows = [row for _, row in jsonl.objects(path, problems)] if path.exists() else []
     if problems:
         raise EvalsetError(problems)
-    kept = [row for row in rows if row.get("id") != case_id]
-    if len(kept) == len(rows):
+    remaining = [row for row in rows if row.get("id") != case_id]
+    if len(remaining) == len(rows):
         return False
-    if kept:
-        _write(path, _lines(kept))
+    if remaining:
+        _write(path, _lines(remaining))
         return True
     path.with_suffix(".toml").unlink(missing_ok=True)
     path.unlink()
@@ -142,12 +142,12 @@ def delete(name: str, *, folder: Path | None = None) -> Path:
     path = _path(name, folder or own_folder())
     if not path.exists():
         raise EvalsetError([f"the team has no evalset {name!r}"])
-    kept = path.parent / "deleted" / path.name
-    kept.parent.mkdir(exist_ok=True)
+    place = path.parent / "deleted" / path.name
+    place.parent.mkdir(exist_ok=True)
     if path.with_suffix(".toml").exists():
-        path.with_suffix(".toml").replace(kept.with_suffix(".toml"))
-    path.replace(kept)
-    return kept
+        path.with_suffix(".toml").replace(place.with_suffix(".toml"))
+    path.replace(place)
+    return place
 
 
 def exported(evalset: Evalset, ending: str) -> str:
@@ -195,15 +195,15 @@ def title(name: str, folder: Path | None = None) -> str:
     )
 
 
-def twin(wanted: Case, known: Sequence[Case]) -> Case | None:
+def twin(case: Case, cases: Sequence[Case]) -> Case | None:
     """Return the case that asks the same after the same history, small differences in writing aside."""
-    key = _asked(wanted)
-    return next((other for other in known if _asked(other) == key), None)
+    key = _asked(case)
+    return next((other for other in cases if _asked(other) == key), None)
 
 
 def _asked(row: Case) -> tuple[str, ...]:
-    said = [message["text"] for message in row.history or () if message["role"] == "user"]
-    return tuple(" ".join(re.findall(r"\w+", text.casefold())) for text in (*said, row.question))
+    texts = [message["text"] for message in row.history or () if message["role"] == "user"]
+    return tuple(" ".join(re.findall(r"\w+", text.casefold())) for text in (*texts, row.question))
 
 
 def _path(name: str, folder: Path) -> Path:

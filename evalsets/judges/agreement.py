@@ -85,5 +85,5 @@ def between_people(ratings: Sequence[Sequence[float]]) -> float | None:
         return None
     table = np.asarray(ratings, dtype=float)
     correlations = [spearman(table[:, i], np.delete(table, i, axis=1).mean(axis=1)) for i in range(count)]
-    known = [correlation for correlation in correlations if correlation is not None]
-    return sum(known) / len(known) if known else None
+    measured = [correlation for correlation in correlations if correlation is not None]
+    return sum(measured) / len(measured) if measured else None

@@ -41,11 +41,11 @@ class Cache:
         ).fetchone()
         return None if row is None else Kept(*row)
 
-    def put(self, key: str, kept: Kept) -> None:
+    def put(self, key: str, reply: Kept) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._file.execute(
             "insert or replace into replies values (?, ?, ?, ?, ?, ?)",
-            (key, kept.text, kept.model, kept.input_tokens, kept.output_tokens, now),
+            (key, reply.text, reply.model, reply.input_tokens, reply.output_tokens, now),
         )
 
     def close(self) -> None:

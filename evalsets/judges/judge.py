@@ -161,10 +161,10 @@ async def engage(job: Mapping[str, Any], settings: Settings) -> Judge:
     from pipeline.build import prices
     from pipeline.providers import model
 
-    asked: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
-    await asked.warm()  # importing its SDK takes seconds that no call should pay for
+    engine: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
+    await engine.warm()  # importing its SDK takes seconds that no call should pay for
     return Judge(
-        asked,
+        engine,
         address=job.get("address", ""),
         cache=Cache(Path(job["cache"])) if job.get("cache") else None,
         prices=prices(settings),

@@ -119,8 +119,8 @@ class Worker:
     def _environment(self) -> dict[str, str]:
         """Return what the judge's process may know: our settings and its own provider's key."""
         provider = self._job.judge.partition(":")[0]
-        wanted = (*_PASSED, KEYS.get(provider, ""), "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
-        variables = {name: value for name, value in os.environ.items() if name in wanted}
+        names = (*_PASSED, KEYS.get(provider, ""), "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+        variables = {name: value for name, value in os.environ.items() if name in names}
         variables |= {name: value for name, value in os.environ.items() if name.startswith("ANSWERDECK_")}
         home = DataFolder(self._data_dir.absolute()).judge_cache
         home.mkdir(parents=True, exist_ok=True)

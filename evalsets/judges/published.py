@@ -25,11 +25,11 @@ def rows(path: Path, problems: list[str]) -> Iterator[tuple[int, Row]]:
             yield number, {**row, "label": row["begin_label"]}
         elif {"source_id", "response", "labels"} <= row.keys():
             sources = _sources(path, problems) if sources is None else sources
-            known = sources.get(str(row["source_id"]))
-            if known is None:
+            source = sources.get(str(row["source_id"]))
+            if source is None:
                 problems.append(f"{path.name} line {number}: source {row['source_id']!r} is not beside it")
             else:
-                yield number, _ragtruth(row, known)
+                yield number, _ragtruth(row, source)
         elif {"input", "passages", "output"} <= row.keys():
             yield number, _clapnq(row)
         else:
@@ -72,7 +72,7 @@ def _evaluations(path: Path, problems: list[str]) -> Iterator[tuple[int, Row]]:
 
 def _rated(document: Row, task: Row, documents: Mapping[Any, Row]) -> Row:
     heard = [turn for turn in task["input"] if turn.get("text")]
-    kept = [documents.get(_of(passage, "document_id"), passage) for passage in task.get("contexts") or ()]
+    passages = [documents.get(_of(passage, "document_id"), passage) for passage in task.get("contexts") or ()]
     ratings = document["annotations"]["faithfulness"].values()
     targets = task.get("targets") or [{}]
     return {
@@ -80,7 +80,7 @@ def _rated(document: Row, task: Row, documents: Mapping[Any, Row]) -> Row:
         "question": heard[-1]["text"],
         "history": heard[:-1],
         "response": _of(document, "model_response"),
-        "contexts": kept,
+        "contexts": passages,
         "reference": targets[0].get("text"),
         "human": {"faithfulness": [float(rating["value"]) for rating in ratings]},
     }
@@ -100,10 +100,10 @@ def _sources(path: Path, problems: list[str]) -> dict[str, Row]:
 def _ragtruth(row: Row, source: Row) -> Row:
     """Return an answer that is supported when nobody marked a span of it."""
     given = source["source_info"]
-    asked = given if isinstance(given, dict) and "passages" in given else {"question": "", "passages": given}
-    text = asked["passages"]
+    prompt = given if isinstance(given, dict) and "passages" in given else {"question": "", "passages": given}
+    text = prompt["passages"]
     return {
-        "question": asked.get("question") or "",
+        "question": prompt.get("question") or "",
         "answer": row["response"],
         "contexts": [text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)],
         "label": "unsupported" if row["labels"] else "supported",

@@ -64,14 +64,14 @@ class Marker:
 
     async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
         """Yield a score for each task {id, metric, sample}, as they come."""
-        asked = [asyncio.create_task(self._score(task)) for task in tasks]
+        jobs = [asyncio.create_task(self._score(task)) for task in tasks]
         try:
-            for reply in asyncio.as_completed(asked):
+            for reply in asyncio.as_completed(jobs):
                 yield await reply
         finally:
-            for task in asked:
+            for task in jobs:
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.gather(*jobs, return_exceptions=True)
 
     async def _score(self, task: Mapping[str, Any]) -> dict[str, Any]:
         assert self._judge is not None

@@ -54,8 +54,8 @@ class Agreement:
 
 def agree(question: str, reference: str, answer: str) -> Agreement:
     """Return how far the answer says what the reference says, no more, no less and nothing else."""
-    kept, added = _split(reference, answer)
-    text, count = " ".join(kept), len(kept) + len(added)
+    own_words, added = _split(reference, answer)
+    text, count = " ".join(own_words), len(own_words) + len(added)
     if not text or not _content(reference):
         return Agreement(0.0, 0.0, 0.0, tuple(added))
     whole = min(1.0, len(_content(text)) / len(_content(reference)))
@@ -69,12 +69,14 @@ def agree(question: str, reference: str, answer: str) -> Agreement:
 
 def features(question: str, reference: str, text: str) -> tuple[float, ...]:
     """Return FEATURES of the part of an answer that speaks of the reference."""
-    said, wanted = _content(text), _content(reference)
-    stems, wanted_stems = [stem(word) for word in said], [stem(word) for word in wanted]
-    asked = {stem(word) for word in tokens(question)}
-    new = [word for word in said if not _there(stem(word), wanted_stems) and stem(word) not in asked]
-    lost = [word for word in wanted if not _there(stem(word), stems)]
-    swapped, length = float(bool(new and lost)), max(1, len(said))
+    answered, expected = _content(text), _content(reference)
+    stems, wanted_stems = [stem(word) for word in answered], [stem(word) for word in expected]
+    question_stems = {stem(word) for word in tokens(question)}
+    new = [
+        word for word in answered if not _there(stem(word), wanted_stems) and stem(word) not in question_stems
+    ]
+    lost = [word for word in expected if not _there(stem(word), stems)]
+    swapped, length = float(bool(new and lost)), max(1, len(answered))
     bag = sum((Counter(stems) & Counter(wanted_stems)).values())
     order = bag - _in_order(stems, wanted_stems)
     negation = len(_NEGATION.findall(text)) != len(_NEGATION.findall(reference))
@@ -108,15 +110,15 @@ def _split(reference: str, answer: str) -> tuple[list[str], list[str]]:
     if len(parts) < 2:
         near = _cosine(answer, reference) >= NEAR or _share(answer, reference) >= SAYS
         return (parts, []) if near else ([], parts)
-    kept: list[str] = []
+    sentences_of_it: list[str] = []
     added: list[str] = []
     everything = _share(reference, answer)
     for place, part in enumerate(parts):
         near = max(_cosine(part, text) for text in (reference, *_cut(reference)))
         without = _share(reference, " ".join(parts[:place] + parts[place + 1 :]))
         speaks = everything - without > ADDS or _share(part, reference) >= SAYS
-        (kept if near >= NEAR and speaks else added).append(part)
-    return kept, added
+        (sentences_of_it if near >= NEAR and speaks else added).append(part)
+    return sentences_of_it, added
 
 
 def _cut(text: str) -> list[str]:

@@ -198,12 +198,12 @@ def _elsewhere(baseline: Record, run: Run) -> Iterator[Check]:
     before, now = baseline.run.settings.contents, run.settings.contents
     where = f"the baseline's report {baseline.file.name}"
     if before is None or before != now:
-        known = "does not say over which documents it was made" if before is None else (
+        place = "does not say over which documents it was made" if before is None else (
             f"was made over other documents ({before[:8]} in knowledge base {baseline.run.kb},"
             f" here {(now or 'unknown')[:8]} in {run.kb})"
         )  # fmt: skip
         again = "make it anew over these documents"
-        yield Check("baseline", "failed", f"{where} {known}, so a difference may be theirs: {again}")
+        yield Check("baseline", "failed", f"{where} {place}, so a difference may be theirs: {again}")
     else:
         yield Check("baseline", "passed", f"{where} was made over the same documents ({before[:8]})")
 

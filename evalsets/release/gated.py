@@ -19,13 +19,13 @@ def choose(data_dir: Path, evalsets: Sequence[str]) -> list[str]:
 
     Returns those in force. Raises EvalsetError for one that cannot be read, and NotChosen.
     """
-    wanted = [str(Path(name).resolve()) if Path(name).is_file() else name for name in dict.fromkeys(evalsets)]
-    for name in wanted:
+    names = [str(Path(name).resolve()) if Path(name).is_file() else name for name in dict.fromkeys(evalsets)]
+    for name in names:
         load(name)
     before = gated.read(data_dir)
-    gated.write(data_dir, wanted)
+    gated.write(data_dir, names)
     now = settings.load(data_dir=data_dir).gate.evalsets
-    if wanted and now != wanted:
+    if names and now != names:
         gated.write(data_dir, before)
         raise NotChosen(
             f"ANSWERDECK_GATE__EVALSETS in the environment or .env says {', '.join(now)}; unset it first"

@@ -111,9 +111,9 @@ def together(
 def _speaking(ledger: Rows, evalset: Evalset, facts: Facts, condense: bool) -> Iterator[Run]:
     for run in runs.runs(ledger, evalset=evalset.name, limit=1000):
         whole = run.cases == len(evalset.cases) and run.evalset_fingerprint == evalset.fingerprint
-        known = not condense or run.settings.condense is not None
+        says = not condense or run.settings.condense is not None
         real = run.state == "finished" and run.only is None and not trial(run)
-        if real and whole and known and not facts.differs(run):
+        if real and whole and says and not facts.differs(run):
             yield run
 
 

@@ -122,8 +122,8 @@ async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) 
         facts = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
         pipeline.store.drain()
         with pipeline.store.read() as ledger:
-            known = in_force.together(ledger, evalset, facts, condense=name == "condense")
-        speaking = [run for run in known if run is not None]
+            runs = in_force.together(ledger, evalset, facts, condense=name == "condense")
+        speaking = [run for run in runs if run is not None]
         if len(speaking) < len(versions) or any(
             untimed(speaking[0], other) == APART for other in speaking[1:]
         ):
@@ -140,8 +140,8 @@ async def run_changed(
     """
     with pipeline.store.read() as ledger:
         ran = {run.evalset for run in runs.runs(ledger) if run.state == "finished"}
-    known = [name for name in evalsets if load(name).name in ran]
-    return await run_missing(pipeline, pipeline.force.label("answer"), known, step, agree=agree)
+    names = [name for name in evalsets if load(name).name in ran]
+    return await run_missing(pipeline, pipeline.force.label("answer"), names, step, agree=agree)
 
 
 def promote(

@@ -188,8 +188,8 @@ def expected(ledger: Ledger, evalset: Evalset, model: str, prices: Prices) -> Es
     if not usages:
         return Estimate(len(evalset.cases), prices.cost(model, Tokens()).usd)
     costs = [prices.cost(model, Tokens(usage.input_tokens, usage.output_tokens)).usd for usage in usages]
-    known = [cost for cost in costs if cost is not None]
-    usd = sum(known) / len(turns) * len(evalset.cases) if len(known) == len(costs) else None
+    measured = [cost for cost in costs if cost is not None]
+    usd = sum(measured) / len(turns) * len(evalset.cases) if len(measured) == len(costs) else None
     return Estimate(len(evalset.cases), usd)
 
 
@@ -294,12 +294,12 @@ def replay_report(ledger: Ledger, run_id: str, before_id: str) -> Replay:
 
 def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:
     """Say whether a turn became better: by support, and by the hit of its search where that is equal."""
-    asked = (case.case_id, after.turn.turn_id if after else None, case.question)
+    key = (case.case_id, after.turn.turn_id if after else None, case.question)
     answers = (before.turn.answer, after.turn.answer if after else None)
     if (why := replayed.outage(before)) is not None:
-        return Flip(*asked, "outage", why, *answers)
+        return Flip(*key, "outage", why, *answers)
     if after is None:
-        return Flip(*asked, "worse", "the replay gave no turn", *answers)
+        return Flip(*key, "worse", "the replay gave no turn", *answers)
     (was, why_was), (now, why_now) = support(before), support(after)
     change: Change = "same"
     reason = f"{why_was}, now {why_now}"
@@ -308,7 +308,7 @@ def _flip(case: RunCase, before: Trace, after: Trace | None) -> Flip:
     elif None not in (before.turn.hit, after.turn.hit) and before.turn.hit != after.turn.hit:
         change = "better" if after.turn.hit else "worse"
         reason = "its search hits now" if after.turn.hit else "its search no longer hits"
-    return Flip(*asked, change, reason, *answers)
+    return Flip(*key, change, reason, *answers)
 
 
 def _replayed(ledger: Ledger, run_id: str) -> dict[str, Trace]:
@@ -319,8 +319,8 @@ def _replayed(ledger: Ledger, run_id: str) -> dict[str, Trace]:
 def _spent(turns: Sequence[Trace]) -> Spent:
     """Return what turns cost and how long they took; a cost is None when any of them is unpriced."""
     costs = [trace.turn.cost_usd for trace in turns if trace.turn.attempts]
-    known = [cost for cost in costs if cost is not None]
-    usd = sum(known) if len(known) == len(costs) else None
+    measured = [cost for cost in costs if cost is not None]
+    usd = sum(measured) if len(measured) == len(costs) else None
     seconds = sorted(trace.turn.seconds for trace in turns if trace.turn.seconds is not None)
     return Spent(
         turns=len(turns),

@@ -79,7 +79,7 @@ def of_run(run: Run, metrics: Sequence[MetricRow]) -> RunWords:
     """Return what one run means; `metrics` as the report lists them."""
     rows = {row.name: row for row in metrics}
     missed = [row.title for row in metrics if row.passed is False]
-    asked = sum(row.threshold is not None for row in metrics)
+    thresholds = sum(row.threshold is not None for row in metrics)
     weakest = sorted(
         (mean if row.better == "higher" else 1 - mean, place, row)
         for place, row in enumerate(metrics)
@@ -90,9 +90,9 @@ def of_run(run: Run, metrics: Sequence[MetricRow]) -> RunWords:
         verdict += f"; weakest: {', '.join(_mean(row) for _, _, row in weakest[:2])}"
     return RunWords(
         verdict=f"{verdict}.",
-        advice=_run_advice(run, missed, asked),
+        advice=_run_advice(run, missed, thresholds),
         means=tuple(_costs(rows)),
-        next=tuple(_run_next(run, missed, asked)),
+        next=tuple(_run_next(run, missed, thresholds)),
     )
 
 
@@ -100,23 +100,23 @@ def _mean(row: MetricRow) -> str:
     return f"{row.title} {find_metric(row.name).write(row.mean)}"
 
 
-def _run_advice(run: Run, missed: Sequence[str], asked: int) -> str:
+def _run_advice(run: Run, missed: Sequence[str], thresholds: int) -> str:
     if run.state != "finished" or too_many_failed(run.failed, run.cases):
         return "Decide nothing by this run: too much of it is missing."
     if missed:
         return f"Not ready: {_listed(missed)} {'misses its' if len(missed) == 1 else 'miss their'} threshold."
-    if asked:
-        return f"Ready by its own measure: all {asked} thresholds are met."
+    if thresholds:
+        return f"Ready by its own measure: all {thresholds} thresholds are met."
     return "No threshold says what is good enough, so this run only describes."
 
 
-def _run_next(run: Run, missed: Sequence[str], asked: int) -> Iterator[str]:
+def _run_next(run: Run, missed: Sequence[str], thresholds: int) -> Iterator[str]:
     if run.state != "finished" or run.failed:
         aim = " with the same --target or --template" if Variant.read(run.variant).outside else ""
         yield f"Ask the failed cases again: answerdeck eval run {run.evalset} --run {run.run_id}{aim}"
     if missed:
         yield "Read the lowest-scoring cases below: do the passages hold the answer?"
-    if not asked:
+    if not thresholds:
         yield f"Write [thresholds] into {run.evalset}.toml, such as groundedness = 0.9."
     if run.prompt is not None:
         yield f"Try a change beside it: answerdeck eval run {run.evalset} --prompt {run.prompt} --prompt …"
@@ -135,9 +135,9 @@ def _verdict(comparison: Comparison, a: str, b: str) -> str:
         verdict: [row.by for row in comparison.differences if row.verdict == verdict]
         for verdict in ("worse", "better")
     }
-    said = [f"{verdict} than {a} on {_few(rows)}" for verdict, rows in parts.items() if rows]
-    if said:
-        return f"{b} is {', and '.join(said)}."
+    clauses = [f"{verdict} than {a} on {_few(rows)}" for verdict, rows in parts.items() if rows]
+    if clauses:
+        return f"{b} is {', and '.join(clauses)}."
     return f"No difference between {b} and {a} is beyond chance on {comparison.common} cases."
 
 

@@ -87,8 +87,8 @@ def load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise NotAReport(f"{path} cannot be read as JSON: {error}") from None
     kind = report.get("kind") if isinstance(report, dict) else None
-    wanted = {"run": ("run", "metrics", "versions"), "comparison": ("a", "b", "differences", "versions")}
-    if kind not in wanted or not all(key in report for key in wanted[kind]):
+    parts = {"run": ("run", "metrics", "versions"), "comparison": ("a", "b", "differences", "versions")}
+    if kind not in parts or not all(key in report for key in parts[kind]):
         raise NotAReport(
             f"{path} is no report of a run or comparison; `eval report RUN --format json` is one"
         )
@@ -109,6 +109,6 @@ def _run(stored: Mapping[str, Any]) -> Run:
 
 
 def _fingerprint(case: RunCase) -> str:
-    known = asdict(case)
-    text = json.dumps([known[key] for key in SAME], ensure_ascii=False)
+    columns = asdict(case)
+    text = json.dumps([columns[key] for key in SAME], ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -30,11 +30,11 @@ class Remembered:
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield the answer kept for this prompt, at no cost; else the model's, and keep it when whole."""
         key = self._key(prompt)
-        kept = self._cache.get(key)
-        if kept is not None:
-            answer = json.loads(kept.text)
+        reply = self._cache.get(key)
+        if reply is not None:
+            answer = json.loads(reply.text)
             yield Text(answer["text"])
-            yield Stop(answer["reason"], Tokens(0, 0), kept.model, answer["abstained"], kept=SERVED)
+            yield Stop(answer["reason"], Tokens(0, 0), reply.model, answer["abstained"], kept=SERVED)
             return
         texts: list[str] = []
         events = cast("AsyncGenerator[ModelEvent]", self._model.stream(prompt, seconds))
@@ -51,13 +51,13 @@ class Remembered:
 
     def _keep(self, key: str, text: str, stop: Stop) -> None:
         answer = {"text": text, "reason": stop.reason, "abstained": stop.abstained}
-        kept = Kept(json.dumps(answer), stop.model, stop.tokens.input_tokens, stop.tokens.output_tokens)
-        self._cache.put(key, kept)
+        reply = Kept(json.dumps(answer), stop.model, stop.tokens.input_tokens, stop.tokens.output_tokens)
+        self._cache.put(key, reply)
 
     def _key(self, prompt: Prompt) -> str:
-        said = [(message.role, message.text) for message in prompt.messages]
+        messages = [(message.role, message.text) for message in prompt.messages]
         where = str(getattr(self._model, "base_url", ""))
-        shaped = [self.name, where, prompt.system, said, prompt.max_output_tokens, REPETITION.get()]
+        shaped = [self.name, where, prompt.system, messages, prompt.max_output_tokens, REPETITION.get()]
         return hashlib.sha256(json.dumps(shaped).encode()).hexdigest()
 
 

@@ -55,12 +55,12 @@ async def estimate(
         return Estimate(0, 0, 0, 0.0, 0.0, "built-in")
     sizes = [await _prompt_tokens(case, variant, pipeline, kb) for case in evalset.some(LOOKED_AT).cases]
     calls += sum(bool(case.history) for case in evalset.cases) * repetitions  # rewriting the follow-up
-    asked = round(sum(sizes) / len(sizes)) * calls
+    input_tokens = round(sum(sizes) / len(sizes)) * calls
     usual, most = ANSWER_TOKENS * calls, pipeline.rules.max_output_tokens * calls
     assert variant.model is not None
-    cost = prices.cost(variant.model, Tokens(asked, usual))
-    highest = prices.cost(variant.model, Tokens(asked, most))
-    return Estimate(calls, asked, usual, cost.usd, highest.usd, cost.version)
+    cost = prices.cost(variant.model, Tokens(input_tokens, usual))
+    highest = prices.cost(variant.model, Tokens(input_tokens, most))
+    return Estimate(calls, input_tokens, usual, cost.usd, highest.usd, cost.version)
 
 
 async def _prompt_tokens(case: Case, variant: Variant, pipeline: Pipeline, kb: str | None) -> int:

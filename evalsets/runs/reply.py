@@ -78,9 +78,9 @@ def _passage(row: Any, n: int, reading: Reading, turn_id: str, cited: set[int]) 
     plain = isinstance(row, str)
     key, title, url = (_plain(at(row, path)) for path in (reading.id, reading.title, reading.url))
     text = _plain(at(row, reading.text)) or (row if plain and reading.id != "." else "")
-    known = bool(text)
+    worded = bool(text)
     return Passage(
-        turn_id, n, key, key, title, url, text or None, n if known else None, cited=known and n in cited
+        turn_id, n, key, key, title, url, text or None, n if worded else None, cited=worded and n in cited
     )
 
 

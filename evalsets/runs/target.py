@@ -86,13 +86,13 @@ class Target:
 
     def _ended(self, reply: Reply, recorder: Recorder) -> Answer:
         recorder.retrieved(reply.passages)
-        known = reply.seen.search is None and reply.seen.broken is None
+        searched = reply.seen.search is None and reply.seen.broken is None
         recorder.note(
             answer=reply.answer,
             model=self.name,
             stop_reason=reply.stop,
-            hit=bool(reply.passages) if known else None,
-            passages=sum(row.n is not None for row in reply.passages) if known else None,
+            hit=bool(reply.passages) if searched else None,
+            passages=sum(row.n is not None for row in reply.passages) if searched else None,
             citations=len(cited_numbers(reply.answer)) or None,
         )
         trace = recorder.close(reply.outcome)
@@ -184,8 +184,8 @@ class Target:
 
 def _pause(error: ModelError, attempt: int, most: float) -> float | None:
     """Return the seconds to wait before asking again; None when the error is to be counted."""
-    asked = error.status == 429 or (error.status == 503 and error.retry_after is not None)
-    if not asked or attempt == TRIES:
+    polite = error.status == 429 or (error.status == 503 and error.retry_after is not None)
+    if not polite or attempt == TRIES:
         return None
     pause = 2.0**attempt if error.retry_after is None else error.retry_after
     return pause if pause <= most else None

@@ -18,6 +18,6 @@ async def warm(pipeline: Pipeline, kb: str | None, question: str, models: Iterab
     await pipeline.knowledge.embedder.embed_query("warm up")
     await pipeline.retriever.warm()
     await pipeline.gateway.warm(*(name for name in models if name != "extractive"))
-    asked = Question(question, user_id="eval", door="eval", kb=kb, model="extractive", run_id=WARMING)
-    async for _ in pipeline.answer(asked):
+    opening = Question(question, user_id="eval", door="eval", kb=kb, model="extractive", run_id=WARMING)
+    async for _ in pipeline.answer(opening):
         pass

@@ -99,9 +99,9 @@ class Work:
         finished = self._resume() if again else set[tuple[str, int]]()
         every = range(1, settings.repetitions + 1)
         todo = [(case, n) for case in evalset.cases for n in every if (case.case_id, n) not in finished]
-        asked = {case.case_id for case, _ in todo}
+        due = {case.case_id for case, _ in todo}
         for case in evalset.cases:
-            if case.case_id in asked:
+            if case.case_id in due:
                 self._pipeline.journal.write(replace(case, run_id=run_id))
         self._asker = Asker(evalset, variant, self._pipeline, self._kb, run_id)
         self._tell(at_once=True)
