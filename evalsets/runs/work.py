@@ -56,7 +56,7 @@ class Work:
         self._scores: dict[tuple[str, str, int], RunScore] = {}
         self._ends: dict[str, dict[int, float]] = {}  # case -> repetition -> completed?
         self._done = self._failed = 0
-        self._unpriced = False
+        self._unpriced = "cost_usd" in getattr(pipeline, "blind", ())  # another chatbot hides its costs
         self._calls = self._kept = 0
         self._began = time.monotonic()
         self._told = 0.0
@@ -94,7 +94,7 @@ class Work:
             done=0,
             failed=0,
             seed=seed,
-            cost_usd=0.0,
+            cost_usd=None if self._unpriced else 0.0,
         )
         finished = self._resume() if again else set[tuple[str, int]]()
         every = range(1, settings.repetitions + 1)

@@ -233,6 +233,7 @@ async def test_silence_and_nobody_there_are_failures_of_their_own(tmp_path: Path
     assert "deadline" in (late.lost or "") and "within 0.1 s" in (late.lost or "")
     gone = await asked(Stage(tmp_path / "b"), own("http://127.0.0.1:1/"), count=1)
     assert gone.failed == 1 and "connect" in (gone.lost or "")
+    assert gone.cost_usd is None and late.cost_usd is None  # unknown is not free
 
 
 async def test_a_target_cannot_search_alone(tmp_path: Path) -> None:
