@@ -31,7 +31,7 @@ def post(port: int) -> tuple[int, str | None, str]:
 
 
 @pytest.mark.parametrize(
-    ("streams", "grace"), [(8, 6.0), pytest.param(50, 20.0, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("streams", "grace"), [(8, 12.0), pytest.param(50, 20.0, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_all_streams_end_with_a_marker(tmp_path: Path, streams: int, grace: float) -> None:
     data, port = tmp_path / "data", free_port()
