@@ -43,6 +43,7 @@ ALLOWED: dict[tuple[str, str], Role | None] = {
     ("DELETE", "/api/memory"): "user",
     ("DELETE", "/api/memory/{fact_id}"): "user",
     ("POST", "/v1/chat/completions"): "user",
+    ("POST", "/v1/traces"): "editor",
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
     ("GET", "/api/turns/{turn_id}"): "editor",
