@@ -86,7 +86,7 @@ async def test_a_search_is_guarded_and_metered_like_a_question_and_is_no_convers
         nothing = await call(client, "search_documents", question="Who won the football cup in 1954?")
         assert (nothing["outcome"], nothing["passages"]) == ("no_context", []) and nothing["notice"]
         assert "wait" in (await call(client, "search_documents", question=LID)).lower()
-        assert pipeline.memory.conversations("local") == []
+        assert pipeline.memory.history.conversations("local") == []
 
 
 async def test_a_failing_knowledge_base_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
