@@ -75,8 +75,8 @@ def trail(store: Store, user_id: str, more: Collection[str] = ()) -> Person:
             if person.owns(row["case_id"], json.loads(row["tags"] or "null") or ())
         }
         case_ids = person.case_ids | mine | person.turn_ids
-        again = persons.asked_again(ledger, case_ids)
-    questions = frozenset(row["question"] for row in own if len(row["question"]) >= LEAST_CHARACTERS)
+        questions = frozenset(row["question"] for row in own if len(row["question"]) >= LEAST_CHARACTERS)
+        again = persons.asked_again(ledger, case_ids, questions)
     return replace(person, turn_ids=person.turn_ids | set(again), case_ids=case_ids, questions=questions)
 
 

@@ -159,7 +159,7 @@ QUESTIONS: dict[str, Ask] = {
     "overview.models": lambda ledger, _: overview.models(ledger),
     "persons.turns": lambda ledger, k: sorted(persons.turns(ledger, k.user_id), key=str),
     "persons.cases": lambda ledger, _: sorted(persons.cases(ledger), key=str),
-    "persons.asked_again": lambda ledger, k: sorted(persons.asked_again(ledger, k.case_ids)),
+    "persons.asked_again": lambda ledger, k: sorted(persons.asked_again(ledger, k.case_ids, ["How?"])),
     "persons.left": lambda ledger, k: [
         persons.left(ledger, table, k.user_id, k.turn_ids, k.case_ids) for table in persons.LEFT
     ],

@@ -18,9 +18,14 @@ def cases(ledger: Rows) -> list[dict[str, Any]]:
     return ledger.rows("select distinct case_id, cast(tags as text) as tags from cases")
 
 
-def asked_again(ledger: Rows, case_ids: Collection[str]) -> list[str]:
-    """Which turns asked one of these cases again, in evals and replays?"""
-    rows = ledger.rows("select turn_id from turns where case_id = any($ids)", ids=list(case_ids))
+def asked_again(ledger: Rows, case_ids: Collection[str], questions: Collection[str]) -> list[str]:
+    """Which turns asked one of these cases again, or outside a case the very same, in evals and replays?"""
+    rows = ledger.rows(
+        "select turn_id from turns where case_id = any($ids)"
+        " or (case_id is null and door in ('eval', 'replay') and question = any(cast($questions as text[])))",
+        ids=list(case_ids),
+        questions=list(questions),
+    )
     return [row["turn_id"] for row in rows]
 
 
