@@ -24,7 +24,7 @@ def routes(health: Health, metrics: Metrics) -> APIRouter:
     async def ready(request: Request) -> Response:
         person: Person | None = request.scope[PERSON]
         report = await health.report(details=person is not None and person.may("viewer"))
-        return reply(report, 200 if report["ready"] else 503)
+        return reply(report, 200 if report["ready"] and not report["stopping"] else 503)
 
     @router.get("/metrics", dependencies=[authorize("viewer", "read the metrics")])
     async def numbers() -> Response:
