@@ -156,11 +156,6 @@ def mirror(settings: Settings) -> Mirror | None:
     ledger, folder = settings.ledger.get_secret_value(), _prompts(settings)
     if ledger == EMBEDDED:
         return None
-    for shipped in (*SHIPPED.glob("*/v*.md"), SHIPPED / "released.toml"):
-        own = folder / shipped.relative_to(SHIPPED)
-        if not own.exists():
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.write_bytes(shipped.read_bytes())
     shared = {
         "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
         "prompts": (folder, ("*/v*.md", "released.toml")),
