@@ -30,6 +30,7 @@ _MARKS = {
 _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
 _ROLLED = re.compile(r"\b(hourly|hourly_\w+|daily_\w+|conversations)\b")
 SCHEMA = Path(__file__).parent / "schema"
+LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # beside the store; the latter two after a kill
 ROLLUPS = 2  # the migration that adds the rollups, filled from what is there
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
@@ -243,7 +244,8 @@ def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
     connection.execute((SCHEMA / "views.sql").read_text())
     connection.execute("detach stored")
     if not exporting:
-        connection.execute("set allowed_paths = $paths", {"paths": [str(path), f"{path}.wal"]})
+        beside = [f"{path}{suffix}" for suffix in LOGS]
+        connection.execute("set allowed_paths = $paths", {"paths": [str(path), *beside]})
         connection.execute("set enable_external_access = false; set lock_configuration = true")
     return connection
 

@@ -97,7 +97,7 @@ class Embedded:
         """Put the damaged store aside under a name that says when; the next pass builds a new one."""
         bad = f"{self.path.name}.bad-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
         with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS):
-            for suffix in ("", ".wal"):
+            for suffix in ("", *duck.LOGS):
                 with suppress(FileNotFoundError):
                     self.path.with_name(self.path.name + suffix).rename(self.path.with_name(bad + suffix))
             self._suspicion.unlink(missing_ok=True)
@@ -149,6 +149,5 @@ class Embedded:
 
     def put_aside(self) -> tuple[str, ...]:
         """Name old store files that nobody reads any more."""
-        return tuple(
-            sorted(path.name for path in self._data_dir.glob("traces.duckdb.*") if path.suffix != ".wal")
-        )
+        own = {self.path.name + suffix for suffix in duck.LOGS}
+        return tuple(sorted({path.name for path in self._data_dir.glob("traces.duckdb.*")} - own))
