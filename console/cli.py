@@ -205,7 +205,7 @@ DEPLOY = Group(
         ),
         "kubernetes": Command(
             "deploy:kubernetes",
-            "Write a Containerfile and manifests for one replica with its volume; secrets by reference.",
+            "Write a Containerfile and manifests for replicas that share engines; secrets by reference.",
         ),
         "systemd": Command(
             "deploy:systemd",

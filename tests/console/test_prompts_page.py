@@ -118,9 +118,11 @@ def test_the_playground_shows_both_answers(library: Library, monkeypatch: pytest
         "turn_id": "t1", "prompt": "answer@v1", "prompt_fingerprint": "0123abcd", "model": "extractive",
         "outcome": "answered", "answer": "Press <it>. [1]", "seconds": 0.1, "first_token_seconds": 0.05,
         "input_tokens": 10, "output_tokens": 5, "cost_usd": 0.0, "index_version": "v1",
+        "hit": True, "passages": 1, "citations": 1, "support": 0.9,
         "support_reason": "grounded 0.90", "placed": [{"n": 1, "title": "Keys", "cited": True}],
     }  # fmt: skip
-    played = {"before": side, "after": {**side, "answer": "Do not."}}
+    after = {**side, "answer": "Do not."}
+    played = playground.Played.read({"before": side, "after": after, "same_passages": True})
     monkeypatch.setattr(playground, "_ask", lambda turn, prompt, model, fresh: played)
     app = page("playground", turn="t1")
     next(one for one in app.button if one.label == "Ask again").click().run()
