@@ -32,11 +32,11 @@ def check(settings: Settings, now: datetime | None = None) -> Book:
 def post(settings: Settings, now: datetime | None = None) -> list[str]:
     """Send what is due to everybody who is told; returns what failed, without the secret parts."""
     now = now or datetime.now(UTC)
-    known = addresses(settings)
+    targets = addresses(settings)
     with keeping(settings.data_dir) as book:
         for message in book.outbox:
-            message.targets = [target for target in message.targets if target in known]
-        return deliver(book, lambda target, message: send(known[target], message), now)
+            message.targets = [target for target in message.targets if target in targets]
+        return deliver(book, lambda target, message: send(targets[target], message), now)
 
 
 def test(settings: Settings) -> list[str]:

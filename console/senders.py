@@ -60,8 +60,8 @@ def _apprise(address: Address, message: Message) -> str | None:
     post = Apprise()
     with warnings.catch_warnings():  # its mail plugin still knows Python's imghdr
         warnings.filterwarnings("ignore", "'imghdr'", DeprecationWarning)
-        known = post.add(address.url)
-    if not known:
+        accepted = post.add(address.url)
+    if not accepted:
         return "is no address that can be sent to; see the list of services of apprise"
     kinds = {"over": NotifyType.SUCCESS, "test": NotifyType.INFO}
     kind = kinds.get(message.event, NotifyType.FAILURE if message.severity == "page" else NotifyType.WARNING)

@@ -63,7 +63,7 @@ def corpus(pages: int) -> tuple[list[Document], list[Case]]:
 
 def counted(bodies: Sequence[dict[str, Any]]) -> list[Tokens]:
     """Count tokens as a provider with a prompt cache does: a marked prefix is written once, then read."""
-    kept: set[str] = set()
+    pages_read: set[str] = set()
     counts: list[Tokens] = []
     for body in bodies:
         parts = [*body["system"], *(part for message in body["messages"] for part in _parts(message))]
@@ -73,8 +73,8 @@ def counted(bodies: Sequence[dict[str, Any]]) -> list[Tokens]:
         for part in parts:
             prefix, length = prefix + json.dumps(part["text"]), length + estimate(part["text"])
             if "cache_control" in part:
-                read, write = (length, 0) if prefix in kept else (read, length - read)
-                kept.add(prefix)
+                read, write = (length, 0) if prefix in pages_read else (read, length - read)
+                pages_read.add(prefix)
         counts.append(Tokens(whole, WRITTEN, read, write))
     return counts
 
@@ -82,8 +82,8 @@ def counted(bodies: Sequence[dict[str, Any]]) -> list[Tokens]:
 async def measure(folder: Path, server: FaultServer, pages: int, budget: int, cases: int = CASES) -> Measured:
     """Ask the questions on the first pages; `budget` is the largest knowledge base that goes whole."""
     server.reset()
-    documents, asked = corpus(pages)
-    asked = asked[:cases]
+    documents, cases_asked = corpus(pages)
+    cases_asked = cases_asked[:cases]
     model = AnthropicMessages(MODEL, base_url=server.anthropic_url, api_key="none needed")
     settings = load(data_dir=folder, retrieval={"whole_tokens": budget}, limits=FREE)
     pipeline = build(settings, models=[model])
@@ -91,7 +91,7 @@ async def measure(folder: Path, server: FaultServer, pages: int, budget: int, ca
     try:
         knowledge = pipeline.knowledge
         await store(documents, pipeline.rules.kb, knowledge, ready=sample_vectors(knowledge.embedder))
-        for case in asked:
+        for case in cases_asked:
             needed, given = set(case.relevant_ids or ()), set[str]()
             async for event in pipeline.answer(Question(case.question, "crossover", "eval")):
                 if isinstance(event, Sources):
@@ -101,7 +101,7 @@ async def measure(folder: Path, server: FaultServer, pages: int, budget: int, ca
         await pipeline.close()
     counts = counted([request.body for request in server.requests])
     return Measured(
-        len(asked),
+        len(cases_asked),
         _mean(shares),
         _mean([float(share == 1.0) for share in shares]),
         _mean([float(count.input_tokens or 0) for count in counts]),

@@ -76,13 +76,13 @@ def _row(
 
 def write(folder: Path, path: Path = WEIGHTS) -> None:
     """Fit every label a question can have and put the models beside the others in the file."""
-    asked = lines(folder)
-    with np.load(path, allow_pickle=False) as kept:
-        models: dict[str, Any] = {name: kept[name] for name in kept.files}
+    texts = lines(folder)
+    with np.load(path, allow_pickle=False) as stored:
+        models: dict[str, Any] = {name: stored[name] for name in stored.files}
     rows: list[str] = []
     for label in LABELS:
         if label not in BY_WORDS:
-            result = fitted(label, asked)
+            result = fitted(label, texts)
             models[f"{label}_foreign"] = result.stored
             rows.append(result.row)
             print(result.row, flush=True)

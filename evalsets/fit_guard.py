@@ -84,16 +84,16 @@ class Table:
 def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> list[Line]:
     """Return the lines with their vectors; those of an earlier run are read from the cache."""
     store = cache / "guard-questions.npz" if cache else None
-    known: dict[str, NDArray[np.float32]] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
     if store is not None and store.exists():
-        with np.load(store) as kept:
-            known = dict(zip(kept["texts"].tolist(), kept["vectors"], strict=True))
+        with np.load(store) as archive:
+            vectors = dict(zip(archive["texts"].tolist(), archive["vectors"], strict=True))
     for line in lines:
-        if line.text not in known:
-            known[line.text] = embedder._query(line.text)  # pyright: ignore[reportPrivateUsage] no event loop here
+        if line.text not in vectors:
+            vectors[line.text] = embedder._query(line.text)  # pyright: ignore[reportPrivateUsage] no event loop here
     if store is not None:
-        np.savez(store, texts=np.array(list(known)), vectors=np.array(list(known.values())))
-    return [replace(line, vector=known[line.text]) for line in lines]
+        np.savez(store, texts=np.array(list(vectors)), vectors=np.array(list(vectors.values())))
+    return [replace(line, vector=vectors[line.text]) for line in lines]
 
 
 def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
@@ -189,8 +189,8 @@ def calibration(table: Table, scores: Array) -> tuple[float, float]:
     """Return scale and offset that turn scores into probabilities (Platt 1999)."""
     from scipy.optimize import minimize
 
-    known = ~np.isnan(scores)
-    value, labels, weights = scores[known], table.labels[known], table.weights[known]
+    scored = ~np.isnan(scores)
+    value, labels, weights = scores[scored], table.labels[scored], table.weights[scored]
 
     def loss(point: Array) -> float:
         logit = point[0] * value + point[1]
@@ -248,12 +248,12 @@ def stored(label: Label, lines: Sequence[Line], *, vectors: bool) -> NDArray[np.
 def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
     """Fit all labels, print and write weights and card."""
     embedder = MiniLM()
-    asked = embedded(list(questions(folder)), embedder, cache)
+    question_vectors = embedded(list(questions(folder)), embedder, cache)
     written = sentence_lines(folder)
     models: dict[str, Any] = {}
     rows: list[str] = []
     for label in LABELS:
-        lines = written if label == "planted" else asked
+        lines = written if label == "planted" else question_vectors
         if label not in BY_WORDS:
             models[label] = stored(label, lines, vectors=True)
         models[f"{label}_words"] = stored(label, lines, vectors=False)

@@ -44,8 +44,8 @@ class Traffic:
     @property
     def cached_share(self) -> float:
         """The share of the input tokens that were read from a cache."""
-        asked = sum(row.input_tokens or 0 for row in self.rows)
-        return sum(row.cache_read_tokens or 0 for row in self.rows) / asked if asked else 0.0
+        input_tokens = sum(row.input_tokens or 0 for row in self.rows)
+        return sum(row.cache_read_tokens or 0 for row in self.rows) / input_tokens if input_tokens else 0.0
 
     def facts(self) -> dict[str, Any]:
         """Return what the forecast rests on, in means."""
@@ -86,8 +86,8 @@ class Assumed:
 
     def cost(self, rates: Rates, scale: float, caching: Caching) -> float:
         share = 0.0 if caching == "off" else self.cached_share
-        asked = round(self.input * scale)
-        tokens = Tokens(asked, round(self.output), round(asked * share))
+        input_tokens = round(self.input * scale)
+        tokens = Tokens(input_tokens, round(self.output), round(input_tokens * share))
         return (rates.cost(tokens) or 0.0) * self.turns
 
 
@@ -150,14 +150,18 @@ class Projection:
 def project(by_day: Mapping[date, float], today: date, days_left: int, seed: int = 0) -> Projection:
     """Return the month's cost if the days left are like the last 28 whole ones (resampled days)."""
     spent = sum(usd for day, usd in by_day.items() if (day.year, day.month) == (today.year, today.month))
-    known = [usd for day, usd in sorted(by_day.items()) if day < today][-28:]
-    if len(known) < LEAST_DAYS:
-        return Projection(spent, None, None, None, len(known))
+    daily = [usd for day, usd in sorted(by_day.items()) if day < today][-28:]
+    if len(daily) < LEAST_DAYS:
+        return Projection(spent, None, None, None, len(daily))
     random = np.random.default_rng(seed)
-    sums = random.choice(np.array(known), size=(ROUNDS, max(days_left, 0))).sum(axis=1)
+    sums = random.choice(np.array(daily), size=(ROUNDS, max(days_left, 0))).sum(axis=1)
     low, high = np.quantile(sums, (0.025, 0.975))
     return Projection(
-        spent, spent + float(np.mean(known)) * days_left, spent + float(low), spent + float(high), len(known)
+        spent,
+        spent + float(np.mean(daily)) * days_left,
+        spent + float(low),
+        spent + float(high),
+        len(daily),
     )
 
 
@@ -181,8 +185,8 @@ def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
     for row in traffic.rows:
         priced[row.conversation_id, row.turn_id] += row.cost_usd or 0.0
     unknown = {(row.conversation_id, row.turn_id) for row in traffic.rows if row.unpriced}
-    known = [usd for key, usd in priced.items() if key not in unknown]
-    if not known or len(unknown) > MOST_UNPRICED * len(priced):
+    prices = [usd for key, usd in priced.items() if key not in unknown]
+    if not prices or len(unknown) > MOST_UNPRICED * len(priced):
         return Forecast("as answered", None, None, None, None, None, len(unknown))
 
     def talks(each: float) -> list[float]:
@@ -191,10 +195,10 @@ def _as_answered(traffic: Traffic, conversations: int, seed: int) -> Forecast:
             costs[key[0]] += usd + (each if key in unknown else 0.0)
         return list(costs.values())
 
-    total = _summed("as answered", talks(float(np.mean(known))), conversations, seed, "as recorded")
+    total = _summed("as answered", talks(float(np.mean(prices))), conversations, seed, "as recorded")
     if not unknown:
         return total
-    least, most = bootstrap(talks(0.0), seed)[0], bootstrap(talks(max(known)), seed)[1]
+    least, most = bootstrap(talks(0.0), seed)[0], bootstrap(talks(max(prices)), seed)[1]
     return replace(total, low=least * conversations, high=most * conversations, unpriced=len(unknown))
 
 

@@ -50,8 +50,8 @@ class Foreign:
 
     @property
     def kind(self) -> SpanKind:
-        said = first(self.attributes, ("openinference.span.kind", "gen_ai.operation.name"))
-        return _KINDS.get(str(said), "turn")
+        label = first(self.attributes, ("openinference.span.kind", "gen_ai.operation.name"))
+        return _KINDS.get(str(label), "turn")
 
 
 def turn(spans: Sequence[Foreign]) -> Trace:
@@ -237,5 +237,5 @@ def _float(value: Any) -> float | None:
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None

@@ -46,10 +46,10 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
         title = f"{document.title} (edition {edition})"
         named = replace(document, document_id=f"{document.document_id}-{edition}", title=title)
         for own, base in zip(chunk(named), chunk(document), strict=False):
-            known = ready.get(vector_files.key(*base.embedded))
-            if known is None or len(own.spans) != len(base.spans):
+            vectors = ready.get(vector_files.key(*base.embedded))
+            if vectors is None or len(own.spans) != len(base.spans):
                 break  # the longer title cut this page otherwise; the next one will do
-            texts.vectors[vector_files.key(*own.embedded)] = _turned(known, random)
+            texts.vectors[vector_files.key(*own.embedded)] = _turned(vectors, random)
             texts.chunks.append(own)
         else:
             texts.documents.append(named)
@@ -73,9 +73,11 @@ async def save(texts: Corpus, data_dir: Path, peer: Path, embedder: Embedder) ->
     np.savez(peer, texts=np.array([piece.text for piece in texts.chunks]), vectors=np.stack(vectors))
 
 
-def _turned(known: PassageVectors, random: np.random.Generator) -> PassageVectors:
+def _turned(vectors: PassageVectors, random: np.random.Generator) -> PassageVectors:
     def turn(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         moved = rows + random.normal(0, NOISE, rows.shape).astype(np.float32)
         return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
 
-    return PassageVectors(turn(known.vector), None if known.sentences is None else turn(known.sentences))
+    return PassageVectors(
+        turn(vectors.vector), None if vectors.sentences is None else turn(vectors.sentences)
+    )

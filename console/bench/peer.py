@@ -68,8 +68,8 @@ class Bare:
 async def main() -> None:
     bare = Bare(sys.argv[1], sys.argv[2])
     while line := await asyncio.to_thread(sys.stdin.readline):
-        asked = json.loads(line)
-        print(json.dumps(await bare.batch(asked["questions"], asked["users"])), flush=True)
+        batch = json.loads(line)
+        print(json.dumps(await bare.batch(batch["questions"], batch["users"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,9 @@ def running(
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return our environment without its settings, so that every run measures the same."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERDECK_")}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "OPENBLAS_NUM_THREADS": "1", **(more or {})}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERDECK_")}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**variables, "OPENBLAS_NUM_THREADS": "1", **(more or {})}
 
 
 def wait_for(url: str, process: subprocess.Popen[str], log: Path, seconds: float = 180) -> float:

@@ -187,13 +187,13 @@ def _crowd(folder: Path) -> list[Figure]:
 async def _users(port: int, count: int) -> tuple[list[float], int]:
     """Let users come within five seconds, each asking once; return first tokens and errors."""
     firsts: list[float] = []
-    asked = questions()
+    texts = questions()
 
     async def user(number: int) -> None:
         await asyncio.sleep(5.0 * number / count)
         client = Client(port)
         with suppress(BenchError, OSError):
-            first, _ = await client.turn(next(asked))
+            first, _ = await client.turn(next(texts))
             firsts.append(first)
         await client.close()
 

@@ -87,9 +87,9 @@ async def _scenes(
         crowd = Crowd(hosts, client)
         progress("scale: one hasty user, one who spends")
         hasty = await asyncio.gather(*(crowd.ask("hasty", "Hello!") for _ in range(A_MINUTE * 2)))
-        asked = questions(5000)
+        texts = questions(5000)
         for _ in range(4):  # twelve at a time
-            await asyncio.gather(*(crowd.ask("spender", next(asked)) for _ in range(12)))
+            await asyncio.gather(*(crowd.ask("spender", next(texts)) for _ in range(12)))
         progress("scale: CPU of a turn on one server and on all")
         cpu = await _cpu(hosts, client, 40 if quick else 120)
         seconds = 30.0 if quick else 90.0
@@ -144,10 +144,10 @@ async def _cpu(hosts: list[Host], client: httpx.AsyncClient, turns: int) -> list
     """Return the CPU time of a turn when one server does all, and when they share the same turns."""
     used: list[float] = []
     for group in (hosts[:1], hosts):
-        crowd, asked = Crowd(group, client), questions(20_000 + 1000 * len(group))
+        crowd, texts = Crowd(group, client), questions(20_000 + 1000 * len(group))
         before = sum(host.cpu_seconds for host in group)
         for at in range(0, turns, 8):
-            await asyncio.gather(*(crowd.ask(f"user{at + n}", next(asked)) for n in range(8)))
+            await asyncio.gather(*(crowd.ask(f"user{at + n}", next(texts)) for n in range(8)))
         used.append((sum(host.cpu_seconds for host in group) - before) * 1e3 / turns)
     alone, together = used
     what, goal = f"CPU per turn on {HOSTS} servers against one", Goal(1 / 0.9, "ratio")

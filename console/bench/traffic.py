@@ -133,8 +133,8 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
             connection.begin()
             connection.execute(_TURNS, bound)
             for sql in _FILL:
-                asked = {name: value for name, value in more.items() if re.search(rf"\${name}\b", sql)}
-                connection.execute(sql, asked)
+                values = {name: value for name, value in more.items() if re.search(rf"\${name}\b", sql)}
+                connection.execute(sql, values)
             connection.execute("drop table made")
             connection.commit()
         connection.begin()

@@ -40,18 +40,18 @@ class Sides:
         self._server = server
         self._port = port
 
-    def bare(self, asked: Sequence[str], users: int) -> Batch:
+    def bare(self, texts: Sequence[str], users: int) -> Batch:
         assert self._peer.stdin is not None and self._peer.stdout is not None
-        self._peer.stdin.write(json.dumps({"questions": asked, "users": users}) + "\n")
+        self._peer.stdin.write(json.dumps({"questions": texts, "users": users}) + "\n")
         self._peer.stdin.flush()
         line = self._peer.stdout.readline()
         if not line:
             raise BenchError("the bare SDK's process ended")
         return Batch(**json.loads(line))
 
-    def ours(self, asked: Sequence[str], users: int) -> Batch:
+    def ours(self, texts: Sequence[str], users: int) -> Batch:
         before = cpu_seconds(self._server.pid)
-        firsts, lasts, wall = asyncio.run(ask(self._port, asked, users))
+        firsts, lasts, wall = asyncio.run(ask(self._port, texts, users))
         return Batch(firsts, lasts, cpu_seconds(self._server.pid) - before, wall)
 
 
@@ -92,20 +92,20 @@ def sides(folder: Path) -> Iterator[Sides]:
 
 def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> list[Figure]:
     """Compare turns with 1 and 16 users, then read what each stage took from the traces."""
-    asked, figures = questions(), []
+    texts, figures = questions(), []
     rounds, turns = (QUICK_ROUNDS, QUICK_TURNS) if quick else (ROUNDS, TURNS)
     with sides(folder) as both:
         for side in (both.bare, both.ours):
-            side(list(islice(asked, WARM_TURNS)), 4)
+            side(list(islice(texts, WARM_TURNS)), 4)
         for users, size in turns.items():
             ours: list[Batch] = []
             bare: list[Batch] = []
             for number in range(rounds):
                 progress(f"turns, {users} users: round {number + 1} of {rounds}")
-                batch = list(islice(asked, size))
+                batch = list(islice(texts, size))
                 order = [(both.bare, bare), (both.ours, ours)]
-                for side, kept in order if number % 2 else reversed(order):
-                    kept.append(side(batch, users))
+                for side, batches in order if number % 2 else reversed(order):
+                    batches.append(side(batch, users))
             figures += compare(users, ours, bare)
     return [*figures, *_stages(folder / "data")]
 

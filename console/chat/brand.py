@@ -56,14 +56,14 @@ def colours(colour: str) -> str:
     for look, card in CARDS.items():
         back, ink = _read(card), (0, 0, 0) if look == "light" else (255, 255, 255)
         strong = _readable(own, back, ink)
-        soft, line, asked = (_mixed(own, back, share) for share in (0.1, 0.35, 0.14))
+        soft, line, bubble = (_mixed(own, back, share) for share in (0.1, 0.35, 0.14))
         tokens = {
             "accent": _written(own),
             "accent-strong": _written(_readable(strong, soft, ink)),
             "accent-soft": _written(soft),
             "accent-line": _written(line),
             "on-accent": on,
-            "asked": _written(asked),
+            "asked": _written(bubble),
             "pressed": _written(_mixed(own, (0, 0, 0), 0.85)),
         }
         selector = ":root" if look == "light" else ".dark"

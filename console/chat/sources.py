@@ -54,11 +54,11 @@ def panel(exchange: Exchange | None, tongue: str = "en", why: Markup = Markup())
 
 def evidence(text: str, claim: str) -> Span | None:
     """Return the offsets of the sentence of `text` that shares most words with `claim`, or None."""
-    wanted = set(words(claim))
+    claim_words = set(words(claim))
     best, span = 0.0, None
-    for sentence, said in _said(text):
-        shared = len(wanted & said)
-        overlap = 2 * shared / (len(wanted) + len(said)) if shared else 0.0
+    for sentence, sentence_words in _said(text):
+        shared = len(claim_words & sentence_words)
+        overlap = 2 * shared / (len(claim_words) + len(sentence_words)) if shared else 0.0
         if overlap > best:
             best, span = overlap, sentence
     return span
@@ -158,7 +158,7 @@ def _claims(answer: str) -> dict[int, list[list[str]]]:
     """
     claims: dict[int, list[list[str]]] = {}
     run: list[str] = []
-    said: list[str] = []
+    statements: list[str] = []
     position = 0
     for start, end in sentences(answer):
         if "\n" in answer[position:start]:
@@ -167,7 +167,7 @@ def _claims(answer: str) -> dict[int, list[list[str]]]:
         text = MARKER.sub("", answer[start:end])
         run = [*run, text] if words(text) else run
         if numbers := MARKER.findall(answer[start:end]):
-            said, run = run or said, []  # a mark after the full stop belongs to what it follows
+            statements, run = run or statements, []  # a mark after the full stop belongs to what it follows
             for n in numbers:
-                claims.setdefault(int(n), []).append(said)
+                claims.setdefault(int(n), []).append(statements)
     return claims

@@ -173,8 +173,8 @@ class Talk:
         self, reader: Reader, conversation: str, turn_id: str, tags: Sequence[str], comment: str
     ) -> View:
         """Record what was wrong with an answer."""
-        known = [tag for tag in REASONS if tag in tags]
-        if await self._feedback(reader, turn_id, -1, clean(comment).strip()[:2000] or None, known or None):
+        chosen = [tag for tag in REASONS if tag in tags]
+        if await self._feedback(reader, turn_id, -1, clean(comment).strip()[:2000] or None, chosen or None):
             self._rated(turn_id, "thanked")
         return self._refreshed(reader, conversation)
 

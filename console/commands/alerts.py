@@ -46,12 +46,12 @@ def check(
 def send_test() -> None:
     """Send a test message to everybody who is told."""
     settings = load()
-    known = addresses(settings)
-    if not known:
+    targets = addresses(settings)
+    if not targets:
         raise failed("alerts.webhooks and alerts.targets are empty, so nobody would be told")
     if failures := alerts.test(settings):
         raise failed("; ".join(failures))
-    print(f"Sent to {', '.join(known)}.")
+    print(f"Sent to {', '.join(targets)}.")
 
 
 def history(
@@ -103,17 +103,17 @@ def rules(
 ) -> None:
     """Show the rules, or change one; every change is kept with who, when and why."""
     settings = load()
-    known = book.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
-    asked = {"limit": limit, "change": change, "severity": severity, "on": on}
-    changes = {name: value for name, value in asked.items() if value is not None}
+    rule_book = book.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+    edits = {"limit": limit, "change": change, "severity": severity, "on": on}
+    changes = {name: value for name, value in edits.items() if value is not None}
     try:
-        chosen = known.values() if key is None else [book.named(known, key)]
+        chosen = rule_book.values() if key is None else [book.named(rule_book, key)]
         if key is None and (changes or restore):
             raise RuleError("name the rule to change")
         if restore is not None:
-            chosen = [book.restore(settings.data_dir, known[key or ""], restore, by=_me())]
+            chosen = [book.restore(settings.data_dir, rule_book[key or ""], restore, by=_me())]
         elif changes:
-            chosen = [book.edit(settings.data_dir, known[key or ""], changes, by=_me(), reason=reason)]
+            chosen = [book.edit(settings.data_dir, rule_book[key or ""], changes, by=_me(), reason=reason)]
     except RuleError as error:
         raise wrong(str(error)) from None
     if json:

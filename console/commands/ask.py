@@ -36,9 +36,9 @@ def ask(
     if kb is not None:
         there(knowledge_bases()[0], chosen(kb, None, kb))
     prompts = {"answer": prompt} if prompt else {}
-    asked = Question(question, user, "cli", conversation, kb=kb, prompts=prompts, model=model)
+    request = Question(question, user, "cli", conversation, kb=kb, prompts=prompts, model=model)
     try:
-        end = asyncio.run(_turn(asked, quiet=json))
+        end = asyncio.run(_turn(request, quiet=json))
     except PromptError as error:
         raise wrong(str(error)) from None
     if isinstance(end, Failed):

@@ -60,8 +60,8 @@ def show(
         ((row.model, _usd(row.cost_usd), row.turns, row.unpriced) for row in models),
         f"The last {days} days",
     )
-    known, number = resolved.cost_usd, resolved.resolved
-    answer = known / number if known is not None and number else None
+    dollars, number = resolved.cost_usd, resolved.resolved
+    answer = dollars / number if dollars is not None and number else None
     print(f"\nper conversation {_usd(each)} · per resolved answer {_usd(answer)} ({number:,} resolved)")
     for row in budget.get("budgets", ()):
         limit = "no budget" if row["limit_usd"] is None else f"of {_usd(row['limit_usd'])}"

@@ -146,11 +146,11 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         return
     calls, tokens, source = _per_turn(settings)
     for name, endpoint in limited.items():
-        wanted = (
+        needs = (
             ("requests", turns * calls, endpoint.requests_per_minute),
             ("tokens", turns * tokens, endpoint.tokens_per_minute),
         )
-        for what, need, limit in wanted:
+        for what, need, limit in needs:
             if limit is not None:
                 about = f"{turns} turns a minute need {need:,.0f} of {limit:,} ({source})"
                 yield Finding(f"{name} {what} a minute", need <= limit, about)

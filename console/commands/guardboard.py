@@ -35,8 +35,8 @@ def show(*, json: bool) -> None:
             f"{board.passage_microseconds:.0f} µs a passage (medians)."
         )
         rate = live["override_rate"]
-        said = "nothing was refused yet" if rate is None else f"{rate:.1%} of {live['refused']} refusals"
-        print(f"Live override rate (refusals with a thumb down): {said}, {live['turns']} turns.")
+        verdict = "nothing was refused yet" if rate is None else f"{rate:.1%} of {live['refused']} refusals"
+        print(f"Live override rate (refusals with a thumb down): {verdict}, {live['turns']} turns.")
     if board.worse:
         raise failed("worse than the recorded bounds: " + "; ".join(board.worse))
 

@@ -148,12 +148,12 @@ def chosen(metrics: str | None, criteria: Sequence[Criterion] = ()) -> list[Judg
     names = [part for name in given if name for part in (own if name == RUBRIC else (name,))]
     if RUBRIC in given and not own:
         raise wrong('the evalset has no rubric; write [rubric] and a line like tone = "…" into its .toml')
-    known = JUDGED | own
-    unknown = [name for name in names if name not in known]
+    table = JUDGED | own
+    unknown = [name for name in names if name not in table]
     if unknown or not names:
         what = f"unknown metric {unknown[0]!r}" if unknown else "no metric"
-        raise wrong(f"{what}; there are {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)]
+        raise wrong(f"{what}; there are {', '.join(table)}")
+    return [table[name] for name in dict.fromkeys(names)]
 
 
 def _workers(metrics: Sequence[Judged], job: Job, settings: Settings) -> Iterator[tuple[Any, list[Judged]]]:
@@ -235,25 +235,25 @@ def calibrate(
             raise wrong(f"{scorer} needs --judge; without one there are {', '.join(calibration.FREE)}")
         metric = _metric(scorer, evalset)
     try:
-        known = labelled.load(folder)
+        sentences = labelled.load(folder)
     except EvalsetError as error:
         raise wrong(str(error)) from None
-    if (known.about == "question") != (scorer == "evidence"):
-        raise wrong(f"{known.name} holds labelled {known.about}s, {scorer} scores something else")
+    if (sentences.about == "question") != (scorer == "evidence"):
+        raise wrong(f"{sentences.name} holds labelled {sentences.about}s, {scorer} scores something else")
     try:
         name, scores = asyncio.run(
-            _scores(known, metric or scorer, judge, budget, settings, yes=yes, quiet=json)
+            _scores(sentences, metric or scorer, judge, budget, settings, yes=yes, quiet=json)
         )
     except KeyboardInterrupt:
         raise failed("stopped; what the judge said is remembered") from None
-    calibrated = calibration.calibrate(known, scorer, name, scores)
+    calibrated = calibration.calibrate(sentences, scorer, name, scores)
     calibration.remember(settings.data_dir, calibrated)
     if json:
         emit(calibrated.plain())
         return
     value = "cannot be told" if calibrated.value is None else f"{calibrated.value:.3f}"
     interval = "" if calibrated.ci_low is None else f" ({calibrated.ci_low:.3f} to {calibrated.ci_high:.3f})"
-    print(f"{scorer} by {name} on {known.name}: {calibrated.kind} {value}{interval}, n {calibrated.n}")
+    print(f"{scorer} by {name} on {sentences.name}: {calibrated.kind} {value}{interval}, n {calibrated.n}")
     if calibrated.failed or calibrated.not_applicable:
         print(f"{calibrated.failed} failed, {calibrated.not_applicable} not applicable; both are left out")
     if calibrated.people is not None:
@@ -275,23 +275,25 @@ def _metric(name: str, evalset: str | None) -> Judged:
 
 
 async def _scores(
-    known: Any, scorer: str | Judged, judge: str | None, budget: float | None, settings: Any, *,
+    sentences: Any, scorer: str | Judged, judge: str | None, budget: float | None, settings: Any, *,
     yes: bool, quiet: bool,
 ) -> tuple[str, Any]:  # fmt: skip
     with bars(quiet) as step:
         if scorer == "groundedness":
-            return SCORER, calibration.grounded(known)
+            return SCORER, calibration.grounded(sentences)
         if not isinstance(scorer, Judged):
             advance = step("Reading")
             return SCORER, await calibration.evident(
-                known, providers.embedder(settings), lambda n, of: advance(n, of)
+                sentences, providers.embedder(settings), lambda n, of: advance(n, of)
             )
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)
-        expected = estimate([item.sample for item in known.items], [scorer], judge, build.prices(settings))
+        expected = estimate(
+            [item.sample for item in sentences.items], [scorer], judge, build.prices(settings)
+        )
         _agree(expected, judge, yes=yes)
         advance = step("Judging")
         ((worker_of, _),) = _workers([scorer], job, settings)
         async with worker_of(budget) as worker:
-            scores = await calibration.judged(known, scorer, worker, lambda n, of: advance(n, of))
+            scores = await calibration.judged(sentences, scorer, worker, lambda n, of: advance(n, of))
         return worker.scorer, scores

@@ -81,7 +81,7 @@ def delete_set(
     if not yes:
         typer.confirm(f"Delete the evalset {name}?", abort=True)
     try:
-        kept = team.delete(name)
+        backup = team.delete(name)
     except EvalsetError as error:
         raise wrong(str(error)) from None
-    print(f"{name} is deleted; put it back: answerdeck eval import {kept} --name {name}")
+    print(f"{name} is deleted; put it back: answerdeck eval import {backup} --name {name}")

@@ -55,5 +55,5 @@ def console(
 
 def _ports(port: int | None, console_port: int | None) -> dict[str, Any]:
     """Return what the options change in the configuration."""
-    asked = {"port": port, "console_port": console_port}
-    return {"server": {key: value for key, value in asked.items() if value is not None}}
+    ports = {"port": port, "console_port": console_port}
+    return {"server": {key: value for key, value in ports.items() if value is not None}}

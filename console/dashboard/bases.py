@@ -177,9 +177,9 @@ def files(job: ingestions.Job) -> list[ingestions.JobFile]:
     return running.jobs(knowledge()).of(job.job_id)
 
 
-def unborn(kb: str, known: Sequence[ingestions.Job]) -> list[Job]:
+def unborn(kb: str, recorded: Sequence[ingestions.Job]) -> list[Job]:
     """Return the ingestions started here that noted nothing yet, or ended before they could."""
-    newest = max((job.began_at for job in known), default=0.0)
+    newest = max((job.began_at for job in recorded), default=0.0)
     started = jobs.known(data.settings().data_dir, STARTED).values()
     return [item for item in started if item.title == kb and _at(item) > newest]
 

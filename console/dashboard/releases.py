@@ -57,13 +57,13 @@ def read(name: str) -> list[Version]:
         for run in data.read_runs(limit=200)
         if run.state == "finished" and run.only is None and not trial(run)
     ]
-    known = [run for run in whole if run.evalset in sets]
+    own_runs = [run for run in whole if run.evalset in sets]
     online = data.read_live(name, datetime.now(UTC) - timedelta(LIVE_DAYS))
     versions: list[Version] = []
     for prompt in (version for version in shelf.versions() if version.name == name):
         changed = released.get(prompt.label) not in (None, prompt.fingerprint)
         state = states.get(prompt.label) or ("released" if prompt.label in released else "candidate")
-        run = next((run for run in known if run.prompt_fingerprint == prompt.fingerprint), None)
+        run = next((run for run in own_runs if run.prompt_fingerprint == prompt.fingerprint), None)
         versions.append(
             Version(prompt, "changed after release" if changed else state, run, online.get(prompt.label))
         )

@@ -24,8 +24,8 @@ def answer(trace: Trace) -> str:
             "<h3>Searched for (standalone query)</h3>",
             f'<div class="said">{escape(turn.standalone)}</div>',
         ]
-    said = cited(turn.answer, given) if turn.answer else '<span class="quiet">No answer was given.</span>'
-    parts += ["<h3>Answer</h3>", f'<div class="said">{said}</div>']
+    html = cited(turn.answer, given) if turn.answer else '<span class="quiet">No answer was given.</span>'
+    parts += ["<h3>Answer</h3>", f'<div class="said">{html}</div>']
     sources = "".join(_source(passage) for passage in sorted(given, key=lambda passage: passage.n or 0))
     side = sources or '<p class="quiet">No passage reached the prompt.</p>'
     return f'<div class="two"><div>{"".join(parts)}</div><div><h3>Passages given</h3>{side}</div></div>'

@@ -33,10 +33,10 @@ def render(trace: Trace) -> str:
 
 def _in_order(spans: tuple[Span, ...]) -> list[tuple[Span, int]]:
     """Return the spans as a tree read top to bottom, each with its depth; orphans hang on the root."""
-    known = {span.span_id for span in spans}
+    span_ids = {span.span_id for span in spans}
     children: dict[int | None, list[Span]] = {}
     for span in sorted(spans, key=lambda span: (span.start_seconds, span.span_id)):
-        parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
+        parent = span.parent_id if span.parent_id in span_ids and span.parent_id != span.span_id else None
         children.setdefault(parent if span.span_id else None, []).append(span)
     ordered: list[tuple[Span, int]] = []
 

@@ -135,11 +135,11 @@ def _rewritten(key: str, row: dict[str, Any], problems: list[str]) -> dict[str, 
 
 def _history(row: dict[str, Any]) -> list[dict[str, str]] | None:
     """Return what was said before: the whole conversation of a task, or the user's turns of a query."""
-    said = row.get("history")
-    if isinstance(said, list):
+    history = row.get("history")
+    if isinstance(history, list):
         return [
             {"role": message["role"], "text": message["text"]}
-            for message in said
+            for message in history
             if isinstance(message, dict) and message.get("role") in ("user", "assistant")
         ] or None
     turns = row.get("user_turns")

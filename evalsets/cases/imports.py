@@ -98,10 +98,10 @@ def _format(path: Path, whole: Any, records: Records) -> Format:
     if whole is not None and not records:
         return "promptfoo"
     keys: set[str] = {key for _, row in records[:100] for key in row}
-    asked = next((row["input"] for _, row in records if "input" in row), None)
-    if known := public.detect(keys):
-        return known
-    if "input" in keys and (keys & _LANGFUSE or (isinstance(asked, dict) and "expected_output" in keys)):
+    example = next((row["input"] for _, row in records if "input" in row), None)
+    if public_format := public.detect(keys):
+        return public_format
+    if "input" in keys and (keys & _LANGFUSE or (isinstance(example, dict) and "expected_output" in keys)):
         return "langfuse"
     if keys & _RAGAS or {"ground_truth", "contexts"} <= keys:
         return "ragas"
@@ -189,8 +189,8 @@ def _table(path: Path, records: Records, mapped: Mapping[str, str], imported: Im
 
 def _plain(record: Row, imported: Imported) -> Row | str:
     """Map a row of a table by the columns' names."""
-    asked = record.get(imported.mapping["question"])
-    row = _conversation(asked)
+    question = record.get(imported.mapping["question"])
+    row = _conversation(question)
     if row is None:
         return "no question"
     for field, head in imported.mapping.items():
@@ -222,8 +222,8 @@ def value(field: str, value: Any) -> Any:
 
 def _ragas(record: Row, imported: Imported) -> Row | str:
     """Map a sample of RAGAS, of today's names and of those before 0.2."""
-    asked = record.get("user_input", record.get("question"))
-    row = _conversation(asked)
+    question = record.get("user_input", record.get("question"))
+    row = _conversation(question)
     if row is None:
         return "no user_input"
     reference = record.get("reference", record.get("ground_truth", record.get("ground_truths")))
@@ -241,8 +241,8 @@ def _ragas(record: Row, imported: Imported) -> Row | str:
     for key, why in _RAGAS_LOST.items():
         if record.get(key):
             imported.lose(key, why)
-    known = {*_RAGAS_LOST, "user_input", "question", "reference", "ground_truth", "ground_truths"}
-    for key in record.keys() - known - {"reference_context_ids", "reference_contexts", "id"}:
+    columns = {*_RAGAS_LOST, "user_input", "question", "reference", "ground_truth", "ground_truths"}
+    for key in record.keys() - columns - {"reference_context_ids", "reference_contexts", "id"}:
         imported.lose(key, "a case has no such field")
     return {**row, **({"id": str(record["id"])} if record.get("id") else {})}
 
@@ -277,8 +277,8 @@ def _langfuse(record: Row, imported: Imported) -> Row | str:
         row["reference"] = str(expected)
     metadata = _loaded(record.get("metadata"))
     row |= _metadata(metadata if isinstance(metadata, dict) else {}, imported)
-    known = {"id", "input", "expectedOutput", "expected_output", "metadata", "status"}
-    for key in record.keys() - known:
+    columns = {"id", "input", "expectedOutput", "expected_output", "metadata", "status"}
+    for key in record.keys() - columns:
         if record[key] is not None:
             imported.lose(key, "belongs to Langfuse's own bookkeeping")
     return {**row, **({"id": str(record["id"])} if record.get("id") else {})}
@@ -303,28 +303,30 @@ _READERS: dict[str, Callable[[Row, Imported], Row | str]] = {
 }
 
 
-def _conversation(asked: Any) -> Row | None:
+def _conversation(conversation: Any) -> Row | None:
     """Return {question, history?} of a text, of an object with a question, or of messages."""
-    if isinstance(asked, str):
-        return {"question": asked.strip()} if asked.strip() else None
-    if isinstance(asked, dict):
-        messages = asked.get("messages")
+    if isinstance(conversation, str):
+        return {"question": conversation.strip()} if conversation.strip() else None
+    if isinstance(conversation, dict):
+        messages = conversation.get("messages")
         if messages:
             return _conversation(messages)
-        return next((_conversation(asked[key]) for key in ASKS if isinstance(asked.get(key), str)), None)
-    if not isinstance(asked, list):
+        return next(
+            (_conversation(conversation[key]) for key in ASKS if isinstance(conversation.get(key), str)), None
+        )
+    if not isinstance(conversation, list):
         return None
     roles = {"human": "user", "user": "user", "ai": "assistant", "assistant": "assistant"}
-    said = [
+    turns = [
         {"role": roles[role], "text": str(message.get("content", message.get("text", "")))}
-        for message in asked
+        for message in conversation
         if isinstance(message, dict) and (role := str(message.get("type", message.get("role")))) in roles
     ]
-    while said and said[-1]["role"] != "user":
-        said.pop()
-    if not said:
+    while turns and turns[-1]["role"] != "user":
+        turns.pop()
+    if not turns:
         return None
-    return {"question": said[-1]["text"], **({"history": said[:-1]} if said[:-1] else {})}
+    return {"question": turns[-1]["text"], **({"history": turns[:-1]} if turns[:-1] else {})}
 
 
 def _list(value: Any) -> list[str]:
@@ -348,12 +350,15 @@ def _beir(path: Path, imported: Imported) -> None:
 
 def _number(imported: Imported) -> None:
     """Give each row an id: its own, or digits over what it asks; a second of the same is dropped."""
-    kept: dict[str, Row] = {}
+    rows_by_id: dict[str, Row] = {}
     for row in imported.rows:
-        asked = json.dumps([row["question"], row.get("history")], ensure_ascii=False)
-        key = str(row.get("id") or hashlib.sha256(asked.encode()).hexdigest()[:10])
-        if key in kept:
+        question = json.dumps([row["question"], row.get("history")], ensure_ascii=False)
+        key = str(row.get("id") or hashlib.sha256(question.encode()).hexdigest()[:10])
+        if key in rows_by_id:
             imported.dropped.append(f"{row['question'][:60]!r}: the id {key!r} is there already")
         else:
-            kept[key] = {"id": key, **{name: value for name, value in row.items() if name != "id"}}
-    imported.rows = list(kept.values())
+            rows_by_id[key] = {
+                "id": key,
+                **{name: value for name, value in row.items() if name != "id"},
+            }
+    imported.rows = list(rows_by_id.values())

@@ -37,10 +37,10 @@ def never_known(*, passages: bool, refusals: bool) -> frozenset[str]:
 
 def without_unknown(scores: Iterable[Measured], trace: Trace) -> list[Measured]:
     """Return the scores of a turn; of a target's turn, what cannot be known replaced by the reason."""
-    asked = next((span for span in trace.spans if span.name == ASKED), None)
-    if asked is None:
+    target_span = next((span for span in trace.spans if span.name == ASKED), None)
+    if target_span is None:
         return list(scores)
-    unknown = _unknown(Seen(**asked.attributes["seen"]), trace.turn.answer or "")
+    unknown = _unknown(Seen(**target_span.attributes["seen"]), trace.turn.answer or "")
     return [
         replace(unknown[score.name], name=score.name) if score.name in unknown and _meant(score) else score
         for score in scores

@@ -100,12 +100,12 @@ def together(
     Where none were, the newest of each.
     """
     speaking = [list(_speaking(ledger, evalset, now, condense)) for now in facts]
-    sessions = [{run.settings.session: run for run in reversed(known)} for known in speaking]
+    sessions = [{run.settings.session: run for run in reversed(group)} for group in speaking]
     for run in speaking[0]:
         session = run.settings.session
-        if session is not None and all(session in known for known in sessions):
-            return [known[session] for known in sessions]
-    return [known[0] if known else None for known in speaking]
+        if session is not None and all(session in group for group in sessions):
+            return [group[session] for group in sessions]
+    return [group[0] if group else None for group in speaking]
 
 
 def _speaking(ledger: Rows, evalset: Evalset, facts: Facts, condense: bool) -> Iterator[Run]:

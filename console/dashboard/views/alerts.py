@@ -67,17 +67,17 @@ def _now() -> None:
         )
         return
     now = datetime.now(UTC)
-    known = _rules()
+    rule_by_name = _rules()
     order = {"firing": 0, "resolved": 1, "no data": 2, "ok": 3}
     rows = sorted(book.standings.values(), key=lambda alert: (order[alert.state], alert.key))
     heads = ["State", "What", "Since (UTC)", "Likely cause", "Turns"]
-    lines = [_standing(alert, book, known, now) for alert in rows]
+    lines = [_standing(alert, book, rule_by_name, now) for alert in rows]
     markup.show(markup.table(heads, lines), key="standings")
     st.caption(f"Judged {format.ago(book.checked_at, now)}.")
 
 
-def _standing(alert: Standing, book: Book, known: dict[str, Rule], now: datetime) -> str:
-    title = known[alert.rule].title if alert.rule in known else alert.rule
+def _standing(alert: Standing, book: Book, rule_by_name: dict[str, Rule], now: datetime) -> str:
+    title = rule_by_name[alert.rule].title if alert.rule in rule_by_name else alert.rule
     state = markup.chip(alert.state, STATES[alert.state])
     if book.muted(alert, now):
         state += " " + markup.chip("muted", STATES["muted"])
@@ -95,16 +95,18 @@ def _standing(alert: Standing, book: Book, known: dict[str, Rule], now: datetime
 
 
 def _edit() -> None:
-    known = _rules()
+    rule_by_name = _rules()
     heads = ["Rule", "Limit ", "Above the usual ", "Tells", "Judged", "Version "]
-    markup.show(markup.table(heads, [_rule(rule) for rule in known.values()]), key="rules")
+    markup.show(markup.table(heads, [_rule(rule) for rule in rule_by_name.values()]), key="rules")
     key = st.selectbox(
-        "Change a rule", list(known), format_func=lambda name: known[name].title, key="rule",
+        "Change a rule", list(rule_by_name), format_func=lambda name: rule_by_name[name].title, key="rule",
         bind="query-params", width=420,
     )  # fmt: skip
     if key:
-        _form(known[key])
-        _versions(known[key], [edit for edit in rules.edits(data.settings().data_dir) if edit.key == key])
+        _form(rule_by_name[key])
+        _versions(
+            rule_by_name[key], [edit for edit in rules.edits(data.settings().data_dir) if edit.key == key]
+        )
 
 
 def _rule(rule: Rule) -> str:
@@ -148,8 +150,8 @@ def _form(rule: Rule) -> None:
         pressed = st.form_submit_button("Save as a new version", type="primary")
     if pressed:
         visitor.need("editor", "change alerts")
-        wanted = {"limit": limit, "change": change, "severity": severity, "on": on}
-        changes = {name: value for name, value in wanted.items() if value != getattr(rule, name)}
+        edits = {"limit": limit, "change": change, "severity": severity, "on": on}
+        changes = {name: value for name, value in edits.items() if value != getattr(rule, name)}
         if not changes:
             st.info("Nothing is different.")
             return
@@ -219,11 +221,11 @@ def _history() -> None:
 
 def _quiet() -> None:
     settings, now = data.settings(), datetime.now(UTC)
-    known = _rules()
+    rule_by_name = _rules()
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
         key = st.selectbox(
-            "Mute", [changing.ALL, *known], width=420,
-            format_func=lambda name: "all rules" if name == changing.ALL else known[name].title,
+            "Mute", [changing.ALL, *rule_by_name], width=420,
+            format_func=lambda name: "all rules" if name == changing.ALL else rule_by_name[name].title,
         )  # fmt: skip
         hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
         if st.button("Mute", icon=":material/notifications_off:") and key:

@@ -98,7 +98,7 @@ def _turn(turns: list[Waiting], place: int, reviewer: str, graded: dict[str, Any
 
 def _grades(trace: Trace, aspect: str, mine: dict[str, int], reviewer: str, place: int) -> None:
     """Draw the question in force with its five keys; the comment goes with the next key."""
-    said = " · ".join(f"{name}: **{mine[name]}**" if name in mine else f"{name}: —" for name in ASPECTS)
+    line = " · ".join(f"{name}: **{mine[name]}**" if name in mine else f"{name}: —" for name in ASPECTS)
     question, *words = WORDS[aspect]
     st.markdown(f"**{aspect.capitalize()}.** {question}")
     with st.container(horizontal=True, gap="small"):
@@ -113,7 +113,7 @@ def _grades(trace: Trace, aspect: str, mine: dict[str, int], reviewer: str, plac
     st.text_input(
         "Comment", key=f"comment-{place}", placeholder="why (goes with the next grade)", max_chars=500
     )
-    st.caption(f"{said} · keys 1 to 5 grade, ← and → move")
+    st.caption(f"{line} · keys 1 to 5 grade, ← and → move")
 
 
 def _give(trace: Trace, aspect: str, number: int, reviewer: str, place: int) -> None:

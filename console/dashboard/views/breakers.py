@@ -86,8 +86,8 @@ def _ask(name: str, *, isolate: bool | None = None) -> dict[str, Any]:
 
 def _history() -> None:
     """Draw the changes kept on disk, the newest first."""
-    kept = build.breaker_changes(data.settings())
-    if not kept:
+    changes = build.breaker_changes(data.settings())
+    if not changes:
         notices.note(
             "No changes yet", "Every breaker has been closed since the first start.", key="no-changes"
         )
@@ -102,7 +102,7 @@ def _history() -> None:
                 markup.cell(escape(change["reason"])),
             ]
         )
-        for change in kept
+        for change in changes
     ]
     markup.show(markup.table(["When", "Breaker", "Change", "Why"], rows), key="breaker-history")
 

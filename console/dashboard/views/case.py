@@ -38,8 +38,8 @@ def button(trace: Trace) -> None:
 @st.dialog("Add as case", width="large")
 def _form(trace: Trace) -> None:
     row = _drafted(trace)
-    known = [FIRST_SET, *(name for name in team.names() if name != FIRST_SET)]
-    name = st.selectbox("Evalset", known, accept_new_options=True, help="One of yours, or type a new name.")
+    names = [FIRST_SET, *(name for name in team.names() if name != FIRST_SET)]
+    name = st.selectbox("Evalset", names, accept_new_options=True, help="One of yours, or type a new name.")
     row["question"] = st.text_area("Question", row["question"], height=68)
     history = row.pop("history", None)
     if history and st.checkbox(f"After the conversation so far ({len(history)} messages)", value=True):
@@ -87,10 +87,10 @@ def _relevant(trace: Trace, chosen: list[str]) -> list[str]:
 
 
 def _save(trace: Trace, name: str, row: dict[str, Any]) -> None:
-    kept = {key: value for key, value in row.items() if value not in ("", [], None, "not given")}
+    fields = {key: value for key, value in row.items() if value not in ("", [], None, "not given")}
     head = {"title": name, "owner": "", "source": "turns of this ledger, corrected by people"}
     try:
-        case = team.add(name, kept, head=head)
+        case = team.add(name, fields, head=head)
     except EvalsetError as error:
         st.error(str(error))
         return

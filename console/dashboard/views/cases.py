@@ -31,8 +31,8 @@ def page(name: str) -> None:
     sets.undone()
     evalset = evalsets_shown.read(name)
     if evalset is None:
-        asked = f'<span class="mono">{escape(name[:64])}</span>'
-        notices.note("No such evalset", f"{asked} is neither shipped nor among yours.", key="no-set")
+        label = f'<span class="mono">{escape(name[:64])}</span>'
+        notices.note("No such evalset", f"{label} is neither shipped nor among yours.", key="no-set")
         return
     own = name in team.names()
     _head(evalset, own)

@@ -43,16 +43,16 @@ def page() -> None:
     """Draw the choice of runs, the table, the sentences and the cases that changed."""
     st.title("Compare", anchor=False)
     with notices.problems():
-        known = [run for run in data.read_runs() if run.done]
-        if len(known) < 2:
+        runs = [run for run in data.read_runs() if run.done]
+        if len(runs) < 2:
             notices.note(
                 "Two runs are needed",
                 "Start one on the Evals page, then another with a different prompt or model: "
-                f"{len(known)} of them {'is' if len(known) == 1 else 'are'} there now.",
+                f"{len(runs)} of them {'is' if len(runs) == 1 else 'are'} there now.",
                 key="too-few",
             )
             return
-        baseline, candidates = _chosen(known)
+        baseline, candidates = _chosen(runs)
         if not candidates:
             notices.note("Choose a run to compare with the baseline", "The choice is above.", key="choose")
             return
@@ -75,19 +75,19 @@ def _names(*compared: Run) -> tuple[str, ...]:
     return (*own, *SHOWN)
 
 
-def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
+def _chosen(runs: list[Run]) -> tuple[Run, list[Run]]:
     """Draw the choices and return the baseline and the runs to hold against it; the address keeps both."""
-    sets = list(dict.fromkeys(run.evalset for run in known))
-    asked = st.query_params.get("baseline"), st.query_params.get_all("runs")
-    _unknown([name for name in (asked[0], *asked[1]) if name], {run.run_id for run in known})
+    sets = list(dict.fromkeys(run.evalset for run in runs))
+    query = st.query_params.get("baseline"), st.query_params.get_all("runs")
+    _unknown([name for name in (query[0], *query[1]) if name], {run.run_id for run in runs})
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=180)
-        of_set = {run.run_id: run for run in known if run.evalset == evalset}
+        of_set = {run.run_id: run for run in runs if run.evalset == evalset}
         newest_first = list(of_set)
         baseline = st.selectbox(
             "Baseline",
             newest_first,
-            index=newest_first.index(asked[0] if asked[0] in of_set else _beside(list(of_set.values()))),
+            index=newest_first.index(query[0] if query[0] in of_set else _beside(list(of_set.values()))),
             format_func=lambda run_id: _name(of_set[run_id]),
             width=330,
         )
@@ -95,7 +95,7 @@ def _chosen(known: list[Run]) -> tuple[Run, list[Run]]:
         candidates = st.multiselect(
             "Compare with it",
             others,
-            default=[run_id for run_id in asked[1] if run_id in others][:MOST_RUNS] or others[:1],
+            default=[run_id for run_id in query[1] if run_id in others][:MOST_RUNS] or others[:1],
             max_selections=MOST_RUNS,
             format_func=lambda run_id: _name(of_set[run_id]),
         )
@@ -111,10 +111,10 @@ def _beside(newest_first: list[Run]) -> str:
     return (first or (together or newest_first)[-1]).run_id
 
 
-def _unknown(asked: list[str], known: set[str]) -> None:
+def _unknown(run_ids: list[str], recorded: set[str]) -> None:
     """Say which runs of the address are not in the ledger."""
-    for run_id in asked:
-        if run_id not in known:
+    for run_id in run_ids:
+        if run_id not in recorded:
             st.warning(
                 f"No run {notices.plain(run_id[:64])} here; others are chosen.", icon=":material/search_off:"
             )
@@ -146,10 +146,10 @@ def _table(baseline: Run, candidates: list[Run], compared: list[Comparison]) -> 
 
 
 def _best(name: str, means: list[float | None]) -> float | None:
-    known = [mean for mean in means if mean is not None]
-    if len(known) < 2 or len(set(known)) == 1:
+    numbers = [mean for mean in means if mean is not None]
+    if len(numbers) < 2 or len(set(numbers)) == 1:
         return None
-    return max(known) if find_metric(name).better == "higher" else min(known)
+    return max(numbers) if find_metric(name).better == "higher" else min(numbers)
 
 
 def _row(
@@ -327,16 +327,16 @@ def _changed(
     chip = markup.chip(
         f"{'▲' if by > 0 else '▼'} {about.write(by, signed=True)}", palette.GOOD if won else palette.BAD
     )
-    asked = cases[0][case]
+    first_case = cases[0][case]
     shown = "".join(
         f"<div><h3>{escape(side)} · {about.title} {about.write(value)}</h3>{_answer(rows[case])}"
         f"{_why(reason)}</div>"
         for side, (value, reason), rows in zip(sides, scored, cases, strict=True)
     )
-    reference = f"<h3>Reference</h3><p>{escape(asked.reference)}</p>" if asked.reference else ""
+    reference = f"<h3>Reference</h3><p>{escape(first_case.reference)}</p>" if first_case.reference else ""
     return (
         f'<details class="source"><summary><span class="mono quiet">{escape(case[:20])}</span>'
-        f'<span class="title">{escape(asked.question)}</span>{chip}</summary>'
+        f'<span class="title">{escape(first_case.question)}</span>{chip}</summary>'
         f'<div class="body plain"><div class="two even">{shown}</div>{reference}</div></details>'
     )
 

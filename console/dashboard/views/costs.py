@@ -51,7 +51,7 @@ def _alerts() -> None:
 def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
     limits = {row["name"]: row["limit_usd"] for row in budget.get("budgets", ())}
     end, number = seen.projection, seen.resolved.resolved
-    known = seen.resolved.cost_usd
+    usd = seen.resolved.cost_usd
     tiles = (
         ("Today", format.usd(seen.today), _of(limits.get("day")), "Since midnight UTC, all doors."),
         ("This month", format.usd(end.spent), _of(limits.get("month")), "Calendar month, UTC, all doors."),
@@ -70,7 +70,7 @@ def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
         ),
         (
             "Per resolved answer",
-            format.usd(known / number if known is not None and number else None),
+            format.usd(usd / number if usd is not None and number else None),
             f"{format.count(number)} resolved",
             "All production costs over the answers that were given, grounded in the passages "
             "(0.5 or more) and not thumbed down.",
@@ -175,9 +175,9 @@ def _forecast(seen: Costs) -> None:
             caching = st.segmented_control(
                 "Prompt caching", ["observed", "on", "off"], default="observed", required=True
             )
-            known = [name for name in data.known_models() if name != "extractive"]
+            models = [name for name in data.known_models() if name != "extractive"]
             names = st.multiselect(
-                "Models", known, default=known[:4], accept_new_options=True, width="stretch"
+                "Models", models, default=models[:4], accept_new_options=True, width="stretch"
             )
         basis = costs.traffic()
         try:

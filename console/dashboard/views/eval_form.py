@@ -115,9 +115,9 @@ def _start(wanted: list[Wanted]) -> None:
     paid = not wanted[0].only_retrieval and any(model not in FREE for model in wanted[0].models)
     key = repr(wanted)
     expected = st.session_state.get("eval_estimate", ("", []))
-    known = expected[1] if expected[0] == key else []
+    estimates = expected[1] if expected[0] == key else []
     why = _held(wanted[0], runs) or (
-        "Ask for the estimate first: this costs money." if paid and not known else None
+        "Ask for the estimate first: this costs money." if paid and not estimates else None
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         pressed = st.button(
@@ -126,8 +126,8 @@ def _start(wanted: list[Wanted]) -> None:
         )  # fmt: skip
         if paid and st.button("Estimate", icon=":material/payments:"):
             _estimate(key, wanted)
-        if known:
-            st.caption(_price(known, wanted[0].budget_usd))
+        if estimates:
+            st.caption(_price(estimates, wanted[0].budget_usd))
     if pressed:
         for name in wanted:
             job = jobs.start(data.settings().data_dir, name)

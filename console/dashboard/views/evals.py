@@ -43,11 +43,11 @@ def page() -> None:
             cases.page(name) if name else sets.page()
             return
         eval_form.draw()
-        known = data.read_runs()
+        runs = data.read_runs()
         started = jobs.known(data.settings().data_dir)
-        if _under_way(known, started) or _unborn(known, started):
+        if _under_way(runs, started) or _unborn(runs, started):
             st.fragment(boundary.guarded(_watch, "evals"), run_every=WATCH_SECONDS)()
-        _list(known, started)
+        _list(runs, started)
 
 
 def _broken() -> None:
@@ -61,8 +61,8 @@ def _broken() -> None:
 def _watch() -> None:
     """Draw what runs now; drawn again each second, and the whole page once when nothing runs any more."""
     with notices.problems():
-        known, started = data.read_runs(), jobs.known(data.settings().data_dir)
-        going, unborn = _under_way(known, started), _unborn(known, started)
+        runs, started = data.read_runs(), jobs.known(data.settings().data_dir)
+        going, unborn = _under_way(runs, started), _unborn(runs, started)
         ours = jobs.of_runs(going, started)
         for run in going:
             _progress(run, ours.get(run.run_id))
@@ -75,16 +75,16 @@ def _watch() -> None:
         st.session_state["evals_busy"] = busy
 
 
-def _under_way(known: list[Run], started: dict[str, jobs.Job]) -> list[Run]:
+def _under_way(runs: list[Run], started: dict[str, jobs.Job]) -> list[Run]:
     """Return the runs said to be running, without those of ours whose process is gone."""
-    running = [run for run in known if run.state == "running"]
+    running = [run for run in runs if run.state == "running"]
     ours = jobs.of_runs(running, started)
     return [run for run in running if run.run_id not in ours or jobs.alive(ours[run.run_id])]
 
 
-def _unborn(known: list[Run], started: dict[str, jobs.Job]) -> list[jobs.Job]:
+def _unborn(runs: list[Run], started: dict[str, jobs.Job]) -> list[jobs.Job]:
     """Return the jobs whose run is not in the ledger: still loading, or ended before it began."""
-    begun = {job.run_id for job in jobs.of_runs(known, started).values()}
+    begun = {job.run_id for job in jobs.of_runs(runs, started).values()}
     unborn = [job for job in started.values() if job.run_id not in begun]
     return [job for job in unborn if jobs.alive(job) or _recent(job)]
 
@@ -99,8 +99,8 @@ def _starting(job: jobs.Job) -> None:
         st.status(f"Starting {job.title} …", state="running")
         return
     with st.status(f"{job.title} did not start", state="error", expanded=True):
-        said = jobs.said(data.settings().data_dir, job.run_id)
-        st.code(said or "It ended without a word.", language=None)
+        output = jobs.said(data.settings().data_dir, job.run_id)
+        st.code(output or "It ended without a word.", language=None)
 
 
 def _progress(run: Run, job: jobs.Job | None) -> None:
@@ -122,17 +122,17 @@ def _stop(job: jobs.Job, run_id: str) -> None:
             st.toast("Stopping")
 
 
-def _list(known: list[Run], started: dict[str, jobs.Job]) -> None:
-    if not known:
+def _list(runs: list[Run], started: dict[str, jobs.Job]) -> None:
+    if not runs:
         how = "Start one above, or run <code>answerdeck eval run demo</code> in a terminal."
         notices.note("No runs yet", how, key="no-runs")
         return
     st.subheader("Runs", anchor=False)
-    own = dict.fromkeys(name for run in known[:MOST_RUNS] for name in criteria(run.settings))
+    own = dict.fromkeys(name for run in runs[:MOST_RUNS] for name in criteria(run.settings))
     names = (*IN_LIST, *list(own)[:MOST_CRITERIA])
     heads = ["Run", "State", *(f"{find_metric(name).title} " for name in names), "Cost, time "]
-    ours = jobs.of_runs(known[:MOST_RUNS], started)
-    rows = [_row(run, ours, names) for run in known[:MOST_RUNS]]
+    ours = jobs.of_runs(runs[:MOST_RUNS], started)
+    rows = [_row(run, ours, names) for run in runs[:MOST_RUNS]]
     markup.show(markup.table(heads, rows, "list compare"), key="runs")
     st.caption("Mean and 95 % interval. Scores that failed are counted beside the mean, never as 0.")
 

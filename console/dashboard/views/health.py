@@ -112,14 +112,14 @@ def _drills() -> None:
         "A drill makes failures in a shadow conversation on this machine: a minute or two, no real turn."
     )
     folder = data.settings().data_dir
-    known = jobs.known(folder, DRILLS)
-    running = [job for job in known.values() if jobs.alive(job)]
+    drills = jobs.known(folder, DRILLS)
+    running = [job for job in drills.values() if jobs.alive(job)]
     if st.button("Start a drill", type="primary", icon=":material/emergency:", disabled=bool(running)):
         start(folder)
         st.rerun()
     if running:
         st.fragment(boundary.guarded(_watch, "health"), run_every=WATCH_SECONDS)()
-    ended = [job for job in known.values() if job not in running]
+    ended = [job for job in drills.values() if job not in running]
     for job in ended[:5]:
         _report(job)
 

@@ -64,16 +64,16 @@ def page() -> None:
 
 def _choice() -> str:
     """Draw the choice of knowledge base; a new name makes a new one with the first file."""
-    known = bases.names()
+    kbs = bases.names()
     answering = data.settings().kb
-    names = known if answering in known else [answering, *known]
-    asked = st.query_params.get("kb", "")
-    if asked and asked not in names:
-        names = [*names, asked]
+    names = kbs if answering in kbs else [answering, *kbs]
+    query = st.query_params.get("kb", "")
+    if query and query not in names:
+        names = [*names, query]
     kb = st.selectbox(
         "Knowledge base",
         names,
-        index=names.index(asked) if asked else 0,
+        index=names.index(query) if query else 0,
         format_func=lambda name: f"{name} (answers)" if name == answering else name,
         accept_new_options=True,
         label_visibility="collapsed",
@@ -139,15 +139,15 @@ def _facts(base: Base) -> None:
 
 
 def _busy(kb: str) -> bool:
-    known = bases.ingested(kb)
-    return any(job.state == "running" for job in known) or any(map(jobs.alive, bases.unborn(kb, known)))
+    ingests = bases.ingested(kb)
+    return any(job.state == "running" for job in ingests) or any(map(jobs.alive, bases.unborn(kb, ingests)))
 
 
 def _watch(kb: str) -> None:
     """Draw the ingestions that run; the whole page once when none does any more."""
-    known = bases.ingested(kb)
-    running = [job for job in known if job.state == "running"]
-    starting = [job for job in bases.unborn(kb, known) if jobs.alive(job)]
+    ingests = bases.ingested(kb)
+    running = [job for job in ingests if job.state == "running"]
+    starting = [job for job in bases.unborn(kb, ingests) if jobs.alive(job)]
     for job in running:
         share = job.done / job.total if job.total else 0.0
         passed = format.seconds(time.time() - job.began_at)
@@ -257,12 +257,12 @@ def _undo(kb: str) -> None:
 
 
 def _ingestions(base: Base) -> None:
-    known = bases.ingested(base.status.kb)
-    for job in bases.unborn(base.status.kb, known)[:1]:
+    ingests = bases.ingested(base.status.kb)
+    for job in bases.unborn(base.status.kb, ingests)[:1]:
         if not jobs.alive(job):
             with st.status("The last ingestion did not start", state="error", expanded=True):
                 st.code(bases.said(job) or "It ended without a word.", language=None)
-    if not known:
+    if not ingests:
         notices.note(
             "No ingestion yet",
             "Each one is listed here with what came of every file, wherever it was started.",
@@ -283,13 +283,13 @@ def _ingestions(base: Base) -> None:
             ],
             markup.address("knowledge", kb=base.status.kb, show="Ingestions", job=job.job_id),
         )
-        for job in known[:PAGE]
+        for job in ingests[:PAGE]
     ]
     heads = ["When", "State", "Documents ", "What came of it", "Given"]
     markup.show(markup.table(heads, rows), key="ingestions")
-    asked = st.query_params.get("job", known[0].job_id)
-    for job in known:
-        if job.job_id == asked and job.state != "running":
+    job_id = st.query_params.get("job", ingests[0].job_id)
+    for job in ingests:
+        if job.job_id == job_id and job.state != "running":
             st.subheader(f"Files of the ingestion of {_when(job)} UTC", anchor=False)
             _resume(job)
             _files(job)

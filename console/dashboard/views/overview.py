@@ -56,8 +56,8 @@ def body(range_name: str, door: str) -> None:
 
 def _alerts() -> None:
     """Draw what fires by the rules of the Alerts page; nothing here judges for itself."""
-    known = firing()
-    lines = [_sentence(entry) for entry in known]
+    open_alerts = firing()
+    lines = [_sentence(entry) for entry in open_alerts]
     lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
@@ -72,10 +72,10 @@ def firing() -> list[Standing]:
         what = f"The state of the alerts cannot be read: {error}"
         raise data.Problem(what, "Look at the Alerts page.") from None
     now = datetime.now(UTC)
-    known = [
+    open_alerts = [
         piece for piece in book.standings.values() if piece.state == "firing" and not book.muted(piece, now)
     ]
-    return sorted(known, key=lambda result: result.began or now, reverse=True)
+    return sorted(open_alerts, key=lambda result: result.began or now, reverse=True)
 
 
 def _sentence(standing: Standing) -> str:
@@ -180,14 +180,14 @@ def _outcomes(seen: Overview, range_name: str, door: str) -> str:
 
 
 def _cost(seen: Overview) -> None:
-    known = [row for row in seen.cost if row["cost_usd"] is not None]
+    priced = [row for row in seen.cost if row["cost_usd"] is not None]
     unpriced = sorted({row["model"] for row in seen.cost if row["unpriced"]})
-    names = [model for model in seen.models if any(row["model"] == model for row in known)]
-    if not any(row["cost_usd"] for row in known):
+    names = [model for model in seen.models if any(row["model"] == model for row in priced)]
+    if not any(row["cost_usd"] for row in priced):
         _free(names, unpriced)
         return
     by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.times) for name in names}
-    for row in known:
+    for row in priced:
         by_model[row["model"]][row["step"]] = row["cost_usd"]
     colours = palette.model_colours(seen.models)
     figure = charts.cost(seen.times, by_model, colours)

@@ -44,8 +44,8 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Playe
     """Ask in a process of its own: models and knowledge bases are not loaded into the console."""
     source_turns = data.find_turns(turn)
     if len(source_turns) != 1:
-        known = "no turn" if not source_turns else f"{len(source_turns)} turns"
-        raise data.Problem(f"{known} with this id: {turn!r}", "Copy the whole id from the Turns page.")
+        history = "no turn" if not source_turns else f"{len(source_turns)} turns"
+        raise data.Problem(f"{history} with this id: {turn!r}", "Copy the whole id from the Turns page.")
     options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
     options += ["--fresh"] if fresh else []
     folder = str(data.settings().data_dir.absolute())

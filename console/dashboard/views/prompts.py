@@ -221,9 +221,9 @@ def _differs(version: Version, other: Version) -> None:
 
 def _new(version: Version) -> None:
     source = version.prompt
-    wanted = ", ".join(f"{{{{{name}}}}}" for name in source.placeholders)
+    placeholders = ", ".join(f"{{{{{name}}}}}" for name in source.placeholders)
     st.caption(
-        f"Starts from {source.label}. Keep the head and each of {wanted}; "
+        f"Starts from {source.label}. Keep the head and each of {placeholders}; "
         "the text is checked, then saved as a new version."
     )
     text = st.text_area("Text", source.text, height=420, key=f"text-{source.label}-{source.fingerprint}")

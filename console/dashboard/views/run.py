@@ -24,16 +24,16 @@ MARKS = {"running": "◌", "finished": "✓", "stopped": "■", "failed": "✕"}
 
 def page(run_id: str) -> None:
     """Draw the run with this id, or say that there is none."""
-    known = {run.run_id: run for run in data.read_runs()}
+    runs = {run.run_id: run for run in data.read_runs()}
     back = f"<p>{markup.link('← All runs', markup.address('evals'), 'back')}</p>"
-    if run_id not in known:
+    if run_id not in runs:
         markup.show(back, key="back")
-        asked = f'<span class="mono">{escape(run_id[:64])}</span>'
-        notices.note("No such run", f"{asked} is not in the ledger.", key="no-run")
+        label = f'<span class="mono">{escape(run_id[:64])}</span>'
+        notices.note("No such run", f"{label} is not in the ledger.", key="no-run")
         return
-    run = known[run_id]
+    run = runs[run_id]
     scores = data.read_scores(run)
-    head = f"{back}{_head(run)}{_about(run, list(known.values()))}"
+    head = f"{back}{_head(run)}{_about(run, list(runs.values()))}"
     markup.show(f"{head}<h2>Metrics</h2>{_metrics(scores)}", key=f"run-{run_id}")
     weakest, lost, content, agreement = st.tabs(
         ["Weakest cases", "Where pages were lost", "Made with", "Agreement with people"]
@@ -75,7 +75,7 @@ def _head(run: Run) -> str:
     return f'<div class="head"><h1>{title}</h1><div class="chips">{chip}</div></div>'
 
 
-def _about(run: Run, known: list[Run]) -> str:
+def _about(run: Run, runs: list[Run]) -> str:
     """Return when it ran, and the ways to its turns and to a comparison with the run before it."""
     parts = [
         f"{format.moment(run.started_at)} UTC",
@@ -83,7 +83,7 @@ def _about(run: Run, known: list[Run]) -> str:
         f'<span class="mono">{escape(run.run_id)}</span>',
         markup.link("its turns →", markup.address("turns", via="eval", run=run.run_id, last="30d")),
     ]
-    others = [other for other in known if other.evalset == run.evalset and other is not run]
+    others = [other for other in runs if other.evalset == run.evalset and other is not run]
     earlier = [other for other in others if other.started_at < run.started_at]
     if others:
         baseline = (earlier or others)[0].run_id

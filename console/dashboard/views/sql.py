@@ -43,24 +43,24 @@ def page() -> None:
     with notices.problems():
         path = data.settings().data_dir / "console" / "questions.json"
         try:
-            kept = {saved.name: saved for saved in free.saved(path)}
+            queries = {saved.name: saved for saved in free.saved(path)}
         except Refused as error:
             raise data.Problem(str(error), "The field below works without it.") from None
         name = st.selectbox(
-            "Kept questions", list(kept), index=None, key="question", bind="query-params",
+            "Kept questions", list(queries), index=None, key="question", bind="query-params",
             placeholder="none chosen", width=360,
         )  # fmt: skip
-        start = kept[name].sql if name in kept else FIRST
+        start = queries[name].sql if name in queries else FIRST
         sql = st.text_area(
             "Question in SQL", start, height=190, key=f"sql-{name}-{hash(start)}", max_chars=20_000
         )
         with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
             if st.button("Ask", type="primary", icon=":material/play_arrow:"):
                 st.session_state["sql_asked"] = _ask(sql or "")
-            _keep(path, name, sql or "", kept)
-        asked: Asked | None = st.session_state.get("sql_asked")
-        if asked is not None:
-            _answer(asked)
+            _keep(path, name, sql or "", queries)
+        query: Asked | None = st.session_state.get("sql_asked")
+        if query is not None:
+            _answer(query)
 
 
 def _ask(sql: str) -> Asked:
@@ -71,29 +71,31 @@ def _ask(sql: str) -> Asked:
         return Asked(sql, why=str(error))
 
 
-def _keep(path: Any, name: str | None, sql: str, kept: dict[str, free.Saved]) -> None:
+def _keep(path: Any, name: str | None, sql: str, queries: dict[str, free.Saved]) -> None:
     """Draw what keeps a question under a name, or forgets it."""
     with st.popover("Keep", icon=":material/bookmark:"):
-        wanted = st.text_input("Name", name or "", max_chars=80)
-        if st.button("Keep it", type="primary", key="keep-sql", disabled=not wanted.strip()):
+        new_name = st.text_input("Name", name or "", max_chars=80)
+        if st.button("Keep it", type="primary", key="keep-sql", disabled=not new_name.strip()):
             visitor.need("editor", "keep questions")
             try:
-                free.keep(path, wanted, sql, releases.actor())
+                free.keep(path, new_name, sql, releases.actor())
             except (Refused, OSError) as error:
                 st.error(notices.plain(str(error)))
             else:
                 notices.done(None, "Kept; choose it above")
-    if name in kept and st.button("Forget it", icon=":material/delete:", help=f"Kept by {kept[name].by}."):
+    if name in queries and st.button(
+        "Forget it", icon=":material/delete:", help=f"Kept by {queries[name].by}."
+    ):
         visitor.need("editor", "forget questions")
         free.forget(path, name)
         notices.done(None, "Forgotten")
 
 
-def _answer(asked: Asked) -> None:
-    if asked.found is None:
-        st.error(notices.plain(asked.why or ""), icon=":material/rule:")
+def _answer(query: Asked) -> None:
+    if query.found is None:
+        st.error(notices.plain(query.why or ""), icon=":material/rule:")
         return
-    candidate = asked.found
+    candidate = query.found
     many = "the first " if candidate.cut else ""
     st.caption(f"{many}{len(candidate.rows):,} rows in {format.seconds(candidate.seconds)}")
     if not candidate.rows:

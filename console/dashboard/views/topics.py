@@ -127,8 +127,8 @@ def _gaps(topics: people.Topics) -> None:
     if not topics.gaps:
         notices.note("Nothing is unanswered", "Every question of this range found documents.", key="no-gaps")
         return
-    known = assigned.read(data.settings().data_dir)
-    rows = [_gap(gap, known.get(gap.key)) for gap in topics.gaps[:MOST]]
+    assignments = assigned.read(data.settings().data_dir)
+    rows = [_gap(gap, assignments.get(gap.key)) for gap in topics.gaps[:MOST]]
     heads = ["Question", "Asked ", "First, newest (UTC)", "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -136,13 +136,13 @@ def _gaps(topics: people.Topics) -> None:
             [
                 {"question": gap.question, "times": gap.times, "conversations": gap.people,
                  "first": gap.first.started_at, "newest": gap.newest.started_at,
-                 "state": state(gap, known.get(gap.key))}
+                 "state": state(gap, assignments.get(gap.key))}
                 for gap in topics.gaps
             ],
             "unanswered",
         )  # fmt: skip
         st.caption("A question is answered since when its newest turn, in the same words, was answered.")
-    _assign(topics.gaps[:MOST], known)
+    _assign(topics.gaps[:MOST], assignments)
 
 
 def state(gap: Gap, last: Assigned | None) -> str:
@@ -178,10 +178,10 @@ def _gap(gap: Gap, last: Assigned | None) -> str:
     )
 
 
-def _assign(gaps: list[Gap], known: dict[str, Assigned]) -> None:
+def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
         gap = st.selectbox("Question", gaps, format_func=lambda gap_row: gap_row.question[:120], width=420)
-        last = known.get(gap.key) if gap else None
+        last = assignments.get(gap.key) if gap else None
         to = st.text_input("With whom", value=last.to if last else "", max_chars=100, width=170)
         text = st.text_input("Note", value=last.note if last else "", max_chars=500, width=240)
         for label, closed in (("Assign", False), ("Close", True)):

@@ -43,7 +43,7 @@ def _blame(trace: Trace) -> None:
         titles: dict[str, str] = {}
         for item in sorted(trace.passages, key=lambda passage: passage.rank):
             titles.setdefault(item.document_id, f"{item.rank}. {item.title or item.document_id}")
-        wanted = st.selectbox(
+        chunk_id = st.selectbox(
             "The document that answers the question",
             list(titles),
             index=None,
@@ -52,10 +52,12 @@ def _blame(trace: Trace) -> None:
             placeholder="choose a candidate, or type the id of another document or chunk",
             key=f"blame-{trace.turn.turn_id}",
         )
-        if wanted and st.button("Where was it lost?", icon=":material/search:"):
+        if chunk_id and st.button("Where was it lost?", icon=":material/search:"):
             with st.spinner("Looking …"):
-                result, said = jobs.blame(data.settings().data_dir, trace.turn.turn_id, wanted)
-            text = f"**{notices.plain(result)}** {notices.plain(said)}" if result else notices.plain(said)
+                result, problem = jobs.blame(data.settings().data_dir, trace.turn.turn_id, chunk_id)
+            text = (
+                f"**{notices.plain(result)}** {notices.plain(problem)}" if result else notices.plain(problem)
+            )
             st.info(text) if result else st.error(text)
 
 

@@ -117,9 +117,9 @@ def _more(chosen: Filter, range_name: str) -> Filter:
 
 def _choice(label: str, key: str, options: list[str], width: int) -> str | None:
     """Return one of the options, or None for all; an option of the address stays even when unseen lately."""
-    asked = st.session_state.get(key) or st.query_params.get(key)
-    if asked and asked not in options and key in ("model", "prompt"):
-        options = [*options, asked]
+    value = st.session_state.get(key) or st.query_params.get(key)
+    if value and value not in options and key in ("model", "prompt"):
+        options = [*options, value]
     return st.selectbox(
         label,
         options,
@@ -141,8 +141,8 @@ def _span(since: datetime, until: datetime) -> tuple[datetime, datetime]:
 
 def _moment(name: str) -> datetime:
     """Return a time of the address; without a zone it is UTC. Raises KeyError or ValueError."""
-    asked = datetime.fromisoformat(st.query_params[name])
-    return asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(st.query_params[name])
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _narrowed(which: Filter) -> None:
