@@ -45,8 +45,27 @@ class Server:
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.reply: Reply = lambda _: (200, {})
         self.wait_seconds = 0.0
+        self._answering: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def hang_up(self) -> None:
+        """Close the connections of those who still wait for an answer."""
+        for task in (waiting := list(self._answering)):
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close in the loop's next round
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {
             key.lower(): value for key, _, value in (line.partition(": ") for line in head[1:] if line)
@@ -61,16 +80,16 @@ class Server:
         )
         writer.write(data)
         await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Server, str]]:
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with listening:
         yield server, f"http://127.0.0.1:{port}"
+        await server.hang_up()
 
 
 @pytest.fixture
