@@ -27,12 +27,48 @@ from evalsets.metrics.columns import Summary
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
+from evalsets.runs.template import Template
 from evalsets.runs.work import too_many_failed
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load as load_settings
 from traces.records import RunSettings
 
 Texts = list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run: variants of ours, or another chatbot asked by a form."""
+
+    cases: Evalset
+    plan: Plan
+    variants: Sequence[Variant]
+    retrieval: dict[str, Any]
+    form: Template | None
+    target_model: str | None
+    json: bool
+
+    def expect(self) -> None:
+        """Print what it would take."""
+        if self.form is not None:
+            expect_target(self.cases, self.form, self.plan, self.target_model, json=self.json)
+        else:
+            expect(self.cases, self.variants, self.plan, self.retrieval, json=self.json)
+
+    def run(self, cache: bool | None, *, yes: bool) -> Sequence[Outcome]:
+        """Run it; without a word on the cache one variant alone takes answers given before."""
+        if self.form is not None:
+            work = ask_target(self.cases, self.form, self.plan, self.target_model, yes=yes, quiet=self.json)
+        else:
+            alone = len(self.variants) == 1 if cache is None else cache
+            work = ask(
+                self.cases, self.variants, self.plan,
+                cache=alone, yes=yes, quiet=self.json, retrieval=self.retrieval,
+            )  # fmt: skip
+        try:
+            return asyncio.run(work)
+        except KeyboardInterrupt:
+            raise failed("stopped; go on with the same command and --run ID") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +138,12 @@ def run_evalset(
         limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget,
         settings=RunSettings(trial=f"retrieval {retrieval}" if changed else None),
     )  # fmt: skip
-    if only_estimate and form is not None:
-        expect_target(cases, form, plan, target_model, json=json)
-        return
+    order = Order(cases, plan, variants, changed, form, target_model, json)
     if only_estimate:
-        expect(cases, variants, plan, changed, json=json)
+        order.expect()
         return
     _check_judge(judge, metrics, cases, yes=yes)
-    try:
-        if form is not None:
-            asked = ask_target(cases, form, plan, target_model, yes=yes, quiet=json)
-        else:
-            alone = len(variants) == 1 if cache is None else cache
-            asked = ask(cases, variants, plan, cache=alone, yes=yes, quiet=json, retrieval=changed)
-        outcomes = asyncio.run(asked)
-    except KeyboardInterrupt:
-        raise failed("stopped; go on with the same command and --run ID") from None
+    outcomes = order.run(cache, yes=yes)
     ends = [
         Ended(outcome, judged(outcome.run_id, judge, metrics, budget, yes=yes, quiet=json))
         if judge is not None and outcome.state == "finished"
