@@ -210,6 +210,8 @@ def _sentence(detail: Any) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key{_suggest(key, _keys(Settings, ''))}"
     message = detail["msg"].removeprefix("Value error, ")
+    if not key:
+        return message  # of several keys: what was given is the whole configuration, secrets included
     if key.startswith(SECRET):
         return f"{key}: {message}"  # the value may be a secret, so it is not repeated
     return f"{key}: {message} (got {detail['input']!r})"

@@ -168,5 +168,8 @@ def test_a_lease_is_free_when_its_holder_is_gone(postgres: Databases) -> None:
 )
 def test_a_wrong_place_is_one_line(place: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_KNOWLEDGE__PLACE", place)
-    with pytest.raises(ConfigurationError, match=problem.replace("(", r"\(")):
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", "redis://:s3cret@127.0.0.1:1/0")
+    with pytest.raises(ConfigurationError, match=problem.replace("(", r"\(")) as caught:
         load()
+    (line,) = caught.value.problems
+    assert len(line) < 250 and "s3cret" not in line
