@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, alike
+from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, Shelves, alike
 from pipeline.knowledge.found import Vector
 from pipeline.polarity import contradicted, numbers, opposites
 from pipeline.text import words
@@ -53,6 +53,12 @@ class Hit:
     checked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    vector: Vector
+    answer: Kept
+
+
 class AnswerCache:
     """Answers by what was asked, in memory; a new version of a knowledge base drops those of the old ones."""
 
@@ -66,45 +72,29 @@ class AnswerCache:
     ) -> None:
         self.share = share
         self._sample = sample
-        self._size = size
         self._chance = chance
-        self._kept: OrderedDict[tuple[object, ...], OrderedDict[str, tuple[Vector, Kept]]] = OrderedDict()
+        self._kept: Shelves[_Entry] = Shelves(size, KEYS * size)
         self._versions: dict[str, str] = {}
 
     def find(self, query: Asked) -> Hit | None:
         """Return the answer kept for a question that asks the same, or None."""
-        shelf = self._kept.get(query.key)
-        if not shelf:
+        entry = self._kept.like(query.key, query.question, query.vector)
+        if entry is None:
             return None
-        vectors = {question: vector for question, (vector, _) in shelf.items()}
-        question = alike(vectors, query.question, query.vector)
-        if question is None:
-            return None
-        self._kept.move_to_end(query.key)
-        shelf.move_to_end(question)
-        vector, answer = shelf[question]
-        return Hit(answer, float(vector @ query.vector), self._chance() < self._sample)
+        return Hit(entry.answer, float(entry.vector @ query.vector), self._chance() < self._sample)
 
     def put(self, query: Asked, answer: Kept) -> None:
         """Keep an answer."""
         if self._versions.get(query.kb) != query.version:
-            for key in [key for key in self._kept if key[1] == query.kb and key[2] != query.version]:
-                del self._kept[key]
+            self._kept.forget_others(query.kb, query.version)
             self._versions[query.kb] = query.version
-        shelf = self._kept.setdefault(query.key, OrderedDict())
-        shelf[query.question] = query.vector, answer
-        shelf.move_to_end(query.question)
-        while len(shelf) > self._size:
-            shelf.popitem(last=False)
-        self._kept.move_to_end(query.key)
-        while len(self._kept) > KEYS * self._size:
-            self._kept.popitem(last=False)
+        self._kept.keep(query.key, query.question, _Entry(query.vector, answer))
 
     def drop(self, query: Asked) -> None:
         """Forget the answers to a question and its like: they proved wrong."""
         shelf = self._kept.get(query.key, OrderedDict())
         while (
-            question := alike({q: v for q, (v, _) in shelf.items()}, query.question, query.vector)
+            question := alike({q: entry.vector for q, entry in shelf.items()}, query.question, query.vector)
         ) is not None:
             del shelf[question]
 

@@ -6,7 +6,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -46,8 +46,52 @@ class _Entry:
     seconds: float
 
 
-_Key = tuple[Scope, str, str]  # scope, knowledge base, its version
-_Shelf = OrderedDict[str, _Entry]  # by question, the least used first
+class Vectored(Protocol):
+    """What is kept for a question: it knows the question's vector."""
+
+    @property
+    def vector(self) -> Vector: ...
+
+
+E = TypeVar("E", bound=Vectored)
+
+
+class Shelves(OrderedDict[tuple[Any, ...], OrderedDict[str, E]]):
+    """What is kept, by key and question, the least used first: it goes when there is too much.
+
+    A key begins with the scope, the knowledge base and its version.
+    """
+
+    def __init__(self, size: int, keys: int) -> None:
+        super().__init__()
+        self._size = size  # questions of a key
+        self._keys = keys
+
+    def like(self, key: tuple[Any, ...], query: str, vector: Vector) -> E | None:
+        """Return what is kept for a question that asks the same, or None; it counts as used."""
+        shelf = self.get(key, OrderedDict())
+        question = alike({text: entry.vector for text, entry in shelf.items()}, query, vector)
+        if question is None:
+            return None
+        self.move_to_end(key)
+        shelf.move_to_end(question)
+        return shelf[question]
+
+    def keep(self, key: tuple[Any, ...], query: str, entry: E) -> None:
+        """Keep an entry; it counts as used."""
+        shelf = self.setdefault(key, OrderedDict())
+        shelf[query] = entry
+        shelf.move_to_end(query)
+        while len(shelf) > self._size:
+            shelf.popitem(last=False)
+        self.move_to_end(key)
+        while len(self) > self._keys:
+            self.popitem(last=False)
+
+    def forget_others(self, kb: str, version: str) -> None:
+        """Forget what other versions of a knowledge base gave."""
+        for key in [key for key in self if key[1] == kb and key[2] != version]:
+            del self[key]
 
 
 class SemanticCache:
@@ -67,22 +111,14 @@ class SemanticCache:
     ) -> None:
         self.share = share
         self._sample = sample
-        self._size = size
         self._chance = chance
-        self._kept: OrderedDict[_Key, _Shelf] = OrderedDict()
+        self._kept: Shelves[_Entry] = Shelves(size, KEYS)
 
     def find(self, scope: Scope, query: str, vector: Vector, kb: str, version: str) -> Hit | None:
         """Return what was kept for a question that asks the same, or None."""
-        key = (scope, kb, version)
-        shelf = self._kept.get(key)
-        if not shelf:
+        entry = self._kept.like((scope, kb, version), query, vector)
+        if entry is None:
             return None
-        question = alike({text: entry.vector for text, entry in shelf.items()}, query, vector)
-        if question is None:
-            return None
-        self._kept.move_to_end(key)
-        shelf.move_to_end(question)
-        entry = shelf[question]
         served = replace(entry.retrieved, query=query, query_vector=vector)
         return Hit(served, float(entry.vector @ vector), entry.seconds, self._chance() < self._sample)
 
@@ -91,15 +127,8 @@ class SemanticCache:
         vector, version = retrieved.query_vector, retrieved.index_version
         if retrieved.degraded is not None or vector is None or version is None or not retrieved.found:
             return
-        for old in [key for key in self._kept if key[1] == retrieved.kb and key[2] != version]:
-            del self._kept[old]
-        shelf = self._kept.setdefault((scope, retrieved.kb, version), OrderedDict())
-        shelf[retrieved.query] = _Entry(retrieved, vector, seconds)
-        shelf.move_to_end(retrieved.query)
-        while len(shelf) > self._size:
-            shelf.popitem(last=False)
-        while len(self._kept) > KEYS:
-            self._kept.popitem(last=False)
+        self._kept.forget_others(retrieved.kb, version)
+        self._kept.keep((scope, retrieved.kb, version), retrieved.query, _Entry(retrieved, vector, seconds))
 
 
 def alike(vectors: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
