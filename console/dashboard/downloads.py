@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,6 @@ import streamlit as st
 from evalsets.reports.report import inert
 
 Rows = Sequence[dict[str, Any]]
-MOST_ROWS = 50_000
 
 
 def button(rows: Rows | Callable[[], Rows], name: str) -> None:
@@ -32,13 +31,21 @@ def button(rows: Rows | Callable[[], Rows], name: str) -> None:
 
 def text(rows: Rows) -> bytes:
     """Return rows as CSV under the names of the first; texts that begin like a formula are made inert."""
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\r\n")
-    if rows:
-        lines.writerow(rows[0])
-    for row in rows[:MOST_ROWS]:
-        lines.writerow([_cell(value) for value in row.values()])
-    return out.getvalue().encode("utf-8")
+    return b"".join(lines([rows]))
+
+
+def lines(pieces: Iterable[Rows]) -> Iterator[bytes]:
+    """Yield rows as CSV, a piece at a time, under the names of the first row."""
+    head = True
+    for rows in pieces:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        if head and rows:
+            writer.writerow([inert(name) for name in rows[0]])
+            head = False
+        for row in rows:
+            writer.writerow([_cell(value) for value in row.values()])
+        yield out.getvalue().encode("utf-8", "replace")
 
 
 def _cell(value: Any) -> Any:

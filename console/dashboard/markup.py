@@ -13,6 +13,7 @@ from streamlit.components.v2 import component
 from console.dashboard import palette
 
 FOLDER = Path(__file__).parent
+MOST_ROWS = 5_000  # of a table that are sent to a browser
 OUTCOME_MARKS = {
     "answered": "✓",
     "no_context": "∅",
@@ -100,8 +101,17 @@ def table(heads: Sequence[str], rows: Sequence[str], css: str = "list") -> str:
         f'<th scope="col" class="{"right" if head.endswith(" ") else ""}">{escape(head.strip())}</th>'
         for head in heads
     )
-    head, body = f"<thead><tr>{cells}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="{css}">{head}{body}</table></div>'
+    head, body = f"<thead><tr>{cells}</tr></thead>", f"<tbody>{''.join(rows[:MOST_ROWS])}</tbody>"
+    return f'<div class="scroll"><table class="{css}">{head}{body}</table></div>{_left_out(len(rows))}'
+
+
+def _left_out(rows: int) -> str:
+    if rows <= MOST_ROWS:
+        return ""
+    return (
+        f'<p class="quiet">The first {MOST_ROWS:,} of {rows:,} rows are drawn. All of them are in the '
+        "download below; a search or a shorter range shows fewer.</p>"
+    )
 
 
 def small(html: str, css: str = "") -> str:

@@ -56,12 +56,6 @@ def read_conversations(which: Which, page: int) -> Listing:
         return Listing(rows, matching, overview.newest(opened))
 
 
-def all_conversations(which: Which, most: int) -> list[Conversation]:
-    """Return the conversations that match, `most` of them."""
-    with data.ledger() as opened:
-        return conversations.page(opened, which, most, 0)
-
-
 def read_said(conversation_id: str) -> list[Said]:
     """Return what was said in a conversation."""
     with data.ledger() as opened:

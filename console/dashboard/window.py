@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
+from console.dashboard import exports
 from console.dashboard.door import Door
 from pipeline import build
 from pipeline.http.provided import provider_sign_in
@@ -19,6 +20,7 @@ _settings = load()
 _server, _people = _settings.server, build.people(_settings)
 app = st.App(
     SCRIPT,
+    routes=exports.routes(_people, lambda: build.store(_settings).read()),
     middleware=[
         Middleware(Proxied, prefix=_server.console_prefix, trusted=_server.trusted_proxies),
         Middleware(Door, people=_people, elsewhere=provider_sign_in(_settings, _people)),

@@ -31,6 +31,10 @@ KEYS = (
 )
 
 
+RENDERED = ("markdown", "caption", "error", "warning", "info", "success", "toast", "title", "subheader")
+LABELLED = ("button", "selectbox", "text_input", "text_area", "toggle", "checkbox", "multiselect", "metric")
+
+
 def hostile() -> Iterator[Record]:
     """Turns, ratings and runs whose every free text is a trick, and a question of 100 kB."""
     for number, text in enumerate((TRICK, LONG, TRICK, "?")):
@@ -83,8 +87,12 @@ def calm(app: Any) -> None:
     assert not app.exception, app.exception[0].value
     html = shown(app)
     assert "<script" not in html and "<img src=x" not in html and 'href="javascript' not in html
-    for element in itertools.chain(app.markdown, app.caption, app.error, app.warning, app.info):
-        assert "**bold**" not in element.value and "$x^2$" not in element.value, element.value[:300]
+    texts = [element.value for element in itertools.chain(*(getattr(app, kind) for kind in RENDERED))]
+    for kind in LABELLED:
+        texts += [part for one in app.get(kind) for part in (one.proto.label, getattr(one.proto, "help", ""))]
+    texts += [block.label for block in itertools.chain(app.tabs, app.expander)]
+    for text in texts:
+        assert "**bold**" not in text and "$x^2$" not in text and ":material/bolt:" not in text, text[:300]
 
 
 SUMS = (
@@ -120,6 +128,24 @@ def test_an_address_may_say_anything(
 ) -> None:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(folders["hostile"]))
     calm(page(name, **dict.fromkeys(KEYS.split(), TRICK)))
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("turns", {"turn": "00000000-0000-7000-8000-000000000000"}),
+        ("turns", {"last": "30d", "q": "why", "run": f"run '0\" {TRICK}"}),
+        ("evals", {"run": f"run '0\" {TRICK}"}),
+        ("compare", {"baseline": f"run '0\" {TRICK}", "runs": f"run '1\" {TRICK}"}),
+        ("topics", {"part": "Unanswered"}),
+        ("playground", {"turn": "00000000-0000-7000-8000-000000000000"}),
+    ],
+)
+def test_a_page_of_one_hostile_record_draws(
+    name: str, params: dict[str, str], folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(folders["hostile"]))
+    calm(page(name, **params))
 
 
 @pytest.mark.parametrize(

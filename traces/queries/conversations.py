@@ -25,7 +25,10 @@ _CHOSEN = """
 """
 _PAGE = """
     , picked as (
-        select * from chosen order by ended desc, conversation_id limit $limit offset $offset
+        select * from chosen
+        where cast($after as timestamptz) is null or ended < $after
+           or (ended = $after and conversation_id > $after_id)
+        order by ended desc, conversation_id limit $limit offset $offset
     )
     select picked.conversation_id, picked.user_id, picked.turns, began, ended, picked.outcome,
            picked.cost_usd, unpriced, answered, over, rating, substr(question, 1, 240) as question
@@ -102,13 +105,17 @@ def _chosen(ledger: Words, which: Which) -> tuple[str, dict[str, Any]]:
     }
 
 
-def page(ledger: Words, which: Which, limit: int, offset: int) -> list[Conversation]:
-    """Which conversations match, the one that ended last first?"""
+def page(
+    ledger: Words, which: Which, limit: int, offset: int, after: tuple[datetime, str] | None = None
+) -> list[Conversation]:
+    """Which conversations match, the one that ended last first? They go on `after` the end and id of one."""
     sql, bound = _chosen(ledger, which)
     rows = ledger.rows(
         sql + _PAGE,
         limit=limit,
         offset=offset,
+        after=after and after[0],
+        after_id=after and after[1],
         **bound,
     )
     return [Conversation(**row) for row in rows]

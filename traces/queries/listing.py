@@ -48,7 +48,7 @@ _THUMBS = """
 """
 _RATED = f" and turn_id in ({_THUMBS} group by turn_id having (min(value) > 0) = ($rating = 'up'))"
 _UNRATED = f" and turn_id not in ({_THUMBS})"
-_IN_ORDER = ") select turn_id from matching order by started_at desc, turn_id desc"
+IN_ORDER = ") select turn_id from matching order by started_at desc, turn_id desc"
 _TURNS = """
     select turn_id, started_at, door, user_id, conversation_id,
            substr(question, 1, 240) as question, outcome, error_class, model, prompt,
@@ -71,6 +71,9 @@ _RATINGS = """
     ) as words
     where age = 1 and value is not null group by turn_id
 """
+
+
+Query = tuple[str, dict[str, Any]]  # SQL, and the values it binds
 
 
 class Words(Rows, Protocol):
@@ -131,22 +134,22 @@ def look(ledger: Words, which: Filter, limit: int, offset: int) -> Looked:
     """Which turns match, newest first, `limit` of them from `offset`, and how many are there in all?"""
     which, more = worded(which, ledger)
     if which.ids is not None:
-        sql, bound = _matching(ledger, which)
-        ids = [row["turn_id"] for row in ledger.rows(sql + _IN_ORDER, **bound)]
+        sql, bound = matching(ledger, which)
+        ids = [row["turn_id"] for row in ledger.rows(sql + IN_ORDER, **bound)]
         return Looked(_rows(ledger, ids[offset : offset + limit]), len(ids), more)
     stretches = _stretches(ledger, which)
     if stretches is None:
-        sql, bound = _matching(ledger, which)
-        matching = ledger.rows(sql + _COUNT, **bound)[0]["turns"]
+        sql, bound = matching(ledger, which)
+        number = ledger.rows(sql + _COUNT, **bound)[0]["turns"]
     else:
-        matching = sum(stretch.turns for stretch in stretches)
+        number = sum(stretch.turns for stretch in stretches)
         place = hours.place(stretches, limit, offset)
         if place is None:
-            return Looked([], matching, more)
+            return Looked([], number, more)
         narrow = replace(which, since=place.since, until=place.until)
-        (sql, bound), offset = _matching(ledger, narrow), offset - place.skipped
-    picked = ledger.rows(f"{sql}{_IN_ORDER} limit $limit offset $offset", limit=limit, offset=offset, **bound)
-    return Looked(_rows(ledger, [row["turn_id"] for row in picked]), matching, more)
+        (sql, bound), offset = matching(ledger, narrow), offset - place.skipped
+    picked = ledger.rows(f"{sql}{IN_ORDER} limit $limit offset $offset", limit=limit, offset=offset, **bound)
+    return Looked(_rows(ledger, [row["turn_id"] for row in picked]), number, more)
 
 
 def page(ledger: Words, which: Filter, limit: int, offset: int) -> list[TurnRow]:
@@ -186,12 +189,12 @@ def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
 
 def conversations(ledger: Words, which: Filter) -> set[str]:
     """In which conversations are the turns that match?"""
-    sql, bound = _matching(ledger, which)
+    sql, bound = matching(ledger, which)
     rows = ledger.rows(sql + _CONVERSATIONS, **bound)
     return {row["conversation_id"] for row in rows}
 
 
-def _matching(ledger: Words, which: Filter) -> tuple[str, dict[str, Any]]:
+def matching(ledger: Words, which: Filter) -> Query:
     """Return the beginning of a query for the turns that match, and what it binds."""
     which, _ = worded(which, ledger)
     conditions = {name: sql for name, sql in _ASKED.items() if getattr(which, name) not in (None, False)}
@@ -233,7 +236,7 @@ def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:
 
 
 def _counted(ledger: Words, which: Filter) -> int:
-    sql, bound = _matching(ledger, which)
+    sql, bound = matching(ledger, which)
     return ledger.rows(sql + _COUNT, **bound)[0]["turns"]
 
 

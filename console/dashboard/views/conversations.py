@@ -8,11 +8,9 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, filters, markup, notices, people
+from console.dashboard import data, downloads, exports, filters, markup, notices, people
 from console.dashboard.views.turns import OUTCOMES
 from traces.queries.conversations import Conversation, Said, Which
-
-MOST_DOWNLOADED = 5_000
 
 
 def page() -> None:
@@ -49,9 +47,7 @@ def _list() -> None:
     pages = max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{listing.matching:,} conversations, the one that ended last first", width="content")
-        downloads.button(
-            lambda: [asdict(row) for row in people.all_conversations(which, MOST_DOWNLOADED)], "conversations"
-        )
+        exports.button("conversations", which)
         if pages > 1:
             st.pagination(pages, key="talks", bind="query-params")
 

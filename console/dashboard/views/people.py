@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
 
 import streamlit as st
 
-from console.dashboard import visitor
+from console.dashboard import downloads, markup, visitor
 from pipeline.auth import ROLES
 from pipeline.people import AccessError, Account
 from traces.errors import Unknown
@@ -35,7 +37,7 @@ def page() -> None:
         _new_key()
         _change(people.keys(), "revoke", "Revoke", people.revoke)
     with audit:
-        st.dataframe(people.events(), hide_index=True)
+        _rows(people.events(), "access-audit")
 
 
 def _accounts(accounts: list[Account], what: str) -> None:
@@ -51,7 +53,16 @@ def _accounts(accounts: list[Account], what: str) -> None:
         }
         for account in accounts
     ]
-    st.dataframe(rows, hide_index=True)
+    _rows(rows, what.replace(" ", "-"))
+
+
+def _rows(rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Draw rows under the names of the first, with their download."""
+    if not rows:
+        return
+    cells = [markup.row([markup.cell(escape(str(value)), "text") for value in row.values()]) for row in rows]
+    markup.show(markup.table(list(rows[0]), cells), key=name)
+    downloads.button([dict(row) for row in rows], name)
 
 
 def _add_user() -> None:

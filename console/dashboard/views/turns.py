@@ -10,7 +10,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, filters, markup, notices, palette
+from console.dashboard import data, exports, filters, markup, notices, palette
 from console.dashboard.views import turn
 from traces.queries.listing import Filter, TurnRow
 from traces.records import Outcome
@@ -66,7 +66,7 @@ def _list() -> None:
         return
     st.session_state["turns_list"] = dict(st.query_params)
     markup.show(table(listing.rows, palette.model_colours(listing.models)), key="turns")
-    _footer(listing.matching, more=listing.more)
+    _footer(which, listing)
 
 
 def _filter(range_name: str) -> tuple[Filter, str]:
@@ -222,10 +222,11 @@ def _latency(seconds: float | None) -> str:
     return f'{bar}<span class="num">{format.seconds(seconds)}</span>'
 
 
-def _footer(matching: int, *, more: bool) -> None:
-    pages = max(1, -(-matching // data.PAGE_SIZE))
+def _footer(which: Filter, listing: data.Listing) -> None:
+    matching, pages = listing.matching, max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        number = f"the newest {matching:,} of more" if more else f"{matching:,}"
+        number = f"the newest {matching:,} of more (the CSV has all)" if listing.more else f"{matching:,}"
         st.caption(f"{number} turn{'' if matching == 1 else 's'}, newest first", width="content")
+        exports.button("turns", which)
         if pages > 1:
             st.pagination(pages, key="p", bind="query-params")
