@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from console.senders import addresses, send
 from pipeline import build
 from pipeline.data_folder import DataFolder
+from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.standing import Lag
 from pipeline.prompts.force import BECOMING
 from pipeline.settings import Settings
-from traces.alerts import watching
+from traces.alerts import changing, rules, watching
 from traces.alerts.gauges import Gauge, Readings
 from traces.alerts.outbox import deliver
 from traces.alerts.quiet import Quiet
+from traces.alerts.rules import Edit, Rule
 from traces.alerts.standing import Book, Message, keeping, read
 from traces.alerts.watching import Watch
 from traces.ids import uuid7
@@ -26,14 +30,15 @@ UNDER_WAY_SECONDS = 600.0  # an ingestion that wrote its progress so lately is n
 
 def check(settings: Settings, now: datetime | None = None) -> Book:
     """Judge all rules now and keep how they stand; sends nothing."""
-    return watching.check(build.store(settings), watch(settings), readings(settings), now)
+    with desk(settings).together():
+        return watching.check(build.store(settings), watch(settings), readings(settings), now)
 
 
 def post(settings: Settings, now: datetime | None = None) -> list[str]:
     """Send what is due to everybody who is told; returns what failed, without the secret parts."""
     now = now or datetime.now(UTC)
     targets = addresses(settings)
-    with keeping(settings.data_dir) as book:
+    with desk(settings).together(), keeping(settings.data_dir) as book:
         for message in book.outbox:
             message.targets = [target for target in message.targets if target in targets]
         return deliver(book, lambda target, message: send(targets[target], message), now)
@@ -52,8 +57,50 @@ def test(settings: Settings) -> list[str]:
 
 
 def standing(settings: Settings) -> Book:
-    """Return how the alerts stood at the last check."""
+    """Return how the alerts stood at the last check, of any machine."""
+    desk(settings).look()
     return read(settings.data_dir)
+
+
+def folder(settings: Settings) -> Path:
+    """Return where their history lies, as all machines have it."""
+    desk(settings).look()
+    return settings.data_dir
+
+
+def rule_book(settings: Settings) -> dict[str, Rule]:
+    """Return the rules in force by key; raises RuleError."""
+    desk(settings).look()
+    return rules.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+
+
+def edits(settings: Settings, key: str | None) -> list[Edit]:
+    """Return the edits of a rule, oldest first."""
+    return [edit for edit in rules.edits(settings.data_dir) if edit.key == key]
+
+
+def edit(settings: Settings, rule: Rule, changes: Mapping[str, Any], *, by: str, reason: str) -> Rule:
+    """Change a rule on all machines; raises RuleError."""
+    with desk(settings).together():
+        return rules.edit(settings.data_dir, rule, changes, by=by, reason=reason)
+
+
+def restore(settings: Settings, rule: Rule, version: int, *, by: str) -> Rule:
+    """Take back one edit of a rule on all machines; raises RuleError."""
+    with desk(settings).together():
+        return rules.restore(settings.data_dir, rule, version, by=by)
+
+
+def mute(settings: Settings, key: str, hours: float, *, by: str) -> datetime | None:
+    """Tell nobody of a rule for some hours, 0 ends it; returns until when. Raises RuleError."""
+    with desk(settings).together():
+        return changing.mute(settings.data_dir, key, hours, by=by)
+
+
+def reset(settings: Settings, key: str, *, by: str) -> None:
+    """Take what happens now for usual from now on; raises RuleError."""
+    with desk(settings).together():
+        changing.reset(settings.data_dir, key, by=by)
 
 
 def watch(settings: Settings) -> Watch:

@@ -10,6 +10,7 @@ import evalsets.places
 import pipeline.places
 import traces.places
 from evalsets.places import Cases
+from pipeline import desk
 from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Force
@@ -39,9 +40,10 @@ def places(store: Store) -> list[Place]:
 
 def erase(store: Store, user_id: str) -> Certificate:
     """Erase a person and return the certificate, which says what could not be reached."""
-    person = trail(store, user_id)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return certificate.erase(replace(person, erased_at=now), places(store), _kept(store, user_id))
+    with desk.of(store.data_dir, store.ledger).together():
+        person = trail(store, user_id)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return certificate.erase(replace(person, erased_at=now), places(store), _kept(store, user_id))
 
 
 def trail(store: Store, user_id: str) -> Person:

@@ -20,6 +20,7 @@ from pipeline.context.condenser import Condenser
 from pipeline.context.memory import TABLES, Memory, Reach
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.data_folder import DataFolder
+from pipeline.desk import desk
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, Limits
@@ -69,7 +70,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
     registry = parts.get("breakers") or breakers(settings)
     copies = None if "force" in parts else mirror(settings)
     if copies is not None:
-        copies.follow()
+        copies.follow(desk(settings).look)
     gateway = parts.get("gateway") or _gateway(settings, registry, parts.get("models"))
     documents = parts.get("knowledge") or knowledge(settings)
     looks = guards(settings, documents.embedder, moderator(settings, registry))
@@ -160,7 +161,7 @@ def mirror(settings: Settings) -> Mirror | None:
         "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
         "prompts": (folder, ("*/v*.md", "released.toml")),
     }
-    copies = Mirror(SharedFiles(ledger), shared, DataFolder(settings.data_dir).mirror)
+    copies = Mirror(SharedFiles(ledger, tuple(shared)), shared, DataFolder(settings.data_dir).mirror)
     copies.pull()
     return copies
 

@@ -7,7 +7,8 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from traces.errors import StoreError
 from traces.postgres.files import Shared, SharedFiles
 
 log = logging.getLogger(__name__)
+Folders = Mapping[str, tuple[Path, tuple[str, ...]]]  # the first part of a name: where, and which files
 EVERY_SECONDS = 0.5  # a change is seen everywhere within a second
+LOOK_SECONDS = 5.0  # between two looks at what can wait a little
 REST_SECONDS = 3.0  # after a failure
 
 
@@ -28,9 +31,7 @@ class Mirror:
     is the lock file of those who write the copies here.
     """
 
-    def __init__(
-        self, files: SharedFiles, folders: Mapping[str, tuple[Path, tuple[str, ...]]], gate: Path
-    ) -> None:
+    def __init__(self, files: SharedFiles, folders: Folders, gate: Path) -> None:
         self._files = files
         self._gate = gate
         self._folders = folders
@@ -45,7 +46,7 @@ class Mirror:
         try:
             with self._alone_here():
                 self._since, changes = self._files.changed(self._since)
-                self._write(changes)
+                write(self._folders, changes)
                 if self._follower is None:  # else it asks again at once
                     self._files.close()
         except (StoreError, OSError) as error:
@@ -60,19 +61,20 @@ class Mirror:
         """Let files be changed here, then everywhere; nothing is changed when that fails, with StoreError."""
         with self._alone_here(), self._files.writing() as shared:
             since, changes = shared.changed(0)
-            self._write(changes)
-            before = self._contents()
+            write(self._folders, changes)
+            before = contents(self._folders)
             try:
                 yield
                 self._push(shared, changes)
             except BaseException:  # the files are put back, the error passed on
-                self._write({name: before.get(name) for name in {*before, *self._contents()}}, keep=False)
+                now = contents(self._folders)
+                write(self._folders, {name: before.get(name) for name in {*before, *now}}, keep=False)
                 raise
             self._since = since
 
-    def follow(self) -> None:
-        """Take over changes as they come, until closed."""
-        self._follower = threading.Thread(target=self._keep_pulling, name="mirror", daemon=True)
+    def follow(self, look: Callable[[], None]) -> None:
+        """Take over changes as they come, until closed; `look` takes over others, every few seconds."""
+        self._follower = threading.Thread(target=self._keep_pulling, args=(look,), name="mirror", daemon=True)
         self._follower.start()
 
     def close(self) -> None:
@@ -90,29 +92,37 @@ class Mirror:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield
 
-    def _keep_pulling(self) -> None:
+    def _keep_pulling(self, look: Callable[[], None]) -> None:
+        looked = time.monotonic()
         while not self._stop.wait(EVERY_SECONDS if self.trouble is None else REST_SECONDS):
             self.pull()
+            if self.trouble is None and time.monotonic() - looked >= LOOK_SECONDS:
+                look()
+                looked = time.monotonic()
 
     def _push(self, shared: Shared, before: Mapping[str, bytes | None]) -> None:
-        contents = self._contents()
-        for name in sorted({*contents, *before}):
-            if contents.get(name) != before.get(name):
-                shared.put(name, contents.get(name))
+        now = contents(self._folders)
+        for name in sorted({*now, *before}):
+            if now.get(name) != before.get(name):
+                shared.put(name, now.get(name))
 
-    def _contents(self) -> dict[str, bytes]:
-        return {
-            f"{part}/{path.relative_to(folder).as_posix()}": path.read_bytes()
-            for part, (folder, patterns) in self._folders.items()
-            for pattern in patterns
-            for path in folder.glob(pattern)
-        }
 
-    def _write(self, changes: Mapping[str, bytes | None], *, keep: bool = True) -> None:
-        for name, content in changes.items():
-            part, _, rest = name.partition("/")
-            if part in self._folders and not {"..", ""} & set(rest.split("/")):
-                _replace(self._folders[part][0] / rest, content, keep=keep)
+def contents(folders: Folders) -> dict[str, bytes]:
+    """Return the files of the folders by their shared names."""
+    return {
+        f"{part}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for part, (folder, patterns) in folders.items()
+        for pattern in patterns
+        for path in folder.glob(pattern)
+    }
+
+
+def write(folders: Folders, changes: Mapping[str, bytes | None], *, keep: bool = True) -> None:
+    """Make the files what they should be; `keep` puts aside lines that would be lost by it."""
+    for name, content in changes.items():
+        part, _, rest = name.partition("/")
+        if part in folders and not {"..", ""} & set(rest.split("/")):
+            _replace(folders[part][0] / rest, content, keep=keep)
 
 
 def _replace(path: Path, content: bytes | None, *, keep: bool) -> None:

@@ -12,8 +12,8 @@ from console import alerts
 from console.commands.screen import emit, failed, table, wrong
 from console.senders import addresses
 from pipeline.settings import load
-from traces.alerts import changing, standing
 from traces.alerts import rules as book
+from traces.alerts import standing
 from traces.alerts.rules import RuleError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -60,7 +60,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Show what fired, what ended, and who muted or changed what, the newest first."""
-    rows = standing.history(load().data_dir, limit, key)
+    rows = standing.history(alerts.folder(load()), limit, key)
     if json:
         emit(rows)
     elif rows:
@@ -76,7 +76,7 @@ def mute(
 ) -> None:
     """Tell nobody of a rule for some hours; what still fires after them is told then."""
     try:
-        until = changing.mute(load().data_dir, key, hours, by=_me())
+        until = alerts.mute(load(), key, hours, by=_me())
     except RuleError as error:
         raise wrong(str(error)) from None
     print(f"{key} is heard again." if until is None else f"{key} is muted until {_when(until)} UTC.")
@@ -85,7 +85,7 @@ def mute(
 def reset(key: Annotated[str, typer.Argument(help="A rule that fires.")]) -> None:
     """Take what happens now for usual from now on: the alert ends without being over."""
     try:
-        changing.reset(load().data_dir, key, by=_me())
+        alerts.reset(load(), key, by=_me())
     except RuleError as error:
         raise wrong(str(error)) from None
     print(f"{key} starts anew.")
@@ -103,7 +103,7 @@ def rules(
 ) -> None:
     """Show the rules, or change one; every change is kept with who, when and why."""
     settings = load()
-    rule_book = book.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+    rule_book = alerts.rule_book(settings)
     edits = {"limit": limit, "change": change, "severity": severity, "on": on}
     changes = {name: value for name, value in edits.items() if value is not None}
     try:
@@ -111,15 +111,15 @@ def rules(
         if key is None and (changes or restore):
             raise RuleError("name the rule to change")
         if restore is not None:
-            chosen = [book.restore(settings.data_dir, rule_book[key or ""], restore, by=_me())]
+            chosen = [alerts.restore(settings, rule_book[key or ""], restore, by=_me())]
         elif changes:
-            chosen = [book.edit(settings.data_dir, rule_book[key or ""], changes, by=_me(), reason=reason)]
+            chosen = [alerts.edit(settings, rule_book[key or ""], changes, by=_me(), reason=reason)]
     except RuleError as error:
         raise wrong(str(error)) from None
     if json:
         emit([asdict(rule) for rule in chosen])
         return
-    _show(list(chosen), [rule for rule in book.edits(settings.data_dir) if rule.key == key])
+    _show(list(chosen), alerts.edits(settings, key))
 
 
 def _show(chosen: list[Any], edits: list[Any]) -> None:

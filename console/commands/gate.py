@@ -24,6 +24,7 @@ from evalsets.reports import record
 from evalsets.reports.compare import NothingInCommon
 from evalsets.reports.record import NotAReport
 from pipeline.build import build, store
+from pipeline.desk import desk
 from pipeline.prompts.library import PromptError
 from pipeline.settings import Settings, load
 from traces.ledger import Ledger
@@ -69,9 +70,13 @@ def choose(
     """Say which evalsets a prompt must pass before it is promoted; without names, show them."""
     if evalsets and clear:
         raise wrong("name evalsets, or --clear, not both")
+    desk(load()).look()
     settings = load()
+    chosen = None
     try:
-        chosen = gated.choose(settings.data_dir, evalsets or []) if evalsets or clear else None
+        if evalsets or clear:
+            with desk(settings).together():
+                chosen = gated.choose(settings.data_dir, evalsets or [])
     except EvalsetError as error:
         raise wrong(str(error)) from None
     names = settings.gate.evalsets if chosen is None else chosen

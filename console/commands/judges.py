@@ -29,6 +29,7 @@ from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
 from pipeline import build, providers
+from pipeline.desk import desk
 from pipeline.settings import Settings, load
 from traces.journal import Journal
 from traces.queries import runs
@@ -247,7 +248,8 @@ def calibrate(
     except KeyboardInterrupt:
         raise failed("stopped; what the judge said is remembered") from None
     calibrated = calibration.calibrate(sentences, scorer, name, scores)
-    calibration.remember(settings.data_dir, calibrated)
+    with desk(settings).together():
+        calibration.remember(settings.data_dir, calibrated)
     if json:
         emit(calibrated.plain())
         return

@@ -9,6 +9,7 @@ from evalsets.judges import calibration
 from evalsets.judges.calibration import Calibration
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import find_metric, is_judged
+from pipeline.desk import desk
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
 HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floor ", "In a gate"]
@@ -17,6 +18,7 @@ HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floo
 def table(metrics: set[str] | None = None) -> str:
     """Return the agreements on record as HTML, of these metrics or of all; empty when there is none."""
     settings = data.settings()
+    desk(settings).look()
     record = [
         calibrated
         for calibrated in calibration.on_record(settings.data_dir)

@@ -19,6 +19,7 @@ from evalsets.cases.look import Look, look
 from evalsets.cases.row import row_of
 from evalsets.cases.undo import Step, step
 from evalsets.release import gated
+from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
 
 STEP = "evalset_step"  # the newest change of this person, to be taken back
@@ -94,7 +95,8 @@ def decide(names: list[str]) -> str | None:
     """Let these evalsets decide about promotions from now on; return why not, or None."""
     visitor.need("approver", "choose what decides about promotions")
     try:
-        gated.choose(data.settings().data_dir, names)
+        with desk(data.settings()).together():
+            gated.choose(data.settings().data_dir, names)
     except (AnswerdeckError, OSError) as error:
         return str(error)
     data.settings.clear()

@@ -89,9 +89,12 @@ def _about(path: Path, *_stamps: int) -> dict[str, Any]:
 
 def own_folder() -> Path:
     """Return the folder of the team's own sets: in the data folder, so that they outlive an update."""
+    from pipeline.desk import desk
     from pipeline.settings import load as settings
 
-    return settings().data_dir / "evalsets"
+    present = settings()
+    desk(present).look()
+    return present.data_dir / "evalsets"
 
 
 def _files(own: Path | None) -> list[Path]:

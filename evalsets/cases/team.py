@@ -8,11 +8,12 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from evalsets.cases import jsonl
 from evalsets.cases.cases import SETS, load, own_folder
@@ -23,8 +24,27 @@ from traces.records import Case
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 GUARD = "guard"  # the tag of a case that every later release must pass
 Row = Mapping[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
+def _shared(change: Callable[P, T]) -> Callable[P, T]:
+    """Change the team's own folder for all machines; another folder is a machine's own affair."""
+
+    @wraps(change)
+    def everywhere(*args: P.args, **named: P.kwargs) -> T:
+        if named.get("folder") is not None:
+            return change(*args, **named)
+        from pipeline.desk import desk
+        from pipeline.settings import load as settings
+
+        with desk(settings()).together():
+            return change(*args, **named)
+
+    return everywhere
+
+
+@_shared
 def save(
     name: str,
     rows: Sequence[Row],
@@ -64,6 +84,7 @@ def save(
     return path
 
 
+@_shared
 def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, str] | None = None) -> Case:
     """Append a case to a set of the team's, which is begun when there is none, and return the case.
 
@@ -94,6 +115,7 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
     return case_added
 
 
+@_shared
 def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     """Take a case out again; False when it is not there. The last case takes the set with it."""
     path = _path(name, folder or own_folder())
@@ -112,6 +134,7 @@ def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     return True
 
 
+@_shared
 def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None) -> Case:
     """Change fields of a case of the team's and return it; a field set to None is cleared.
 
@@ -134,6 +157,7 @@ def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None)
     return case_changed
 
 
+@_shared
 def delete(name: str, *, folder: Path | None = None) -> Path:
     """Take one of the team's sets out of the lists; return the file its cases are kept in.
 

@@ -26,15 +26,14 @@ class Step:
 
         Raises EvalsetError when they were changed again since: that change would be lost.
         """
-        if _digest(self.before) != self.after:
-            raise EvalsetError([f"{self.name} was changed again since; correct the case by hand"])
-        for path, content in self.before.items():
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                half = path.with_name(f".{path.name}.undo")
-                half.write_bytes(content)
-                half.replace(path)
+        from pipeline.desk import desk
+        from pipeline.settings import load as settings
+
+        with desk(settings()).together():
+            if _digest(self.before) != self.after:
+                raise EvalsetError([f"{self.name} was changed again since; correct the case by hand"])
+            for path, content in self.before.items():
+                _put(path, content)
 
 
 @contextmanager
@@ -44,6 +43,15 @@ def step(name: str, what: str, folder: Path | None = None) -> Iterator[Step]:
     undo = Step(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
     yield undo
     undo.after = _digest(undo.before)
+
+
+def _put(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    half = path.with_name(f".{path.name}.undo")
+    half.write_bytes(content)
+    half.replace(path)
 
 
 def _content(path: Path) -> bytes | None:

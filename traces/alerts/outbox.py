@@ -24,7 +24,7 @@ def announce(
         severity = rules[standing.rule].severity if standing.rule in rules else "notice"
         if standing.state == "firing" and not standing.told and not book.muted(standing, now):
             _write(book, standing, "firing", _firing(standing), severity, targets, quiet, now)
-            book.standings[key] = replace(standing, told=True)
+            book.standings[key] = replace(standing, told=bool(targets))
         elif standing.state != "firing" and standing.told:
             text = wording.over(standing.text, standing.began, standing.calm_from or now)
             _write(book, standing, "over", text, severity, targets, quiet, now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,25 +14,34 @@ from traces.postgres.tables import SCHEMA
 if TYPE_CHECKING:
     import psycopg
 
-_LOCK = 0x616E7366  # the advisory lock of whoever changes a file
+_LOCK = 0x616E7366  # the advisory lock of whoever makes the table
 _TABLE = b"""
 create table if not exists shared.files
 (name text primary key, content bytea, number bigint generated always as identity)
+"""
+_CHANGED = """
+select name, content, number from shared.files
+where number > %s and split_part(name, '/', 1) = any(%s) order by number
 """
 
 
 class Shared:
     """The files within one transaction that nobody else's change comes between."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, parts: Sequence[str]) -> None:
         self._connection = connection
+        self._parts = list(parts)
 
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
         """Return the number of the last change, and what changed after `since`; None where it was deleted."""
-        rows = self._connection.execute(
-            "select name, content, number from shared.files where number > %s order by number", [since]
-        ).fetchall()
+        rows = self._connection.execute(_CHANGED, [since, self._parts]).fetchall()
         return (rows[-1][2] if rows else since), {name: content for name, content, _ in rows}
+
+    def newest(self) -> int:
+        """Return the number of the last change, 0 before any."""
+        sql = "select coalesce(max(number), 0) from shared.files where split_part(name, '/', 1) = any(%s)"
+        row = self._connection.execute(sql, [self._parts]).fetchone()
+        return row[0] if row else 0
 
     def put(self, name: str, content: bytes | None) -> None:
         """Change a file; None deletes it."""
@@ -40,11 +50,15 @@ class Shared:
 
 
 class SharedFiles:
-    """Opens the files at an address; raises StoreError. Use it under a lock."""
+    """Opens files at an address; raises StoreError. Use it under a lock.
 
-    def __init__(self, address: str) -> None:
+    `parts` are the first parts of their names; who changes files of other parts is not waited for.
+    """
+
+    def __init__(self, address: str, parts: Sequence[str]) -> None:
         self.name = shown(address)
         self._address = address
+        self._parts = tuple(parts)
         self._asking: psycopg.Connection | None = None  # kept: it is asked twice a second
 
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
@@ -52,9 +66,9 @@ class SharedFiles:
         try:
             self._asking = self._asking or connect(self._address, self.name)
             with naming(self.name):
-                if self._asking.execute("select to_regclass('shared.files')").fetchone() == (None,):
+                if not _there(self._asking):
                     return since, {}
-                return Shared(self._asking).changed(since)
+                return Shared(self._asking, self._parts).changed(since)
         except StoreError:
             self.close()
             raise
@@ -68,8 +82,25 @@ class SharedFiles:
     @contextmanager
     def writing(self) -> Iterator[Shared]:
         """Open them to change, all or nothing; one machine at a time."""
-        with connected(self._address, self.name) as connection, naming(self.name), connection.transaction():
-            connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-            connection.execute(SCHEMA)
-            connection.execute(_TABLE)
-            yield Shared(connection)
+        with connected(self._address, self.name) as connection, naming(self.name):
+            if not _there(connection):
+                _make(connection)
+            with connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(%s)", [_number(self._parts)])
+                yield Shared(connection, self._parts)
+
+
+def _there(connection: psycopg.Connection) -> bool:
+    return connection.execute("select to_regclass('shared.files')").fetchone() != (None,)
+
+
+def _make(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute(SCHEMA)
+        connection.execute(_TABLE)
+
+
+def _number(parts: Sequence[str]) -> int:
+    """Return the number of the advisory lock of those who change files of these parts."""
+    return int.from_bytes(hashlib.blake2b("/".join(parts).encode(), digest_size=8).digest(), signed=True)

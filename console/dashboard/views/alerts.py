@@ -13,7 +13,7 @@ import streamlit as st
 from console import alerts, format
 from console.dashboard import data, downloads, markup, notices, palette, releases, visitor
 from console.senders import addresses
-from traces.alerts import changing, rules, standing
+from traces.alerts import changing, standing
 from traces.alerts.rules import Edit, Rule
 from traces.alerts.standing import Book, Standing
 from traces.errors import TracesError
@@ -104,9 +104,7 @@ def _edit() -> None:
     )  # fmt: skip
     if key:
         _form(rule_by_name[key])
-        _versions(
-            rule_by_name[key], [edit for edit in rules.edits(data.settings().data_dir) if edit.key == key]
-        )
+        _versions(rule_by_name[key], alerts.edits(data.settings(), key))
 
 
 def _rule(rule: Rule) -> str:
@@ -155,7 +153,7 @@ def _form(rule: Rule) -> None:
         if not changes:
             st.info("Nothing is different.")
             return
-        rules.edit(data.settings().data_dir, rule, changes, by=releases.actor(), reason=reason)
+        alerts.edit(data.settings(), rule, changes, by=releases.actor(), reason=reason)
         notices.done(None, f"{rule.title}: in force with the next check")
 
 
@@ -181,7 +179,7 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
         version = st.selectbox("Take back version", [edit.version for edit in reversed(edits)], width=180)
         if st.button("Take it back", icon=":material/undo:") and version:
             visitor.need("editor", "change alerts")
-            rules.restore(data.settings().data_dir, rule, version, by=releases.actor())
+            alerts.restore(data.settings(), rule, version, by=releases.actor())
             notices.done(None, f"Version {version} is taken back")
 
 
@@ -196,7 +194,7 @@ def _word(value: Any) -> str:
 
 
 def _history() -> None:
-    rows = standing.history(data.settings().data_dir, MOST)
+    rows = standing.history(alerts.folder(data.settings()), MOST)
     if not rows:
         notices.note(
             "Nothing happened yet", "What fires, ends, is muted or reset is listed here.", key="quiet"
@@ -230,7 +228,7 @@ def _quiet() -> None:
         hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
         if st.button("Mute", icon=":material/notifications_off:") and key:
             visitor.need("editor", "change alerts")
-            changing.mute(settings.data_dir, key, hours, by=releases.actor())
+            alerts.mute(settings, key, hours, by=releases.actor())
             st.rerun()
     for name, until in alerts.standing(settings).mutes.items():
         if until > now:
@@ -238,7 +236,7 @@ def _quiet() -> None:
                 st.markdown(notices.plain(f"{name} is muted until {format.minute(until)} UTC"))
                 if st.button("End it", key=f"unmute-{name}"):
                     visitor.need("editor", "change alerts")
-                    changing.mute(settings.data_dir, name, 0, by=releases.actor())
+                    alerts.mute(settings, name, 0, by=releases.actor())
                     st.rerun()
     address_names = addresses(settings)
     st.subheader("Who is told", anchor=False)
@@ -253,8 +251,7 @@ def _quiet() -> None:
 
 
 def _rules() -> dict[str, Rule]:
-    settings = data.settings()
-    return rules.load(settings.data_dir, {"cost_per_conversation": settings.alerts.conversation_usd})
+    return alerts.rule_book(data.settings())
 
 
 DRAW = {"Now": _now, "Rules": _edit, "History": _history, "Mute and test": _quiet}

@@ -13,6 +13,7 @@ from console.dashboard import data, downloads, filters, markup, notices, palette
 from evalsets import assigned
 from evalsets.assigned import Assigned
 from evalsets.topics import Gap, Topic
+from pipeline.desk import desk
 
 SECTIONS = ("Topics", "Unanswered", "Where people leave")
 MOST = 50
@@ -127,6 +128,7 @@ def _gaps(topics: people.Topics) -> None:
     if not topics.gaps:
         notices.note("Nothing is unanswered", "Every question of this range found documents.", key="no-gaps")
         return
+    desk(data.settings()).look()
     assignments = assigned.read(data.settings().data_dir)
     rows = [_gap(gap, assignments.get(gap.key)) for gap in topics.gaps[:MOST]]
     heads = ["Question", "Asked ", "First, newest (UTC)", "State", "With whom"]
@@ -186,9 +188,9 @@ def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
         text = st.text_input("Note", value=last.note if last else "", max_chars=500, width=240)
         for label, closed in (("Assign", False), ("Close", True)):
             if st.button(label, key=f"gap-{label}") and gap:
-                assigned.note(
-                    data.settings().data_dir, gap.key, to=to, closed=closed, note=text, by=releases.actor()
-                )
+                settings, by = data.settings(), releases.actor()
+                with desk(settings).together():
+                    assigned.note(settings.data_dir, gap.key, to=to, closed=closed, note=text, by=by)
                 st.rerun()
         markup.show(markup.link("Add a document", markup.address("knowledge"), "back"), key="add-document")
 
