@@ -25,7 +25,14 @@ _QUALITIES = """before/after above/below minimum/maximum min/max first/last chea
     success/failure pass/fail passed/failed north/south east/west left/right top/bottom front/back
     front/rear summer/winter day/night weekday/weekend gain/loss open/close start/stop begin/end
     accept/refuse always/never include/exclude online/offline send/receive join/leave check/uncheck
-    select/deselect buy/sell lend/borrow"""
+    select/deselect buy/sell lend/borrow upper/lower northern/southern eastern/western older/newer
+    fine/coarse thick/thin thicker/thinner thinly/thickly wide/narrow deep/shallow strong/weak clean/dirty
+    soft/hard moist/dry indoors/outdoors indoor/outdoor permanent/temporary positive/negative
+    allowed/forbidden allowed/prohibited allowed/banned free/paid slowly/quickly slowly/fast rarely/often
+    seldom/often nobody/everybody nobody/somebody nothing/everything none/all horizontal/vertical
+    forward/backward forwards/backwards clockwise/anticlockwise clockwise/counterclockwise
+    common/rare alive/dead inbound/outbound incoming/outgoing domestic/foreign ancient/modern
+    increase/fall rise/fall succeed/fail drop/add moving/staying kept/discarded"""
 _SWITCH = re.compile(
     r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
     r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b(?:\W+(?:or|and|to|then)\W+(?P<other>on"
@@ -62,6 +69,14 @@ _UNIT = frozenset(
     v volt volts w watt watts kw kwh a amp amps bar psi pa kpa nm c f percent % euro euros dollar dollars usd
     eur pound pounds people persons seats""".split()  # noqa: SIM905
 )
+_SAME_UNITS = """kg=kilogram kg=kilograms kg=kilo kg=kilos g=gram g=grams h=hour h=hours min=minute
+    min=minutes
+    s=sec s=second s=seconds ms=millisecond ms=milliseconds day=days week=weeks month=months year=years
+    inch=inches lb=lbs lb=pounds lb=pound ton=tons l=litre l=litres l=liter l=liters mb=megabyte mb=megabytes
+    gb=gigabyte gb=gigabytes tb=terabyte tb=terabytes v=volt v=volts w=watt w=watts a=amp a=amps eur=euro
+    eur=euros usd=dollar usd=dollars person=persons person=people"""
+_ONE_UNIT = {other: unit for unit, _, other in (pair.partition("=") for pair in _SAME_UNITS.split())}
+_SMALL = {"one": "1", "two": "2", "first": "1", "second": "2", "twice": "2", "third": "3", "fourth": "4"}
 _AFFIXES = ("un", "dis")
 _NEGATED_WORDS = 3  # content words after a negation that it denies
 
@@ -146,6 +161,11 @@ def negates(text: str) -> bool:
     return _NEGATION.search(text) is not None
 
 
+def negations(text: str) -> int:
+    """Return how often the text denies something."""
+    return len(_NEGATION.findall(text))
+
+
 def contradicted(text: str, other: str) -> frozenset[str]:
     """Return the stems that one text denies and the other says plainly."""
     mine, theirs = denied(text), denied(other)
@@ -188,6 +208,19 @@ def digits(text: str) -> frozenset[str]:
     return frozenset(plain_number(token) for token in tokens(text) if token[0].isdigit())
 
 
+@lru_cache(maxsize=4096)
+def counted(text: str) -> frozenset[str]:
+    """Return all numbers of a text, the small ones in words included that are mostly pronouns."""
+    small = {_SMALL[token] for token in tokens(text) if token in _SMALL}
+    return frozenset(small.union(digits(text), (value for value, _ in numbers(text))))
+
+
+def one_unit(unit: str) -> str:
+    """Return one spelling of a unit: "kg" for "kilograms"."""
+    return _ONE_UNIT.get(unit, unit)
+
+
 def plain_number(value: str) -> str:
-    """Return one spelling of a number: without trailing zeros after the point."""
+    """Return one spelling of a number: without zeros at its end after the point, without "th"."""
+    value = re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", value)
     return value.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d*", value) else value

@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from pipeline.guardrails.support import Titled, contradicts, opened
+from pipeline.guardrails.lines import Titled, opened
+from pipeline.guardrails.support import contradicts
 from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
 
 STOP_WORD = 0.75  # weight of a stop word; "I" and "you" tell chat from documents

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from pipeline.guardrails.support import Numbered, SentenceCheck, check, checks
+from pipeline.guardrails.lines import Numbered
+from pipeline.guardrails.support import SentenceCheck, check, checks
 from pipeline.text import sentences
 
 Policy = Literal["mark", "retract", "off"]

@@ -1,0 +1,183 @@
+"""Weighs how a sentence departs from the lines it cites: words new, swapped, added, denied, out of order.
+
+A small logistic model, fitted by evalsets/fit_support.py, whose weights lie in deviation.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from math import exp, log
+from pathlib import Path
+
+from pipeline.guardrails.lines import Line, Words, claim, together
+from pipeline.polarity import contradicted, negations, opposites
+from pipeline.text import STOP_WORDS, rarity, stem, tokens
+
+WEIGHTS = Path(__file__).parent / "deviation.json"
+PAIRED = 0.1  # how much more two lines must share than one, to be compared as one
+NEAR = 0.75  # share of the best line's words from which another is near, too
+SWAPPED = 2  # words that another one or two stand for
+MOST = 4.0  # new words beyond which more say nothing more
+_CLAUSE = re.compile(
+    r"[,;:()]|\b(?:and|but|because|so|which|while|or|when|if|unless|until|with)\b", re.IGNORECASE
+)
+_FILLER = frozenset(
+    """well yeah yes yep sure okay ok oh indeed actually basically simply really usually normally generally
+    currently additionally however therefore means mean called known referred several various always
+    also happen happens need needs""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """The cited lines, the share of the sentence's words each has, and whose they are."""
+
+    lines: Sequence[Line]
+    shares: Sequence[float]
+    owners: Sequence[int]
+
+    @property
+    def near(self) -> list[Line]:
+        """The lines that share about as much as the best one."""
+        most = max(self.shares, default=0.0)
+        return [line for line, share in zip(self.lines, self.shares, strict=True) if share >= NEAR * most]
+
+
+def deviation(features: dict[str, float]) -> float:
+    """Return how likely a sentence says something else than its passages, 0..1."""
+    bias, weights = _model()
+    total = bias + sum(weight * features[name] for name, weight in weights.items())
+    return 1 / (1 + exp(-max(-30.0, min(30.0, total))))
+
+
+@cache
+def _model() -> tuple[float, dict[str, float]]:
+    fitted = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    return fitted["bias"], fitted["weights"]
+
+
+@cache
+def threshold() -> float:
+    """Return the deviation from which a sentence counts as unsupported."""
+    return json.loads(WEIGHTS.read_text(encoding="utf-8"))["threshold"]
+
+
+def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, float]:
+    """Return the features of a sentence; `odd` and `unnamed`: a number or a name is not there."""
+    everywhere = together(line.words for line in cited.lines)
+    text, share = _closest(plain, cited)
+    words = [(stem(word), word) for word in tokens(plain) if word not in _FILLER]
+    content = [(word, token) for word, token in words if token not in STOP_WORDS]
+    new = [token for word, token in content if not everywhere.akin(word)]
+    count = max(len(content), 1)
+    return {
+        "together": share,
+        "everywhere": claim(tokens(plain)).share(everywhere),
+        "new": min(len(new), MOST),
+        "new_share": len(new) / count,
+        "any_new": float(bool(new)),
+        "together_new": share * bool(new),
+        "rare_new": max(map(rarity, new), default=0.0),
+        "run": min(_run([everywhere.akin(word) for word, _ in content]), MOST),
+        "odd": float(odd),
+        "unnamed": float(unnamed),
+        "short": float(count <= 3),
+        "length": log(count),
+        **_clauses(plain, everywhere),
+        **_aligned(words, text, everywhere),
+        **_denials(plain, text, cited.near, share),
+    }
+
+
+def _closest(plain: str, cited: Cited) -> tuple[str, float]:
+    """Return the line, or two lines that follow each other, with most of the sentence's words."""
+    asked = claim(tokens(plain))
+    best = max(range(len(cited.lines)), key=cited.shares.__getitem__)
+    text, share = cited.lines[best].text, cited.shares[best]
+    for place in (best - 1, best):
+        if not 0 <= place < len(cited.lines) - 1 or cited.owners[place] != cited.owners[place + 1]:
+            continue
+        first, second = cited.lines[place], cited.lines[place + 1]
+        both = asked.share(together((first.words, second.words)))
+        if both > share + PAIRED:
+            text, share = f"{first.text} {second.text}", both
+    return text, share
+
+
+def _run(there: Sequence[bool]) -> int:
+    """Return the most content words in a row that are nowhere."""
+    longest = run = 0
+    for known_word in there:
+        run = 0 if known_word else run + 1
+        longest = max(longest, run)
+    return longest
+
+
+def _clauses(plain: str, everywhere: Words) -> dict[str, float]:
+    """Return the least share of a clause's content words that is there."""
+    least, lost = 1.0, 0
+    for clause in _CLAUSE.split(plain):
+        content = [stem(word) for word in tokens(clause) if word not in STOP_WORDS and word not in _FILLER]
+        if len(content) < 2:
+            continue
+        new = sum(not everywhere.akin(word) for word in content)
+        least, lost = min(least, 1 - new / len(content)), max(lost, new)
+    return {"clause": least, "clause_new": min(lost, MOST)}
+
+
+def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: Words) -> dict[str, float]:
+    """Return what is in another's place, what was put in, and what stands in another order."""
+    other = [(stem(word), word) for word in tokens(text)]
+    mine, theirs = [word for word, _ in words], [word for word, _ in other]
+    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
+    swapped = added = 0
+    for act, start, end, first, last in matcher.get_opcodes():
+        new = [w for w, token in words[start:end] if token not in STOP_WORDS and w not in everywhere.stems]
+        lost = [w for w, token in other[first:last] if token not in STOP_WORDS and w not in mine]
+        if act == "replace" and new and lost and max(len(new), len(lost)) <= SWAPPED:
+            swapped += 1
+        elif act in ("replace", "delete"):
+            added += len(new)
+    kept_share = sum(block.size for block in matcher.get_matching_blocks()) / max(len(mine), 1)
+    any_new = any(token not in STOP_WORDS and not everywhere.akin(word) for word, token in words)
+    return {
+        "swapped": min(swapped, SWAPPED),
+        "added": min(added, MOST),
+        "frame": kept_share,
+        "frame_new": kept_share * any_new,
+        "order": _order(words, other),
+    }
+
+
+def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -> float:
+    """Return the share of the content words that both have, but not in the same order."""
+    mine = [word for word, token in words if token not in STOP_WORDS]
+    theirs = [word for word, token in other if token not in STOP_WORDS]
+    bag = sum((Counter(mine) & Counter(theirs)).values())
+    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
+    return (bag - sum(block.size for block in blocks)) / max(len(mine), 1)
+
+
+def _denials(plain: str, text: str, near: Sequence[Line], share: float) -> dict[str, float]:
+    """Return whether it denies what the lines say, or has a word of contrary sense."""
+    clauses = [part for part in re.split(r"[;.]\s|, (?:but|and|or)\b|\bbut\b", text) if part.strip()]
+    asked = claim(tokens(plain))
+    closest = max(clauses, key=lambda part: asked.share(_words_of(part)), default=text)
+    parity = negations(plain) % 2 != negations(closest) % 2 and negations(plain) % 2 != negations(text) % 2
+    return {
+        "opposite": float(all(opposites(plain, line.text) for line in near)),
+        "opposite_close": float(bool(opposites(plain, closest))),
+        "denied": float(all(contradicted(plain, line.text) for line in near)),
+        "parity": float(parity),
+        "parity_share": parity * share,
+    }
+
+
+def _words_of(text: str) -> Words:
+    return Words(frozenset(stem(word) for word in tokens(text)), frozenset())

@@ -1,0 +1,97 @@
+"""Opens passages into lines whose words are compared with those of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from pipeline.text import STOP_WORDS, sentences, stem, tokens
+
+STOP_WORD = 0.5  # weight of a stop word beside a content word
+AKIN = 0.5  # what a word counts whose beginning is there: "installer" for "installation"
+AKIN_LETTERS = 5
+REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
+
+
+class Titled(Protocol):
+    """What of a passage is compared: its title and its text."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def text(self) -> str | None: ...
+
+
+class Numbered(Titled, Protocol):
+    """A passage with its number in the answer."""
+
+    @property
+    def n(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Stems, and the beginnings of the long ones."""
+
+    stems: frozenset[str]
+    beginnings: frozenset[str]
+
+    def akin(self, word: str) -> bool:
+        """Tell whether a stem or a word with its beginning is there."""
+        return word in self.stems or (len(word) > AKIN_LETTERS and word[:AKIN_LETTERS] in self.beginnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence of a passage as it is compared; its title is the line 0..0."""
+
+    start: int
+    end: int
+    text: str
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The stems of a sentence: content words, and stop words, which weigh less."""
+
+    content: frozenset[str]
+    stops: frozenset[str]
+
+    def share(self, there: Words) -> float:
+        """Return the weighted share of the words that stand there, kin counting less."""
+        total = len(self.content) + STOP_WORD * len(self.stops)
+        if not total:
+            return 0.0
+        common = len(self.content & there.stems) + STOP_WORD * len(self.stops & there.stems)
+        common += AKIN * sum(map(there.akin, self.content - there.stems))
+        return common / total
+
+
+def claim(words: Sequence[str]) -> Claim:
+    """Return the stems of a sentence's words."""
+    stops = frozenset(stem(word) for word in words if word in STOP_WORDS)
+    content = frozenset(stem(word) for word in words if word not in STOP_WORDS)
+    return Claim(content, stops - content)
+
+
+def together(parts: Iterable[Words]) -> Words:
+    """Return the words of several lines as those of one."""
+    parts = tuple(parts)
+    stems = frozenset[str]().union(*(part.stems for part in parts))
+    return Words(stems, frozenset[str]().union(*(part.beginnings for part in parts)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def opened(title: str, text: str) -> tuple[Line, ...]:
+    """Return the title of a passage and its sentences; the same passages come often."""
+    whole = [(0, 0, title)] + [(start, end, text[start:end]) for start, end in sentences(text)]
+    return tuple(Line(start, end, part, _words(tokens(part))) for start, end, part in whole if part)
+
+
+def _words(texts: Iterable[str]) -> Words:
+    stems = frozenset(map(stem, texts))
+    return Words(stems, frozenset(word[:AKIN_LETTERS] for word in stems if len(word) >= AKIN_LETTERS))

@@ -1,0 +1,132 @@
+"""Sentences that say something else than their passage are marked, of domains the weights did not see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evalsets import fit_support
+from pipeline.guardrails.deviation import WEIGHTS
+from pipeline.guardrails.support import check, features
+from tests.factories import make_passage
+
+PASSAGES = [
+    make_passage(
+        n=1,
+        title="Loans",
+        text="Books are lent for 28 days and films for 7 days. A loan can be extended twice unless somebody "
+        "waits for the book. Fines are paid at the desk in the hall, in cash or by card.",
+    ),
+    make_passage(
+        n=2,
+        title="Bicycles",
+        text="Rented bicycles are unlocked with the code that is sent by text message. "
+        "Return them before 22:00 at any station of the ring. "
+        "The front brake must be checked before each ride.",
+    ),
+    make_passage(
+        n=3,
+        title="Swimming",
+        text="The pool is heated to 27 degrees in winter. Children under 10 swim only with an adult. "
+        "Lockers need a coin of one euro, which comes back.",
+    ),
+]
+TRUE = [
+    "Books are lent for 28 days, films for 7 [1].",
+    "You can extend a loan twice unless somebody waits for the book [1].",
+    "Fines can be paid in cash or by card at the desk in the hall [1].",
+    "Rented bicycles are unlocked with a code sent by text message [2].",
+    "Check the front brake before each ride [2].",
+    "Return the bicycle at any station of the ring before 22:00 [2].",
+    "In winter the pool is heated to 27 degrees [3].",
+    "Children under 10 may swim only with an adult [3].",
+]
+ALTERED = {
+    "number": [
+        "Books are lent for 14 days [1].",
+        "Return them before 23:30 at any station of the ring [2].",
+        "The pool is heated to 31 degrees in winter [3].",
+    ],
+    "negation": [
+        "A loan cannot be extended [1].",
+        "The front brake need not be checked before each ride [2].",
+        "Lockers do not need a coin of one euro [3].",
+    ],
+    "opposite": [
+        "Return them after 22:00 at any station of the ring [2].",
+        "Rented bicycles are locked with the code that is sent by text message [2].",
+        "The rear brake must be checked before each ride [2].",
+    ],
+    "name": [
+        "Fines are paid at the desk in Bergen Street [1].",
+        "Rented scooters are unlocked with the code QX-19 that is sent by text message [2].",
+        "Lockers need a token of Mr Albers [3].",
+    ],
+    "citation": [
+        "Books are lent for 28 days and films for 7 days [2].",
+        "The front brake must be checked before each ride [3].",
+        "The pool is heated to 27 degrees in winter [1].",
+    ],
+    "addition": [
+        "Books are lent for 28 days and delivered to your house by drone [1].",
+        "The front brake must be checked before each ride by a certified mechanic [2].",
+        "Children under 10 swim only with an adult and wear an orange cap [3].",
+    ],
+    "translation": [
+        "Die Bücher werden für 60 Tage ausgeliehen und können dann verlängert werden [1].",
+        "Das Becken wird im Winter auf 35 Grad geheizt und ist für alle offen [3].",
+    ],
+}
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def test_altered_sentences_of_every_kind_are_marked() -> None:
+    marked = {
+        kind: [check(text, PASSAGES).support == "unsupported" for text in texts]
+        for kind, texts in ALTERED.items()
+    }
+    assert all(any(kinds) for kinds in marked.values()), marked
+    flat = [one for kinds in marked.values() for one in kinds]
+    assert sum(flat) >= 0.8 * len(flat), marked
+
+
+@pytest.mark.parametrize("text", TRUE)
+def test_a_true_sentence_is_not_marked(text: str) -> None:
+    assert check(text, PASSAGES).support != "unsupported"
+
+
+def test_a_true_translation_is_left_alone() -> None:
+    verdict = check("Die Bücher werden für 28 Tage ausgeliehen und die Filme für 7 Tage [1].", PASSAGES)
+    assert verdict.support == "unchecked"
+    afternoon = [make_passage(n=1, text="The shop is open from 9 am to 6 pm. It is closed on Sundays.")]
+    assert check("Der Laden ist von 9 bis 18 Uhr für alle offen [1].", afternoon).support == "unchecked"
+
+
+def test_a_reader_is_told_what_is_not_there() -> None:
+    verdict = check("Books are lent for 28 days and delivered to your house by drone [1].", PASSAGES)
+    assert "'drone'" in " ".join(verdict.reasons)
+
+
+def test_left_out_domains_are_marked_by_weights_that_did_not_see_them(tmp_path: Path) -> None:
+    rows = [*fit_support.own(), *fit_support.handbook(), *fit_support.references()]
+    every = fit_support.tabulate(rows)
+    out = every.domains == "network"
+    fitted, cut = fit_support.model(every, ~out)
+    marked = fitted(every.features[out]) >= cut
+    assert marked[~every.true[out]].mean() >= 0.75
+    assert marked[every.true[out]].mean() <= 0.2  # 10 sentences
+
+
+def test_shipped_weights_are_of_the_features_that_are_measured() -> None:
+    shipped = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    assert set(shipped["weights"]) == set(fit_support.NAMES)
+    assert set(fit_support.NAMES) < set(features("The pool is open.", PASSAGES))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the rated answers lie beside the checkout")
+def test_rated_answers_are_read_sentence_by_sentence() -> None:
+    rows = list(fit_support.rated(DATA))
+    assert {row.of for row in rows} == {"mtrag_human_eval", "begin"}
+    assert {row.kind for row in rows} == {"faithful", "not attributable"}
