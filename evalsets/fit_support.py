@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalsets.fit_evidence import Array, Fit, fit
 from evalsets.judges import labelled
@@ -23,6 +24,7 @@ from pipeline.guardrails import deviation, support
 from pipeline.text import sentences
 from traces.records import Passage
 
+Mask = NDArray[np.bool_]
 TRAINING = Path(__file__).parent / "training"
 TRUE = frozenset({"near", "paraphrase", "faithful"})
 OF = {"number changed": "number", "negated": "negation", "name swapped": "name"}  # of the handbook's kinds
@@ -68,7 +70,7 @@ def handbook() -> Iterator[Altered]:
     path = labelled.SHIPPED / "handbook" / "labels.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        kind = "near" if row["label"] == "supported" else OF.get(row["kind"], row["kind"])
+        kind: str = "near" if row["label"] == "supported" else OF.get(row["kind"]) or row["kind"]
         yield Altered("handbook", kind, row["answer"], tuple(row["contexts"]))
 
 
@@ -115,11 +117,11 @@ class Sentences:
     whole: Array
 
     @property
-    def true(self) -> Array:
+    def true(self) -> Mask:
         return np.array([row.kind in TRUE for row in self.rows])
 
     @property
-    def domains(self) -> Array:
+    def domains(self) -> NDArray[np.str_]:
         return np.array([row.domain for row in self.rows])
 
 
@@ -137,7 +139,7 @@ def importance(rows: Sequence[Altered]) -> Array:
     return np.array([WEIGHT[key[0]] / sides[key[:2]] / kinds[key] for key in keys])
 
 
-def model(every: Sentences, seen: Array) -> tuple[Fit, float]:
+def model(every: Sentences, seen: Mask) -> tuple[Fit, float]:
     """Fit on the sentences seen; the threshold loses LOST of their true ones, the mean over the sets."""
     rows = [row for row, keep in zip(every.rows, seen, strict=True) if keep]
     altered, table = ~every.true[seen], every.features[seen]
@@ -148,7 +150,7 @@ def model(every: Sentences, seen: Array) -> tuple[Fit, float]:
     return fitted, float(np.mean(cuts))
 
 
-def marks(every: Sentences) -> tuple[Array, Array]:
+def marks(every: Sentences) -> tuple[Mask, Mask]:
     """Return which sentences a model marks that saw none of their domain, and which plain overlap marks."""
     marked, plain = np.zeros(len(every.rows), bool), np.zeros(len(every.rows), bool)
     for domain in dict.fromkeys(every.domains.tolist()):
