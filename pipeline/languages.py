@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 
 _WORDS = {
     "en": """the a an is are was were be been do does did how what when where why who which can could should
@@ -76,6 +77,7 @@ MOST_SIGNS = 3  # letters peculiar to a language that count beside its common wo
 LEAST = 2  # common words (or signs) that must speak for a language
 
 
+@lru_cache(maxsize=1024)  # a turn asks it of its question six times
 def language(text: str) -> str | None:
     """Return the ISO 639-1 code of a text's language, or None when too little speaks for one.
 

@@ -30,6 +30,7 @@ class JudgeStub:
         self.calls = self.most_in_flight = self._in_flight = 0
         self.prompts: list[str] = []
         self.bodies: list[dict[str, Any]] = []
+        self.heads: list[bytes] = []  # of the requests, in lower case
         self.default = "ok"
         self.answer: Callable[[str, dict[str, Any]], Any] = lambda _, schema: filled(schema, schema)
         self.fault_for: Callable[[str], str | None] = lambda _: None
@@ -57,7 +58,7 @@ class JudgeStub:
 
     def reset(self) -> None:
         self.calls = self.most_in_flight = 0
-        self.prompts, self.bodies, self._script, self.default = [], [], [], "ok"
+        self.prompts, self.bodies, self.heads, self._script, self.default = [], [], [], [], "ok"
         self.seconds, self.answer = 0.0, lambda _, schema: filled(schema, schema)
         self.fault_for = lambda _: None
 
@@ -86,6 +87,8 @@ class JudgeStub:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if self.keep:
+                    self.heads.append(head)
                 path = head.split(b" ", 2)[1].decode()
                 start = head.index(b"content-length:") + 15
                 body = orjson.loads(await reader.readexactly(int(head[start : head.index(b"\r", start)])))

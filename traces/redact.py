@@ -15,8 +15,6 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, get_type_hints
 
-import orjson
-
 from traces.records import Case, Payload, Record, Run, Score, Span, Trace, Turn, Usage, json_columns
 
 REDACTED = "[redacted]"
@@ -112,7 +110,6 @@ _TRIES = 100
 _START = 40  # characters by which a passage is found in the prompt
 _FIRST, _NEAR = 6000, 400  # characters of the prompt before the first passage, between two
 _NUMBERS = (int, float, type(None))
-_IN_JSON = (b"pass", b"pwd", b"secret", b"key", b"token", b"credential", b"authorization", b"bearer")
 
 
 def redact(text: str) -> str:
@@ -157,7 +154,11 @@ def suspect(record: Record | Turn) -> bool:
     else:
         texts = list(_OF[type(record)](record))
         data += [pick(record) for pick in _DATA.get(type(record), ())]
-    return suspect_text("\n".join(filter(None, texts))) or (bool(data) and _suspect_data(data))
+    try:
+        named = any(_names_a_secret(value, texts) for value in data)
+    except RecursionError:
+        return True
+    return named or suspect_text("\n".join(filter(None, texts)))
 
 
 def _passage_texts(trace: Trace) -> Iterator[str | None]:
@@ -213,13 +214,17 @@ def _is_secret_name(key: Any) -> bool:
     return _SECRET_NAME.fullmatch(str(key)) is not None
 
 
-def _suspect_data(data: list[Any]) -> bool:
-    try:
-        dumped = orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except (orjson.JSONEncodeError, RecursionError):
-        return True
-    lower = dumped.lower()
-    return any(name in lower for name in _IN_JSON) or suspect_text(dumped.decode())
+def _names_a_secret(value: Any, texts: list[str | None]) -> bool:
+    """Say whether a key within plain data is a secret's name; add the data's texts, keys too, to `texts`."""
+    if isinstance(value, dict):
+        texts += map(str, value)
+        return any(_is_secret_name(key) or _names_a_secret(item, texts) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(_names_a_secret(item, texts) for item in value)
+    if isinstance(value, str):
+        texts.append(value)
+        return False
+    return not isinstance(value, _NUMBERS)  # what it would be recorded as cannot be told here
 
 
 def _texts(record: type) -> Callable[[Any], tuple[Any, ...]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, Shelves, alike
+from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, Shelves
 from pipeline.knowledge.found import Vector
 from pipeline.polarity import contradicted, numbers, opposites
 from pipeline.text import words
@@ -92,11 +91,7 @@ class AnswerCache:
 
     def drop(self, query: Asked) -> None:
         """Forget the answers to a question and its like: they proved wrong."""
-        shelf = self._kept.get(query.key, OrderedDict())
-        while (
-            question := alike({q: entry.vector for q, entry in shelf.items()}, query.question, query.vector)
-        ) is not None:
-            del shelf[question]
+        self._kept.drop(query.key, query.question, query.vector)
 
 
 def disagree(text: str, other: str) -> bool:

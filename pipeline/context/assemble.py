@@ -62,7 +62,7 @@ def assemble(
 
 def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found]:
     packed: list[Found] = []
-    for candidate in distinct(candidates)[:passages]:
+    for candidate in distinct(candidates, passages):
         text = candidate.passage.text or ""
         if estimate(text) <= budget:
             packed.append(candidate)
@@ -73,13 +73,15 @@ def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found
     return packed
 
 
-def distinct(candidates: Sequence[Found]) -> list[Found]:
-    """Return the passages that say something a better one does not: copies take one place.
+def distinct(candidates: Sequence[Found], most: int) -> list[Found]:
+    """Return the first `most` passages that say something a better one does not: copies take one place.
 
     Short texts under different titles speak of different things, as rows of two tables do.
     """
     chosen: list[tuple[str, str, Found]] = []
     for candidate in candidates:
+        if len(chosen) == most:
+            break
         title, text = _folded(candidate.passage.title or ""), _folded(candidate.passage.text or "")
         if not any(
             text in other and (title == above or len(text) >= COPY_CHARACTERS) for above, other, _ in chosen

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.context.likeness import THRESHOLD, same
 from pipeline.knowledge.found import Retrieved, Vector
@@ -56,7 +57,67 @@ class Vectored(Protocol):
 E = TypeVar("E", bound=Vectored)
 
 
-class Shelves(OrderedDict[tuple[Any, ...], OrderedDict[str, E]]):
+class Questions(Generic[E]):
+    """What is kept under one key by question, the least used first, with all vectors in one matrix."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, E] = OrderedDict()
+        self._rows: list[str] = []  # the question of each row
+        self._matrix: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, question: str) -> E:
+        return self._entries[question]
+
+    def alike(self, query: str, vector: Vector) -> str | None:
+        """Return the kept question that asks the same: itself, else the nearest that passes; or None."""
+        if query in self._entries or self._matrix is None:
+            return query if query in self._entries else None
+        cosines = self._matrix[: len(self._rows)] @ vector
+        near = np.flatnonzero(cosines >= THRESHOLD)
+        for place in near[np.argsort(-cosines[near])].tolist():
+            if same(query, self._rows[place]):
+                return self._rows[place]
+        return None
+
+    def use(self, question: str) -> None:
+        """Count a question as used."""
+        self._entries.move_to_end(question)
+
+    def put(self, question: str, entry: E) -> None:
+        """Keep an entry; it counts as used."""
+        if question in self._entries:
+            self._matrix_of(entry)[self._rows.index(question)] = entry.vector
+        else:
+            self._matrix_of(entry)[len(self._rows)] = entry.vector
+            self._rows.append(question)
+        self._entries[question] = entry
+        self.use(question)
+
+    def drop(self, question: str | None = None) -> None:
+        """Forget a question, the least used without a name."""
+        gone = next(iter(self._entries)) if question is None else question
+        del self._entries[gone]
+        place, last = self._rows.index(gone), self._rows.pop()
+        if place < len(self._rows):  # the last row takes the free place
+            self._rows[place] = last
+            assert self._matrix is not None
+            self._matrix[place] = self._matrix[len(self._rows)]
+
+    def _matrix_of(self, entry: E) -> NDArray[np.float32]:
+        """Return the matrix with room for one more vector like the entry's."""
+        matrix, size = self._matrix, len(self._rows)
+        if matrix is None or size == len(matrix):
+            self._matrix = np.empty((max(16, 2 * size), len(entry.vector)), np.float32)
+            if matrix is not None:
+                self._matrix[:size] = matrix
+            matrix = self._matrix
+        return matrix
+
+
+class Shelves(OrderedDict[tuple[Any, ...], Questions[E]]):
     """What is kept, by key and question, the least used first: it goes when there is too much.
 
     A key begins with the scope, the knowledge base and its version.
@@ -69,24 +130,29 @@ class Shelves(OrderedDict[tuple[Any, ...], OrderedDict[str, E]]):
 
     def like(self, key: tuple[Any, ...], query: str, vector: Vector) -> E | None:
         """Return what is kept for a question that asks the same, or None; it counts as used."""
-        shelf = self.get(key, OrderedDict())
-        question = alike({text: entry.vector for text, entry in shelf.items()}, query, vector)
-        if question is None:
+        shelf = self.get(key)
+        question = None if shelf is None else shelf.alike(query, vector)
+        if shelf is None or question is None:
             return None
         self.move_to_end(key)
-        shelf.move_to_end(question)
+        shelf.use(question)
         return shelf[question]
 
     def keep(self, key: tuple[Any, ...], query: str, entry: E) -> None:
         """Keep an entry; it counts as used."""
-        shelf = self.setdefault(key, OrderedDict())
-        shelf[query] = entry
-        shelf.move_to_end(query)
+        shelf = self.setdefault(key, Questions())
+        shelf.put(query, entry)
         while len(shelf) > self._size:
-            shelf.popitem(last=False)
+            shelf.drop()
         self.move_to_end(key)
         while len(self) > self._keys:
             self.popitem(last=False)
+
+    def drop(self, key: tuple[Any, ...], query: str, vector: Vector) -> None:
+        """Forget what is kept for a question and those that ask the same."""
+        shelf = self.get(key)
+        while shelf is not None and (question := shelf.alike(query, vector)) is not None:
+            shelf.drop(question)
 
     def forget_others(self, kb: str, version: str) -> None:
         """Forget what other versions of a knowledge base gave."""
@@ -129,19 +195,6 @@ class SemanticCache:
             return
         self._kept.forget_others(retrieved.kb, version)
         self._kept.keep((scope, retrieved.kb, version), retrieved.query, _Entry(retrieved, vector, seconds))
-
-
-def alike(vectors: Mapping[str, Vector], query: str, vector: Vector) -> str | None:
-    """Return the kept question that asks the same: itself, else the nearest that passes; or None."""
-    if query in vectors or not vectors:
-        return query if query in vectors else None
-    questions = list(vectors)
-    cosines = np.array(list(vectors.values())) @ vector
-    near = np.flatnonzero(cosines >= THRESHOLD)
-    for place in near[np.argsort(-cosines[near])].tolist():
-        if same(query, questions[place]):
-            return questions[place]
-    return None
 
 
 def differ(earlier: Retrieved, fresh: Retrieved) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,11 @@ def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
     no word with the query has a BM25 of 0.
     """
     every = cosines if len(cosines.keys) else texts
-    text = np.full(len(every.keys), np.nan)
-    text[np.searchsorted(every.keys, texts.keys)] = texts.values
-    cosine = np.full(len(every.keys), np.nan)
+    size, hits = len(every.keys), np.searchsorted(every.keys, texts.keys)
+    text, overlap, cosine = np.full(size, np.nan), np.zeros(size), np.full(size, np.nan)
+    text[hits] = overlap[hits] = texts.values
     cosine[: len(cosines.keys)] = cosines.values
-    fused = text_weight * (np.nan_to_num(text) - texts.mean) / texts.deviation
+    fused = text_weight * (overlap - texts.mean) / texts.deviation
     if len(cosines.keys):
         fused += (cosine - cosines.mean) / cosines.deviation
     return Pool(every.keys, every.pages, cosine, text, fused)
@@ -53,8 +54,10 @@ def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
         order = _top(pool.fused, len(pool.fused))
         _, first = np.unique(pool.pages[order], return_index=True)
     leaders = np.sort(first)[:candidates]
-    later = np.setdiff1d(np.arange(len(order)), first)[: candidates - len(leaders)]
-    chosen = order[np.concatenate([leaders, later]).astype(np.int64)]
+    others = np.ones(len(order), bool)
+    others[first] = False
+    later = np.flatnonzero(others)[: candidates - len(leaders)]
+    chosen = order[np.concatenate([leaders, later])]
     return chosen, _seconds(pool, pool.pages[chosen])
 
 
@@ -78,6 +81,13 @@ def _top(values: Numbers, count: int) -> Keys:
     return places[np.argsort(-values[places], kind="stable")]
 
 
+def strangers(texts: Scores, cosines: Scores, chunks: int) -> Keys:
+    """Return the rows that only the full-text search found, of a table with so many chunks."""
+    if len(cosines.keys) == chunks:
+        return texts.keys[:0]
+    return texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
+
+
 def joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scores) -> Scores:
     """Add the cosines of rows that only the full-text search found."""
     pages = texts.pages[np.searchsorted(texts.keys, keys)]
@@ -94,11 +104,13 @@ def joined(cosines: Scores, keys: Keys, values: NDArray[np.float32], texts: Scor
 
 def ranks(values: Numbers, places: Keys) -> list[int | None]:
     """Return the 1-based rank of each place among the measured values."""
+    there = np.sort(values[~np.isnan(values)])
+    higher = len(there) - np.searchsorted(there, values[places], side="right")
     return [
-        None if np.isnan(values[place]) else int(np.count_nonzero(values > values[place])) + 1
-        for place in places
+        None if unmeasured else rank + 1
+        for unmeasured, rank in zip(np.isnan(values[places]).tolist(), higher.tolist(), strict=True)
     ]
 
 
 def measured(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)

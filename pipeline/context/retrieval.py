@@ -14,7 +14,7 @@ from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.cache import Hit, Scope, SemanticCache, differ
 from pipeline.context.condenser import split
-from pipeline.context.fusion import Numbers, Pool, best, fuse, joined, measured, ranks
+from pipeline.context.fusion import Numbers, Pool, best, fuse, joined, measured, ranks, strangers
 from pipeline.context.rerank import capped
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
@@ -181,7 +181,7 @@ class Retriever:
                 raise KnowledgeError(f"neither search of knowledge base {kb!r} can run now", "store_damaged")
             degraded, texts = "text_index_missing", Scores.none()
         with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
-            missing = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
+            missing = strangers(texts, cosines, shelf.chunks)
             if vector is not None and len(missing):
                 cosines = joined(
                     cosines, missing, await guards.rows.call(partial(shelf.cosines, vector, missing)), texts
@@ -253,10 +253,10 @@ class Retriever:
         cosines = Scores.none()
         if vector is not None:
             cosines = await guards.rows.call(partial(shelf.by_vector, vector))
-            strangers = texts.keys[~np.isin(texts.keys, cosines.keys, assume_unique=True)]
-            if len(strangers):
-                values = await guards.rows.call(partial(shelf.cosines, vector, strangers))
-                cosines = joined(cosines, strangers, values, texts)
+            missing = strangers(texts, cosines, shelf.chunks)
+            if len(missing):
+                values = await guards.rows.call(partial(shelf.cosines, vector, missing))
+                cosines = joined(cosines, missing, values, texts)
         pool = fuse(cosines, texts, self._text_weight)
         places = np.flatnonzero(np.isin(pool.keys, keys))
         if not len(places):

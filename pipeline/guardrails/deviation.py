@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, cached_property
 from math import exp, log
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _FILLER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cited:
     """The cited lines, the share of the sentence's words each has, and whose they are."""
 
@@ -42,7 +42,12 @@ class Cited:
     shares: Sequence[float]
     owners: Sequence[int]
 
-    @property
+    @cached_property
+    def everywhere(self) -> Words:
+        """The words of all lines."""
+        return together(line.words for line in self.lines)
+
+    @cached_property
     def near(self) -> list[Line]:
         """The lines that share about as much as the best one."""
         most = max(self.shares, default=0.0)
@@ -70,7 +75,7 @@ def threshold() -> float:
 
 def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, float]:
     """Return the features of a sentence; `odd` and `unnamed`: a number or a name is not there."""
-    everywhere = together(line.words for line in cited.lines)
+    everywhere = cited.everywhere
     text, share = _closest(plain, cited)
     words = [(stem(word), word) for word in tokens(plain) if word not in _FILLER]
     content = [(word, token) for word, token in words if token not in STOP_WORDS]

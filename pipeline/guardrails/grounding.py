@@ -58,23 +58,28 @@ def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -
     mean by length, lowered by the number of unsupported words. Words of `heard`, what was said before
     the question, count half. An answer without passages is right when it only says that it knows nothing.
     """
-    postings, count = _postings(passages)
-    said_before = {stem(word) for text in heard for word in tokens(text)} - postings.keys()
+    pieces = [
+        (text, [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in _said(text)])
+        for text in _cut(answer)
+    ]
+    before = {stem(word) for text in heard for word in tokens(text)}
+    asked = before.union(word for _, words in pieces for word, _ in words)
+    postings, count = _postings(passages, asked)
+    said_before = before - postings.keys()
     grounded: list[GroundedSentence] = []
     tally = _Tally()
-    for text in _cut(answer):
-        words = [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in _said(text)]
+    for text, words in pieces:
         if not words:
             continue
         source = _Known(words, postings, said_before)
         together = _most(words, postings, count) / source.weight
-        right = WRONG if postings and contradicts(text, passages) else 1.0
+        right = WRONG if count and contradicts(text, passages) else 1.0
         tally.add(source, together, right)
         score = right * ((1 - PRECISION) * together + PRECISION * source.precision)
         grounded.append(GroundedSentence(text, score, tuple(map(int, _CITATION.findall(text)))))
     if not grounded:
         return Grounding(None, ())
-    if not postings:
+    if not count:
         nothing = all(_NOTHING_KNOWN.search(sentence.text) for sentence in grounded)
         return Grounding(float(nothing), tuple(replace(share, score=float(nothing)) for share in grounded))
     return Grounding(tally.score, tuple(grounded))
@@ -120,15 +125,16 @@ class _Tally:
         return (1 - PRECISION) * share + PRECISION * (self.precise / self.content if self.content else share)
 
 
-def _postings(passages: Sequence[Titled]) -> tuple[dict[str, set[int]], int]:
-    """Return for each stem the passages' sentences it stands in, and how many there are."""
-    postings: dict[str, set[int]] = defaultdict(set)
+def _postings(passages: Sequence[Titled], asked: Set[str]) -> tuple[dict[str, list[int]], int]:
+    """Return for each stem asked for the passages' sentences it stands in, and how many have words."""
+    postings: dict[str, list[int]] = defaultdict(list)
     count = 0
     for passage in passages:
         for line in opened(passage.title, passage.text or ""):
-            for word in line.words.stems:
-                postings[word].add(count)
-            count += 1
+            if line.words.stems:
+                for word in line.words.stems & asked:
+                    postings[word].append(count)
+                count += 1
     return dict(postings), count
 
 
@@ -136,7 +142,7 @@ def _cut(text: str) -> Iterable[str]:
     return (text[start:end] for start, end in sentences(text))
 
 
-def _most(words: Sequence[tuple[str, float]], postings: dict[str, set[int]], count: int) -> float:
+def _most(words: Sequence[tuple[str, float]], postings: dict[str, list[int]], count: int) -> float:
     """Return the most weight of words that one sentence of the passages holds."""
     held = [0.0] * max(count, 1)
     for word, weight in words:

@@ -60,6 +60,7 @@ class Claim:
 
     content: frozenset[str]
     stops: frozenset[str]
+    beginnings: frozenset[str]  # of the content words that may have kin
 
     def share(self, there: Words) -> float:
         """Return the weighted share of the words that stand there, kin counting less."""
@@ -67,7 +68,8 @@ class Claim:
         if not total:
             return 0.0
         common = len(self.content & there.stems) + STOP_WORD * len(self.stops & there.stems)
-        common += AKIN * sum(map(there.akin, self.content - there.stems))
+        if not self.beginnings.isdisjoint(there.beginnings):
+            common += AKIN * sum(map(there.akin, self.content - there.stems))
         return common / total
 
 
@@ -75,7 +77,8 @@ def claim(words: Sequence[str]) -> Claim:
     """Return the stems of a sentence's words."""
     stops = frozenset(stem(word) for word in words if word in STOP_WORDS)
     content = frozenset(stem(word) for word in words if word not in STOP_WORDS)
-    return Claim(content, stops - content)
+    beginnings = frozenset(word[:AKIN_LETTERS] for word in content if len(word) > AKIN_LETTERS)
+    return Claim(content, stops - content, beginnings)
 
 
 def together(parts: Iterable[Words]) -> Words:

@@ -96,7 +96,8 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
         )
     if _foreign(plain, chosen):
         return _translated(sentence, plain, cited, lines)
-    shares = [claim(words).share(line.words) for line in lines]
+    asked = claim(words)
+    shares = [asked.share(line.words) for line in lines]
     comparison = _compare(plain, words, Cited(lines, shares, owners), bool(cited))
     return replace(comparison, text=sentence, numbers=cited)
 
@@ -205,7 +206,7 @@ def _afternoon(value: str) -> str:
 def _compare(plain: str, words: Sequence[str], cited: Cited, bound: bool) -> SentenceCheck:
     """Compare a sentence with lines; `bound`: it cites them, so that they must say all of it."""
     whole = _shared(words, cited)
-    everywhere = together(line.words for line in cited.lines).stems
+    everywhere = cited.everywhere.stems
     wrong, missing = _contradictions(plain, cited), _unnamed(plain, everywhere)
     if bound:
         otherwise = _departs(plain, cited, whole)
@@ -232,8 +233,7 @@ def _shared(words: Sequence[str], cited: Cited) -> float:
         if owners[place] == owners[place + 1] and shares[place] + shares[place + 1] > max(shares)
     ]
     closest = max([*shares, *pairs], default=0.0)
-    everywhere = asked.share(together(line.words for line in lines))
-    return TOGETHER * everywhere + (1 - TOGETHER) * closest
+    return TOGETHER * asked.share(cited.everywhere) + (1 - TOGETHER) * closest
 
 
 def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
@@ -241,13 +241,14 @@ def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
     plain = _plain(sentence)
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
     owners = [place for place, p in enumerate(passages) for _ in opened(p.title, p.text or "")]
-    cited = Cited(lines, [claim(tokens(plain)).share(line.words) for line in lines], owners)
+    asked = claim(tokens(plain))
+    cited = Cited(lines, [asked.share(line.words) for line in lines], owners)
     return {**_measured(plain, cited), "whole": _shared(tokens(plain), cited)}
 
 
 def _measured(plain: str, cited: Cited) -> dict[str, float]:
     odd = bool(_odd(plain, cited.lines, cited.near))
-    missing = bool(_unnamed(plain, together(line.words for line in cited.lines).stems))
+    missing = bool(_unnamed(plain, cited.everywhere.stems))
     return measure(plain, cited, odd, missing)
 
 
@@ -285,11 +286,12 @@ def _odd(plain: str, lines: Sequence[Line], near: Sequence[Line]) -> list[tuple[
         return []
     there = {(value, one_unit(unit)) for line in near for value, unit in numbers(line.text)}
     values = frozenset[str]().union(*(counted(line.text) for line in near))
-    anywhere = frozenset[str]().union(*(counted(line.text) for line in lines))
     odd: list[tuple[str, str]] = []
     for value, unit in claimed:
         units = {u for n, u in there if n == value}
-        absent = value not in values and (value not in anywhere or bool(unit))
+        absent = value not in values and (
+            bool(unit) or not any(value in counted(line.text) for line in lines)
+        )
         if absent or (unit and units and not units & {one_unit(unit), ""}):
             odd.append((value, unit))
     return odd

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
+from pipeline.models.call import streamed
 from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
-from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
 from pipeline.models.structured import Form, Reply, post
@@ -45,26 +45,23 @@ class AnthropicMessages:
         self.name = f"anthropic:{model}"
         self._model = model
         self._base_url = base_url or BASE_URL
+        self._url = f"{self._base_url.rstrip('/')}/v1/messages"
         self._api_key = api_key
         self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
         self._client = PerLoop(self._connect)
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
-        sdk = (await self._client.get()).sdk
-        import anthropic
-
+        wire = await self._client.get()
         try:
             async with AsyncExitStack() as stack:
                 watch = stack.enter_context(Watch(self.name, self._limits, seconds))
-                call = sdk.messages.with_streaming_response.create(**self._request(prompt))
-                response = await watch.wait(stack.enter_async_context(call))
+                call = streamed(wire, self._url, self._request(prompt), watch)
+                response = await stack.enter_async_context(call)
                 events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
                 async for event in events:
                     yield event
-        except anthropic.APIStatusError as error:
-            raise failure(self.name, error.status_code, error.body, error.response.headers) from None
-        except (anthropic.AnthropicError, *network_errors()) as error:
+        except network_errors() as error:
             raise broken(self.name, error) from None
 
     async def fill(self, form: Form, seconds: float) -> Reply:
@@ -76,8 +73,7 @@ class AnthropicMessages:
             "messages": [{"role": "user", "content": form.prompt}],
             "output_config": {"format": {"type": "json_schema", "schema": form.schema}},
         }
-        url = f"{self._base_url.rstrip('/')}/v1/messages"
-        payload, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
+        payload, call = await post(wire.http, self.name, self._url, wire.headers, body, seconds)
         return replied(payload, self.name, call)
 
     async def warm(self) -> None:
@@ -97,7 +93,6 @@ class AnthropicMessages:
         sdk = anthropic.AsyncAnthropic(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
-        _ = sdk.messages.with_streaming_response, sdk.platform_headers()  # imported on first use
         headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
         return Wire(sdk, http, headers)
 

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
+from pipeline.models.call import streamed
 from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
-from pipeline.models.failures import failure
 from pipeline.models.model import ModelEvent, Prompt, Stop, Tokens
 from pipeline.models.reading import Reading, answer
 from pipeline.models.structured import Form, Reply, post
@@ -46,6 +46,7 @@ class OpenAIChat:
         self.name = f"{provider}:{model}"
         self._model = model
         self._base_url = base_url or BASE_URL
+        self._url = f"{self._base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key or LOCAL_KEY
         self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
         self._most = "max_tokens" if provider == "local" else "max_completion_tokens"
@@ -55,23 +56,18 @@ class OpenAIChat:
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then one Stop; raise ModelError. Closing it closes the connection."""
-        sdk = (await self._client.get()).sdk
-        import openai
-
+        wire, thoughts = await self._client.get(), Thoughts(held=self._holds)
         try:
             async with AsyncExitStack() as stack:
                 watch = stack.enter_context(Watch(self.name, self._limits, seconds))
-                call = sdk.chat.completions.with_streaming_response.create(**self._request(prompt))
-                response = await watch.wait(stack.enter_async_context(call))
-                thoughts = Thoughts(held=self._holds)
+                call = streamed(wire, self._url, self._request(prompt), watch)
+                response = await stack.enter_async_context(call)
                 events = answer(response, take, prompt, watch, thoughts)
                 async for event in await stack.enter_async_context(aclosing(events)):
                     if isinstance(event, Stop):
                         self._holds = thoughts.unopened
                     yield event
-        except openai.APIStatusError as error:
-            raise failure(self.name, error.status_code, error.body, error.response.headers) from None
-        except (openai.OpenAIError, *network_errors()) as error:
+        except network_errors() as error:
             raise broken(self.name, error) from None
 
     async def fill(self, form: Form, seconds: float) -> Reply:
@@ -84,8 +80,7 @@ class OpenAIChat:
             "response_format": {"type": "json_schema", "json_schema": schema},
             self._most: form.max_output_tokens,
         }
-        url = f"{self._base_url.rstrip('/')}/chat/completions"
-        payload, call = await post(wire.http, self.name, url, wire.headers, body, seconds)
+        payload, call = await post(wire.http, self.name, self._url, wire.headers, body, seconds)
         return replied(payload, self.name, call)
 
     async def warm(self) -> None:
@@ -106,8 +101,8 @@ class OpenAIChat:
         sdk = openai.AsyncOpenAI(
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
-        _ = sdk.chat.completions.with_streaming_response, sdk.platform_headers()  # imported on first use
         headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
+        headers |= sdk.auth_headers  # not among the defaults
         return Wire(sdk, http, headers)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
@@ -115,8 +110,7 @@ class OpenAIChat:
         messages += [{"role": message.role, "content": message.text} for message in prompt.messages]
         return {
             "model": self._model,
-            "messages": [],  # sent as they are by extra_body: the SDK takes 0.8 ms to look at them
-            "extra_body": {"messages": messages},
+            "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
             self._most: prompt.max_output_tokens,

@@ -22,12 +22,12 @@ CHARACTERS_PER_TOKEN = 16  # above any language's; an answer longer than its lim
 
 
 class Response(Protocol):
-    """What both SDKs give for a streamed response."""
+    """What is read of a streamed response."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    def iter_bytes(self) -> AsyncIterator[bytes]: ...
+    def aiter_bytes(self) -> AsyncIterator[bytes]: ...
 
 
 class Reading:
@@ -190,14 +190,8 @@ async def _check_type(response: Response, watch: Watch) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("text/html", "application/json"):
         return
-    page = b""
-    async with aclosing(watch.read(_bytes(response))) as received:
-        async for part in received:
-            page += part
-            if len(page) > LONGEST_PAGE:
-                break
     try:
-        body = orjson.loads(page)
+        body = orjson.loads(await page(response, watch))
     except orjson.JSONDecodeError:
         body = None
     if isinstance(body, dict) and body.get("error"):
@@ -205,5 +199,16 @@ async def _check_type(response: Response, watch: Watch) -> None:
     raise ModelError("protocol", f"{watch.name}: sent {kind} instead of an event stream")
 
 
+async def page(response: Response, watch: Watch) -> bytes:
+    """Return a body that is no event stream, as far as LONGEST_PAGE."""
+    content = b""
+    async with aclosing(watch.read(_bytes(response))) as received:
+        async for part in received:
+            content += part
+            if len(content) > LONGEST_PAGE:
+                break
+    return content
+
+
 def _bytes(response: Response) -> AsyncGenerator[bytes]:
-    return cast("AsyncGenerator[bytes]", response.iter_bytes())  # both SDKs promise the weaker AsyncIterator
+    return cast("AsyncGenerator[bytes]", response.aiter_bytes())  # httpx2 promises the weaker AsyncIterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.context.answers import AnswerCache, Asked, Kept, disagree
-from pipeline.context.cache import Scope, alike
+from pipeline.context.cache import Scope
 from pipeline.events import Answer
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
@@ -120,10 +121,28 @@ def test_a_new_version_drops_the_old_ones_and_sizes_are_bounded() -> None:
 
 
 def test_no_near_miss_is_served_whatever_its_vector() -> None:
-    vector = np.ones(3, np.float32)
     for line in (Path(__file__).parent / "near_misses.tsv").read_text(encoding="utf-8").splitlines():
         question, *others = line.split("\t")
-        assert all(alike({question: vector}, other, vector) is None for other in others)
+        cache = AnswerCache(sample=0.0)
+        cache.put(asked(question), Kept("It is [1].", "m", 1.0, None))
+        assert all(cache.find(asked(other)) is None for other in others)
+
+
+def test_every_question_stays_beside_its_own_vector() -> None:
+    cache = AnswerCache(sample=0.0, size=20)
+    vectors = np.eye(40, dtype=np.float32)
+
+    def of(number: int, question: str) -> Asked:
+        return replace(asked(question), vector=vectors[number])
+
+    for number in range(40):
+        cache.put(of(number, f"What is plan {number}?"), Kept(f"Plan {number} [1].", "m", 1.0, None))
+        if number % 3 == 0:
+            cache.drop(of(number, f"What is plan {number}?"))
+    hits = [cache.find(of(number, f"Please tell me what plan {number} is")) for number in range(40)]
+    assert [number for number, hit in enumerate(hits) if hit] == [n for n in range(11, 40) if n % 3]
+    assert all(hit is None or f"Plan {number} " in hit.kept.text for number, hit in enumerate(hits))
+    assert cache.find(of(3, "Please tell me what plan 11 is")) is None  # another vector
 
 
 @pytest.mark.parametrize(

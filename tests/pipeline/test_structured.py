@@ -54,6 +54,7 @@ async def test_a_reply_comes_back_as_a_value(model: Model, judge: JudgeStub) -> 
     assert (filled.replies[0].tokens.input_tokens, filled.replies[0].tokens.output_tokens) == (800, 120)
     assert judge.prompts == ["Judge this."]
     assert "temperature" not in judge.bodies[0]
+    assert b": bearer sk-test" in judge.heads[0] or b"x-api-key: sk-test" in judge.heads[0]
 
 
 async def test_a_reply_that_does_not_fit_is_mended_once(model: Model, judge: JudgeStub) -> None:
