@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up test check format bench lock clean
+.PHONY: help install install-dev up test check format audit bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ check: install-dev ## Lint, format and types
 format: install-dev ## Format the code
 	@$(BIN)/ruff check --fix -q . || true
 	@$(BIN)/ruff format .
+
+audit: install-dev ## Look up known vulnerabilities of the locked versions
+	@.ci/audit
 
 bench: install-dev ## Measure our speed goals
 	@$(BIN)/answerdeck bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -34,6 +35,13 @@ def _is_local(host: object) -> bool:
         return ipaddress.ip_address(text).is_loopback or text == "0.0.0.0"
     except ValueError:
         return False
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, not among modules: a fifth of the suite's CPU went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,16 @@ FLAGS = [
 ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_component_packages() -> Iterator[None]:
+    """Spare every AppTest a look into the metadata of each installed package: none is a component of ours."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", list)
+        yield
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser a module: Playwright's loop must not outlive it, or async tests elsewhere fail."""
