@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from console import format
-from console.dashboard import markup, palette
+from console.dashboard import clock, markup, palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -64,7 +64,7 @@ def lines(times: Times, named: Mapping[str, tuple[Numbers, str]], tick: str) -> 
     """Draw one line per name, a gap where nothing was measured, a dot where a step stands alone."""
     from plotly.graph_objects import Scatter
 
-    figure = _figure()
+    figure, times = _figure(), clock.wall(times)
     for name, (values, colour) in named.items():
         hover = "%{y:.1%}" if tick.endswith("%") else "%{y:.2f} s"
         line = {"color": colour, "width": 2}
@@ -108,7 +108,7 @@ def latency(times: Times, p50: Numbers, p95: Numbers, p99: Numbers, objective: f
     figure = lines(times, {name: (values, LATENCY[name]) for name, values in named.items()}, "")
     figure.update_yaxes(ticksuffix=" s", nticks=6)
     line = {"color": palette.BAD, "width": 1, "dash": "dot"}
-    ends = [times[0], times[-1]] if times else []
+    ends = clock.wall(times)[:: max(len(times) - 1, 1)]
     name = f"objective for p95, {objective:g} s"
     figure.add_trace(
         Scatter(x=ends, y=[objective] * len(ends), name=name, mode="lines", line=line, hoverinfo="skip")
@@ -128,7 +128,7 @@ def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, st
     """Stack the cost of each model over time."""
     from plotly.graph_objects import Bar
 
-    figure = _figure()
+    figure, times = _figure(), clock.wall(times)
     for model, values in by_model.items():
         figure.add_trace(
             Bar(
@@ -155,7 +155,9 @@ def limit(figure: Figure, times: Times, value: float, name: str) -> None:
 
     line = {"color": palette.BAD, "width": 1, "dash": "dot"}
     figure.add_trace(
-        Scatter(x=list(times), y=[value] * len(times), name=name, mode="lines", line=line, hoverinfo="skip")
+        Scatter(
+            x=clock.wall(times), y=[value] * len(times), name=name, mode="lines", line=line, hoverinfo="skip"
+        )
     )
 
 
@@ -231,7 +233,7 @@ def history(
     for name, series in points.items():
         figure.add_trace(
             Scatter(
-                x=[point.at for point in series],
+                x=[clock.on_wall(point.at) for point in series],
                 y=[point.mean for point in series],
                 error_y=_error(series, 3),
                 name=name,
@@ -262,11 +264,12 @@ def _mark(figure: Figure, changes: Mapping[datetime, str]) -> None:
     from plotly.graph_objects import Scatter
 
     amber = "#f59e0b"
-    for at in changes:
+    moments = [clock.on_wall(at) for at in changes]
+    for at in moments:
         figure.add_vline(x=at, line={"color": amber, "width": 1, "dash": "dash"}, layer="below")
     figure.add_trace(
         Scatter(
-            x=list(changes),
+            x=moments,
             y=[0.02] * len(changes),
             yaxis="y2",
             mode="markers",

@@ -9,8 +9,7 @@ from html import escape
 
 import streamlit as st
 
-from console import format
-from console.dashboard import markup
+from console.dashboard import clock, markup
 from console.dashboard.data import Problem
 
 
@@ -48,8 +47,7 @@ def none_in_range(newest: datetime, range_name: str, door: str) -> None:
     """Say that other turns exist, and when the newest was."""
     note(
         f"No {escape(door)} turns in the last {escape(range_name)}",
-        f"The newest turn of any door is from {format.moment(newest)} UTC. "
-        "Choose a longer range or other traffic.",
+        f"The newest turn of any door is from {clock.named(newest)}. Choose a longer range or other traffic.",
         key="none-in-range",
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import data, downloads, markup, notices, palette, releases, visitor
+from console.dashboard import clock, data, downloads, markup, notices, palette, releases, visitor
 from console.senders import addresses
 from traces.alerts import changing, standing
 from traces.alerts.rules import Edit, Rule
@@ -70,7 +70,7 @@ def _now() -> None:
     rule_by_name = _rules()
     order = {"firing": 0, "resolved": 1, "no data": 2, "ok": 3}
     rows = sorted(book.standings.values(), key=lambda alert: (order[alert.state], alert.key))
-    heads = ["State", "What", "Since (UTC)", "Likely cause", "Turns"]
+    heads = ["State", "What", clock.head("Since"), "Likely cause", "Turns"]
     lines = [_standing(alert, book, rule_by_name, now) for alert in rows]
     markup.show(markup.table(heads, lines), key="standings")
     st.caption(f"Judged {format.ago(book.checked_at, now)}.")
@@ -87,7 +87,7 @@ def _standing(alert: Standing, book: Book, rule_by_name: dict[str, Rule], now: d
         [
             markup.cell(state),
             markup.cell(f"<b>{escape(title)}</b>" + markup.small(escape(text)), "text"),
-            markup.cell(format.minute(alert.began if alert.state == "firing" else alert.since)),
+            markup.cell(clock.minute(alert.began if alert.state == "firing" else alert.since)),
             markup.cell(escape(alert.cause or "—"), "text"),
             markup.cell(turns),
         ]
@@ -165,7 +165,7 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
         markup.row(
             [
                 markup.cell(str(edit.version), "right"),
-                markup.cell(format.minute(edit.at)),
+                markup.cell(clock.minute(edit.at)),
                 markup.cell(escape(edit.by)),
                 markup.cell(escape(_difference(edit)), "text"),
                 markup.cell(escape(edit.reason or "—"), "text"),
@@ -173,7 +173,7 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
         )
         for edit in reversed(edits)
     ]
-    heads = ["Version ", "When (UTC)", "Who", "Change", "Why"]
+    heads = ["Version ", clock.head("When"), "Who", "Change", "Why"]
     markup.show(markup.table(heads, rows), key="versions")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         version = st.selectbox("Take back version", [edit.version for edit in reversed(edits)], width=180)
@@ -203,7 +203,7 @@ def _history() -> None:
     lines = [
         markup.row(
             [
-                markup.cell(format.moment(row["at"])),
+                markup.cell(clock.moment(row["at"])),
                 markup.cell(markup.chip(row["event"], EVENTS.get(row["event"], palette.NEUTRAL))),
                 markup.cell(f"<b>{escape(row['key'])}</b>" + markup.small(escape(row["text"] or "")), "text"),
                 markup.cell(escape(row["cause"] or "—"), "text"),
@@ -212,7 +212,7 @@ def _history() -> None:
         )
         for row in rows
     ]
-    heads = ["When (UTC)", "What happened", "Alert", "Likely cause", "Who"]
+    heads = [clock.head("When"), "What happened", "Alert", "Likely cause", "Who"]
     markup.show(markup.table(heads, lines), key="history")
     downloads.button(rows, "alert-history")
 
@@ -233,7 +233,7 @@ def _quiet() -> None:
     for name, until in alerts.standing(settings).mutes.items():
         if until > now:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(notices.plain(f"{name} is muted until {format.minute(until)} UTC"))
+                st.markdown(notices.plain(f"{name} is muted until {clock.plain(until, '%d %b %H:%M')}"))
                 if st.button("End it", key=f"unmute-{name}"):
                     visitor.need("editor", "change alerts")
                     alerts.mute(settings, name, 0, by=releases.actor())

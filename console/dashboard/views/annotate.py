@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import agreement, data, markup, notices, turn_parts
+from console.dashboard import agreement, clock, data, markup, notices, turn_parts
 from evalsets.judges import reviews
 from evalsets.judges.agreement import Agreement
 from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
@@ -164,7 +164,7 @@ def _graded(trace: Trace, reviewer: str) -> dict[str, int]:
 def _about(trace: Trace, row: Waiting) -> str:
     parts = [
         markup.link(f"turn {format.short_id(trace.turn.turn_id)}", f"/turns?turn={trace.turn.turn_id}"),
-        f"{format.moment(trace.turn.started_at)} UTC",
+        clock.named(trace.turn.started_at),
         escape(format.model(trace.turn.model or "no model")),
     ]
     if row.groundedness is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, intervals, markup, notices, releases
+from console.dashboard import boundary, clock, intervals, markup, notices, releases
 from console.dashboard.releases import Version
 from evalsets.release.canary import LEAST
 from traces.queries.versions import Live
@@ -68,7 +69,7 @@ def _live(name: str) -> None:
         live = releases.live_since(name, canary.at)
         sides = [(canary.label, canary.share), (standing.trail[-1][0], 1 - canary.share)]
         rows = [_row(label, share, live.get(label)) for label, share in sides]
-        since = f"since {escape(canary.at[:16].replace('T', ' '))} UTC, with 95 % intervals"
+        since = f"since {clock.named(datetime.fromisoformat(canary.at))}, with 95 % intervals"
         markup.show(markup.table(HEADS, rows), key=f"canary-{name}")
         st.caption(f"Turns that reached a prompt {since}. Drawn again every {WATCH_SECONDS} seconds.")
 

@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import charts, data, markup, notices, palette
+from console.dashboard import charts, clock, data, markup, notices, palette
 from console.dashboard.views import report
 from console.dashboard.views import run as one_run
 from evalsets.metrics.columns import Summary
@@ -121,7 +121,7 @@ def _unknown(run_ids: list[str], recorded: set[str]) -> None:
 
 
 def _name(run: Run) -> str:
-    when, which = format.minute(run.started_at), format.short_id(run.run_id)[-4:]
+    when, which = clock.short(run.started_at), format.short_id(run.run_id)[-4:]
     return f"{format.variant(run.variant)} · {when} · {which}"
 
 

@@ -9,7 +9,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, markup, notices, releases
+from console.dashboard import clock, data, downloads, markup, notices, releases
 from pipeline import build
 from pipeline.configured import Entry, configured
 from traces.alerts import rules
@@ -102,7 +102,7 @@ def _audit(changes: list[Deed]) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(format.moment(deed.at) + markup.small(format.ago(deed.at, now))),
+                markup.cell(clock.moment(deed.at) + markup.small(format.ago(deed.at, now))),
                 markup.cell(escape(deed.who)),
                 markup.cell(escape(deed.what), "text"),
                 markup.cell(escape(deed.why or "—"), "text quiet"),
@@ -110,6 +110,6 @@ def _audit(changes: list[Deed]) -> None:
         )
         for deed in changes[:200]
     ]
-    markup.show(markup.table(["When (UTC)", "Who", "What", "Why"], rows), key="deeds")
+    markup.show(markup.table([clock.head("When"), "Who", "What", "Why"], rows), key="deeds")
     table = [{"when": deed.at, "who": deed.who, "what": deed.what, "why": deed.why} for deed in changes]
     downloads.button(table, "audit")

@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, exports, filters, markup, notices, people
+from console.dashboard import clock, data, downloads, exports, filters, markup, notices, people
 from console.dashboard.views.turns import OUTCOMES
 from traces.queries.conversations import Conversation, Said, Which
 
@@ -38,11 +38,11 @@ def _list() -> None:
         notices.note(
             "No conversation matches",
             "Loosen a filter or choose a longer range; "
-            f"the newest turn is from {format.moment(listing.newest)} UTC.",
+            f"the newest turn is from {clock.named(listing.newest)}.",
             key="no-conversation",
         )
         return
-    heads = ["Last turn (UTC)", "Began with", "Turns ", "Answered ", "Ended", "Rating", "Cost "]
+    heads = [clock.head("Last turn"), "Began with", "Turns ", "Answered ", "Ended", "Rating", "Cost "]
     markup.show(markup.table(heads, [_row(row) for row in listing.rows], "list cards"), key="conversations")
     pages = max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -83,7 +83,7 @@ def _row(row: Conversation) -> str:
         cost += markup.small(f"{row.unpriced} unpriced")
     return markup.row(
         [
-            markup.cell(format.moment(row.ended) + markup.small(escape(row.user_id))),
+            markup.cell(clock.moment(row.ended) + markup.small(escape(row.user_id))),
             markup.cell(markup.link(row.question, to, "clip plain"), "text"),
             markup.cell(f"{row.turns:,}", "right"),
             markup.cell(f"{row.answered:,}", "right"),
@@ -111,7 +111,7 @@ def _one(conversation_id: str) -> None:
         ("Turns", f"{len(turns):,}"),
         ("Answered", f"{sum(turn.outcome == 'answered' for turn in turns):,}"),
         ("Ended", turns[-1].outcome.replace("_", " ")),
-        ("Last turn (UTC)", format.minute(turns[-1].started_at)),
+        (clock.head("Last turn"), clock.short(turns[-1].started_at)),
         ("Cost", format.usd(sum(priced)) if priced else "—"),
     ]
     markup.show(markup.facts(facts), key="facts")
@@ -130,7 +130,7 @@ def _turn(turn: Said) -> str:
             format.seconds(turn.seconds),
             cost,
             *([markup.rating(turn.rating)] if turn.rating is not None else []),
-            markup.link(format.moment(turn.started_at), markup.address("turns", turn=turn.turn_id)),
+            markup.link(clock.text(turn.started_at), markup.address("turns", turn=turn.turn_id)),
         ]
     )
     return (

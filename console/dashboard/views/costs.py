@@ -53,8 +53,13 @@ def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
     end, number = seen.projection, seen.resolved.resolved
     usd = seen.resolved.cost_usd
     tiles = (
-        ("Today", format.usd(seen.today), _of(limits.get("day")), "Since midnight UTC, all doors."),
-        ("This month", format.usd(end.spent), _of(limits.get("month")), "Calendar month, UTC, all doors."),
+        ("Today (UTC)", format.usd(seen.today), _of(limits.get("day")), "Since midnight, all doors."),
+        (
+            "This month (UTC)",
+            format.usd(end.spent),
+            _of(limits.get("month")),
+            "Calendar month, all doors.",
+        ),
         (
             "Month's end",
             format.usd(end.usd),
@@ -96,9 +101,7 @@ def _spending(seen: Costs, budget: dict[str, Any]) -> None:
     place = {day: number for number, day in enumerate(seen.days)}
     names = [name for name in seen.models if any(row.model == name and row.cost_usd for row in seen.by_day)]
     with st.container(border=True):
-        st.markdown(
-            "**Spending per day**", help="Model calls at dated prices, cached tokens included; UTC days."
-        )
+        st.markdown("**Spending per day (UTC)**", help="Model calls at dated prices, cached tokens included.")
         if not names:
             markup.show('<div class="none quiet">Nothing was spent.</div>', key="spent-none")
             return

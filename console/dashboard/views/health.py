@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, data, jobs, markup, notices, palette, readiness
+from console.dashboard import boundary, clock, data, jobs, markup, notices, palette, readiness
 from console.dashboard.jobs import Job
 from pipeline import build
 from traces.ids import uuid7
@@ -143,9 +143,9 @@ def _watch() -> None:
 
 def _report(job: Job) -> None:
     folder = data.settings().data_dir
-    when = format.moment(datetime.fromisoformat(job.started_at))
+    when = clock.plain(datetime.fromisoformat(job.started_at))
     path = folder / DRILLS / f"{job.run_id}.md"
-    with st.expander(f"Drill of {when} UTC", icon=":material/fact_check:"):
+    with st.expander(f"Drill of {when}", icon=":material/fact_check:"):
         if not path.exists():
             st.error("It ended without a report. Its last words:")
             st.code(jobs.said(folder, job.run_id, DRILLS) or "none", language=None)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import streamlit as st
 
 from console import format
-from console.dashboard import charts, data, markup, notices, palette
+from console.dashboard import charts, clock, data, markup, notices, palette
 from console.dashboard.views import run as one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric, ordered
@@ -116,7 +116,7 @@ def _point(run: Run, about: Summary, metric: str) -> charts.Point:
     write = find_metric(metric).write
     text = (
         f"<b>{write(about.mean)}</b> ({write(about.ci_low)} – {write(about.ci_high)})"
-        f"<br>{escape(_variant(run.variant))}<br>{format.minute(run.started_at)} UTC, n {about.n}"
+        f"<br>{escape(_variant(run.variant))}<br>{clock.plain(run.started_at, '%d %b %H:%M')}, n {about.n}"
     )
     return charts.Point(run.started_at, about.mean or 0.0, about.ci_low, about.ci_high, text)
 

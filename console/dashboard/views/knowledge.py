@@ -10,7 +10,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import bases, boundary, data, downloads, jobs, markup, notices, palette
+from console.dashboard import bases, boundary, clock, data, downloads, jobs, markup, notices, palette
 from console.dashboard.bases import Base
 from console.dashboard.views import knowledge_checks
 from pipeline.knowledge.identity import Stored
@@ -290,7 +290,7 @@ def _ingestions(base: Base) -> None:
     job_id = st.query_params.get("job", ingests[0].job_id)
     for job in ingests:
         if job.job_id == job_id and job.state != "running":
-            st.subheader(f"Files of the ingestion of {_when(job)} UTC", anchor=False)
+            st.subheader(f"Files of the ingestion of {_when(job)}", anchor=False)
             _resume(job)
             _files(job)
 
@@ -307,7 +307,7 @@ def _resume(job: Job) -> None:
 
 
 def _when(job: Job) -> str:
-    return format.moment(datetime.fromtimestamp(job.began_at, UTC))
+    return clock.plain(datetime.fromtimestamp(job.began_at, UTC))
 
 
 def _versions(base: Base) -> None:
@@ -316,14 +316,14 @@ def _versions(base: Base) -> None:
         markup.row(
             [
                 markup.cell(_version(release)),
-                markup.cell(escape(format.moment(release.created_at))),
+                markup.cell(clock.moment(release.created_at)),
                 markup.cell(f"{release.documents:,}", "right"),
                 markup.cell(f"{release.chunks:,}", "right"),
             ]
         )
         for release in base.releases
     ]  # fmt: skip
-    markup.show(markup.table(["Version", "Made (UTC)", "Documents ", "Chunks "], rows), key="versions")
+    markup.show(markup.table(["Version", clock.head("Made"), "Documents ", "Chunks "], rows), key="versions")
     downloads.button([asdict(release) for release in base.releases], "versions")
     if len(labels) < 2:
         st.caption("The next ingestion makes a second version; it is compared and undone here.")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import boundary, charts, costs, data, filters, markup, notices, palette
+from console.dashboard import boundary, charts, clock, costs, data, filters, markup, notices, palette
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
 from traces.alerts.standing import Standing
@@ -80,7 +80,7 @@ def firing() -> list[Standing]:
 
 def _sentence(standing: Standing) -> str:
     """Return what fires in the words of the alert, since when, its likely cause, and the way to its turns."""
-    since = f" Since {escape(format.minute(standing.began))} UTC." if standing.began else ""
+    since = f" Since {clock.named(standing.began)}." if standing.began else ""
     cause = f" {escape(standing.cause)}" if standing.cause else ""
     turns = markup.link("Open the turns", inside(standing.link)) + " · " if standing.link else ""
     alerts = markup.link("Alerts", "/alerts")
@@ -117,7 +117,7 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
     parts = [f"Changes are against the previous {range_name}"]
     if not seen.before["turns"]:
         parts = [f"No turns in the previous {range_name} to compare with"]
-    parts.append(f"data up to {format.moment(seen.newest)} UTC")
+    parts.append(f"data up to {clock.plain(seen.newest)}")
     if seen.now["cost_usd"] is not None:
         parts.append(f"{format.usd(seen.now['cost_usd'])} in all")
     if seen.now["rated"]:

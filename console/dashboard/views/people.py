@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from html import escape
 from typing import Any
 
 import streamlit as st
 
-from console.dashboard import downloads, markup, visitor
+from console.dashboard import clock, downloads, markup, visitor
 from pipeline.auth import ROLES
 from pipeline.people import AccessError, Account
 from traces.errors import Unknown
@@ -49,7 +50,7 @@ def _accounts(accounts: list[Account], what: str) -> None:
             "name": account.name,
             "role": account.role,
             "state": _STATE[account.active],
-            "since (UTC)": account.created_at[:16],
+            clock.head("since"): clock.short(datetime.fromisoformat(account.created_at)),
         }
         for account in accounts
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, chosen, data, markup, notices, palette, releases, side_by_side
+from console.dashboard import boundary, chosen, clock, data, markup, notices, palette, releases, side_by_side
 from console.dashboard.releases import Version
 from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
@@ -243,7 +244,7 @@ def _log() -> None:
     if not changes:
         st.caption("Nothing was promoted yet; the versions of the configuration are in force.")
         return
-    heads = ["When (UTC)", "Who", "What", "Change", "Reason"]
+    heads = [clock.head("When"), "Who", "What", "Change", "Reason"]
     markup.show(markup.table(heads, [_entry(change) for change in changes]), key="log")
     st.caption("Append-only; each entry is sealed with the one before it.")
 
@@ -255,7 +256,7 @@ def _entry(change: Change) -> str:
     share = f" {change.share:.0%}" if change.share is not None else ""
     return markup.row(
         [
-            markup.cell(escape(change.at[:19].replace("T", " "))),
+            markup.cell(clock.moment(datetime.fromisoformat(change.at))),
             markup.cell(escape(change.actor)),
             markup.cell(markup.chip(change.action + share, colour)),
             markup.cell(f"{escape(change.before)} → <b>{escape(change.after)}</b>"

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import agreement, data, jobs, markup, notices, palette
+from console.dashboard import agreement, clock, data, jobs, markup, notices, palette
 from console.dashboard.data import RunScores
 from console.dashboard.views import losses, report
 from evalsets.metrics.columns import Summary
@@ -60,7 +60,7 @@ def state_chip(run: Run, started: dict[str, jobs.Job]) -> str:
 def when(run: Run) -> str:
     """Return when a run began and its short id, as a second line."""
     short = f'<span class="mono">{format.short_id(run.run_id)}</span>'
-    return markup.small(f"{format.minute(run.started_at)} UTC · {short}")
+    return markup.small(f"{clock.minute(run.started_at)} · {short}")
 
 
 def cases_of(run: Run) -> str:
@@ -78,7 +78,7 @@ def _head(run: Run) -> str:
 def _about(run: Run, runs: list[Run]) -> str:
     """Return when it ran, and the ways to its turns and to a comparison with the run before it."""
     parts = [
-        f"{format.moment(run.started_at)} UTC",
+        clock.named(run.started_at),
         cases_of(run),
         f'<span class="mono">{escape(run.run_id)}</span>',
         markup.link("its turns →", markup.address("turns", via="eval", run=run.run_id, last="30d")),

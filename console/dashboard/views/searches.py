@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, filters, intervals, markup, notices
+from console.dashboard import clock, data, filters, intervals, markup, notices
 from traces.queries import caches, overview, searches
 from traces.queries.caches import Served
 from traces.queries.searches import Version
@@ -159,12 +159,13 @@ def _versions(seen: Retrieval) -> None:
                 markup.cell(f"<b>{escape(version.kb or '—')}</b>"),
                 markup.cell(escape(version.index_version or "—"), "mono"),
                 markup.cell(intervals.share(version.hits, version.searched), "right"),
-                markup.cell(f"{format.minute(version.first)} to {format.minute(version.last)}", "quiet"),
+                markup.cell(f"{clock.minute(version.first)} to {clock.minute(version.last)}", "quiet"),
             ],
             markup.address("knowledge", kb=version.kb, show="Versions") if version.kb else None,
         )
         for version in seen.versions
     ]
     markup.show(
-        markup.table(["Knowledge base", "Version", "Hit rate ", "Used (UTC)"], rows), key="index-versions"
+        markup.table(["Knowledge base", "Version", "Hit rate ", clock.head("Used")], rows),
+        key="index-versions",
     )

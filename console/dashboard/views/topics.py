@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, filters, markup, notices, palette, people, releases
+from console.dashboard import clock, data, downloads, filters, markup, notices, palette, people, releases
 from evalsets import assigned
 from evalsets.assigned import Assigned
 from evalsets.topics import Gap, Topic
@@ -93,7 +93,7 @@ def _questions(topic: Topic) -> None:
     rows = [
         markup.row(
             [
-                markup.cell(escape(format.minute(question.started_at))),
+                markup.cell(clock.minute(question.started_at)),
                 markup.cell(
                     markup.link(question.question[:240], markup.address("turns", turn=question.turn_id)),
                     "text",
@@ -104,7 +104,7 @@ def _questions(topic: Topic) -> None:
         )
         for question in topic.questions[:MOST_QUESTIONS]
     ]
-    markup.show(markup.table(["Time (UTC)", "Question", "Outcome", "Rating"], rows), key="questions")
+    markup.show(markup.table([clock.head("Time"), "Question", "Outcome", "Rating"], rows), key="questions")
     st.caption(f"The newest {len(rows)} of {topic.turns:,}.")
 
 
@@ -131,7 +131,7 @@ def _gaps(topics: people.Topics) -> None:
     desk(data.settings()).look()
     assignments = assigned.read(data.settings().data_dir)
     rows = [_gap(gap, assignments.get(gap.key)) for gap in topics.gaps[:MOST]]
-    heads = ["Question", "Asked ", "First, newest (UTC)", "State", "With whom"]
+    heads = ["Question", "Asked ", clock.head("First, newest"), "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
         downloads.button(
@@ -160,10 +160,8 @@ def state(gap: Gap, last: Assigned | None) -> str:
 
 def _gap(gap: Gap, last: Assigned | None) -> str:
     standing = state(gap, last)
-    before = markup.link(format.minute(gap.first.started_at), markup.address("turns", turn=gap.first.turn_id))
-    after = markup.link(
-        format.minute(gap.newest.started_at), markup.address("turns", turn=gap.newest.turn_id)
-    )
+    before = markup.link(clock.short(gap.first.started_at), markup.address("turns", turn=gap.first.turn_id))
+    after = markup.link(clock.short(gap.newest.started_at), markup.address("turns", turn=gap.newest.turn_id))
     who = escape(last.to) + markup.small(escape(last.note)) if last else "—"
     return markup.row(
         [

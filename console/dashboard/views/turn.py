@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, jobs, markup, notices, palette, turn_parts, waterfall
+from console.dashboard import clock, data, jobs, markup, notices, palette, turn_parts, waterfall
 from console.dashboard.views import case
 from traces.records import Score, Trace, Turn
 
@@ -87,7 +87,7 @@ def _head(turn: Turn, colours: dict[str, str]) -> str:
 def _around(turn: Turn, ids: list[str]) -> str:
     """Return where the turn stands: when, by whom, and its neighbours in the conversation."""
     parts = [
-        f"{format.moment(turn.started_at)} UTC ({format.ago(turn.started_at, datetime.now(UTC))})",
+        f"{clock.named(turn.started_at)} ({format.ago(turn.started_at, datetime.now(UTC))})",
         f"user {escape(turn.user_id)}",
         f"by {escape(turn.door)}",
         f'<span class="mono">{escape(turn.turn_id)}</span>',
@@ -170,7 +170,7 @@ def _versions(turn: Turn) -> list[tuple[str, Any]]:
 def _scores(scores: tuple[Score, ...]) -> str:
     if not scores:
         return '<p class="quiet">Nobody and nothing has scored this turn yet.</p>'
-    heads = ["Score", "Value ", "Source", "By", "Reason", "When (UTC)"]
+    heads = ["Score", "Value ", "Source", "By", "Reason", clock.head("When")]
     return markup.table(heads, [_score(score) for score in scores])
 
 
@@ -184,7 +184,7 @@ def _score(score: Score) -> str:
             markup.cell(escape(score.source)),
             markup.cell(escape(score.scorer or score.user_id or "—"), "quiet"),
             markup.cell(escape(why or "—"), "text"),
-            markup.cell(format.moment(score.created_at), "quiet"),
+            markup.cell(clock.moment(score.created_at), "quiet"),
         ]
     )
 

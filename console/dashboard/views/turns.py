@@ -10,7 +10,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, exports, filters, markup, notices, palette
+from console.dashboard import clock, data, exports, filters, markup, notices, palette
 from console.dashboard.views import turn
 from traces.queries.listing import Filter, TurnRow
 from traces.records import Outcome
@@ -60,7 +60,7 @@ def _list() -> None:
         notices.note(
             "No turn matches",
             "Loosen a filter or choose a longer range; "
-            f"the newest turn is from {format.moment(listing.newest)} UTC.",
+            f"the newest turn is from {clock.named(listing.newest)}.",
             key="no-match",
         )
         return
@@ -149,7 +149,7 @@ def _narrowed(which: Filter) -> None:
     """Say that the address narrows the list to a time span or an eval run, and offer the way out."""
     narrow: list[tuple[str, tuple[str, ...]]] = []
     if "since" in st.query_params and "until" in st.query_params:
-        span = f"{format.minute(which.since)} to {format.minute(which.until)} UTC"
+        span = f"{clock.short(which.since)} to {clock.plain(which.until, '%d %b %H:%M')}"
         narrow.append((span, ("since", "until")))
     if which.run_id:
         narrow.append((f"eval run {format.short_id(which.run_id)}", ("run",)))
@@ -175,7 +175,6 @@ def _open_named(search: str) -> None:
 
 
 HEADS = (
-    "Time (UTC)",
     "Question",
     "Outcome",
     "Model and prompt",
@@ -188,7 +187,7 @@ HEADS = (
 
 def table(rows: list[TurnRow], colours: dict[str, str]) -> str:
     """Return the list of turns as a table; every row opens its turn."""
-    return markup.table(HEADS, [_row(row, colours) for row in rows], "list cards")
+    return markup.table([clock.head("Time"), *HEADS], [_row(row, colours) for row in rows], "list cards")
 
 
 def _row(row: TurnRow, colours: dict[str, str]) -> str:
@@ -202,7 +201,7 @@ def _row(row: TurnRow, colours: dict[str, str]) -> str:
         tokens = f"{row.input_tokens + (row.output_tokens or 0):,}"
     return markup.row(
         [
-            markup.cell(format.moment(row.started_at) + markup.small(format.short_id(row.turn_id), "mono")),
+            markup.cell(clock.moment(row.started_at) + markup.small(format.short_id(row.turn_id), "mono")),
             markup.cell(markup.link(row.question, to, "clip plain"), "text"),
             markup.cell(markup.outcome_chip(row.outcome, row.error_class)),
             markup.cell(model + markup.small(escape(row.prompt or "—"))),
