@@ -57,7 +57,7 @@ def test_the_page_shows_spending_users_and_a_forecast(folder: Path) -> None:
     html = shown(app)
     assert "is half used" in html
     assert "unpriced: 1 turns" in html
-    assert [tile.label for tile in app.metric][:3] == ["Today", "This month", "Month's end"]
+    assert [tile.label for tile in app.metric][:3] == ["Today (UTC)", "This month (UTC)", "Month's end"]
     assert "as answered" in html
 
 

@@ -137,7 +137,7 @@ def test_an_address_may_say_anything(
         ("turns", {"last": "30d", "q": "why", "run": f"run '0\" {TRICK}"}),
         ("evals", {"run": f"run '0\" {TRICK}"}),
         ("compare", {"baseline": f"run '0\" {TRICK}", "runs": f"run '1\" {TRICK}"}),
-        ("topics", {"part": "Unanswered"}),
+        ("topics", {"topics_part": "Unanswered"}),
         ("playground", {"turn": "00000000-0000-7000-8000-000000000000"}),
     ],
 )

@@ -90,9 +90,9 @@ def test_the_cases_of_a_set_are_read_and_searched(mine: Path) -> None:
     assert not app.exception
     html = shown(app)
     assert "How &lt;b&gt;so&lt;/b&gt;?" in html and "Like $x$." in html and "hard" in html
-    app.text_input(key="case-search").set_value("why").run()
+    app.text_input(key="holds").set_value("why").run()
     assert "Like $x$." not in shown(app)
-    app.text_input(key="case-search").set_value("nothing of the kind").run()
+    app.text_input(key="holds").set_value("nothing of the kind").run()
     assert "No question or expected answer" in shown(app)
     assert "No such case" in shown(page("evals", part="Evalsets", set="mine", case="z"))
 

@@ -119,7 +119,7 @@ def test_without_turns_the_pages_say_where_to_ask(folder: Path) -> None:
 
 def test_an_unanswered_question_is_given_to_somebody_and_closed(folder: Path) -> None:
     write(folder, *talk())
-    app = page("topics", part="Unanswered")
+    app = page("topics", topics_part="Unanswered")
     assert not app.exception
     assert shown(app).count(">open<") == 2
     app.text_input[0].set_value("ada").run()
@@ -134,7 +134,7 @@ def test_an_unanswered_question_is_given_to_somebody_and_closed(folder: Path) ->
 @pytest.mark.parametrize("part", ["Topics", "Unanswered", "Where people leave"])
 def test_a_month_of_traffic_shows_in_every_section(folder: Path, part: str) -> None:
     write(folder, *synthetic.history(300, days=3, detailed=300))
-    app = page("topics", part=part, topics_last="30d")
+    app = page("topics", topics_part=part, topics_last="30d")
     assert not app.exception
     assert "<table" in shown(app)
 

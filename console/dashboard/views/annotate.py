@@ -35,7 +35,7 @@ def page() -> None:
     """Draw the queue and the turn at its head, or what people's grades say so far."""
     with notices.problems():
         st.title("Annotate", anchor=False)
-        review, agreement = st.tabs(["Review", "Agreement"])
+        review, agreement = st.tabs(["Review", "Agreement"], key="annotate_tab", bind="query-params")
         with review:
             _review()
         with agreement:

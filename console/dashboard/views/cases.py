@@ -122,7 +122,8 @@ def _delete_set(name: str) -> None:
 def _list(evalset: Evalset) -> None:
     search = st.text_input(
         "Search",
-        key="case-search",
+        key="holds",
+        bind="query-params",
         placeholder="words of the question or the answer",
         max_chars=200,
         width=340,
@@ -132,7 +133,7 @@ def _list(evalset: Evalset) -> None:
         notices.note("No case", "No question or expected answer holds these words.", key="no-case")
         return
     pages = -(-len(cases) // PAGE)
-    number = st.pagination(pages, key=f"cases-{evalset.name}") if pages > 1 else 1
+    number = st.pagination(pages, key="cases_page", bind="query-params") if pages > 1 else 1
     first = (min(number or 1, pages) - 1) * PAGE
     shown = cases[first : first + PAGE]
     markup.show(

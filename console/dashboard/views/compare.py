@@ -275,6 +275,8 @@ def _cases(compared: list[Comparison]) -> None:
                 range(len(compared)),
                 format_func=lambda place: format.variant(compared[place].b.variant),
                 width=300,
+                key="changed_run",
+                bind="query-params",
             )
         comparison = compared[at]
         changed = {
@@ -288,6 +290,8 @@ def _cases(compared: list[Comparison]) -> None:
         name = st.selectbox(
             "By",
             list(changed),
+            key="changed_by",
+            bind="query-params",
             format_func=lambda name: (
                 f"{find_metric(name).title} "
                 f"({len(changed[name].losses)} worse, {len(changed[name].wins)} better)"

@@ -73,7 +73,9 @@ def deeds() -> list[Deed]:
 
 
 def _settings(entries: list[Entry]) -> None:
-    search = st.text_input("Search", key="setting", placeholder="part of a key", max_chars=100, width=300)
+    search = st.text_input(
+        "Search", key="setting", bind="query-params", placeholder="part of a key", max_chars=100, width=300
+    )
     seen = [setting for setting in entries if search.strip().lower() in setting.key.lower()]
     rows = [
         markup.row(

@@ -172,15 +172,35 @@ def _forecast(seen: Costs) -> None:
         st.markdown("**Forecast of a month**", help="Real conversations at today's list prices: an estimate.")
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             number = st.number_input(
-                "Conversations a month", 1, 1_000_000_000, CONVERSATIONS, 100_000, width=210
+                "Conversations a month",
+                1,
+                1_000_000_000,
+                CONVERSATIONS,
+                100_000,
+                width=210,
+                key="talks_a_month",
+                bind="query-params",
             )
-            scale = st.number_input("Prompt tokens ×", 0.1, 20.0, 1.0, 0.1, width=150)
+            scale = st.number_input(
+                "Prompt tokens ×", 0.1, 20.0, 1.0, 0.1, width=150, key="prompt_times", bind="query-params"
+            )
             caching = st.segmented_control(
-                "Prompt caching", ["observed", "on", "off"], default="observed", required=True
+                "Prompt caching",
+                ["observed", "on", "off"],
+                default="observed",
+                required=True,
+                key="caching",
+                bind="query-params",
             )
             models = [name for name in data.known_models() if name != "extractive"]
             names = st.multiselect(
-                "Models", models, default=models[:4], accept_new_options=True, width="stretch"
+                "Models",
+                models,
+                default=models[:4],
+                accept_new_options=True,
+                width="stretch",
+                key="priced",
+                bind="query-params",
             )
         basis = costs.traffic()
         try:

@@ -59,7 +59,7 @@ def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
     """Draw the choices; return the evalset, the metric and its runs, oldest first."""
     sets = list(dict.fromkeys(run.evalset for run in finished))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        evalset = st.selectbox("Evalset", sets, key="evalset", bind="query-params", width=190) or sets[0]
+        evalset = st.selectbox("Evalset", sets, key="history_set", bind="query-params", width=190) or sets[0]
         names = ordered(set(data.metrics(evalset)))
         if not names:
             return None
@@ -74,7 +74,9 @@ def _chosen(finished: list[Run]) -> tuple[str, str, list[Run]] | None:
         )
         of_set = [run for run in finished if run.evalset == evalset][::-1]
         labels = [EVERY, *dict.fromkeys(run.variant for run in of_set)]
-        variant = st.selectbox("Variant", labels, format_func=_variant, width=300)
+        variant = st.selectbox(
+            "Variant", labels, key="variant", bind="query-params", format_func=_variant, width=300
+        )
     runs = [run for run in of_set if variant in (EVERY, None, run.variant)]
     return evalset, metric or names[0], runs
 

@@ -189,7 +189,7 @@ def _documents(base: Base) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         text = st.text_input(
             "Search",
-            key="q",
+            key="named",
             bind="query-params",
             placeholder="part of a title or id",
             icon=":material/search:",
@@ -329,8 +329,8 @@ def _versions(base: Base) -> None:
         st.caption("The next ingestion makes a second version; it is compared and undone here.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        before = st.selectbox("From", labels, index=1, key="from", bind="query-params", width=140)
-        after = st.selectbox("To", labels, key="to", bind="query-params", width=140)
+        before = st.selectbox("From", labels, index=1, key="from_version", bind="query-params", width=140)
+        after = st.selectbox("To", labels, key="to_version", bind="query-params", width=140)
         _rollback(kb, labels)
     if before and after and before != after:
         _difference(kb, before, after)

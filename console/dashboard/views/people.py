@@ -27,7 +27,7 @@ def page() -> None:
             "Nobody has to sign in yet: only this machine can connect. With the first user or key,"
             " everybody must sign in at once, you too. Make yourself an admin first."
         )
-    users, keys, audit = st.tabs(["Users", "API keys", "Audit"])
+    users, keys, audit = st.tabs(["Users", "API keys", "Audit"], key="people_tab", bind="query-params")
     with users:
         _accounts(people.users(), "users")
         _add_user()

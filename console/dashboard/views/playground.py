@@ -27,9 +27,23 @@ def page() -> None:
             turn = st.text_input(
                 "Turn", key="turn", bind="query-params", width=330, placeholder="its id, from the Turns page"
             )
-            prompt = st.selectbox("Prompt", data.prompts(), width=140)
-            model = st.selectbox("Model", data.known_models(), accept_new_options=True, width=240)
-            passages = st.selectbox("Passages", list(PASSAGES), format_func=PASSAGES.__getitem__, width=190)
+            prompt = st.selectbox("Prompt", data.prompts(), key="with_prompt", bind="query-params", width=140)
+            model = st.selectbox(
+                "Model",
+                data.known_models(),
+                key="with_model",
+                bind="query-params",
+                accept_new_options=True,
+                width=240,
+            )
+            passages = st.selectbox(
+                "Passages",
+                list(PASSAGES),
+                key="passages",
+                bind="query-params",
+                format_func=PASSAGES.__getitem__,
+                width=190,
+            )
             pressed = st.button("Ask again", type="primary", icon=":material/replay:", disabled=not turn)
         st.caption("Recorded as a replay: it is in no chart of production and in no conversation.")
         if pressed and turn:

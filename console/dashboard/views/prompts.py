@@ -42,7 +42,7 @@ def page() -> None:
         _versions(versions)
         version, other = _chosen(versions)
         titles = ["Promote", "Canary", "What differs", "New version", "Audit log"]
-        promote, trial, differs, new, log = st.tabs(titles)
+        promote, trial, differs, new, log = st.tabs(titles, key="prompt_tab", bind="query-params")
         with trial:
             canary.draw(version)
         with differs:
@@ -105,7 +105,9 @@ def _chosen(versions: list[Version]) -> tuple[Version, Version]:
     chosen.settle("version")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         version = st.selectbox("Version", labels, key="version", bind="query-params", width=170)
-        other = st.selectbox("Against", labels, index=labels.index(in_force), width=170)
+        other = st.selectbox(
+            "Against", labels, index=labels.index(in_force), key="against", bind="query-params", width=170
+        )
     by_label = {version.prompt.label: version for version in versions}
     return by_label[version or labels[0]], by_label[other or in_force]
 

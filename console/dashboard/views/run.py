@@ -36,7 +36,9 @@ def page(run_id: str) -> None:
     head = f"{back}{_head(run)}{_about(run, list(runs.values()))}"
     markup.show(f"{head}<h2>Metrics</h2>{_metrics(scores)}", key=f"run-{run_id}")
     weakest, lost, content, agreement = st.tabs(
-        ["Weakest cases", "Where pages were lost", "Made with", "Agreement with people"]
+        ["Weakest cases", "Where pages were lost", "Made with", "Agreement with people"],
+        key="run_tab",
+        bind="query-params",
     )
     with weakest:
         _weakest(scores)
@@ -136,7 +138,14 @@ def _weakest(scores: RunScores) -> None:
     names = [name for name in scores.summary if find_metric(name).unit == "share"]
     if not names:
         return
-    name = st.selectbox("By", names, format_func=lambda name: find_metric(name).title, width=240)
+    name = st.selectbox(
+        "By",
+        names,
+        key="weakest_by",
+        bind="query-params",
+        format_func=lambda name: find_metric(name).title,
+        width=240,
+    )
     column, cases = scores.columns[name], data.read_cases(scores.run.run_id)
     sign = 1 if find_metric(name).better == "higher" else -1
     shown: list[tuple[str, float | None, str | None]] = [

@@ -38,7 +38,7 @@ def page() -> None:
         SECTIONS,
         default=SECTIONS[0],
         required=True,
-        key="part",
+        key="topics_part",
         bind="query-params",
         label_visibility="collapsed",
     )

@@ -135,7 +135,9 @@ def _tabs(trace: Trace) -> None:
         turn_parts.usages(trace.usages),
         _scores(trace.scores),
     ]
-    for number, (tab, html) in enumerate(zip(st.tabs(names), contents, strict=True)):
+    for number, (tab, html) in enumerate(
+        zip(st.tabs(names, key="tab", bind="query-params"), contents, strict=True)
+    ):
         with tab:
             markup.show(html, key=f"tab-{number}-{turn.turn_id}")
 
