@@ -113,7 +113,9 @@ def run_evalset(
     ] = False,
     target: Annotated[str | None, typer.Option(help="Ask another chatbot: its OpenAI-style address.")] = None,
     target_model: Annotated[str | None, typer.Option(help="The model to name to it.")] = None,
-    template: Annotated[Path | None, typer.Option(help="A TOML file that says how it is asked.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="A TOML or JSON file that says how it is asked.")
+    ] = None,
     cache: Annotated[
         bool | None,
         typer.Option(

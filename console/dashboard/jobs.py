@@ -50,15 +50,22 @@ class Wanted:
     budget_usd: float | None = None
     judge: str | None = None
     metrics: tuple[str, ...] = ()
+    target: str | None = None  # the address of another chatbot
+    target_model: str | None = None
+    template: Path | None = None  # how it is asked, when not as OpenAI's are
 
     @property
     def variants(self) -> int:
         """How many runs it makes."""
-        return 1 if self.only_retrieval else max(len(self.prompts), 1) * max(len(self.models), 1)
+        return (
+            1 if self.only_retrieval or self.target else max(len(self.prompts), 1) * max(len(self.models), 1)
+        )
 
     @property
     def title(self) -> str:
         """What people call it."""
+        if self.target:
+            return f"{self.evalset} · {self.target}"
         names = (
             ["retrieval only"] if self.only_retrieval else [", ".join(self.prompts), ", ".join(self.models)]
         )
@@ -67,7 +74,9 @@ class Wanted:
     def arguments(self) -> list[str]:
         """Return the options of `answerdeck eval run`."""
         given = [self.evalset, "--json"]
-        if self.only_retrieval:
+        if self.target:
+            given += self._other()
+        elif self.only_retrieval:
             given += ["--only", "retrieval"]
         else:
             given += [part for prompt in self.prompts for part in ("--prompt", prompt)]
@@ -81,6 +90,11 @@ class Wanted:
             "--metrics": ",".join(self.metrics) if self.judge and not self.only_retrieval else None,
         }
         return given + [part for name, value in options.items() if value for part in (name, str(value))]
+
+    def _other(self) -> list[str]:
+        """Return the options that name another chatbot."""
+        where = ["--template", str(self.template)] if self.template else ["--target", str(self.target)]
+        return where + (["--target-model", self.target_model] if self.target_model else [])
 
 
 def start(data_dir: Path, wanted: Wanted) -> Job:

@@ -1,4 +1,4 @@
-"""How another chatbot is asked and its reply read: OpenAI's form, or a team's own TOML file."""
+"""How another chatbot is asked and its reply read: OpenAI's form, or a team's own TOML or JSON file."""
 
 from __future__ import annotations
 
@@ -72,18 +72,22 @@ def openai(url: str, *, model: str | None, key: bool) -> Template:
     body = {"messages": "{{messages}}", "stream": False} | ({"model": "{{model}}"} if model else {})
     headers = {"Authorization": "Bearer {{key}}"} if key else {}
     address = f"{url.rstrip('/')}/chat/completions"
-    return _checked({"url": address, "headers": headers, "body": body}, "--target")
+    return checked({"url": address, "headers": headers, "body": body}, "--target")
 
 
 def read(path: Path, url: str | None = None) -> Template:
     """Return the template of a file; `url` stands in for its own. Raises ConfigurationError."""
+    own_json = path.suffix == ".json"
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        values = json.loads(text) if own_json else tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read, {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: is no TOML, {error}"]) from None
-    return _checked(values | ({"url": url} if url else {}), str(path))
+    except ValueError as error:  # of either form, or no text at all
+        raise ConfigurationError([f"{path}: is no {'JSON' if own_json else 'TOML'}, {error}"]) from None
+    if not isinstance(values, dict):
+        raise ConfigurationError([f"{path}: must be an object with a url"])
+    return checked(values | ({"url": url} if url else {}), str(path))
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
@@ -126,7 +130,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _checked(values: dict[str, Any], where: str) -> Template:
+def checked(values: Any, where: str) -> Template:
+    """Return the template that these values describe; raises ConfigurationError, which names `where`."""
     try:
         template = Template.model_validate(values)
     except ValidationError as error:

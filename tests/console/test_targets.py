@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from console.dashboard import jobs
+from evalsets.runs import template
+from pipeline.errors import ConfigurationError
+from tests.console.console_server import page
 from tests.console.terminal import Terminal, terminal
 from tests.evalsets.test_target import Bot, said
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+    from streamlit.testing.v1.element_tree import Button
 
 __all__ = ["terminal"]
 KEY = "ANSWERDECK_TARGET_KEY"
@@ -83,3 +92,61 @@ def test_what_does_not_fit_is_said_before_anything_is_asked(
 ) -> None:
     code, _, error = terminal("eval", "run", evalset, *options)
     assert code == 2 and problem in error
+
+
+def test_the_form_asks_another_chatbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    started: list[jobs.Wanted] = []
+    monkeypatch.setattr(jobs, "start", lambda folder, wanted: started.append(wanted) or job(wanted))
+    app = page("evals", who="Another chatbot", asked_by="Own JSON")
+    assert not app.exception and start(app).disabled  # no address yet
+    app.text_input(key="target").set_value("http://127.0.0.1:9/ask").run()
+    area = {one.label: one for one in app.text_area}
+    area["JSON that is sent"].set_value('{"q": "{{question}}"').run()
+    assert "is no JSON" in app.error[0].value and start(app).disabled
+    area["JSON that is sent"].set_value('{"q": "always the same"}').run()
+    assert "nothing would be asked" in app.error[0].value
+    area["JSON that is sent"].set_value('{"q": "{{question}}"}').run()
+    area["Headers, a JSON object"].set_value('["x"]').run()
+    assert "object of texts" in app.error[0].value
+    area["Headers, a JSON object"].set_value('{"X-Key": "{{key}}"}').run()
+    texts = {one.label: one for one in app.text_input}
+    texts["Answer at"].set_value("data.text").run()
+    texts["Passages at"].set_value("data.sources").run()
+    assert not app.error
+    start(app).click().run()
+    (wanted,) = started
+    assert wanted.template is not None and wanted.arguments()[2:] == ["--template", str(wanted.template)]
+    form = template.read(wanted.template)
+    assert (form.reply.answer, form.reply.passages, form.host) == ("data.text", "data.sources", "127.0.0.1:9")
+
+
+def test_the_form_names_a_server_of_openais_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
+    started: list[jobs.Wanted] = []
+    monkeypatch.setattr(jobs, "start", lambda folder, wanted: started.append(wanted) or job(wanted))
+    app = page("evals", who="Another chatbot", target="nowhere")
+    assert "whole address" in app.error[0].value
+    app.text_input(key="target").set_value("http://127.0.0.1:9/v1").run()
+    next(one for one in app.text_input if one.label == "Model to name").set_value("m").run()
+    start(app).click().run()
+    assert started[0].arguments()[2:] == ["--target", "http://127.0.0.1:9/v1", "--target-model", "m"]
+    assert "9/v1" in started[0].title and started[0].variants == 1
+
+
+def start(app: AppTest) -> Button:
+    return next(one for one in app.button if one.label == "Start run")
+
+
+def job(wanted: jobs.Wanted) -> jobs.Job:
+    return jobs.Job("r", 1, None, "2026-01-01T00:00:00+00:00", wanted.title)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("{", "is no JSON"), ("[]", "an object with a url"), ("{}", "url")]
+)
+def test_a_template_may_be_json(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "bot.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=why):
+        template.read(path)

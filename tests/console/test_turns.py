@@ -232,3 +232,35 @@ def test_addresses_leave_out_what_is_missing_and_escape_the_rest() -> None:
     assert markup.address("turns", turn=None, q="a&b") == "/turns?q=a%26b"
     assert markup.address("compare", runs=["x", "y"]) == "/compare?runs=x&runs=y"
     assert turns.table([], {}).count("<tr>") == 1
+
+
+def test_each_sentence_of_an_answer_shows_what_supports_it(folder: Path) -> None:
+    text = "Open <b>Settings</b>. Press the key."
+    sentences = [
+        {"text": "Open Settings [1].", "support": "supported", "strength": 0.91, "citations": [1],
+         "evidence": {"n": 1, "start": 0, "end": 20}, "reasons": []},
+        {"text": "It costs <i>$9</i>.", "support": "unsupported", "strength": 0.1, "citations": [],
+         "evidence": None, "reasons": ["the number 9 is in no passage"]},
+        {"text": "Odd.", "support": "new kind", "strength": None, "evidence": {"n": 7}},
+    ]  # fmt: skip
+    checked = {
+        "policy": "retract",
+        "sentences": sentences,
+        "removed": [{"text": "Gone.", "reasons": ["why"]}],
+    }
+    facts = {"summary": "They <i>paint</i>.", "facts": [{"text": "Has a cat", "turn_id": "0192-abc"}]}
+    trace = make_trace(started_at=NOW)
+    key = trace.turn.turn_id
+    more = (Span(key, 2, 0, "check answer", "guard", 0.0, 0.0, checked),
+            Span(key, 3, 0, "recall", "memory", 0.0, 0.0, facts))  # fmt: skip
+    passages = (make_passage(key, n=1, text=text),)
+    write(folder, Trace(trace.turn, trace.payload, (*trace.spans, *more), passages, trace.usages))
+    html = shown(page("turns", turn=key))
+    for piece in ("✓ supported", "“Open &lt;b&gt;Settings&lt;/b&gt;”", "✕ unsupported", "the number 9 is in",
+                  "$9&lt;/i&gt;", "new kind", "not kept any more", "taken back", "<s>Gone.</s>", "Has a cat",
+                  "They &lt;i&gt;paint", "/turns?turn=0192-abc", "retract"):  # fmt: skip
+        assert piece in html, piece
+    plain = make_trace(started_at=NOW)
+    write(folder, plain)
+    html = shown(page("turns", turn=plain.turn.turn_id))
+    assert "No sentence of this answer was checked" in html and "Remembered" not in html

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, jobs, notices
+from console.dashboard import data, jobs, notices, target_form, visitor
 from console.dashboard.jobs import Wanted
 from evalsets.cases.cases import load
 from evalsets.cases.evalset import EvalsetError
@@ -28,6 +28,9 @@ def draw() -> None:
     """Draw the form and start what it says."""
     sets = data.evalsets()
     with st.container(border=True):
+        if target_form.other():
+            _other(sets)
+            return
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             linked = st.query_params.get("evalset", "")
             name = st.selectbox(
@@ -56,6 +59,42 @@ def draw() -> None:
         _start([replace(wanted, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
 
 
+def _other(sets: dict[str, int]) -> None:
+    """Draw the form that asks another chatbot, and start what it says."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.selectbox("Evalset of its questions", list(sets), width=230)
+        limit = st.number_input(
+            "Cases to ask", min_value=1, value=None, step=10, width=120, placeholder="all"
+        )
+        repetitions = st.number_input("Times each", min_value=1, max_value=100, value=1, width=120)
+        judge = st.selectbox(
+            "Judged by", _judges(), index=None, placeholder="none", accept_new_options=True, width=260
+        )
+        judged = _judged(name or "")
+        metrics = st.multiselect(
+            "Judged on", judged, default=[name for name in DEFAULT_METRICS if name in judged], width=300,
+            format_func=lambda metric: find_metric(metric).title,
+        )  # fmt: skip
+    asked = target_form.draw()
+    times = min(limit or sets.get(name or "", 0), sets.get(name or "", 0)) * int(repetitions)
+    ready = asked is not None and bool(name)
+    if st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready) and asked:
+        visitor.need("editor", "start work")
+        job = jobs.start(
+            data.settings().data_dir,
+            Wanted(
+                name or "", limit=limit, repetitions=int(repetitions), judge=judge, metrics=tuple(metrics),
+                target=asked.url, target_model=asked.model or None, template=target_form.keep(asked),
+            ),
+        )  # fmt: skip
+        st.toast(f"Started {notices.plain(job.title)}", icon=":material/science:")
+    st.caption(f"{times:,} questions; what they cost there is not known.")
+
+
+def _judges() -> list[str]:
+    return [name for name in data.known_models() if name.partition(":")[0] in PROVIDERS]
+
+
 def _more(wanted: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
     """Draw the rarer choices; return the run with them, and the retrieval settings to try."""
     with st.expander("More: retrieval settings, repetitions, judge, budget"):
@@ -74,13 +113,8 @@ def _more(wanted: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
                 help="No further case is begun there.",
             )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            judges = [
-                known_model
-                for known_model in data.known_models()
-                if known_model.partition(":")[0] in PROVIDERS
-            ]
             judge = st.selectbox(
-                "Judge", judges, index=None, placeholder="none", accept_new_options=True, width=260,
+                "Judge", _judges(), index=None, placeholder="none", accept_new_options=True, width=260,
                 help="A model that judges the answers afterwards; RAGAS's metrics need the extra `evals`.",
             )  # fmt: skip
             own = [metric for metric in judged if metric.startswith(MARKED)]

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import clock, data, jobs, markup, notices, palette, turn_parts, waterfall
+from console.dashboard import clock, data, jobs, markup, notices, palette, sentences, turn_parts, waterfall
 from console.dashboard.views import case
 from traces.records import Score, Trace, Turn
 
@@ -127,7 +127,7 @@ def _tabs(trace: Trace) -> None:
     names = ["Answer", "Prompt", "Raw response", f"Passages ({len(trace.passages)})", "Versions"]
     names += [f"Usages ({len(trace.usages)})", f"Scores ({len(trace.scores)})"]
     contents = [
-        turn_parts.answer(trace),
+        turn_parts.answer(trace) + sentences.checks(trace) + sentences.memory(trace),
         turn_parts.block(payload.prompt, _why_no_payload(turn, "prompt")),
         turn_parts.block(payload.raw_response, _why_no_payload(turn, "response")),
         turn_parts.passages(trace),
