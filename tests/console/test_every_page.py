@@ -31,7 +31,7 @@ KEYS = (
 )
 
 
-RENDERED = ("markdown", "caption", "error", "warning", "info", "success", "toast", "title", "subheader")
+RENDERED = ("markdown", "caption", "error", "warning", "info", "success", "toast", "title", "header")
 LABELLED = ("button", "selectbox", "text_input", "text_area", "toggle", "checkbox", "multiselect", "metric")
 
 

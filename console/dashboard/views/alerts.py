@@ -239,7 +239,7 @@ def _quiet() -> None:
                     alerts.mute(settings, name, 0, by=releases.actor())
                     st.rerun()
     address_names = addresses(settings)
-    st.subheader("Who is told", anchor=False)
+    st.header("Who is told", anchor=False)
     if not address_names:
         st.caption("Nobody: alerts.webhooks and alerts.targets are empty. Set them, then send a test here.")
         return

@@ -180,7 +180,7 @@ def _about(trace: Trace, row: Waiting) -> str:
 def _agreement() -> None:
     on_record = agreement.table()
     if on_record:
-        st.subheader("Scorers against people's labels", anchor=False)
+        st.header("Scorers against people's labels", anchor=False)
         markup.show(on_record, key="trust")
         st.caption("A judge counts in a gate when its best set reaches the floor (`eval calibrate`).")
     rows = data.read_grades()
@@ -193,13 +193,13 @@ def _agreement() -> None:
     turns = len({row.turn_id for row in rows})
     st.caption(f"{len(rows)} grades by {people} reviewers on {turns} turns")
     for aspect in ASPECTS:
-        st.subheader(f"Two reviewers on {aspect}", anchor=False)
+        st.header(f"Two reviewers on {aspect}", anchor=False)
         pair = reviews.pairs(rows, aspect)[:MOST_PAIRS]
         if not pair:
             st.caption("No two people graded the same turn yet.")
         for number, candidate in enumerate(pair):
             markup.show(_kappa(candidate), key=f"kappa-{aspect}-{number}")
-    st.subheader("Groundedness against reviewers' faithfulness", anchor=False)
+    st.header("Groundedness against reviewers' faithfulness", anchor=False)
     measured = reviews.grounded(rows)
     if not measured:
         st.caption("Fewer than two graded turns have a groundedness.")

@@ -39,7 +39,7 @@ def _state() -> None:
     with notices.problems():
         for report in _ask("")["breakers"]:
             _breaker(report)
-    st.subheader("History", anchor=False)
+    st.header("History", anchor=False)
     _history()
 
 

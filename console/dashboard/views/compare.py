@@ -266,7 +266,7 @@ def _scatter(baseline: Run, candidates: list[Run]) -> None:
 
 def _cases(compared: list[Comparison]) -> None:
     """List the cases on which a run and the baseline differ, losses first, both answers side by side."""
-    st.subheader("Cases that changed", anchor=False)
+    st.header("Cases that changed", anchor=False)
     with st.container(horizontal=True, gap="small"):
         at = 0
         if len(compared) > 1:

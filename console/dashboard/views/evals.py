@@ -127,7 +127,7 @@ def _list(runs: list[Run], started: dict[str, jobs.Job]) -> None:
         how = "Start one above, or run <code>answerdeck eval run demo</code> in a terminal."
         notices.note("No runs yet", how, key="no-runs")
         return
-    st.subheader("Runs", anchor=False)
+    st.header("Runs", anchor=False)
     own = dict.fromkeys(name for run in runs[:MOST_RUNS] for name in criteria(run.settings))
     names = (*IN_LIST, *list(own)[:MOST_CRITERIA])
     heads = ["Run", "State", *(f"{find_metric(name).title} " for name in names), "Cost, time "]

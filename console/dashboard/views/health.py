@@ -107,7 +107,7 @@ def _store() -> None:
 
 def _drills() -> None:
     """Draw the button that starts a drill, and the reports of those before."""
-    st.subheader("Drills", anchor=False)
+    st.header("Drills", anchor=False)
     st.caption(
         "A drill makes failures in a shadow conversation on this machine: a minute or two, no real turn."
     )

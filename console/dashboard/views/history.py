@@ -124,7 +124,7 @@ def _point(run: Run, about: Summary, metric: str) -> charts.Point:
 
 
 def _table(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) -> None:
-    st.subheader("Changes", anchor=False)
+    st.header("Changes", anchor=False)
     if not changed:
         st.caption("Prompt, model, index, guardrails, code and retrieval were the same in all these runs.")
         return

@@ -290,7 +290,7 @@ def _ingestions(base: Base) -> None:
     job_id = st.query_params.get("job", ingests[0].job_id)
     for job in ingests:
         if job.job_id == job_id and job.state != "running":
-            st.subheader(f"Files of the ingestion of {_when(job)}", anchor=False)
+            st.header(f"Files of the ingestion of {_when(job)}", anchor=False)
             _resume(job)
             _files(job)
 

@@ -108,14 +108,14 @@ def _caches(seen: Retrieval) -> None:
     ]
     if not rows:
         return
-    st.subheader("What the caches serve", anchor=False)
+    st.header("What the caches serve", anchor=False)
     heads = ["Cache", "Hits ", "Wrong of those checked ", "Time saved ", "Money saved "]
     markup.show(markup.table(heads, rows), key="caches")
     st.caption("A share of the hits is searched or answered afresh and compared (cache.checked).")
 
 
 def _stages(seen: Retrieval) -> None:
-    st.subheader("Where the best passage went", anchor=False)
+    st.header("Where the best passage went", anchor=False)
     heads = ["Stage", "Best by meaning ", "Best by words "]
     totals = {name: sum(counts.values()) for name, counts in seen.stages.items()}
     rows = [
@@ -133,7 +133,7 @@ def _stages(seen: Retrieval) -> None:
 
 
 def _scores(seen: Retrieval) -> None:
-    st.subheader("How near the best passage is", anchor=False)
+    st.header("How near the best passage is", anchor=False)
     most, floor = max(seen.scores), data.settings().retrieval.floor
     step = 1 / searches.BUCKETS
     rows = [
@@ -147,12 +147,12 @@ def _scores(seen: Retrieval) -> None:
         for at, turns in enumerate(seen.scores)
         if turns
     ]
-    markup.show(markup.table(["Cosine", "Turns ", ""], rows), key="cosines")
+    markup.show(markup.table(["Cosine", "Turns ", "Beside the most"], rows), key="cosines")
     st.caption(f"A passage under the floor of {floor:g} does not count as a hit (retrieval.floor).")
 
 
 def _versions(seen: Retrieval) -> None:
-    st.subheader("Index versions", anchor=False)
+    st.header("Index versions", anchor=False)
     rows = [
         markup.row(
             [

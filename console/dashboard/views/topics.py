@@ -89,7 +89,7 @@ def _topic(topic: Topic) -> str:
 
 
 def _questions(topic: Topic) -> None:
-    st.subheader(notices.plain(topic.name), anchor=False)
+    st.header(notices.plain(topic.name), anchor=False)
     rows = [
         markup.row(
             [
@@ -227,7 +227,7 @@ def _leaving(topics: people.Topics) -> None:
     downloads.button(topics.leaving, "leaving")
     st.caption(f"{most:,} conversations that are over, turns of this range.")
     left = sorted(topics.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
-    st.subheader("What they left on", anchor=False)
+    st.header("What they left on", anchor=False)
     lines = [
         markup.row(
             [
