@@ -129,10 +129,10 @@ async def test_a_failing_model_is_replaced_and_the_answer_marked() -> None:
 
 
 async def test_a_cut_answer_is_kept_and_marked() -> None:
-    pipeline = await make_pipeline(Scripted(["It suspends to save power [1]. ", ModelError("cut", "gone")]))
+    pipeline = await make_pipeline(Scripted(["It goes to sleep [1]. ", ModelError("cut", "gone")]))
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.answer) == ("cut", "It suspends to save power [1].")
+    assert (answer.outcome, answer.answer) == ("cut", "It goes to sleep [1].")
     assert answer.notice == notices.CUT
 
 
