@@ -88,6 +88,16 @@ def read(kb: str) -> Base:
     return _run(everything())
 
 
+def statuses() -> list[Status]:
+    """Return how each knowledge base stands, the one that answers first."""
+
+    async def everything(names: list[str]) -> list[Status]:
+        bases = knowledge()
+        return [await bases.status(kb) for kb in names]
+
+    return _run(everything(names()))
+
+
 def difference(kb: str, before: str, after: str) -> Difference:
     """Return what changed from one version to another."""
     return _run(knowledge().difference(kb, before, after))

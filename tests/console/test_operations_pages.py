@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from console.dashboard import intervals, jobs, readiness
+from console.dashboard import bases, intervals, jobs, readiness
 from console.dashboard.views import health
+from pipeline.knowledge.standing import Status
 from tests.console.console_server import page, shown
 from tests.factories import make_trace
 from traces.journal import Journal
@@ -80,3 +81,19 @@ def test_intervals_say_only_what_was_measured() -> None:
     assert intervals.mean(None, None, 0, str) == "—" and intervals.share(0, 0) == "—"
     assert "n 1" in intervals.mean(2.0, None, 1, str)
     assert "50.0%" in intervals.share(1, 2) and intervals.grounded(1.2) == "1.000"
+
+
+def test_retrieval_shows_lag_and_canary(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = [
+        Status(
+            "a<b>", "v3", 12, 90, "e", 1, pending=4, failed={"x": "y"}, lag_seconds=90.0, index="99 of 100"
+        ),
+        Status("broken", None, 0, 0, None, 0, problem="its table is damaged"),
+        Status("small", "v1", 1, 2, "e", 1),
+    ]
+    monkeypatch.setattr(bases, "statuses", lambda: statuses)
+    html = shown(page("searches"))
+    for piece in ("a&lt;b&gt;", "90.00 s", "99 of 100", "its table is damaged", "every passage"):
+        assert piece in html, piece
+    monkeypatch.setattr(bases, "statuses", list)
+    assert "Canary" not in shown(page("searches"))

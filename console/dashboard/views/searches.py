@@ -10,6 +10,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import clock, data, filters, intervals, markup, notices
+from console.dashboard.views import standings
 from traces.queries import caches, overview, searches
 from traces.queries.caches import Served
 from traces.queries.searches import Version
@@ -47,12 +48,14 @@ def page() -> None:
             notices.note(
                 "Nothing was searched here", "Choose a longer range or other traffic.", key="no-search"
             )
+            standings.draw()
             return
         _facts(seen, range_name, door)
         _caches(seen)
         _stages(seen)
         _scores(seen)
         _versions(seen)
+        standings.draw()
 
 
 @st.cache_data(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
