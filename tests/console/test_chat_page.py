@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.console.axe import violations
 from tests.console.chat_server import Chat
 from tests.console.chat_server import chat as chat  # fixtures
 from tests.console.chat_server import server as server
@@ -287,6 +288,12 @@ def test_hostile_text_stays_text(page: Page) -> None:
     assert page.locator("#thread img, #sources img, #thread script, #sources script").count() == 0
     hrefs = page.locator("#thread a, #sources a").evaluate_all("links => links.map((a) => a.href)")
     assert all(href.startswith(("http://", "https://")) for href in hrefs)
+
+
+def test_axe_finds_nothing_before_and_after_an_answer(page: Page) -> None:
+    assert not violations(page)
+    ask(page, "How do I descale the machine?")
+    assert not violations(page)
 
 
 def test_light_dark_and_names(page: Page) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import synthetic
+from tests.console.axe import violations
 from tests.console.console_server import serving
 from traces.alerts import standing
 from traces.alerts.standing import Standing
@@ -61,6 +62,9 @@ def test_every_page_draws_and_asks_nobody_else(console: str, tab: Page) -> None:
         go(tab, console + path)
         tab.get_by_role("heading", name=heading, level=1).wait_for()
         assert tab.get_by_test_id("stException").count() == 0
+        if heading in ("Turns", "Evals"):  # the others are in the slow test of accessibility
+            tab.wait_for_selector(IDLE)
+            assert not violations(tab)
     assert outside == []
 
 

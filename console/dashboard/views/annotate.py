@@ -230,7 +230,7 @@ def _kappa(kappa: Kappa) -> str:
         )
         for mine in GRADES
     ]
-    return head + markup.table(["", *(f"{kappa.reviewers[1]}: {other} " for other in GRADES)], rows)
+    return head + markup.table(["Grade", *(f"{kappa.reviewers[1]}: {other} " for other in GRADES)], rows)
 
 
 def _row(name: str, agreement_row: Agreement) -> str:

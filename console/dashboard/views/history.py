@@ -130,7 +130,7 @@ def _table(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) 
         return
     before = {run.run_id: earlier for earlier, run in pairwise(runs)}
     rows = [_row(before[run.run_id], run, parts, means_by_run, metric) for run, parts in reversed(changed)]
-    heads = ["Run", "What changed", "Before ", "After ", ""]
+    heads = ["Run", "What changed", "Before ", "After ", "Compare"]
     markup.show(markup.table(heads, rows), key="changes")
     st.caption("To name the change behind a drop: `answerdeck eval bisect METRIC --good RUN --bad RUN`.")
 

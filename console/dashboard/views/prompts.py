@@ -195,7 +195,7 @@ def _checks(verdict: dict[str, Any]) -> None:
     to = markup.address("compare", evalset=verdict["evalset"], baseline=verdict["baseline"]["run_id"],
                         runs=verdict["candidate"]["run_id"])  # fmt: skip
     head = f'<h2>{escape(verdict["evalset"])} <span class="quiet">{escape(verdict["sentence"])}</span></h2>'
-    heads = ["Check", "", "Baseline ", "Candidate ", "What it says"]
+    heads = ["Check", "Holds", "Baseline ", "Candidate ", "What it says"]
     link = f"<p>{markup.link('the cases behind it →', to)}</p>"
     markup.show(f"{head}{markup.table(heads, rows)}{link}", key=f"checks-{verdict['evalset']}")
 
