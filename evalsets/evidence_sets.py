@@ -38,6 +38,7 @@ class Example:
     document_id: str = ""
     edges: tuple[tuple[int, int], ...] = ()  # offsets of the annotated sentences in the document
     marks: tuple[str, ...] = ()  # or what the sentences that answer have
+    pages: frozenset[str] = frozenset()  # documents that are labelled right
 
     @property
     def of(self) -> str:
@@ -122,6 +123,7 @@ async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Exa
             "answerable": row["answerable"],
             "gold": frozenset(row["evidence"]),
             "document_id": row["passage_id"],
+            "pages": frozenset({row["passage_id"]} if row["answerable"] else ()),
             "edges": tuple(edges),
         }
         given.append(Example(retrieved=own.find(row["question"], vector), source="given", **common))
@@ -131,11 +133,13 @@ async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Exa
 
 async def demo(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
     """Return the demo's questions with its help pages searched."""
-    rows = lines(folder / "queries.jsonl")
-    return [
-        await searched(row["text"], (), shelf, embedder, row["kind"] == "answerable", "demo_gnome_help")
-        for row in rows
-    ]
+    right = labels(folder / "qrels.tsv")
+    examples: list[Example] = []
+    for row in lines(folder / "queries.jsonl"):
+        known_answer = row["kind"] == "answerable"
+        example = await searched(row["text"], (), shelf, embedder, known_answer, "demo_gnome_help")
+        examples.append(replace(example, pages=right.get(row["id"], frozenset())))
+    return examples
 
 
 async def searched(
@@ -154,21 +158,30 @@ async def searched(
 async def conversations(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
     """Return the turns of mtrag_cloud that ask something."""
     kinds = {"ANSWERABLE": True, "PARTIAL": True, "UNANSWERABLE": False}
-    return [
-        await searched(
-            row["question"],
-            [
-                {"role": "user" if turn["role"] == "user" else "assistant", "text": turn["text"]}
-                for turn in row["history"]
-            ],
-            shelf,
-            embedder,
-            kinds[row["answerability"]],
-            "mtrag_cloud",
-        )
-        for row in lines(folder / "tasks.jsonl")
-        if row["answerability"] in kinds
-    ]
+    right = labels(folder / "qrels.tsv")
+    examples: list[Example] = []
+    for row in lines(folder / "tasks.jsonl"):
+        if row["answerability"] not in kinds:
+            continue
+        history = [{"role": _role(turn["role"]), "text": turn["text"]} for turn in row["history"]]
+        answerable = kinds[row["answerability"]]
+        example = await searched(row["question"], history, shelf, embedder, answerable, "mtrag_cloud")
+        examples.append(replace(example, pages=right.get(row["id"], frozenset())))
+    return examples
+
+
+def _role(name: str) -> str:
+    return "user" if name == "user" else "assistant"
+
+
+def labels(path: Path) -> dict[str, frozenset[str]]:
+    """Return the right documents of each query of a qrels.tsv."""
+    right: dict[str, set[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        query, document, score = line.split("\t")[:3]
+        if float(score) > 0:
+            right.setdefault(query, set()).add(document)
+    return {query: frozenset(documents) for query, documents in right.items()}
 
 
 async def own(name: str, embedder: MiniLM, tag: str | None = None) -> list[Example]:
@@ -182,7 +195,8 @@ async def own(name: str, embedder: MiniLM, tag: str | None = None) -> list[Examp
         answerable = case.answerability in ("answerable", "partial")
         example = await searched(case.question, case.history or (), shelf, embedder, answerable, name)
         its = marks.get(case.case_id, ()) if name == "everyday" else ()
-        examples.append(replace(example, gold=frozenset(range(len(its))), marks=its))
+        pages = frozenset(case.relevant_ids or ())
+        examples.append(replace(example, gold=frozenset(range(len(its))), marks=its, pages=pages))
     return examples
 
 

@@ -1,9 +1,9 @@
 """Fits pipeline/extractive/evidence.json: `python -m evalsets.fit_evidence DATA_FOLDER`.
 
 Reads clapnq_dev (sentences that annotators chose, answerable or not), demo_gnome_help and mtrag_cloud
-(answerable or not), our handbook's questions and the seen ones of `everyday`; prints the figures of
-each set by weights fitted without it, and writes those of four small logistic models: which sentence
-is evidence, how strong a page is; each with and without vectors.
+(answerable or not), our handbook's questions and the seen ones of `everyday` and `walkup`; prints the
+figures of each set by weights fitted without it, and writes those of six small linear models: which
+sentence is evidence, which passage answers, how strong a page is; each with and without vectors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsets.evidence_sets import Example, clapnq, conversations, demo, own, shelve
-from pipeline.extractive import evidence
+from pipeline.extractive import evidence, home
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.found import Retrieved
 
@@ -28,17 +28,19 @@ Array = NDArray[np.float64]
 MODELS = {
     "sentence": ("cosine", "cosine_z", "coverage", "cue", "length", "first", "gap", "same", "telling"),
     "sentence_lexical": ("coverage", "cue", "length", "first", "gap", "same", "telling"),
-    "strength": ("cosine_max", "window", "title", "names", "anywhere"),
+    "strength": (*("cosine_max", "window", "title", "names", "anywhere"), *("narrow", "ahead", "rarest")),
     "strength_lexical": ("coverage", "window", "missing", "title", "names"),
 }
 PROVENANCE = (
     "fitted by evalsets/fit_evidence.py on clapnq_dev (139 questions), demo_gnome_help (97),"
-    " mtrag_cloud (202), demo (150) and the seen part of everyday (36)"
+    " mtrag_cloud (202), demo (150) and the seen parts of everyday (36) and walkup (75)"
 )
 RIDGE = 3.0  # prior precision of a standardised weight
+HOME = {"home": home.FEATURES, "home_lexical": tuple(n for n in home.FEATURES if "cosine" not in n)}
 LOST = 0.08  # share of answerable questions that may be lost on the sets of the fit
 SHORT = 3.0  # weight of a sentence of `everyday`: there one sentence answers, in clapnq_dev many do
 FOLDS = 10
+CHOICE_STEPS, CHOICE_RATE = 150, 0.01
 SEEDS = 5
 
 
@@ -199,6 +201,44 @@ def _strength(table: Table, sets: NDArray[np.str_], names: Sequence[str]) -> Fit
     return replace(fitted, bias=fitted.bias - float(np.log(cut / (1 - cut))))
 
 
+def fit_home(name: str, examples: Sequence[Example]) -> dict[str, Any]:
+    """Fit which passage answers; print how often it is right in sets that were left out, and rank 1 is."""
+    pages: list[tuple[str, Array, NDArray[np.bool_]]] = []
+    for example in examples:
+        if not example.pages or example.source == "given":
+            continue
+        retrieved = without_vectors(example.retrieved) if name.endswith("_lexical") else example.retrieved
+        page = evidence.Page(example.question, retrieved)
+        right = np.array([f.passage.document_id in example.pages for f in page.passages], bool)
+        if page.texts:
+            columns = home.features(page)
+            pages.append((example.of, np.column_stack([columns[n] for n in HOME[name]]), right))
+    for left_out in dict.fromkeys(of for of, _, _ in pages):
+        weights = _choice([page for page in pages if page[0] != left_out])
+        mine = [(rows, right) for of, rows, right in pages if of == left_out]
+        hits = np.mean([right[int((rows @ weights).argmax())] for rows, right in mine])
+        first = np.mean([right[0] for _, right in mine])
+        print(f"{name}, {left_out} left out: right page {hits:.3f} of {len(mine)}, the first {first:.3f}")
+    return Fit(HOME[name], 0.0, _choice(pages)).plain()
+
+
+def _choice(pages: Sequence[tuple[str, Array, NDArray[np.bool_]]], ridge: float = 2.0) -> Array:
+    """Fit a conditional logit by gradient steps: the right passages beside the others of their page."""
+    sets = [of for of, _, _ in pages]
+    weights = np.zeros(pages[0][1].shape[1])
+    for _ in range(CHOICE_STEPS):
+        slope = 2 * ridge * weights
+        for of, rows, right in pages:
+            if not right.any():
+                continue
+            chance = np.exp(rows @ weights - (rows @ weights).max())
+            chance /= chance.sum()
+            wanted_share = chance * right / max(float((chance * right).sum()), 1e-12)
+            slope += 100 / sets.count(of) * rows.T @ (chance - wanted_share)
+        weights -= CHOICE_RATE * slope
+    return weights
+
+
 async def gather(folder: Path) -> list[Example]:
     embedder = MiniLM()
     wiki, pages, cloud = [
@@ -213,6 +253,7 @@ async def gather(folder: Path) -> list[Example]:
         *await conversations(folder / "mtrag_cloud", embedder, cloud),
         *await own("demo", embedder),
         *await own("everyday", embedder, "seen"),
+        *await own("walkup", embedder, "seen"),
     ]
 
 
@@ -225,7 +266,8 @@ def write(examples: Sequence[Example], path: Path = evidence.WEIGHTS) -> None:
         else fit_strength(name, examples)
         for name in MODELS
     }
-    record = {"provenance": PROVENANCE} | {name: fitted.plain() for name, fitted in fits.items()}
+    homes = {name: fit_home(name, examples) for name in HOME}
+    record = {"provenance": PROVENANCE} | {name: fitted.plain() for name, fitted in fits.items()} | homes
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

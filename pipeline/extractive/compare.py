@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pipeline.extractive.evidence import Reading, Sentence
 from pipeline.extractive.wording import empty
@@ -41,6 +42,12 @@ _MEANT = {  # what a comparing word asks about
     "tall": "tall height high",
 }
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+_DEFINES = re.compile(
+    r"^(?P<subject>(?:[^\s.;:]+ ){1,4}?)"
+    r"(?:is|are|was|were|means|mean|has|have|holds?|says?|costs?|takes?|answers?)\b"
+)
+SUBJECT = 0.25  # what a sentence gains that is about the thing compared
+SAME = 0.7  # share of a sentence's words that an earlier one has, for it to say nothing new
 FIRST = 1  # how far from the top of a page about a thing a sentence says what it is
 A_SIDE = 2  # sentences for each of two things
 LISTED = 6
@@ -105,8 +112,18 @@ def _both(
     aspects = _compared(question, two)
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
     if all(sides):
-        return [sentence for side in sides for sentence in side]
+        return _new([sentence for side in sides for sentence in side])
     return [] if any(sides) else None
+
+
+def _new(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """Leave out the sentences of which an earlier one says nearly all."""
+    kept_ones: list[Sentence] = []
+    for sentence in sentences:
+        again = (len(sentence.stems & other.stems) > SAME * len(sentence.stems) for other in kept_ones)
+        if not any(again):
+            kept_ones.append(sentence)
+    return kept_ones
 
 
 def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects: set[str]) -> list[Sentence]:
@@ -120,12 +137,21 @@ def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects
             continue
         shared = len(aspects & sentence.stems) / max(len(aspects), 1)
         about = side <= title and sentence.position <= FIRST
-        scored.append((shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * about, sentence))
+        subject = side <= _subject(sentence.text)
+        score = shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * (about or subject)
+        scored.append((score + SUBJECT * subject, sentence))
     pairs = [pair for pair in scored if not _bare(pair[1])]
     scored = [pair for pair in pairs if aspects & pair[1].stems] or pairs
     scored.sort(key=lambda pair: -pair[0])
     best = scored[0][0] if scored else 0.0
-    return [sentence for score, sentence in scored[:A_SIDE] if score >= NEARLY * best]
+    room = A_SIDE if aspects else 1
+    return [sentence for score, sentence in scored[:room] if score >= NEARLY * best]
+
+
+def _subject(text: str) -> set[str]:
+    """Return the stems of what a sentence is about: its words before the verb that defines it."""
+    match = _DEFINES.match(text)
+    return _content(match["subject"]) if match else set()
 
 
 def _every(question: str, reading: Reading, superlative: str | None) -> list[Sentence] | None:

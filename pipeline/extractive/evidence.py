@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from pipeline.codes import codes, forms, written
 from pipeline.context.condenser import COMMON, split
+from pipeline.extractive import home
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
-from pipeline.extractive.kinds import CUES, kind, names
+from pipeline.extractive.home import share
+from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
 from pipeline.extractive.rows import narrowed, statements
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
@@ -34,6 +36,8 @@ LEFT = 0.6  # share of the best probability from which on a contrary sentence sp
 ANOTHER = 0.05  # what is left of a sentence about another code or number
 NAMED = 1.5  # how much likelier a sentence with the code asked for is
 EXACT = 0.6  # the least probability and strength of an exact code
+ALONE = 2.0  # how far a passage without others is ahead of the next
+TELLS_NOT = 0.6  # factor on the odds of a sentence that says nothing to do, for "how do I"
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
 
@@ -77,9 +81,12 @@ class _Logistic:
     bias: float
     weights: Numbers
 
+    def odds(self, features: dict[str, Numbers]) -> Numbers:
+        """Return the logarithm of the odds."""
+        return self.bias + np.stack([features[name] for name in self.names], axis=1) @ self.weights
+
     def __call__(self, features: dict[str, Numbers]) -> Numbers:
-        total = self.bias + sum(w * features[name] for name, w in zip(self.names, self.weights, strict=True))
-        return 1 / (1 + np.exp(-np.clip(total, -30, 30)))
+        return 1 / (1 + np.exp(-np.clip(self.odds(features), -30, 30)))
 
 
 def strength(question: str, retrieved: Retrieved) -> float:
@@ -101,8 +108,12 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
     if page.followed():
         strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
-    if unmet(question, page.texts):
+    titles = [candidate.passage.title for candidate in page.passages]
+    if unmet(question, [f"{titles[n]}: {text}" for n, text in zip(page.owner, page.texts, strict=True)]):
         strength_ *= UNMET
+    if page.kind == "how":
+        odds = probabilities / (1 - probabilities) * np.where(page.doing > 0, 1.0, TELLS_NOT)
+        probabilities = odds / (1 + odds)
     probabilities, strength_ = _exactly(page, probabilities, strength_)
     own = split(question)[0]
     return Reading(
@@ -258,6 +269,7 @@ class Page:
                 vectors.append(_gathered(passage.vectors, parts))
         self.contrary = [False] * len(self.texts)
         counted = [tokens(text) for text in self.texts]
+        self.doing = np.array([does(text) for text in self.texts], float)
         self.lengths = np.array([len(words) for words in counted], float)
         self.stems = [frozenset(stem(word) for word in words if word not in STOP_WORDS) for words in counted]
         self.titles = [
@@ -280,18 +292,18 @@ class Page:
         support = self._support()
         best = np.zeros(len(self.passages))
         np.maximum.at(best, self.rows, support)
-        tells = self._tells()
+        tells = self.tells()
         documents = [candidate.passage.document_id for candidate in self.passages]
-        home = documents[self.owner[0]]  # the retriever's first choice; the best cosine errs more often
+        best_page = documents[self.home()]
         return {
             "cosine": self.cosines,
             "cosine_z": self._standard(self.cosines),
-            "coverage": _share(self.matches, self.rarity),
+            "coverage": share(self.matches, self.rarity),
             "cue": np.array([bool(cues and cues.search(text)) for text in self.texts], float),
             "length": np.log1p(self.lengths),
             "first": (np.array(self.position) == 0).astype(float),
             "gap": best.max() - best[self.rows],
-            "same": np.array([documents[number] == home for number in self.owner], float),
+            "same": np.array([documents[number] == best_page for number in self.owner], float),
             "telling": tells - tells.max(),
         }
 
@@ -307,12 +319,15 @@ class Page:
         values = {
             "cosine_max": self.cosines.max(),
             "cosine_mean": self.cosines[home].mean(),
-            "coverage": _share(present[None], self.rarity)[0],
-            "window": max(_share(rows, self.rarity).max(initial=0) for rows in (self.matches, pairs)),
-            "anywhere": _share(anywhere[None], self.rarity)[0],
+            "coverage": share(present[None], self.rarity)[0],
+            "window": max(share(rows, self.rarity).max(initial=0) for rows in (self.matches, pairs)),
+            "anywhere": share(anywhere[None], self.rarity)[0],
             "missing": ((1 - present) * self.rarity).max(initial=0),
             "names": ((1 - anywhere) * self.rarity * self.named).max(initial=0),
             "title": _overlap(self.titles[self.owner[best]], stems),
+            "narrow": float(self.kind in NARROW),
+            "ahead": self.ahead(),
+            "rarest": self.rarity.max(initial=0),
         }
         return {name: np.array([float(value)]) for name, value in values.items()}
 
@@ -325,14 +340,23 @@ class Page:
         )
         return bool(split(self.question)[1]) and not any(lacking)
 
-    def _tells(self) -> Numbers:
+    def home(self) -> int:
+        """Return the number of the passage that most likely answers."""
+        return int(_model("home" if self.vectors else "home_lexical").odds(home.features(self)).argmax())
+
+    def ahead(self) -> float:
+        """Return how far the passage that answers is ahead of the next one."""
+        scores = np.sort(_model("home" if self.vectors else "home_lexical").odds(home.features(self)))
+        return float(scores[-1] - scores[-2]) if len(scores) > 1 else ALONE
+
+    def tells(self) -> Numbers:
         """Return how much of the question each sentence has, a word that many have telling little."""
         shared = np.maximum(self.matches.sum(axis=0), 1.0)
-        return _share(self.matches / shared, self.rarity)
+        return share(self.matches / shared, self.rarity)
 
     def _support(self) -> Numbers:
         """Return what ranks passages among themselves: cosines, or shared words without vectors."""
-        return self.cosines if self.vectors else _share(self.matches, self.rarity)
+        return self.cosines if self.vectors else share(self.matches, self.rarity)
 
     def _standard(self, values: Numbers) -> Numbers:
         """Return z-scores within each passage."""
@@ -363,12 +387,6 @@ def choose(probabilities: Sequence[float]) -> list[int]:
     order = np.argsort(-values, kind="stable")
     expected = 2 * np.cumsum(values[order]) / (np.arange(1, len(values) + 1) + values.sum())
     return sorted(int(i) for i in order[: int(expected.argmax()) + 1])
-
-
-def _share(matches: Numbers, weights: Numbers) -> Numbers:
-    """Return the weighted share of the asked words that each row has."""
-    total = float(weights.sum())
-    return matches @ weights / total if total > 0 else np.zeros(len(matches))
 
 
 def _overlap(title: set[str], stems: frozenset[str]) -> float:

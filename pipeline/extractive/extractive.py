@@ -15,7 +15,7 @@ from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, f
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.tokens import estimate
 from pipeline.talk import not_found
-from pipeline.text import list_marker, tokens
+from pipeline.text import STOP_WORDS, list_marker, stem, tokens
 
 SENTENCES = 5  # of prose in an answer
 MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on
@@ -26,6 +26,7 @@ AFTER_STEPS = 1  # of them after it, and only as good as this share of the proce
 AFTER_SHARE = 0.75
 STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, when a task is asked
 STEPS = 12
+LISTED = 4  # items from which on a list is shortened to those that are asked for
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
@@ -130,6 +131,7 @@ def compose(question: str, reading: Reading) -> list[str]:
     runs = list(_procedures(reading))
     procedures = [run for run in runs if not any(s.contrary for item in run.items for s in item)]
     best = _best_procedure(question, reading, procedures)
+    best = best and _asked_for(question, best)
     inside = {id(s) for p in runs for item in p.items for s in item}
     if best and best.lead:
         inside.add(id(best.lead))
@@ -181,6 +183,21 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85
     return best if best.probability >= needed * top else None
+
+
+def _asked_for(question: str, procedure: Procedure) -> Procedure:
+    """Leave out the items of a list that have none of the words by which its items answer the question.
+
+    Steps stay whole, and so does a list of which no item, or each, is asked for.
+    """
+    if procedure.numbered or len(procedure.items) < LISTED:
+        return procedure
+    asked = {stem(token) for token in tokens(split(question)[0]) if token not in STOP_WORDS}
+    if procedure.lead:
+        asked -= procedure.lead.stems
+    counts = [len(asked & frozenset().union(*(s.stems for s in item))) for item in procedure.items]
+    wanted = [item for item, count in zip(procedure.items, counts, strict=True) if 2 * count > max(counts)]
+    return replace(procedure, items=tuple(wanted)) if max(counts) else procedure
 
 
 def _weight(procedure: Procedure, task: bool) -> float:

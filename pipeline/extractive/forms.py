@@ -5,19 +5,44 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipeline.text import STOP_WORDS, stem, tokens
+
 _ASK = r"^\W*(?:and |so |but )?(?:what|which|is there|do you have|give me|tell me|how much)\b.*"
-_FORMS = (  # what is asked for, and what it looks like
-    (r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d"),
-    (
-        r"\b(?:price|fee|costs?|charged?)\b",
-        r"[$€£¥]|\b(?:pric\w+|costs?|charg\w+|fees?|free|paid|pay\w*|bill\w*)\b",
-    ),
-    (r"\be-?mail address\b", r"\S@\S|\be-?mail|\bmailing list"),
+_MONEY = (
+    r"[$€£¥]|\d[\d.,]* ?(?:euros?|dollars?|pounds?|cents?|francs?|usd|eur|gbp|chf)\b"
+    r"|\b(?:free|gratis|billed|deducted|nothing|included|pric(?:e|es|ing|ed)|charg(?:e|es|ed)|fees?)\b"
+    r"|\b(?:no|without|extra) (?:extra )?cost|\bcosts? (?:of|for|is|are|you|more|less|the|depend)"
 )
-_FORM_PATTERNS = [(re.compile(_ASK + a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in _FORMS]
+_PAST = (
+    r"^\W*(?:and |so |but )?when (?:was|were|did)\b.*"
+    r"\b(?:found|start|establish|releas|creat|launch|invent|publish|built|born)"
+)
+_YEAR = r"\b1[5-9]\d\d\b|\b20\d\d\b|\bcentury\b|\b\d+ years\b|\b\d{1,2}(?:st|nd|rd|th)?\b"
+_FORMS = (  # what is asked for, what it looks like, and whether a text about it must have it
+    (_ASK + r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d", False),
+    (_ASK + r"\be-?mail address\b", r"\S@\S|\be-?mail|\bmailing list", False),
+    (_ASK + r"\b(?:price|fee|costs?|charged?)\b", _MONEY, True),
+    (r"^\W*(?:and |so |but )?how much (?:is|are|does|do|will)\b.*\b(?:cost|pay|charge)", _MONEY, True),
+    (_PAST, _YEAR, True),
+)
+_FORM_PATTERNS = [(re.compile(a, re.IGNORECASE), re.compile(b, re.IGNORECASE), near) for a, b, near in _FORMS]
+_FORM_WORDS = frozenset(map(stem, ("price", "fee", "cost", "charge", "pay", "found", "start")))
 
 
 def unmet(question: str, texts: Sequence[str]) -> bool:
-    """Tell whether the question asks for something with a known look that no text has."""
-    looks = [look for pattern, look in _FORM_PATTERNS if pattern.search(question)]
-    return any(not any(look.search(text) for text in texts) for look in looks)
+    """Tell whether the question asks for something with a known look that no text has.
+
+    A price or a year must stand in a text that shares another word with the question.
+    """
+    about = _content(question) - _FORM_WORDS
+    for pattern, look, near in _FORM_PATTERNS:
+        if not pattern.search(question):
+            continue
+        read = [text for text in texts if not near or not about or about & _content(text)]
+        if not any(look.search(text) for text in read):
+            return True
+    return False
+
+
+def _content(text: str) -> frozenset[str]:
+    return frozenset(stem(token) for token in tokens(text) if token not in STOP_WORDS)

@@ -25,6 +25,14 @@ _CUE_TEXTS = {
     "why": r"\b(?:because|due|since|so that|in order|results?|reasons?|causes?|caused|therefore)\b",
     "how": r"^\s*(?:\d+[.)]|[-*•])\s|\b(?:click|press|select|open|choose|use|run|type|enter|go to|switch)\b",
 }
+_ORDERS = """click press select open choose use run type enter go switch set turn put add write give export
+    copy start name raise lower tick delete remove stop make look save pull push hold install create
+    change connect drag search sign log tap mark send call fill take bring ask"""
+_DOING = re.compile(
+    rf"^\W*(?:\d+[.)]\s|(?:to [^,]{{3,60}}, )?(?:{'|'.join(_ORDERS.split())})\b)|`[a-z]+ [a-z]+[^`]*`",
+    re.IGNORECASE,
+)
+NARROW = frozenset({"who", "when", "number", "where"})  # kinds that one fact answers
 _KIND_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS]
 _WORD = re.compile(r"(?P<start>^|[.?!:]\s+)?(?P<word>[^\W_]+(?:[-.][^\W_]+)*)")
 CUES = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _CUE_TEXTS.items()}
@@ -36,6 +44,11 @@ def kind(question: str) -> str:
         if pattern.search(question):
             return name
     return "other"
+
+
+def does(text: str) -> bool:
+    """Tell whether a sentence says what to do: a step, an order, a command."""
+    return _DOING.search(text) is not None
 
 
 def names(question: str) -> set[str]:

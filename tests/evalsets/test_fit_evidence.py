@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evalsets.cases.cases import load
-from evalsets.evidence_sets import evidence_of, lines
-from evalsets.fit_evidence import MODELS, auc, f1, fit
+from evalsets.evidence_sets import Example, evidence_of, labels, lines
+from evalsets.fit_evidence import HOME, MODELS, auc, f1, fit, fit_home
 from pipeline.extractive.evidence import WEIGHTS
 from pipeline.extractive.rows import statements
+from pipeline.knowledge.found import Found, Retrieved
 from pipeline.text import sentences
+from tests.factories import make_passage
 
 
 def test_fit_finds_the_feature_that_matters() -> None:
@@ -38,6 +41,29 @@ def test_f1_charges_sentences_outside_the_gold_passage() -> None:
 def test_the_shipped_weights_fit_the_models() -> None:
     shipped = json.loads(WEIGHTS.read_text("utf-8"))
     assert {name: tuple(shipped[name]["weights"]) for name in MODELS} == MODELS
+    assert {name: tuple(shipped[name]["weights"]) for name in HOME} == HOME
+
+
+def test_the_passage_that_answers_is_learnt_from_labelled_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ("The lid is red.", "The pump is green and needs oil each week.")
+    found = tuple(
+        Found(make_passage(n=n, rank=n, document_id=f"d{n}", title="", text=text), (), None)
+        for n, text in enumerate(texts, 1)
+    )
+    retrieved = Retrieved("", None, found, "test", None, None)
+    examples = [
+        Example("how often does the pump need oil", retrieved, True, source=source, pages=frozenset({"d2"}))
+        for source in ("demo", "everyday")
+    ]
+    weights = fit_home("home_lexical", examples)["weights"]
+    assert weights["coverage"] > 0 > weights["first"]
+    assert "everyday left out: right page 1.000 of 1, the first 0.000" in capsys.readouterr().out
+
+
+def test_labels_of_queries_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "qrels.tsv"
+    file.write_text("query-id\tcorpus-id\tscore\nq1\ta\t2\nq1\tb\t0\n", encoding="utf-8")
+    assert labels(file) == {"q1": frozenset({"a"})}
 
 
 def test_the_evidence_of_everyday_stands_in_its_documents() -> None:

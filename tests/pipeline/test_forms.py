@@ -22,3 +22,22 @@ from pipeline.extractive.forms import unmet
 )
 def test_unmet(question: str, text: str, missing: bool) -> None:
     assert unmet(question, [text]) is missing
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "missing"),
+    [
+        (
+            "What does a licence cost per seat?",
+            "Costs: spending by model, a forecast of a month.",
+            True,
+        ),
+        ("What does a wash cost?", "Washing: a wash costs 2 euros.", False),
+        ("What does a wash cost?", "Parking: a place costs 30 euros.", True),
+        ("When was the mill founded?", "The mill: it is a school for weavers.", True),
+        ("When was the mill founded?", "The mill: it was built in 1874.", False),
+        ("When was the fee charged?", "Nothing is said.", False),
+    ],
+)
+def test_a_price_or_year_must_stand_where_the_thing_is_told(question: str, text: str, missing: bool) -> None:
+    assert unmet(question, [text]) is missing

@@ -1,0 +1,85 @@
+"""The passage that answers is found behind the first one; lists and comparisons are cut to what is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.extractive import home
+from pipeline.extractive.compare import gathered
+from pipeline.extractive.evidence import Page, Reading, read
+from pipeline.extractive.extractive import compose
+from pipeline.extractive.kinds import does
+from pipeline.knowledge.found import Found, Retrieved
+from tests.factories import make_passage
+
+
+def retrieved(*pages: tuple[str, str], question: str = "") -> Retrieved:
+    found = tuple(
+        Found(make_passage(n=n, rank=n, document_id=f"d{n}", title=title, text=text), (), None)
+        for n, (title, text) in enumerate(pages, 1)
+    )
+    return Retrieved(question, None, found, "test", None, None)
+
+
+def answer(question: str, *pages: tuple[str, str]) -> str:
+    reading = read(question, retrieved(*pages, question=question))
+    return "".join(compose(question, reading))
+
+
+def test_the_page_that_has_the_question_s_words_answers_before_the_first() -> None:
+    pages = (
+        ("A private model", "Start a server. Give the model the price 0, so that its turns count as free."),
+        ("The doctor", "The doctor looks at the set-up. It changes nothing and spends no money."),
+    )
+    question = "does the doctor spend money"
+    page = Page(question, retrieved(*pages))
+    assert page.home() == 1
+    assert "spends no money" in answer(question, *pages)
+
+
+def test_what_is_measured_of_a_passage_has_a_name() -> None:
+    page = Page(
+        "how do I start the pump", retrieved(("Pump", "Press the green key."), ("Door", "It is red."))
+    )
+    values = home.features(page)
+    assert set(values) == set(home.FEATURES)
+    assert values["first"].tolist() == [1.0, 0.0]
+    assert home.share(np.zeros((1, 0)), np.zeros(0)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "doing"),
+    [
+        ("Press the green key.", True),
+        ("To stop it, pull the lever.", True),
+        ("Run `answerdeck up` again.", True),
+        ("Comparing them only makes sense with a model.", False),
+        ("The key is green.", False),
+    ],
+)
+def test_a_sentence_that_says_what_to_do_is_known(text: str, doing: bool) -> None:
+    assert does(text) is doing
+
+
+def test_a_list_is_cut_to_the_items_that_are_asked_for() -> None:
+    text = (
+        "The table gives the page a look.\n\n- `name` is the name at the top.\n- `logo` is a picture file.\n"
+        "- `examples` are questions to begin with.\n- `footer` is a line of small print."
+    )
+    said = answer("how do I change the logo", ("The page", text))
+    assert "`logo`" in said
+    assert "`footer`" not in said and "`examples`" not in said
+
+
+def test_two_things_compared_are_told_once_each() -> None:
+    text = (
+        "Precision is the share of citations that are right. "
+        "Recall is the share of documents that are cited. A model that quotes has a high precision."
+    )
+    again = "Recall is the share of documents that are cited."
+    question = "What is the difference between precision and recall?"
+    reading: Reading = read(question, retrieved(("Citations", text), ("Glossary", again), question=question))
+    chosen = gathered(question, reading)
+    assert chosen is not None
+    assert [sentence.text.split()[0] for sentence in chosen] == ["Precision", "Recall"]
