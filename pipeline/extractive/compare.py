@@ -136,7 +136,7 @@ def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects
         if other <= sentence.stems | title and not own:
             continue
         shared = len(aspects & sentence.stems) / max(len(aspects), 1)
-        about = side <= title and sentence.position <= FIRST
+        about = side <= title and sentence.position <= FIRST and 2 * len(side) >= len(title)
         subject = side <= _subject(sentence.text)
         score = shared + 0.5 * sentence.probability + 0.25 * own + 0.5 * (about or subject)
         scored.append((score + SUBJECT * subject, sentence))

@@ -16,6 +16,9 @@ _COUNTERS = frozenset(_COUNTING.split())
 _NAMED = re.compile(r"\b([A-Z][a-z]{2,}) ([a-z]{3,})\b")
 _CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
+_ALONE = re.compile(r"(?<![\w.,:/-])\d{1,2}(?![\w/-]|[.,:]\d)")
+_LONG = re.compile(r"(?<!\d)(?<![\d][.,])\d{4}(?!\d|[.,]\d)")
+ENUMERATED = 3  # different numbers in a sentence that make it a list of them
 SHORT = 3  # letters of a name that may as well begin a sentence
 
 
@@ -54,7 +57,19 @@ def lacking(question: str, texts: Iterable[str]) -> bool:
         return True
     pairs = frozenset[tuple[str, str]]().union(*(numbered(text) for text in pages))
     names = {name for name, _ in pairs}
-    return any(name in names and (name, number) not in pairs for name, number in numbered(question))
+    odd = {number for name, number in numbered(question) if name in names and (name, number) not in pairs}
+    return bool(odd - frozenset[str]().union(*(_listed(text) for text in pages))) if odd else False
+
+
+@lru_cache(maxsize=4096)
+def _listed(text: str) -> frozenset[str]:
+    """Return the numbers that need no name beside them.
+
+    Those of four digits, which mean one thing in a text, and small ones that are told one after the
+    other: "with 0 when …, with 1 …, with 2".
+    """
+    numbers = frozenset(_ALONE.findall(text))
+    return (numbers if len(numbers) >= ENUMERATED else frozenset()) | frozenset(_LONG.findall(text))
 
 
 def about_another(question: str, text: str) -> bool:

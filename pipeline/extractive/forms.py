@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from pipeline.text import STOP_WORDS, stem, tokens
 
+COMMON = 0.4  # share of the texts from which on a word tells none of them: the product's name
+FEW = 2  # texts that may all be about one thing
 _ASK = r"^\W*(?:and |so |but )?(?:what|which|is there|do you have|give me|tell me|how much)\b.*"
 _MONEY = (
     r"[$€£¥]|\d[\d.,]* ?(?:euros?|dollars?|pounds?|cents?|francs?|usd|eur|gbp|chf)\b"
@@ -17,7 +19,7 @@ _PAST = (
     r"^\W*(?:and |so |but )?when (?:was|were|did)\b.*"
     r"\b(?:found|start|establish|releas|creat|launch|invent|publish|built|born)"
 )
-_YEAR = r"\b1[5-9]\d\d\b|\b20\d\d\b|\bcentury\b|\b\d+ years\b|\b\d{1,2}(?:st|nd|rd|th)?\b"
+_YEAR = r"\b1[5-9]\d\d\b|\b20\d\d\b|\bcentury\b|\b\d+ years\b"
 _FORMS = (  # what is asked for, what it looks like, and whether a text about it must have it
     (_ASK + r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d", False),
     (_ASK + r"\be-?mail address\b", r"\S@\S|\be-?mail|\bmailing list", False),
@@ -34,11 +36,16 @@ def unmet(question: str, texts: Sequence[str]) -> bool:
 
     A price or a year must stand in a text that shares another word with the question.
     """
+    if not any(pattern.search(question) for pattern, _, _ in _FORM_PATTERNS):
+        return False
     about = _content(question) - _FORM_WORDS
+    stems = [_content(text) for text in texts]
+    about -= {word for word in about if sum(word in other for other in stems) > max(COMMON * len(texts), FEW)}
     for pattern, look, near in _FORM_PATTERNS:
         if not pattern.search(question):
             continue
-        read = [text for text in texts if not near or not about or about & _content(text)]
+        pairs = zip(texts, stems, strict=True)
+        read = [text for text, other in pairs if not near or not about or about & other]
         if not any(look.search(text) for text in read):
             return True
     return False

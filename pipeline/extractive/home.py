@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text import STOP_WORDS
-
-if TYPE_CHECKING:
-    from pipeline.extractive.evidence import Page
 
 Numbers = NDArray[np.float64]
 FEATURES = (
@@ -19,9 +16,29 @@ FEATURES = (
 )
 
 
-def features(page: Page) -> dict[str, Numbers]:
+class Opened(Protocol):
+    """The sentences of the passages read beside the question, as evidence.Page has them.
+
+    A row each: `rows` is its passage, `matches` which asked words it has, `cosines`, `doing`. A passage
+    each: `titles` and `titled`.
+    """
+
+    rows: NDArray[np.int64]
+    matches: Numbers
+    cosines: Numbers
+    doing: Numbers
+    titles: list[set[str]]
+    titled: Numbers
+    asked: list[str]
+    rarity: Numbers
+    kind: str
+
+    def tells(self) -> Numbers: ...
+
+
+def features(page: Opened) -> dict[str, Numbers]:
     """Return one value per passage under each name of FEATURES."""
-    table = np.array([_passage(page, number) for number in range(len(page.passages))])
+    table = np.array([_passage(page, number) for number in range(len(page.titles))])
     return dict(zip(FEATURES, table.T, strict=True))
 
 
@@ -31,7 +48,7 @@ def share(matches: Numbers, weights: Numbers) -> Numbers:
     return matches @ weights / total if total > 0 else np.zeros(len(matches))
 
 
-def _passage(page: Page, number: int) -> list[float]:
+def _passage(page: Opened, number: int) -> list[float]:
     own, titled = page.rows == number, page.titled[number]
     if not own.any():
         return [0.0] * len(FEATURES)

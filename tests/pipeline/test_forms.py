@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.extractive.exact import lacking
 from pipeline.extractive.forms import unmet
 
 
@@ -41,3 +42,20 @@ def test_unmet(question: str, text: str, missing: bool) -> None:
 )
 def test_a_price_or_year_must_stand_where_the_thing_is_told(question: str, text: str, missing: bool) -> None:
     assert unmet(question, [text]) is missing
+
+
+def test_the_name_of_the_product_tells_no_text() -> None:
+    texts = ["Acme: it costs 5 euros to park.", "Acme: it has doors.", "Acme: it is large."]
+    assert unmet("What does an Acme licence cost?", texts)
+    assert unmet("When was Acme founded?", ["Acme: it answers questions.", "Acme: 14 people use it."])
+
+
+def test_a_number_told_in_a_row_of_numbers_is_there() -> None:
+    texts = [
+        "It exits with 0 when it did it, with 1 when it failed and with 2 when called wrongly.",
+        "code 7",
+    ]
+    assert not lacking("What does exit code 2 mean?", texts)
+    assert lacking("What does exit code 3 mean?", texts)
+    assert not lacking("port 7860 is taken", ["The chat is at http://127.0.0.1:7860.", "--port 7900"])
+    assert lacking("bus 7861", ["The chat is at 7860.", "bus 7900"])
