@@ -106,6 +106,7 @@ class Breaker:
         self._opened = 0  # times in a row, for the growing open time
         self._period = 0  # grows with each half-open time and release; older calls count no more
         self._probing = self._proved = 0
+        self._trusted_until = float("-inf")  # what others met is not heard before
 
     def admit(self) -> Permit | None:
         """Return leave for one call, or None while the dependency rests."""
@@ -119,6 +120,14 @@ class Breaker:
             self._probing += 1
             return Permit(self, self._period, True)
         return None
+
+    def doubt(self, reason: str) -> None:
+        """Let probes find out, since another machine met failures; no more than once in the longest rest."""
+        if self._state == "closed" and self._clock() >= self._trusted_until:
+            self._trusted_until = self._clock() + self.policy.longest_open_seconds
+            self._period += 1
+            self._probing = self._proved = 0
+            self._change("half_open", reason)
 
     def trip(self, reason: str) -> None:
         """Open at once: for failures that more calls cannot mend, such as a bad key."""

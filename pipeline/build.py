@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Unpack
 
 from pipeline.admission import Admission
 from pipeline.auth import Keys
-from pipeline.breaker import Breaker, Policy
+from pipeline.breaker import Breaker, Change, Policy
 from pipeline.breakers import Breakers, changes
 from pipeline.context.answers import AnswerCache
-from pipeline.context.cache import SemanticCache
+from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import TABLES, Memory, Reach
 from pipeline.context.retrieval import Patience, Retriever
+from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.data_folder import DataFolder
 from pipeline.desk import desk
 from pipeline.errors import ConfigurationError, KnowledgeError
@@ -39,6 +40,7 @@ from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
+from pipeline.news import News
 from pipeline.parts import Given, Parts
 from pipeline.people import TABLES as ACCOUNTS
 from pipeline.people import People
@@ -71,7 +73,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
     copies = None if "force" in parts else mirror(settings)
     if copies is not None:
         copies.follow(desk(settings).look)
-    gateway = parts.get("gateway") or _gateway(settings, registry, parts.get("models"))
+    gateway, news = _gateway(settings, registry, parts)
     documents = parts.get("knowledge") or knowledge(settings)
     looks = guards(settings, documents.embedder, moderator(settings, registry))
     rewrites = settings.models.primary != "extractive" or "models" in parts or "gateway" in parts
@@ -98,6 +100,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             breakers=registry,
             keeping=_keeping(settings),
             mirror=copies,
+            news=news,
             clock=parts.get("clock", time.perf_counter),
         )
     )
@@ -266,7 +269,26 @@ def _admission(settings: Settings) -> Admission:
     return Admission(limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns)
 
 
-def _gateway(settings: Settings, registry: Breakers, models: Sequence[Model] | None) -> Gateway:
+def _gateway(settings: Settings, registry: Breakers, parts: Given) -> tuple[Gateway, News | None]:
+    """Return what asks the models, and what tells other machines of those that fail."""
+    if "gateway" in parts:
+        return parts["gateway"], None
+    server, news = sessions(settings), None
+    gateway = _models(settings, lambda change: _note(change, registry, news), parts.get("models"))
+    if server is not None:
+        news = News(server, lambda name, reason: gateway.doubt(name, f"another machine: {reason}"))
+    return gateway, news
+
+
+def _note(change: Change, registry: Breakers, news: News | None) -> None:
+    registry.note(change)
+    if news is not None:
+        news.tell(change)
+
+
+def _models(
+    settings: Settings, on_change: Callable[[Change], None], models: Sequence[Model] | None
+) -> Gateway:
     names = (settings.models.primary, settings.models.fallback)
     providers = [model(name, settings) for name in names if name and name != "extractive"]
     return Gateway(
@@ -276,7 +298,7 @@ def _gateway(settings: Settings, registry: Breakers, models: Sequence[Model] | N
         policy=Policy(slow_seconds=settings.models.slow_seconds),
         make=lambda name: model(name, settings),
         paces=paces(settings),
-        on_change=registry.note,
+        on_change=on_change,
     )
 
 
@@ -310,13 +332,26 @@ async def prepare(pipeline: Pipeline) -> None:
 
 
 def _cache(settings: Settings) -> SemanticCache | None:
-    cache = settings.cache
-    return SemanticCache(share=cache.share, sample=cache.checked) if cache.passages else None
+    cache, server = settings.cache, _cached(settings)
+    if not cache.passages:
+        return None
+    shared = None if server is None else SharedShelves(SIZE, KEYS, server, PASSAGES, "passages")
+    return SemanticCache(share=cache.share, sample=cache.checked, shelves=shared)
 
 
 def _keeping(settings: Settings) -> Keeping | None:
-    cache = settings.cache
-    return Keeping(AnswerCache(share=cache.share, sample=cache.checked)) if cache.answers else None
+    cache, server = settings.cache, _cached(settings)
+    if not cache.answers:
+        return None
+    shared = None if server is None else SharedShelves(SIZE, KEYS * SIZE, server, ANSWERS, "answers")
+    return Keeping(AnswerCache(share=cache.share, sample=cache.checked, shelves=shared))
+
+
+def _cached(settings: Settings) -> RedisServer | None:
+    """Return what the machines share their caches by: those that have the same documents."""
+    address = settings.sessions.get_secret_value()
+    together = address != EMBEDDED and settings.knowledge.place != EMBEDDED
+    return RedisServer(address, texts=False) if together else None
 
 
 def _writable(folder: Path) -> None:

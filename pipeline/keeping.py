@@ -37,6 +37,10 @@ class Keeping:
     def __init__(self, answers: AnswerCache) -> None:
         self._answers = answers
 
+    def close(self) -> None:
+        """Let go of what the answers are kept by."""
+        self._answers.close()
+
     def look(
         self, turn: LiveTurn, scope: Scope | None, version: PromptVersion, prompt: Prompt
     ) -> Lookup | None:

@@ -47,6 +47,7 @@ class Operations:
         self.registry: Final = parts.breakers
         self.keeping: Final = parts.keeping
         self.mirror: Final = parts.mirror
+        self.news: Final = parts.news
         self.journal: Final = parts.journal
         self.backlog: Final = Backlog(parts.journal, parts.breakers.get("journal", JOURNAL))
         self.observers: Final[list[Callable[[Trace], None]]] = []  # shown each turn's trace, at its end
@@ -118,6 +119,10 @@ class Operations:
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self.mirror is not None:
             self.mirror.close()
+        if self.news is not None:
+            self.news.close()
+        if self.keeping is not None:
+            self.keeping.close()
         self.backlog.close()
         await self.gateway.close()
         await self.retriever.close()

@@ -24,6 +24,7 @@ from pipeline.live_turn import Rules
 from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
+from pipeline.news import News
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
 from pipeline.whole import Wholes
@@ -66,6 +67,7 @@ class Parts:
     wholes: Wholes
     breakers: Breakers
     keeping: Keeping | None = None  # of answers; None: each is given anew
+    news: News | None = None  # of other machines' breakers
     mirror: Mirror | None = None  # where several machines share prompts
     clock: Callable[[], float] = time.perf_counter
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.context.memory import TABLES
+from pipeline.context.shared_cache import CACHED
 from pipeline.data_folder import DataFolder
 from pipeline.people import TABLES as ACCOUNTS
+from pipeline.redis_server import RedisServer
 from traces.engine import EMBEDDED
 from traces.places import Person, Place
 from traces.postgres.tables import SharedTables
 
 WAIT_SECONDS = 10.0
+INDEX_COLONS = 3  # in the name of an index: answerdeck:cache:<kind>:<key>
 
 
-def places(data_dir: Path, ledger: str = EMBEDDED) -> list[Place]:
+def places(data_dir: Path, ledger: str = EMBEDDED, sessions: str = EMBEDDED) -> list[Place]:
     """Return the places of this room, those that machines with one ledger share included."""
     names = {"conversations and memory": "user_id", "people and sessions": "name", "audit of people": "actor"}
     shared = [] if ledger == EMBEDDED else [SharedRows(ledger, *pair) for pair in names.items()]
+    caches = [] if sessions == EMBEDDED else [Caches(sessions)]
     return [
         *shared,
+        *caches,
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
         Tables("spending", DataFolder(data_dir).spending, "who"),
         Tables("people and sessions", DataFolder(data_dir).people, "name"),
@@ -61,6 +67,41 @@ class SharedRows:
             (self._column,),
         )
         return [row[0] for row in rows.fetchall()]
+
+
+class Caches:
+    """What machines keep for repeated questions: nobody can tell whose they are, so all go."""
+
+    name = "caches of all machines"
+    proof = "count of keys in Redis that hold cached questions"
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def erase(self, person: Person) -> int:
+        """Delete the entries; raises SessionsError when the server cannot be reached."""
+        with closing(RedisServer(self._address)) as server:
+            names = self._names(server)
+            return sum(server.ask(lambda client, name=name: client.delete(name)) for name in names)
+
+    def left(self, person: Person) -> list[str]:
+        """Name what was kept before the erasure; later entries are of other people."""
+        with closing(RedisServer(self._address)) as server:
+            names = self._names(server)
+        if person.erased_at is not None:
+            names = [name for name in names if _earlier(name, datetime.fromisoformat(person.erased_at))]
+        return [f"{len(names)} entries"] if names else []
+
+    def _names(self, server: RedisServer) -> list[str]:
+        pattern = server.key(f"{CACHED}*")
+        return server.ask(lambda client: list(client.scan_iter(pattern, count=1000)))
+
+
+def _earlier(name: str, moment: datetime) -> bool:
+    """Say whether an entry was kept before a moment; its name ends with a UUIDv7, an index has none."""
+    digits = name.rpartition(":")[2].replace("-", "")
+    milliseconds = int(digits[:12], 16)
+    return name.count(":") > INDEX_COLONS and milliseconds < moment.timestamp() * 1000
 
 
 class Tables:

@@ -10,8 +10,11 @@ from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.embedding import Embedder, MiniLM
 from pipeline.models.model import Model
 from pipeline.models.pace import Pace
+from pipeline.redis_server import RedisServer
 from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
+from pipeline.shared_vectors import SharedVectors
+from traces.engine import EMBEDDED
 
 LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
@@ -59,7 +62,17 @@ def embedder(settings: Settings) -> Embedder:
 
     endpoint = settings.models.openai if provider == "openai" else settings.models.local
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
-    return RemoteEmbedder(label, base_url=endpoint.base_url, api_key=key)
+    return RemoteEmbedder(
+        label, base_url=endpoint.base_url, api_key=key, remembered=_vectors(settings, endpoint.base_url)
+    )
+
+
+def _vectors(settings: Settings, base_url: str | None) -> SharedVectors | None:
+    """Return the vectors of questions that all machines keep together; None when this one is alone."""
+    address = settings.sessions.get_secret_value()
+    if address == EMBEDDED:
+        return None
+    return SharedVectors(RedisServer(address, texts=False), f"{base_url} {settings.embedder}")
 
 
 def reranker(settings: Settings) -> Reranker:

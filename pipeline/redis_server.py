@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 0.25  # for an answer: a turn is held up that long, once a rest
 REST_SECONDS = 2.0  # after a failure nobody asks again for so long
 SCHEMES = ("redis", "rediss", "unix")
+KEEPS = "noeviction"
 _PREFIX = "answerdeck:"
 
 
 class RedisServer:
     """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError."""
 
-    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, address: str, clock: Callable[[], float] = time.monotonic, *, texts: bool = True
+    ) -> None:
         import redis
 
         self.name = shown(address)
@@ -35,7 +38,7 @@ class RedisServer:
             address,
             socket_timeout=WAIT_SECONDS,
             socket_connect_timeout=WAIT_SECONDS,
-            decode_responses=True,
+            decode_responses=texts,  # else bytes
             retry=None,
         )
 
@@ -61,8 +64,15 @@ class RedisServer:
             raise SessionsError(self._failure) from error
 
     def check(self) -> None:
-        """Say whether the server answers; raises SessionsError in one line when it does not."""
-        self.ask(lambda client: client.ping())
+        """Say whether the server keeps what it is told; raises SessionsError in one line when it does not."""
+        self.ask(lambda client: client.set(self.key("probe"), "1", px=1000))
+        memory: Any = self.ask(lambda client: client.info("memory"))
+        policy = memory.get("maxmemory_policy", KEEPS)
+        if memory.get("maxmemory") and policy != KEEPS:
+            raise SessionsError(
+                f"{self.name} throws keys away when it is full (maxmemory-policy {policy}), and limits with"
+                f" them: set maxmemory-policy {KEEPS}"
+            )
 
     def close(self) -> None:
         self._client.close()

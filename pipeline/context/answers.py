@@ -53,7 +53,9 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """An answer kept for a question."""
+
     vector: Vector
     answer: Kept
 
@@ -68,11 +70,12 @@ class AnswerCache:
         sample: float = SAMPLE,
         size: int = SIZE,
         chance: Callable[[], float] = random.random,
+        shelves: Shelves[Entry] | None = None,
     ) -> None:
         self.share = share
         self._sample = sample
         self._chance = chance
-        self._kept: Shelves[_Entry] = Shelves(size, KEYS * size)
+        self._kept: Shelves[Entry] = Shelves(size, KEYS * size) if shelves is None else shelves
         self._versions: dict[str, str] = {}
 
     def find(self, query: Asked) -> Hit | None:
@@ -87,11 +90,15 @@ class AnswerCache:
         if self._versions.get(query.kb) != query.version:
             self._kept.forget_others(query.kb, query.version)
             self._versions[query.kb] = query.version
-        self._kept.keep(query.key, query.question, _Entry(query.vector, answer))
+        self._kept.keep(query.key, query.question, Entry(query.vector, answer))
 
     def drop(self, query: Asked) -> None:
         """Forget the answers to a question and its like: they proved wrong."""
         self._kept.drop(query.key, query.question, query.vector)
+
+    def close(self) -> None:
+        """Let go of what the entries are kept by."""
+        self._kept.close()
 
 
 def disagree(text: str, other: str) -> bool:

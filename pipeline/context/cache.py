@@ -41,7 +41,9 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """Passages kept for a question, and what the search took."""
+
     retrieved: Retrieved
     vector: Vector
     seconds: float
@@ -159,6 +161,9 @@ class Shelves(OrderedDict[tuple[Any, ...], Questions[E]]):
         for key in [key for key in self if key[1] == kb and key[2] != version]:
             del self[key]
 
+    def close(self) -> None:
+        """Let go of what the entries are kept by."""
+
 
 class SemanticCache:
     """Retrieved passages by question, in memory; a new version of a knowledge base empties its part.
@@ -174,11 +179,12 @@ class SemanticCache:
         sample: float = SAMPLE,
         size: int = SIZE,
         chance: Callable[[], float] = random.random,
+        shelves: Shelves[Entry] | None = None,
     ) -> None:
         self.share = share
         self._sample = sample
         self._chance = chance
-        self._kept: Shelves[_Entry] = Shelves(size, KEYS)
+        self._kept: Shelves[Entry] = Shelves(size, KEYS) if shelves is None else shelves
 
     def find(self, scope: Scope, query: str, vector: Vector, kb: str, version: str) -> Hit | None:
         """Return what was kept for a question that asks the same, or None."""
@@ -194,7 +200,11 @@ class SemanticCache:
         if retrieved.degraded is not None or vector is None or version is None or not retrieved.found:
             return
         self._kept.forget_others(retrieved.kb, version)
-        self._kept.keep((scope, retrieved.kb, version), retrieved.query, _Entry(retrieved, vector, seconds))
+        self._kept.keep((scope, retrieved.kb, version), retrieved.query, Entry(retrieved, vector, seconds))
+
+    def close(self) -> None:
+        """Let go of what the entries are kept by."""
+        self._kept.close()
 
 
 def differ(earlier: Retrieved, fresh: Retrieved) -> bool:

@@ -283,8 +283,10 @@ class Retriever:
         await self._reranker.warm()
 
     async def close(self) -> None:
-        """Close what the reranker holds open."""
+        """Close what reranker and cache hold open."""
         await self._reranker.close()
+        if self._cache is not None:
+            self._cache.close()
 
     def _found(self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers) -> tuple[Found, ...]:
         """Order the candidates by their scores and spread the first places over documents."""

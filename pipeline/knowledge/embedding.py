@@ -74,6 +74,9 @@ class Remembered:
         if len(self._vectors) > self._size:
             self._vectors.popitem(last=False)
 
+    def close(self) -> None:
+        """Let go of what the vectors are kept by."""
+
 
 @cache  # of the process: every knowledge base and guard shares it
 def _tokenizer() -> Tokenizer:

@@ -45,6 +45,7 @@ class RemoteEmbedder:
         base_url: str | None = None,
         api_key: str = "",
         sleep: Callable[[float], None] = time.sleep,
+        remembered: Remembered | None = None,
     ) -> None:
         self.model = model
         self.fingerprint = f"openai-protocol-{model}"
@@ -52,7 +53,7 @@ class RemoteEmbedder:
         self._key = api_key
         self._sleep = sleep
         self._dimensions: int | None = None
-        self._remembered = Remembered()
+        self._remembered = remembered or Remembered()
 
     async def embed_query(self, text: str) -> Vector:
         """Return the query's vector, or raise EmbedError within a few seconds."""
@@ -76,6 +77,7 @@ class RemoteEmbedder:
         if "_client" in self.__dict__:
             self._client.close()
             del self.__dict__["_client"]
+        self._remembered.close()
 
     @cached_property
     def _client(self) -> Client:

@@ -165,6 +165,11 @@ class Gateway:
             raise _final(attempt)
         yield replace(stop, degraded=error.error_class if error else None)
 
+    def doubt(self, name: str, reason: str) -> None:
+        """Look anew whether a model answers: another machine met failures of it."""
+        if name in self.breakers:
+            self.breakers[name].doubt(reason)
+
     def report(self) -> list[dict[str, Any]]:
         """Return the state of each model's breaker."""
         return [breaker.report() for breaker in self.breakers.values()]
