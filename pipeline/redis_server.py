@@ -19,6 +19,7 @@ REST_SECONDS = 2.0  # after a failure nobody asks again for so long
 SCHEMES = ("redis", "rediss", "unix")
 KEEPS = "noeviction"
 _PREFIX = "answerdeck:"
+_PROBE = "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])"
 
 
 class RedisServer:
@@ -65,7 +66,7 @@ class RedisServer:
 
     def check(self) -> None:
         """Say whether the server keeps what it is told; raises SessionsError in one line when it does not."""
-        self.ask(lambda client: client.set(self.key("probe"), "1", px=1000))
+        self.run(_PROBE, ("probe",), ())
         memory: Any = self.ask(lambda client: client.info("memory"))
         policy = memory.get("maxmemory_policy", KEEPS)
         if memory.get("maxmemory") and policy != KEEPS:
