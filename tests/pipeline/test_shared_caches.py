@@ -35,7 +35,7 @@ QUESTION = "How do I pair the keyboard?"
 def unit(*values: float) -> Vector:
     vector = np.zeros(384, np.float32)
     vector[: len(values)] = values
-    return vector / np.linalg.norm(vector)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def retrieved(question: str = QUESTION, vector: Vector | None = None, version: str = "kb-1") -> Retrieved:
