@@ -45,8 +45,9 @@ audit: install-dev ## Look up known vulnerabilities of the locked versions
 bench: install-dev ## Measure our speed goals
 	@$(BIN)/answerdeck bench
 
+EXTRAS := evals local mcp postgres oidc redis dev
 lock: ## Write the locks in .ci/ anew
-	uv pip compile -q --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes --all-extras pyproject.toml -o .ci/requirements-dev.txt
+	uv pip compile -q --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes $(addprefix --extra ,$(EXTRAS)) pyproject.toml -o .ci/requirements-dev.txt
 	uv pip compile -q --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes pyproject.toml -c .ci/requirements-dev.txt -o .ci/requirements.txt
 
 clean: ## Remove .venv and caches; .data stays

@@ -1,4 +1,4 @@
-"""Makes what answers, embeds and reranks by its name: the only place that names providers' classes."""
+"""Makes what answers, embeds, reranks or works by its name: the only place that names providers' classes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
-from pipeline.knowledge.embedding import Embedder, MiniLM
+from pipeline.knowledge.embedding import Embedder, MiniLM, Remembered
 from pipeline.models.model import Model
 from pipeline.models.pace import Pace
 from pipeline.redis_server import RedisServer
 from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
 from pipeline.shared_vectors import SharedVectors
+from pipeline.workers import Processes, Workers, WorkersError
 from traces.engine import EMBEDDED
 
+WORKPLACES = "processes, processes:N, ray or ray://host:port"
 LOCAL_KEY = "none"  # local servers want a key in the header and accept any
 
 
@@ -55,22 +57,33 @@ def paces(settings: Settings) -> dict[str, Pace]:
 
 def embedder(settings: Settings) -> Embedder:
     """Return the embedder the settings name."""
-    provider, _, label = settings.embedder.partition(":")
+    base_url = embedder_url(settings)
+    return embedder_of(settings.embedder, base_url, _vectors(settings, base_url))
+
+
+def embedder_url(settings: Settings) -> str | None:
+    """Return the endpoint of the embedder; None without one, or for the provider's own."""
+    provider = settings.embedder.partition(":")[0]
+    if provider == "minilm":
+        return None
+    return (settings.models.openai if provider == "openai" else settings.models.local).base_url
+
+
+def embedder_of(name: str, base_url: str | None, remembered: Remembered | None = None) -> Embedder:
+    """Return the embedder of a name, at an endpoint."""
+    provider, _, label = name.partition(":")
     if provider == "minilm":
         return MiniLM()
     from pipeline.knowledge.remote import RemoteEmbedder
 
-    endpoint = settings.models.openai if provider == "openai" else settings.models.local
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
-    return RemoteEmbedder(
-        label, base_url=endpoint.base_url, api_key=key, remembered=_vectors(settings, endpoint.base_url)
-    )
+    return RemoteEmbedder(label, base_url=base_url, api_key=key, remembered=remembered)
 
 
 def _vectors(settings: Settings, base_url: str | None) -> SharedVectors | None:
     """Return the vectors of questions that all machines keep together; None when this one is alone."""
     address = settings.sessions.get_secret_value()
-    if address == EMBEDDED:
+    if address == EMBEDDED or settings.embedder == "minilm":
         return None
     return SharedVectors(RedisServer(address, texts=False), f"{base_url} {settings.embedder}")
 
@@ -82,3 +95,15 @@ def reranker(settings: Settings) -> Reranker:
         return Embedded()
     key = os.environ.get(RERANKERS[protocol] or "", "")
     return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
+
+
+def workers(place: str) -> Workers:
+    """Return who works at a place, e.g. "processes:4" or "ray"; raises WorkersError."""
+    kind, _, number = place.partition(":")
+    if kind == "processes" and (not number or (number.isdecimal() and 0 < int(number) <= 1024)):
+        return Processes(int(number) if number else None)
+    if place == "ray" or place.startswith("ray://"):
+        from pipeline.ray_cluster import RayCluster
+
+        return RayCluster(None if place == "ray" else place)
+    raise WorkersError(f"{place!r} is no place to work at; it can be {WORKPLACES}")

@@ -33,6 +33,7 @@ VENDORS = {
     "prometheus_client": {"pipeline/http/metrics.py"},
     "pydantic_settings": {"pipeline/settings.py"},
     "joserfc": {"pipeline/http/oidc.py"},
+    "ray": {"pipeline/ray_cluster.py"},
     "redis": {"pipeline/redis_server.py"},
     "psycopg": {"traces/postgres"},
     "pypdfium2": {"pipeline/knowledge/reading/pdf.py"},

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
 from console.commands.consent import agree
-from console.commands.opened import pipeline_for
+from console.commands.crew import crew
+from console.commands.opened import pipeline_for, primary_of
 from console.commands.progress import bars, counting, once_needed
 from console.commands.screen import emit, wrong
 from evalsets.cases import corpora
 from evalsets.cases.evalset import Evalset
 from evalsets.release.release import Agree, Missing
 from evalsets.runs.answer_cache import remember
+from evalsets.runs.elsewhere import Elsewhere
 from evalsets.runs.estimate import Estimate, estimate
 from evalsets.runs.outcome import Outcome
-from evalsets.runs.runner import Plan, Side, Variant, run_together
+from evalsets.runs.runner import Askable, Plan, Side, Variant, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
 from pipeline.knowledge.standing import Status
 from pipeline.settings import Settings, load
 from pipeline.turn import Pipeline
+from pipeline.workers import Workers
 
 
 async def ask(
@@ -34,11 +38,28 @@ async def ask(
     yes: bool,
     quiet: bool,
     retrieval: Mapping[str, Any] | None = None,
+    on: str | None = None,
 ) -> list[Outcome]:
     """Run the cases as planned, the variants side by side; return what came of each run.
 
     Ends the command without consent.
     """
+    with ExitStack() as stack:
+        helpers = crew(on, stack)
+        return await _ask(cases, variants, plan, retrieval, helpers, cache=cache, yes=yes, quiet=quiet)
+
+
+async def _ask(
+    cases: Evalset,
+    variants: Sequence[Variant],
+    plan: Plan,
+    retrieval: Mapping[str, Any] | None,
+    helpers: Workers | None,
+    *,
+    cache: bool,
+    yes: bool,
+    quiet: bool,
+) -> list[Outcome]:
     settings = load(**({"retrieval": retrieval} if retrieval else {}))
     pipeline = pipeline_for(variants, retrieval)
     if cache:
@@ -59,10 +80,21 @@ async def ask(
         plan = replace(plan, settings=shaped)
         models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
         await warm(pipeline, kb, cases.cases[0].question, models)
+        chatbot: Askable = pipeline
+        if helpers is not None:
+            plan = replace(plan, concurrency=helpers.width)
+            chatbot = Elsewhere(pipeline, helpers, _changed(variants, retrieval), cache=cache)
         with bars(quiet) as step:
-            return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
+            return await run_together(cases, sides, chatbot, plan, kb=kb, progress=counting(step("Asking")))
     finally:
         await pipeline.close()
+
+
+def _changed(variants: Sequence[Variant], retrieval: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what workers change of the configuration, as `pipeline_for` does here."""
+    primary = primary_of(variants)
+    changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
+    return changed | ({"retrieval": dict(retrieval)} if retrieval else {})
 
 
 def _empty(standing: Status) -> str:

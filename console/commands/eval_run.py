@@ -47,6 +47,7 @@ class Order:
     form: Template | None
     target_model: str | None
     json: bool
+    on: str | None = None
 
     def expect(self) -> None:
         """Print what it would take."""
@@ -63,7 +64,7 @@ class Order:
             alone = len(self.variants) == 1 if cache is None else cache
             work = ask(
                 self.cases, self.variants, self.plan,
-                cache=alone, yes=yes, quiet=self.json, retrieval=self.retrieval,
+                cache=alone, yes=yes, quiet=self.json, retrieval=self.retrieval, on=self.on,
             )  # fmt: skip
         try:
             return asyncio.run(work)
@@ -122,6 +123,9 @@ def run_evalset(
             "--cache/--no-cache", help="Take answers a model gave before; by default for one variant alone."
         ),
     ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Ask on processes, processes:N, ray or ray://host:port.")
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -132,7 +136,14 @@ def run_evalset(
         show(json=json)
         return
     variants = _variants(only, prompt, model, run_id)
-    own = {"--only": only, "--prompt": prompt, "--model": model, "--retrieval": retrieval, "--budget": budget}
+    own = {
+        "--on": on,
+        "--only": only,
+        "--prompt": prompt,
+        "--model": model,
+        "--retrieval": retrieval,
+        "--budget": budget,
+    }
     form = template_of(target, template, target_model, own=own)
     cases = _cases(evalset, queries)
     changed = settings_of(retrieval)
@@ -140,7 +151,7 @@ def run_evalset(
         limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget,
         settings=RunSettings(trial=f"retrieval {retrieval}" if changed else None),
     )  # fmt: skip
-    order = Order(cases, plan, variants, changed, form, target_model, json)
+    order = Order(cases, plan, variants, changed, form, target_model, json, on)
     if only_estimate:
         order.expect()
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from console.commands.crew import crew
 from console.commands.kb import Json, Name, chosen, knowledge_bases
 from console.commands.screen import emit, wrong
 from pipeline.errors import AnswerdeckError
@@ -19,8 +21,11 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import Ingested
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.running import run, sentence
+from pipeline.knowledge.spread import Spread
 from pipeline.knowledge.tables import checked
 from pipeline.knowledge.watch import follow
+from pipeline.providers import embedder, embedder_url
+from pipeline.settings import load
 
 SHOWN = 50  # lines of one kind printed
 
@@ -32,14 +37,31 @@ def ingest(
         bool, typer.Option(help="Remove documents of the given folders whose file is gone.")
     ] = False,
     watch: Annotated[bool, typer.Option(help="Go on, and ingest what changes; Ctrl-C stops.")] = False,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Embed on processes, processes:N, ray or ray://host:port.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Add documents to a knowledge base; unchanged ones are skipped, an interrupted run goes on."""
     missing = [printable(str(path)) for path in paths if not path.exists()]
     if missing:
         raise wrong(f"there is no {', '.join(missing)}")
-    knowledge, default = knowledge_bases()
-    name = checked(chosen(None, kb, default))
+    with ExitStack() as stack:
+        knowledge, default = knowledge_bases(_spread(on, stack))
+        _ingest(paths, checked(chosen(None, kb, default)), knowledge, prune, watch=watch, json=json)
+
+
+def _spread(on: str | None, stack: ExitStack) -> Spread | None:
+    """Return an embedder that works at a place until the stack ends; None when it is to be here."""
+    if (helpers := crew(on, stack)) is None:
+        return None
+    settings = load()
+    return Spread(embedder(settings), helpers, settings.embedder, embedder_url(settings))
+
+
+def _ingest(
+    paths: list[Path], name: str, knowledge: Knowledge, prune: bool, *, watch: bool, json: bool
+) -> None:
     if watch:
         try:
             asyncio.run(_follow(paths, name, knowledge, prune, json))

@@ -12,6 +12,7 @@ from console.commands.screen import emit, table, wrong
 from pipeline.build import knowledge, retriever
 from pipeline.context.search_test import search_test
 from pipeline.errors import KnowledgeError
+from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.running import jobs as kept
 from pipeline.settings import load
@@ -21,10 +22,10 @@ Name = Annotated[str | None, typer.Option("--kb", help="Knowledge base; default 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def knowledge_bases() -> tuple[Knowledge, str]:
+def knowledge_bases(vectors: Embedder | None = None) -> tuple[Knowledge, str]:
     """Return the knowledge bases and the name of the one that answers."""
     settings = load()
-    return knowledge(settings), settings.kb
+    return knowledge(settings, vectors), settings.kb
 
 
 def chosen(argument: str | None, option: str | None, default: str) -> str:

@@ -32,6 +32,12 @@ def waiting(store: Store) -> Store:
     return store
 
 
+def primary_of(variants: Sequence[Variant]) -> str | None:
+    """Return the first model of them that is not embedded, else the first; None when none is named."""
+    models = [variant.model for variant in variants if variant.model]
+    return next((model for model in models if model != "extractive"), next(iter(models), None))
+
+
 def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | None = None) -> Pipeline:
     """Return a pipeline that can answer as each of the variants, with these retrieval settings if given.
 
@@ -41,7 +47,7 @@ def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | Non
         models = list(dict.fromkeys(variant.model for variant in variants if variant.model))
         for model in models:
             check_model(model)
-        primary = next((model for model in models if model != "extractive"), next(iter(models), None))
+        primary = primary_of(variants)
         changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
         settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build.build(settings)

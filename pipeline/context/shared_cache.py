@@ -137,7 +137,7 @@ class SharedShelves(Shelves[E]):
 
 def _pack_passages(entry: Entry) -> bytes:
     """Pack passages: a line of JSON, then the vectors of their sentences."""
-    found = entry.retrieved.found
+    candidates = entry.retrieved.found
     rows = [
         {
             "passage": asdict(item.passage),
@@ -145,19 +145,19 @@ def _pack_passages(entry: Entry) -> bytes:
             "shape": None if item.vectors is None else item.vectors.shape,
             "screened": [mark.hex() for mark in item.screened],
         }
-        for item in found
+        for item in candidates
     ]
     about = {"kb": entry.retrieved.kb, "version": entry.retrieved.index_version}
     head = about | {"embedder": entry.retrieved.embedder, "query": entry.retrieved.query}
     line = orjson.dumps(head | {"seconds": entry.seconds, "found": rows})
-    blocks = [item.vectors.astype(np.float32).tobytes() for item in found if item.vectors is not None]
+    blocks = [item.vectors.astype(np.float32).tobytes() for item in candidates if item.vectors is not None]
     return b"\n".join([line, b"".join(blocks)])
 
 
 def _unpack_passages(packed: bytes, vector: Vector) -> Entry:
     line, _, rest = packed.partition(b"\n")
     head, numbers = orjson.loads(line), np.frombuffer(rest, np.float32)
-    found: list[Found] = []
+    candidates: list[Found] = []
     for row in head["found"]:
         vectors = None
         if row["shape"] is not None:
@@ -165,8 +165,10 @@ def _unpack_passages(packed: bytes, vector: Vector) -> Entry:
             vectors, numbers = numbers[:size].reshape(row["shape"]), numbers[size:]
         spans = tuple((begin, end) for begin, end in row["spans"])
         screened = tuple(bytes.fromhex(mark) for mark in row["screened"])
-        found.append(Found(Passage(**row["passage"]), spans, vectors, screened))
-    retrieved = Retrieved(head["query"], vector, tuple(found), head["kb"], head["version"], head["embedder"])
+        candidates.append(Found(Passage(**row["passage"]), spans, vectors, screened))
+    retrieved = Retrieved(
+        head["query"], vector, tuple(candidates), head["kb"], head["version"], head["embedder"]
+    )
     return Entry(retrieved, vector, head["seconds"])
 
 

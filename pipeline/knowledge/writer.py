@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from pipeline.knowledge import vectors as vector_files
@@ -33,6 +35,10 @@ class Waiting:
     adopted: bool = False
 
 
+Batch = Sequence[Waiting]
+Coming = asyncio.Task[list[Entry]]
+
+
 class Writer:
     """Embeds and stores waiting documents batch by batch, and keeps the lag on disk."""
 
@@ -55,17 +61,37 @@ class Writer:
         """Store all that can be; returns why the rest must wait, or None."""
         left = self._left = list(waiting)
         self._note(left)
-        for batch in _batches(waiting):
-            try:
-                await self._store(batch)
-            except EmbedError as error:
-                if error.error_class != "embed_invalid":
-                    return f"{error}; run the ingestion again to store the rest"
-                await self._one_by_one(batch)
-            left = left[len(batch) :]
-            self._note(left or batch)  # what is stored answers once it is released
-            self._left = left
+        async with aclosing(self._embedded(waiting)) as batches:
+            async for batch, entries in batches:
+                try:
+                    await self._keep(batch, await entries)
+                except EmbedError as error:
+                    if error.error_class != "embed_invalid":
+                        return f"{error}; run the ingestion again to store the rest"
+                    await self._one_by_one(batch)
+                left = left[len(batch) :]
+                self._note(left or batch)  # what is stored answers once it is released
+                self._left = left
         return None
+
+    async def _embedded(self, waiting: Sequence[Waiting]) -> AsyncGenerator[tuple[Batch, Coming]]:
+        """Yield the batches in order, each with its entries to come: some are embedded ahead, no more."""
+        width = getattr(self._knowledge.embedder, "width", 1)
+        ahead: deque[tuple[Batch, Coming]] = deque()
+        try:
+            for batch in _batches(waiting):
+                ahead.append((batch, asyncio.create_task(self._embed(batch))))
+                if len(ahead) >= width:
+                    yield ahead.popleft()
+            while ahead:
+                yield ahead.popleft()
+        finally:
+            for _, coming in ahead:
+                coming.cancel()
+            await asyncio.gather(*(coming for _, coming in ahead), return_exceptions=True)
+
+    async def _embed(self, batch: Batch) -> list[Entry]:
+        return await _embed(batch, self._knowledge.embedder, self._files, self._ready)
 
     def released(self) -> None:
         """Note that all that was stored is in force."""
@@ -75,8 +101,7 @@ class Writer:
         """Note that what was stored is not in force yet."""
         self._note([*self.stored, *self._left])
 
-    async def _store(self, batch: Sequence[Waiting]) -> None:
-        entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
+    async def _keep(self, batch: Batch, entries: Sequence[Entry]) -> None:
         await self._knowledge.write(self._kb, entries)
         for waiting in batch:
             self.stored.append(waiting)
@@ -88,7 +113,7 @@ class Writer:
         """Store each document apart, so that one bad vector costs one document."""
         for waiting in batch:
             try:
-                await self._store([waiting])
+                await self._keep([waiting], await self._embed([waiting]))
             except EmbedError as error:
                 if error.error_class != "embed_invalid":
                     raise

@@ -1,0 +1,56 @@
+"""An embedder whose passages are embedded by workers elsewhere; questions are embedded here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors, Spans
+from pipeline.knowledge.found import Vector
+from pipeline.workers import Workers, WorkersError
+
+
+class Spread:
+    """Gives passages away, some batches at a time. `name` and `base_url` say what the workers embed with."""
+
+    def __init__(self, embedder: Embedder, workers: Workers, name: str, base_url: str | None) -> None:
+        self.fingerprint = embedder.fingerprint
+        self.width = workers.width + 1  # one waits while each works
+        self._embedder = embedder
+        self._workers = workers
+        self._order = (name, base_url)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+    async def embed_query(self, text: str) -> Vector:
+        return await self._embedder.embed_query(text)
+
+    async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
+        try:
+            theirs, vectors = await self._workers.run(embed, *self._order, list(texts), list(spans))
+        except WorkersError as error:
+            raise EmbedError(str(error)) from error
+        if theirs != self.fingerprint:
+            raise EmbedError(
+                f"a worker embeds with {theirs}, this machine with {self.fingerprint}; install the same"
+                " version and configure the same embedder everywhere"
+            )
+        return vectors
+
+
+def embed(
+    name: str, base_url: str | None, texts: Sequence[str], spans: Sequence[Spans]
+) -> tuple[str, list[PassageVectors]]:
+    """Embed texts in a worker; return the embedder's fingerprint and the vectors."""
+    embedder = _embedder(name, base_url)
+    return embedder.fingerprint, asyncio.run(embedder.embed_passages(texts, spans))
+
+
+@cache  # of the worker: its next batch finds the model loaded
+def _embedder(name: str, base_url: str | None) -> Embedder:
+    from pipeline.providers import embedder_of
+
+    return embedder_of(name, base_url)
