@@ -27,16 +27,19 @@ class RayCluster:
         import ray  # pyright: ignore[reportMissingImports] an extra outside the locks
 
         self._ray: Any = ray
-        own = address is None and not os.environ.get("RAY_ADDRESS")
+        where = address or os.environ.get("RAY_ADDRESS") or ""
         options: dict[str, Any] = {"address": address}
-        if own:
+        if not where:
             options = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        elif where.startswith(
+            "127."
+        ):  # Ray would ask over this machine's outer address, where nobody listens
+            options["_node_ip_address"] = where.partition(":")[0]
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            where = address or os.environ.get("RAY_ADDRESS") or "this machine"
             line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise WorkersError(f"no Ray cluster can be used at {where}: {line}") from error
+            raise WorkersError(f"no Ray cluster can be used at {where or 'this machine'}: {line}") from error
         self.width = max(int(ray.cluster_resources().get("CPU", 1)), 1)
         self._call: Any = ray.remote(num_cpus=1, max_retries=TRIES - 1)(_call)
 

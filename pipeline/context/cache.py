@@ -70,6 +70,9 @@ class Questions(Generic[E]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, question: str) -> bool:
+        return question in self._entries
+
     def __getitem__(self, question: str) -> E:
         return self._entries[question]
 

@@ -95,11 +95,12 @@ class SharedShelves(Shelves[E]):
                 return entry
             packed = self._ask(lambda client, name=entry.name: client.get(self._server.key(name)))
             shelf = self[key]
-            question = next(reversed(shelf))  # a use moved it to the end
+            question = shelf.alike(query, vector)
+            assert question is not None
             try:
-                shelf[question] = self._packing.unpack(packed, entry.vector)
+                shelf.put(question, self._packing.unpack(packed, entry.vector))
             except (TypeError, ValueError, KeyError, AttributeError):  # gone, or not ours
-                del shelf[question]
+                shelf.drop(question)
         return None
 
     def _catch_up(self, key: tuple[Any, ...]) -> bool:
@@ -116,10 +117,12 @@ class SharedShelves(Shelves[E]):
 
     def _take(self, key: tuple[Any, ...], fields: dict[bytes, bytes]) -> None:
         question = fields[b"question"].decode()
-        shelf = self.get(key, OrderedDict())
+        shelf = self.get(key)
+        here = shelf is not None and question in shelf
         if b"name" not in fields:  # it proved wrong
-            shelf.pop(question, None)
-        elif question not in shelf:
+            if shelf is not None and here:
+                shelf.drop(question)
+        elif not here:
             vector = np.frombuffer(fields[b"vector"], np.float32)
             super().keep(key, question, cast("E", Elsewhere(vector, fields[b"name"].decode())))
 

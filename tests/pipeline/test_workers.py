@@ -143,8 +143,16 @@ async def test_a_ray_cluster_of_two_nodes_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pytest.importorskip("ray.cluster_utils", reason="the extra [ray] is not installed")
+    for name in ("RAY_raylet_start_wait_time_s", "RAY_agent_register_timeout_ms"):
+        monkeypatch.setenv(
+            name, "100" if name.endswith("_s") else "100000"
+        )  # a busy machine is slow to start
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
+    node = {
+        "num_cpus": 1,
+        "object_store_memory": 80_000_000,
+        "node_ip_address": "127.0.0.2",
+    }  # loopback, and not what Ray replaces
     cluster: Any = ray.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     second = cluster.add_node(**node)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
