@@ -31,9 +31,7 @@ class RayCluster:
         options: dict[str, Any] = {"address": address}
         if not where:
             options = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        elif where.startswith(
-            "127."
-        ):  # Ray would ask over this machine's outer address, where nobody listens
+        elif where.startswith("127."):  # Ray would ask at the machine's outer address
             options["_node_ip_address"] = where.partition(":")[0]
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
