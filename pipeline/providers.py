@@ -58,7 +58,8 @@ def paces(settings: Settings) -> dict[str, Pace]:
 def embedder(settings: Settings) -> Embedder:
     """Return the embedder the settings name."""
     base_url = embedder_url(settings)
-    return embedder_of(settings.embedder, base_url, _vectors(settings, base_url))
+    pace = paces(settings).get(settings.embedder.partition(":")[0])
+    return embedder_of(settings.embedder, base_url, _vectors(settings, base_url), pace)
 
 
 def embedder_url(settings: Settings) -> str | None:
@@ -69,7 +70,9 @@ def embedder_url(settings: Settings) -> str | None:
     return (settings.models.openai if provider == "openai" else settings.models.local).base_url
 
 
-def embedder_of(name: str, base_url: str | None, remembered: Remembered | None = None) -> Embedder:
+def embedder_of(
+    name: str, base_url: str | None, remembered: Remembered | None = None, pace: Pace | None = None
+) -> Embedder:
     """Return the embedder of a name, at an endpoint."""
     provider, _, label = name.partition(":")
     if provider == "minilm":
@@ -77,7 +80,7 @@ def embedder_of(name: str, base_url: str | None, remembered: Remembered | None =
     from pipeline.knowledge.remote import RemoteEmbedder
 
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
-    return RemoteEmbedder(label, base_url=base_url, api_key=key, remembered=remembered)
+    return RemoteEmbedder(label, base_url=base_url, api_key=key, remembered=remembered, pace=pace)
 
 
 def _vectors(settings: Settings, base_url: str | None) -> SharedVectors | None:

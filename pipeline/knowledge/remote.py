@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -33,6 +33,14 @@ CONNECT_SECONDS = 3.0
 TRIES = 4  # per batch of passages; a query is tried once, the words alone must do then
 LONGEST_WAIT_SECONDS = 20.0
 ANSWER_BYTES = 64_000_000
+CHARACTERS = 4  # of a token, about
+
+
+class Pace(Protocol):
+    """What a provider allows a minute."""
+
+    def wait(self, tokens: int) -> float: ...
+    def take(self, tokens: int) -> None: ...
 
 
 class RemoteEmbedder:
@@ -46,6 +54,7 @@ class RemoteEmbedder:
         api_key: str = "",
         sleep: Callable[[float], None] = time.sleep,
         remembered: Remembered | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.model = model
         self.fingerprint = f"openai-protocol-{model}"
@@ -54,6 +63,7 @@ class RemoteEmbedder:
         self._sleep = sleep
         self._dimensions: int | None = None
         self._remembered = remembered or Remembered()
+        self._pace = pace
 
     async def embed_query(self, text: str) -> Vector:
         """Return the query's vector, or raise EmbedError within a few seconds."""
@@ -68,9 +78,22 @@ class RemoteEmbedder:
         """Return one PassageVectors per text; a busy server is asked again a few times."""
         vectors: list[Vector] = []
         for begin in range(0, len(texts), BATCH):
-            vectors += await asyncio.to_thread(self._patiently, texts[begin : begin + BATCH])
+            batch = texts[begin : begin + BATCH]
+            await self.keep_pace(batch)
+            vectors += await asyncio.to_thread(self._patiently, batch)
         self._alive(texts, vectors)
         return [PassageVectors(vector, None) for vector in vectors]
+
+    async def keep_pace(self, texts: Sequence[str]) -> None:
+        """Wait until the provider's limits leave room for these passages, and take it."""
+        if self._pace is None:
+            return
+        for begin in range(0, len(texts), BATCH):
+            tokens = sum(map(len, texts[begin : begin + BATCH])) // CHARACTERS
+            seconds = self._pace.wait(tokens)
+            self._pace.take(tokens)  # before the wait: several batches may be under way
+            if seconds > 0:
+                await asyncio.to_thread(self._sleep, seconds)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -29,6 +29,8 @@ class Spread:
         return await self._embedder.embed_query(text)
 
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
+        if keep_pace := getattr(self._embedder, "keep_pace", None):  # an endpoint has limits for all of them
+            await keep_pace(texts)
         try:
             theirs, vectors = await self._workers.run(embed, *self._order, list(texts), list(spans))
         except WorkersError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.knowledge.embedding import EmbedError, MiniLM, checked
 from pipeline.knowledge.remote import RemoteEmbedder
+from pipeline.models.pace import Pace
 from pipeline.text import sentences
 
 Script = Callable[[dict[str, Any]], tuple[int, Any]]
@@ -195,6 +196,24 @@ async def test_a_busy_server_is_asked_again_for_passages_but_not_for_a_query(ser
     with pytest.raises(EmbedError):
         await embedder.embed_query("q")
     assert len(requests) == 1
+
+
+async def test_passages_keep_to_what_the_provider_allows_a_minute(server: Any) -> None:
+    url, scripts, requests = server
+    scripts[:] = [good] * 9
+    now, waits = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(60, 6_000, lambda: now[0])  # 1 request and 100 tokens a second, six seconds at once
+    embedder = RemoteEmbedder("small", base_url=url, sleep=sleep, pace=pace)
+    texts = [f"{number:0>25}" for number in range(64 * 4)]  # 400 tokens a request
+    assert len(await embedder.embed_passages(texts, [()] * len(texts))) == len(texts)
+    assert len(requests) == 4
+    assert waits == pytest.approx([2.0, 4.0, 4.0]), "600 tokens are there, then 100 come a second"
+    assert await embedder.embed_query("a question waits for nobody") is not None
 
 
 async def test_nobody_listening_is_an_embed_error() -> None:
