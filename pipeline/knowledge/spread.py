@@ -11,13 +11,16 @@ from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors, S
 from pipeline.knowledge.found import Vector
 from pipeline.workers import Workers, WorkersError
 
+PIECE = 32  # passages a worker has at a time, about three seconds of a core
+BATCH_CHUNKS = 128  # chunks per commit, rounded up to whole documents
+
 
 class Spread:
     """Gives passages away, some batches at a time. `name` and `base_url` say what the workers embed with."""
 
     def __init__(self, embedder: Embedder, workers: Workers, name: str, base_url: str | None) -> None:
         self.fingerprint = embedder.fingerprint
-        self.width = workers.width + 1  # one waits while each works
+        self.width = 1 + -(-workers.width * PIECE // BATCH_CHUNKS)  # batches: one waits while each works
         self._embedder = embedder
         self._workers = workers
         self._order = (name, base_url)
@@ -31,6 +34,15 @@ class Spread:
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         if keep_pace := getattr(self._embedder, "keep_pace", None):  # an endpoint has limits for all of them
             await keep_pace(texts)
+        pieces = [slice(begin, begin + PIECE) for begin in range(0, len(texts), PIECE)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(self._piece(texts[piece], spans[piece])) for piece in pieces]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [vectors for part in parts for vectors in part.result()]
+
+    async def _piece(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         try:
             theirs, vectors = await self._workers.run(embed, *self._order, list(texts), list(spans))
         except WorkersError as error:

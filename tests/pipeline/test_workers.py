@@ -116,7 +116,7 @@ async def test_batches_are_embedded_ahead_but_only_so_many_and_stored_in_order()
     result = await store(documents(24), "manual", bases, lambda done, total, name: order.append(name))
     assert (result.added, result.pending, result.problem) == (24, 0, None)
     assert order == [f"d{n}" for n in range(24)]
-    assert 1 < crew.most <= crew.width + 1 < crew.calls, (crew.most, crew.calls)
+    assert 1 < crew.most <= 3 < crew.calls, (crew.most, crew.calls)
 
 
 @pytest.mark.usefixtures("small_batches")
