@@ -158,12 +158,12 @@ def _budgets(settings: Settings) -> Iterator[Gauge]:
         report = budget.report()
     finally:
         budget.spending.close()
-    if report["trouble"]:
-        yield Gauge("spend", "file", 2.0, f"Budgets cannot be kept: {report['trouble']}.")
-        raise AnswerdeckError(report["trouble"])
-    for row in report.get("reached", ()):
-        if row["level"] != "unpriced":
-            who = f" of user {row['who']}" if row["who"] else ""
-            text = f"{row['level']} of the budget{who} for {row['period']} are used."
-            subject = " ".join(part for part in (row["period"], row["who"], row["level"]) if part)
+    if report.trouble:
+        yield Gauge("spend", "file", 2.0, f"Budgets cannot be kept: {report.trouble}.")
+        raise AnswerdeckError(report.trouble)
+    for row in report.reached:
+        if row.level != "unpriced":
+            who = f" of user {row.who}" if row.who else ""
+            text = f"{row.level} of the budget{who} for {row.period} are used."
+            subject = " ".join(part for part in (row.period, row.who, row.level) if part)
             yield Gauge("spend", subject, 1.0, text)

@@ -118,9 +118,9 @@ def plan(basis: Traffic | Assumed, conversations: int, per_turn: PerTurn, site: 
 
 def shape(basis: Traffic | Assumed) -> tuple[float, float]:
     """Return turns of a conversation and tokens of a turn, in and out."""
-    facts = basis.facts()
-    tokens = sum(fact["input"] + fact["output"] for fact in facts["tokens_per_turn"].values())
-    return float(facts["turns_per_conversation"]), float(tokens)
+    means = basis.basis()
+    tokens = sum(flow.input + flow.output for flow in means.tokens_per_turn.values())
+    return float(means.turns_per_conversation), float(tokens)
 
 
 def busy_hour(conversations: int, turns: float, tokens: float, per_turn: PerTurn, seed: int = 0) -> Peak:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -28,6 +28,36 @@ class TooLittle(AnswerdeckError):
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """Tokens in and out of a model for one purpose, a turn, in means."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a forecast rests on, in means."""
+
+    turns: int
+    conversations: int
+    turns_per_conversation: float
+    tokens_per_turn: dict[str, Flow]  # by purpose
+    cached_share: float
+    estimated_calls: int | None  # None where all of it is assumed
+
+    @property
+    def assumed(self) -> bool:
+        """Whether somebody imagined it."""
+        return self.estimated_calls is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the basis."""
+        fields = asdict(self)
+        return {**fields, "assumed": True} if fields.pop("estimated_calls") is None else asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """The calls of some conversations."""
 
@@ -47,22 +77,18 @@ class Traffic:
         input_tokens = sum(row.input_tokens or 0 for row in self.rows)
         return sum(row.cache_read_tokens or 0 for row in self.rows) / input_tokens if input_tokens else 0.0
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the forecast rests on, in means."""
+    def basis(self) -> Basis:
+        """Return what the forecast rests on."""
         turns, talks = max(self.turns, 1), max(self.conversations, 1)
-        by_purpose: dict[str, dict[str, float]] = defaultdict(lambda: {"input": 0.0, "output": 0.0})
+        flows: dict[str, Flow] = defaultdict(lambda: Flow(0.0, 0.0))
         for row in self.rows:
             if row.purpose is not None:
-                by_purpose[row.purpose]["input"] += (row.input_tokens or 0) / turns
-                by_purpose[row.purpose]["output"] += (row.output_tokens or 0) / turns
-        return {
-            "turns": self.turns,
-            "conversations": self.conversations,
-            "turns_per_conversation": self.turns / talks,
-            "tokens_per_turn": dict(by_purpose),
-            "cached_share": self.cached_share,
-            "estimated_calls": sum(row.estimated or 0 for row in self.rows),
-        }
+                flow, tokens = flows[row.purpose], (row.input_tokens or 0, row.output_tokens or 0)
+                flows[row.purpose] = Flow(flow.input + tokens[0] / turns, flow.output + tokens[1] / turns)
+        estimated = sum(row.estimated or 0 for row in self.rows)
+        return Basis(
+            self.turns, self.conversations, self.turns / talks, dict(flows), self.cached_share, estimated
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +100,10 @@ class Assumed:
     output: float = 200.0
     cached_share: float = 0.0
 
-    def facts(self) -> dict[str, Any]:
-        return {
-            "turns": 0,
-            "conversations": 0,
-            "turns_per_conversation": self.turns,
-            "tokens_per_turn": {"answer": {"input": self.input, "output": self.output}},
-            "cached_share": self.cached_share,
-            "assumed": True,
-        }
+    def basis(self) -> Basis:
+        """Return what the forecast rests on."""
+        flows = {"answer": Flow(self.input, self.output)}
+        return Basis(0, 0, self.turns, flows, self.cached_share, None)
 
     def cost(self, rates: Rates, scale: float, caching: Caching) -> float:
         share = 0.0 if caching == "off" else self.cached_share

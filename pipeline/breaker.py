@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -37,6 +37,40 @@ class Change:
     old: State
     new: State
     reason: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the JSON of the transition, within its breaker's report."""
+        return {"at": self.at.isoformat(), "old": self.old, "new": self.new, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerReport:
+    """How a breaker stands: what was counted in its window, and when an open one is tried again."""
+
+    name: str
+    state: State
+    calls: int
+    failures: int
+    slow: int
+    retry_in_seconds: float | None
+    history: tuple[Change, ...] = ()
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> BreakerReport:
+        """Read the JSON of a report, without its history."""
+        counts = body["calls"], body["failures"], body["slow"]
+        return cls(body["name"], body["state"], *counts, body["retry_in_seconds"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the report."""
+        counts = {"calls": self.calls, "failures": self.failures, "slow": self.slow}
+        return {
+            "name": self.name,
+            "state": self.state,
+            **counts,
+            "retry_in_seconds": self.retry_in_seconds,
+            "history": [change.to_dict() for change in self.history],
+        }
 
 
 class _Second:
@@ -150,22 +184,12 @@ class Breaker:
             return "half_open"
         return self._state
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> BreakerReport:
         """Return the state for `/readyz`, metrics and the console."""
         self._expire(int(self._clock()))
         rests = max(0.0, self._retry_at - self._clock()) if self._state == "open" else None
-        return {
-            "name": self.name,
-            "state": self.state,
-            "calls": self._calls,
-            "failures": self._failures,
-            "slow": self._slow,
-            "retry_in_seconds": rests,
-            "history": [
-                {"at": change.at.isoformat(), "old": change.old, "new": change.new, "reason": change.reason}
-                for change in self.history
-            ],
-        }
+        counts = self._calls, self._failures, self._slow
+        return BreakerReport(self.name, self.state, *counts, rests, tuple(self.history))
 
     def _succeeded(self, seconds: float, period: int, probe: bool) -> _Second | None:
         if period != self._period:  # began before the last recovery: old news

@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
-from pipeline.breaker import Breaker, Change, Policy
+from pipeline.breaker import Breaker, BreakerReport, Change, Policy
 from pipeline.errors import AnswerdeckError
 
 log = logging.getLogger(__name__)
@@ -60,22 +61,24 @@ class Breakers:
             log.error("the change of breaker %s could not be kept: %s", change.name, error)
 
 
-def changes(log_file: Path, limit: int = 200) -> list[dict[str, Any]]:
-    """Return the newest changes kept, newest first: name, at, old, new, reason, pid."""
+def changes(log_file: Path, limit: int = 200) -> list[Change]:
+    """Return the newest changes kept, newest first."""
     try:
         lines = log_file.read_bytes().splitlines()[-limit:]
     except FileNotFoundError:
         return []
-    entries: list[dict[str, Any]] = []
+    listed: list[Change] = []
     for line in reversed(lines):
         try:
-            entries.append(orjson.loads(line))
-        except orjson.JSONDecodeError:
+            fields = orjson.loads(line)
+            at = datetime.fromisoformat(fields["at"])
+            listed.append(Change(fields["name"], at, fields["old"], fields["new"], fields["reason"]))
+        except (ValueError, KeyError, TypeError):
             continue  # its writer was killed in the middle of the line
-    return entries
+    return listed
 
 
-def reports(*groups: Mapping[str, Breaker]) -> list[dict[str, Any]]:
+def reports(*groups: Mapping[str, Breaker]) -> list[BreakerReport]:
     """Return the state of all breakers, for `/readyz`, `/metrics` and the console."""
     return [breaker.report() for group in groups for breaker in group.values()]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from pipeline.admission import Admission
 from pipeline.auth import Keys
@@ -242,7 +242,7 @@ def breakers(settings: Settings, policy: Policy | None = None) -> Breakers:
     return Breakers(DataFolder(settings.data_dir).breakers, policy=policy)
 
 
-def breaker_changes(settings: Settings) -> list[dict[str, Any]]:
+def breaker_changes(settings: Settings) -> list[Change]:
     """Return the newest changes of breakers that were kept, newest first."""
     return changes(DataFolder(settings.data_dir).breakers)
 

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from pipeline import notices
 from pipeline.alarm import Alarms
 from pipeline.backlog import Backlog
-from pipeline.breaker import Breaker, Policy
+from pipeline.breaker import Breaker, BreakerReport, Policy
 from pipeline.breakers import reports
 from pipeline.errors import Refused
 from pipeline.parts import Parts
@@ -103,7 +103,7 @@ class Operations:
         """Return the breakers of all dependencies by name."""
         return {**self.gateway.breakers, **self.registry.by_name}
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[BreakerReport]:
         """Return the state of all breakers."""
         return reports(self.breakers())
 

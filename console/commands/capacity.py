@@ -55,7 +55,7 @@ def capacity(
             {
                 "plans": [asdict(each) | {"first": each.first and asdict(each.first)} for each in plans],
                 "per_turn": asdict(figures),
-                "basis": basis.facts(),
+                "basis": basis.basis().to_dict(),
                 "usd_per_million_conversations": prices,
             }
         )

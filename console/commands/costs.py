@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
 from console.commands.screen import emit, table, wrong
 from console.format import usd
-from evalsets.forecast import Assumed, Caching, Traffic
+from evalsets.forecast import Assumed, Basis, Caching, Forecast, Traffic
 from evalsets.forecast import forecast as calculate
 from pipeline import build
 from pipeline.sections import check_model
@@ -51,7 +51,7 @@ def show(
                 "models": [asdict(row) for row in models],
                 **asdict(resolved),
                 "cost_per_conversation": each,
-                "budget": budget,
+                "budget": budget.to_dict(),
             }
         )
         return
@@ -63,11 +63,11 @@ def show(
     dollars, number = resolved.cost_usd, resolved.resolved
     answer = dollars / number if dollars is not None and number else None
     print(f"\nper conversation {_usd(each)} · per resolved answer {_usd(answer)} ({number:,} resolved)")
-    for row in budget.get("budgets", ()):
-        limit = "no budget" if row["limit_usd"] is None else f"of {_usd(row['limit_usd'])}"
-        print(f"{row['name']} {row['period']}: {_usd(row['spent_usd'])} {limit}")
-    for row in budget.get("reached", ()):
-        print(f"reached {row['level']} of {row['period']} by {row['who'] or 'everybody'} at {row['at']}")
+    for used in budget.budgets:
+        limit = "no budget" if used.limit_usd is None else f"of {_usd(used.limit_usd)}"
+        print(f"{used.name} {used.period}: {_usd(used.spent_usd)} {limit}")
+    for row in budget.reached:
+        print(f"reached {row.level} of {row.period} by {row.who or 'everybody'} at {row.at}")
 
 
 def forecast(
@@ -101,15 +101,15 @@ def forecast(
         scale=prompt_tokens_scale,
         caching=cast("Caching", caching),
     )
-    facts = basis.facts()
+    means = basis.basis()
     if json:
         rows = [asdict(candidate) for candidate in forecasts]
-        emit({"conversations": conversations, "basis": facts, "caching": caching, "forecast": rows})
+        emit({"conversations": conversations, "basis": means.to_dict(), "caching": caching, "forecast": rows})
         return
-    _print(forecasts, facts, conversations)
+    _print(forecasts, means, conversations)
 
 
-def _print(forecasts: list[Any], facts: dict[str, Any], conversations: int) -> None:
+def _print(forecasts: list[Forecast], means: Basis, conversations: int) -> None:
     rows = [
         (
             candidate.model,
@@ -122,18 +122,18 @@ def _print(forecasts: list[Any], facts: dict[str, Any], conversations: int) -> N
     ]
     columns = ("model", "a month", "95 % interval", "per conversation", "prices")
     table(columns, rows, f"{conversations:,} conversations a month")
-    basis = f"{facts['turns_per_conversation']:.1f} turns a conversation; " + "; ".join(
-        f"{purpose} {fact['input']:,.0f} tokens in, {fact['output']:,.0f} out a turn"
-        for purpose, fact in facts["tokens_per_turn"].items()
+    basis = f"{means.turns_per_conversation:.1f} turns a conversation; " + "; ".join(
+        f"{purpose} {flow.input:,.0f} tokens in, {flow.output:,.0f} out a turn"
+        for purpose, flow in means.tokens_per_turn.items()
     )
-    rests = "Assumed" if facts.get("assumed") else f"From {facts['turns']:,} turns"
-    print(f"\n{rests}: {basis}; {facts['cached_share']:.0%} of the input cached.")
-    if not facts.get("assumed"):
+    rests = "Assumed" if means.assumed else f"From {means.turns:,} turns"
+    print(f"\n{rests}: {basis}; {means.cached_share:.0%} of the input cached.")
+    if not means.assumed:
         print("The interval says how well the mean is known if traffic stays alike. Prices are list prices:")
         print("an estimate, and other models count other tokens and answer at other lengths.")
 
 
-def _forecast_usd(forecast_row: Any) -> str:
+def _forecast_usd(forecast_row: Forecast) -> str:
     if forecast_row.usd is None:
         return f"unpriced ({forecast_row.unpriced} turns)" if forecast_row.unpriced else "unpriced"
     return (

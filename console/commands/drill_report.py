@@ -101,10 +101,8 @@ def transitions(scene: Played) -> str:
     """Return the breakers' changes, each with the seconds since the first."""
     if not scene.changes:
         return "none"
-    first = datetime.fromisoformat(scene.changes[0]["at"])
-    after = [(datetime.fromisoformat(change["at"]) - first).total_seconds() for change in scene.changes]
+    first = scene.changes[0].at
     steps = [
-        f"{change['name']} {change['new']} +{seconds:.1f} s"
-        for change, seconds in zip(scene.changes, after, strict=True)
+        f"{change.name} {change.new} +{(change.at - first).total_seconds():.1f} s" for change in scene.changes
     ]
     return ", ".join(steps[:6]) + (" …" if len(steps) > 6 else "")

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import streamlit as st
 
@@ -14,7 +13,7 @@ from console import format
 from console.dashboard import data
 from evalsets.forecast import Projection, Traffic, project
 from pipeline import build
-from pipeline.guardrails.budget import Budget
+from pipeline.guardrails.budget import Budget, BudgetReport
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost, last_days
@@ -102,14 +101,14 @@ def prices() -> Prices:
     return build.prices(data.settings())
 
 
-def budgets() -> dict[str, Any]:
+def budgets() -> BudgetReport:
     """Return what is used of the budgets, from the file that the chat keeps."""
     settings = data.settings()
     limits = build.limits(settings)
     try:
         spending = build.spending(settings)
     except (OSError, sqlite3.Error) as error:
-        return {"trouble": f"the budget file cannot be used: {error}"}
+        return BudgetReport(f"the budget file cannot be used: {error}")
     try:
         return Budget(spending, limits).report()
     finally:
@@ -119,16 +118,16 @@ def budgets() -> dict[str, Any]:
 def alerts() -> Iterator[tuple[str, str]]:
     """Yield what the budgets have to say, worst first: (bad or warn, one sentence)."""
     report = budgets()
-    if report.get("trouble"):
+    if report.trouble:
         yield (
             "bad",
-            f"Budgets cannot be kept: {report['trouble']}. Paid models are not asked while a limit is set.",
+            f"Budgets cannot be kept: {report.trouble}. Paid models are not asked while a limit is set.",
         )
     worst: dict[tuple[str, str], int] = {}
-    for row in report.get("reached", ()):
-        if row["level"] != "unpriced":
-            key = (row["period"], row["who"])
-            worst[key] = max(worst.get(key, 0), int(row["level"].rstrip("%")))
+    for row in report.reached:
+        if row.level != "unpriced":
+            key = (row.period, row.who)
+            worst[key] = max(worst.get(key, 0), int(row.level.rstrip("%")))
     for level, says in USED.items():
         for period in (period for (period, who), seen in worst.items() if seen == level and not who):
             yield "bad" if level == 100 else "warn", f"The budget of {period} {says}."
@@ -138,8 +137,7 @@ def alerts() -> Iterator[tuple[str, str]]:
                 f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
             )
             yield "warn", f"Today's budget of {names} {says}."
-    if report.get("unpriced_turns"):
-        number = report["unpriced_turns"]
+    if number := report.unpriced_turns:
         turns = f"{format.count(number)} turn{'s' if number > 1 else ''}"
         yield "warn", f"Unpriced: {turns} this month, in no budget. Set models.prices for their models."
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
-from pipeline.guardrails.spending import EVERYBODY, Spending, Sums
+from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, Sums
 
 log = logging.getLogger(__name__)
 Saving = Literal["no", "degrade", "stop"]
@@ -50,6 +50,42 @@ class Limits:
         """Return the sums that may not be passed."""
         limits = (self.user_day_usd, self.day_usd, self.month_usd)
         return Sums(*(inf if limit is None else limit for limit in limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What is used of the budget of this day or this month."""
+
+    name: Literal["day", "month"]
+    period: str
+    spent_usd: float
+    limit_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReport:
+    """What is used of each budget, which levels were reached, and what keeps the budgets from being kept.
+
+    Only the trouble is known when the file of sums cannot be used.
+    """
+
+    trouble: str | None
+    budgets: tuple[Used, ...] = ()
+    user_day_usd: float | None = None
+    unpriced_turns: int = 0
+    reached: tuple[Reached, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the report."""
+        if not self.budgets:
+            return {"trouble": self.trouble}
+        return {
+            "budgets": [asdict(used) for used in self.budgets],
+            "user_day_usd": self.user_day_usd,
+            "unpriced_turns": self.unpriced_turns,
+            "reached": [asdict(level) for level in self.reached],
+            "trouble": self.trouble,
+        }
 
 
 class Budget:
@@ -138,7 +174,7 @@ class Budget:
         now = self._now()
         return (datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1) - now).total_seconds()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> BudgetReport:
         """Return each limit with what is used of it, the levels reached, and unpriced turns."""
         day = self.day
         try:
@@ -146,18 +182,17 @@ class Budget:
             reached = self.spending.reached(day, day[:7])
         except sqlite3.Error as error:
             self._fail(error)
-            return {"trouble": self.trouble}
-        rows = (("day", day, today, self.limits.day_usd), ("month", day[:7], month, self.limits.month_usd))
-        return {
-            "budgets": [
-                {"name": name, "period": period, "spent_usd": sums["usd"], "limit_usd": limit}
-                for name, period, sums, limit in rows
-            ],
-            "user_day_usd": self.limits.user_day_usd,
-            "unpriced_turns": month["unpriced"],
-            "reached": reached,
-            "trouble": self.trouble or self.spending.trouble,
-        }
+            return BudgetReport(self.trouble)
+        return BudgetReport(
+            self.trouble or self.spending.trouble,
+            (
+                Used("day", day, today.usd, self.limits.day_usd),
+                Used("month", day[:7], month.usd, self.limits.month_usd),
+            ),
+            self.limits.user_day_usd,
+            month.unpriced,
+            tuple(reached),
+        )
 
     def _reach(self, period: str, who: str, share: float) -> None:
         for level in LEVELS:

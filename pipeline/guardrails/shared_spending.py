@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SessionsError
-from pipeline.guardrails.spending import EVERYBODY, Spending, Sums
+from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, Sums, Total
 from pipeline.redis_server import RedisServer
 from traces.ids import uuid7
 
@@ -159,15 +159,15 @@ class SharedSpending(Spending):
             log.error("who else reached %s of %s cannot be asked: %s", level, period, error)
         return first
 
-    def reached(self, *periods: str) -> list[dict[str, Any]]:
+    def reached(self, *periods: str) -> list[Reached]:
         try:
             rows = [row for period in periods for row in self._reached(period)]
         except SessionsError as error:
             self._complain(error)
             return super().reached(*periods)
-        return sorted(rows, key=lambda row: row["at"], reverse=True)
+        return sorted(rows, key=lambda row: row.at, reverse=True)
 
-    def totals(self, period: str) -> dict[str, Any]:
+    def totals(self, period: str) -> Total:
         try:
             self._publish(self._rows(period, EVERYBODY), period)
             name = self._server.key(_spent(period, EVERYBODY))
@@ -176,7 +176,7 @@ class SharedSpending(Spending):
             self._complain(error)
             return super().totals(period)
         usd, turns, unpriced = (sum(float(row[at]) for row in rows) for at in range(3))
-        return {"usd": usd, "turns": int(turns), "unpriced": int(unpriced)}
+        return Total(usd, int(turns), int(unpriced))
 
     def forget(self, who: str) -> int:
         """Delete what names a person, here and on the server; other machines' files are erased on them."""
@@ -235,7 +235,7 @@ class SharedSpending(Spending):
 
     def _caught_up(self, script: str, keys: Sequence[str], day: str, *values: Any) -> Any:
         """Run a script that asks what everybody spent; a server that was emptied is told first."""
-        turns = super().totals(day[:7])["turns"]
+        turns = super().totals(day[:7]).turns
         result = self._server.run(script, keys, (self._machine, turns, *values))
         if result is None:
             self._publish_all(day)
@@ -264,11 +264,11 @@ class SharedSpending(Spending):
         values = [value for period, _, *sums in rows for value in (*sums, _seconds(period))]
         self._server.run(_PUBLISH, keys, (self._machine, turn_id, *values))
 
-    def _reached(self, period: str) -> Iterator[dict[str, Any]]:
+    def _reached(self, period: str) -> Iterator[Reached]:
         name = self._server.key(f"reached:{period}")
         for field, at in self._server.ask(lambda client: client.hgetall(name)).items():
             level, _, who = field.partition(" ")
-            yield {"period": period, "who": who, "level": level, "at": at}
+            yield Reached(period, who, level, at)
 
 
 def _spent(period: str, who: str) -> str:

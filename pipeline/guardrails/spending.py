@@ -7,9 +7,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.linked import Linked
 from pipeline.transactions import transaction
@@ -72,6 +73,25 @@ class Sums(NamedTuple):
     def leaves(self, usd: float, most: Sums) -> bool:
         """Say whether `usd` more stays within `most`."""
         return all(spent + usd <= limit for spent, limit in zip(self, most, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What everybody spent in a day or a month."""
+
+    usd: float
+    turns: int
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A level that was reached: in which period, by whom (empty for everybody), and when (ISO, UTC)."""
+
+    period: str
+    who: str
+    level: str
+    at: str
 
 
 class Spending:
@@ -145,22 +165,20 @@ class Spending:
             )
             return cursor.rowcount > 0
 
-    def reached(self, *periods: str) -> list[dict[str, Any]]:
+    def reached(self, *periods: str) -> list[Reached]:
         """Return the levels reached in these periods, the newest first."""
         marks = ",".join("?" * len(periods))
-        columns = ("period", "who", "level", "at")
-        statement = f"select {', '.join(columns)} from reached where period in ({marks}) order by at desc"  # noqa: S608
+        statement = f"select period, who, level, at from reached where period in ({marks}) order by at desc"  # noqa: S608
         with self._lock:
-            return [dict(zip(columns, row, strict=True)) for row in self._db.execute(statement, periods)]
+            return [Reached(*row) for row in self._db.execute(statement, periods)]
 
-    def totals(self, period: str) -> dict[str, Any]:
+    def totals(self, period: str) -> Total:
         """Return what everybody spent in a day or a month."""
         with self._lock:
             row = self._db.execute(
                 "select usd, turns, unpriced from spent where period = ? and who = ''", (period,)
             ).fetchone()
-        usd, turns, unpriced = row or (0.0, 0, 0)
-        return {"usd": usd, "turns": turns, "unpriced": unpriced}
+        return Total(*row) if row else Total(0.0, 0, 0)
 
     def forget(self, who: str) -> int:
         """Delete the rows that name a person; what everybody spent stays."""

@@ -46,12 +46,13 @@ class Health:
                 parts = [await self._knowledge(), await asyncio.to_thread(self._traces), self._prompts()]
                 self._seen = (self._clock(), parts)
         parts = self._seen[1]
-        breakers = self._pipeline.report()
+        reports = self._pipeline.report()
+        breakers = [report.to_dict() for report in reports]
         if not details:
             parts = [{"name": part["name"], "state": part["state"]} for part in parts]
-            breakers = [{"name": report["name"], "state": report["state"]} for report in breakers]
+            breakers = [{"name": report.name, "state": report.state} for report in reports]
         fine = all(part["state"] == "ok" for part in parts)
-        fine = fine and all(report["state"] == "closed" for report in breakers)
+        fine = fine and all(report.state == "closed" for report in reports)
         state = "starting" if not self._prepared else "ok" if fine else "degraded"
         return {
             "ready": self._prepared,
@@ -61,7 +62,7 @@ class Health:
             "stopping": self._pipeline.stopping,
             "dependencies": parts,
             "breakers": breakers,
-            **({"budget": self._pipeline.budget.report()} if details else {}),
+            **({"budget": self._pipeline.budget.report().to_dict()} if details else {}),
         }
 
     async def _knowledge(self) -> dict[str, Any]:

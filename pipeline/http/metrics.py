@@ -98,10 +98,10 @@ class Metrics:
         self._gauges["index_lag_documents"].set(sum(lag.pending for lag in lags))
         self._gauges["index_lag_seconds"].set(max((lag.seconds() for lag in lags), default=0.0))
         for report in pipeline.report():
-            self._breakers.labels(report["name"]).set(_STATES.get(report["state"], 2))
-        for budget in pipeline.budget.report().get("budgets", ()):
-            if budget["limit_usd"]:
-                self._budget.labels(budget["name"]).set(budget["spent_usd"] / budget["limit_usd"])
+            self._breakers.labels(report.name).set(_STATES.get(report.state, 2))
+        for budget in pipeline.budget.report().budgets:
+            if budget.limit_usd:
+                self._budget.labels(budget.name).set(budget.spent_usd / budget.limit_usd)
         book = standing.read(pipeline.store.data_dir)
         self._alerts.set(sum(piece.state == "firing" for piece in book.standings.values()))
 

@@ -8,9 +8,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
 
-from pipeline.breaker import Breaker, Change, Policy
+from pipeline.breaker import Breaker, BreakerReport, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens, disconnect
@@ -170,7 +169,7 @@ class Gateway:
         if name in self.breakers:
             self.breakers[name].doubt(reason)
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[BreakerReport]:
         """Return the state of each model's breaker."""
         return [breaker.report() for breaker in self.breakers.values()]
 

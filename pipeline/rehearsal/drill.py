@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline.breaker import Policy
+from pipeline.breaker import Change, Policy
 from pipeline.events import Answer, Event, Failed, Question
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.shadow import Servers, shadow
@@ -53,7 +53,7 @@ class Played:
     outcomes: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     calls: int = 0  # at the providers
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     recorded: int = 0
     recovered: bool = False
     problems: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Played:
             "provider_calls": self.calls,
             "recorded": self.recorded,
             "recovered": self.recovered,
-            "breaker_changes": self.changes,
+            "breaker_changes": [{"name": change.name, **change.to_dict()} for change in self.changes],
             "problems": self.problems,
         }
 
@@ -157,14 +157,13 @@ class Drill:
             last = await self._ask(QUESTIONS[0])
             well = isinstance(last, Answer) and (last.outcome, last.notice) == ("answered", None)
             shut = any(
-                report["state"] == "open" for report in self._pipeline.report()
+                report.state == "open" for report in self._pipeline.report()
             )  # half open: not asked yet
             played.recovered = well and not shut and self._pipeline.backlog.held == 0
             await asyncio.sleep(0.0 if played.recovered else 0.1)
         for report in self._pipeline.report():
-            for change in report["history"]:
-                played.changes.append({"name": report["name"], **change})
-        played.changes.sort(key=lambda change: change["at"])
+            played.changes += report.history
+        played.changes.sort(key=lambda change: change.at)
 
     def _check(self, scene: Scene, played: Played) -> None:
         right = sum(count for outcome, count in played.outcomes.items() if outcome in scene.expected)

@@ -99,7 +99,7 @@ def test_nothing_is_left_and_the_certificate_can_be_checked_again(lived: Path) -
     with Store(lived).read() as ledger:
         assert [row["user_id"] for row in ledger.rows("select user_id from turns")] == ["bob"]
     assert len(memory.history.conversations("bob")) == 1
-    assert spending.totals(f"{datetime.now(UTC):%Y-%m-%d}")["usd"] == pytest.approx(0.2)
+    assert spending.totals(f"{datetime.now(UTC):%Y-%m-%d}").usd == pytest.approx(0.2)
     file = made["certificate"]
     assert "<h1>Erasure certificate" in Path(file).with_suffix(".html").read_text()
     assert erase("--verify", file).exit_code == 0

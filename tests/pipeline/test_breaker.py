@@ -64,7 +64,7 @@ def test_old_failures_are_forgotten() -> None:
     clock.now += 31
     fail(breaker, 4)
     assert breaker.state == "closed"
-    assert breaker.report()["calls"] == 4
+    assert breaker.report().calls == 4
 
 
 def test_slow_first_tokens_open_it() -> None:
@@ -93,7 +93,7 @@ def test_a_failed_probe_doubles_the_rest_up_to_its_limit() -> None:
     fail(breaker, 5)
     rests = []
     for _ in range(5):
-        rests.append(breaker.report()["retry_in_seconds"])
+        rests.append(breaker.report().retry_in_seconds)
         clock.now += rests[-1]
         fail(breaker, 1)
     assert rests == [10.0, 20.0, 40.0, 60.0, 60.0]
@@ -105,8 +105,8 @@ def test_the_rest_has_jitter() -> None:
     high = Breaker("m", Policy(), clock=clock, jitter=lambda: 1.0)
     for breaker in (low, high):
         breaker.trip("bad key")
-    assert low.report()["retry_in_seconds"] == pytest.approx(9.0)
-    assert high.report()["retry_in_seconds"] == pytest.approx(11.0)
+    assert low.report().retry_in_seconds == pytest.approx(9.0)
+    assert high.report().retry_in_seconds == pytest.approx(11.0)
 
 
 def test_a_cancelled_probe_makes_room_for_another() -> None:
@@ -122,7 +122,7 @@ def test_cancels_are_neutral() -> None:
     breaker, _ = make()
     for _ in range(50):
         admitted(breaker).left()
-    assert breaker.report()["calls"] == 0
+    assert breaker.report().calls == 0
 
 
 def test_streams_that_break_later_count_once_as_failures() -> None:
@@ -133,7 +133,7 @@ def test_streams_that_break_later_count_once_as_failures() -> None:
         permit.failed("cut")
         permit.left()
     report = breaker.report()
-    assert (report["state"], report["calls"], report["failures"]) == ("open", 5, 5)
+    assert (report.state, report.calls, report.failures) == ("open", 5, 5)
 
 
 def test_late_news_from_before_the_recovery_is_ignored() -> None:
@@ -157,7 +157,7 @@ def test_a_probe_that_breaks_after_the_recovery_counts() -> None:
         probe.started(0.1)
     probes[0].failed("cut")
     report = breaker.report()
-    assert (report["state"], report["calls"], report["failures"]) == ("closed", 1, 1)
+    assert (report.state, report.calls, report.failures) == ("closed", 1, 1)
 
 
 def test_isolate_and_release() -> None:
@@ -295,11 +295,11 @@ def test_it_does_what_the_naive_one_does(steps: list[tuple[tuple[str, float], in
             _report(calls[which % len(calls)], calls, naive, step, value, clock.now)
         report = breaker.report()
         assert breaker._state == naive.state
-        assert report["calls"] == len(naive.window(clock.now))
-        assert report["failures"] == sum(call["failed"] for call in naive.calls)
-        assert report["slow"] == sum(call["slow"] for call in naive.calls)
+        assert report.calls == len(naive.window(clock.now))
+        assert report.failures == sum(call["failed"] for call in naive.calls)
+        assert report.slow == sum(call["slow"] for call in naive.calls)
         if naive.state == "open":
-            assert report["retry_in_seconds"] == max(0.0, naive.retry_at - clock.now)
+            assert report.retry_in_seconds == max(0.0, naive.retry_at - clock.now)
 
 
 def _ask(breaker: Breaker, naive: Naive, calls: Calls, now: float) -> None:

@@ -34,7 +34,7 @@ async def test_a_hanging_dependency_is_left_and_then_rests(tmp_path: Path) -> No
             await guarded.call(hang)
     assert calls == 3
     (change,) = changes(tmp_path / "breakers.jsonl")
-    assert (change["name"], change["old"], change["new"]) == ("store", "closed", "open")
+    assert (change.name, change.old, change.new) == ("store", "closed", "open")
 
 
 async def test_a_librarys_own_error_becomes_ours() -> None:

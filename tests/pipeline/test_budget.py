@@ -58,8 +58,9 @@ def test_what_is_held_counts_until_it_is_settled(tmp_path: Path) -> None:
     budget.settle("t1", "ada", 0.1, 0)
     assert budget.hold("t2", "eve", 0.4)
     budget.settle("t2", "eve", 0.4, 0)
-    assert budget.spending.totals("2026-11-01") == {"usd": pytest.approx(0.5), "turns": 2, "unpriced": 0}
-    assert budget.spending.totals("2026-11")["usd"] == pytest.approx(0.5)
+    total = budget.spending.totals("2026-11-01")
+    assert (total.usd, total.turns, total.unpriced) == (pytest.approx(0.5), 2, 0)
+    assert budget.spending.totals("2026-11").usd == pytest.approx(0.5)
 
 
 def test_levels_are_reached_once_a_period_and_days_begin_anew(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_levels_are_reached_once_a_period_and_days_begin_anew(tmp_path: Path) ->
     seen = []
     for turn, usd in enumerate((0.4, 0.2, 0.25, 0.2)):
         budget.settle(f"t{turn}", "ada", usd, 0)
-        seen.append((budget.saving("ada"), [row["level"] for row in budget.report()["reached"]]))
+        seen.append((budget.saving("ada"), [row.level for row in budget.report().reached]))
     assert [saving for saving, _ in seen] == ["no", "no", "degrade", "stop"]
     assert [sorted(levels) for _, levels in seen][1:] == [["50%"], ["50%", "80%"], ["100%", "50%", "80%"]]
     days.now += timedelta(days=1)
@@ -82,7 +83,7 @@ def test_a_users_budget_is_the_users_alone_and_restarts_know_it(tmp_path: Path) 
     again = purse(tmp_path, user_day_usd=0.1)
     assert (again.saving("ada"), again.saving("eve")) == ("stop", "no")
     assert again.spending.forget("ada") == 1
-    assert again.spending.totals("2026-11-01")["usd"] == pytest.approx(0.1)
+    assert again.spending.totals("2026-11-01").usd == pytest.approx(0.1)
 
 
 def test_what_a_killed_process_held_counts_as_spent(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_what_a_killed_process_held_counts_as_spent(tmp_path: Path) -> None:
     days.now += timedelta(hours=1)
     assert not budget.hold("next", "ada", 0.6)
     assert budget.hold("next", "ada", 0.3)
-    assert budget.spending.totals("2026-11-01")["usd"] == pytest.approx(0.6)
+    assert budget.spending.totals("2026-11-01").usd == pytest.approx(0.6)
 
 
 def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_file_that_is_locked_is_not_taken_for_damaged(tmp_path: Path) -> None:
     with first.spending._begin():
         second = purse(tmp_path, day_usd=1.0)
         assert second.spending.quarantined is None
-        assert second.report()["budgets"][0]["spent_usd"] == pytest.approx(0.7)
+        assert second.report().budgets[0].spent_usd == pytest.approx(0.7)
 
 
 def test_a_file_that_cannot_be_used_stops_paid_answers(tmp_path: Path) -> None:
@@ -139,10 +140,10 @@ def test_a_month_never_costs_more_than_its_budget(tmp_path: Path) -> None:
                 budget.settle(*under_way.pop(lot.randrange(in_flight)), 0)
         for one in under_way:
             budget.settle(*one, 0)
-        most = max(most, budget.spending.totals(f"{days.now:%Y-%m-%d}")["usd"])
+        most = max(most, budget.spending.totals(f"{days.now:%Y-%m-%d}").usd)
     assert stopped > 1000
     assert most <= 1.5 + in_flight * dearest
-    assert 19.0 < budget.spending.totals("2026-11")["usd"] <= 20.0 + in_flight * dearest
+    assert 19.0 < budget.spending.totals("2026-11").usd <= 20.0 + in_flight * dearest
 
 
 def test_processes_share_the_budget(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_processes_share_the_budget(tmp_path: Path) -> None:
     granted = sum(int(process.communicate(timeout=60)[0]) for process in processes)
     budget = purse(tmp_path, lambda: datetime.now(UTC), day_usd=1.0)
     assert 99 <= granted <= 100
-    assert budget.spending.totals(budget.day)["usd"] == pytest.approx(granted / 100)
+    assert budget.spending.totals(budget.day).usd == pytest.approx(granted / 100)
 
 
 async def test_at_80_per_cent_the_cheap_model_answers_from_less() -> None:
@@ -187,7 +188,7 @@ async def test_what_the_dear_model_may_not_cost_the_cheap_one_may() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert (answer.model, answer.outcome, dear.prompts) == ("cheap", "answered", [])
-    assert pipeline.budget.report()["reached"] == []
+    assert pipeline.budget.report().reached == ()
 
 
 async def test_at_100_per_cent_the_passages_answer_at_no_cost() -> None:
@@ -229,8 +230,8 @@ async def test_unpriced_turns_are_counted_and_never_free() -> None:
     assert isinstance(answer, Answer)
     assert (answer.outcome, answer.cost_usd) == ("answered", None)
     report = pipeline.budget.report()
-    assert report["unpriced_turns"] == 1
-    assert [row["level"] for row in report["reached"]] == ["unpriced"]
+    assert report.unpriced_turns == 1
+    assert [row.level for row in report.reached] == ["unpriced"]
 
 
 async def test_unpriced_models_can_be_refused() -> None:
@@ -246,4 +247,4 @@ async def test_without_a_paid_model_nothing_is_written() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert answer.outcome == "answered"
-    assert pipeline.budget.spending.totals(pipeline.budget.day)["turns"] == 0
+    assert pipeline.budget.spending.totals(pipeline.budget.day).turns == 0

@@ -175,7 +175,7 @@ async def test_a_refusal_is_an_answer() -> None:
     house = House(Scripted(broken("refused"), name="a"), Scripted("B.", name="b"))
     text, stop = await house.ask()
     assert (text, stop.reason, stop.model, stop.degraded) == ("", "refusal", "a", None)
-    assert house.gateway.breakers["a"].report()["failures"] == 0
+    assert house.gateway.breakers["a"].report().failures == 0
 
 
 async def test_a_named_model_is_never_replaced() -> None:
@@ -228,8 +228,8 @@ async def test_a_bad_key_opens_at_once() -> None:
     house = House(Scripted(broken("auth", status=401), name="a"))
     await house.ask()
     (report,) = house.gateway.report()
-    assert report["state"] == "open"
-    assert "auth" in report["history"][0]["reason"]
+    assert report.state == "open"
+    assert "auth" in report.history[0].reason
 
 
 async def test_the_primary_returns_after_its_rest() -> None:
@@ -294,7 +294,7 @@ async def test_leaving_records_what_was_used() -> None:
     (usage,) = recorder.close().usages
     assert (usage.error_class, usage.estimated, usage.output_tokens) == ("cancelled", True, 2)
     assert model.closed == 1
-    assert house.gateway.breakers["a"].report()["failures"] == 0
+    assert house.gateway.breakers["a"].report().failures == 0
 
 
 async def test_over_the_wire_until_all_is_down() -> None:

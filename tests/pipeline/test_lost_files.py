@@ -111,5 +111,5 @@ def test_two_processes_share_the_file_that_one_of_them_put_back(tmp_path: Path) 
     first.settle("c", "ada", day, 4.0, 0)
     second.settle("d", "bob", day, 8.0, 0)
     for one in (first, second, Spending(tmp_path / "s.sqlite")):
-        assert one.totals(day)["usd"] == pytest.approx(15.0)
+        assert one.totals(day).usd == pytest.approx(15.0)
         one.close()

@@ -217,9 +217,9 @@ async def test_a_slow_reranker_is_left_behind_and_then_rests(knowledge: Knowledg
             took = next(span.seconds for span in trace.spans if span.name == "rerank")
             assert took < 30.0
         await retriever.close()
-    assert breakers.by_name["reranker cohere:m"].report()["state"] == "open"
+    assert breakers.by_name["reranker cohere:m"].report().state == "open"
     assert len(server.asked) < 12  # it is not asked while it rests
-    assert breakers.by_name["knowledge kb"].report()["state"] == "closed"
+    assert breakers.by_name["knowledge kb"].report().state == "closed"
 
 
 async def test_an_address_nobody_listens_on_leaves_the_embedded_order(knowledge: Knowledge) -> None:

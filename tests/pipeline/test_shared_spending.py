@@ -73,7 +73,7 @@ def machines(tmp_path: Path, shared_sessions: Sessions) -> Iterator[Machines]:
 
 
 def spent(budget: Budget, period: str = "2026-11-30") -> float:
-    return round(budget.spending.totals(period)["usd"], 6)
+    return round(budget.spending.totals(period).usd, 6)
 
 
 def test_what_one_machine_holds_another_cannot_spend(machines: Machines) -> None:
@@ -87,7 +87,7 @@ def test_what_one_machine_holds_another_cannot_spend(machines: Machines) -> None
     other.settle("t2", "eve", 0.85, 1)
     assert [spent(budget) for budget in (one, other)] == [0.95, 0.95]
     assert one.saving("bob") == other.saving("bob") == "degrade"
-    assert one.report()["unpriced_turns"] == 1
+    assert one.report().unpriced_turns == 1
 
 
 def test_a_users_and_a_months_budget_are_of_all_machines(machines: Machines) -> None:
@@ -118,7 +118,7 @@ def test_four_machines_at_once_spend_exactly_the_budget(tmp_path: Path, machines
     assert 99 <= granted <= 100
     machines.day = datetime.now(UTC)
     budget = machines.budget("e")
-    assert budget.spending.totals(budget.day)["turns"] == granted
+    assert budget.spending.totals(budget.day).turns == granted
 
 
 def test_an_emptied_server_learns_the_sums_again_and_nothing_doubles(machines: Machines) -> None:
@@ -145,14 +145,14 @@ def test_while_it_is_gone_half_of_what_was_left_may_be_spent(machines: Machines)
     assert one.hold("t3", "ada", 0.25)
     one.settle("t3", "ada", 0.25, 0)
     assert not one.hold("t4", "ada", 0.1)
-    assert "kept by each machine alone" in one.report()["trouble"]
+    assert "kept by each machine alone" in str(one.report().trouble)
     machines.sessions.start()
     machines.clock.now += REST_SECONDS
     assert one.hold("t5", "ada", 0.1)
     one.settle("t5", "ada", 0.1, 0)
     other.settle("t6", "eve", 0.0, 0)
     assert spent(one) == spent(other) == 0.75
-    assert one.report()["trouble"] is None
+    assert one.report().trouble is None
 
 
 def test_a_day_that_began_while_it_was_gone_starts_anew(machines: Machines) -> None:
@@ -181,7 +181,7 @@ def test_a_level_is_reached_once_over_all_machines(machines: Machines) -> None:
     one, other = (machines.budget(name, day_usd=1.0) for name in "ab")
     one.settle("t1", "ada", 0.6, 0)
     assert not other.spending.reach("2026-11-30", "", "50%")
-    assert [row["level"] for row in other.report()["reached"]] == ["50%"]
+    assert [row.level for row in other.report().reached] == ["50%"]
 
 
 def test_erasure_leaves_no_name_on_the_server(machines: Machines) -> None:
@@ -192,7 +192,7 @@ def test_erasure_leaves_no_name_on_the_server(machines: Machines) -> None:
     names = RedisServer(machines.sessions.address).ask(lambda client: client.keys("*"))
     assert names
     assert not [name for name in names if "ada" in name]
-    assert not budget.report()["reached"]
+    assert not budget.report().reached
     assert spent(budget, budget.day) == 0.2
 
 

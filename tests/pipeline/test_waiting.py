@@ -57,7 +57,7 @@ async def slow_calls(provider: Provider) -> int:
     gateway = Gateway([provider], last, prices=Prices({}), policy=policy)
     async for _ in gateway.stream(make_prompt(), Recorder(make_turn(), Keep()), 30.0):
         pass
-    return gateway.report()[0]["slow"]
+    return gateway.report()[0].slow
 
 
 @pytest.mark.parametrize("provider", [Provider(stall=0.4), Provider(importing=0.4)])

@@ -16,12 +16,12 @@ from console import format
 from console.dashboard import boundary, data, markup, notices, visitor
 from console.dashboard.data import Problem
 from pipeline import build
+from pipeline.breaker import BreakerReport
 from pipeline.http.middleware import COOKIE
 
 WATCH_SECONDS = 3
 COLOURS = {"closed": "green", "half_open": "yellow", "open": "red", "isolated": "gray"}
 WORDS = {"closed": "closed", "half_open": "half open", "open": "open", "isolated": "isolated"}
-Report = dict[str, Any]
 
 
 def page() -> None:
@@ -37,20 +37,20 @@ def page() -> None:
 
 def _state() -> None:
     with notices.problems():
-        for report in _ask("")["breakers"]:
-            _breaker(report)
+        for body in _ask("")["breakers"]:
+            _breaker(BreakerReport.of(body))
     st.header("History", anchor=False)
     _history()
 
 
-def _breaker(report: Report) -> None:
+def _breaker(report: BreakerReport) -> None:
     """Draw one breaker and its button."""
-    name, state = report["name"], report["state"]
+    name, state = report.name, report.state
     line = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"breaker-{name}")
     line.badge(WORDS[state], color=COLOURS[state])  # type: ignore[arg-type]  # one of Streamlit's colours
     line.markdown(f"**{markup_free(name)}**", width=260)
-    calls = f"{report['calls']} calls, {report['failures']} failed, {report['slow']} slow in the last 30 s"
-    rest = report["retry_in_seconds"]
+    calls = f"{report.calls} calls, {report.failures} failed, {report.slow} slow in the last 30 s"
+    rest = report.retry_in_seconds
     line.caption(calls if rest is None else f"{calls}; tried again in {rest:.0f} s", width="stretch")
     isolated = state == "isolated"
     label, icon = ("Release", "lock_open") if isolated else ("Isolate", "block")
@@ -96,10 +96,10 @@ def _history() -> None:
     rows = [
         markup.row(
             [
-                markup.cell(escape(format.ago(datetime.fromisoformat(change["at"]), now))),
-                markup.cell(escape(change["name"])),
-                markup.cell(escape(f"{WORDS[change['old']]} → {WORDS[change['new']]}")),
-                markup.cell(escape(change["reason"])),
+                markup.cell(escape(format.ago(change.at, now))),
+                markup.cell(escape(change.name)),
+                markup.cell(escape(f"{WORDS[change.old]} → {WORDS[change.new]}")),
+                markup.cell(escape(change.reason)),
             ]
         )
         for change in changes

@@ -64,8 +64,8 @@ def deeds() -> list[Deed]:
     ]
     entries += [
         Deed(
-            datetime.fromisoformat(change["at"]), "the chat",
-            f"breaker {change['name']}: {change['old']} → {change['new']}", change["reason"],
+            change.at, "the chat",
+            f"breaker {change.name}: {change.old} → {change.new}", change.reason,
         )
         for change in build.breaker_changes(data.settings())
     ]  # fmt: skip

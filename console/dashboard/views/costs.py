@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, cast
+from typing import cast
 
 import streamlit as st
 
@@ -12,6 +12,7 @@ from console.dashboard import charts, costs, data, markup, notices, palette
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
 from evalsets.forecast import Caching, Forecast, TooLittle, forecast
+from pipeline.guardrails.budget import BudgetReport
 from traces.queries.costs import DayCost
 
 CONVERSATIONS = 1_000_000
@@ -48,8 +49,8 @@ def _alerts() -> None:
         markup.show("".join(lines), key="budget-alerts")
 
 
-def _tiles(seen: Costs, budget: dict[str, Any]) -> None:
-    limits = {row["name"]: row["limit_usd"] for row in budget.get("budgets", ())}
+def _tiles(seen: Costs, budget: BudgetReport) -> None:
+    limits = {used.name: used.limit_usd for used in budget.budgets}
     end, number = seen.projection, seen.resolved.resolved
     usd = seen.resolved.cost_usd
     tiles = (
@@ -97,7 +98,7 @@ def _of(limit: float | None) -> str:
     return "no budget set" if limit is None else f"of {format.usd(limit)}"
 
 
-def _spending(seen: Costs, budget: dict[str, Any]) -> None:
+def _spending(seen: Costs, budget: BudgetReport) -> None:
     place = {day: number for number, day in enumerate(seen.days)}
     names = [name for name in seen.models if any(row.model == name and row.cost_usd for row in seen.by_day)]
     with st.container(border=True):
@@ -113,7 +114,7 @@ def _spending(seen: Costs, budget: dict[str, Any]) -> None:
         times = [charts.midnight(day) for day in seen.days]
         figure = charts.cost(times, by_model, colours)
         named = {format.model(name): colours[name] for name in names}
-        limit = next((row["limit_usd"] for row in budget.get("budgets", ()) if row["name"] == "day"), None)
+        limit = next((used.limit_usd for used in budget.budgets if used.name == "day"), None)
         if limit is not None:
             charts.limit(figure, times, limit, "day budget")
             named[f"day budget {format.usd(limit)}"] = palette.BAD
@@ -216,10 +217,10 @@ def _forecast(seen: Costs) -> None:
             st.info(str(error), icon=":material/hourglass_empty:")
             return
         markup.show(_rows(forecasts), key="forecast")
-        facts = basis.facts()
+        means = basis.basis()
         st.caption(
-            f"From {facts['turns']:,} turns of the last 30 days, {facts['turns_per_conversation']:.1f} a "
-            f"conversation, {facts['cached_share']:.0%} of the input cached. The interval says how well the "
+            f"From {means.turns:,} turns of the last 30 days, {means.turns_per_conversation:.1f} a "
+            f"conversation, {means.cached_share:.0%} of the input cached. The interval says how well the "
             "mean is known if traffic stays alike; other models count other tokens and answer at other "
             "lengths. The same with more switches: `answerdeck costs forecast`."
         )

@@ -29,7 +29,7 @@ def routes(pipeline: Pipeline) -> APIRouter:
 
     @router.get("/api/breakers", dependencies=[authorize("viewer", "see the breakers")])
     async def listing() -> Response:
-        return reply({"breakers": pipeline.report()})
+        return reply({"breakers": [report.to_dict() for report in pipeline.report()]})
 
     @router.post("/api/breakers/{name:path}")
     async def switch(name: str, body: Switch, person: Approver) -> Response:
@@ -40,6 +40,6 @@ def routes(pipeline: Pipeline) -> APIRouter:
             breaker.isolate(f"isolated by {person.name}")
         else:
             breaker.release(f"released by {person.name}")
-        return reply(breaker.report())
+        return reply(breaker.report().to_dict())
 
     return router
