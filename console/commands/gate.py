@@ -17,9 +17,10 @@ from console.commands.screen import emit, table, wrong
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.table import find_metric
 from evalsets.release import gate_report, gated, in_force
-from evalsets.release.gate import Verdict, check, limits_of
+from evalsets.release.gate import check, limits_of
 from evalsets.release.in_force import Facts, trial
 from evalsets.release.release import run_changed
+from evalsets.release.verdict import Verdict
 from evalsets.reports import record
 from evalsets.reports.compare import NothingInCommon
 from evalsets.reports.record import NotAReport

@@ -23,7 +23,8 @@ from evalsets.metrics.table import find_metric
 from evalsets.release import canary as canaries
 from evalsets.release import release
 from evalsets.release.gate import limits_of
-from evalsets.release.release import Evidence, evidence, run_missing
+from evalsets.release.release import evidence, run_missing
+from evalsets.release.verdict import Evidence
 from pipeline import build
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library, PromptError

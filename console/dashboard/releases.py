@@ -9,12 +9,12 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from console.dashboard import data, jobs, visitor
 from evalsets.release.in_force import trial
+from evalsets.release.verdict import Evidence
 from pipeline import build
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
@@ -35,6 +35,24 @@ class Version:
     state: str  # in force | canary 10% | released | candidate | damaged
     run: Run | None
     live: Live | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate says of a version: which one it would replace, and the evidence of each evalset."""
+
+    in_force: str
+    evalsets: tuple[Evidence, ...]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the version is held back, a sentence each."""
+        return [reason for evidence in self.evalsets for reason in evidence.reasons]
+
+    @property
+    def missing(self) -> bool:
+        """Whether runs are missing."""
+        return any(evidence.missing for evidence in self.evalsets)
 
 
 def library() -> Library:
@@ -85,20 +103,21 @@ def save(name: str, source: PromptVersion, text: str) -> str:
     return f"{name}@{path.stem}"
 
 
-def verdict(version: PromptVersion) -> dict[str, Any]:
-    """Return what the gate says of a version: {passed, evalsets}; asked of a process of its own."""
+def decision(version: PromptVersion) -> Decision:
+    """Return what the gate says of a version, asked of a process of its own."""
     newest = [(run.run_id, run.state) for run in data.read_runs(limit=5)]
     path = force().path
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     state = f"{newest} {data.settings().gate.evalsets}"
-    return _verdict(version.label, version.fingerprint, stamp, state)
+    return _decision(version.label, version.fingerprint, stamp, state)
 
 
 @st.cache_data(ttl=300, max_entries=50, show_spinner="Asking the gate …")
-def _verdict(label: str, fingerprint: str, stamp: int, state: str) -> dict[str, Any]:
+def _decision(label: str, fingerprint: str, stamp: int, state: str) -> Decision:
     done = _run("check", label, "--json")
     try:
-        return json.loads(done.stdout)
+        body = json.loads(done.stdout)
+        return Decision(body["in_force"], tuple(map(Evidence.read, body["evalsets"])))
     except ValueError:
         raise data.Problem(
             f"The gate could not be asked: {done.stderr.strip()[-400:]}", "Try again."

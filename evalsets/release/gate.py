@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from evalsets.judges.calibration import distrust
 from evalsets.metrics.columns import Column
@@ -13,6 +13,7 @@ from evalsets.metrics.table import find_metric
 from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
 from evalsets.release.sight import Loss
+from evalsets.release.verdict import Check, Side, State, Verdict
 from evalsets.reports import record
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare, untimed
 from evalsets.reports.plain import failing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 GUARD = "guard"  # the tag of a case that stands for a fault that must not come back
 SHOWN = 8  # case ids in a sentence
-State = Literal["passed", "failed", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,62 +52,6 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         gate.slower, gate.dearer, gate.loss, gate.blind, settings.evals.judge_floor, settings.data_dir
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing the gate looked at."""
-
-    name: str  # a metric, or what else was checked
-    state: State
-    text: str
-    baseline: float | None = None
-    candidate: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    threshold: float | None = None
-    coverage: float | None = None
-    cases: tuple[str, ...] = ()  # the ones to look at
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two runs, as a verdict names it."""
-
-    run_id: str
-    variant: str
-    prompt: str | None
-    model: str | None
-
-    @classmethod
-    def of(cls, run: Run) -> Side:
-        return cls(run.run_id, run.variant, run.prompt, run.model)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an evalset lets a candidate pass, with every check behind it."""
-
-    evalset: str
-    candidate: Side
-    baseline: Side
-    sentence: str
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing failed."""
-        return not self.reasons
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why it did not pass, a sentence each."""
-        return [check.text for check in self.checks if check.state == "failed"]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON of the verdict."""
-        about = {"passed": self.passed, "reasons": self.reasons}
-        return {**about, **asdict(self), "checks": [asdict(check) for check in self.checks]}
 
 
 def check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from evalsets.metrics.table import find_metric
-from evalsets.release.gate import Check, Verdict
+from evalsets.release.verdict import Check, Verdict
 from evalsets.reports.junit import xml_text
 
 MARKS = {"passed": "✅", "failed": "❌", "noted": "⚠️"}

@@ -11,8 +11,9 @@ from evalsets.cases import corpora
 from evalsets.cases.cases import load
 from evalsets.cases.evalset import Evalset
 from evalsets.release import gate, in_force
-from evalsets.release.gate import Limits, Verdict
+from evalsets.release.gate import Limits
 from evalsets.release.in_force import Facts
+from evalsets.release.verdict import Evidence
 from evalsets.reports.compare import APART, untimed
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Side, Variant
@@ -48,30 +49,6 @@ class NotPromoted(AnswerdeckError):
     def __init__(self, label: str, reasons: list[str]) -> None:
         super().__init__("\n  - ".join([f"{label} is not promoted:", *reasons]))
         self.reasons = reasons
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the runs of one evalset say of a candidate; without a verdict something is `missing`."""
-
-    evalset: str
-    baseline: str  # the version in force when this was read
-    cases: int
-    missing: tuple[str, ...]  # versions that were not run on what answers now
-    verdict: Verdict | None
-    reasons: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON."""
-        return {
-            "evalset": self.evalset,
-            "baseline": self.baseline,
-            "cases": self.cases,
-            "missing": list(self.missing),
-            "passed": not self.reasons,
-            "reasons": list(self.reasons),
-            "verdict": self.verdict.to_dict() if self.verdict else None,
-        }
 
 
 async def evidence(
@@ -163,7 +140,7 @@ def promote(
         action="override" if reasons else "promote",
         actor=actor,
         reason=override,
-        gate={"evalsets": list(_told(proofs))},
+        gate={"evalsets": list(_logged(proofs))},
         expected=proofs[0].baseline if proofs else None,
     )
 
@@ -215,7 +192,7 @@ async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progres
     return [run.run_id for run in done]
 
 
-def _told(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
+def _logged(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Yield what the log keeps of the evidence: which runs, and whether they passed."""
     for piece in proofs:
         ids = (

@@ -19,7 +19,7 @@ from traces.journal import Journal
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
-FINE = {"in_force": "answer@v1", "passed": True, "evalsets": []}
+FINE = releases.Decision("answer@v1", ())
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(prompts))
     monkeypatch.setenv("ANSWERDECK_PROMPTS__ANSWER", "answer@v1")
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(releases, "verdict", lambda version: FINE)
+    monkeypatch.setattr(releases, "decision", lambda version: FINE)
     return tmp_path
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from console.dashboard import releases
+from console.dashboard.releases import Decision
+from evalsets.release.verdict import Evidence
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from tests.console.console_server import page, shown
@@ -16,14 +18,9 @@ from tests.console.console_server import page, shown
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
-HELD = {
-    "in_force": "answer@v1",
-    "passed": False,
-    "evalsets": [{"evalset": "demo", "missing": ["answer@v2"], "verdict": None,
-                  "reasons": ["needs evalset demo: answer@v2 was not run on this fingerprint"]}],
-}  # fmt: skip
-FINE = {"in_force": "answer@v1", "passed": True, "evalsets": [
-    {"evalset": "demo", "missing": [], "verdict": None, "reasons": []}]}  # fmt: skip
+NEEDS = "needs evalset demo: answer@v2 was not run on this fingerprint"
+HELD = Decision("answer@v1", (Evidence("demo", "answer@v1", 9, ("answer@v2",), None, (NEEDS,)),))
+FINE = Decision("answer@v1", (Evidence("demo", "answer@v1", 9, (), None, ()),))
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     text = (SHIPPED / "answer" / "v1.md").read_text().replace("short plain", "very <short>")
     (folder / "answer" / "v2.md").write_text(text)
     monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(folder))
-    monkeypatch.setattr(releases, "verdict", lambda version: HELD)
+    monkeypatch.setattr(releases, "decision", lambda version: HELD)
     return Library(folder)
 
 
@@ -53,14 +50,14 @@ def test_a_candidate_is_held_back_with_the_reasons(library: Library) -> None:
     assert not app.exception
     html = shown(app)
     assert "answer@v2 is held back" in html
-    assert "needs evalset demo: answer@v2 was not run on this fingerprint" in html
+    assert NEEDS in html
     assert button(app, "Promote")
     assert not button(app, "Run the evals")
     assert button(app, "Override the gate")
 
 
 def test_a_passed_one_may_be_promoted(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases, "verdict", lambda version: FINE)
+    monkeypatch.setattr(releases, "decision", lambda version: FINE)
     asked: list[str] = []
     monkeypatch.setattr(releases, "promote", lambda label, reason=None: asked.append(label))
     app = page("prompts", version="answer@v2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from evalsets.release import gate_report
-from evalsets.release.gate import Limits, Verdict, check
+from evalsets.release.gate import Limits, check
 from evalsets.release.in_force import Facts
+from evalsets.release.verdict import Verdict
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from pipeline.prompts.library import Library
@@ -143,6 +145,7 @@ async def test_it_is_told_to_people_and_build_servers(stage: Stage) -> None:
     before = await run(stage, {"c3"})
     stage.wrong = {"c3"}
     verdict = judge(stage, await run(stage, {"c3"}), before)
+    assert Verdict.read(json.loads(json.dumps(verdict.to_dict()))) == verdict
     text = gate_report.markdown(verdict)
     assert text.startswith("## Gate not passed: answer@v1 · local:scripted on small")
     assert "- 1 guarded case newly failing: c3" in text

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from evalsets.release.gate import Verdict, check
+from evalsets.release.gate import check
+from evalsets.release.verdict import Verdict
 from evalsets.reports import findings, record, report
 from evalsets.reports.compare import NothingInCommon
 from evalsets.reports.record import NotAReport

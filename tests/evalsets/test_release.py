@@ -11,7 +11,8 @@ from evalsets.cases import corpora
 from evalsets.cases.cases import load
 from evalsets.release import release
 from evalsets.release.gate import Limits
-from evalsets.release.release import Evidence, NotPromoted
+from evalsets.release.release import NotPromoted
+from evalsets.release.verdict import Evidence
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from pipeline.prompts.force import Overtaken

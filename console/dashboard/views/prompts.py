@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -16,6 +15,7 @@ from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
+from evalsets.release.verdict import Check, Verdict
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 
@@ -121,23 +121,22 @@ def _promote(version: Version) -> None:
     if releases.under_way(label):
         st.fragment(boundary.guarded(_watch, "prompts"), run_every=WATCH_SECONDS)(label)
         return
-    verdict = releases.verdict(version.prompt)
-    reasons = [reason for item in verdict["evalsets"] for reason in item["reasons"]]
-    missing = any(item["missing"] for item in verdict["evalsets"])
+    decision = releases.decision(version.prompt)
+    reasons = decision.reasons
     lines = "".join(_held(reason) for reason in reasons)
-    title = f"{label} may take the place of {verdict['in_force']}" if not reasons else f"{label} is held back"
+    title = f"{label} may take the place of {decision.in_force}" if not reasons else f"{label} is held back"
     items = f'<ul class="verdicts">{lines or _fine()}</ul>'
     markup.show(f'<div class="card"><h2>{escape(title)}</h2>{items}</div>', key="gate")
     st.caption(
         "Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
-        if reasons else f"What decides: {', '.join(item['evalset'] for item in verdict['evalsets'])}."
+        if reasons else f"What decides: {', '.join(evidence.evalset for evidence in decision.evalsets)}."
     )  # fmt: skip
     with st.container(horizontal=True, gap="small"):
         why = "\n".join(reasons) or None
         pressed = st.button(
             "Promote", type="primary", icon=":material/rocket_launch:", disabled=bool(reasons), help=why
         )
-        if missing and st.button("Run the evals", icon=":material/science:"):
+        if decision.missing and st.button("Run the evals", icon=":material/science:"):
             releases.run_evals(label)
             st.rerun()
         if reasons:
@@ -145,9 +144,9 @@ def _promote(version: Version) -> None:
         _rollback(version.prompt.name)
     if pressed:
         notices.done(releases.promote(label), f"{label} is in force")
-    for evalset in verdict["evalsets"]:
-        if evalset["verdict"]:
-            _checks(evalset["verdict"])
+    for evidence in decision.evalsets:
+        if evidence.verdict:
+            _checks(evidence.verdict)
 
 
 def _held(reason: str) -> str:
@@ -189,26 +188,26 @@ def _watch(label: str) -> None:
                 st.progress(min(done / cases, 1.0), text=f"{run.variant}: {one_run.cases_of(run)}")
 
 
-def _checks(verdict: dict[str, Any]) -> None:
+def _checks(verdict: Verdict) -> None:
     """Draw what the gate looked at, with the way to the comparison behind it."""
-    rows = [_check(check) for check in verdict["checks"]]
-    to = markup.address("compare", evalset=verdict["evalset"], baseline=verdict["baseline"]["run_id"],
-                        runs=verdict["candidate"]["run_id"])  # fmt: skip
-    head = f'<h2>{escape(verdict["evalset"])} <span class="quiet">{escape(verdict["sentence"])}</span></h2>'
+    rows = [_check(check) for check in verdict.checks]
+    to = markup.address("compare", evalset=verdict.evalset, baseline=verdict.baseline.run_id,
+                        runs=verdict.candidate.run_id)  # fmt: skip
+    head = f'<h2>{escape(verdict.evalset)} <span class="quiet">{escape(verdict.sentence)}</span></h2>'
     heads = ["Check", "Holds", "Baseline ", "Candidate ", "What it says"]
     link = f"<p>{markup.link('the cases behind it →', to)}</p>"
-    markup.show(f"{head}{markup.table(heads, rows)}{link}", key=f"checks-{verdict['evalset']}")
+    markup.show(f"{head}{markup.table(heads, rows)}{link}", key=f"checks-{verdict.evalset}")
 
 
-def _check(check: dict[str, Any]) -> str:
-    about, state = find_metric(check["name"]), check["state"]
+def _check(check: Check) -> str:
+    about, state = find_metric(check.name), check.state
     return markup.row(
         [
             markup.cell(f"<b>{escape(about.title)}</b>"),
             markup.cell(markup.chip(f"{MARKS[state]} {state}", TONES[state])),
-            markup.cell(about.write(check["baseline"]), "right"),
-            markup.cell(about.write(check["candidate"]), "right"),
-            markup.cell(escape(check["text"]), "text"),
+            markup.cell(about.write(check.baseline), "right"),
+            markup.cell(about.write(check.candidate), "right"),
+            markup.cell(escape(check.text), "text"),
         ]
     )
 
