@@ -68,7 +68,7 @@ class Tools:
     ) -> dict[str, Any]:
         """Run an evalset of the list with what is in force, unless it may cost more than the budget."""
         _operators(person, "run an evalset")
-        names = [row["name"] for row in await asyncio.to_thread(cases.list_sets)]
+        names = [row.name for row in await asyncio.to_thread(cases.list_sets)]
         if evalset not in names:  # a path would let a caller far away read files here
             raise Unanswered(f"There is no evalset {evalset[:64]!r}; there are {', '.join(names)}.")
         evals = await asyncio.to_thread(cases.load, evalset)

@@ -68,14 +68,14 @@ def trail(store: Store, user_id: str, more: Collection[str] = ()) -> Person:
     store.drain()
     with store.read() as ledger:
         own = persons.turns(ledger, user_id)
-        person = Person(user_id, frozenset(row["turn_id"] for row in own), frozenset(more))
+        person = Person(user_id, frozenset(turn.turn_id for turn in own), frozenset(more))
         mine = {
-            row["case_id"]
-            for row in persons.cases(ledger)
-            if person.owns(row["case_id"], json.loads(row["tags"] or "null") or ())
+            case.case_id
+            for case in persons.cases(ledger)
+            if person.owns(case.case_id, json.loads(case.tags or "null") or ())
         }
         case_ids = person.case_ids | mine | person.turn_ids
-        questions = frozenset(row["question"] for row in own if len(row["question"]) >= LEAST_CHARACTERS)
+        questions = frozenset(turn.question for turn in own if len(turn.question) >= LEAST_CHARACTERS)
         again = persons.asked_again(ledger, case_ids, questions)
     return replace(person, turn_ids=person.turn_ids | set(again), case_ids=case_ids, questions=questions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -30,16 +31,16 @@ def list_evals(json: Json = False) -> None:
     with drained() as ledger:
         runs_listed = runs.runs(ledger, limit=20)
     if json:
-        emit({"evalsets": sets, "runs": [run.to_dict() for run in runs_listed]})
+        emit({"evalsets": [asdict(row) for row in sets], "runs": [run.to_dict() for run in runs_listed]})
         return
     table(
         ("evalset", "title", "cases"),
-        ((s["name"], s["title"], "unreadable" if s["problem"] else s["cases"]) for s in sets),
+        ((row.name, row.title, "unreadable" if row.problem else row.cases) for row in sets),
         "Evalsets",
     )
     for row in sets:
-        if row["problem"]:
-            print(f"{row['name']} cannot be read: {row['problem']}")
+        if row.problem:
+            print(f"{row.name} cannot be read: {row.problem}")
     if not runs_listed:
         print("\nNo run yet. Start one: answerdeck eval run demo")
         return

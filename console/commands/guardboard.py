@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
 
 from console.commands.screen import emit, failed, table
 from evalsets.runs.guardboard import measure
@@ -12,8 +11,10 @@ from pipeline.build import store
 from pipeline.guards import guards
 from pipeline.settings import load
 from traces.errors import StoreError
-from traces.queries.refusals import overrides
+from traces.queries.refusals import Overrides, overrides
 from traces.store import Store
+
+_UNKNOWN = dict.fromkeys(("turns", "refused", "contested", "override_rate"))
 
 
 def show(*, json: bool) -> None:
@@ -22,9 +23,9 @@ def show(*, json: bool) -> None:
     looks = guards(settings)
     inbound, planted = looks.inbound, looks.planted
     board = asyncio.run(measure(inbound, planted))
-    live = _live(store(settings))
+    live, trouble = _live(store(settings))
     if json:
-        emit({**board.to_dict(), "live": live})
+        emit({**board.to_dict(), "live": asdict(live) if live else {**_UNKNOWN, "error": trouble}})
     else:
         heads = ("category", "what", "flagged", "of", "share", "95 % from", "to")
         rows = [tuple(asdict(row).values()) for row in board.rows]
@@ -34,16 +35,24 @@ def show(*, json: bool) -> None:
             f"{board.question_microseconds:.0f} µs a question (embedding included), "
             f"{board.passage_microseconds:.0f} µs a passage (medians)."
         )
-        rate = live["override_rate"]
-        verdict = "nothing was refused yet" if rate is None else f"{rate:.1%} of {live['refused']} refusals"
-        print(f"Live override rate (refusals with a thumb down): {verdict}, {live['turns']} turns.")
+        print(_sentence(live))
     if board.worse:
         raise failed("worse than the recorded bounds: " + "; ".join(board.worse))
 
 
-def _live(traces: Store) -> dict[str, Any]:
+def _sentence(live: Overrides | None) -> str:
+    rate = live and live.override_rate
+    share = (
+        f"{rate:.1%} of {live.refused} refusals" if live and rate is not None else "nothing was refused yet"
+    )
+    turns = live.turns if live else None
+    return f"Live override rate (refusals with a thumb down): {share}, {turns} turns."
+
+
+def _live(traces: Store) -> tuple[Overrides | None, str]:
+    """Return what people contested, or why nobody can say."""
     try:
         with traces.read() as ledger:
-            return overrides(ledger)
+            return overrides(ledger), ""
     except StoreError as error:
-        return {"turns": None, "refused": None, "contested": None, "override_rate": None, "error": str(error)}
+        return None, str(error)

@@ -16,6 +16,7 @@ from evalsets.cases import from_turn
 from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Column, Summary
+from evalsets.reports import findings
 from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from evalsets.reports.content import ComparisonReport, RunReport
 from pipeline import build
@@ -24,7 +25,7 @@ from pipeline.settings import Settings, load
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
-from traces.queries.board import board
+from traces.queries.board import Step, Whole, board
 from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
 from traces.queries.reviews import Given, Queue, Waiting
@@ -60,9 +61,9 @@ class Overview:
 
     window: Window
     step: timedelta
-    now: dict[str, Any]
-    before: dict[str, Any]
-    series: list[dict[str, Any]]
+    now: Whole
+    before: Whole
+    series: list[Step]
     cost: list[dict[str, Any]]
     outcomes: dict[str, int]
     models: list[str]
@@ -79,7 +80,7 @@ class Overview:
         """Return a column of the series, one value a step; None where nothing happened."""
         values: list[Any] = [None] * len(self.times)
         for row in self.series:
-            values[row["step"]] = row.get(name)
+            values[row.step] = getattr(row, name)
         return values
 
 
@@ -317,8 +318,8 @@ def judged_state(run: Run) -> str:
 def _scores(run_id: str, state: str, names: tuple[str, ...] | None, _run: Run) -> RunScores:
     with ledger() as opened:
         scored = columns.columns(runs.scores_of(opened, run_id))
-    asked = scored if names is None else {name: scored[name] for name in names if name in scored}
-    return RunScores(_run, scored, columns.summary(asked, _run.seed or 0))
+    shown = scored if names is None else {name: scored[name] for name in names if name in scored}
+    return RunScores(_run, scored, columns.summary(shown, _run.seed or 0))
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
@@ -331,13 +332,13 @@ def read_cases(run_id: str) -> dict[str, RunCase]:
 @st.cache_data(ttl=10, show_spinner=False)
 def evalsets() -> dict[str, int]:
     """Return the evalsets, shipped and the team's own, and how many cases each has."""
-    return {row["name"]: row["cases"] for row in list_sets() if not row["problem"]}
+    return {row.name: row.cases for row in list_sets() if not row.problem}
 
 
 @st.cache_data(ttl=10, show_spinner=False)
 def unreadable() -> dict[str, str]:
     """Return the evalsets that cannot be used, each with its first problem."""
-    return {row["name"]: row["problem"] for row in list_sets() if row["problem"]}
+    return {row.name: row.problem for row in list_sets() if row.problem}
 
 
 def prompts() -> list[str]:
@@ -368,16 +369,12 @@ def compare(baseline: str, candidate: str, states: tuple[str, str]) -> Compariso
 
 def report_of_run(run_id: str) -> RunReport:
     """Return what the report of a run says."""
-    from evalsets.reports import findings
-
     with ledger() as opened:
         return findings.of_run(opened, run_id)
 
 
 def report_of_comparison(baseline: str, candidate: str) -> ComparisonReport:
     """Return what the report of a comparison says."""
-    from evalsets.reports import findings
-
     with ledger() as opened:
         return findings.of_comparison(
             opened, compare_runs(opened, baseline, candidate), build.library(settings())

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from console.dashboard import data, visitor
 from evalsets.cases import team
-from evalsets.cases.cases import list_sets, load
+from evalsets.cases.cases import Listed, list_sets, load
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.imported import Format
 from evalsets.cases.look import Look, look
@@ -33,14 +32,14 @@ class Dropped:
     content: bytes
 
 
-def listed() -> list[dict[str, Any]]:
+def listed() -> list[Listed]:
     """Return the evalsets with name, title, cases, whether shipped, and what is wrong with each."""
     return list_sets()
 
 
 def read(name: str) -> Evalset | None:
     """Return an evalset; None when there is none of this name. A broken one is a Problem."""
-    if name not in {row["name"] for row in list_sets()}:
+    if name not in {row.name for row in list_sets()}:
         return None
     try:
         return load(name)
@@ -59,9 +58,9 @@ def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str
 
 def bring_in(name: str, preview: Look, source: str, *, replace: bool) -> str | None:
     """Save what was understood as an evalset; return why it was not, or None."""
-    assert preview.made is not None
+    assert preview.imported is not None
     head = {"title": name, "owner": "", "source": f"imported from {source} ({preview.format})"}
-    imported = preview.made
+    imported = preview.imported
 
     def save() -> None:
         team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import streamlit as st
 
 from console.dashboard import data, filters
 from evalsets.topics import Gap, Topic, gaps, topics
 from traces.queries import asked, conversations, overview
+from traces.queries.asked import Leaving
 from traces.queries.conversations import Conversation, Said, Which
 
 
@@ -18,10 +18,10 @@ from traces.queries.conversations import Conversation, Said, Which
 class Topics:
     """What people asked about in a range, what had no answer, and where they left."""
 
-    asked: int
+    questions: int
     topics: list[Topic]
     gaps: list[Gap]
-    leaving: list[dict[str, Any]]
+    leaving: list[Leaving]
     newest: datetime | None
 
 
@@ -59,4 +59,4 @@ def read_conversations(which: Which, page: int) -> Listing:
 def read_said(conversation_id: str) -> list[Said]:
     """Return what was said in a conversation."""
     with data.ledger() as opened:
-        return conversations.said(opened, conversation_id)
+        return conversations.talk(opened, conversation_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from evalsets.cases import beir, imports, jsonl, rubric
 from evalsets.cases.evalset import Evalset, EvalsetError, Queries, fingerprint
 from evalsets.cases.row import FIELDS, case
+from pipeline import settings
+from pipeline.desk import desk
 from traces.records import Case
 
 SETS = Path(__file__).parents[1] / "sets"
@@ -51,17 +54,28 @@ def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries 
     return Evalset(name=path.stem, fingerprint=fingerprint(cases, corpus), cases=cases, **head)
 
 
-def list_sets(own: Path | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An evalset to choose; with a `problem`, the reason that it cannot be read, it has no cases."""
+
+    name: str
+    cases: int
+    title: str
+    source: str
+    licence: str
+    problem: str | None
+    shipped: bool
+
+
+def list_sets(own: Path | None = None) -> list[Listed]:
     """Return the sets to choose from, the demo first, the team's own last.
 
     One that cannot be read is in the list too: with its `problem`, and no cases.
     """
-    sets: dict[str, dict[str, Any]] = {}
+    sets: dict[str, Listed] = {}
     for path in _files(own):
-        sets.setdefault(path.stem, {**_about(path, *_stamps(path)), "shipped": path.parent == SETS})
-    return sorted(
-        sets.values(), key=lambda row: (not row["shipped"], not row["name"].startswith("demo"), row["name"])
-    )
+        sets.setdefault(path.stem, _listed(path, *_stamps(path)))
+    return sorted(sets.values(), key=lambda row: (not row.shipped, not row.name.startswith("demo"), row.name))
 
 
 def _stamps(path: Path) -> tuple[int, ...]:
@@ -77,22 +91,20 @@ def _stamps(path: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=512)
-def _about(path: Path, *_stamps: int) -> dict[str, Any]:
+def _listed(path: Path, *_stamps: int) -> Listed:
+    shipped = path.parent == SETS
     try:
         evalset = load(path)
     except EvalsetError as error:
         reason = error.problems[0].removeprefix(f"{path.name}: ")
-        return {"name": path.stem, "cases": 0, "title": "", "source": "", "licence": "", "problem": reason}
-    about = {key: getattr(evalset, key) for key in ("title", "source", "licence")}
-    return {"name": path.stem, "cases": len(evalset.cases), **about, "problem": None}
+        return Listed(path.stem, 0, "", "", "", reason, shipped)
+    about = evalset.title, evalset.source, evalset.licence
+    return Listed(path.stem, len(evalset.cases), *about, None, shipped)
 
 
 def own_folder() -> Path:
     """Return the folder of the team's own sets: in the data folder, so that they outlive an update."""
-    from pipeline.desk import desk
-    from pipeline.settings import load as settings
-
-    present = settings()
+    present = settings.load()
     desk(present).look()
     return present.data_dir / "evalsets"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def test_people_leave_after_the_turn_that_was_their_last(folder: Path) -> None:
     write(folder, *talk())
     with Store(folder).read() as ledger:
         rows = asked.leaving(ledger, Window(NOW - timedelta(days=7), NOW + timedelta(seconds=5)))
-    assert [(row["turn"], row["reached"], row["ended"], row["unhappy"]) for row in rows] == [
+    assert [astuple(row) for row in rows] == [
         (1, 5, 4, 2),
         (2, 1, 1, 1),
     ]

@@ -53,7 +53,7 @@ def test_the_shipped_conversations() -> None:
 
 
 def test_the_list_of_sets() -> None:
-    assert [(found["name"], found["cases"]) for found in cases.list_sets()][:2] == [
+    assert [(row.name, row.cases) for row in cases.list_sets()][:2] == [
         ("demo", 150),
         ("demo_conversations", 20),
     ]

@@ -166,6 +166,6 @@ def test_a_broken_set_is_named_and_the_others_stay(
 ) -> None:
     for ending, text in (("jsonl", lines), ("toml", head)):
         (tmp_path / f"half.{ending}").write_bytes(text if isinstance(text, bytes) else text.encode())
-    listed = {row["name"]: row for row in cases.list_sets(tmp_path)}
-    assert listed["half"]["problem"]
-    assert listed["demo"]["cases"] > 0 and listed["demo"]["problem"] is None
+    listed = {row.name: row for row in cases.list_sets(tmp_path)}
+    assert listed["half"].problem
+    assert listed["demo"].cases > 0 and listed["demo"].problem is None

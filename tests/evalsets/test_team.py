@@ -16,7 +16,8 @@ def test_a_case_is_added_found_by_name_and_taken_out(tmp_path: Path) -> None:
     team.add("mine", ROW, folder=tmp_path)
     team.add("mine", {"id": "b", "question": "How do I scan?", "tags": ["guard"]}, folder=tmp_path)
     assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "b"]
-    assert {"name": "mine", "cases": 2, "shipped": False}.items() <= cases.list_sets(tmp_path)[-1].items()
+    mine = cases.list_sets(tmp_path)[-1]
+    assert (mine.name, mine.cases, mine.shipped) == ("mine", 2, False)
     assert team.remove("mine", "a", folder=tmp_path)
     assert not team.remove("mine", "a", folder=tmp_path)
     assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["b"]

@@ -154,12 +154,12 @@ def test_long_windows_say_what_short_ones_would(store: Store, journal: Journal):
                 assert other[name] == pytest.approx(one[name], rel=0.01), name
         whole = board.board(ledger, long, 3600)
         for name, value in {**rough, **overview.thumbs(ledger, long)}.items():
-            assert whole.now[name] == pytest.approx(value), name
+            assert getattr(whole.now, name) == pytest.approx(value), name
         dear = overview.cost_per_conversation(ledger, long)["cost_usd"]
-        assert whole.now["cost_per_conversation"] == pytest.approx(dear)
+        assert whole.now.cost_per_conversation == pytest.approx(dear)
         assert whole.outcomes == overview.outcomes(ledger, long)
         for one, other in zip(whole.series, steps[1], strict=True):
-            assert {name: one[name] for name in other} == pytest.approx(other, nan_ok=True)
+            assert {name: getattr(one, name) for name in other} == pytest.approx(other, nan_ok=True)
         models = [overview.cost_by_model(ledger, window, 3600) for window in (short, long)]
         assert [row["unpriced"] for row in models[0]] == [row["unpriced"] for row in models[1]]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from traces.queries.window import Rows, Window
 
@@ -55,13 +54,23 @@ def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
     return [Asked(**row) for row in rows]
 
 
-def leaving(ledger: Rows, window: Window, most: int = 12) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How many conversations reached a turn and ended there, and how many of these without an answer."""
+
+    turn: int
+    reached: int
+    ended: int
+    unhappy: int
+
+
+def leaving(ledger: Rows, window: Window, most: int = 12) -> list[Leaving]:
     """After which turn do people leave: how many conversations reached each turn, and ended there?
 
     Only conversations that began in the window and are over. `unhappy` of those that ended there did so
     without an answer. The last row is of all later turns together.
     """
-    return ledger.rows(
+    rows = ledger.rows(
         """
         with whole as (
             select turns, outcome from conversations
@@ -82,3 +91,4 @@ def leaving(ledger: Rows, window: Window, most: int = 12) -> list[dict[str, Any]
         quiet=window.until - QUIET,
         **window.bound,
     )
+    return [Leaving(**row) for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from traces.histogram import percentiles
 from traces.queries import overview, rolled
@@ -30,17 +30,74 @@ _TALKS = """
     from conversations where ended >= $since and began < $until and door = any($doors)
     group by 1, 2, 3
 """
-_COLUMNS = ("turns", "searched", "hits", "unpriced", "rated", "up")
 _SHOWN = ("first_token_p50", "first_token_p95", "latency_p95")
+
+
+class Hour(NamedTuple):
+    """What the turns of a step with one outcome came to."""
+
+    step: int
+    outcome: str
+    turns: int
+    searched: int
+    hits: int
+    cost_usd: float | None
+    unpriced: int
+    rated: int
+    up: int
+
+
+class Talks(NamedTuple):
+    """The conversations that began in a step; `lasted` ones went on into the window."""
+
+    step: int
+    lasted: bool
+    priced: bool
+    conversations: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """How many turns there were, how good, how fast and how dear; shares of nothing are None."""
+
+    turns: int
+    searched: int
+    hit_rate: float | None
+    error_rate: float | None
+    up_share: float | None
+    first_token_p50: float | None
+    first_token_p95: float | None
+    latency_p95: float | None
+    cost_per_conversation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Facts):
+    """The facts of a whole window."""
+
+    conversations: int
+    rated: int
+    cost_usd: float | None
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Facts):
+    """The facts of a step, which is counted from the window's begin."""
+
+    step: int
+    latency_p50: float | None
+    latency_p99: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A window, the one before it, and its steps; `now` and `before` have the same columns."""
+    """A window, the one before it, its steps (empty ones are absent), and how many turns ended how."""
 
-    now: dict[str, Any]
-    before: dict[str, Any]
-    series: list[dict[str, Any]]
+    now: Whole
+    before: Whole
+    series: list[Step]
     outcomes: dict[str, int]
 
 
@@ -56,19 +113,18 @@ def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
         "until": window.until,
         "doors": list(window.doors),
     }
-    hours = ledger.rows(_HOURS, **bound)
-    talks = ledger.rows(_TALKS, middle=window.since, **bound)
+    hours = [Hour(**row) for row in ledger.rows(_HOURS, **bound)]
+    talks = [Talks(**row) for row in ledger.rows(_TALKS, middle=window.since, **bound)]
     steps = rolled.histograms(ledger, window, step_seconds)
-    whole = _merged(steps.values())
-    now = [row for row in hours if row["step"] >= 0]
+    now = [hour for hour in hours if hour.step >= 0]
     earlier = Window(before.since, window.since, window.doors)
     return Board(
-        now={**_facts(now), **_spread(whole), **_cost([row for row in talks if row["lasted"]])},
-        before={
-            **_facts([row for row in hours if row["step"] < 0]),
-            **_spread(rolled.histograms(ledger, earlier, None).get(0, {})),
-            **_cost([row for row in talks if row["step"] < 0]),
-        },
+        now=_whole(now, [row for row in talks if row.lasted], _merged(steps.values())),
+        before=_whole(
+            [hour for hour in hours if hour.step < 0],
+            [row for row in talks if row.step < 0],
+            rolled.histograms(ledger, earlier, None).get(0, {}),
+        ),
         series=_series(now, talks, steps),
         outcomes=_outcomes(now),
     )
@@ -76,77 +132,84 @@ def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
 
 def _short(ledger: Rows, window: Window, step_seconds: int) -> Board:
     """Ask the turns themselves: there are few, and a step may be a minute."""
-    before, steps = window.before(), overview.series(ledger, window, step_seconds)
-    ratings = {row["step"]: row for row in overview.thumbs_series(ledger, window, step_seconds)}
-    rated, up = (sum(row[name] for row in ratings.values()) for name in ("rated", "up"))
-    nobody = {"up": 0, "rated": 0}
-    shares = {number: ratings.get(number, nobody) for number in (row["step"] for row in steps)}
+    before, ratings = window.before(), overview.thumbs_series(ledger, window, step_seconds)
+    shares = {row["step"]: _share(row["up"], row["rated"]) for row in ratings}
+    rated, up = (sum(row[name] for row in ratings) for name in ("rated", "up"))
+    steps = overview.series(ledger, window, step_seconds)
     return Board(
-        now={**_asked(ledger, window), "rated": rated, "up_share": _share(up, rated)},
-        before={**_asked(ledger, before), **overview.thumbs(ledger, before)},
-        series=[
-            {**row, "up_share": _share(shares[row["step"]]["up"], shares[row["step"]]["rated"])}
-            for row in steps
-        ],
+        now=_asked(ledger, window, rated=rated, up_share=_share(up, rated)),
+        before=_asked(ledger, before, **overview.thumbs(ledger, before)),
+        series=[Step(**row, up_share=shares.get(row["step"])) for row in steps],
         outcomes=overview.outcomes(ledger, window),
     )
 
 
-def _asked(ledger: Rows, window: Window) -> dict[str, Any]:
-    dear = overview.cost_per_conversation(ledger, window)
-    return {**overview.facts(ledger, window), "cost_per_conversation": dear["cost_usd"]}
+def _asked(ledger: Rows, window: Window, *, rated: int, up_share: float | None) -> Whole:
+    dear = overview.cost_per_conversation(ledger, window)["cost_usd"]
+    thumbs = {"rated": rated, "up_share": up_share}
+    return Whole(**overview.facts(ledger, window), **thumbs, cost_per_conversation=dear)
 
 
-def _facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add up the hours' rows; shares of nothing are None."""
-    sums = {name: sum(row[name] for row in rows) for name in _COLUMNS}
-    costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-    wrong = sum(row["turns"] for row in rows if row["outcome"] in ERRORS)
+def _whole(hours: list[Hour], talks: list[Talks], histograms: dict[str, Histogram]) -> Whole:
+    costs = [hour.cost_usd for hour in hours if hour.cost_usd is not None]
+    priced = [row for row in talks if row.priced]
+    usd = sum(row.cost_usd or 0.0 for row in priced)
+    return Whole(
+        **_facts(hours),
+        **_spread(histograms),
+        conversations=sum(row.conversations for row in talks),
+        cost_per_conversation=_share(usd, sum(row.conversations for row in priced)),
+        rated=sum(hour.rated for hour in hours),
+        cost_usd=sum(costs) if costs else None,
+        unpriced=sum(hour.unpriced for hour in hours),
+    )
+
+
+class _Shares(TypedDict):
+    turns: int
+    searched: int
+    hit_rate: float | None
+    error_rate: float | None
+    up_share: float | None
+
+
+def _facts(hours: list[Hour]) -> _Shares:
+    """Add up the hours; shares of nothing are None."""
+    turns, searched = sum(hour.turns for hour in hours), sum(hour.searched for hour in hours)
+    wrong = sum(hour.turns for hour in hours if hour.outcome in ERRORS)
     return {
-        **sums,
-        "cost_usd": sum(costs) if costs else None,
-        "hit_rate": _share(sums["hits"], sums["searched"]),
-        "error_rate": _share(wrong, sums["turns"]),
-        "up_share": _share(sums["up"], sums["rated"]),
+        "turns": turns,
+        "searched": searched,
+        "hit_rate": _share(sum(hour.hits for hour in hours), searched),
+        "error_rate": _share(wrong, turns),
+        "up_share": _share(sum(hour.up for hour in hours), sum(hour.rated for hour in hours)),
     }
 
 
-def _cost(talks: list[dict[str, Any]]) -> dict[str, Any]:
-    priced = [row for row in talks if row["priced"]]
-    usd = sum(row["cost_usd"] or 0.0 for row in priced)
-    return {
-        "conversations": sum(row["conversations"] for row in talks),
-        "cost_per_conversation": _share(usd, sum(row["conversations"] for row in priced)),
-    }
-
-
-def _series(
-    hours: list[dict[str, Any]], talks: list[dict[str, Any]], steps: dict[int, dict[str, Histogram]]
-) -> list[dict[str, Any]]:
-    by_step: dict[int, list[dict[str, Any]]] = {}
-    for row in hours:
-        by_step.setdefault(row["step"], []).append(row)
-    began = {number: [row for row in talks if row["step"] == number] for number in by_step}
+def _series(hours: list[Hour], talks: list[Talks], steps: dict[int, dict[str, Histogram]]) -> list[Step]:
+    by_step: dict[int, list[Hour]] = {}
+    for hour in hours:
+        by_step.setdefault(hour.step, []).append(hour)
     return [
-        {
+        Step(
             **_facts(by_step[number]),
             **_spread(steps.get(number, {}), tuple(PERCENTILES)),
-            "step": number,
-            "cost_per_conversation": _began(began[number]),
-        }
+            step=number,
+            cost_per_conversation=_began([row for row in talks if row.step == number]),
+        )
         for number in sorted(by_step)
     ]
 
 
-def _began(talks: list[dict[str, Any]]) -> float | None:
-    costs = [row["cost_usd"] for row in talks if row["cost_usd"] is not None]
-    return _share(sum(costs), sum(row["conversations"] for row in talks)) if costs else None
+def _began(talks: list[Talks]) -> float | None:
+    costs = [row.cost_usd for row in talks if row.cost_usd is not None]
+    return _share(sum(costs), sum(row.conversations for row in talks)) if costs else None
 
 
-def _outcomes(rows: list[dict[str, Any]]) -> dict[str, int]:
+def _outcomes(hours: list[Hour]) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for row in rows:
-        counts[row["outcome"]] += row["turns"]
+    for hour in hours:
+        counts[hour.outcome] += hour.turns
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -163,8 +226,8 @@ def _merged(steps: Iterable[dict[str, Histogram]]) -> dict[str, Histogram]:
     }
 
 
-def _spread(histograms: dict[str, Histogram], names: tuple[str, ...] = _SHOWN) -> dict[str, float | None]:
-    result: dict[str, float | None] = dict.fromkeys(names)
+def _spread(histograms: dict[str, Histogram], names: tuple[str, ...] = _SHOWN) -> dict[str, Any]:
+    result: dict[str, Any] = dict.fromkeys(names)
     for metric, (buckets, counts) in histograms.items():
         shares = {name: PERCENTILES[name][1] for name in names if PERCENTILES[name][0] == metric}
         values = percentiles(buckets, counts, shares.values())

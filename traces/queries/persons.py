@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import NamedTuple
 
 from traces.queries.window import Rows
 
 
-def turns(ledger: Rows, user_id: str) -> list[dict[str, Any]]:
+class AskedTurn(NamedTuple):
+    """A turn that a person asked."""
+
+    turn_id: str
+    question: str
+
+
+class AskedCase(NamedTuple):
+    """A case that runs asked; its tags are a JSON list as text, None without any."""
+
+    case_id: str
+    tags: str | None
+
+
+def turns(ledger: Rows, user_id: str) -> list[AskedTurn]:
     """Which turns did a person ask?"""
-    return ledger.rows("select turn_id, question from turns where user_id = $user", user=user_id)
+    rows = ledger.rows("select turn_id, question from turns where user_id = $user", user=user_id)
+    return [AskedTurn(**row) for row in rows]
 
 
-def cases(ledger: Rows) -> list[dict[str, Any]]:
+def cases(ledger: Rows) -> list[AskedCase]:
     """Which cases did runs ever ask, with their tags?"""
-    return ledger.rows("select distinct case_id, cast(tags as text) as tags from cases")
+    rows = ledger.rows("select distinct case_id, cast(tags as text) as tags from cases")
+    return [AskedCase(**row) for row in rows]
 
 
 def asked_again(ledger: Rows, case_ids: Collection[str], questions: Collection[str]) -> list[str]:

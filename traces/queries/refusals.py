@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from traces.queries.window import Rows
 from traces.records import PRODUCTION
 
 
-def overrides(ledger: Rows) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """How many real turns there are, how many a guard refused, and how many of those people contested."""
+
+    turns: int
+    refused: int
+    contested: int
+    override_rate: float | None  # None where nothing was refused
+
+
+def overrides(ledger: Rows) -> Overrides:
     """How many real turns did a guard refuse, and how many of those did people contest (a thumb down)?"""
     (row,) = ledger.rows(
         """
@@ -20,4 +30,4 @@ def overrides(ledger: Rows) -> dict[str, Any]:
         """,
         doors=list(PRODUCTION),
     )
-    return {**row, "override_rate": row["contested"] / row["refused"] if row["refused"] else None}
+    return Overrides(**row, override_rate=row["contested"] / row["refused"] if row["refused"] else None)

@@ -46,7 +46,7 @@ def body(range_name: str, door: str) -> None:
         for note in seen.notes:
             st.warning(note, icon=":material/hourglass_top:")
         _alerts()
-        if not seen.now["turns"]:
+        if not seen.now.turns:
             notices.none_in_range(seen.newest, range_name, door)
             return
         _tiles(seen, range_name)
@@ -94,11 +94,11 @@ def inside(link: str) -> str:
 
 
 def _tiles(seen: Overview, range_name: str) -> None:
-    compared = bool(seen.before["turns"])
+    compared = bool(seen.before.turns)
     with st.grid(4, min_column_width=158, gap="small"):
         for tile in TILES:
-            now = seen.now[tile.column]
-            before = seen.before[tile.column] if compared else None
+            now = getattr(seen.now, tile.column)
+            before = getattr(seen.before, tile.column) if compared else None
             delta, colour = tile.delta(now, before)
             line = [value for value in seen.column(tile.column) if value is not None]
             st.metric(
@@ -115,15 +115,15 @@ def _tiles(seen: Overview, range_name: str) -> None:
 
 def _caption(seen: Overview, range_name: str, door: str) -> None:
     parts = [f"Changes are against the previous {range_name}"]
-    if not seen.before["turns"]:
+    if not seen.before.turns:
         parts = [f"No turns in the previous {range_name} to compare with"]
     parts.append(f"data up to {clock.plain(seen.newest)}")
-    if seen.now["cost_usd"] is not None:
-        parts.append(f"{format.usd(seen.now['cost_usd'])} in all")
-    if seen.now["rated"]:
-        parts.append(f"{format.count(seen.now['rated'])} ratings")
+    if seen.now.cost_usd is not None:
+        parts.append(f"{format.usd(seen.now.cost_usd)} in all")
+    if seen.now.rated:
+        parts.append(f"{format.count(seen.now.rated)} ratings")
     line = f'<span class="quiet small">{escape(" · ".join(parts))}</span>'
-    if seen.now["unpriced"]:
+    if seen.now.unpriced:
         line += f' <span class="quiet">·</span> {_unpriced(seen, range_name, door)}'
     markup.show(line, key="caption")
 
@@ -131,7 +131,7 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
 def _unpriced(seen: Overview, range_name: str, door: str) -> str:
     models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
     where = markup.address("turns", unpriced="true", last=range_name, via=door)
-    return markup.link(f"unpriced: {format.count(seen.now['unpriced'])} turns ({models})", where)
+    return markup.link(f"unpriced: {format.count(seen.now.unpriced)} turns ({models})", where)
 
 
 def _charts(seen: Overview, range_name: str, door: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from console.dashboard import evalsets_shown, markup, notices, visitor
 from console.dashboard.evalsets_shown import Dropped
+from evalsets.cases.cases import Listed
 from evalsets.cases.heads import NAMES, NONE
 from evalsets.cases.look import Look
 
@@ -51,15 +51,15 @@ def undone() -> None:
             notices.done(evalsets_shown.undo(), "Taken back")
 
 
-def _row(row: dict[str, Any]) -> str:
-    to = markup.address("evals", part="Evalsets", set=row["name"])
-    about = row["problem"] or row["title"]
+def _row(row: Listed) -> str:
+    to = markup.address("evals", part="Evalsets", set=row.name)
+    about = row.problem or row.title
     return markup.row(
         [
-            markup.cell(markup.link(row["name"], to) + markup.small(escape(about)), "text"),
-            markup.cell(f"{row['cases']:,}", "right"),
-            markup.cell(markup.chip("shipped" if row["shipped"] else "yours", "#64748b")),
-            markup.cell(escape(row["source"] or "—"), "text quiet"),
+            markup.cell(markup.link(row.name, to) + markup.small(escape(about)), "text"),
+            markup.cell(f"{row.cases:,}", "right"),
+            markup.cell(markup.chip("shipped" if row.shipped else "yours", "#64748b")),
+            markup.cell(escape(row.source or "—"), "text quiet"),
         ],
         to,
     )
@@ -86,7 +86,7 @@ def _dropped(dropped: Dropped, number: int) -> None:
         seen = _mapped(dropped, seen)
     for problem in seen.problems:
         st.error(notices.plain(problem), icon=":material/rule:")
-    if seen.made is None:
+    if seen.imported is None:
         return
     _preview(seen)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -126,8 +126,8 @@ def _mapped(dropped: Dropped, seen: Look) -> Look:
 
 def _preview(seen: Look) -> None:
     """Show the first cases as they would be saved, and what would be left out."""
-    assert seen.made is not None
-    rows, answers = seen.made.rows, sum("reference" in row for row in seen.made.rows)
+    assert seen.imported is not None
+    rows, answers = seen.imported.rows, sum("reference" in row for row in seen.imported.rows)
     table = [
         markup.row(
             [
@@ -141,8 +141,8 @@ def _preview(seen: Look) -> None:
     markup.show(markup.table(["Id", "Question", "Expected answer"], table), key="import-preview")
     st.caption(f"{len(rows)} cases, {answers} with an expected answer; the first are shown.")
     left = [
-        *seen.made.dropped[:10],
-        *(f"column {name!r} is not used: {why}" for name, why in seen.made.fields),
+        *seen.imported.dropped[:10],
+        *(f"column {name!r} is not used: {why}" for name, why in seen.imported.fields),
     ]
     if left:
         with st.expander(f"{len(left)} things are left out", icon=":material/info:"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -44,7 +45,7 @@ def page() -> None:
     )
     with notices.problems():
         topics = people.read_topics(range_name, door)
-        if not topics.asked:
+        if not topics.questions:
             if topics.newest is None:
                 notices.no_turns_yet(data.settings().server.port)
             else:
@@ -61,8 +62,8 @@ def _topics(topics: people.Topics) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         downloads.button(_plain_rows(topics.topics), "topics")
         st.caption(
-            f"The newest {topics.asked:,} questions, clustered by their words. Trend: the second half of the "
-            "range against the first. Left after: its turn was the last of the conversation."
+            f"The newest {topics.questions:,} questions, clustered by their words. Trend: the second half of "
+            "the range against the first. Left after: its turn was the last of the conversation."
         )
     chosen = next((topic for topic in topics.topics if topic.name == st.query_params.get("topic")), None)
     if chosen:
@@ -199,19 +200,17 @@ def _leaving(topics: people.Topics) -> None:
             "No conversation is over yet", "One is, half an hour after its last turn.", key="no-leaving"
         )
         return
-    most = max(row["reached"] for row in topics.leaving)
+    most = max(row.reached for row in topics.leaving)
     rows = [
         markup.row(
             [
                 markup.cell(
-                    f"{row['turn']}{'+' if row is topics.leaving[-1] and row['turn'] >= 12 else ''}", "right"
+                    f"{row.turn}{'+' if row is topics.leaving[-1] and row.turn >= 12 else ''}", "right"
                 ),
-                markup.cell(f"{row['reached']:,}", "right"),
-                markup.cell(f"{row['ended']:,}", "right"),
-                markup.cell(
-                    _bar(row["ended"] / row["reached"]) + format.share(row["ended"] / row["reached"])
-                ),
-                markup.cell(format.share(row["unhappy"] / row["ended"]) if row["ended"] else "—", "right"),
+                markup.cell(f"{row.reached:,}", "right"),
+                markup.cell(f"{row.ended:,}", "right"),
+                markup.cell(_bar(row.ended / row.reached) + format.share(row.ended / row.reached)),
+                markup.cell(format.share(row.unhappy / row.ended) if row.ended else "—", "right"),
             ]
         )
         for row in topics.leaving
@@ -224,7 +223,7 @@ def _leaving(topics: people.Topics) -> None:
         "Of these without an answer ",
     ]
     markup.show(markup.table(heads, rows), key="leaving")
-    downloads.button(topics.leaving, "leaving")
+    downloads.button([asdict(row) for row in topics.leaving], "leaving")
     st.caption(f"{most:,} conversations that are over, turns of this range.")
     left = sorted(topics.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
     st.header("What they left on", anchor=False)
