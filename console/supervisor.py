@@ -15,10 +15,12 @@ from types import FrameType
 
 from console.binding import taken
 from console.launch import HEALTH, command, environment
+from evalsets.release.canary import watch_forever
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.troubles import troubles
+from traces.store import drain_forever
 
 START_SECONDS = 180
 STOP_SECONDS = 30
@@ -115,8 +117,6 @@ def _children(settings: Settings) -> list[Child]:
 
 def _drain(settings: Settings, stop: threading.Event) -> None:
     """Move the journal into the store until told to stop, and once more after that."""
-    from traces.store import drain_forever
-
     drain_forever(build.store(settings), stop, payload_days=settings.traces.payload_days)
 
 
@@ -136,8 +136,6 @@ def _run_changed(settings: Settings) -> None:
 
 def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
-    from evalsets.release.canary import watch_forever
-
     watch_forever(build.library(settings), build.force(settings), build.store(settings).read, stop)
 
 

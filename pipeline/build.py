@@ -35,6 +35,7 @@ from pipeline.guards import guards, moderator, rules
 from pipeline.keeping import Keeping
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
+from pipeline.knowledge.ingest import ensure_sample
 from pipeline.knowledge.tables import Elsewhere
 from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
@@ -42,8 +43,7 @@ from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.news import News
 from pipeline.parts import Given, Parts
-from pipeline.people import TABLES as ACCOUNTS
-from pipeline.people import People
+from pipeline.people import ACCOUNTS, People
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library, PromptError
 from pipeline.providers import embedder, model, paces, reranker
@@ -315,8 +315,6 @@ async def prepare(pipeline: Pipeline) -> None:
 
     Never raises: the chat must start without documents too; what is wrong is logged and shows in /readyz.
     """
-    from pipeline.knowledge.ingest import ensure_sample
-
     bases, loaded = pipeline.knowledge, pipeline.knowledge.folder / "sample-loaded"
     try:
         if pipeline.rules.kb == SAMPLE_KB and not loaded.exists():

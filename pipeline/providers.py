@@ -8,7 +8,10 @@ from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.embedding import Embedder, MiniLM, Remembered
+from pipeline.knowledge.remote import RemoteEmbedder
+from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Model
+from pipeline.models.openai import OpenAIChat
 from pipeline.models.pace import Pace
 from pipeline.redis_server import RedisServer
 from pipeline.sections import RERANKERS
@@ -32,13 +35,9 @@ def model(name: str, settings: Settings) -> Model:
     if name == "extractive":
         return Extractive()
     if provider == "anthropic":
-        from pipeline.models.anthropic import AnthropicMessages
-
         key = os.environ.get("ANTHROPIC_API_KEY", "")
         return AnthropicMessages(label, base_url=settings.models.anthropic.base_url, api_key=key, **limits)
     if provider in ("openai", "local"):
-        from pipeline.models.openai import OpenAIChat
-
         endpoint = settings.models.openai if provider == "openai" else settings.models.local
         key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
         return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
@@ -77,8 +76,6 @@ def embedder_of(
     provider, _, label = name.partition(":")
     if provider == "minilm":
         return MiniLM()
-    from pipeline.knowledge.remote import RemoteEmbedder
-
     key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
     return RemoteEmbedder(label, base_url=base_url, api_key=key, remembered=remembered, pace=pace)
 

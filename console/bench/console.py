@@ -12,6 +12,8 @@ from typing import Any
 
 from console.bench import traffic
 from console.bench.figures import Figure, Goal
+from traces.queries.conversations import Which
+from traces.queries.listing import Filter
 
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK = (2_000, 20_000)
@@ -69,14 +71,11 @@ def pages(data_dir: Path) -> Iterator[Page]:
 
 
 def _turns(now: datetime) -> Callable[..., Any]:
-    from traces.queries.listing import Filter
-
     return lambda **more: Filter(since=now - timedelta(days=30), until=now, **more)
 
 
 def _talks(span: str) -> Any:
     from console.dashboard import filters
-    from traces.queries.conversations import Which
 
     return Which(filters.window(span, "production"))
 

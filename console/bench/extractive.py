@@ -11,6 +11,10 @@ from pathlib import Path
 from console.bench.corpus import KB, corpus, questions
 from console.bench.figures import Figure
 from console.bench.processes import BenchError
+from pipeline.build import build, prepare
+from pipeline.events import Answer, Question
+from pipeline.knowledge.ingest import store
+from pipeline.settings import load
 
 WARM_TURNS, TURNS = 5, 40
 
@@ -22,11 +26,6 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
 
 
 async def _turns(data_dir: Path, turns: int) -> list[Figure]:
-    from pipeline.build import build, prepare
-    from pipeline.events import Answer, Question
-    from pipeline.knowledge.ingest import store
-    from pipeline.settings import load
-
     pipeline = build(load(data_dir=data_dir, kb=KB, models={"primary": "extractive"}))
     texts = corpus(pipeline.knowledge.embedder)
     await store(texts.documents, KB, pipeline.knowledge, ready=texts.vectors)

@@ -14,6 +14,7 @@ from console.bench.figures import Figure, Goal, quantile
 from console.bench.processes import BenchError, free_port, running, wait_for
 from pipeline.breaker import Policy
 from pipeline.events import Answer, Question
+from pipeline.knowledge.embedding import MiniLM
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.server import STUB_TOKENS, FaultServer
 from pipeline.rehearsal.shadow import Servers, shadow
@@ -158,8 +159,6 @@ async def _brown_out(scene: Stage, turns: int) -> list[Figure]:
 
 def _crowd(folder: Path) -> list[Figure]:
     """Users who all stream at once from a real server: errors, and what we add to the first token."""
-    from pipeline.knowledge.embedding import MiniLM
-
     embedder, port, log = MiniLM(), free_port(), folder / "serve.log"
     asyncio.run(save(corpus(embedder), folder / "data", folder / "corpus.npz", embedder))
     with FaultServer(f"ok?words={STUB_TOKENS}&rate={RATE}") as models:

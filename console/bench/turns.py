@@ -15,6 +15,8 @@ from console.bench.client import Batch, ask
 from console.bench.corpus import KB, corpus, questions, save
 from console.bench.figures import Figure, Goal, quantile
 from console.bench.processes import BenchError, cpu_seconds, free_port, running, wait_for
+from pipeline.knowledge.embedding import MiniLM
+from traces.store import Store
 
 WARM_TURNS = 20
 ROUNDS, TURNS = 8, {1: 10, 16: 64}
@@ -66,8 +68,6 @@ def stub(folder: Path) -> Iterator[str]:
 @contextmanager
 def sides(folder: Path) -> Iterator[Sides]:
     """Prepare the corpus and start stub, peer and server."""
-    from pipeline.knowledge.embedding import MiniLM
-
     embedder, port, peer_corpus = MiniLM(), free_port(), folder / "corpus.npz"
     asyncio.run(save(corpus(embedder), folder / "data", peer_corpus, embedder))
     with stub(folder) as url:
@@ -131,8 +131,6 @@ def compare(users: int, ours: Sequence[Batch], bare: Sequence[Batch]) -> list[Fi
 
 def _stages(data_dir: Path) -> list[Figure]:
     """Return the time of each stage, from the traces the turns left."""
-    from traces.store import Store
-
     store = Store(data_dir)
     store.drain()
     with store.read() as ledger:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from evalsets.cases import jsonl
 from evalsets.cases.evalset import Evalset, EvalsetError
+from pipeline.knowledge import ingest
+from pipeline.knowledge.documents import Document
 
 if TYPE_CHECKING:
     from pipeline.knowledge.index import Knowledge
@@ -21,9 +23,6 @@ async def prepare(evalset: Evalset, knowledge: Knowledge, progress: Progress | N
     None means the one in force. A corpus is indexed under a name made of its own content and the
     embedder, so that a second run finds it ready and an interrupted one goes on.
     """
-    from pipeline.knowledge import ingest
-    from pipeline.knowledge.documents import Document
-
     if evalset.kb is not None:
         return await _warmed(evalset.kb, knowledge)
     if evalset.sample:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import heads, jsonl, promptfoo, public, sheets
+from evalsets.cases import beir, heads, jsonl, promptfoo, public, sheets
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import ASKS, FORMATS, Format, Imported, Row
 from evalsets.cases.row import LISTS, case, row_of
@@ -336,8 +336,6 @@ def _list(value: Any) -> list[str]:
 
 
 def _beir(path: Path, imported: Imported) -> None:
-    from evalsets.cases import beir
-
     read = beir.load(path)
     assert read.corpus is not None
     imported.rows = [row_of(item) for item in read.cases]

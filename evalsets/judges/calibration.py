@@ -18,7 +18,10 @@ from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import is_judged
 from pipeline.data_folder import DataFolder
+from pipeline.extractive.evidence import strength
 from pipeline.guardrails.grounding import ground
+from pipeline.knowledge.chunking import chunk
+from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved
 from traces.records import Passage
@@ -170,10 +173,6 @@ def _grounded(labelled: Labelled) -> Scored:
 
 
 async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
-    from pipeline.extractive.evidence import strength
-    from pipeline.knowledge.chunking import chunk
-    from pipeline.knowledge.documents import Document
-
     question = labelled.sample.user_input
     vector = await embedder.embed_query(question)
     candidates: list[Found] = []

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evalsets.judges.cache import Cache, Kept
+from pipeline import build, providers
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.prices import Prices
 from pipeline.models.structured import Reply, Structured, Unfit, ask, form_of
@@ -158,16 +159,15 @@ class Judge:
 
 async def engage(job: Mapping[str, Any], settings: Settings) -> Judge:
     """Return the judge of a job {judge, address, cache, budget_usd, calls, seconds}, ready to be asked."""
-    from pipeline.build import prices
-    from pipeline.providers import model
-
-    engine: Any = model(job["judge"], settings)  # the caller let only models pass that can be asked for data
+    engine: Any = providers.model(
+        job["judge"], settings
+    )  # the caller let only models pass that can be asked for data
     await engine.warm()  # importing its SDK takes seconds that no call should pay for
     return Judge(
         engine,
         address=job.get("address", ""),
         cache=Cache(Path(job["cache"])) if job.get("cache") else None,
-        prices=prices(settings),
+        prices=build.prices(settings),
         budget_usd=job.get("budget_usd"),
         concurrency=job.get("calls", 32),
         seconds=job.get("seconds", 60.0),

@@ -35,6 +35,8 @@ from evalsets.judges.judge import BudgetSpent, Judge, engage
 from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
+from pipeline.providers import embedder
+from pipeline.settings import load
 
 T = TypeVar("T", bound=BaseModel)
 KINDS: dict[str, Any] = {
@@ -161,9 +163,6 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
-    from pipeline.providers import embedder
-    from pipeline.settings import load
-
     settings = load()
     judge = await engage(job, settings)
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")

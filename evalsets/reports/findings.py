@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
+import numpy as np
+
 from evalsets.metrics import columns, stats
 from evalsets.metrics.columns import Column
 from evalsets.metrics.judged import MARKED
@@ -193,8 +195,6 @@ def _tiles(scored: Mapping[str, Column], seed: int) -> Iterable[Tile]:
 
 
 def _quantiles(values: list[float]) -> tuple[float, float]:
-    import numpy as np
-
     low, high = np.quantile(values, [0.5, 0.95])
     return float(low), float(high)
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from evalsets.reports.content import Report
+from evalsets.reports.report import TEXTS, pdf, printer
 
 KINDS = {
     "PDF": ("pdf", "application/pdf"),
@@ -22,8 +23,6 @@ KINDS = {
 
 def buttons(report: Callable[[], Report], name: str) -> None:
     """Draw one button for each kind of report; `report` returns what the report says."""
-    from evalsets.reports.report import printer
-
     with st.container(horizontal=True, gap="small"):
         for kind, (ending, mime) in KINDS.items():
             lacking = kind == "PDF" and printer() is None
@@ -40,11 +39,9 @@ def buttons(report: Callable[[], Report], name: str) -> None:
 
 
 def _written(report: Report, ending: str) -> str | bytes:
-    from evalsets.reports import report as reports
-
     if ending != "pdf":
-        return reports.TEXTS["junit" if ending == "xml" else ending](report)
+        return TEXTS["junit" if ending == "xml" else ending](report)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "report.pdf"
-        reports.pdf(report, path)
+        pdf(report, path)
         return path.read_bytes()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.knowledge.documents import Document, Skipped
-from pipeline.knowledge.reading.files import Found
+from pipeline.knowledge.reading.files import Found, inside
 from pipeline.knowledge.reading.kinds import Unreadable
 
 SECONDS = 60.0  # for one file
@@ -97,8 +97,6 @@ class Reader:
 
 
 def _answer(line: bytes) -> list[dict[str, Any]]:
-    from pipeline.knowledge.reading.files import inside
-
     path, name, kind = json.loads(line)
     file = Path(os.fsdecode(path.encode("latin-1")))
     try:

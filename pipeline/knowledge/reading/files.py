@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.knowledge.documents import Document, Skipped
-from pipeline.knowledge.reading import lines, markdown, sheet
+from pipeline.knowledge.reading import html, lines, markdown, pdf, sheet, word
 from pipeline.knowledge.reading.charset import decode
 from pipeline.knowledge.reading.kinds import FILE_BYTES, TABLE_BYTES, Unreadable, printable, stem
 
@@ -74,13 +74,9 @@ def inside(path: Path, name: str, kind: str) -> Iterator[Found]:
         if kind == ".pdf":
             yield from _pdf(path, name)
         elif kind == ".docx":
-            from pipeline.knowledge.reading import word
-
             title, text = word.read(path)
             yield Document(name, title or stem(name), text)
         else:
-            from pipeline.knowledge.reading import html
-
             title, text = html.page(path.read_bytes())
             yield Document(name, title or stem(name), text)
     except Unreadable as error:
@@ -90,8 +86,6 @@ def inside(path: Path, name: str, kind: str) -> Iterator[Found]:
 
 
 def _pdf(path: Path, name: str) -> Iterator[Found]:
-    from pipeline.knowledge.reading import pdf
-
     pages = pdf.read(path)
     yield Document(name, pages.title or stem(name), pages.text)
     for reason, numbers in pages.missing:

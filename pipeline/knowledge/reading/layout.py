@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from pipeline.knowledge.reading.grid import Heads
+from pipeline.text import rarity
 
 Interval = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -288,7 +289,5 @@ def unbroken(lines: Sequence[str]) -> str:
 
 def _compound(before: str, after: str) -> bool:
     """Say whether the hyphen belongs to the word: both parts are common words and the whole is none."""
-    from pipeline.text import rarity
-
     whole, first, second = (rarity(word.lower()) < 1.0 for word in (before + after, before, after))
     return first and second and not whole and min(len(before), len(after)) >= 4
