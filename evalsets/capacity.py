@@ -171,7 +171,7 @@ def _together(begun: np.ndarray, ended: np.ndarray) -> int:
     return int(running[inside].max())
 
 
-def _limits(peak: Peak, per_turn: PerTurn, site: Site, cores: float, kept: float) -> Sequence[Limit]:
+def _limits(peak: Peak, per_turn: PerTurn, site: Site, cores: float, stored_bytes: float) -> Sequence[Limit]:
     """Return how much of each thing the peak takes, with the switch for more of it."""
     workers = min(site.workers, site.cores)
     limits = [
@@ -189,7 +189,7 @@ def _limits(peak: Peak, per_turn: PerTurn, site: Site, cores: float, kept: float
         Limit("draining into DuckDB", peak.second / per_turn.drained_per_second, "ANSWERDECK_LEDGER=postgresql://…"),
         Limit(
             "disk",
-            kept / (FULL * site.disk_bytes) if site.disk_bytes else float("inf"),
+            stored_bytes / (FULL * site.disk_bytes) if site.disk_bytes else float("inf"),
             "a larger disk for ANSWERDECK_DATA_DIR, or ANSWERDECK_LEDGER=postgresql://…",
         ),
     ]  # fmt: skip

@@ -129,8 +129,8 @@ def tabulate(name: str, examples: Sequence[Example]) -> Table:
 
 
 def without_vectors(retrieved: Retrieved) -> Retrieved:
-    bare = tuple(replace(candidate, vectors=None) for candidate in retrieved.found)
-    return replace(retrieved, query_vector=None, found=bare)
+    bare = tuple(replace(candidate, vectors=None) for candidate in retrieved.candidates)
+    return replace(retrieved, query_vector=None, candidates=bare)
 
 
 def held_out(table: Table, groups: NDArray[np.int64], names: Sequence[str], seed: int) -> Array:

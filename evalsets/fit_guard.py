@@ -202,15 +202,15 @@ def calibration(table: Table, scores: Array) -> tuple[float, float]:
 
 def report(label: Label, table: Table) -> Iterator[str]:
     """Yield a line of the card for each set, left out of the training."""
-    fold, known = folds(table), table.known
+    fold, sure = folds(table), table.known
     for name, member in _sets(label):
         out = np.array([member(line) for line in table.lines])
         if not out.any():
             continue
-        inner = ~out & known & (fold != 0)
+        inner = ~out & sure & (fold != 0)
         weights = fit(table, inner)
         scores = table.scores(weights)
-        line = line_of(label, table, np.where(~out & known & (fold == 0), scores, np.nan))
+        line = line_of(label, table, np.where(~out & sure & (fold == 0), scores, np.nan))
         over = scores >= line
         positive, negative = out & (table.labels > 0), out & (table.labels == 0)
         recall = f"{over[positive].mean():.2f} of {positive.sum()}" if positive.any() else "–"

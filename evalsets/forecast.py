@@ -125,7 +125,7 @@ class Forecast:
     unpriced: int = 0  # turns without a price: taken as the mean, the interval from nothing to the dearest
 
 
-def forecast(
+def forecast_costs(
     basis: Traffic | Assumed,
     models: Sequence[str],
     prices: Prices,

@@ -101,7 +101,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
         way: [row.document_id for row in await shelf.rows(keys[:DEEP].tolist())]
         for way, keys in keys_by_way.items()
     }
-    return documents | {"ours": [candidate.passage.document_id for candidate in ours.found]}
+    return documents | {"ours": [candidate.passage.document_id for candidate in ours.candidates]}
 
 
 def _reciprocal(cosines: Scores, texts: Scores) -> NDArray[np.float64]:

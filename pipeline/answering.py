@@ -66,7 +66,7 @@ class Answering:
             return
         if not held:
             yield Retract("", "ungrounded")
-        turn.said = []
+        turn.texts = []
         async with aclosing(self.respond(turn, prompt)) as events:
             async for event in events:
                 yield event
@@ -142,10 +142,10 @@ class Answering:
             yield turn.tell(notices.NOT_FOUND)
         self._conclude(turn, stop, guard, marking)
         if guard.blocked is not None:
-            turn.said = [notices.spoken(notices.WITHHELD, turn.tongue)]
+            turn.texts = [notices.spoken(notices.WITHHELD, turn.tongue)]
             turn.end("refused", "guard_out")
             yield Retract(turn.answer, guard.blocked)
-        elif turn.outcome == "refused" and not turn.said:
+        elif turn.outcome == "refused" and not turn.texts:
             yield turn.tell(notices.DECLINED)
 
     def _conclude(self, turn: LiveTurn, stop: Stop | None, guard: OutboundStream, marking: Marking) -> None:

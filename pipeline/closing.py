@@ -27,7 +27,7 @@ def record(turn: LiveTurn) -> Trace:
     return trace
 
 
-def told(turn: LiveTurn, trace: Trace) -> Answer:
+def answer_of(turn: LiveTurn, trace: Trace) -> Answer:
     """Return what the caller is told at the end."""
     row = trace.turn
     return Answer(

@@ -20,10 +20,10 @@ async def errand(turn: LiveTurn, rules: Rules, retriever: Finder, planted: Plant
         return task.reply()
     try:
         kb = turn.question.kb or rules.kb
-        retrieved = await retriever.retrieve(task.asked[-1], kb, turn.recorder, None)
+        retrieved = await retriever.retrieve(task.questions[-1], kb, turn.recorder, None)
     except KnowledgeError as error:
         log.warning("turn %s: no next questions: %s", turn.turn_id, error)
         return task.reply()
     retrieved, _ = planted.look(retrieved, rules.passages)
-    titles = list(dict.fromkeys(candidate.passage.title for candidate in retrieved.found))
+    titles = list(dict.fromkeys(candidate.passage.title for candidate in retrieved.candidates))
     return task.reply(titles[1:])  # the first is what was just spoken of

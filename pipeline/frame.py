@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import notices
 from pipeline.alarm import Alarm
-from pipeline.closing import record, told
+from pipeline.closing import answer_of, record
 from pipeline.context.facts import personal
 from pipeline.errors import ConversationsError
 from pipeline.events import Answer, Failed, Question
@@ -100,7 +100,7 @@ class Frame(Operations):
         return trace
 
     def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
-        row, answer = trace.turn, told(turn, trace)
+        row, answer = trace.turn, answer_of(turn, trace)
         if turn.question.history is None and turn.question.door not in TRIALS:
             try:
                 self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)

@@ -21,7 +21,7 @@ SERVED = "answer cache"  # what stands in the place of a price table's version
 class Lookup:
     """What the cache said to a turn, and the span that tells of it."""
 
-    asked: Asked
+    question: Asked
     hit: Hit | None
     span: OpenSpan
 
@@ -68,17 +68,17 @@ class Keeping:
             if hit is not None:
                 span.note(similarity=round(hit.similarity, 4), checked=hit.checked)
                 if not hit.checked:
-                    span.note(saved_seconds=hit.kept.seconds, saved_usd=hit.kept.cost_usd)
+                    span.note(saved_seconds=hit.answer.seconds, saved_usd=hit.answer.cost_usd)
         return Lookup(query, hit, span)
 
     async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[ModelEvent]:
         """Yield a kept answer as a model's, at no cost."""
-        model = hit.kept.model
+        model = hit.answer.model
         turn.recorder.used(
             Usage("", 0, "answer", model, 0, 0, cost_usd=0.0, price_version=SERVED, stop_reason="stop")
         )
-        yield Text(hit.kept.text)
-        yield Stop("stop", Tokens(0, 0), model, kept=SERVED)
+        yield Text(hit.answer.text)
+        yield Stop("stop", Tokens(0, 0), model, cache=SERVED)
 
     def keep(self, turn: LiveTurn, lookup: Lookup) -> None:
         """Keep a whole, grounded answer of a model; tell how a hit that was checked compares with it."""
@@ -86,10 +86,10 @@ class Keeping:
         if lookup.served is not None:
             return
         if lookup.hit is not None:
-            wrong = not sound or disagree(lookup.hit.kept.text, plain(turn.answer))
+            wrong = not sound or disagree(lookup.hit.answer.text, plain(turn.answer))
             lookup.span.note(false=wrong)
             if wrong:
-                self._answers.drop(lookup.asked)
+                self._answers.drop(lookup.question)
         model, seconds, cost = turn.recorder.spent("answer")
         if sound and model is not None and model != "extractive":
-            self._answers.put(lookup.asked, Kept(turn.answer, model, seconds, cost))
+            self._answers.put(lookup.question, Kept(turn.answer, model, seconds, cost))

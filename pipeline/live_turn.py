@@ -59,7 +59,7 @@ class LiveTurn:
         self.conversation_id = recorder.turn.conversation_id
         self.text = recorder.turn.question
         self.tongue = language(self.text) or question.tongue  # the language its user reads
-        self.said: list[str] = []
+        self.texts: list[str] = []
         self.checks: tuple[dict[str, Any], ...] = ()  # what the passages say to each sentence
         self.started = False
         self.history: tuple[Message, ...] | None = None  # as its client tells it, past the guard
@@ -80,7 +80,7 @@ class LiveTurn:
 
     @property
     def answer(self) -> str:
-        return "".join(self.said).strip()
+        return "".join(self.texts).strip()
 
     def most_output_tokens(self, most: int) -> int:
         """Return how many tokens the answer may have: `most`, or fewer when the client says so."""
@@ -136,22 +136,22 @@ class LiveTurn:
                 yield from self.unanswered(error.error_class)
             case _:
                 log.error("turn %s failed", self.turn_id, exc_info=error)
-                self.end("cut" if self.said else "failed", "internal")
-                self.notice = notices.CUT if self.said else None
+                self.end("cut" if self.texts else "failed", "internal")
+                self.notice = notices.CUT if self.texts else None
                 yield from self.apologise(notices.sorry(self.turn_id))
 
     def apologise(self, text: str) -> Iterator[Event]:
         """Yield what a turn still says when it can go no further: nothing when it said something."""
         if not self.started:
             yield self.start()
-        if not self.said:
+        if not self.texts:
             yield self.tell(text)
 
     def unanswered(self, error_class: ErrorClass) -> Iterator[Event]:
         """End a turn whose model gave no answer and may not be replaced; yield what its user reads."""
-        thought_alone = error_class == "truncated" and not self.said
-        self.end("cut" if self.said or thought_alone else "failed", error_class)
-        self.notice = notices.CUT if self.said else None
+        thought_alone = error_class == "truncated" and not self.texts
+        self.end("cut" if self.texts or thought_alone else "failed", error_class)
+        self.notice = notices.CUT if self.texts else None
         yield from self.apologise(notices.THOUGHT_ALONE if thought_alone else notices.sorry(self.turn_id))
 
     def tell(self, notice: str) -> Delta:
@@ -166,7 +166,7 @@ class LiveTurn:
 
     def say(self, text: str) -> Delta:
         """Add to the answer and return the delta to send."""
-        if not self.said:
+        if not self.texts:
             self.recorder.note(first_token_seconds=self.recorder.elapsed)
-        self.said.append(text)
+        self.texts.append(text)
         return Delta(text)

@@ -32,7 +32,7 @@ TRIES = {"name": 5, "address": 20}  # wrong ones, before no more are looked at
 KEPT_DAYS = 365  # of the audit lines
 KEY_PREFIX = "ad_"
 _WAIT_SECONDS = 5.0
-TABLES = """
+ACCOUNTS = """
 create table if not exists users (
     name text primary key, role text not null, password text not null,
     disabled integer not null default 0, created_at text not null
@@ -355,7 +355,7 @@ class People:
             )
             self._db.row_factory = sqlite3.Row
             self._db.execute("pragma journal_mode = wal")
-            self._db.executescript(TABLES)
+            self._db.executescript(ACCOUNTS)
         return self._db
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.context.memory import TABLES
 from pipeline.context.shared_cache import CACHED
 from pipeline.data_folder import DataFolder
-from pipeline.people import TABLES as ACCOUNTS
+from pipeline.people import ACCOUNTS
 from pipeline.redis_server import RedisServer
 from traces.engine import EMBEDDED
 from traces.places import Person, Place

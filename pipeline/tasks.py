@@ -75,7 +75,7 @@ class Task:
     """An errand: what is wanted, of which conversation, and the form the reply must have."""
 
     kind: Kind
-    asked: tuple[str, ...]  # what people said in the conversation, oldest first
+    questions: tuple[str, ...]  # what people said in the conversation, oldest first
     key: str | None = None  # of the JSON object that is wanted; None: plain text
     several: bool = True  # whether the key holds a list
     emoji: bool = False
@@ -92,11 +92,11 @@ class Task:
 
     def _items(self, others: Sequence[str]) -> list[str]:
         if self.kind == "title":
-            return [title(self.asked, emoji=self.emoji)]
+            return [title(self.questions, emoji=self.emoji)]
         if self.kind == "tags":
-            return tags(self.asked)
+            return tags(self.questions)
         if self.kind == "queries":
-            return [" ".join(self.asked[-1].split())] if self.asked else []
+            return [" ".join(self.questions[-1].split())] if self.questions else []
         return list(others[:MOST_ITEMS])
 
     def _formed(self, items: Sequence[str]) -> str:

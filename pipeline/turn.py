@@ -13,8 +13,7 @@ from pipeline.answering import Answering
 from pipeline.codes import codes, forms, written
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
-from pipeline.context.whole import assemble as assemble_whole
-from pipeline.context.whole import fits
+from pipeline.context.whole import assemble_whole, fits
 from pipeline.errand import errand
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
 from pipeline.events import (
@@ -149,7 +148,7 @@ class Pipeline(Frame):
         silence = self._silence(turn, retrieved, quoting=False)
         turn.end("answered" if silence is None else "no_context")
         if silence is None:
-            rows = [replace(candidate.passage, n=n) for n, candidate in enumerate(retrieved.found, 1)]
+            rows = [replace(candidate.passage, n=n) for n, candidate in enumerate(retrieved.candidates, 1)]
             rows[self.rules.passages :] = [replace(row, n=None) for row in rows[self.rules.passages :]]
             turn.recorder.retrieved(rows)
             turn.passages = tuple(rows[: self.rules.passages])
@@ -189,7 +188,7 @@ class Pipeline(Frame):
                 self.keeping.keep(turn, lookup)
             self._indexing(turn)
         except ModelError as error:
-            if error.error_class != "context_overflow" or turn.said:
+            if error.error_class != "context_overflow" or turn.texts:
                 raise
             shorter = self._assemble(turn, standalone, (), retrieved, share=0.4)
             async with aclosing(self._shorter(turn, shorter, answering)) as events:
@@ -204,7 +203,7 @@ class Pipeline(Frame):
                     yield event
         except ModelError as error:
             named = turn.question.model is not None  # it is never replaced
-            if error.error_class != "context_overflow" or turn.said or named:
+            if error.error_class != "context_overflow" or turn.texts or named:
                 raise
             passages = self.gateway.stream(prompt, turn.recorder, turn.left, model="extractive")
             async with aclosing(answering.respond(turn, prompt, passages)) as events:
@@ -272,13 +271,13 @@ class Pipeline(Frame):
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:
             retrieved = await self.retriever.retrieve(query, kb, turn.recorder, self._scope(turn))
-            span.note(found=len(retrieved.found), degraded=retrieved.degraded)
+            span.note(found=len(retrieved.candidates), degraded=retrieved.degraded)
         top = retrieved.top_score
         turn.recorder.note(
             index_version=retrieved.index_version,
             embedder=retrieved.embedder,
             top_score=top,
-            hit=bool(retrieved.found) and (top is None or top >= self.rules.floor),
+            hit=bool(retrieved.candidates) and (top is None or top >= self.rules.floor),
         )
         with turn.recorder.span("passage guard", "guard") as span:
             retrieved, suspects = self.planted.look(retrieved, self.rules.passages)
@@ -286,7 +285,7 @@ class Pipeline(Frame):
                 span.note(policy=self.planted.policy, suspects=[asdict(suspect) for suspect in suspects])
         if retrieved.degraded is not None:
             turn.notice = notices.PARTIAL_SEARCH
-        turn.recorder.retrieved(candidate.passage for candidate in retrieved.found)
+        turn.recorder.retrieved(candidate.passage for candidate in retrieved.candidates)
         return retrieved
 
     async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[Found] | None:
@@ -301,9 +300,9 @@ class Pipeline(Frame):
 
     def _silence(self, turn: LiveTurn, retrieved: Retrieved, *, quoting: bool) -> str | None:
         """Return what to say without asking a model, or None when one is to answer."""
-        if not retrieved.found:
+        if not retrieved.candidates:
             return notices.EMPTY
-        texts = [candidate.passage.text or "" for candidate in retrieved.found[: self.rules.passages]]
+        texts = [candidate.passage.text or "" for candidate in retrieved.candidates[: self.rules.passages]]
         outside = self._out_of_scope(retrieved) and not _worded(turn.text, texts)
         if not outside and not quoting:
             return None
@@ -352,7 +351,7 @@ class Pipeline(Frame):
                 room["passages"] = self.rules.passages
                 prompt = assemble(version, turn.text, standalone, history, retrieved, **room)
                 prompt = replace(prompt, messages=(*recollected, *prompt.messages))
-                rows = [candidate.passage for candidate in prompt.retrieved.found]
+                rows = [candidate.passage for candidate in prompt.retrieved.candidates]
             turn.passages = tuple(row for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
         turn.recorder.retrieved(rows)

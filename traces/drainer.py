@@ -78,10 +78,10 @@ class Drainer:
         if self._marks and not self._engine.exists():
             self._marks = None  # somebody took the store away: build it again
         if self._marks is None:
-            if not segments.live(self._journal) and not segments.kept(self._journal):
+            if not segments.live(self._journal) and not segments.drained(self._journal):
                 return
             self._marks = self._begin()
-            for path in segments.kept(self._journal):
+            for path in segments.drained(self._journal):
                 for block in segments.kept_blocks(
                     path, self._marks.get(segments.name(path), 0), WINDOW_BYTES
                 ):

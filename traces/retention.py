@@ -43,12 +43,12 @@ class Erased:
     left: tuple[str, ...]  # what may still hold the user's turns and is out of reach here
 
 
-def prune(store: Kept, payload_days: int, now: datetime) -> Pruned:
+def prune_turns(store: Kept, payload_days: int, now: datetime) -> Pruned:
     """Forget prompts, raw responses and passage texts older than `payload_days`; turns stay."""
     before = now - timedelta(days=payload_days)
     stripped = [
         path
-        for path in segments.kept(store.journal)
+        for path in segments.drained(store.journal)
         if not path.name.endswith(_SLIM) and path.stat().st_mtime < before.timestamp()
     ]
     for path in stripped:
@@ -88,7 +88,7 @@ def erase(
         )
 
     lines = sum(_blank(path, theirs) for path in segments.live(journal))
-    for path in segments.kept(journal):
+    for path in segments.drained(journal):
         lines += _rewrite(path, lambda entry: None if theirs(entry) else entry, path)
     lines += segments.forget_damaged(journal, user_id)
     engine.compact()

@@ -56,7 +56,7 @@ class Place:
 
     prefix: str
     scores: str
-    known: str  # the conversations that were rolled up before
+    earlier: str  # the conversations that were rolled up before
 
 
 STORED = Place("", "scores", "conversations")
@@ -156,7 +156,7 @@ def fill(connection: Connection, changed: Touched, place: Place) -> None:
 def _whole(connection: Connection, changed: Touched, place: Place) -> dict[str, Stretch]:
     """Return when the conversations began and ended, by what was known and what changed."""
     sql = f"""select conversation_id, date_trunc('hour', began), date_trunc('hour', ended)
-        from {place.known} where conversation_id = any($ids)"""  # noqa: S608
+        from {place.earlier} where conversation_id = any($ids)"""  # noqa: S608
     whole = dict(changed.conversations)
     for key, began, ended in connection.execute(sql, {"ids": sorted(whole)}).fetchall():
         first, last = whole[key]

@@ -40,7 +40,7 @@ def live(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.jsonl"))
 
 
-def kept(folder: Path) -> list[Path]:
+def drained(folder: Path) -> list[Path]:
     """Return the drained segments kept for a rebuild, oldest first."""
     return sorted((folder / "drained").glob("*.jsonl.gz"))
 

@@ -19,7 +19,7 @@ from traces.engine import EMBEDDED
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
 from traces.locks import enter
-from traces.retention import prune
+from traces.retention import prune_turns
 
 TAIL_BYTES = 16 << 20
 DAY_SECONDS = 86_400.0
@@ -112,7 +112,7 @@ class Store:
             while won and not stop.is_set():
                 drained = self._drain()
                 if payload_days is not None and time.monotonic() >= prune_at:
-                    prune(self, payload_days, datetime.now(UTC))
+                    prune_turns(self, payload_days, datetime.now(UTC))
                     prune_at += DAY_SECONDS
                 stop.wait(max(every_seconds, AFTER_WINDOW_SECONDS) if drained.windows else every_seconds)
             if won:

@@ -82,7 +82,7 @@ class Seen:
     """What users saw: turns whose end they received, and replies by what they were."""
 
     ended: dict[str, str] = field(default_factory=dict)  # outcome by turn id
-    asked: set[str] = field(default_factory=set)  # ids of clients' turns that ended
+    over: set[str] = field(default_factory=set)  # ids of clients' turns that ended
     replies: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -130,7 +130,7 @@ class Crowd:
         end = json.loads(ends[-1].removeprefix("data:"))
         self.seen.replies["200"] += 1
         self.seen.ended[end["turn_id"]] = end["outcome"]
-        self.seen.asked.add(body["client_turn_id"])
+        self.seen.over.add(body["client_turn_id"])
         return end["outcome"]
 
     def _refused(self, reply: httpx.Response) -> str | None:

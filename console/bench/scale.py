@@ -179,7 +179,7 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
         rows = ledger.rows("select turn_id, user_id, client_turn_id, outcome, cost_usd from turns")
     recorded = [row["turn_id"] for row in rows]
     clients = [row["client_turn_id"] for row in rows if row["outcome"] in ENDED]
-    doubled = [name for name in clients if name in seen.asked]
+    doubled = [name for name in clients if name in seen.over]
     spent = sum(row["cost_usd"] or 0.0 for row in rows if row["user_id"] == "spender")
     with _as(hosts[1]):
         pages = asyncio.run(knowledge(load()).documents("valves"))

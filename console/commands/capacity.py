@@ -13,7 +13,7 @@ from console.commands.costs import DAYS, Json, basis_of
 from console.commands.screen import emit, table, wrong
 from console.format import usd
 from evalsets.capacity import SIZES, PerTurn, Plan, Site, TooMany, plan
-from evalsets.forecast import forecast
+from evalsets.forecast import forecast_costs
 from pipeline import build
 from pipeline.sections import check_model
 from pipeline.settings import Settings, load
@@ -46,7 +46,7 @@ def capacity(
         basis = basis_of(assume, days)
         figures = _figures(per_turn)
         plans = [plan(basis, size, figures, _site(settings, cores)) for size in conversations or SIZES]
-        million = forecast(basis, names, build.prices(settings), conversations=MILLION)
+        million = forecast_costs(basis, names, build.prices(settings), conversations=MILLION)
     except (ValueError, TooMany) as error:
         raise wrong(str(error)) from None
     prices = {each.model: each.usd for each in million}

@@ -10,8 +10,7 @@ import typer
 
 from console.commands.screen import emit, table, wrong
 from console.format import usd
-from evalsets.forecast import Assumed, Basis, Caching, Forecast, Traffic
-from evalsets.forecast import forecast as calculate
+from evalsets.forecast import Assumed, Basis, Caching, Forecast, Traffic, forecast_costs
 from pipeline import build
 from pipeline.sections import check_model
 from pipeline.settings import load
@@ -93,7 +92,7 @@ def forecast(
         basis = basis_of(assume, days)
     except ValueError as error:
         raise wrong(str(error)) from None
-    forecasts = calculate(
+    forecasts = forecast_costs(
         basis,
         names,
         build.prices(settings),

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -31,17 +31,17 @@ class Finding:
 
     what: str
     ok: bool | None
-    found: str
+    detail: str
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check configuration, data folder, knowledge base, models and traces."""
     findings = list(_findings(load()))
     if json:
-        emit([asdict(finding) for finding in findings])
+        emit([{"what": f.what, "ok": f.ok, "found": f.detail} for f in findings])
     else:
         marks = {True: "ok", False: "WRONG", None: "note"}
-        table(("", "what", "found"), ((marks[item.ok], item.what, item.found) for item in findings))
+        table(("", "what", "found"), ((marks[f.ok], f.what, f.detail) for f in findings))
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
 

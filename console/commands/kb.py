@@ -14,7 +14,7 @@ from pipeline.context.search_test import search_test
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.running import jobs as kept
+from pipeline.knowledge.running import running_jobs
 from pipeline.settings import load
 
 Named = Annotated[str | None, typer.Argument(metavar="[KB]", help="Knowledge base.", show_default=False)]
@@ -155,7 +155,10 @@ def jobs(
 ) -> None:
     """List the ingestions, running and ended, or what came of one job's files."""
     knowledge, _ = knowledge_bases()
-    rows = [asdict(job_row) for job_row in (kept(knowledge).of(job) if job else kept(knowledge).list())]
+    rows = [
+        asdict(job_row)
+        for job_row in (running_jobs(knowledge).of(job) if job else running_jobs(knowledge).list())
+    ]
     if json:
         emit(rows)
     elif rows:

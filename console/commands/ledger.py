@@ -18,7 +18,7 @@ from traces import certificate
 from traces.certificate import Line
 from traces.export import export_jsonl, export_parquet
 from traces.places import CERTIFICATES
-from traces.retention import prune as forget
+from traces.retention import prune_turns
 from traces.store import Store
 
 
@@ -54,7 +54,7 @@ def prune(
     days = days or settings.traces.payload_days
     if not yes:
         typer.confirm(f"Forget the texts of turns older than {days} days? This cannot be undone", abort=True)
-    pruned = forget(build.store(settings), days, datetime.now(UTC))
+    pruned = prune_turns(build.store(settings), days, datetime.now(UTC))
     print(f"Forgot {pruned.payloads} prompts and responses, {pruned.passages} passage texts.")
 
 

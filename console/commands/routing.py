@@ -80,7 +80,7 @@ def _case(question: Routed) -> dict[str, Any]:
     return {
         "id": question.case.case_id,
         "label": question.label,
-        "score": question.found.score,
-        "reasons": ", ".join(question.found.reasons),
+        "score": question.complexity.score,
+        "reasons": ", ".join(question.complexity.reasons),
         "question": question.case.question,
     }

@@ -10,8 +10,7 @@ import typer
 
 from console.commands.screen import emit, failed, table
 from pipeline import build
-from pipeline.context.blame import Blame
-from pipeline.context.blame import blame as judge
+from pipeline.context.blame import Blame, blame_passage
 from pipeline.errors import KnowledgeError
 from pipeline.settings import load
 from traces.queries.turns import trace
@@ -54,13 +53,13 @@ def show(
     print(f"\nPrompt\n{turn.payload.prompt or '—'}\n\nRaw response\n{turn.payload.raw_response or '—'}")
 
 
-def _blame(turn: Trace, wanted: str, json: bool) -> None:
+def _blame(turn: Trace, name: str, json: bool) -> None:
     async def judged() -> Blame:
         settings = load()
         bases = build.knowledge(settings)
         retriever = build.retriever(settings, bases)
         try:
-            return await judge(retriever, turn, wanted, settings.retrieval.passages)
+            return await blame_passage(retriever, turn, name, settings.retrieval.passages)
         finally:
             await retriever.close()
             if close := getattr(bases.embedder, "close", None):
@@ -71,7 +70,7 @@ def _blame(turn: Trace, wanted: str, json: bool) -> None:
     except KnowledgeError as error:
         raise failed(str(error)) from None
     if json:
-        emit(asdict(verdict))
+        emit(verdict.to_dict())
         return
     ranks = asdict(verdict)
     names = ("text_rank", "vector_rank", "fused_rank", "reranked", "packed", "cited")

@@ -179,24 +179,24 @@ def resume(job: ingestions.Job) -> Job:
 
 def ingested(kb: str) -> list[ingestions.Job]:
     """Return the ingestions of a knowledge base, the newest first."""
-    return [job for job in running.jobs(knowledge()).list(100) if job.kb == kb]
+    return [job for job in running.running_jobs(knowledge()).list(100) if job.kb == kb]
 
 
 def files(job: ingestions.Job) -> list[ingestions.JobFile]:
     """Return what came of the files of an ingestion, failures first."""
-    return running.jobs(knowledge()).of(job.job_id)
+    return running.running_jobs(knowledge()).of(job.job_id)
 
 
 def unborn(kb: str, recorded: Sequence[ingestions.Job]) -> list[Job]:
     """Return the ingestions started here that noted nothing yet, or ended before they could."""
     newest = max((job.began_at for job in recorded), default=0.0)
-    started = jobs.known(data.settings().data_dir, STARTED).values()
+    started = jobs.remembered(data.settings().data_dir, STARTED).values()
     return [item for item in started if item.title == kb and _at(item) > newest]
 
 
-def said(job: Job) -> str:
+def output(job: Job) -> str:
     """Return the end of what an ingestion printed."""
-    return jobs.said(data.settings().data_dir, job.run_id, STARTED)
+    return jobs.output(data.settings().data_dir, job.run_id, STARTED)
 
 
 def _at(job: Job) -> float:

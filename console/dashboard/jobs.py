@@ -97,18 +97,18 @@ class Wanted:
         return where + (["--target-model", self.target_model] if self.target_model else [])
 
 
-def start(data_dir: Path, wanted: Wanted) -> Job:
+def start(data_dir: Path, order: Wanted) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
     key = uuid7()
-    named = ["--run", key] if wanted.variants == 1 else []
-    return launch(data_dir, FOLDER, key, [*COMMAND, *wanted.arguments(), *named, "--yes"], wanted.title)
+    named = ["--run", key] if order.variants == 1 else []
+    return launch(data_dir, FOLDER, key, [*COMMAND, *order.arguments(), *named, "--yes"], order.title)
 
 
-def estimate(data_dir: Path, wanted: Wanted) -> list[dict[str, Any]]:
+def estimate(data_dir: Path, order: Wanted) -> list[dict[str, Any]]:
     """Return what each variant would take: {variant, calls, usd, most_usd}; raises ValueError."""
     try:
         done = subprocess.run(
-            [*COMMAND, *wanted.arguments(), "--estimate"],
+            [*COMMAND, *order.arguments(), "--estimate"],
             capture_output=True,
             text=True,
             timeout=ESTIMATE_SECONDS,
@@ -122,12 +122,12 @@ def estimate(data_dir: Path, wanted: Wanted) -> list[dict[str, Any]]:
     return json.loads(done.stdout)["estimates"]
 
 
-def blame(data_dir: Path, turn_id: str, wanted: str) -> tuple[str | None, str]:
+def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:
     """Return the stage at which a turn lost a document, and the sentence; (None, the reason) when unknown.
 
     A process of its own looks, for a document that was no candidate is searched again.
     """
-    command = [*COMMAND[:-2], "traces", "show", turn_id, "--blame", wanted, "--json"]
+    command = [*COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json"]
     try:
         done = subprocess.run(
             command,
@@ -178,7 +178,7 @@ def launch(data_dir: Path, place: str, key: str, command: list[str], title: str)
     return job
 
 
-def known(data_dir: Path, place: str = FOLDER) -> dict[str, Job]:
+def remembered(data_dir: Path, place: str = FOLDER) -> dict[str, Job]:
     """Return the jobs started from here, by run, newest first."""
     jobs_by_id: dict[str, Job] = {}
     for path in sorted((data_dir / place).glob("*.json"), reverse=True)[:50]:
@@ -207,7 +207,7 @@ def stop(job: Job) -> None:
         os.killpg(job.pid, signal.SIGINT)
 
 
-def said(data_dir: Path, run_id: str, place: str = FOLDER) -> str:
+def output(data_dir: Path, run_id: str, place: str = FOLDER) -> str:
     """Return the end of what the job printed."""
     try:
         text = _log(data_dir / place, run_id).read_bytes()[-LOG_BYTES:]

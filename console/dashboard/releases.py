@@ -13,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from console.dashboard import data, jobs, visitor
+from evalsets.release import canary, release
 from evalsets.release.in_force import trial
 from evalsets.release.verdict import Evidence
 from pipeline import build
@@ -135,8 +136,6 @@ def promote(label: str, reason: str | None = None) -> str | None:
 def rollback(name: str) -> str | None:
     """Go back to the version before; return why it failed, or None."""
     visitor.need("approver", "take a prompt back")
-    from evalsets.release import release
-
     try:
         release.rollback(library(), force(), name, actor=actor(), reason="from the console")
     except (PromptError, release.NotPromoted) as error:
@@ -147,8 +146,6 @@ def rollback(name: str) -> str | None:
 def begin_canary(label: str, share: float) -> str | None:
     """Answer a share of the conversations with a version; return why that failed, or None."""
     visitor.need("approver", "start a canary")
-    from evalsets.release import canary
-
     try:
         canary.begin(library(), force(), label, share, actor=actor())
     except (PromptError, AuditError, Overtaken) as error:
@@ -159,8 +156,6 @@ def begin_canary(label: str, share: float) -> str | None:
 def end_canary(name: str) -> str | None:
     """Let the version in force answer everybody again; return why that failed, or None."""
     visitor.need("approver", "stop a canary")
-    from evalsets.release import canary
-
     try:
         canary.end(library(), force(), name, actor=actor(), reason="from the console")
     except (PromptError, AuditError, Overtaken) as error:
@@ -181,13 +176,13 @@ def run_evals(label: str) -> None:
 
 def under_way(label: str) -> bool:
     """Say whether the evals of a version run now."""
-    job = jobs.known(data.settings().data_dir, FOLDER).get(label)
+    job = jobs.remembered(data.settings().data_dir, FOLDER).get(label)
     return job is not None and jobs.alive(job)
 
 
-def said(label: str) -> str:
+def output(label: str) -> str:
     """Return the end of what the evals of a version printed."""
-    return jobs.said(data.settings().data_dir, label, FOLDER)
+    return jobs.output(data.settings().data_dir, label, FOLDER)
 
 
 def actor() -> str:

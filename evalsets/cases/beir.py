@@ -161,7 +161,7 @@ def _case(key: str, row: dict[str, Any], relevant: list[str] | None) -> Case:
 
 
 def _warnings(
-    qrels: dict[str, list[str]], queries: dict[str, dict[str, Any]], documents: set[str], kept: int
+    qrels: dict[str, list[str]], queries: dict[str, dict[str, Any]], documents: set[str], cases: int
 ) -> Iterator[str]:
     strangers = sorted({key for relevant in qrels.values() for key in relevant} - documents)
     if strangers:
@@ -169,5 +169,5 @@ def _warnings(
     lost = sorted(qrels.keys() - queries.keys())
     if lost:
         yield f"the judgements name {len(lost)} queries that do not exist, e.g. {lost[0]!r}"
-    if kept < len(queries):
-        yield f"{len(queries) - kept} queries without judgements were left out"
+    if cases < len(queries):
+        yield f"{len(queries) - cases} queries without judgements were left out"

@@ -21,13 +21,13 @@ class Look:
     format: Format | None
     columns: tuple[str, ...] = ()
     sample: tuple[dict[str, Any], ...] = ()  # of the file, as it is
-    made: Imported | None = None
+    imported: Imported | None = None
     problems: tuple[str, ...] = field(default=())
 
     @property
     def mapping(self) -> dict[str, str]:
         """{field of a case: column}, empty while no column is known to hold the questions."""
-        return dict(self.made.mapping) if self.made else {}
+        return dict(self.imported.mapping) if self.imported else {}
 
 
 def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> Look:

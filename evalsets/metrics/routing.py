@@ -23,11 +23,11 @@ class Routed:
 
     case: Case
     label: str
-    found: Complexity
+    complexity: Complexity
 
     @property
     def wrong(self) -> bool:
-        return self.found.complex != (self.label == "complex")
+        return self.complexity.complex != (self.label == "complex")
 
 
 @dataclass(frozen=True, slots=True)

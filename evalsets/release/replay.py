@@ -143,7 +143,7 @@ def recorded(
 
     A case has the id of its turn; `reach` is how far memory goes back. `limit` takes a seeded choice.
     """
-    turns = traffic.asked(ledger, kb, since, until)
+    turns = traffic.exchanges(ledger, kb, since, until)
     conversations = traffic.conversations(ledger, sorted({turn.conversation_id for turn in turns}))
     cases = tuple(
         Case(

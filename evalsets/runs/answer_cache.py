@@ -34,7 +34,7 @@ class Remembered:
         if reply is not None:
             answer = json.loads(reply.text)
             yield Text(answer["text"])
-            yield Stop(answer["reason"], Tokens(0, 0), reply.model, answer["abstained"], kept=SERVED)
+            yield Stop(answer["reason"], Tokens(0, 0), reply.model, answer["abstained"], cache=SERVED)
             return
         texts: list[str] = []
         events = cast("AsyncGenerator[ModelEvent]", self._model.stream(prompt, seconds))

@@ -11,7 +11,7 @@ from pipeline.context.assemble import assemble
 from pipeline.errors import KnowledgeError
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from pipeline.models.usage import estimate as counted
+from pipeline.models.usage import estimate_tokens
 from pipeline.turn import Pipeline
 from traces.ids import uuid7
 from traces.recorder import Recorder
@@ -84,7 +84,7 @@ async def _prompt_tokens(case: Case, variant: Variant, pipeline: Pipeline, kb: s
         context_tokens=rules.context_tokens,
         max_output_tokens=rules.max_output_tokens,
     )
-    return counted(prompt, 0).input_tokens or 0
+    return estimate_tokens(prompt, 0).input_tokens or 0
 
 
 class _Nowhere:

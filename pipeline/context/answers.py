@@ -47,7 +47,7 @@ class Kept:
 class Hit:
     """A kept answer for a question that asks the same; a checked one is to be compared with a fresh one."""
 
-    kept: Kept
+    answer: Kept
     similarity: float
     checked: bool
 

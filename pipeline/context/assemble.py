@@ -33,7 +33,7 @@ def assemble(
     """
     messages = list(history)
     budget = context_tokens - estimate(version.text) - estimate(question)
-    packed = _pack(retrieved.found, passages, budget)
+    packed = _pack(retrieved.candidates, passages, budget)
     budget -= sum(estimate(candidate.passage.text or "") for candidate in packed)
     while messages and sum(estimate(message.text) for message in messages) > budget:
         del messages[:2]
@@ -43,7 +43,7 @@ def assemble(
         _number(
             shortened.get(candidate.passage.chunk_id, candidate), numbered.get(candidate.passage.chunk_id)
         )
-        for candidate in retrieved.found
+        for candidate in retrieved.candidates
     )
     boundary = _boundary(question, packed)
     system, user = version.fill(
@@ -55,7 +55,7 @@ def assemble(
         system=system,
         messages=(*messages, Message("user", user)),
         question=standalone,
-        retrieved=replace(retrieved, found=everything),
+        retrieved=replace(retrieved, candidates=everything),
         max_output_tokens=max_output_tokens,
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from pipeline.context.retrieval import Retriever, Trail
 from traces.recorder import Recorder
@@ -16,7 +16,7 @@ Stage = Literal["not indexed", "search", "rerank", "budget", "unused", "cited"]
 class Blame:
     """The 1-based ranks of a passage at each stage, None where it was not reached, and the verdict."""
 
-    wanted: str
+    name: str
     stage: Stage  # where it was lost; "cited" when it was not
     sentence: str
     text_rank: int | None = None
@@ -26,8 +26,13 @@ class Blame:
     packed: int | None = None  # its number in the prompt
     cited: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the blame."""
+        columns = asdict(self)
+        return {"wanted": columns.pop("name"), **columns}
 
-async def blame(retriever: Retriever, trace: Trace, name: str, passages: int) -> Blame:
+
+async def blame_passage(retriever: Retriever, trace: Trace, name: str, passages: int) -> Blame:
     """Say where a turn lost a chunk, or a document's best chunk; `passages` are those a prompt takes.
 
     What the turn recorded comes first. A passage that was no candidate is searched again in the

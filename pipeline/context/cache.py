@@ -200,7 +200,7 @@ class SemanticCache:
     def put(self, scope: Scope, retrieved: Retrieved, seconds: float) -> None:
         """Keep what a search found; versions before this one are forgotten."""
         vector, version = retrieved.query_vector, retrieved.index_version
-        if retrieved.degraded is not None or vector is None or version is None or not retrieved.found:
+        if retrieved.degraded is not None or vector is None or version is None or not retrieved.candidates:
             return
         self._kept.forget_others(retrieved.kb, version)
         self._kept.keep((scope, retrieved.kb, version), retrieved.query, Entry(retrieved, vector, seconds))
@@ -212,8 +212,8 @@ class SemanticCache:
 
 def differ(earlier: Retrieved, fresh: Retrieved) -> bool:
     """Say whether a hit was false: the best fresh passage, or most of them, are not among those kept."""
-    mine = [candidate.passage.chunk_id for candidate in earlier.found[:SHOWN]]
-    theirs = [candidate.passage.chunk_id for candidate in fresh.found[:SHOWN]]
+    mine = [candidate.passage.chunk_id for candidate in earlier.candidates[:SHOWN]]
+    theirs = [candidate.passage.chunk_id for candidate in fresh.candidates[:SHOWN]]
     if not theirs:
         return bool(mine)
     return theirs[0] not in mine or 2 * len(set(mine) & set(theirs)) < len(theirs)

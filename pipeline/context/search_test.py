@@ -49,7 +49,7 @@ async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]
             fused_score=candidate.passage.fused_score,
             rerank_score=candidate.passage.rerank_score,
         )
-        for candidate in result.found
+        for candidate in result.candidates
     ]
 
 

@@ -44,7 +44,7 @@ def fits(version: PromptVersion) -> bool:
     return bool(passages) and "{{question}}" not in before + version.system
 
 
-def assemble(
+def assemble_whole(
     version: PromptVersion,
     question: str,
     standalone: str,
@@ -78,13 +78,13 @@ def assemble(
     numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
     best = tuple(
         replace(candidate, passage=replace(candidate.passage, n=numbers.get(candidate.passage.chunk_id)))
-        for candidate in retrieved.found
+        for candidate in retrieved.candidates
     )
     prompt = Prompt(
         system,
         tuple(messages),
         standalone,
-        replace(retrieved, found=best),
+        replace(retrieved, candidates=best),
         max_output_tokens,
         stable=len(prefix),
     )
@@ -93,7 +93,7 @@ def assemble(
 
 def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
     """Return every passage by number, with the scores of those that were retrieved."""
-    ranked = {item.passage.chunk_id: item.passage for item in retrieved.found}
+    ranked = {item.passage.chunk_id: item.passage for item in retrieved.candidates}
     last = len(ranked)
     rows: list[Passage] = []
     for candidate in whole:

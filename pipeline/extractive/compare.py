@@ -129,7 +129,7 @@ def _new(sentences: Sequence[Sentence]) -> list[Sentence]:
 def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects: set[str]) -> list[Sentence]:
     scored: list[tuple[float, Sentence]] = []
     for sentence in reading.sentences:
-        title = _content(reading.passages[sentence.found].passage.title)
+        title = _content(reading.passages[sentence.passage].passage.title)
         if not side <= sentence.stems | title or not sentence.text.strip(" #|*"):
             continue
         own = side <= sentence.stems
@@ -169,7 +169,7 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
         if superlative is not None and not _FIGURE.search(sentence.text):
             continue
         row = ": " in sentence.text and "; " in sentence.text
-        place = sentence.text if row else reading.passages[sentence.found].passage.document_id
+        place = sentence.text if row else reading.passages[sentence.passage].passage.document_id
         best.setdefault(place, sentence)
     chosen = list(best.values())[:LISTED]
     if len(chosen) < 2:

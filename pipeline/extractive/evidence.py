@@ -57,7 +57,7 @@ class Sentence:
     """A sentence of a passage and the probability that it belongs to the answer."""
 
     text: str
-    found: int  # which of the passages read, 0 is the best
+    passage: int  # which of the passages read, 0 is the best
     position: int  # which sentence of it
     start: int  # offset in the passage's text
     probability: float
@@ -189,7 +189,7 @@ def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Number
     A row that has every word of the question, its heads included, answers it.
     """
     rows = np.array([row is not None for row in map(_ROW.match, page.texts)])
-    if rows.sum() < 1 or not page.asked:
+    if rows.sum() < 1 or not page.words:
         return probabilities, strength_
     counts = page.matches.sum(axis=1) * rows
     for number in range(len(page.passages)):
@@ -198,8 +198,8 @@ def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Number
             probabilities = np.where(
                 mine & (counts < counts[mine].max()), probabilities * ANOTHER, probabilities
             )
-    whole = rows & (counts == len(page.asked))
-    if whole.any() and len(page.asked) > 1:
+    whole = rows & (counts == len(page.words))
+    if whole.any() and len(page.words) > 1:
         return np.where(whole, np.maximum(probabilities, EXACT), probabilities), max(strength_, EXACT)
     return probabilities, strength_
 
@@ -224,24 +224,24 @@ class Page:
     """Question and passages side by side: what the features are computed from."""
 
     def __init__(self, question: str, retrieved: Retrieved) -> None:
-        numbered = tuple(f for f in retrieved.found if f.passage.n is not None)
-        self.passages = tuple(f for f in numbered or retrieved.found[:READ] if f.passage.text)
+        numbered = tuple(f for f in retrieved.candidates if f.passage.n is not None)
+        self.passages = tuple(f for f in numbered or retrieved.candidates[:READ] if f.passage.text)
         self.question = question
         self.kind = kind(question)
         own, _ = split(question)
-        self.said = {stem(token) for token in tokens(own)}  # not taken over from the turn before
+        self.own = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         terms = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
         odd = [token for token in terms if doubtful(token)]
         texts = (f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages)
         fixes = mended(odd, vocabulary(texts)) if odd else {}
         terms = [fixes.get(token, token) for token in terms]
-        self.said |= {stem(token) for token in fixes.values()}
-        self.asked = list(dict.fromkeys(stem(token) for token in terms))
+        self.own |= {stem(token) for token in fixes.values()}
+        self.words = list(dict.fromkeys(stem(token) for token in terms))
         rarities = {stem(token): rarity(token) for token in reversed(terms)}
-        shares = [1.0 if word in self.said else TOPIC_SHARE for word in self.asked]
-        self.rarity = np.array([rarities[word] for word in self.asked]) * shares
+        shares = [1.0 if word in self.own else TOPIC_SHARE for word in self.words]
+        self.rarity = np.array([rarities[word] for word in self.words]) * shares
         named = names(question)
-        self.named = np.array([word in named for word in self.asked], float)
+        self.named = np.array([word in named for word in self.words], float)
         self.vector = retrieved.query_vector
         self._open()
 
@@ -281,10 +281,10 @@ class Page:
         if vectors and self.vector is not None and len(vectors) == len(self.passages) and self.texts:
             self.vectors = True
             self.cosines = (np.concatenate(vectors) @ self.vector).astype(float)
-        self.matches = np.array([[word in stems for word in self.asked] for stems in self.stems], float)
-        self.matches = self.matches.reshape(len(self.texts), len(self.asked))
-        self.titled = np.array([[word in title for word in self.asked] for title in self.titles], float)
-        self.titled = self.titled.reshape(len(self.passages), len(self.asked))
+        self.matches = np.array([[word in stems for word in self.words] for stems in self.stems], float)
+        self.matches = self.matches.reshape(len(self.texts), len(self.words))
+        self.titled = np.array([[word in title for word in self.words] for title in self.titles], float)
+        self.titled = self.titled.reshape(len(self.passages), len(self.words))
 
     def sentence_features(self) -> dict[str, Numbers]:
         """Return one value per sentence under each name."""
@@ -335,8 +335,8 @@ class Page:
         """Tell whether this is a follow-up of which every telling word stands in the passages."""
         there = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0)) > 0
         lacking = (
-            word in self.said and rare >= COMMON and not present
-            for word, rare, present in zip(self.asked, self.rarity, there, strict=True)
+            word in self.own and rare >= COMMON and not present
+            for word, rare, present in zip(self.words, self.rarity, there, strict=True)
         )
         return bool(split(self.question)[1]) and not any(lacking)
 

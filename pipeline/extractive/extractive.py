@@ -141,12 +141,12 @@ def compose(question: str, reading: Reading) -> list[str]:
     room = min(SENTENCES, BESIDE_STEPS) if best else SENTENCES
     chosen = _distinct(_pick(prose, reading.sentences, room))
     if best:
-        home = _passage(best).found
+        home = _passage(best).passage
         last = _passage(best).position
         steps = [s for item in best.items for s in item]
-        chosen = [s for s in chosen if s.found == home and s.probability >= best.probability * 0.5]
+        chosen = [s for s in chosen if s.passage == home and s.probability >= best.probability * 0.5]
         chosen = [s for s in chosen if not any(_within(s, step) for step in steps)]
-        leans = {s.position - 1 for s in reading.sentences if s.found == home and _DANGLING.match(s.text)}
+        leans = {s.position - 1 for s in reading.sentences if s.passage == home and _DANGLING.match(s.text)}
         least = best.probability * AFTER_SHARE
         after = [
             s for s in chosen if s.position > last and s.probability >= least and s.position not in leans
@@ -161,7 +161,7 @@ def compose(question: str, reading: Reading) -> list[str]:
 def listed(sentences: Sequence[Sentence], reading: Reading) -> list[str]:
     """Return the sentences about several things as the items of a list, each cited."""
     numbers = [candidate.passage.n or candidate.passage.rank for candidate in reading.passages]
-    texts = [f"- {cited(sentence.text, numbers[sentence.found])}" for sentence in sentences]
+    texts = [f"- {cited(sentence.text, numbers[sentence.passage])}" for sentence in sentences]
     return [text if place == 0 else f"\n{text}" for place, text in enumerate(texts)]
 
 
@@ -179,7 +179,7 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     if not procedures:
         return None
     task = bool(_TASK.search(question)) or not _asks(question)
-    best = max(procedures, key=lambda p: (_weight(p, task), -_passage(p).found))
+    best = max(procedures, key=lambda p: (_weight(p, task), -_passage(p).passage))
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85
     return best if best.probability >= needed * top else None
@@ -214,7 +214,7 @@ def _procedures(reading: Reading) -> Iterator[Procedure]:
     """Yield each run of list items with its lead; a run cut by a chunk's end is joined again."""
     runs: list[Procedure] = []
     documents = [candidate.passage.document_id for candidate in reading.passages]
-    for _, group in groupby(reading.sentences, key=lambda s: s.found):
+    for _, group in groupby(reading.sentences, key=lambda s: s.passage):
         for run in _runs(list(group)):
             if runs and _continues(runs[-1], run, documents):
                 runs[-1] = replace(runs[-1], items=runs[-1].items + run.items)
@@ -255,7 +255,7 @@ def _follows(before: Sentence, sentence: Sentence) -> bool:
 
 def _continues(run: Procedure, other: Procedure, documents: Sequence[str]) -> bool:
     last, first = run.items[-1][0], other.items[0][0]
-    same = documents[last.found] == documents[first.found]
+    same = documents[last.passage] == documents[first.passage]
     return same and other.lead is None and other.numbered and _follows(last, first)
 
 
@@ -296,8 +296,8 @@ def _within(sentence: Sentence, other: Sentence) -> bool:
 
 def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[Sentence]:
     """Put the sentence before one that leans on it ("This …", "However …"), where there is one."""
-    place = {(s.found, s.position): s for s in prose}
-    places = {(s.found, s.position): s for s in chosen}
+    place = {(s.passage, s.position): s for s in prose}
+    places = {(s.passage, s.position): s for s in chosen}
     for key, sentence in sorted(places.items()):
         before = (key[0], key[1] - 1)
         if not _DANGLING.match(sentence.text) or before in places:
@@ -314,28 +314,28 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
     numbers = [entry.passage.n or entry.passage.rank for entry in reading.passages]
     weight: dict[int, float] = {}
     for sentence in chosen:
-        weight[sentence.found] = max(weight.get(sentence.found, 0.0), sentence.probability)
-    ordered = sorted(chosen, key=lambda s: (-weight[s.found], s.found, s.position))
+        weight[sentence.passage] = max(weight.get(sentence.passage, 0.0), sentence.probability)
+    ordered = sorted(chosen, key=lambda s: (-weight[s.passage], s.passage, s.position))
     before = [s for s in ordered if not procedure or s.position < _passage(procedure).position]
     after = [s for s in ordered if procedure and s.position > _passage(procedure).position]
     gap = ""
-    for passage, group in groupby(before, key=lambda s: s.found):
+    for passage, group in groupby(before, key=lambda s: s.passage):
         for sentence in group:
             yield gap + cited(sentence.text, numbers[passage])
             gap = " "
         gap = "\n\n"
     if procedure:
         if procedure.lead:
-            yield gap + lead(procedure.lead.text, numbers[procedure.lead.found])
+            yield gap + lead(procedure.lead.text, numbers[procedure.lead.passage])
             gap = "\n\n"
         for mark, item in _marked(procedure):
             texts = [s.text for s in item if s is item[0] or not POINTER.match(s.text)]
             text = " ".join(map(flat, texts))
-            yield f"{gap}{mark} {cited(text, numbers[item[0].found])}"
+            yield f"{gap}{mark} {cited(text, numbers[item[0].passage])}"
             gap = "\n"
         gap = "\n\n"
     for sentence in after:
-        yield gap + cited(sentence.text, numbers[sentence.found])
+        yield gap + cited(sentence.text, numbers[sentence.passage])
         gap = " "
 
 

@@ -92,13 +92,13 @@ class _Known:
         self, words: Sequence[tuple[str, float]], postings: Mapping[str, object], before: Set[str]
     ) -> None:
         self.weight = sum(share for _, share in words)
-        self.known = sum(share * _credit(word, postings, before) for word, share in words)
+        self.covered = sum(share * _credit(word, postings, before) for word, share in words)
         content = [_credit(word, postings, before) for word, share in words if share == 1.0]
         self.content, self.precise = float(len(content)), sum(content)
 
     @property
     def precision(self) -> float:
-        return self.precise / self.content if self.content else self.known / self.weight
+        return self.precise / self.content if self.content else self.covered / self.weight
 
 
 def _credit(word: str, postings: Mapping[str, object], before: Set[str]) -> float:
@@ -114,7 +114,7 @@ class _Tally:
     def add(self, source: _Known, together: float, right: float) -> None:
         self.weight += source.weight
         self.supported += together * right * source.weight
-        self.lacking += source.weight - source.known
+        self.lacking += source.weight - source.covered
         self.content += source.content
         self.precise += source.precise * right
 

@@ -72,7 +72,7 @@ class OutboundStream:
     @property
     def blocked(self) -> str | None:
         """Why the answer must be withdrawn, or None."""
-        return "prompt_leak" if self._leak.found else None
+        return "prompt_leak" if self._leak.leaked else None
 
     @property
     def waiting(self) -> int:
@@ -90,7 +90,7 @@ class OutboundStream:
     def finish(self) -> str:
         """Return the rest that may be shown."""
         rest = self._leak.feed(self._private.feed(self._markup.feed("", end=True), end=True), end=True)
-        if self._leak.found:
+        if self._leak.leaked:
             self.findings.append("leak:prompt")
         return rest
 
@@ -124,7 +124,7 @@ class Leak:
         self._run = 0  # words in a row that the prompt has, too
         self._waiting = ""
         self._read = 0  # characters of what waits that were looked at
-        self.found = False
+        self.leaked = False
 
     @property
     def waiting(self) -> int:
@@ -133,7 +133,7 @@ class Leak:
     def feed(self, text: str, end: bool = False) -> str:
         if not self._grams:
             return text
-        if self.found:
+        if self.leaked:
             return ""
         waiting = self._waiting + text
         safe, read = (len(waiting), len(waiting)) if self._run < _HELD else (0, len(waiting))
@@ -143,7 +143,7 @@ class Leak:
                 break
             self._count(match[0].lower())
             if self._run >= _LEAK and not self._is_quote():
-                self.found, self._waiting = True, ""
+                self.leaked, self._waiting = True, ""
                 return waiting[: min(safe, match.start())] if safe < match.start() else ""
             safe = min(safe, match.start()) if self._run >= _HELD else len(waiting)
         out, self._waiting = waiting[:safe], waiting[safe:]

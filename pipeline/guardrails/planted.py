@@ -95,7 +95,7 @@ class Planted:
             return retrieved, []
         clean: list[Found] = []
         suspects: list[Suspect] = []
-        for candidate in retrieved.found[:passages]:
+        for candidate in retrieved.candidates[:passages]:
             passage = candidate.passage
             text = passage.text or ""
             spans = candidate.spans or tuple(sentences(text))
@@ -107,7 +107,7 @@ class Planted:
             )
         if not suspects:
             return retrieved, []
-        return replace(retrieved, found=(*clean, *retrieved.found[passages:])), suspects
+        return replace(retrieved, candidates=(*clean, *retrieved.candidates[passages:])), suspects
 
     def _without(self, candidate: Found, spans: Spans, wrong: set[str]) -> Found:
         """Return the passage without the suspicious sentences, or with them delimited."""

@@ -75,7 +75,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Request(BaseModel):
+class Completions(BaseModel):
     """The body of POST /v1/chat/completions; sampling parameters are accepted and not used."""
 
     model_config = ConfigDict(extra="allow")
@@ -139,7 +139,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def question(request: Request) -> Asked:
+def question_of(request: Completions) -> Asked:
     """Return what is asked; raises Refused (400) that names the field for what cannot be done."""
     _refuse(request)
     spoken = [
@@ -162,7 +162,7 @@ def question(request: Request) -> Asked:
     return Asked(text, tuple(_history(spoken[:-1])), tuple(request.messages[last].unread))
 
 
-def json_key(request: Request) -> str | None:
+def json_key(request: Completions) -> str | None:
     """Return the key of the JSON object that holds the answer; None when text is wanted.
 
     Raises Refused (400) for a schema that has no place for an answer, or needs more than one.
@@ -213,7 +213,7 @@ def _history(spoken: list[tuple[int, Entry]]) -> Iterator[Message]:
             yield Message("user" if entry.role == "user" else "assistant", text)
 
 
-def _refuse(request: Request) -> None:
+def _refuse(request: Completions) -> None:
     forced = "No tool is ever called here: leave {0} out or set it to 'auto'."
     wrong = {
         "n": (request.n != 1, "Only one answer is given: leave n out or set it to 1."),

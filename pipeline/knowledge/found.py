@@ -35,7 +35,7 @@ class Retrieved:
 
     query: str
     query_vector: Vector | None
-    found: tuple[Found, ...]
+    candidates: tuple[Found, ...]
     kb: str
     index_version: str | None
     embedder: str | None
@@ -44,10 +44,10 @@ class Retrieved:
 
     def best(self, count: int) -> Retrieved:
         """Return it with the first `count` candidates only."""
-        return replace(self, found=self.found[:count])
+        return replace(self, candidates=self.candidates[:count])
 
     @property
     def top_score(self) -> float | None:
         """Cosine of the best vector match, or None when nothing was compared."""
-        scores = [candidate.passage.vector_score for candidate in self.found]
+        scores = [candidate.passage.vector_score for candidate in self.candidates]
         return max((score for score in scores if score is not None), default=None)

@@ -132,7 +132,7 @@ class Knowledge:
         with plainly(kb):
             tags, times = await versions.tagged(table), await versions.created(table)
             held = {
-                tag.number: await versions.kept(
+                tag.number: await versions.keep(
                     table, await self._tables.at(kb, tag.number), tag.number, self._contents(kb)
                 )
                 for tag in tags
@@ -285,12 +285,12 @@ class Knowledge:
                 large.save(self._probes(kb), await large.measure(table))
             number = await table.version()
             tags, file = await versions.tagged(table), self._contents(kb)
-            new = await versions.kept(table, None, number, file)
+            new = await versions.keep(table, None, number, file)
             same = [
                 tag
                 for tag in tags
                 if (
-                    await versions.kept(table, await self._tables.at(kb, tag.number), tag.number, file)
+                    await versions.keep(table, await self._tables.at(kb, tag.number), tag.number, file)
                 ).contents
                 == new.contents
             ]
@@ -311,7 +311,7 @@ class Knowledge:
             if tags[-1].number == await table.version():
                 return False
             at = await self._tables.at(kb, tags[-1].number)
-            last = await versions.kept(table, at, tags[-1].number, self._contents(kb))
+            last = await versions.keep(table, at, tags[-1].number, self._contents(kb))
             return versions.digest(await tables.contents(table)) != last.contents
 
     def note(self, kb: str, lag: Lag) -> None:

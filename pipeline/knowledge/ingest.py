@@ -173,7 +173,7 @@ async def _store(
     problem = await writer.write(work.waiting)
     gone = work.gone if problem is None else []
     version = await _release(kb, knowledge, writer, gone, bool(stored))
-    new = [document.known for document in writer.stored if not document.adopted]
+    new = [document.stored for document in writer.stored if not document.adopted]
     return Ingested(
         added=new.count(False),
         updated=new.count(True),
@@ -188,7 +188,7 @@ async def _store(
         remaining=tuple(work.remaining),
         notes=tuple(work.notes),
         stored=tuple(
-            (document.prepared.document.document_id, "updated" if document.known else "added")
+            (document.prepared.document.document_id, "updated" if document.stored else "added")
             for document in writer.stored[:MOST_STORED]
             if not document.adopted
         ),

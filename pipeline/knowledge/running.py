@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 NOTE_SECONDS = 0.5  # least time between two notes of progress
 
 
-def jobs(knowledge: Knowledge) -> Jobs:
+def running_jobs(knowledge: Knowledge) -> Jobs:
     """Return the jobs beside a folder of knowledge bases."""
     return Jobs(knowledge.folder.parent / "jobs.sqlite")
 
@@ -34,7 +34,7 @@ async def run(
     prune: bool = False,
 ) -> Ingested:
     """Ingest as a job; raises what `ingest` raises, after the job says so."""
-    record = jobs(knowledge)
+    record = running_jobs(knowledge)
     job_id = record.begin(kb, [printable(str(path)) for path in paths], prune)
     noted = 0.0
     stored: list[JobFile] = []

@@ -63,7 +63,7 @@ async def tagged(table: AsyncTable) -> list[Tag]:
     return sorted(tags, key=lambda tag: tag.number)
 
 
-async def kept(table: AsyncTable, at: AsyncTable | None, number: int, file: Path) -> Kept:
+async def keep(table: AsyncTable, at: AsyncTable | None, number: int, file: Path) -> Kept:
     """Return what a version holds, from the file beside the table or by reading it."""
     versions = _load(file)
     if str(number) in versions:

@@ -31,7 +31,7 @@ class Waiting:
     """A document to be stored: `known` when it is there already, `adopted` when only its file moved."""
 
     prepared: Prepared
-    known: bool
+    stored: bool
     adopted: bool = False
 
 

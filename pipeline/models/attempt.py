@@ -12,7 +12,7 @@ from pipeline.breaker import Breaker, Permit
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.prices import Cost, Prices
-from pipeline.models.usage import estimate
+from pipeline.models.usage import estimate_tokens
 from pipeline.models.waiting import lateness
 from traces.recorder import OpenSpan, Recorder
 from traces.records import Usage
@@ -130,7 +130,7 @@ class Attempt:
         """Return the counts of a whole answer, or an estimate of a broken one."""
         if self.stop is not None:
             return self.stop.tokens
-        return estimate(self._ask.prompt, self.characters)
+        return estimate_tokens(self._ask.prompt, self.characters)
 
     def _heard(self, text: Text) -> None:
         if self._first_token_seconds is None:
@@ -162,8 +162,8 @@ class Attempt:
         unpaid = error_class in UNBILLED and not self.characters
         tokens = Tokens() if unpaid else self.tokens()
         cost = Cost(0.0, "not billed") if unpaid else self._ask.prices.cost(self._model.name, tokens)
-        if self.stop is not None and self.stop.kept is not None:
-            cost = Cost(0.0, self.stop.kept)
+        if self.stop is not None and self.stop.cache is not None:
+            cost = Cost(0.0, self.stop.cache)
         reported = self.stop or self.error
         span.error = error_class
         span.note(

@@ -15,7 +15,7 @@ from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens, disconnect
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
-from pipeline.models.usage import estimate
+from pipeline.models.usage import estimate_tokens
 from traces.recorder import Recorder
 
 MOST_CALLS = 3  # of providers, per request
@@ -293,14 +293,14 @@ def _ended(attempt: Attempt, model: Model, prompt: Prompt) -> Stop | None:
     if attempt.characters:
         return Stop("cut", attempt.tokens(), model.name, cut=error.error_class)
     if error.error_class == "refused":
-        return Stop("refusal", estimate(prompt, 0), model.name, request_id=error.request_id)
+        return Stop("refusal", estimate_tokens(prompt, 0), model.name, request_id=error.request_id)
     if error.error_class == "context_overflow":
         raise error
     return None
 
 
 def _most_tokens(prompt: Prompt) -> int:
-    return (estimate(prompt, 0).input_tokens or 0) + prompt.max_output_tokens
+    return (estimate_tokens(prompt, 0).input_tokens or 0) + prompt.max_output_tokens
 
 
 def _final(attempt: Attempt) -> ModelError:

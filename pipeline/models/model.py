@@ -68,7 +68,7 @@ class Stop:
     cut: ErrorClass | None = None
     request_id: str | None = None  # the provider's name for the call
     thought: str | None = None  # what the model thought first; kept with the raw response alone
-    kept: str | None = None  # the cache that answered in the model's place: no time, no cost
+    cache: str | None = None  # the cache that answered in the model's place: no time, no cost
 
 
 class Unsaid(ModelError):

@@ -14,7 +14,7 @@ from pipeline.models.failures import failure, request_id
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.sse import Event, Splitter, TooLong
 from pipeline.models.thoughts import Thoughts
-from pipeline.models.usage import believe, estimate
+from pipeline.models.usage import believe, estimate_tokens
 from pipeline.models.watch import Watch
 
 LONGEST_PAGE = 64_000  # bytes of a body that is no event stream
@@ -129,7 +129,7 @@ async def answer(
             if error is not None:
                 raise error
             if max(reading.characters, reading.thoughts.characters) > longest:
-                yield reading.stopped("length", estimate(prompt, reading.written))
+                yield reading.stopped("length", estimate_tokens(prompt, reading.written))
                 return
             if reading.ended:
                 watch.ended()

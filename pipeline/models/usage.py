@@ -8,7 +8,7 @@ from pipeline.models.model import Prompt, Tokens
 ABSURD = 50_000_000  # no call of today's models comes near
 
 
-def estimate(prompt: Prompt, characters: int) -> Tokens:
+def estimate_tokens(prompt: Prompt, characters: int) -> Tokens:
     """Estimate a call from its prompt and the number of `characters` it answered with."""
     return Tokens(tokens.estimate(prompt.render()), tokens.by_length(characters), estimated=True)
 
@@ -16,7 +16,7 @@ def estimate(prompt: Prompt, characters: int) -> Tokens:
 def believe(reported: Tokens | None, prompt: Prompt, characters: int) -> Tokens:
     """Return the reported counts, or an estimate when they are missing, zero, negative or absurd."""
     if reported is None or not _sane(reported, characters):
-        return estimate(prompt, characters)
+        return estimate_tokens(prompt, characters)
     return reported
 
 

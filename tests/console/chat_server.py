@@ -75,7 +75,7 @@ def passages(turn_id: str, hostile: bool = False) -> tuple[Passage, ...]:
 
 def reply(prompt: Prompt) -> Reply:
     """Return what the model says to a question, by the keyword in it; [1] is the descale page, [2] rinse."""
-    place = {one.passage.document_id: n for n, one in enumerate(prompt.retrieved.found, 1)}
+    place = {one.passage.document_id: n for n, one in enumerate(prompt.retrieved.candidates, 1)}
     question = prompt.question.lower()
     if "unreachable" in question:
         return ModelError("timeout_connect", "nobody is there")

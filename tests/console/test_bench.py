@@ -102,7 +102,7 @@ async def test_ours_and_the_peer_search_the_same_passages(tmp_path: Path) -> Non
         assert shelf.chunks == len(file["texts"]) == len(file["vectors"])
     question = next(questions())
     recorder = Recorder(trace.example().turn, Journal(tmp_path / "journal"))
-    found = (await Retriever(knowledge).retrieve(question, KB, recorder)).found
+    found = (await Retriever(knowledge).retrieve(question, KB, recorder)).candidates
     titles = {candidate.passage.title.partition(" (edition")[0] for candidate in found[:5]}
     assert titles & {"The first start", "Install Answerdeck", "answerdeck up"}
 
@@ -162,7 +162,7 @@ async def test_a_crowd_asks_again_elsewhere_under_the_same_id() -> None:
     first = {turn for _, turn in asked[:5]}
     assert len(first) == 1 and asked[5][1] not in first
     assert [port for port, _ in asked[:4]] == [hosts[0].port, hosts[1].port] * 2
-    assert crowd.seen.ended == {"t1": "answered"} and crowd.seen.asked == first
+    assert crowd.seen.ended == {"t1": "answered"} and crowd.seen.over == first
     assert crowd.seen.wrong == 1
     assert crowd.seen.replies == {
         "no connection": 1,

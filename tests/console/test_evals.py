@@ -128,10 +128,10 @@ def test_starting_a_run_makes_a_process_that_can_be_stopped(
     monkeypatch.setattr(jobs, "COMMAND", SLEEPER)
     app = page("evals")
     app.button[0].click().run()
-    (job,) = jobs.known(folder).values()
+    (job,) = jobs.remembered(folder).values()
     assert jobs.alive(job)
-    assert until(lambda: "asked for" in jobs.said(folder, job.run_id))
-    said = jobs.said(folder, job.run_id)
+    assert until(lambda: "asked for" in jobs.output(folder, job.run_id))
+    said = jobs.output(folder, job.run_id)
     assert "'demo', '--json', '--prompt', 'answer@v1', '--model', 'extractive'" in said
     assert f"'--run', '{job.run_id}', '--yes'" in said
     jobs.stop(job)

@@ -107,7 +107,7 @@ def test_an_interrupted_ingestion_goes_on_where_it_stopped(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (path,) = write(folder, tides="# Tides\n\nHigh water comes twice a day.")
-    kept = running.jobs(build.knowledge(load()))
+    kept = running.running_jobs(build.knowledge(load()))
     code = "import sys; from pathlib import Path; from pipeline.knowledge.jobs import Jobs;"
     code += "Jobs(Path(sys.argv[1])).begin('default', sys.argv[2:], prune=True)"
     place = folder / "data" / "jobs.sqlite"

@@ -49,7 +49,7 @@ def test_a_drill_is_started_and_its_report_shown(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(jobs, "COMMAND", (sys.executable, "-c", code, "eval", "run"))
     app = page("health")
     next(one for one in app.button if one.label == "Start a drill").click().run()
-    (job,) = jobs.known(folder, health.DRILLS).values()
+    (job,) = jobs.remembered(folder, health.DRILLS).values()
     until = time.monotonic() + 60
     while jobs.alive(job) and time.monotonic() < until:
         time.sleep(0.05)

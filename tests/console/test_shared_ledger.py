@@ -47,7 +47,7 @@ def test_the_traces_commands_alerts_and_doctor_work_on_it(address: str) -> None:
     assert "bounce keys" in call("traces", "search", "BOUNCE").output
     assert check(load()).checked_at is not None
     found = next(doctor._traces(load()))
-    assert found.ok and found.found.startswith("postgresql://")
+    assert found.ok and found.detail.startswith("postgresql://")
     erased = json.loads(call("traces", "erase", "--user", "ada", "--yes", "--json").output)
     assert erased["complete"] and len(erased["turn_ids"]) == 3
     assert json.loads(call("traces", "tail", "--json").output) == []

@@ -106,7 +106,7 @@ class Stage:
 
     def _reply(self, prompt: Prompt) -> Reply:
         asked = {turn.turn_id: turn.case_id for turn in self.turns}
-        case = asked[prompt.retrieved.found[0].passage.turn_id]
+        case = asked[prompt.retrieved.candidates[0].passage.turn_id]
         if case in self.unreachable:
             return ModelError("timeout_connect", "nobody is there")
         return ABSENT if case in self.absent else ANSWER

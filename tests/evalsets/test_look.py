@@ -23,22 +23,22 @@ def test_a_table_shows_its_columns_and_how_they_are_understood(tmp_path: Path) -
     seen = look(put(tmp_path, "a.csv", "Question;Expected answer;Team\nHow?;So it is;x\nWhy?;Because;y\n"))
     assert seen.columns == ("Question", "Expected answer", "Team")
     assert seen.mapping == {"question": "Question", "reference": "Expected answer"}
-    assert seen.made is not None and len(seen.made.rows) == 2 and seen.problems == ()
+    assert seen.imported is not None and len(seen.imported.rows) == 2 and seen.problems == ()
     assert seen.sample[0]["Question"] == "How?"
 
 
 def test_unknown_heads_are_a_problem_that_a_mapping_solves(tmp_path: Path) -> None:
     path = put(tmp_path, "a.csv", "Was,Soll\nWie geht das?,So geht das\nWarum?,Darum\n")
     seen = look(path)
-    assert seen.made is None and seen.columns == ("Was", "Soll")
+    assert seen.imported is None and seen.columns == ("Was", "Soll")
     assert "no column holds the questions" in seen.problems[0]
     again = look(path, "csv", {"question": "Was", "reference": "Soll"})
-    assert again.made is not None and again.made.rows[0]["reference"] == "So geht das"
+    assert again.imported is not None and again.imported.rows[0]["reference"] == "So geht das"
 
 
 def test_a_file_that_cannot_be_read_names_its_line(tmp_path: Path) -> None:
     seen = look(put(tmp_path, "a.csv", 'question,answer\n"How?,yes\nWhy?,no\n'))
-    assert seen.made is None and "line 2" in seen.problems[0]
+    assert seen.imported is None and "line 2" in seen.problems[0]
     assert look(tmp_path / "nosuch.csv").problems[0].startswith("there is no")
 
 

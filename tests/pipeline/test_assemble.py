@@ -32,7 +32,7 @@ def build(texts: list[str], history: tuple[Message, ...] = (), tokens: int = 600
 
 
 def numbers(prompt: Prompt) -> list[int | None]:
-    return [found.passage.n for found in prompt.retrieved.found]
+    return [found.passage.n for found in prompt.retrieved.candidates]
 
 
 def test_the_first_passages_are_numbered_and_in_the_prompt() -> None:
@@ -69,7 +69,7 @@ def test_copies_take_one_place_and_rows_of_two_tables_two() -> None:
     page = "The pump is serviced every 900 hours. " * 8
     prompt = build([page, page.upper(), "Weight: 12 kg", page[:250], "It is blue."])
     assert numbers(prompt) == [1, None, 2, None, 3]
-    rows = retrieved("Weight: 12 kg", "Weight: 12 kg", "weight:  12 kg").found
+    rows = retrieved("Weight: 12 kg", "Weight: 12 kg", "weight:  12 kg").candidates
     titled = [
         replace(one, passage=replace(one.passage, title=title))
         for one, title in zip(rows, ("Alpha robot", "Beta robot", "Alpha robot"), strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.context.blame import blame
+from pipeline.context.blame import blame_passage
 from pipeline.context.retrieval import Retriever
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
@@ -49,7 +49,7 @@ async def test_what_the_turn_recorded_is_told(
     tmp_path: Path, passage: dict[str, Any], stage: str, sentence: str, wanted: str
 ) -> None:
     retriever = Retriever(Knowledge(tmp_path / "knowledge", WordEmbedder()))
-    verdict = await blame(retriever, turn(**passage), wanted, 5)
+    verdict = await blame_passage(retriever, turn(**passage), wanted, 5)
     assert (verdict.stage, verdict.sentence) == (stage, sentence)
 
 
@@ -58,9 +58,9 @@ async def test_what_was_no_candidate_is_searched_again(tmp_path: Path, memory_ch
     knowledge = Knowledge(tmp_path / "data" / "knowledge", WordEmbedder(), memory_chunks=memory_chunks)
     await store([*PAGES, Document("odd", "Kettle", "Boil water in it's pot.")], "kb", knowledge)
     retriever = Retriever(knowledge, candidates=2)
-    verdict = await blame(retriever, turn("Which lamp number1 is bright?"), "odd#0", 5)
+    verdict = await blame_passage(retriever, turn("Which lamp number1 is bright?"), "odd#0", 5)
     assert verdict.stage == "search" and verdict.text_rank is None
     assert verdict.vector_rank == verdict.fused_rank == 10
     assert verdict.sentence == ("Vector rank 10, no word in common: fused rank 10, beyond the 2 candidates.")
-    missing = await blame(retriever, turn(), "nobody's", 5)
+    missing = await blame_passage(retriever, turn(), "nobody's", 5)
     assert (missing.stage, missing.sentence) == ("not indexed", "It is not indexed in knowledge base 'kb'.")

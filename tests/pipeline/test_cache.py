@@ -101,7 +101,7 @@ async def test_the_same_question_is_served_without_a_search(knowledge: Knowledge
     assert (told(first) or {})["hit"] is False
     hit = told(second) or {}
     assert hit["hit"] and not hit["checked"] and hit["saved_seconds"] > 0
-    assert [one.passage for one in kept.found] == [one.passage for one in fresh.found]
+    assert [one.passage for one in kept.candidates] == [one.passage for one in fresh.candidates]
     assert kept.query == "how long does the battery charge"
     assert "vector search" not in {span.name for span in second.spans}
 
@@ -133,7 +133,7 @@ async def test_an_edited_document_evicts(knowledge: Knowledge) -> None:
     )
     fresh, trace = await find(retriever, "battery charge")
     assert (told(trace) or {})["hit"] is False
-    assert "9 days" in (fresh.found[0].passage.text or "")
+    assert "9 days" in (fresh.candidates[0].passage.text or "")
     assert len(cache._kept) == 1
 
 
@@ -143,7 +143,7 @@ async def test_degraded_and_fallback_results_are_never_kept(knowledge: Knowledge
     for broken in (
         replace(whole, degraded="text_index_missing"),
         replace(whole, query_vector=None),
-        replace(whole, found=()),
+        replace(whole, candidates=()),
     ):
         cache.put(SCOPE, broken, 1.0)
     assert not cache._kept
@@ -157,13 +157,13 @@ async def test_a_sampled_hit_is_searched_afresh_and_compared(knowledge: Knowledg
     cache.put(SCOPE.__class__("", *(SCOPE.prompt, SCOPE.model, SCOPE.guardrails)), wrong_order(right), 0.1)
     checked, trace = await find(retriever, "battery charge")
     assert (told(trace) or {})["false"] is True
-    assert checked.found[0].passage.chunk_id == right.found[0].passage.chunk_id
+    assert checked.candidates[0].passage.chunk_id == right.candidates[0].passage.chunk_id
     assert (told((await find(retriever, "battery charge"))[1]) or {})["false"] is False  # mended
 
 
 def wrong_order(right: Retrieved) -> Retrieved:
-    other = replace(right.found[0], passage=replace(right.found[0].passage, chunk_id="another#0"))
-    return replace(right, found=(other,))
+    other = replace(right.candidates[0], passage=replace(right.candidates[0].passage, chunk_id="another#0"))
+    return replace(right, candidates=(other,))
 
 
 async def test_sizes_are_bounded(knowledge: Knowledge) -> None:

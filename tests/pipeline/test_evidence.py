@@ -42,7 +42,7 @@ def test_the_answering_sentence_weighs_most_with_vectors() -> None:
 
 def test_the_answering_sentence_weighs_most_without_vectors() -> None:
     reading = read("How do I change the brightness of the screen?", retrieved(BRIGHTNESS, BACKUP))
-    assert max(reading.sentences, key=lambda s: s.probability).found == 0
+    assert max(reading.sentences, key=lambda s: s.probability).passage == 0
 
 
 def test_strength_falls_with_the_cosines() -> None:
@@ -100,8 +100,8 @@ def test_a_follow_up_needs_less_evidence_unless_its_words_are_missing(
 def test_only_numbered_passages_are_read() -> None:
     everything = retrieved(BRIGHTNESS, BACKUP)
     unnumbered = Found(make_passage(rank=2, text=BACKUP, n=None), tuple(sentences(BACKUP)))
-    some = Retrieved("", None, (everything.found[0], unnumbered), "default", None, None)
-    assert {s.found for s in read("brightness", some).sentences} == {0}
+    some = Retrieved("", None, (everything.candidates[0], unnumbered), "default", None, None)
+    assert {s.passage for s in read("brightness", some).sentences} == {0}
 
 
 @pytest.mark.parametrize("question", ["", "?!", "the of and", "😀"])

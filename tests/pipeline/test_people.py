@@ -14,7 +14,7 @@ from pipeline.auth import Keys, Person, digest
 from pipeline.http.api import create_app
 from pipeline.http.middleware import COOKIE
 from pipeline.models.scripted import Scripted
-from pipeline.people import SESSION_SECONDS, TABLES, TRIES, TRY_SECONDS, AccessError, People, Throttled
+from pipeline.people import ACCOUNTS, SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
 from pipeline.settings import load
 from tests.databases import Databases
@@ -51,7 +51,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path |
     if request.param == "file":
         return lambda: tmp_path / "people.sqlite"
     address = request.getfixturevalue("postgres").fresh()
-    return lambda: SharedTables(address, TABLES, named=True)
+    return lambda: SharedTables(address, ACCOUNTS, named=True)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_an_erased_person_is_gone_from_it(people: People, tmp_path: Path) -> Non
 async def test_while_the_shared_tables_are_away_only_keys_of_the_environment_let_in(
     tmp_path: Path, postgres: Databases
 ) -> None:
-    tables = SharedTables(postgres.fresh(), TABLES, named=True)
+    tables = SharedTables(postgres.fresh(), ACCOUNTS, named=True)
     people = People(tables, Keys(f"env:admin:{digest('from-env')}"))
     key = people.new_key("ci", "admin", "boss")
     pipeline = await make_pipeline(Scripted("It suspends [1]."), data_dir=tmp_path)

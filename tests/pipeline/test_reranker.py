@@ -102,7 +102,7 @@ async def knowledge(tmp_path: Path) -> Knowledge:
 async def ask(retriever: Retriever) -> tuple[list[str], Trace]:
     recorder = Recorder(make_turn(), Sink())
     found = await retriever.retrieve("charge battery", "kb", recorder)
-    return [one.passage.document_id for one in found.found], recorder.close()
+    return [one.passage.document_id for one in found.candidates], recorder.close()
 
 
 def spans(trace: Trace) -> dict[str, Any]:

@@ -60,19 +60,19 @@ async def test_the_right_page_comes_first_with_all_its_scores(knowledge: Knowled
     found, _ = await ask(knowledge, "How long does the battery charge?")
     assert (found.kb, found.embedder, found.degraded) == ("kb", "words", None)
     assert found.index_version == (await knowledge.open("kb")).version
-    first = found.found[0].passage
+    first = found.candidates[0].passage
     assert (first.document_id, first.url, first.rank) == ("battery", "https://b", 1)
     assert first.vector_rank == first.text_rank == first.fused_rank == 1
     assert first.text_score is not None and first.text_score > 0
     assert first.vector_score == pytest.approx(found.top_score)
     assert first.fused_score is not None and first.rerank_score is not None
-    last = found.found[-1].passage
+    last = found.candidates[-1].passage
     assert (last.rank, last.text_score, last.text_rank) == (4, None, None)
     assert last.vector_score is not None
-    for one in found.found:
+    for one in found.candidates:
         assert one.passage.text is not None and one.vectors is not None
         assert one.vectors.shape == (len(one.spans), 64)
-    start, end = found.found[0].spans[0]
+    start, end = found.candidates[0].spans[0]
     assert (first.text or "")[start:end] == "Plug in the cable."
 
 
@@ -97,22 +97,22 @@ async def test_every_step_is_a_span_under_the_callers(knowledge: Knowledge) -> N
 
 async def test_a_rare_word_is_found_by_the_text_search(knowledge: Knowledge) -> None:
     found, _ = await ask(knowledge, "XK-4711")
-    assert found.found[0].passage.document_id == "error"
+    assert found.candidates[0].passage.document_id == "error"
 
 
 async def test_candidates_and_weight_are_obeyed(knowledge: Knowledge) -> None:
     found, _ = await ask(knowledge, "screen", candidates=2)
-    assert len(found.found) == 2
+    assert len(found.candidates) == 2
     words_only, _ = await ask(knowledge, "screen", text_weight=100.0)
-    assert words_only.found[0].passage.document_id == "screen"
+    assert words_only.candidates[0].passage.document_id == "screen"
 
 
 async def test_a_failing_embedder_leaves_the_words(knowledge: Knowledge) -> None:
     knowledge.embedder = WordEmbedder(fail_after=0)
     found, _ = await ask(knowledge, "clean the screen")
     assert (found.degraded, found.query_vector, found.top_score) == ("embed_failed", None, None)
-    assert [one.passage.document_id for one in found.found] == ["screen"]
-    assert found.found[0].passage.vector_rank is None
+    assert [one.passage.document_id for one in found.candidates] == ["screen"]
+    assert found.candidates[0].passage.vector_rank is None
 
 
 async def test_another_embedder_is_never_compared(knowledge: Knowledge) -> None:
@@ -142,7 +142,7 @@ async def test_an_empty_knowledge_base_finds_nothing_and_a_missing_one_says_so(k
     await knowledge.drop("kb", list(await knowledge.contents("kb")))
     await knowledge.release("kb")
     found, _ = await ask(knowledge, "screen")
-    assert (found.found, found.top_score, found.degraded) == ((), None, None)
+    assert (found.candidates, found.top_score, found.degraded) == ((), None, None)
     await knowledge.remove("kb")
     with pytest.raises(KnowledgeError) as caught:
         await ask(knowledge, "screen")
@@ -155,7 +155,7 @@ async def test_an_empty_knowledge_base_finds_nothing_and_a_missing_one_says_so(k
 )
 async def test_odd_queries_never_raise(knowledge: Knowledge, query: str) -> None:
     found, _ = await ask(knowledge, query)
-    assert found.degraded is None and len(found.found) == 4
+    assert found.degraded is None and len(found.candidates) == 4
 
 
 async def test_a_turn_that_is_cancelled_leaves_no_task_behind(knowledge: Knowledge) -> None:
@@ -176,9 +176,9 @@ async def test_one_long_document_does_not_fill_the_first_places(tmp_path: Path) 
     pages = [Document("stuffed", "Battery", stuffed), *PAGES, Document("more", "", "A battery lasts long.")]
     await store(pages, "kb", knowledge)
     found, _ = await ask(knowledge, "charge the battery")
-    first = [one.passage.document_id for one in found.found[:5]]
+    first = [one.passage.document_id for one in found.candidates[:5]]
     assert first.count("stuffed") <= 3 and {"battery", "more"} <= set(first)
-    assert [one.passage.rank for one in found.found] == list(range(1, len(found.found) + 1))
+    assert [one.passage.rank for one in found.candidates] == list(range(1, len(found.candidates) + 1))
 
 
 def scores(values: dict[int, float], pages: list[int], mean: float = 0.0, deviation: float = 1.0) -> Scores:
@@ -221,4 +221,4 @@ async def test_the_sample_answers_everyday_questions(tmp_path: Path) -> None:
     }
     for question, page in wanted.items():
         found, _ = await ask(knowledge, question)
-        assert page in {one.passage.document_id for one in found.found[:5]}, question
+        assert page in {one.passage.document_id for one in found.candidates[:5]}, question

@@ -189,7 +189,7 @@ async def test_a_full_disk_leaves_the_last_good_version_in_force(
             await running.run([folder], "kb", knowledge)
     reader = make(tmp_path)
     assert await texts(reader) == {"a.md": "Apples are red."}
-    last = running.jobs(reader).list()[0]
+    last = running.running_jobs(reader).list()[0]
     assert last.state == "failed"
     if fault:
         assert "the disk is full, the last good version stays in force; free some space" in str(caught.value)

@@ -125,4 +125,4 @@ def test_segments_go_only_when_drained_and_abandoned(store: Store, journal: Jour
     assert len(segments.live(store.journal)) == 1
     journal.close()
     assert store.drain().retired == 1
-    assert (segments.live(store.journal), len(segments.kept(store.journal))) == ([], 1)
+    assert (segments.live(store.journal), len(segments.drained(store.journal))) == ([], 1)

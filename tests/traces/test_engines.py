@@ -128,8 +128,8 @@ QUESTIONS: dict[str, Ask] = {
     "caches.served": lambda ledger, _: caches.served(ledger, SINCE, UNTIL),
     "conversations.page": lambda ledger, _: [conversations.page(ledger, one, 30, 5) for one in PEOPLE],
     "conversations.count": lambda ledger, _: [conversations.count(ledger, one) for one in PEOPLE],
-    "conversations.said": lambda ledger, k: [
-        conversations.said(ledger, one) for one in k.conversation_ids[:5]
+    "conversations.talk": lambda ledger, k: [
+        conversations.talk(ledger, one) for one in k.conversation_ids[:5]
     ],
     "costs.by_day": lambda ledger, _: costs.by_day(ledger, MONTH),
     "costs.users": lambda ledger, _: costs.users(ledger, MONTH),
@@ -197,7 +197,7 @@ QUESTIONS: dict[str, Ask] = {
     "searches.stages": lambda ledger, _: searches.stages(ledger, MONTH),
     "searches.versions": lambda ledger, _: searches.versions(ledger, MONTH),
     "sides.sides": lambda ledger, _: sides.sides(ledger, MONTH),
-    "traffic.asked": lambda ledger, _: traffic.asked(ledger, "default", SINCE, UNTIL),
+    "traffic.exchanges": lambda ledger, _: traffic.exchanges(ledger, "default", SINCE, UNTIL),
     "traffic.conversations": lambda ledger, k: traffic.conversations(ledger, k.conversation_ids),
     "turns.trace": lambda ledger, k: turns.trace(ledger, k.turn_ids[0]),
     "turns.traces": lambda ledger, k: turns.traces(ledger, k.turn_ids),

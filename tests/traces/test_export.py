@@ -22,7 +22,7 @@ from traces.export import export_jsonl, export_parquet
 from traces.journal import Journal
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
-from traces.retention import erase, prune
+from traces.retention import erase, prune_turns
 from traces.rows import TABLES
 from traces.store import Store, drain_forever
 
@@ -140,14 +140,14 @@ def test_old_texts_are_pruned_and_turns_stay_even_after_a_rebuild(store: Store):
     new = replace(new, turn=replace(new.turn, started_at=NOW - timedelta(days=1)))
     record(store, old)
     store.drain()
-    (path,) = segments.kept(store.journal)
+    (path,) = segments.drained(store.journal)
     long_ago = (NOW - timedelta(days=40)).timestamp()
     os.utime(path, (long_ago, long_ago))
     record(store, new)
     store.drain()
-    done = prune(store, 30, NOW)
+    done = prune_turns(store, 30, NOW)
     assert (done.payloads, done.passages, done.segments) == (1, 1, 1)
-    assert prune(store, 30, NOW) == type(done)(0, 0, 0)
+    assert prune_turns(store, 30, NOW) == type(done)(0, 0, 0)
     assert store.drain().lines == 0
     slim = replace(
         old, payload=Payload(old.turn.turn_id), passages=tuple(replace(p, text=None) for p in old.passages)
@@ -183,5 +183,5 @@ def test_the_drainer_prunes_by_itself(store: Store):
 
 
 def test_pruning_nothing_is_fine(tmp_path: Path):
-    assert prune(Store(tmp_path), 30, NOW).payloads == 0
+    assert prune_turns(Store(tmp_path), 30, NOW).payloads == 0
     assert erase(Store(tmp_path), "ada").turns == 0

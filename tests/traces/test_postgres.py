@@ -29,7 +29,7 @@ from traces.postgres import dialect, schema
 from traces.queries import free
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
-from traces.retention import erase, prune
+from traces.retention import erase, prune_turns
 from traces.rows import TABLES, columns
 from traces.store import Store
 
@@ -218,13 +218,13 @@ def test_old_texts_are_forgotten_month_by_month_and_turns_stay(
     shared.drain()
     parts = "select relname from pg_class where relname like 'payloads\\_20%' and relkind = 'r' order by 1"
     assert [row[0] for row in run(address, parts)] == [f"payloads_2026_{n:02d}" for n in (8, 9, 10, 11)]
-    done = prune(shared, 23, NOW)
+    done = prune_turns(shared, 23, NOW)
     assert (done.payloads, done.passages) == (5, 5)
     assert [row[0] for row in run(address, parts)] == ["payloads_2026_10", "payloads_2026_11"]
     with shared.read() as ledger:
         assert ledger.rows("select count(*) as n from turns") == [{"n": 7}]
         assert ledger.rows("select count(*) as n from payloads") == [{"n": 2}]
-    assert prune(shared, 23, NOW).payloads == 0
+    assert prune_turns(shared, 23, NOW).payloads == 0
 
 
 def test_the_months_bounds_hold_every_id_of_the_month() -> None:

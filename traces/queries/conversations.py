@@ -128,7 +128,7 @@ def count(ledger: Words, which: Which) -> int:
     return row["conversations"]
 
 
-def said(ledger: Rows, conversation_id: str, limit: int = 200) -> list[Said]:
+def talk(ledger: Rows, conversation_id: str, limit: int = 200) -> list[Said]:
     """What was said in a conversation, oldest first?"""
     rows = ledger.rows(
         """

@@ -20,7 +20,7 @@ class Exchange:
     answer: str | None = None
 
 
-def asked(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[Exchange]:
+def exchanges(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[Exchange]:
     """Which turns did people ask of a knowledge base, oldest first? Without their answers.
 
     Turns turned away before the pipeline saw them (limits, a closed window) have nothing to replay.

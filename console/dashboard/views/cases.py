@@ -178,7 +178,7 @@ def _one(evalset: Evalset, case_id: str) -> None:
     own = evalset.name in team.names()
     row = row_of(case) if case else {"id": uuid7()[-8:]}
     with st.form("case", border=True):
-        given, history = _fields(row, locked=not own, known=case is not None)
+        given, history = _fields(row, locked=not own, old=case is not None)
         saved = st.form_submit_button("Save", type="primary", icon=":material/save:", disabled=not own)
     if saved:
         visitor.need("editor", "change an evalset")
@@ -192,11 +192,11 @@ def _one(evalset: Evalset, case_id: str) -> None:
         )
 
 
-def _fields(row: dict[str, Any], *, locked: bool, known: bool) -> tuple[dict[str, Any], str]:
+def _fields(row: dict[str, Any], *, locked: bool, old: bool) -> tuple[dict[str, Any], str]:
     """Draw the fields of a case; return what they hold, and the conversation before it as text."""
     key = row["id"]
     given: dict[str, Any] = {
-        "id": st.text_input("Id", key, max_chars=100, disabled=known or locked),
+        "id": st.text_input("Id", key, max_chars=100, disabled=old or locked),
         "question": st.text_area("Question", row.get("question", ""), height=80, disabled=locked),
         "reference": st.text_area("Expected answer", row.get("reference", ""), height=120, disabled=locked),
     }

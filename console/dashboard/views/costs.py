@@ -11,7 +11,7 @@ from console import format
 from console.dashboard import charts, costs, data, markup, notices, palette
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
-from evalsets.forecast import Caching, Forecast, TooLittle, forecast
+from evalsets.forecast import Caching, Forecast, TooLittle, forecast_costs
 from pipeline.guardrails.budget import BudgetReport
 from traces.queries.costs import DayCost
 
@@ -205,7 +205,7 @@ def _forecast(seen: Costs) -> None:
             )
         basis = costs.traffic()
         try:
-            forecasts = forecast(
+            forecasts = forecast_costs(
                 basis,
                 names,
                 costs.prices(),

@@ -42,7 +42,7 @@ def draw() -> None:
             )
             prompts, models = data.prompts(), data.known_models()
             chosen = st.multiselect("Prompts", prompts, default=prompts[:1], width=270)
-            asked = st.multiselect(
+            names = st.multiselect(
                 "Models",
                 models,
                 default=models[:1],
@@ -54,9 +54,9 @@ def draw() -> None:
                 "Cases", min_value=1, value=None, step=10, width=110, placeholder="all",
                 help="Chosen by a fixed seed.",
             )  # fmt: skip
-        wanted = Wanted(name or "", tuple(chosen), tuple(asked), limit=limit)
-        wanted, settings = _more(wanted, _judged(name or ""))
-        _start([replace(wanted, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
+        order = Wanted(name or "", tuple(chosen), tuple(names), limit=limit)
+        order, settings = _more(order, _judged(name or ""))
+        _start([replace(order, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
 
 
 def _other(sets: dict[str, int]) -> None:
@@ -75,16 +75,16 @@ def _other(sets: dict[str, int]) -> None:
             "Judged on", judged, default=[name for name in DEFAULT_METRICS if name in judged], width=300,
             format_func=lambda metric: find_metric(metric).title,
         )  # fmt: skip
-    asked = target_form.draw()
+    chatbot = target_form.draw()
     times = min(limit or sets.get(name or "", 0), sets.get(name or "", 0)) * int(repetitions)
-    ready = asked is not None and bool(name)
-    if st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready) and asked:
+    ready = chatbot is not None and bool(name)
+    if st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready) and chatbot:
         visitor.need("editor", "start work")
         job = jobs.start(
             data.settings().data_dir,
             Wanted(
                 name or "", limit=limit, repetitions=int(repetitions), judge=judge, metrics=tuple(metrics),
-                target=asked.url, target_model=asked.model or None, template=target_form.keep(asked),
+                target=chatbot.url, target_model=chatbot.model or None, template=target_form.keep(chatbot),
             ),
         )  # fmt: skip
         st.toast(f"Started {notices.plain(job.title)}", icon=":material/science:")
@@ -95,7 +95,7 @@ def _judges() -> list[str]:
     return [name for name in data.known_models() if name.partition(":")[0] in PROVIDERS]
 
 
-def _more(wanted: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
+def _more(order: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
     """Draw the rarer choices; return the run with them, and the retrieval settings to try."""
     with st.expander("More: retrieval settings, repetitions, judge, budget"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -119,13 +119,13 @@ def _more(wanted: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
             )  # fmt: skip
             own = [metric for metric in judged if metric.startswith(MARKED)]
             metrics = st.multiselect(
-                "Judged", judged, default=[*DEFAULT_METRICS, *own], width=360, key=f"judged-{wanted.evalset}",
+                "Judged", judged, default=[*DEFAULT_METRICS, *own], width=360, key=f"judged-{order.evalset}",
                 format_func=lambda metric: find_metric(metric).title,
                 help="A criterion of your own is a line in [rubric] of the evalset's .toml.",
             )  # fmt: skip
         only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
     full = replace(
-        wanted,
+        order,
         only_retrieval=only,
         repetitions=int(repetitions),
         budget_usd=budget,
@@ -143,14 +143,14 @@ def _judged(evalset: str) -> list[str]:
     return list(JUDGED)
 
 
-def _start(wanted: list[Wanted]) -> None:
+def _start(orders: list[Wanted]) -> None:
     """Draw the price and the button; what costs money starts only once its price is shown."""
-    runs = sum(form.variants for form in wanted)
-    paid = not wanted[0].only_retrieval and any(model not in FREE for model in wanted[0].models)
-    key = repr(wanted)
+    runs = sum(form.variants for form in orders)
+    paid = not orders[0].only_retrieval and any(model not in FREE for model in orders[0].models)
+    key = repr(orders)
     expected = st.session_state.get("eval_estimate", ("", []))
     estimates = expected[1] if expected[0] == key else []
-    why = _held(wanted[0], runs) or (
+    why = _held(orders[0], runs) or (
         "Ask for the estimate first: this costs money." if paid and not estimates else None
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -159,27 +159,27 @@ def _start(wanted: list[Wanted]) -> None:
             type="primary", icon=":material/play_arrow:", disabled=why is not None, help=why,
         )  # fmt: skip
         if paid and st.button("Estimate", icon=":material/payments:"):
-            _estimate(key, wanted)
+            _estimate(key, orders)
         if estimates:
-            st.caption(_price(estimates, wanted[0].budget_usd))
+            st.caption(_price(estimates, orders[0].budget_usd))
     if pressed:
-        for name in wanted:
+        for name in orders:
             job = jobs.start(data.settings().data_dir, name)
             st.toast(f"Started {job.title}", icon=":material/science:")
 
 
-def _held(wanted: Wanted, runs: int) -> str | None:
-    if not wanted.evalset:
+def _held(order: Wanted, runs: int) -> str | None:
+    if not order.evalset:
         return "Choose an evalset."
-    if not wanted.only_retrieval and not (wanted.prompts and wanted.models):
+    if not order.only_retrieval and not (order.prompts and order.models):
         return "Choose at least one prompt and one model."
     return f"At most {MOST_VARIANTS} runs at a time, not {runs}." if runs > MOST_VARIANTS else None
 
 
-def _estimate(key: str, wanted: list[Wanted]) -> None:
+def _estimate(key: str, orders: list[Wanted]) -> None:
     try:
         with st.spinner("Assembling a few prompts …"):
-            rows = [row for name in wanted for row in jobs.estimate(data.settings().data_dir, name)]
+            rows = [row for name in orders for row in jobs.estimate(data.settings().data_dir, name)]
     except (ValueError, OSError) as error:
         st.error(f"No estimate: {notices.plain(str(error))}")
         return

@@ -112,7 +112,7 @@ def _drills() -> None:
         "A drill makes failures in a shadow conversation on this machine: a minute or two, no real turn."
     )
     folder = data.settings().data_dir
-    drills = jobs.known(folder, DRILLS)
+    drills = jobs.remembered(folder, DRILLS)
     running = [job for job in drills.values() if jobs.alive(job)]
     if st.button("Start a drill", type="primary", icon=":material/emergency:", disabled=bool(running)):
         start(folder)
@@ -134,10 +134,10 @@ def start(folder: Path) -> Job:
 
 def _watch() -> None:
     folder = data.settings().data_dir
-    running = [job for job in jobs.known(folder, DRILLS).values() if jobs.alive(job)]
+    running = [job for job in jobs.remembered(folder, DRILLS).values() if jobs.alive(job)]
     if not running:
         st.rerun()
-    lines = jobs.said(folder, running[0].run_id, DRILLS).splitlines()
+    lines = jobs.output(folder, running[0].run_id, DRILLS).splitlines()
     st.status(lines[-1] if lines else "Starting …", state="running")
 
 
@@ -148,7 +148,7 @@ def _report(job: Job) -> None:
     with st.expander(f"Drill of {when}", icon=":material/fact_check:"):
         if not path.exists():
             st.error("It ended without a report. Its last words:")
-            st.code(jobs.said(folder, job.run_id, DRILLS) or "none", language=None)
+            st.code(jobs.output(folder, job.run_id, DRILLS) or "none", language=None)
             return
         text = path.read_text("utf-8")
         st.markdown(text)

@@ -261,7 +261,7 @@ def _ingestions(base: Base) -> None:
     for job in bases.unborn(base.status.kb, ingests)[:1]:
         if not jobs.alive(job):
             with st.status("The last ingestion did not start", state="error", expanded=True):
-                st.code(bases.said(job) or "It ended without a word.", language=None)
+                st.code(bases.output(job) or "It ended without a word.", language=None)
     if not ingests:
         notices.note(
             "No ingestion yet",

@@ -29,7 +29,7 @@ class Asked:
     """The question of this person's page and what came of it."""
 
     sql: str
-    found: Found | None = None
+    answer: Found | None = None
     why: str | None = None  # nothing came of it
 
 
@@ -66,7 +66,7 @@ def page() -> None:
 def _ask(sql: str) -> Asked:
     try:
         with data.ledger() as opened:
-            return Asked(sql, found=free.ask(opened, sql))
+            return Asked(sql, answer=free.ask(opened, sql))
     except (Refused, StoreError) as error:
         return Asked(sql, why=str(error))
 
@@ -92,10 +92,10 @@ def _keep(path: Any, name: str | None, sql: str, queries: dict[str, free.Saved])
 
 
 def _answer(query: Asked) -> None:
-    if query.found is None:
+    if query.answer is None:
         st.error(notices.plain(query.why or ""), icon=":material/rule:")
         return
-    candidate = query.found
+    candidate = query.answer
     many = "the first " if candidate.cut else ""
     st.caption(f"{many}{len(candidate.rows):,} rows in {format.seconds(candidate.seconds)}")
     if not candidate.rows:

@@ -12,9 +12,7 @@ from pipeline.errors import Refused
 from pipeline.events import Question
 from pipeline.http import openai_protocol as protocol
 from pipeline.http.access import User
-from pipeline.http.openai_request import MODEL, json_key
-from pipeline.http.openai_request import Request as Body
-from pipeline.http.openai_request import question as ask
+from pipeline.http.openai_request import MODEL, Completions, json_key, question_of
 from pipeline.http.replies import reply, whole
 from pipeline.http.streaming import EventStream, attended, last
 from pipeline.tasks import task
@@ -29,7 +27,7 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
         return [MODEL, *(dict.fromkeys(models) if person.operator else ())]
 
     @router.post("/v1/chat/completions")
-    async def completions(body: Body, person: User, request: Request) -> Response:
+    async def completions(body: Completions, person: User, request: Request) -> Response:
         model = body.model if body.model in models and person.operator else None
         question, form = _read(body, person, model)
         events = pipeline.answer(question)
@@ -52,9 +50,9 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
     return router
 
 
-def _read(body: Body, person: Person, model: str | None) -> tuple[Question, protocol.Form]:
+def _read(body: Completions, person: Person, model: str | None) -> tuple[Question, protocol.Form]:
     """Return the question, or the errand of a front end, and the form in which its answer is wanted."""
-    request = ask(body)
+    request = question_of(body)
     errand = task(request.text, request.earlier, body.system, schema=body.schema_asked, most_tokens=body.cap)
     question = Question(
         request.text,
