@@ -19,6 +19,8 @@ from evalsets.cases import jsonl
 from evalsets.cases.cases import SETS, load, own_folder
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.row import case, row_of
+from pipeline import settings
+from pipeline.desk import desk
 from traces.records import Case
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -35,10 +37,7 @@ def _shared(change: Callable[P, T]) -> Callable[P, T]:
     def everywhere(*args: P.args, **named: P.kwargs) -> T:
         if named.get("folder") is not None:
             return change(*args, **named)
-        from pipeline.desk import desk
-        from pipeline.settings import load as settings
-
-        with desk(settings()).together():
+        with desk(settings.load()).together():
             return change(*args, **named)
 
     return everywhere

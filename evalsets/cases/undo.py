@@ -10,6 +10,8 @@ from pathlib import Path
 
 from evalsets.cases.cases import own_folder
 from evalsets.cases.evalset import EvalsetError
+from pipeline import settings
+from pipeline.desk import desk
 
 
 @dataclass(slots=True)
@@ -26,10 +28,7 @@ class Step:
 
         Raises EvalsetError when they were changed again since: that change would be lost.
         """
-        from pipeline.desk import desk
-        from pipeline.settings import load as settings
-
-        with desk(settings()).together():
+        with desk(settings.load()).together():
             if _digest(self.before) != self.after:
                 raise EvalsetError([f"{self.name} was changed again since; correct the case by hand"])
             for path, content in self.before.items():
