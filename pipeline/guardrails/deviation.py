@@ -102,14 +102,14 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, flo
 
 def _closest(plain: str, cited: Cited) -> tuple[str, float]:
     """Return the line, or two lines that follow each other, with most of the sentence's words."""
-    asked = claim(tokens(plain))
+    statement = claim(tokens(plain))
     best = max(range(len(cited.lines)), key=cited.shares.__getitem__)
     text, share = cited.lines[best].text, cited.shares[best]
     for place in (best - 1, best):
         if not 0 <= place < len(cited.lines) - 1 or cited.owners[place] != cited.owners[place + 1]:
             continue
         first, second = cited.lines[place], cited.lines[place + 1]
-        both = asked.share(together((first.words, second.words)))
+        both = statement.share(together((first.words, second.words)))
         if both > share + PAIRED:
             text, share = f"{first.text} {second.text}", both
     return text, share
@@ -172,8 +172,8 @@ def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -
 def _denials(plain: str, text: str, near: Sequence[Line], share: float) -> dict[str, float]:
     """Return whether it denies what the lines say, or has a word of contrary sense."""
     clauses = [part for part in re.split(r"[;.]\s|, (?:but|and|or)\b|\bbut\b", text) if part.strip()]
-    asked = claim(tokens(plain))
-    closest = max(clauses, key=lambda part: asked.share(_words_of(part)), default=text)
+    statement = claim(tokens(plain))
+    closest = max(clauses, key=lambda part: statement.share(_words_of(part)), default=text)
     parity = negations(plain) % 2 != negations(closest) % 2 and negations(plain) % 2 != negations(text) % 2
     return {
         "opposite": float(all(opposites(plain, line.text) for line in near)),

@@ -131,8 +131,8 @@ def contradicts(sentence: str, passages: Sequence[Titled]) -> bool:
     if any(plain in (passage.text or "") for passage in passages):
         return False
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
-    asked = claim(tokens(plain))
-    shares = [asked.share(line.words) for line in lines]
+    statement = claim(tokens(plain))
+    shares = [statement.share(line.words) for line in lines]
     return bool(_contradictions(plain, Cited(lines, shares, [0] * len(lines))))
 
 
@@ -226,14 +226,14 @@ def _compare(plain: str, words: Sequence[str], cited: Cited, bound: bool) -> Sen
 
 def _shared(words: Sequence[str], cited: Cited) -> float:
     """Return the share of the words that stand there, those that stand together counting more."""
-    asked, lines, shares, owners = claim(words), cited.lines, cited.shares, cited.owners
+    statement, lines, shares, owners = claim(words), cited.lines, cited.shares, cited.owners
     pairs = [
-        asked.share(together((lines[place].words, lines[place + 1].words)))
+        statement.share(together((lines[place].words, lines[place + 1].words)))
         for place in range(len(lines) - 1)
         if owners[place] == owners[place + 1] and shares[place] + shares[place + 1] > max(shares)
     ]
     closest = max([*shares, *pairs], default=0.0)
-    return TOGETHER * asked.share(cited.everywhere) + (1 - TOGETHER) * closest
+    return TOGETHER * statement.share(cited.everywhere) + (1 - TOGETHER) * closest
 
 
 def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
