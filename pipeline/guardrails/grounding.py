@@ -63,8 +63,8 @@ def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -
         for text in _cut(answer)
     ]
     before = {stem(word) for text in heard for word in tokens(text)}
-    asked = before.union(word for _, words in pieces for word, _ in words)
-    postings, count = _postings(passages, asked)
+    sought = before.union(word for _, words in pieces for word, _ in words)
+    postings, count = _postings(passages, sought)
     said_before = before - postings.keys()
     grounded: list[GroundedSentence] = []
     tally = _Tally()
@@ -125,14 +125,14 @@ class _Tally:
         return (1 - PRECISION) * share + PRECISION * (self.precise / self.content if self.content else share)
 
 
-def _postings(passages: Sequence[Titled], asked: Set[str]) -> tuple[dict[str, list[int]], int]:
-    """Return for each stem asked for the passages' sentences it stands in, and how many have words."""
+def _postings(passages: Sequence[Titled], sought: Set[str]) -> tuple[dict[str, list[int]], int]:
+    """Return for each stem that is sought the passages' sentences it stands in, and how many have words."""
     postings: dict[str, list[int]] = defaultdict(list)
     count = 0
     for passage in passages:
         for line in opened(passage.title, passage.text or ""):
             if line.words.stems:
-                for word in line.words.stems & asked:
+                for word in line.words.stems & sought:
                     postings[word].append(count)
                 count += 1
     return dict(postings), count

@@ -96,8 +96,8 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
         )
     if _foreign(plain, chosen):
         return _translated(sentence, plain, cited, lines)
-    asked = claim(words)
-    shares = [asked.share(line.words) for line in lines]
+    statement = claim(words)
+    shares = [statement.share(line.words) for line in lines]
     comparison = _compare(plain, words, Cited(lines, shares, owners), bool(cited))
     return replace(comparison, text=sentence, numbers=cited)
 
@@ -241,8 +241,8 @@ def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
     plain = _plain(sentence)
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
     owners = [place for place, p in enumerate(passages) for _ in opened(p.title, p.text or "")]
-    asked = claim(tokens(plain))
-    cited = Cited(lines, [asked.share(line.words) for line in lines], owners)
+    statement = claim(tokens(plain))
+    cited = Cited(lines, [statement.share(line.words) for line in lines], owners)
     return {**_measured(plain, cited), "whole": _shared(tokens(plain), cited)}
 
 
