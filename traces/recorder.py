@@ -44,6 +44,24 @@ class OpenSpan:
         self.attributes.update(attributes)
 
 
+class Nowhere:
+    """A sink that keeps nothing: for what is looked at but is no turn."""
+
+    def write(self, record: Record) -> None:
+        """Take the record, and let it go."""
+
+
+class Collected:
+    """A sink that holds what it is given, for those who look at it afterwards."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        """Hold the record."""
+        self.records.append(record)
+
+
 class Recorder:
     """Collects what one turn does. Call `close` once, in a `finally`."""
 

@@ -14,7 +14,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate_tokens
 from pipeline.turn import Pipeline
 from traces.ids import uuid7
-from traces.recorder import Recorder
+from traces.recorder import Nowhere, Recorder
 from traces.records import Case, Record, Turn
 
 LOOKED_AT = 12  # cases whose prompts are assembled
@@ -65,7 +65,7 @@ async def estimate(
 
 async def _prompt_tokens(case: Case, variant: Variant, pipeline: Pipeline, kb: str | None) -> int:
     recorder = Recorder(
-        Turn(uuid7(), uuid7(), "eval", "eval", datetime.now(UTC), case.question, "failed"), _Nowhere()
+        Turn(uuid7(), uuid7(), "eval", "eval", datetime.now(UTC), case.question, "failed"), Nowhere()
     )
     version = pipeline.prompts.get(variant.prompt or pipeline.force.label("answer"))
     history = messages(case.history)

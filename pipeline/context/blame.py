@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.context.retrieval import Retriever, Trail
-from traces.recorder import Recorder
+from traces.recorder import Nowhere, Recorder
 from traces.records import Passage, Record, Trace
 
 Stage = Literal["not indexed", "search", "rerank", "budget", "unused", "cited"]
@@ -44,7 +44,7 @@ async def blame_passage(retriever: Retriever, trace: Trace, name: str, passages:
     turn = trace.turn
     if turn.kb is None:
         return Blame(name, "search", "The turn ended before it searched any document.")
-    recorder = Recorder(turn, _Nowhere())
+    recorder = Recorder(turn, Nowhere())
     trail = await retriever.trail(turn.standalone or turn.question, turn.kb, name, recorder)
     if trail is None:
         return Blame(name, "not indexed", f"It is not indexed in knowledge base {turn.kb!r}.")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from pipeline.context.retrieval import Retriever
 from traces.ids import uuid7
-from traces.recorder import Recorder
-from traces.records import Record, Turn
+from traces.recorder import Nowhere, Recorder
+from traces.records import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,6 @@ async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]
     ]
 
 
-class _Nowhere:
-    def write(self, record: Record) -> None:
-        """Keep nothing: a test is no turn."""
-
-
 def _unrecorded(question: str) -> Recorder:
     turn = Turn(uuid7(), "search-test", "search-test", "cli", datetime.now(UTC), question, "answered")
-    return Recorder(turn, _Nowhere())
+    return Recorder(turn, Nowhere())

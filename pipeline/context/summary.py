@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from pipeline.citations import unmarked
 from pipeline.text import rarity, sentences, words
 
 LINE = 180  # characters of a turn
 LONGEST = 1_200  # characters of the whole
-_MARKERS = re.compile(r"\s*\[\d{1,3}\]")
 
 
 def extended(summary: str, question: str, answer: str) -> str:
@@ -34,7 +32,7 @@ def _line(question: str, answer: str) -> str:
 
 def _gist(question: str, answer: str) -> str:
     """Return the sentence of the answer that shares most with the question, the first among equals."""
-    text = _MARKERS.sub("", answer)
+    text = unmarked(answer)
     question_words = set(words(question))
     pieces = [" ".join(text[start:end].split()) for start, end in sentences(text)]
     return max(pieces, key=lambda piece: sum(map(rarity, question_words & set(words(piece)))), default="")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from pipeline.citations import MARKER
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
@@ -30,7 +31,6 @@ LISTED = 4  # items from which on a list is shortened to those that are asked fo
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
-_CITATION = re.compile(r"\[\d{1,3}\]")
 _NUMBER = re.compile(r"\(?(\d{1,3})[.)]$")
 _DANGLING = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|his|she|her|such|however|but|and|also|so|then"
@@ -123,7 +123,7 @@ def _repeats(prompt: Prompt, own: str, answer: str) -> bool:
 
 def _bare(text: str) -> str:
     """Return the words of a text alone, without citations."""
-    return " ".join(tokens(_CITATION.sub(" ", text)))
+    return " ".join(tokens(MARKER.sub(" ", text)))
 
 
 def compose(question: str, reading: Reading) -> list[str]:

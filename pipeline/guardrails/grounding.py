@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from pipeline.citations import MARKER
 from pipeline.guardrails.lines import Titled, opened
 from pipeline.guardrails.support import contradicts
 from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
@@ -30,7 +31,6 @@ _NOTHING_KNOWN = re.compile(
     r"|documents?|passages?|context|specified|provided|available)\b",
     re.IGNORECASE,
 )
-_CITATION = re.compile(r"\[(\d{1,3})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -
         right = WRONG if count and contradicts(text, passages) else 1.0
         tally.add(source, together, right)
         score = right * ((1 - PRECISION) * together + PRECISION * source.precision)
-        grounded.append(GroundedSentence(text, score, tuple(map(int, _CITATION.findall(text)))))
+        grounded.append(GroundedSentence(text, score, tuple(map(int, MARKER.findall(text)))))
     if not grounded:
         return Grounding(None, ())
     if not count:
@@ -153,6 +153,6 @@ def _most(words: Sequence[tuple[str, float]], postings: dict[str, list[int]], co
 
 def _said(sentence: str) -> list[str]:
     """Return the words of a sentence without its citations and the number that lists it."""
-    plain = _CITATION.sub(" ", sentence)
+    plain = MARKER.sub(" ", sentence)
     marker = list_marker(plain)
     return tokens(plain.lstrip()[len(marker) :] if marker else plain)

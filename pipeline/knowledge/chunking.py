@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pipeline.knowledge.documents import Document
 from pipeline.text import sentences
 
-SCHEME = "sentences-1"  # part of a document's hash: change it when chunks would come out otherwise
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
 _WORD = re.compile(r"\w+|[^\w\s]")
 

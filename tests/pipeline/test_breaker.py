@@ -9,16 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.breaker import Breaker, Change, Permit, Policy
+from pipeline.rehearsal.clock import Clock
 
 POLICY = Policy(minimum_calls=5, open_seconds=10.0, jitter=0.0, slow_seconds=2.0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def make() -> tuple[Breaker, Clock]:

@@ -19,15 +19,10 @@ from pipeline.rehearsal.server import FaultServer
 from tests.factories import make_turn
 from tests.waiting import until
 from tests.wire import ANSWER, make_prompt
-from traces.recorder import Recorder
-from traces.records import Record, Trace
+from traces.recorder import Nowhere, Recorder
+from traces.records import Trace
 
 OWN = {"input_per_million": 1.0, "output_per_million": 2.0}
-
-
-class Keep:
-    def write(self, record: Record) -> None:
-        pass
 
 
 class House:
@@ -51,7 +46,7 @@ class House:
         self.now += seconds
 
     async def ask(self, seconds: float = 60.0, **how: Any) -> tuple[str, Stop]:
-        recorder = Recorder(make_turn(), Keep())
+        recorder = Recorder(make_turn(), Nowhere())
         text, stops = "", list[Stop]()
         try:
             async with aclosing(self.gateway.stream(make_prompt(), recorder, seconds, **how)) as events:
@@ -287,7 +282,7 @@ async def test_a_model_without_a_stop() -> None:
 async def test_leaving_records_what_was_used() -> None:
     model = Scripted("one two three four", name="a")
     house = House(model)
-    recorder = Recorder(make_turn(), Keep())
+    recorder = Recorder(make_turn(), Nowhere())
     async with aclosing(house.gateway.stream(make_prompt(), recorder, 60.0)) as events:
         async for _ in events:
             break
@@ -325,7 +320,7 @@ async def test_over_the_wire_until_all_is_down() -> None:
 
 
 async def _answer(gateway: Gateway) -> tuple[str, str, str | None]:
-    recorder, text, stop = Recorder(make_turn(), Keep()), "", Stop("none", Tokens(), "none")
+    recorder, text, stop = Recorder(make_turn(), Nowhere()), "", Stop("none", Tokens(), "none")
     async with aclosing(gateway.stream(make_prompt(), recorder, 10.0)) as events:
         async for event in events:
             if isinstance(event, Text):

@@ -13,6 +13,7 @@ from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
+from pipeline.rehearsal.clock import Clock
 from tests.fake_embedder import WordEmbedder
 
 
@@ -23,17 +24,9 @@ def documents(count: int, note: str = "") -> list[Document]:
     ]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

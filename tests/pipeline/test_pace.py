@@ -10,23 +10,9 @@ from pipeline.models.model import Prompt, Stop
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
+from pipeline.rehearsal.clock import Clock
 from tests.factories import make_turn
-from traces.recorder import Recorder
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Nowhere:
-    def write(self, record: object) -> None: ...
+from traces.recorder import Nowhere, Recorder
 
 
 def prompt() -> Prompt:
@@ -55,7 +41,7 @@ def test_an_unlimited_pace_never_waits() -> None:
 
 
 def test_tokens_given_back_shorten_the_wait() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     pace = Pace(None, 6000, clock)
     pace.take(600)
     assert pace.wait(300) == 3.0
@@ -64,20 +50,20 @@ def test_tokens_given_back_shorten_the_wait() -> None:
 
 
 async def test_calls_keep_to_the_requests_a_minute() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     answered = await seconds_of(90, Pace(60, None, clock), clock)
     assert set(answered) == {"openai:a"}
     assert 83 <= clock.now <= 90  # six at once, then one a second
 
 
 async def test_calls_keep_to_the_tokens_a_minute() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     await seconds_of(21, Pace(None, 3000, clock), clock)  # some 200 tokens each, 300 counted until it ends
     assert 76 <= clock.now <= 90
 
 
 async def test_a_wait_beyond_the_deadline_goes_to_the_next_model() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     answered = await seconds_of(9, Pace(60, None, clock), clock, deadline=1.5)
     assert answered == ["openai:a"] * 6 + ["anthropic:b"] * 3
     assert clock.now == 0

@@ -16,6 +16,7 @@ from pipeline.http.middleware import COOKIE
 from pipeline.models.scripted import Scripted
 from pipeline.people import ACCOUNTS, SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
+from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load
 from tests.databases import Databases
 from tests.pipeline.served import served
@@ -33,16 +34,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "COST", (2**10, 8, 1))
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["file", "shared"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.guardrails.counts import SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
+from pipeline.rehearsal.clock import Clock
 
 CHILD = """
 import asyncio, sys
@@ -22,13 +23,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_the_limit_is_per_user() -> None:

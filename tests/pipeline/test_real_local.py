@@ -17,8 +17,7 @@ from pipeline.models.scripted import Scripted
 from tests.factories import make_turn
 from tests.local_server import LocalServer, missing
 from tests.wire import ask, make_prompt
-from traces.recorder import Recorder
-from traces.records import Record
+from traces.recorder import Nowhere, Recorder
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
@@ -96,15 +95,10 @@ async def test_cancel_frees_the_server(model: Real, other: Real, server: LocalSe
     assert server.cpu_seconds() - before < 10
 
 
-class Keep:
-    def write(self, record: Record) -> None:
-        pass
-
-
 async def test_through_the_gateway(server: LocalServer) -> None:
     model = OpenAIChat("smollm2-135m", base_url=f"{server.url}/v1", provider="local", **PATIENT)
     gateway = Gateway([model], Scripted("Passages.", name="extractive"), prices=Prices())
-    recorder = Recorder(make_turn(), Keep())
+    recorder = Recorder(make_turn(), Nowhere())
     async with aclosing(gateway.stream(make_prompt("Say hi.", SYSTEM, most=8), recorder, 60.0)) as events:
         text = "".join([event.text async for event in events if isinstance(event, Text)])
     (usage,) = recorder.close().usages

@@ -15,6 +15,7 @@ from pipeline.guardrails.counts import Limits, SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.redis_server import RedisServer
+from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load
 from pipeline.troubles import troubles
 from tests.databases import Sessions
@@ -34,13 +35,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from pipeline.knowledge.ingest import ensure_sample, store
 from pipeline.knowledge.shelf import Scores
 from tests.factories import make_turn
 from tests.fake_embedder import WordEmbedder
-from traces.recorder import Recorder
-from traces.records import Record, Trace
+from traces.recorder import Collected, Recorder
+from traces.records import Trace
 
 PAGES = [
     Document(
@@ -34,14 +34,6 @@ PAGES = [
 ]
 
 
-class Kept:
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
-
-
 @pytest.fixture
 async def knowledge(tmp_path: Path) -> Knowledge:
     knowledge = Knowledge(tmp_path / "data" / "knowledge", WordEmbedder())
@@ -50,7 +42,7 @@ async def knowledge(tmp_path: Path) -> Knowledge:
 
 
 async def ask(knowledge: Knowledge, query: str, **options: Any) -> tuple[Retrieved, Trace]:
-    recorder = Recorder(make_turn(), Kept())
+    recorder = Recorder(make_turn(), Collected())
     with recorder.span("retrieve", "retrieval"):
         found = await Retriever(knowledge, **options).retrieve(query, "kb", recorder)
     return found, recorder.close()

@@ -16,6 +16,7 @@ from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
 from pipeline.redis_server import REST_SECONDS, RedisServer
+from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load
 from tests.databases import Sessions
 
@@ -37,13 +38,6 @@ for number in range(50):
         count += 1
 print(count)
 """
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Machines:

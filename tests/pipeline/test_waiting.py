@@ -18,13 +18,7 @@ from pipeline.models.waiting import lateness
 from pipeline.models.watch import Limits, Watch
 from tests.factories import make_turn
 from tests.wire import make_prompt
-from traces.recorder import Recorder
-from traces.records import Record
-
-
-class Keep:
-    def write(self, record: Record) -> None:
-        pass
+from traces.recorder import Nowhere, Recorder
 
 
 class Provider:
@@ -55,7 +49,7 @@ async def slow_calls(provider: Provider) -> int:
     last = Scripted("From the documents [1].", name="extractive")
     policy = Policy(slow_seconds=0.25, minimum_calls=50)
     gateway = Gateway([provider], last, prices=Prices({}), policy=policy)
-    async for _ in gateway.stream(make_prompt(), Recorder(make_turn(), Keep()), 30.0):
+    async for _ in gateway.stream(make_prompt(), Recorder(make_turn(), Nowhere()), 30.0):
         pass
     return gateway.report()[0].slow
 

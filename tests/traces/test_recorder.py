@@ -5,18 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import make_passage, make_turn
-from traces.recorder import Recorder
+from traces.recorder import Collected, Recorder
 from traces.records import Record, Trace, Usage
-
-
-class Kept:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
 
 
 class Clock:
@@ -31,7 +21,7 @@ class Clock:
 
 
 def test_closing_twice_writes_one_trace():
-    sink = Kept()
+    sink = Collected()
     recorder = Recorder(make_turn(), sink)
     first = recorder.close("answered")
     assert recorder.close("failed") is first
@@ -40,7 +30,7 @@ def test_closing_twice_writes_one_trace():
 
 
 def test_spans_nest_and_carry_the_error_that_passed_through():
-    recorder = Recorder(make_turn(), Kept(), Clock())
+    recorder = Recorder(make_turn(), Collected(), Clock())
     with (
         recorder.span("retrieve", "retrieval", candidates=20),
         pytest.raises(ValueError, match="broken"),
@@ -64,7 +54,7 @@ def test_spans_nest_and_carry_the_error_that_passed_through():
     ("costs", "expected"), [((0.1, 0.2), 0.3), ((0.1, None), None), ((None,), None), ((0.0,), 0.0)]
 )
 def test_the_cost_is_unknown_when_any_call_is_unpriced(costs, expected):
-    recorder = Recorder(make_turn(cost_usd=None), Kept())
+    recorder = Recorder(make_turn(cost_usd=None), Collected())
     for cost in costs:
         recorder.used(Usage("", 0, "answer", "extractive", input_tokens=10, cost_usd=cost))
     trace = recorder.close()
@@ -77,7 +67,7 @@ def test_the_cost_is_unknown_when_any_call_is_unpriced(costs, expected):
 
 
 def test_texts_passages_and_scores_are_kept():
-    sink = Kept()
+    sink = Collected()
     recorder = Recorder(make_turn(turn_id="t"), sink)
     recorder.keep(prompt="P")
     recorder.keep(raw_response="R")
