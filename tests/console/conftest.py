@@ -1,4 +1,4 @@
-"""A real Chromium for the browser tests, in this folder only."""
+"""What the console's tests share: a real Chromium, five made-up runs, a library with a candidate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pipeline.prompts.library import SHIPPED
+from tests import synthetic
+from traces.journal import Journal
+from traces.store import Store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -48,3 +53,28 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the five made-up runs."""
+    folder = tmp_path_factory.mktemp("runs")
+    journal = Journal(folder / "journal")
+    for record in synthetic.runs():
+        journal.write(record)
+    journal.close()
+    Store(folder).drain()
+    return folder
+
+
+@pytest.fixture
+def prompts_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configured library with answer@v1 and condense@v1 as shipped, and a candidate answer@v2."""
+    folder = tmp_path / "prompts"
+    for name in ("answer", "condense"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "v1.md").write_text((SHIPPED / name / "v1.md").read_text())
+    text = (SHIPPED / "answer" / "v1.md").read_text().replace("short plain", "very <short>")
+    (folder / "answer" / "v2.md").write_text(text)
+    monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(folder))
+    return folder

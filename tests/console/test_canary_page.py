@@ -10,7 +10,7 @@ import pytest
 
 from console.dashboard import releases
 from pipeline.prompts.force import Force
-from pipeline.prompts.library import SHIPPED, Library
+from pipeline.prompts.library import Library
 from tests.console.console_server import page, shown
 from tests.factories import make_score, make_trace
 from traces.ids import uuid7
@@ -23,15 +23,8 @@ FINE = releases.Decision("answer@v1", ())
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(prompts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder beside a library with answer@v1, in force, and answer@v2."""
-    prompts = tmp_path / "prompts"
-    for name in ("answer", "condense"):
-        (prompts / name).mkdir(parents=True)
-        (prompts / name / "v1.md").write_text((SHIPPED / name / "v1.md").read_text())
-    text = (SHIPPED / "answer" / "v1.md").read_text().replace("short plain", "very short")
-    (prompts / "answer" / "v2.md").write_text(text)
-    monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(prompts))
     monkeypatch.setenv("ANSWERDECK_PROMPTS__ANSWER", "answer@v1")
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(releases, "decision", lambda version: FINE)

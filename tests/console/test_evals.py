@@ -12,11 +12,9 @@ import pytest
 
 from console.dashboard import data, jobs
 from console.dashboard.jobs import Wanted
-from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
 from traces.records import Run
-from traces.store import Store
 
 SLEEPER = (
     sys.executable,
@@ -30,17 +28,6 @@ FAILER = (sys.executable, "-c", "import sys; sys.exit('no such evalset')")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    journal = Journal(folder / "journal")
-    for record in synthetic.runs():
-        journal.write(record)
-    journal.close()
-    Store(folder).drain()
-    return folder
 
 
 @pytest.fixture

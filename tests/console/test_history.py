@@ -13,21 +13,9 @@ from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
 from traces.records import Run
-from traces.store import Store
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
-
-
-@pytest.fixture(scope="module")
-def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    journal = Journal(folder / "journal")
-    for record in synthetic.runs():
-        journal.write(record)
-    journal.close()
-    Store(folder).drain()
-    return folder
 
 
 def figure(app: AppTest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from console.dashboard import releases
 from console.dashboard.releases import Decision
 from evalsets.release.verdict import Evidence
 from pipeline.prompts.force import Force
-from pipeline.prompts.library import SHIPPED, Library
+from pipeline.prompts.library import Library
 from tests.console.console_server import page, shown
 
 if TYPE_CHECKING:
@@ -24,16 +24,9 @@ FINE = Decision("answer@v1", (Evidence("demo", "answer@v1", 9, (), None, ()),))
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    folder = tmp_path / "prompts"
-    for name in ("answer", "condense"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "v1.md").write_text((SHIPPED / name / "v1.md").read_text())
-    text = (SHIPPED / "answer" / "v1.md").read_text().replace("short plain", "very <short>")
-    (folder / "answer" / "v2.md").write_text(text)
-    monkeypatch.setenv("ANSWERDECK_PROMPTS__FOLDER", str(folder))
+def library(prompts_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setattr(releases, "decision", lambda version: HELD)
-    return Library(folder)
+    return Library(prompts_folder)
 
 
 def force(tmp_path: Path) -> Force:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -13,21 +13,9 @@ from pipeline.models.model import Prompt, Text, Tokens
 from pipeline.models.tokens import by_length
 from pipeline.rehearsal.server import FaultServer
 from tests.waiting import hung_up
-from tests.wire import ANSWER, OUTCOMES, QUICK, SILENCES, ask, make_prompt
+from tests.wire import ANSWER, ask, make_prompt
 
 KEY = "sk-ant-planted-0123456789"
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(served: FaultServer) -> FaultServer:
-    served.reset()
-    return served
 
 
 @pytest.fixture
@@ -35,28 +23,6 @@ async def model(server: FaultServer) -> AsyncIterator[AnthropicMessages]:
     model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY)
     yield model
     await model.close()
-
-
-@pytest.mark.parametrize(("fault", "outcome"), OUTCOMES.items())
-async def test_every_fault_has_its_class(
-    server: FaultServer, model: AnthropicMessages, fault: str, outcome: tuple[str, str]
-) -> None:
-    server.script(fault)
-    heard = await ask(model)
-    assert (heard.outcome, heard.text) == outcome
-    assert KEY not in str(heard.error)
-    assert len(server.requests) == 1, "the SDK must not retry"
-    assert (await ask(model)).text == ANSWER, "the next call works"
-
-
-@pytest.mark.parametrize(("fault", "outcome"), SILENCES.items())
-async def test_every_silence_has_its_limit(server: FaultServer, fault: str, outcome: tuple[str, str]) -> None:
-    model = AnthropicMessages("claude-haiku-5-5", base_url=server.anthropic_url, api_key=KEY, **QUICK)
-    await model.warm()
-    server.script(fault)
-    heard = await ask(model)
-    await model.close()
-    assert (heard.outcome, heard.text) == outcome
 
 
 async def test_what_is_sent(server: FaultServer, model: AnthropicMessages) -> None:

@@ -12,16 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from traces.errors import TracesError
-
 State = Literal["ok", "firing", "resolved", "no data"]
 STANDINGS = "alerts.json"  # below the data folder
 HISTORY = "alert-history.jsonl"
 EPISODES = 50  # kept of each alert
-
-
-class StandingError(TracesError):
-    """What is known of the alerts cannot be read or kept."""
 
 
 @dataclass(frozen=True, slots=True)
