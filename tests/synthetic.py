@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Literal, cast
 
 from pipeline.knowledge.ingest import sample
-from tests.synthetic_turn import HOURS, MODELS, MadeTurn, nanoseconds
+from tests.synthetic_turn import HOURS, MODELS, PEOPLE, MadeTurn, nanoseconds
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.records import (

@@ -1,18 +1,12 @@
-"""The order of the house: who imports whom, which vendor lives where, what the pages promise."""
+"""The order of the house: who imports whom, which vendor lives where, how things are named."""
 
 import ast
-import re
-import subprocess
-import tomllib
 from collections import defaultdict
-from functools import cache
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-ROOMS = ("traces", "pipeline", "evalsets", "console")  # each imports only from rooms before it
+from tests.house import ROOMS, ROOT, imports, last_name, modules, nodes, shipped, sources
 
 # A vendor is imported in as few files as can be; the ones named here and no others.
 VENDORS = {
@@ -42,39 +36,6 @@ VENDORS = {
 }
 
 
-@cache
-def sources() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=True)
-    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
-
-
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    """Return all that a file's source consists of; walked once, since that takes a while."""
-    return list(ast.walk(ast.parse(path.read_text("utf-8"))))
-
-
-@cache
-def shipped() -> list[Path]:
-    return [path for path in sources() if path.relative_to(ROOT).parts[0] in ROOMS]
-
-
-@cache
-def imports(path: Path) -> set[str]:
-    """Return the top-level packages a file imports, lazily or not; those for types alone do not count."""
-    typed = [
-        node for node in nodes(path) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-    ]
-    unseen = {id(inner) for node in typed for inner in ast.walk(node)}
-    names: set[str] = set()
-    for node in (node for node in nodes(path) if id(node) not in unseen):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.partition(".")[0])
-    return names
-
-
 def test_a_room_imports_only_from_rooms_below_it() -> None:
     wrong = []
     for path in sources():
@@ -100,18 +61,6 @@ LAYERS = {
     "evalsets": [{"cases"}, {"metrics"}, {"judges"}, {"runs"}, {"reports"}, {"release"}],
     "console": [{"chat", "dashboard"}, {"bench"}, {"commands"}],
 }
-
-
-@cache
-def modules(path: Path) -> set[str]:
-    """Return the dotted names of our own modules and names that a file imports, for types or not."""
-    names: set[str] = set()
-    for node in nodes(path):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return {name for name in names if name.partition(".")[0] in ROOMS}
 
 
 @pytest.mark.parametrize("room", LAYERS)
@@ -155,10 +104,6 @@ def test_only_the_composition_root_knows_the_names_in_the_data_folder() -> None:
                 and "__file__" not in ast.dump(node)
             ]
     assert not wrong
-
-
-def last_name(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def test_nobody_assigns_to_an_attribute_of_a_pipeline() -> None:
@@ -228,23 +173,6 @@ def test_an_import_inside_a_function_has_its_reason() -> None:
     assert not wrong
 
 
-def test_the_top_level_holds_nothing_else() -> None:
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    names = {name.split("/")[0] for name in listed.splitlines()}
-    files = {"README.md", "pyproject.toml", "Makefile", "LICENSE", "CHANGELOG.md"}
-    assert {name for name in names if not name.startswith(".")} == {*ROOMS, "tests", *files}
-    assert "uv.lock" not in names
-
-
-def test_locks_are_pinned_hashed_and_name_no_address() -> None:
-    for lock in (ROOT / ".ci").glob("requirements*.txt"):
-        text = lock.read_text()
-        assert "://" not in text
-        pins = re.findall(r"^[a-z0-9][^\s]*==\S+ \\$", text, re.MULTILINE)
-        assert len(pins) == text.count("==")
-        assert "--hash=sha256:" in text
-
-
 def test_no_pickle_no_eval_no_yaml_load() -> None:
     """What is read from disk or network is never executed."""
     wrong = []
@@ -257,43 +185,6 @@ def test_no_pickle_no_eval_no_yaml_load() -> None:
         wrong += [
             f"{path.relative_to(ROOT)} {name}" for name in imports(path) & {"pickle", "shelve", "marshal"}
         ]
-    assert not wrong
-
-
-def test_the_changelog_is_short_and_says_what_a_user_notices() -> None:
-    lines = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
-    assert lines
-    assert [line for line in lines if len(line[2:].split()) > 25] == []
-
-
-@pytest.mark.parametrize("page", ["README.md", *(f"{room}/README.md" for room in ROOMS)])
-def test_links_and_pictures_of_a_page_exist(page: str) -> None:
-    text = (ROOT / page).read_text()
-    targets = re.findall(r"\]\((?!https?://|#)([^)\s]+)\)", text)
-    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
-    assert not missing
-
-
-def test_the_readmes_name_only_commands_and_keys_that_exist() -> None:
-    from typer.main import get_command
-
-    from console.cli import app
-    from pipeline.settings import Settings, _keys
-
-    root = get_command(app)
-    known = _keys(Settings, "")
-    wrong = []
-    for page in [ROOT / "README.md", *(ROOT / room / "README.md" for room in ROOMS)]:
-        text = page.read_text()
-        for line in re.findall(r"answerdeck ((?:[a-z]+ ?){1,2})", text):
-            words = line.split()
-            command = root.commands.get(words[0])  # type: ignore[attr-defined]  # a group has commands
-            inner = getattr(command, "commands", None)
-            if command is None or (inner and len(words) > 1 and words[1] not in inner):
-                wrong.append(f"{page.name}: answerdeck {line}")
-        for key in re.findall(r"ANSWERDECK_([A-Z_]+)", text):
-            if key.lower().replace("__", ".") not in known:
-                wrong.append(f"{page.name}: ANSWERDECK_{key}")
     assert not wrong
 
 
@@ -327,33 +218,6 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     }
     order = TopologicalSorter({name: modules(path) & names.keys() - {name} for name, path in names.items()})
     order.prepare()  # raises CycleError, which names the circle
-
-
-def test_shipped_data_names_its_licence() -> None:
-    notice = (ROOT / "pipeline/knowledge/NOTICE").read_text()
-    assert "vocab.txt" in notice and "Apache License 2.0" in notice
-    for path in (ROOT / "evalsets/sets").glob("*.toml"):
-        about = tomllib.loads(path.read_text())
-        assert about.get("licence"), path.name
-        assert about.get("source"), path.name
-
-
-def test_no_corpus_of_others_is_in_the_repository() -> None:
-    names = {"xstest", "jailbreak", "bipia", "benign", "begin", "mtrag", "clapnq", "ragtruth", "ailuminate"}
-    names |= {"advbench", "clinc150", "harmbench", "jailbreakbench", "gnome"}
-    data = [
-        path
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*")
-        if path.suffix in (".jsonl", ".tsv", ".csv", ".toml", ".parquet")
-    ]
-    paths = [path.relative_to(ROOT).as_posix().lower() for path in data]
-    assert [path for path in paths if any(name in path for name in names)] == []
-    for path in (ROOT / "evalsets/sets").glob("*.toml"):
-        about = tomllib.loads(path.read_text())
-        if "title" in about:
-            assert about["owner"] == "Answerdeck" and about["licence"] in ("Apache-2.0", "MIT"), path.name
-    assert not list((ROOT / "evalsets").rglob("NOTICE*"))
 
 
 PARTICIPLES = {"found", "one", "told", "made", "said", "known", "asked", "kept", "wanted"}
