@@ -144,7 +144,7 @@ class AlertFiles:
             for key in [key for key in book.standings if _names(key, person)]:
                 del book.standings[key]
             book.outbox = [message for message in book.outbox if not _names(message.key, person)]
-            standing.rewrite(self._data_dir, lambda row: not _names(row["key"], person))
+            standing.rewrite(self._data_dir, lambda event: not _names(event.key, person))
         return gone
 
     def left(self, person: Person) -> list[str]:
@@ -152,8 +152,8 @@ class AlertFiles:
 
     def _entries(self, person: Person) -> list[str]:
         book = standing.read(self._data_dir)
-        rows = standing.history(self._data_dir, limit=1_000_000)
-        keys = [*book.standings, *(message.key for message in book.outbox), *(row["key"] for row in rows)]
+        events = standing.history(self._data_dir, limit=1_000_000)
+        keys = [*book.standings, *(message.key for message in book.outbox), *(event.key for event in events)]
         return [key for key in keys if _names(key, person)]
 
 

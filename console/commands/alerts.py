@@ -62,10 +62,10 @@ def history(
     """Show what fired, what ended, and who muted or changed what, the newest first."""
     rows = standing.history(alerts.folder(load()), limit, key)
     if json:
-        emit(rows)
+        emit([asdict(row) for row in rows])
     elif rows:
         columns = ("at", "event", "key", "text", "cause")
-        table(columns, ([_when(row["at"]), *(row[name] for name in columns[1:])] for row in rows))
+        table(columns, ([_when(row.at), *(getattr(row, name) for name in columns[1:])] for row in rows))
     else:
         print("Nothing happened yet." if key is None else f"Nothing happened to {key!r}.")
 

@@ -53,7 +53,7 @@ def bring_in(
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
-        emit({"evalset": name, "path": str(path), **imported.told()})
+        emit({"evalset": name, "path": str(path), **imported.to_dict()})
     else:
         _tell(name, imported, path)
 
@@ -186,16 +186,16 @@ def _agree(settings: Settings, model: str, questions: int, *, yes: bool) -> None
 
 
 def _tell(name: str, imported: Imported, path: Path) -> None:
-    counts = imported.told()
-    print(f"{name}: {counts['cases']} cases from {imported.format}, {path}")
+    cases = len(imported.rows)
+    print(f"{name}: {cases} cases from {imported.format}, {path}")
     if imported.mapping:
         answers = sum("reference" in row for row in imported.rows)
         print("Understood: " + ", ".join(f"{field} = {head!r}" for field, head in imported.mapping.items()))
-        print(f"  {answers} of {counts['cases']} cases have an expected answer")
-    if counts["unmapped"]:
+        print(f"  {answers} of {cases} cases have an expected answer")
+    if imported.unmapped:
         print("Not mapped:")
-        for lost in counts["unmapped"]:
-            print(f"  {lost['field']} ({lost['rows']} rows): {lost['why']}")
+        for lost in imported.unmapped:
+            print(f"  {lost.field} ({lost.rows} rows): {lost.why}")
     if imported.dropped:
         print(f"Left out, {len(imported.dropped)}:")
         for note in imported.dropped:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from console.dashboard import visitor
 from traces.ids import uuid7
@@ -97,6 +96,16 @@ class Wanted:
         return where + (["--target-model", self.target_model] if self.target_model else [])
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a variant would take; dollars are None where no price is known."""
+
+    variant: str
+    calls: int
+    usd: float | None
+    most_usd: float | None
+
+
 def start(data_dir: Path, order: Wanted) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
     key = uuid7()
@@ -104,8 +113,8 @@ def start(data_dir: Path, order: Wanted) -> Job:
     return launch(data_dir, FOLDER, key, [*COMMAND, *order.arguments(), *named, "--yes"], order.title)
 
 
-def estimate(data_dir: Path, order: Wanted) -> list[dict[str, Any]]:
-    """Return what each variant would take: {variant, calls, usd, most_usd}; raises ValueError."""
+def estimate(data_dir: Path, order: Wanted) -> list[Expected]:
+    """Return what each variant would take; raises ValueError."""
     try:
         done = subprocess.run(
             [*COMMAND, *order.arguments(), "--estimate"],
@@ -119,7 +128,8 @@ def estimate(data_dir: Path, order: Wanted) -> list[dict[str, Any]]:
         raise ValueError(f"it took over {ESTIMATE_SECONDS} s; the machine is busy") from None
     if done.returncode:
         raise ValueError(done.stderr.strip()[-400:] or f"it ended with code {done.returncode}")
-    return json.loads(done.stdout)["estimates"]
+    rows = json.loads(done.stdout)["estimates"]
+    return [Expected(row["variant"], row["calls"], row["usd"], row.get("most_usd")) for row in rows]
 
 
 def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:

@@ -152,7 +152,7 @@ def _imported(path: Path, problems: list[str], notes: list[str]) -> Iterable[tup
         notes.append(
             "read as " + ", ".join(f"{field} = {head!r}" for field, head in imported.mapping.items())
         )
-    notes += [f"column {lost['field']!r} is not used: {lost['why']}" for lost in imported.told()["unmapped"]]
+    notes += [f"column {lost.field!r} is not used: {lost.why}" for lost in imported.unmapped]
     yield from enumerate(imported.rows, 1)
 
 

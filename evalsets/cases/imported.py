@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 Format = Literal[
@@ -13,6 +13,15 @@ Format = Literal[
 FORMATS: tuple[str, ...] = get_args(Format)
 Row = dict[str, Any]
 ASKS = ("question", "query", "input", "user_input", "prompt", "message", "text", "q")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A field that has no place in a case, why, and in how many rows."""
+
+    field: str
+    why: str
+    rows: int
 
 
 @dataclass(slots=True)
@@ -30,13 +39,17 @@ class Imported:
         """Note that a field of a row has no place in a case."""
         self.fields[name, why] += 1
 
-    def told(self) -> dict[str, Any]:
+    @property
+    def unmapped(self) -> list[Lost]:
+        """The fields that have no place in a case, by name."""
+        return [Lost(name, why, rows) for (name, why), rows in sorted(self.fields.items())]
+
+    def to_dict(self) -> dict[str, Any]:
         """Return what is worth telling, as JSON."""
-        lost = [{"field": name, "why": why, "rows": n} for (name, why), n in sorted(self.fields.items())]
         return {
             "format": self.format,
             "cases": len(self.rows),
             "mapping": self.mapping,
-            "unmapped": lost,
+            "unmapped": [asdict(lost) for lost in self.unmapped],
             "dropped": self.dropped,
         }

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.prompts.choice import trouble
 
@@ -19,6 +20,23 @@ _FRESH_SECONDS = 2.0
 NOTED = timedelta(hours=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A thing that a turn depends on; `detail` says what is wrong."""
+
+    name: str
+    state: Literal["ok", "degraded", "down"]
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Documents(Dependency):
+    """The knowledge base in force."""
+
+    version: str | None
+    documents: int
+
+
 class Health:
     """Looks at each thing a turn depends on; an answer is good for two seconds."""
 
@@ -27,7 +45,7 @@ class Health:
         self._clock = clock
         self._prepared = False
         self._lock = asyncio.Lock()
-        self._seen: tuple[float, list[dict[str, Any]]] | None = None
+        self._seen: tuple[float, list[Dependency]] | None = None
 
     async def prepare(self, work: Callable[[Pipeline], Awaitable[None]] | None) -> None:
         """Run what must be done once after the start; ready from then on, whatever came of it."""
@@ -45,13 +63,14 @@ class Health:
             if self._seen is None or self._clock() - self._seen[0] > _FRESH_SECONDS:
                 parts = [await self._knowledge(), await asyncio.to_thread(self._traces), self._prompts()]
                 self._seen = (self._clock(), parts)
-        parts = self._seen[1]
+        dependencies = self._seen[1]
+        parts = [asdict(part) for part in dependencies]
         reports = self._pipeline.report()
         breakers = [report.to_dict() for report in reports]
         if not details:
-            parts = [{"name": part["name"], "state": part["state"]} for part in parts]
+            parts = [{"name": part.name, "state": part.state} for part in dependencies]
             breakers = [{"name": report.name, "state": report.state} for report in reports]
-        fine = all(part["state"] == "ok" for part in parts)
+        fine = all(part.state == "ok" for part in dependencies)
         fine = fine and all(report.state == "closed" for report in reports)
         state = "starting" if not self._prepared else "ok" if fine else "degraded"
         return {
@@ -65,30 +84,24 @@ class Health:
             **({"budget": self._pipeline.budget.report().to_dict()} if details else {}),
         }
 
-    async def _knowledge(self) -> dict[str, Any]:
+    async def _knowledge(self) -> Documents:
         status = await self._pipeline.knowledge.status(self._pipeline.rules.kb)
         detail = status.problem or (None if status.chunks else f"knowledge base {status.kb!r} is empty")
         state = "ok" if detail is None else "degraded" if status.chunks else "down"
-        return {
-            "name": "knowledge",
-            "state": state,
-            "detail": detail,
-            "version": status.version,
-            "documents": status.documents,
-        }
+        return Documents("knowledge", state, detail, status.version, status.documents)
 
-    def _prompts(self) -> dict[str, Any]:
+    def _prompts(self) -> Dependency:
         detail = trouble(self._pipeline.prompts, self._pipeline.force)
-        return {"name": "prompts", "state": "degraded" if detail else "ok", "detail": detail}
+        return Dependency("prompts", "degraded" if detail else "ok", detail)
 
-    def _traces(self) -> dict[str, Any]:
+    def _traces(self) -> Dependency:
         health = self._pipeline.store.health()
         notes = [health.trouble] if health.trouble else []
         if self._pipeline.unrecorded:
             notes.append(f"{self._pipeline.unrecorded} turns could not be recorded")
         notes += [f"{name} was put aside, damaged" for name in health.quarantined]
         notes += self._put_back()
-        return {"name": "traces", "state": "degraded" if notes else "ok", "detail": "; ".join(notes) or None}
+        return Dependency("traces", "degraded" if notes else "ok", "; ".join(notes) or None)
 
     def _put_back(self) -> list[str]:
         """Look for files deleted under the server; what was put back stays a note for an hour."""

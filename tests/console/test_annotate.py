@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from console.dashboard.views.case import Added
 from evalsets.cases import cases
 from tests.console.console_server import page, shown
 from tests.factories import make_passage, make_turn
@@ -81,13 +82,9 @@ def test_a_turn_becomes_a_case_and_no_case_again(folder: Path, turns: list[Trace
         None,
         [f"turn:{turns[-1].turn.turn_id}", "thumbs-down"],
     )
-    assert app.session_state["case_added"]["set"] == "from_turns"
+    assert app.session_state["case_added"].evalset == "from_turns"
     app = page("turns", turn=turns[-1].turn.turn_id)
-    app.session_state["case_added"] = {
-        "turn_id": turns[-1].turn.turn_id,
-        "set": "from_turns",
-        "case_id": case.case_id,
-    }
+    app.session_state["case_added"] = Added(turns[-1].turn.turn_id, "from_turns", case.case_id)
     app.run().button(key="undo-case").click().run()
     assert not app.exception
     assert not list((folder / "evalsets").iterdir())

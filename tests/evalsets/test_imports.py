@@ -179,7 +179,7 @@ def test_heads_of_other_languages_are_understood(question: str, answer: str, tmp
 def test_an_empty_answer_column_is_not_passed_over_in_silence(tmp_path: Path) -> None:
     path = tmp_path / "cases.csv"
     path.write_text("Question,Expected\nHow?,\nWhat?,\n")
-    assert imports.read(path).told()["unmapped"][0]["why"] == "it holds nothing in any row"
+    assert imports.read(path).unmapped[0].why == "it holds nothing in any row"
     path = tmp_path / "cases.jsonl"
     path.write_text('{"instruction": "How?", "input": "", "output": "So."}\n')
     assert imports.read(path).rows[0]["question"] == "How?"

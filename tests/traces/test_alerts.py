@@ -140,7 +140,7 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
             break
     assert book.standings["hit_rate"].state == "resolved"
     assert [text for text in heard if text.startswith("over: Searches")] == heard[1:2]
-    events = [(row["event"], row["key"]) for row in standing.history(store.data_dir, key="hit_rate")]
+    events = [(row.event, row.key) for row in standing.history(store.data_dir, key="hit_rate")]
     assert events == [("over", "hit_rate"), ("firing", "hit_rate")]
 
 

@@ -99,51 +99,78 @@ def read(folder: Path) -> Book:
         return Book()
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to an alert: `began` is ISO text, `by` the person who did it."""
+
+    at: datetime
+    event: str
+    key: str
+    rule: str
+    text: str | None
+    began: str | None
+    value: float | None
+    reference: float | None
+    cause: str | None
+    by: str | None
+
+    @classmethod
+    def read(cls, line: str) -> Event:
+        """Return the event of a line; raises ValueError for half a line."""
+        row = json.loads(line)
+        names = ("key", "rule", "text", "began", "value", "reference", "cause", "by")
+        return cls(datetime.fromisoformat(row["at"]), row["event"], *(row.get(name) for name in names))
+
+    def line(self) -> str:
+        """Return the event as a line of the history."""
+        return json.dumps(asdict(self) | {"at": self.at.isoformat()}) + "\n"
+
+
 def note(folder: Path, event: str, standing: Standing, at: datetime, by: str | None = None) -> None:
     """Append to the history what happened to an alert."""
-    row = {
-        "at": at.isoformat(),
-        "event": event,
-        "key": standing.key,
-        "rule": standing.rule,
-        "text": standing.text,
-        "began": _text(standing.began),
-        "value": standing.value,
-        "reference": standing.reference,
-        "cause": standing.cause,
-        "by": by,
-    }
+    row = Event(
+        at,
+        event,
+        standing.key,
+        standing.rule,
+        standing.text,
+        _text(standing.began),
+        standing.value,
+        standing.reference,
+        standing.cause,
+        by,
+    )
     file = os.open(folder / HISTORY, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, (json.dumps(row) + "\n").encode())
+        os.write(file, row.line().encode())
     finally:
         os.close(file)
 
 
-def history(folder: Path, limit: int = 100, key: str | None = None) -> list[dict[str, Any]]:
+def history(folder: Path, limit: int = 100, key: str | None = None) -> list[Event]:
     """Return what happened, the newest first; half a line at the end is left out."""
     try:
         lines = (folder / HISTORY).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    entries: list[dict[str, Any]] = []
+    events: list[Event] = []
     for line in reversed(lines):
         try:
-            row = json.loads(line)
+            event = Event.read(line)
         except ValueError:
             continue
-        if key is None or key in (row["key"], row["rule"]):
-            entries.append(row | {"at": datetime.fromisoformat(row["at"])})
-        if len(entries) == limit:
+        if key is None or key in (event.key, event.rule):
+            events.append(event)
+        if len(events) == limit:
             break
-    return entries
+    return events
 
 
-def rewrite(folder: Path, stays: Callable[[dict[str, Any]], bool]) -> None:
+def rewrite(folder: Path, stays: Callable[[Event], bool]) -> None:
     """Write the history again without some of its events, whole or not at all."""
-    rows = [row for row in reversed(history(folder, limit=1_000_000)) if stays(row)]
+    events = [event for event in reversed(history(folder, limit=1_000_000)) if stays(event)]
     draft = folder / f"{HISTORY}.new"
-    draft.write_text("".join(json.dumps(row | {"at": row["at"].isoformat()}) + "\n" for row in rows))
+    draft.write_text("".join(event.line() for event in events))
     draft.replace(folder / HISTORY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -203,18 +204,18 @@ def _history() -> None:
     lines = [
         markup.row(
             [
-                markup.cell(clock.moment(row["at"])),
-                markup.cell(markup.chip(row["event"], EVENTS.get(row["event"], palette.NEUTRAL))),
-                markup.cell(f"<b>{escape(row['key'])}</b>" + markup.small(escape(row["text"] or "")), "text"),
-                markup.cell(escape(row["cause"] or "—"), "text"),
-                markup.cell(escape(row["by"] or "—")),
+                markup.cell(clock.moment(row.at)),
+                markup.cell(markup.chip(row.event, EVENTS.get(row.event, palette.NEUTRAL))),
+                markup.cell(f"<b>{escape(row.key)}</b>" + markup.small(escape(row.text or "")), "text"),
+                markup.cell(escape(row.cause or "—"), "text"),
+                markup.cell(escape(row.by or "—")),
             ]
         )
         for row in rows
     ]
     heads = [clock.head("When"), "What happened", "Alert", "Likely cause", "Who"]
     markup.show(markup.table(heads, lines), key="history")
-    downloads.button(rows, "alert-history")
+    downloads.button([asdict(row) for row in rows], "alert-history")
 
 
 def _quiet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -20,16 +21,25 @@ _EMPTY = (
 _NAME = re.compile(r"[^\w.-]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The case that was just made of a turn."""
+
+    turn_id: str
+    evalset: str
+    case_id: str
+
+
 def button(trace: Trace) -> None:
     """Draw the button that opens the form, and what became of the case just added."""
     if st.button("Add as case", icon=":material/playlist_add:", key="add-case"):
         _form(trace)
-    added = st.session_state.get("case_added")
-    if added and added["turn_id"] == trace.turn.turn_id:
+    added: Added | None = st.session_state.get("case_added")
+    if added and added.turn_id == trace.turn.turn_id:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(f"Case {added['case_id']} is in the evalset {added['set']}.", icon=":material/check:")
+            st.success(f"Case {added.case_id} is in the evalset {added.evalset}.", icon=":material/check:")
             if st.button("Undo", icon=":material/undo:", key="undo-case"):
-                team.remove(added["set"], added["case_id"])
+                team.remove(added.evalset, added.case_id)
                 del st.session_state["case_added"]
                 data.evalsets.clear()
                 st.rerun()
@@ -94,11 +104,7 @@ def _save(trace: Trace, name: str, row: dict[str, Any]) -> None:
     except EvalsetError as error:
         st.error(str(error))
         return
-    st.session_state["case_added"] = {
-        "turn_id": trace.turn.turn_id,
-        "set": name,
-        "case_id": case.case_id,
-    }
+    st.session_state["case_added"] = Added(trace.turn.turn_id, name, case.case_id)
     data.evalsets.clear()
     st.rerun()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
 from console import format
 from console.dashboard import data, jobs, notices, target_form, visitor
-from console.dashboard.jobs import Wanted
+from console.dashboard.jobs import Expected, Wanted
 from evalsets.cases.cases import load
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.judged import MARKED
@@ -187,12 +186,12 @@ def _estimate(key: str, orders: list[Wanted]) -> None:
     st.rerun()
 
 
-def _price(estimates: list[dict[str, Any]], budget: float | None) -> str:
+def _price(estimates: list[Expected], budget: float | None) -> str:
     """Say what the runs are expected to take in all."""
-    calls = sum(row["calls"] for row in estimates)
-    unpriced = [row["variant"] for row in estimates if row["usd"] is None]
-    usual = format.usd(sum(row["usd"] or 0.0 for row in estimates))
-    most = format.usd(sum(row["most_usd"] or 0.0 for row in estimates))
+    calls = sum(row.calls for row in estimates)
+    unpriced = [row.variant for row in estimates if row.usd is None]
+    usual = format.usd(sum(row.usd or 0.0 for row in estimates))
+    most = format.usd(sum(row.most_usd or 0.0 for row in estimates))
     text = f"{calls:,} calls; about {usual}, at most {most}".replace("$", "\\$")
     if unpriced:
         text += f"; {len(unpriced)} of {len(estimates)} variants have no known price and are not in it"
