@@ -69,6 +69,14 @@ def door_control(key: str, *, labelled: bool = False) -> str:
     return chosen or "production"
 
 
+def head(title: str, via: str, last: str, default: str) -> tuple[str, str]:
+    """Draw a page's title with its two choices, kept in the address by these names; return door and range."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title(title, anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            return door_control(via), range_control(last, default)
+
+
 def window(range_name: str, door: str, now: datetime | None = None) -> Window:
     """Return the window of a range that ends now; it begins at a whole hour, 30 days at a UTC midnight."""
     until = now or datetime.now(UTC)

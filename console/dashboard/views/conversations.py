@@ -24,11 +24,7 @@ def page() -> None:
 
 
 def _list() -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title("Conversations", anchor=False)
-        with st.container(horizontal=True, width="content"):
-            door = filters.door_control("talk_via")
-            range_name = filters.range_control("talk_last", "7d")
+    door, range_name = filters.head("Conversations", "talk_via", "talk_last", "7d")
     which = _filter(range_name, door)
     listing = people.read_conversations(which, st.session_state.get("talks", 1))
     if listing.newest is None:

@@ -18,11 +18,7 @@ MOST = 30
 
 def page() -> None:
     """Draw a row for each pair of prompt version and model."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title("Models & prompts", anchor=False)
-        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
-            door = filters.door_control("sides_via")
-            range_name = filters.range_control("sides_range", "30d")
+    door, range_name = filters.head("Models & prompts", "sides_via", "sides_range", "30d")
     with notices.problems():
         traffic = read(range_name, door)
         if not traffic:

@@ -37,11 +37,7 @@ class Retrieval:
 
 def page() -> None:
     """Draw what retrieval did in a range."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title("Retrieval", anchor=False)
-        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
-            door = filters.door_control("search_via")
-            range_name = filters.range_control("search_range", "7d")
+    door, range_name = filters.head("Retrieval", "search_via", "search_range", "7d")
     with notices.problems():
         seen = read(range_name, door)
         if not sum(seen.scores):

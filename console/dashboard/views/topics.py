@@ -29,11 +29,7 @@ STATES = {
 
 def page() -> None:
     """Draw the choice of range and section, and the chosen one."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title("Topics & gaps", anchor=False)
-        with st.container(horizontal=True, width="content"):
-            door = filters.door_control("topics_via")
-            range_name = filters.range_control("topics_last", "7d")
+    door, range_name = filters.head("Topics & gaps", "topics_via", "topics_last", "7d")
     section = st.segmented_control(
         "Section",
         SECTIONS,
