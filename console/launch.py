@@ -48,6 +48,6 @@ def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
-            yield from ((f"{prefix}{key}", str(item)) for item in value)
+            yield from ((f"{prefix}{key}", str(element)) for element in value)
         else:
             yield f"{prefix}{key}", str(value).lower() if isinstance(value, bool) else str(value)

@@ -91,18 +91,20 @@ class Shelf:
 async def shelve(path: Path, embedder: MiniLM) -> Shelf:
     """Chunk and embed a corpus.jsonl."""
     documents = [Document(r["id"], r["title"], r["text"], r.get("url", "")) for r in lines(path)]
-    chunks = [piece for document in documents for piece in chunk(document)]
+    chunks = [passage for document in documents for passage in chunk(document)]
     texts = {document.document_id: document.text for document in documents}
-    starts = [max(texts[piece.document_id].find(piece.text), 0) for piece in chunks]
-    embedded = [piece.embedded for piece in chunks]
+    starts = [max(texts[passage.document_id].find(passage.text), 0) for passage in chunks]
+    embedded = [passage.embedded for passage in chunks]
     vectors = await embedder.embed_passages([text for text, _ in embedded], [spans for _, spans in embedded])
     return Shelf(chunks, starts, vectors)
 
 
 def handbook(embedder: MiniLM) -> Shelf:
     """Return the shipped pages with the vectors that are shipped beside them."""
-    chunks, ready = [piece for page in sample() for piece in chunk(page)], sample_vectors(embedder)
-    return Shelf(chunks, [0] * len(chunks), [ready[vector_files.key(*piece.embedded)] for piece in chunks])
+    chunks, ready = [passage for page in sample() for passage in chunk(page)], sample_vectors(embedder)
+    return Shelf(
+        chunks, [0] * len(chunks), [ready[vector_files.key(*passage.embedded)] for passage in chunks]
+    )
 
 
 async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Example], list[Example]]:
@@ -114,7 +116,7 @@ async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Exa
             edges.append((len(text), len(text) + len(sentence)))
             text += sentence + " "
         vector = await embedder.embed_query(row["question"])
-        mine = [i for i, piece in enumerate(shelf.chunks) if piece.document_id == row["passage_id"]]
+        mine = [i for i, passage in enumerate(shelf.chunks) if passage.document_id == row["passage_id"]]
         own = Shelf(
             [shelf.chunks[i] for i in mine], [shelf.starts[i] for i in mine], [shelf.vectors[i] for i in mine]
         )

@@ -146,12 +146,12 @@ def condensed(folder: Path) -> list[Asked]:
     """Return the last questions of mtrag_cloud as our rules make them stand alone."""
     relevant = _relevant(folder)
     cases: list[Asked] = []
-    for entry in lines(folder / "tasks.jsonl"):
-        if entry["id"] in relevant:
-            messages = tuple(Message(turn["role"], turn["text"]) for turn in entry["history"])
-            question = entry["question"]
+    for task in lines(folder / "tasks.jsonl"):
+        if task["id"] in relevant:
+            messages = tuple(Message(turn["role"], turn["text"]) for turn in task["history"])
+            question = task["question"]
             leans = needs_history(question, messages)
-            cases.append(Asked(rewrite(question, messages) if leans else question, relevant[entry["id"]]))
+            cases.append(Asked(rewrite(question, messages) if leans else question, relevant[task["id"]]))
     return cases
 
 

@@ -79,8 +79,8 @@ class Embedded:
     def index_anew(self) -> None:
         with self.window() as window:
             self._words.clear()
-            pieces = count(window.connection, "main") // PIECE + 1
-            if not any(window.index(PIECE) for _ in range(pieces)):
+            parts = count(window.connection, "main") // PIECE + 1
+            if not any(window.index(PIECE) for _ in range(parts)):
                 raise StoreError(f"{self.name} could not be indexed; the log says why")
 
     def settled(self) -> bool:

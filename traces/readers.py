@@ -35,13 +35,13 @@ def reading(path: Path, *, exporting: bool) -> Iterator[duckdb.DuckDBPyConnectio
 
 
 def _take(path: Path) -> duckdb.DuckDBPyConnection:
-    for entry in list(_ready):
-        if entry[:2] == (os.getpid(), path):
+    for reader in list(_ready):
+        if reader[:2] == (os.getpid(), path):
             try:
-                _ready.remove(entry)
+                _ready.remove(reader)
             except ValueError:  # another thread was faster
                 continue
-            return entry[2]
+            return reader[2]
     return duck.reader(path, exporting=False)
 
 

@@ -140,9 +140,9 @@ def suspect(record: Record | Turn) -> bool:
     data: list[Any] = []
     if isinstance(record, Trace):
         texts = [*_OF[Turn](record.turn), *_OF[Payload](record.payload), *_passage_texts(record)]
-        for items in (record.usages, record.spans, record.scores):
-            for item in items:
-                texts += _OF[type(item)](item)
+        for rows in (record.usages, record.spans, record.scores):
+            for row in rows:
+                texts += _OF[type(row)](row)
         for span in record.spans:
             for key, value in span.attributes.items():
                 if _is_secret_name(key):

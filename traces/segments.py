@@ -160,13 +160,13 @@ def retire(path: Path) -> None:
     path.unlink()
 
 
-def write_kept(path: Path, pieces: Iterator[bytes], written_at: float) -> None:
+def write_kept(path: Path, blocks: Iterator[bytes], written_at: float) -> None:
     """Write a compressed segment whole or not at all, dated by when its last line was written."""
     draft = path.with_name(path.name + ".new")
     with draft.open("wb") as file:
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0, filename="") as packed:
-            for piece in pieces:
-                packed.write(piece)
+            for block in blocks:
+                packed.write(block)
         file.flush()
         os.fsync(file.fileno())
     os.utime(draft, (written_at, written_at))
@@ -175,24 +175,24 @@ def write_kept(path: Path, pieces: Iterator[bytes], written_at: float) -> None:
 
 def put_aside(folder: Path, segment: str, at: int, line: bytes, reason: str) -> None:
     """Add a line nobody can read to `damaged.jsonl`, with the reason."""
-    entry = {
+    row = {
         "segment": segment,
         "offset": at,
         "reason": reason,
         "line": line.decode("utf-8", "backslashreplace"),
     }
     with (folder / "damaged.jsonl").open("ab") as file:
-        file.write(json.dumps(entry).encode() + b"\n")
+        file.write(json.dumps(row).encode() + b"\n")
 
 
 def damaged(folder: Path) -> int:
     """Count the lines put aside, each once."""
     try:
         with (folder / "damaged.jsonl").open("rb") as file:
-            entries = [json.loads(line) for line in file if line.endswith(b"}\n")]
+            rows = [json.loads(line) for line in file if line.endswith(b"}\n")]
     except FileNotFoundError:
         return 0
-    return len({(entry["segment"], entry["offset"]) for entry in entries})
+    return len({(row["segment"], row["offset"]) for row in rows})
 
 
 def forget_damaged(folder: Path, user_id: str) -> int:

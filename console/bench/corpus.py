@@ -69,8 +69,8 @@ def questions(start: int = 0) -> Iterator[str]:
 async def save(texts: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
     """Store the corpus as a knowledge base for us and as one file of arrays for the peer."""
     await store(texts.documents, KB, knowledge(configured(data_dir=data_dir), embedder), ready=texts.vectors)
-    vectors = [texts.vectors[vector_files.key(*piece.embedded)].vector for piece in texts.chunks]
-    np.savez(peer, texts=np.array([piece.text for piece in texts.chunks]), vectors=np.stack(vectors))
+    vectors = [texts.vectors[vector_files.key(*passage.embedded)].vector for passage in texts.chunks]
+    np.savez(peer, texts=np.array([passage.text for passage in texts.chunks]), vectors=np.stack(vectors))
 
 
 def _turned(vectors: PassageVectors, random: np.random.Generator) -> PassageVectors:

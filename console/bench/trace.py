@@ -89,7 +89,7 @@ def _freshness(folder: Path, times: int) -> Figure:
 def example() -> Trace:
     """Return a turn of usual size: 13 spans, 20 candidates of the sample, 5 of them in the prompt."""
     turn_id, chunks = uuid7(), _chunks()
-    passages = [_passage(turn_id, rank, piece) for rank, piece in enumerate(chunks, 1)]
+    passages = [_passage(turn_id, rank, source) for rank, source in enumerate(chunks, 1)]
     prompt = "\n\n".join(f"[{passage.n}] {passage.text}" for passage in passages if passage.text)
     answer = chunks[0].text[:600]
     turn = Turn(
@@ -115,20 +115,20 @@ def example() -> Trace:
 
 @cache
 def _chunks() -> list[Chunk]:
-    return list(islice((piece for document in sample() for piece in chunk(document)), 20))
+    return list(islice((part for document in sample() for part in chunk(document)), 20))
 
 
-def _passage(turn_id: str, rank: int, piece: Chunk) -> Passage:
+def _passage(turn_id: str, rank: int, source: Chunk) -> Passage:
     """Return a candidate; the first five reached the prompt."""
     placed = rank <= 5
     return Passage(
         turn_id,
         rank,
-        piece.chunk_id,
-        piece.document_id,
-        piece.title,
-        piece.url,
-        text=piece.text if placed else None,
+        source.chunk_id,
+        source.document_id,
+        source.title,
+        source.url,
+        text=source.text if placed else None,
         n=rank if placed else None,
         vector_score=0.5,
         vector_rank=rank,

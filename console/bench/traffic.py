@@ -145,6 +145,6 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
 
 def _sentences() -> list[str]:
     """Return sentences of our own handbook: words as often as people use them."""
-    pieces = (piece.text for document in sample() for piece in chunk(document))
-    lines = (line.strip(" |#-*`") for piece in pieces for line in piece.splitlines())
+    texts = (text.text for document in sample() for text in chunk(document))
+    lines = (line.strip(" |#-*`") for text in texts for line in text.splitlines())
     return list(islice((line[:220] for line in lines if len(line) > 20), SENTENCES))

@@ -113,7 +113,13 @@ def expect(
     """Say what runs would take, and ask nothing."""
     rows = asyncio.run(_expected(cases, variants, plan, retrieval))
     if json:
-        emit({"estimates": [{"variant": label, **asdict(item), "text": str(item)} for label, item in rows]})
+        emit(
+            {
+                "estimates": [
+                    {"variant": label, **asdict(expected), "text": str(expected)} for label, expected in rows
+                ]
+            }
+        )
         return
     for label, row in rows:
         print(f"{label}: {row}")

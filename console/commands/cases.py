@@ -113,7 +113,9 @@ def synthesise(
     name = name or f"{kb}_synthetic"
     questions, cost = asyncio.run(_synthesised(kb, count, model, seed, yes=yes))
     if not questions.rows:
-        raise failed("no question could be made" + "".join(f"\n  {item}" for item in questions.dropped[:5]))
+        raise failed(
+            "no question could be made" + "".join(f"\n  {reason}" for reason in questions.dropped[:5])
+        )
     by = model or "rules over titles, headings and definitions"
     head = {
         "title": f"Synthetic questions about {kb}",

@@ -208,7 +208,7 @@ def settings_of(text: str | None) -> dict[str, Any]:
     """Return the retrieval settings of "passages=8,floor=0.2"; ends the command when one cannot be."""
     values: dict[str, Any] = {}
     for part in filter(None, map(str.strip, (text or "").split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
+        key, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not value:
             raise wrong(f"--retrieval {part!r} is no KEY=VALUE, e.g. passages=8")
         values[key] = value

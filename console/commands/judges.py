@@ -291,7 +291,7 @@ async def _scores(
         assert judge is not None
         job = process.job(judge, settings, budget_usd=budget)
         expected = estimate(
-            [item.sample for item in sentences.items], [scorer], judge, build.prices(settings)
+            [sentence.sample for sentence in sentences.items], [scorer], judge, build.prices(settings)
         )
         _agree(expected, judge, yes=yes)
         advance = step("Judging")

@@ -61,9 +61,9 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name, entry in self.table.items():
+        for name, command in self.table.items():
             self.commands[name] = (
-                LazyCommand(name, entry) if isinstance(entry, Command) else _group(name, entry)
+                LazyCommand(name, command) if isinstance(command, Command) else _group(name, command)
             )
 
 

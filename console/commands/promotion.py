@@ -51,11 +51,11 @@ def check(
         proofs = _evidence(pipeline, settings, label)
         in_force = pipeline.force.label(label.partition("@")[0])
     if json:
-        emit({"prompt": label, "in_force": in_force, "passed": not any(piece.reasons for piece in proofs),
-              "evalsets": [piece.to_dict() for piece in proofs]})  # fmt: skip
+        emit({"prompt": label, "in_force": in_force, "passed": not any(proof.reasons for proof in proofs),
+              "evalsets": [proof.to_dict() for proof in proofs]})  # fmt: skip
     else:
         _show(label, in_force, proofs)
-    if any(piece.reasons for piece in proofs):
+    if any(proof.reasons for proof in proofs):
         raise typer.Exit(1)
 
 
@@ -86,7 +86,7 @@ def promote(
         proofs = _evidence(pipeline, settings, label)
         if not json:
             _show(label, pipeline.force.label(name), proofs)
-        if not yes and not any(piece.reasons for piece in proofs):
+        if not yes and not any(proof.reasons for proof in proofs):
             _confirm(f"Promote {label}, in place of {pipeline.force.label(name)}?")
         change = release.promote(
             pipeline, label, proofs, actor=actor or _user(), override=reason if override else None
@@ -186,21 +186,21 @@ def _known(force: Force, name: str) -> None:
 
 def _show(label: str, in_force: str, proofs: Sequence[Evidence]) -> None:
     """Print a line an evalset, and what the gate looked at where there are runs."""
-    for piece in proofs:
-        mark = "passed" if not piece.reasons else "not passed"
-        print(f"{piece.evalset} ({piece.cases} cases), {label} against {in_force}: {mark}")
-        if piece.verdict is not None:
+    for proof in proofs:
+        mark = "passed" if not proof.reasons else "not passed"
+        print(f"{proof.evalset} ({proof.cases} cases), {label} against {in_force}: {mark}")
+        if proof.verdict is not None:
             rows = [
                 (check.name, check.state, find_metric(check.name).write(check.baseline),
                  find_metric(check.name).write(check.candidate), check.text)
-                for check in piece.verdict.checks
+                for check in proof.verdict.checks
             ]  # fmt: skip
             table(("check", "state", "baseline", "candidate", "what it says"), rows)
-        if piece.reasons:
+        if proof.reasons:
             print("  Another evalset is to decide? answerdeck eval gate-set NAME")
-        if piece.reasons and not piece.missing:
+        if proof.reasons and not proof.missing:
             print(f"  You know better? answerdeck prompts promote {label} --override --reason 'why'")
-        for version in piece.missing:
+        for version in proof.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
 
 

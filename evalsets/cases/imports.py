@@ -58,7 +58,7 @@ def pairs(text: str | None) -> dict[str, str]:
     """Return {field: column} of "question=Frage,reference=Antwort"; raises EvalsetError."""
     columns: dict[str, str] = {}
     for part in filter(None, map(str.strip, (text or "").split(","))):
-        field, equals, head = (piece.strip() for piece in part.partition("="))
+        field, equals, head = (word.strip() for word in part.partition("="))
         if not equals or not field or not head:
             raise EvalsetError([f"--map {part!r} is no FIELD=COLUMN, e.g. question=Frage,reference=Antwort"])
         columns[field] = head

@@ -71,7 +71,7 @@ def calibrate(
     values = [value for _, value in pairs]
     kind: Kind = "auc" if labelled.kind == "label" else "spearman"
     agreement = agree(
-        values, [entry.truth for entry, _ in pairs], [entry.group for entry, _ in pairs], kind, seed
+        values, [sample.truth for sample, _ in pairs], [sample.group for sample, _ in pairs], kind, seed
     )
     apart = [reason or "" for value, reason in scores if value is None]
     idle = sum(reason.startswith("not applicable") for reason in apart)
@@ -94,14 +94,14 @@ def calibrate(
 
 def grounded(labelled: LabelledSet) -> list[Scored]:
     """Score every answer with our own groundedness, without any model."""
-    return [_grounded(item) for item in labelled.items]
+    return [_grounded(sample) for sample in labelled.items]
 
 
 async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress) -> list[Scored]:
     """Score every question with the strength of the evidence in its passages, as the chat does."""
     scores: list[Scored] = []
-    for item in labelled.items:
-        scores.append(await _evidence(item, embedder))
+    for sample in labelled.items:
+        scores.append(await _evidence(sample, embedder))
         progress(len(scores), len(labelled.items))
     return scores
 
@@ -110,11 +110,11 @@ async def judged(labelled: LabelledSet, metric: Judged, worker: Worker, progress
     """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
     scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
     tasks: list[dict[str, Any]] = []
-    for place, item in enumerate(labelled.items):
-        if (reason := missing(metric, item.sample)) is not None:
+    for place, sample in enumerate(labelled.items):
+        if (reason := missing(metric, sample.sample)) is not None:
             scores[place] = (None, f"not applicable: {reason}")
         else:
-            tasks.append({"id": place, "metric": metric.name, "sample": item.sample.inputs(metric)})
+            tasks.append({"id": place, "metric": metric.name, "sample": sample.sample.inputs(metric)})
     done = 0
     async with aclosing(worker.scores(tasks)) as events:
         async for reply in events:
@@ -178,15 +178,15 @@ async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
     candidates: list[Found] = []
     for text in labelled.sample.retrieved_contexts:
         title, _, body = text.partition("\n")
-        pieces = chunk(Document(f"d{len(candidates)}", title, body, ""))
-        embedded = [piece.embedded for piece in pieces]
+        parts = chunk(Document(f"d{len(candidates)}", title, body, ""))
+        embedded = [part.embedded for part in parts]
         vectors = await embedder.embed_passages(
             [text for text, _ in embedded], [spans for _, spans in embedded]
         )
-        for piece, embedded_piece in zip(pieces, vectors, strict=True):
+        for part, embedded_piece in zip(parts, vectors, strict=True):
             score = float(embedded_piece.vector @ vector)
-            passage = _passage(len(candidates) + 1, piece.text, title=piece.title, score=score)
-            candidates.append(Found(passage, piece.spans, embedded_piece.sentences))
+            passage = _passage(len(candidates) + 1, part.text, title=part.title, score=score)
+            candidates.append(Found(passage, part.spans, embedded_piece.sentences))
     if not candidates:
         return None, "not applicable: no passage was given"
     return strength(question, Retrieved(question, vector, tuple(candidates), "", None, None)), None

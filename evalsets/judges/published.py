@@ -63,9 +63,9 @@ def _evaluations(path: Path, problems: list[str]) -> Iterator[tuple[int, Row]]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         problems.append(f"{path.name}: no evaluations of people in it ({error})")
         return
-    for place, entry in enumerate(given, 1):
+    for place, rating in enumerate(given, 1):
         try:
-            yield place, _rated(entry, tasks[_of(entry, "task_id")], documents)
+            yield place, _rated(rating, tasks[_of(rating, "task_id")], documents)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problems.append(f"{path.name} evaluation {place}: not as published ({error})")
 

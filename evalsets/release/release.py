@@ -129,7 +129,7 @@ def promote(
     `override` is the reason to do it all the same: the log keeps it and what the gate said. Raises
     Overtaken when another version came into force meanwhile.
     """
-    reasons = [reason for piece in proofs for reason in piece.reasons]
+    reasons = [reason for proof in proofs for reason in proof.reasons]
     if reasons and not override:
         raise NotPromoted(label, reasons)
     version = pipeline.prompts.get(label)
@@ -194,11 +194,11 @@ async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progres
 
 def _logged(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Yield what the log keeps of the evidence: which runs, and whether they passed."""
-    for piece in proofs:
+    for proof in proofs:
         ids = (
-            (piece.verdict.candidate.run_id, piece.verdict.baseline.run_id) if piece.verdict else (None, None)
+            (proof.verdict.candidate.run_id, proof.verdict.baseline.run_id) if proof.verdict else (None, None)
         )
-        yield {"evalset": piece.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(piece.reasons)}
+        yield {"evalset": proof.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(proof.reasons)}
 
 
 def _name(label: str) -> str:

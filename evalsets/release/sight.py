@@ -75,7 +75,7 @@ def unseen(seen_losses: Mapping[str, Loss], cases: int, matters: float) -> str |
         return None
     if not whole:
         return f"no score of the answers covers half of the {cases} cases"
-    name, loss = max(blind.items(), key=lambda item: item[1].needed)
+    name, loss = max(blind.items(), key=lambda pair: pair[1].needed)
     return (
         f"cannot tell: {loss.n} cases cannot show a loss of {matters:g} on {find_metric(name).title};"
         f" at least {loss.needed} cases could"

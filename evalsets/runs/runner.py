@@ -101,8 +101,8 @@ async def run_together(
             locks.enter_context(alone(data_dir, name))
         async with measuring(data_dir) as meter:
             tasks = [
-                work.begin(name, plan.seed, item, again=plan.run_id is not None)
-                for work, name, item in zip(works, names, shaped, strict=True)
+                work.begin(name, plan.seed, shape, again=plan.run_id is not None)
+                for work, name, shape in zip(works, names, shaped, strict=True)
             ]
             await _asked(works, tasks[0], plan, fan or InProcess(width), meter)
     return [work.outcome() for work in works]

@@ -95,7 +95,7 @@ def _gate(name: str) -> None:
     if not own and not decides:
         result += " Your own choice takes its place."
     if st.button(label, icon=":material/verified:", help=result, disabled=decides and not own):
-        names = [item for item in own if item != name] if decides else [*own, name]
+        names = [other for other in own if other != name] if decides else [*own, name]
         problem = evalsets_shown.decide(names)
         now = ", ".join(names) or "what the configuration names"
         notices.done(problem and notices.plain(problem), f"A prompt must now pass {now}")

@@ -45,7 +45,7 @@ def page() -> None:
 
 def deeds() -> list[Deed]:
     """Return what was changed, the newest first: prompts, alert rules, breakers."""
-    entries = [
+    listed = [
         Deed(
             datetime.fromisoformat(change.at),
             change.actor,
@@ -58,18 +58,18 @@ def deeds() -> list[Deed]:
         edits = rules.edits(data.settings().data_dir)
     except TracesError as error:
         raise data.Problem(f"The edits of the alert rules cannot be read: {error}", "Restore them.") from None
-    entries += [
+    listed += [
         Deed(edit.at, edit.by, f"alert rule {edit.key}: {edit.was} → {edit.now}", edit.reason)
         for edit in edits
     ]
-    entries += [
+    listed += [
         Deed(
             change.at, "the chat",
             f"breaker {change.name}: {change.old} → {change.new}", change.reason,
         )
         for change in build.breaker_changes(data.settings())
     ]  # fmt: skip
-    return sorted(entries, key=lambda deed: deed.at, reverse=True)
+    return sorted(listed, key=lambda deed: deed.at, reverse=True)
 
 
 def _settings(entries: list[Entry]) -> None:

@@ -57,7 +57,7 @@ def body(range_name: str, door: str) -> None:
 def _alerts() -> None:
     """Draw what fires by the rules of the Alerts page; nothing here judges for itself."""
     open_alerts = firing()
-    lines = [_sentence(entry) for entry in open_alerts]
+    lines = [_sentence(standing) for standing in open_alerts]
     lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
@@ -73,7 +73,9 @@ def firing() -> list[Standing]:
         raise data.Problem(what, "Look at the Alerts page.") from None
     now = datetime.now(UTC)
     open_alerts = [
-        piece for piece in book.standings.values() if piece.state == "firing" and not book.muted(piece, now)
+        standing
+        for standing in book.standings.values()
+        if standing.state == "firing" and not book.muted(standing, now)
     ]
     return sorted(open_alerts, key=lambda result: result.began or now, reverse=True)
 

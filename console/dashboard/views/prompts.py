@@ -125,8 +125,8 @@ def _promote(version: Version) -> None:
     reasons = decision.reasons
     lines = "".join(_held(reason) for reason in reasons)
     title = f"{label} may take the place of {decision.in_force}" if not reasons else f"{label} is held back"
-    items = f'<ul class="verdicts">{lines or _fine()}</ul>'
-    markup.show(f'<div class="card"><h2>{escape(title)}</h2>{items}</div>', key="gate")
+    reasons_html = f'<ul class="verdicts">{lines or _fine()}</ul>'
+    markup.show(f'<div class="card"><h2>{escape(title)}</h2>{reasons_html}</div>', key="gate")
     st.caption(
         "Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
         if reasons else f"What decides: {', '.join(evidence.evalset for evidence in decision.evalsets)}."

@@ -151,7 +151,7 @@ def _weakest(scores: RunScores) -> None:
     shown: list[tuple[str, float | None, str | None]] = [
         (case, None, why) for case, why in column.failed.items()
     ]
-    scored = sorted(column.values.items(), key=lambda item: item[1] * sign)
+    scored = sorted(column.values.items(), key=lambda pair: pair[1] * sign)
     shown += [(case, value, column.reasons.get(case)) for case, value in scored]
     rows = [_weak(cases.get(case), case, name, value, why) for case, value, why in shown[:WEAKEST]]
     heads = ["Case", "Question", "Expected answer", "Answer", f"{find_metric(name).title} ", "Why", "Outcome"]
