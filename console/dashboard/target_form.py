@@ -121,12 +121,12 @@ def _object(name: str, text: str | None) -> dict[str, str]:
     return value
 
 
-def keep(asked: Asked) -> Path | None:
+def keep(request: Asked) -> Path | None:
     """Keep the template under the data folder for the process that asks; None where none is needed."""
-    if asked.template is None:
+    if request.template is None:
         return None
     folder = data.settings().data_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid7()}.json"
-    path.write_text(asked.template, "utf-8")
+    path.write_text(request.template, "utf-8")
     return path
