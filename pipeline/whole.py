@@ -39,4 +39,4 @@ class Wholes:
         if passages is None:
             return None
         whole = Retrieved("", None, passages, retrieved.kb, retrieved.index_version, retrieved.embedder)
-        return self._planted.look(whole, len(passages))[0].found
+        return self._planted.look(whole, len(passages))[0].candidates

@@ -141,7 +141,7 @@ def test_every_question_stays_beside_its_own_vector() -> None:
             cache.drop(of(number, f"What is plan {number}?"))
     hits = [cache.find(of(number, f"Please tell me what plan {number} is")) for number in range(40)]
     assert [number for number, hit in enumerate(hits) if hit] == [n for n in range(11, 40) if n % 3]
-    assert all(hit is None or f"Plan {number} " in hit.kept.text for number, hit in enumerate(hits))
+    assert all(hit is None or f"Plan {number} " in hit.answer.text for number, hit in enumerate(hits))
     assert cache.find(of(3, "Please tell me what plan 11 is")) is None  # another vector
 
 
