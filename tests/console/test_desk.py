@@ -73,7 +73,7 @@ def test_an_alert_is_the_same_everywhere_and_told_once(machines: Machines, sent:
         alerts.check(settings)
         assert alerts.post(settings) == []
     assert [message.key for message in sent] == ["index_lag"]
-    assert [row["event"] for row in standing.history(alerts.folder(south), key="index_lag")] == ["firing"]
+    assert [row.event for row in standing.history(alerts.folder(south), key="index_lag")] == ["firing"]
     wait_for_documents(north, 0)
     wait_for_documents(south, 0)
     now = datetime.now(UTC)
