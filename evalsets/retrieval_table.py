@@ -31,8 +31,8 @@ from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry, packed, schema, unpacked
 from pipeline.knowledge.shelf import MemoryShelf, Scores
-from traces.recorder import Recorder
-from traces.records import Record, Turn
+from traces.recorder import Nowhere, Recorder
+from traces.records import Turn
 
 WAYS = ("ours", "BM25", "dense", "RRF", "z-fusion")
 RRF = 60  # its usual constant (Cormack, Clarke and Büttcher, 2009)
@@ -60,13 +60,6 @@ class Standing:
 
     async def open(self, kb: str) -> MemoryShelf:
         return self.shelf
-
-
-class Nowhere:
-    """A sink that keeps nothing."""
-
-    def write(self, record: Record) -> None:
-        """These searches are no turns."""
 
 
 async def shelve(path: Path, embedder: MiniLM) -> MemoryShelf:

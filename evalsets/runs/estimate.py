@@ -15,7 +15,7 @@ from pipeline.models.usage import estimate_tokens
 from pipeline.turn import Pipeline
 from traces.ids import uuid7
 from traces.recorder import Nowhere, Recorder
-from traces.records import Case, Record, Turn
+from traces.records import Case, Turn
 
 LOOKED_AT = 12  # cases whose prompts are assembled
 ANSWER_TOKENS = 250  # of a usual answer
@@ -85,8 +85,3 @@ async def _prompt_tokens(case: Case, variant: Variant, pipeline: Pipeline, kb: s
         max_output_tokens=rules.max_output_tokens,
     )
     return estimate_tokens(prompt, 0).input_tokens or 0
-
-
-class _Nowhere:
-    def write(self, record: Record) -> None:
-        """Keep nothing: an estimate is no turn."""

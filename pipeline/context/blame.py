@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pipeline.context.retrieval import Retriever, Trail
 from traces.recorder import Nowhere, Recorder
-from traces.records import Passage, Record, Trace
+from traces.records import Passage, Trace
 
 Stage = Literal["not indexed", "search", "rerank", "budget", "unused", "cited"]
 
@@ -91,8 +91,3 @@ def _searched(name: str, trail: Trail) -> Blame:
 
 def _th(rank: int) -> str:
     return {1: "first", 2: "second", 3: "third"}.get(rank, f"{rank}th")
-
-
-class _Nowhere:
-    def write(self, record: Record) -> None:
-        """Looking again is no turn."""

@@ -192,12 +192,12 @@ def _asked_for(question: str, procedure: Procedure) -> Procedure:
     """
     if procedure.numbered or len(procedure.items) < LISTED:
         return procedure
-    asked = {stem(token) for token in tokens(split(question)[0]) if token not in STOP_WORDS}
+    sought = {stem(token) for token in tokens(split(question)[0]) if token not in STOP_WORDS}
     if procedure.lead:
-        asked -= procedure.lead.stems
-    counts = [len(asked & frozenset().union(*(s.stems for s in item))) for item in procedure.items]
-    wanted = [item for item, count in zip(procedure.items, counts, strict=True) if 2 * count > max(counts)]
-    return replace(procedure, items=tuple(wanted)) if max(counts) else procedure
+        sought -= procedure.lead.stems
+    counts = [len(sought & frozenset().union(*(s.stems for s in item))) for item in procedure.items]
+    fitting = [item for item, count in zip(procedure.items, counts, strict=True) if 2 * count > max(counts)]
+    return replace(procedure, items=tuple(fitting)) if max(counts) else procedure
 
 
 def _weight(procedure: Procedure, task: bool) -> float:

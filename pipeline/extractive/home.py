@@ -29,7 +29,7 @@ class Opened(Protocol):
     doing: Numbers
     titles: list[set[str]]
     titled: Numbers
-    asked: list[str]
+    words: list[str]
     rarity: Numbers
     kind: str
 
@@ -63,7 +63,7 @@ def _passage(page: Opened, number: int) -> list[float]:
         float(share(np.maximum(matches, titled), page.rarity).max()),
         float(share(np.maximum(matches.max(axis=0), titled)[None], page.rarity)[0]),
         float(share(titled[None], page.rarity)[0]),
-        len(title & set(page.asked)) / max(len(title), 1),
+        len(title & set(page.words)) / max(len(title), 1),
         float(page.tells()[own].max()),
         float(page.kind == "how" and (page.doing[own] * share(matches, page.rarity)).max()),
     ]
