@@ -13,6 +13,7 @@ from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Model
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.pace import Pace
+from pipeline.ray_cluster import RayCluster
 from pipeline.redis_server import RedisServer
 from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
@@ -103,7 +104,5 @@ def workers(place: str) -> Workers:
     if kind == "processes" and (not number or (number.isdecimal() and 0 < int(number) <= 1024)):
         return Processes(int(number) if number else None)
     if place == "ray" or place.startswith("ray://"):
-        from pipeline.ray_cluster import RayCluster
-
         return RayCluster(None if place == "ray" else place)
     raise WorkersError(f"{place!r} is no place to work at; it can be {WORKPLACES}")

@@ -150,6 +150,8 @@ LAZY = {
     "console/bench/console.py": "Streamlit comes with the dashboard",
     "console/commands/mcp.py": "the MCP library comes with the server",
     "console/server.py": "numpy comes with the pipeline, and reads its number of threads then",
+    "evalsets/runs/elsewhere.py": "a whole pipeline comes with a worker that asks",
+    "pipeline/knowledge/spread.py": "all providers come with a worker that embeds",
     "evalsets/judges/ragas_worker.py": "what is forbidden must be so before RAGAS comes",
     "pipeline/models/connection.py": "httpx2 comes with the wire",
     "traces/engines.py": "psycopg comes with PostgreSQL",
