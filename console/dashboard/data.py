@@ -42,7 +42,8 @@ STEPS = {
     StoreBusy: "It frees itself within seconds; reload the page.",
     StoreDamaged: "Nothing is lost: the drainer sets the file aside and rebuilds it from the journal. "
     "If nothing drains, run `answerdeck traces drain`.",
-    StoreVersion: "Install the version of Answerdeck that wrote it, or point ANSWERDECK_DATA_DIR elsewhere.",
+    StoreVersion: "`answerdeck traces drain` brings an older one up to date; for a newer one, install the "
+    "version of Answerdeck that wrote it.",
 }
 
 

@@ -74,7 +74,12 @@ def _chat(report: dict[str, Any], port: int) -> None:
 
 def _store() -> None:
     settings = data.settings()
-    health = build.store(settings).health()
+    try:
+        health = build.store(settings).health()
+    except OSError as error:
+        raise data.Problem(
+            f"The data folder cannot be read: {error}.", "Check ANSWERDECK_DATA_DIR."
+        ) from error
     folder = Path(settings.data_dir)
     disk = shutil.disk_usage(folder if folder.exists() else ".")
     used = 1 - disk.free / disk.total

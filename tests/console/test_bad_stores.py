@@ -1,0 +1,85 @@
+"""A store in a bad state: pages that need it say so calmly with the next step, the others go on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests import synthetic
+from tests.console.console_server import page
+from tests.factories import make_trace
+from traces.journal import Journal
+from traces.store import Store
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    synthetic.write(folder, 20, days=1, detailed=5)
+    Store(folder).drain()
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = tmp_path / "data"
+    shutil.copytree(whole, copy)
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(copy))
+    return copy
+
+
+def garbage(folder: Path) -> None:
+    (folder / "traces.duckdb").write_bytes(b"\0garbage" * 5_000)
+
+
+def half(folder: Path) -> None:
+    content = (folder / "traces.duckdb").read_bytes()
+    (folder / "traces.duckdb").write_bytes(content[: len(content) // 2])
+
+
+def older(folder: Path) -> None:
+    with duckdb.connect(folder / "traces.duckdb") as store:
+        store.execute("delete from migrations where version > 1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "step"),
+    [(garbage, "is damaged", "rebuilds it from the journal"), (half, "is damaged", "rebuilds it"),
+     (older, "has schema version 1", "brings an older one up to date")],
+)  # fmt: skip
+def test_a_page_that_needs_the_store_says_what_is_wrong(
+    spoil: Callable[[Path], None], what: str, step: str, folder: Path
+) -> None:
+    spoil(folder)
+    for name in ("turns", "overview", "searches"):
+        app = page(name)
+        assert not app.exception and what in app.error[0].value and step in app.error[0].value, name
+    for name in ("alerts", "configuration", "sql"):
+        app = page(name)
+        assert not app.exception and not app.error, name
+    app = page("sql")
+    next(button for button in app.button if button.label == "Ask").click().run()
+    assert not app.exception and app.error
+
+
+def test_a_journal_that_is_no_folder_is_a_sentence_on_health(folder: Path) -> None:
+    shutil.rmtree(folder / "journal")
+    (folder / "journal").write_text("x")
+    app = page("health")
+    assert "The data folder cannot be read" in app.error[0].value and "our fault" not in app.error[0].value
+
+
+def test_times_ahead_of_the_clock_are_drawn(folder: Path) -> None:
+    """A clock that was set back leaves turns of the future."""
+    journal = Journal(folder / "journal")
+    for days in (1, 400):
+        journal.write(make_trace(started_at=datetime.now(UTC) + timedelta(days=days), door="chat"))
+    journal.close()
+    for name in ("overview", "turns", "conversations", "costs", "topics"):
+        app = page(name)
+        assert not app.exception and not app.error, name
