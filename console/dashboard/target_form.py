@@ -32,7 +32,7 @@ class Asked:
 def other() -> bool:
     """Draw the choice between this chatbot and another one; return whether it is another."""
     chosen = st.segmented_control(
-        "Who is asked", (OURS, OTHER), default=OURS, required=True, key="who", bind="query-params"
+        "Who is asked", (OURS, OTHER), default=OURS, required=True, key="asked", bind="query-params"
     )
     return chosen == OTHER
 

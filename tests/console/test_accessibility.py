@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 IDLE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 PAGES = (
     "costs topics conversations alerts models retrieval health settings sql people knowledge breakers "
-    "history compare home annotate prompts playground evals?part=Evalsets evals?who=Another+chatbot"
+    "history compare home annotate prompts playground evals?part=Evalsets evals?asked=Another+chatbot"
 )
 
 

@@ -98,7 +98,7 @@ def test_the_form_asks_another_chatbot(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
     started: list[jobs.Wanted] = []
     monkeypatch.setattr(jobs, "start", lambda folder, wanted: started.append(wanted) or job(wanted))
-    app = page("evals", who="Another chatbot", asked_by="Own JSON")
+    app = page("evals", asked="Another chatbot", asked_by="Own JSON")
     assert not app.exception and start(app).disabled  # no address yet
     app.text_input(key="target").set_value("http://127.0.0.1:9/ask").run()
     area = {one.label: one for one in app.text_area}
@@ -125,7 +125,7 @@ def test_the_form_names_a_server_of_openais_kind(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
     started: list[jobs.Wanted] = []
     monkeypatch.setattr(jobs, "start", lambda folder, wanted: started.append(wanted) or job(wanted))
-    app = page("evals", who="Another chatbot", target="nowhere")
+    app = page("evals", asked="Another chatbot", target="nowhere")
     assert "whole address" in app.error[0].value
     app.text_input(key="target").set_value("http://127.0.0.1:9/v1").run()
     next(one for one in app.text_input if one.label == "Model to name").set_value("m").run()
