@@ -29,6 +29,7 @@ _MEANT = {  # what a comparing word asks about
     "cheap": "cost costs price fee fees pay charge",
     "dear": "cost costs price fee fees pay charge",
     "expensiv": "cost costs price fee fees pay charge",
+    "price": "cost costs fee fees",
     "heavi": "weigh weighs weight",
     "light": "weigh weighs weight",
     "larg": "size seats holds capacity area",
@@ -86,11 +87,18 @@ def _sides(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
     for pattern in _SIDE_PATTERNS:
         match = pattern.search(question.strip(" ?!."))
         if match is not None:
-            left, other = _content(match["a"]), _content(match["b"])
+            left, other = _content(match["a"].rpartition(" of ")[2]), _thing(match["b"], match["a"])
             left, other = left - other, other - left
             if left and other:
                 return frozenset(left), frozenset(other)
     return None
+
+
+def _thing(text: str, beside: str) -> set[str]:
+    """Return the stems of the second thing, without what is asked of both: "Heron vs Osprey battery"."""
+    words = [token for token in tokens(text) if token not in STOP_WORDS]
+    count = len([token for token in tokens(beside.rpartition(" of ")[2]) if token not in STOP_WORDS])
+    return {stem(word) for word in (words[:count] if len(words) == count + 1 else words)}
 
 
 def _content(text: str) -> set[str]:
@@ -117,13 +125,17 @@ def _both(
 
 
 def _new(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """Leave out the sentences of which an earlier one says nearly all."""
-    kept_ones: list[Sentence] = []
+    """Leave out the sentences of which an earlier one says nearly all, with the same figures."""
+    distinct: list[Sentence] = []
     for sentence in sentences:
-        again = (len(sentence.stems & other.stems) > SAME * len(sentence.stems) for other in kept_ones)
-        if not any(again):
-            kept_ones.append(sentence)
-    return kept_ones
+        if not any(_said_by(sentence, other) for other in distinct):
+            distinct.append(sentence)
+    return distinct
+
+
+def _said_by(sentence: Sentence, other: Sentence) -> bool:
+    figures = set(_FIGURE.findall(sentence.text)) <= set(_FIGURE.findall(other.text))
+    return figures and len(sentence.stems & other.stems) > SAME * len(sentence.stems)
 
 
 def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects: set[str]) -> list[Sentence]:

@@ -15,6 +15,7 @@ _COUNTING = """version step day days page chapter level year hour hours minutes 
 _COUNTERS = frozenset(_COUNTING.split())
 _NAMED = re.compile(r"\b([A-Z][a-z]{2,}) ([a-z]{3,})\b")
 _CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
+_BOUND = re.compile(r"\b([a-z]{3,} (?:to|from|of|at|for)) (?:the )?([A-Z][a-z]{2,})\b")
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
 _ALONE = re.compile(r"(?<![\w.,:/-])\d{1,2}(?![\w/-]|[.,:]\d)")
 _LONG = re.compile(r"(?<!\d)(?<![\d][.,])\d{4}(?!\d|[.,]\d)")
@@ -25,15 +26,20 @@ SHORT = 3  # letters of a name that may as well begin a sentence
 def misnamed(question: str, texts: Iterable[str]) -> bool:
     """Tell whether a thing asked for by its name is in no text, and others of its kind are, by theirs.
 
-    "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon; nor is "the North lift" or
+    "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon, nor "the ferry to Berg" when
+    there is one to Sund; nor is "the North lift" or
     "room Ash" when a table's rows begin with "Lift: South" or "Room: Elm".
     """
     pairs = _NAMED.findall(question[1:])
     back = [(name, kind) for kind, name in _CALLED.findall(question)]
-    if not pairs and not back:
+    bound = _BOUND.findall(question)
+    if not pairs and not back and not bound:
         return False
     whole = "\n".join(texts)
     folded = whole.casefold()
+    frames = {frame for frame, _ in _BOUND.findall(whole)}
+    if any(name.casefold() not in folded and frame in frames for frame, name in bound):
+        return True
     heads = {head.casefold() for head in _HEAD.findall(whole)}
     others = {kind for _, kind in _NAMED.findall(whole)} - STOP_WORDS
     return any(

@@ -12,6 +12,7 @@ from pipeline.citations import MARKER
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
+from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.tokens import estimate
@@ -27,6 +28,7 @@ AFTER_STEPS = 1  # of them after it, and only as good as this share of the proce
 AFTER_SHARE = 0.75
 STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, when a task is asked
 STEPS = 12
+HOW_TITLE = 0.5  # share of the question's words beyond which a page with steps is about the task
 LISTED = 4  # items from which on a list is shortened to those that are asked for
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
@@ -103,7 +105,7 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []
-    pieces = compose(prompt.question, reading)
+    pieces = compose(prompt.question, _how(own, reading))
     if not _repeats(prompt, own, "".join(pieces)):
         return pieces
     answer = _bare(prompt.messages[-2].text)
@@ -111,6 +113,23 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     if max((s.probability for s in fresh), default=0.0) < PROBABLE:
         return []
     return compose(prompt.question, replace(reading, sentences=fresh))
+
+
+def _how(question: str, reading: Reading) -> Reading:
+    """Return the page that says how, when a task is asked and the likeliest sentence says nothing to do.
+
+    It is the first of those read whose title has most of the question's words and which has steps.
+    """
+    best = max(reading.sentences, key=lambda s: s.probability)
+    if kind(question) != "how" or does(best.text):
+        return reading
+    asked = {stem(token) for token in tokens(question) if token not in STOP_WORDS}
+    for number, candidate in enumerate(reading.passages):
+        title = {stem(token) for token in tokens(candidate.passage.title)}
+        mine = tuple(s for s in reading.sentences if s.found == number)
+        if len(asked & title) > HOW_TITLE * len(asked) and sum(bool(_number(s)) for s in mine) > 1:
+            return replace(reading, sentences=mine)
+    return reading
 
 
 def _repeats(prompt: Prompt, own: str, answer: str) -> bool:

@@ -109,13 +109,14 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
     assert len(calibration.on_record(tmp_path)) == 1
 
 
-def test_the_graded_answers_are_those_of_everyday() -> None:
-    path = labelled.SHIPPED / "everyday/labels.jsonl"
+@pytest.mark.parametrize(("name", "count"), [("everyday", 50), ("walkup", 125)])
+def test_the_graded_answers_are_those_of_their_evalset(name: str, count: int) -> None:
+    path = labelled.SHIPPED / name / "labels.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    questions = {case.case_id: case for case in load("everyday").cases}
+    questions = {case.case_id: case for case in load(name).cases}
     ratings = {"right": 1.0, "long": 0.75, "partly": 0.5, "silent": 0.0, "wrong": 0.0, "beside": 0.0}
-    assert len(labelled.load("everyday").items) == len(rows) == 50
+    assert len(labelled.load(name).items) == len(rows) == count
     for row in rows:
         case = questions[row["id"]]
-        assert (row["question"], row["reference"]) == (case.question, case.reference)
+        assert (row["question"], row.get("reference")) == (case.question, case.reference)
         assert row["rating"] == ratings[row["grade"]]

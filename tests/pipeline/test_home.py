@@ -8,7 +8,8 @@ import pytest
 from pipeline.extractive import home
 from pipeline.extractive.compare import gathered
 from pipeline.extractive.evidence import Page, Reading, read
-from pipeline.extractive.extractive import compose
+from pipeline.extractive.exact import misnamed
+from pipeline.extractive.extractive import _how, compose
 from pipeline.extractive.kinds import does
 from pipeline.knowledge.found import Found, Retrieved
 from tests.factories import make_passage
@@ -83,3 +84,37 @@ def test_two_things_compared_are_told_once_each() -> None:
     chosen = gathered(question, reading)
     assert chosen is not None
     assert [sentence.text.split()[0] for sentence in chosen] == ["Precision", "Recall"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Heron vs Osprey battery",
+        "compare the battery of the Heron and the Osprey",
+        "Is the battery of the Osprey better than the Heron?",
+        "Which has the longer battery, the Heron or the Osprey?",
+    ],
+)
+def test_alike_sentences_with_other_figures_are_both_told(question: str) -> None:
+    pages = (
+        ("The Heron bike", "The Heron weighs 14 kg. Its battery lasts 60 km."),
+        ("The Osprey bike", "The Osprey weighs 19 kg. Its battery lasts 95 km."),
+    )
+    chosen = gathered(question, read(question, retrieved(*pages, question=question)))
+    assert chosen is not None
+    said = " ".join(sentence.text for sentence in chosen)
+    assert "60 km" in said and "95 km" in said
+
+
+def test_a_task_is_answered_by_the_page_with_steps() -> None:
+    caveat = ("Versions", "Comparing two prompts only makes sense with a model. Prompts are compared.")
+    steps = ("Compare two prompts", "1. Run both on the evalset.\n2. Open the page.\n3. Read the difference.")
+    question = "How do I compare two prompts?"
+    reading = read(question, retrieved(caveat, steps, question=question))
+    assert "Read the difference" in "".join(compose(question, _how(question, reading)))
+
+
+def test_a_name_bound_to_another_s_place_is_not_there() -> None:
+    assert misnamed("When does the ferry to Berg leave?", ["The ferry to Sund leaves at 7."])
+    assert not misnamed("When does the ferry to Sund leave?", ["The ferry to Sund leaves at 7."])
+    assert not misnamed("Is there a road to Berg?", ["The ferry to Sund leaves at 7."])
