@@ -140,7 +140,7 @@ class SharedShelves(Shelves[E]):
 
 def _pack_passages(entry: Entry) -> bytes:
     """Pack passages: a line of JSON, then the vectors of their sentences."""
-    candidates = entry.retrieved.found
+    candidates = entry.retrieved.candidates
     rows = [
         {
             "passage": asdict(item.passage),

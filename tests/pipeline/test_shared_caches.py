@@ -69,7 +69,7 @@ def test_passages_kept_on_one_machine_are_served_on_the_other(pair: list[Semanti
     north.put(ADA, retrieved(), 0.25)
     hit = south.find(ADA, "how do I pair the keyboard", unit(1, 0.1), "kb", "kb-1")
     assert hit is not None and hit.seconds == 0.25
-    first, second = hit.retrieved.found
+    first, second = hit.retrieved.candidates
     assert first.passage.text == "Hold the key ü." and first.spans == ((0, 15),)
     assert first.screened == (b"\x00\xff",) and first.vectors is not None
     assert np.array_equal(first.vectors, np.ones((1, 384), np.float32))
