@@ -104,7 +104,7 @@ def test_answers_are_shared_and_one_that_proved_wrong_goes_everywhere(shared_ses
     asked = Asked(ADA, "kb", "kb-1", "f", 500, ("c1",), QUESTION, unit(1))
     both[0].put(asked, Kept("Hold it. [1]", "openai:stub", 1.0, 0.01))
     hit = both[1].find(asked)
-    assert hit is not None and hit.kept == Kept("Hold it. [1]", "openai:stub", 1.0, 0.01)
+    assert hit is not None and hit.answer == Kept("Hold it. [1]", "openai:stub", 1.0, 0.01)
     both[1].drop(asked)
     assert both[1].find(asked) is None and both[2].find(asked) is None
     for cache in both:
