@@ -123,11 +123,11 @@ def _how(question: str, reading: Reading) -> Reading:
     best = max(reading.sentences, key=lambda s: s.probability)
     if kind(question) != "how" or does(best.text):
         return reading
-    asked = {stem(token) for token in tokens(question) if token not in STOP_WORDS}
+    sought = {stem(token) for token in tokens(question) if token not in STOP_WORDS}
     for number, candidate in enumerate(reading.passages):
         title = {stem(token) for token in tokens(candidate.passage.title)}
         mine = tuple(s for s in reading.sentences if s.passage == number)
-        if len(asked & title) > HOW_TITLE * len(asked) and sum(bool(_number(s)) for s in mine) > 1:
+        if len(sought & title) > HOW_TITLE * len(sought) and sum(bool(_number(s)) for s in mine) > 1:
             return replace(reading, sentences=mine)
     return reading
 
