@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from pipeline import notices
@@ -13,9 +13,10 @@ from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.marking import Marking, answer_checks, plain
 from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.live_turn import LiveTurn, Rules
+from pipeline.models.broken import finished, whole
 from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
-from pipeline.models.model import ModelEvent, Prompt, Stop
+from pipeline.models.model import Broken, ModelEvent, Prompt, Stop, Text
 from pipeline.routing import complexity
 
 
@@ -129,9 +130,8 @@ class Answering:
                         stop = event
                         raw[:0] = [f"<think>\n{stop.thought}\n</think>\n\n"] if stop.thought else []
                         continue
-                    raw.append(event.text)
-                    text = notices.NOT_FOUND
-                    text = notices.spoken(text, turn.tongue) if event.text == text else event.text
+                    text = _text(event, turn.tongue)
+                    raw.append(text if isinstance(event, Broken) else event.text)
                     if safe := marking.feed(guard.feed(text)):
                         yield turn.say(safe)
             if rest := marking.feed(guard.finish()) + marking.finish():
@@ -140,6 +140,9 @@ class Answering:
             turn.recorder.keep(raw_response="".join(raw))
         if marking.removed and not turn.answer:
             yield turn.tell(notices.NOT_FOUND)
+        if stop is not None and stop.cut is not None and turn.question.door != "openai":
+            for event in _trim(turn):
+                yield event
         self._conclude(turn, stop, guard, marking)
         if guard.blocked is not None:
             turn.texts = [notices.spoken(notices.WITHHELD, turn.tongue)]
@@ -162,23 +165,52 @@ class Answering:
                 span.note(policy=self._rules.ungrounded, sentences=list(turn.checks), removed=removed)
         turn.groundedness = None if stop.abstained else grounding.score
         turn.recorder.note(model=stop.model, stop_reason=stop.reason)
-        if stop.abstained or notices.abstains(turn.answer):
-            turn.end("no_context")
-        elif stop.reason == "refusal":
-            turn.end("refused", "refused")
-        elif not cited_numbers(turn.answer):
-            turn.notice = notices.UNCITED
-            turn.end("no_context")
-        else:
-            turn.end("answered")
-        if stop.cut is not None:
-            turn.notice = notices.CUT
-            turn.end("cut", stop.cut)
-        elif turn.purse.saving == "stop":
-            turn.notice = turn.purse.notice
-            turn.end("degraded", "budget")
-        elif stop.degraded is not None:
-            turn.notice = notices.DEGRADED
-            turn.end("degraded", stop.degraded)
-        elif stop.reason == "length":
-            turn.notice = notices.SHORTENED
+        _judge(turn, stop)
+        _qualify(turn, stop)
+
+
+def _judge(turn: LiveTurn, stop: Stop) -> None:
+    """Set the outcome by what the whole answer says."""
+    if stop.abstained or notices.abstains(turn.answer):
+        turn.end("no_context")
+    elif stop.reason == "refusal":
+        turn.end("refused", "refused")
+    elif not cited_numbers(turn.answer):
+        turn.notice = notices.UNCITED
+        turn.end("no_context")
+    else:
+        turn.end("answered")
+
+
+def _qualify(turn: LiveTurn, stop: Stop) -> None:
+    """Say what is wrong with an answer: that it was cut, broke off, or is another's than the model's."""
+    if stop.cut is not None:
+        turn.notice = notices.CUT
+        turn.end("cut", stop.cut)
+    elif turn.purse.saving == "stop":
+        turn.notice = turn.purse.notice
+        turn.end("degraded", "budget")
+    elif stop.broken is not None:
+        turn.notice = notices.RESUMED
+        turn.end("degraded", stop.broken)
+    elif stop.degraded is not None:
+        turn.notice = notices.DEGRADED
+        turn.end("degraded", stop.degraded)
+    elif stop.reason == "length":
+        turn.notice = notices.SHORTENED
+
+
+def _text(event: Text | Broken, tongue: str | None) -> str:
+    """Return what is shown for an event; our own sentences in the user's language."""
+    if isinstance(event, Broken):
+        mark = notices.spoken(notices.RESORTS if event.resort else notices.GOES_ON, tongue)
+        return f"{'' if event.finished else '…'}\n\n{mark}\n\n"
+    return notices.spoken(event.text, tongue) if event.text == notices.NOT_FOUND else event.text
+
+
+def _trim(turn: LiveTurn) -> Iterator[Retract]:
+    """Take back the half sentence in which an answer broke off, when a whole one stands before it."""
+    rest = turn.answer if finished(plain(turn.answer)) else whole(turn.answer)
+    if rest and rest != turn.answer:
+        turn.said = [rest]
+        yield Retract(rest, "cut")

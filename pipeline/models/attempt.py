@@ -52,6 +52,7 @@ class Ask:
     purpose: str
     prices: Prices
     clock: Callable[[], float]
+    goes_on: bool = False  # with an answer that broke off
 
 
 class Attempt:
@@ -83,6 +84,7 @@ class Attempt:
             attempt=self._number,
             breaker=state,
             purpose=self._ask.purpose,
+            goes_on=self._ask.goes_on or None,
         ) as span:
             self._began = self._ask.clock()
             try:

@@ -6,12 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 from pipeline.breaker import Breaker, BreakerReport, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
+from pipeline.models.broken import SoFar
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens, disconnect
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
@@ -19,6 +20,7 @@ from pipeline.models.usage import estimate_tokens
 from traces.recorder import Recorder
 
 MOST_CALLS = 3  # of providers, per request
+MOST_BREAKS = 2  # within one answer; then no provider is asked to go on
 BACK_OFF_SECONDS = 0.25
 TIME_TO_ANSWER = 1.0  # a retry that leaves less than this is not worth its wait
 LAST_RESORT_SECONDS = 2.0  # it works from what is in memory, also when the turn's time is over
@@ -103,30 +105,32 @@ class Gateway:
 
         With `model`, that model answers or ModelError is raised: it is never replaced. Without,
         `first` is asked before the others (or `alone`), and the last resort answers when no other can and
-        `Stop.degraded` says why (for the purpose "answer" only). A stream that breaks after its first
-        token ends with `Stop.cut`. context_overflow is raised, so that the caller can trim its prompt
-        and ask once more.
+        `Stop.degraded` says why (for the purpose "answer" only). When an answer's stream breaks after its
+        first token, Broken follows and one more call goes on, else the last resort; `Stop.broken` says why.
+        What nobody goes on with ends with `Stop.cut`. context_overflow is raised, so that the caller can
+        trim its prompt and ask once more.
         Close the iterator (`aclosing`) before closing the recorder: closing records the call.
         """
         ask = Ask(prompt, recorder, purpose, self._prices, self._clock)
         deadline = self._clock() + seconds
         chain = self._chosen(model, first)[: 1 if alone else None]
         error: ModelError | None = None
-        calls = 0
+        calls, so_far = 0, SoFar(prompt)
         for candidate in chain:
             for number in (1, 2):
+                ask = replace(ask, prompt=so_far.prompt, goes_on=so_far.breaks > 0)
                 attempt = await self._ready(ask, candidate, number, deadline)
                 if not isinstance(attempt, Attempt):
                     error = attempt or error
                     break
-                async with aclosing(attempt.stream(deadline - self._clock())) as texts:
-                    async for text in texts:
-                        yield text
-                calls += 1
+                async with aclosing(_heard(attempt, deadline - self._clock(), so_far)) as events:
+                    async for event in events:
+                        yield event
                 self._correct(ask, candidate, attempt)
-                if (stop := _ended(attempt, candidate, prompt)) is not None:
+                if (stop := _ended(attempt, candidate, so_far, answer=purpose == "answer")) is not None:
                     yield stop
                     return
+                calls = calls + 1 if so_far.breaks < MOST_BREAKS else MOST_CALLS
                 error = _final(attempt)
                 wait = self._wait(error, number, calls, deadline)
                 if wait is None:
@@ -134,9 +138,7 @@ class Gateway:
                 await self._sleep(wait)
             if calls >= MOST_CALLS or deadline - self._clock() <= 0:
                 break
-        if error is not None and (model is not None or purpose != "answer"):
-            raise error
-        async with aclosing(self._resort(ask, error)) as events:
+        async with aclosing(self._last(ask, error, so_far, replaced=model is None)) as events:
             async for event in events:
                 yield event
 
@@ -153,13 +155,47 @@ class Gateway:
         skipped = self._skip(ask, candidate)
         return skipped if number == 1 else None
 
+    async def _last(
+        self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
+    ) -> AsyncGenerator[ModelEvent]:
+        """End what no model of the chain could end; raises the error where nothing may take its place."""
+        if so_far.cut is not None:
+            async with aclosing(self._completed(ask, error, so_far, replaced=replaced)) as events:
+                async for event in events:
+                    yield event
+            return
+        if error is not None and (not replaced or ask.purpose != "answer"):
+            raise error
+        async with aclosing(self._resort(ask, error)) as events:
+            async for event in events:
+                yield event
+
+    async def _completed(
+        self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
+    ) -> AsyncGenerator[ModelEvent]:
+        """Let the last resort go on after a half sentence, if it has something to say; else end there."""
+        assert so_far.cut is not None
+        events: list[ModelEvent] = []
+        if replaced and so_far.resorts(error):
+            with suppress(ModelError):
+                events = [
+                    event
+                    async for event in self._resort(replace(ask, prompt=so_far.asked, goes_on=True), error)
+                ]
+        stop = events[-1] if events else None
+        if not isinstance(stop, Stop) or stop.abstained:
+            yield so_far.cut
+            return
+        for event in (*so_far.mark(resort=True), *events[:-1], replace(stop, broken=so_far.cut.cut)):
+            yield event
+
     async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[ModelEvent]:
         """Answer with the last resort, marked by what led here; unmarked when it is the choice."""
         attempt = Attempt(ask, self._last_resort, 1, None, None)
         async with aclosing(attempt.stream(LAST_RESORT_SECONDS)) as texts:
             async for text in texts:
                 yield text
-        stop = _ended(attempt, self._last_resort, ask.prompt)
+        stop = _ended(attempt, self._last_resort, SoFar(ask.prompt), answer=False)
         if stop is None:
             raise _final(attempt)
         yield replace(stop, degraded=error.error_class if error else None)
@@ -285,15 +321,28 @@ class Gateway:
         return wait if self._retries.take() else None
 
 
-def _ended(attempt: Attempt, model: Model, prompt: Prompt) -> Stop | None:
-    """Return the Stop of an attempt whose texts stand, or None when another may be made."""
+async def _heard(attempt: Attempt, seconds: float, so_far: SoFar) -> AsyncGenerator[ModelEvent]:
+    """Yield the texts of an attempt, after a mark where it goes on with what broke off."""
+    async with aclosing(attempt.stream(seconds)) as texts:
+        async for text in texts:
+            for mark in so_far.hear(text.text):
+                yield mark
+            yield text
+
+
+def _ended(attempt: Attempt, model: Model, so_far: SoFar, *, answer: bool) -> Stop | None:
+    """Return the Stop of an attempt whose texts stand, or None when another may be made or go on."""
+    before = so_far.cut.cut if so_far.cut is not None else None
     if attempt.stop is not None and attempt.error is None:
-        return replace(attempt.stop, model=model.name)
+        return replace(attempt.stop, model=model.name, broken=before)
     error = _final(attempt)
     if attempt.characters:
-        return Stop("cut", attempt.tokens(), model.name, cut=error.error_class)
+        so_far.broke(error.error_class, attempt.tokens(), model.name)
+        return None if answer else so_far.cut
+    if before is not None:
+        return None
     if error.error_class == "refused":
-        return Stop("refusal", estimate_tokens(prompt, 0), model.name, request_id=error.request_id)
+        return Stop("refusal", estimate_tokens(so_far.asked, 0), model.name, request_id=error.request_id)
     if error.error_class == "context_overflow":
         raise error
     return None

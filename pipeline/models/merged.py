@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import groupby
 
-from pipeline.models.model import ModelEvent, Stop, Text
+from pipeline.models.model import ModelEvent, Text
 
 MERGE_SECONDS = 0.02  # 50 deltas a second look fluent
 
@@ -14,7 +15,7 @@ MERGE_SECONDS = 0.02  # 50 deltas a second look fluent
 async def merged(
     events: AsyncGenerator[ModelEvent], seconds: float = MERGE_SECONDS
 ) -> AsyncGenerator[ModelEvent]:
-    """Yield the first text at once and later ones joined, at most one per `seconds`; then the Stop.
+    """Yield the first text at once and later ones joined, about one per `seconds`; then the Stop.
 
     An error is raised after the text that came before it. Closing this closes `events`.
     """
@@ -26,10 +27,11 @@ async def merged(
             await arrived.wait()
             arrived.clear()
             taken, waiting[:] = tuple(waiting), ()
-            if text := "".join(event.text for event in taken if isinstance(event, Text)):
-                yield Text(text)
-            for event in taken:
-                if isinstance(event, Stop):
+            for plain, group in groupby(taken, lambda event: isinstance(event, Text)):
+                if plain:
+                    yield Text("".join(event.text for event in group if isinstance(event, Text)))
+                    continue
+                for event in group:
                     yield event
             await asyncio.wait((reader,), timeout=seconds)
         reader.result()

@@ -69,6 +69,19 @@ class Stop:
     request_id: str | None = None  # the provider's name for the call
     thought: str | None = None  # what the model thought first; kept with the raw response alone
     cache: str | None = None  # the cache that answered in the model's place: no time, no cost
+    broken: ErrorClass | None = None  # what broke off an earlier stream, whose text stands before this one's
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Where one stream broke off and another call goes on; `finished`: after a whole sentence.
+
+    `resort`: what goes on is the last resort, not a model that was told what was said so far.
+    """
+
+    error_class: ErrorClass
+    finished: bool
+    resort: bool = False
 
 
 class Unsaid(ModelError):
@@ -79,7 +92,7 @@ class Unsaid(ModelError):
         self.stop = stop
 
 
-ModelEvent = Text | Stop
+ModelEvent = Text | Broken | Stop  # only a gateway tells of breaks
 
 
 class Model(Protocol):

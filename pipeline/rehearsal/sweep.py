@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from pipeline import notices
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
 from pipeline.frame import SPARE_SECONDS
 from pipeline.http.frames import frame
@@ -199,7 +200,8 @@ def _told(events: Sequence[Event], *, repeats: bool) -> Iterator[str]:
         answer = "".join(event.text for event in events if isinstance(event, Delta)).strip()
         if answer != ends[0].answer or not answer:
             yield "N3: what was streamed is not the answer"
-        if answer.count("".join(WORDS[:4])) > 1 and not repeats:
+        goes_on = notices.GOES_ON in answer or notices.RESORTS in answer  # the scripted model begins anew
+        if answer.count("".join(WORDS[:4])) > 1 and not repeats and not goes_on:
             yield "N3: two answers in one"
     if CANARY in text:
         yield "N5: another user's words"

@@ -146,9 +146,9 @@ async def test_a_wait_must_leave_time_to_answer() -> None:
     assert (text, house.slept) == ("B.", [])
 
 
-async def test_never_a_second_answer_after_the_first_token() -> None:
+async def test_what_a_named_model_said_before_it_broke_off_stands() -> None:
     house = House(Scripted(["Open ", "Settings", broken("timeout_gap")], name="a"), Scripted("B.", name="b"))
-    text, stop = await house.ask()
+    text, stop = await house.ask(model="a")
     assert (text, stop.cut, stop.reason, stop.model) == ("Open Settings", "timeout_gap", "cut", "a")
     assert house.calls == [("a", "timeout_gap")]
     assert house.trace is not None

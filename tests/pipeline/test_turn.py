@@ -129,10 +129,11 @@ async def test_a_failing_model_is_replaced_and_the_answer_marked() -> None:
 
 
 async def test_a_cut_answer_is_kept_and_marked() -> None:
-    pipeline = await make_pipeline(Scripted(["It goes to sleep [1]. ", ModelError("cut", "gone")]))
+    text = "When you close the lid of your laptop, the laptop goes to sleep to save power [1]."
+    pipeline = await make_pipeline(Scripted([f"{text} ", ModelError("timeout_gap", "gone")]))
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
-    assert (answer.outcome, answer.answer) == ("cut", "It goes to sleep [1].")
+    assert (answer.outcome, answer.answer) == ("cut", text)
     assert answer.notice == notices.CUT
 
 
