@@ -16,7 +16,7 @@ from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.broken import finished, whole
 from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
-from pipeline.models.model import Broken, ModelEvent, Prompt, Stop, Text
+from pipeline.models.model import AnswerEvent, Broken, Prompt, Stop, Text
 from pipeline.routing import complexity
 
 
@@ -108,7 +108,7 @@ class Answering:
         return True
 
     async def respond(
-        self, turn: LiveTurn, prompt: Prompt, stream: AsyncGenerator[ModelEvent] | None = None
+        self, turn: LiveTurn, prompt: Prompt, stream: AsyncGenerator[AnswerEvent] | None = None
     ) -> AsyncGenerator[Event]:
         """Stream one model's answer, or the `stream` given, as far as the outbound guard lets it pass."""
         numbers = {passage.n for passage in turn.passages if passage.n is not None}

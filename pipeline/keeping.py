@@ -9,7 +9,7 @@ from pipeline.context.answers import AnswerCache, Asked, Hit, Kept, disagree
 from pipeline.context.cache import Scope
 from pipeline.guardrails.marking import MARK, plain
 from pipeline.live_turn import LiveTurn
-from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.models.model import AnswerEvent, Prompt, Stop, Text, Tokens
 from pipeline.prompts.library import PromptVersion
 from traces.recorder import OpenSpan
 from traces.records import Usage
@@ -71,7 +71,7 @@ class Keeping:
                     span.note(saved_seconds=hit.answer.seconds, saved_usd=hit.answer.cost_usd)
         return Lookup(query, hit, span)
 
-    async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[ModelEvent]:
+    async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[AnswerEvent]:
         """Yield a kept answer as a model's, at no cost."""
         model = hit.answer.model
         turn.recorder.used(

@@ -20,7 +20,7 @@ from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
 from pipeline.models.gateway import Gateway
-from pipeline.models.model import Prompt, Text
+from pipeline.models.model import Prompt, Stop, Text
 from pipeline.prompts.library import PromptVersion
 from pipeline.text import STOP_WORDS, rarity, stem, tokens
 from traces.recorder import Recorder
@@ -104,7 +104,7 @@ class Condenser:
             async for event in events:
                 if isinstance(event, Text):
                     pieces.append(event.text)
-                elif event.degraded or event.cut:
+                elif isinstance(event, Stop) and (event.degraded or event.cut):
                     raise ModelError(event.degraded or event.cut or "cut", "the model could not rewrite")
         return " ".join("".join(pieces).split())
 

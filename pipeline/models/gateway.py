@@ -13,7 +13,7 @@ from pipeline.breaker import Breaker, BreakerReport, Change, Policy
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
 from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
 from pipeline.models.broken import SoFar
-from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Tokens, disconnect
+from pipeline.models.model import AnswerEvent, Model, Prompt, Stop, Tokens, disconnect
 from pipeline.models.pace import Pace
 from pipeline.models.prices import Prices
 from pipeline.models.usage import estimate_tokens
@@ -100,7 +100,7 @@ class Gateway:
         model: str | None = None,
         first: str | None = None,
         alone: bool = False,
-    ) -> AsyncGenerator[ModelEvent]:
+    ) -> AsyncGenerator[AnswerEvent]:
         """Yield Text… then exactly one Stop; record every call on the recorder.
 
         With `model`, that model answers or ModelError is raised: it is never replaced. Without,
@@ -157,7 +157,7 @@ class Gateway:
 
     async def _last(
         self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
-    ) -> AsyncGenerator[ModelEvent]:
+    ) -> AsyncGenerator[AnswerEvent]:
         """End what no model of the chain could end; raises the error where nothing may take its place."""
         if so_far.cut is not None:
             async with aclosing(self._completed(ask, error, so_far, replaced=replaced)) as events:
@@ -172,10 +172,10 @@ class Gateway:
 
     async def _completed(
         self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
-    ) -> AsyncGenerator[ModelEvent]:
+    ) -> AsyncGenerator[AnswerEvent]:
         """Let the last resort go on after a half sentence, if it has something to say; else end there."""
         assert so_far.cut is not None
-        events: list[ModelEvent] = []
+        events: list[AnswerEvent] = []
         if replaced and so_far.resorts(error):
             with suppress(ModelError):
                 events = [
@@ -189,7 +189,7 @@ class Gateway:
         for event in (*so_far.mark(resort=True), *events[:-1], replace(stop, broken=so_far.cut.cut)):
             yield event
 
-    async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[ModelEvent]:
+    async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[AnswerEvent]:
         """Answer with the last resort, marked by what led here; unmarked when it is the choice."""
         attempt = Attempt(ask, self._last_resort, 1, None, None)
         async with aclosing(attempt.stream(LAST_RESORT_SECONDS)) as texts:
@@ -321,7 +321,7 @@ class Gateway:
         return wait if self._retries.take() else None
 
 
-async def _heard(attempt: Attempt, seconds: float, so_far: SoFar) -> AsyncGenerator[ModelEvent]:
+async def _heard(attempt: Attempt, seconds: float, so_far: SoFar) -> AsyncGenerator[AnswerEvent]:
     """Yield the texts of an attempt, after a mark where it goes on with what broke off."""
     async with aclosing(attempt.stream(seconds)) as texts:
         async for text in texts:

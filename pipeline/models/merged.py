@@ -7,19 +7,19 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from itertools import groupby
 
-from pipeline.models.model import ModelEvent, Text
+from pipeline.models.model import AnswerEvent, Text
 
 MERGE_SECONDS = 0.02  # 50 deltas a second look fluent
 
 
 async def merged(
-    events: AsyncGenerator[ModelEvent], seconds: float = MERGE_SECONDS
-) -> AsyncGenerator[ModelEvent]:
+    events: AsyncGenerator[AnswerEvent], seconds: float = MERGE_SECONDS
+) -> AsyncGenerator[AnswerEvent]:
     """Yield the first text at once and later ones joined, about one per `seconds`; then the Stop.
 
     An error is raised after the text that came before it. Closing this closes `events`.
     """
-    waiting: list[ModelEvent] = []
+    waiting: list[AnswerEvent] = []
     arrived = asyncio.Event()
     reader = asyncio.create_task(_read(events, waiting, arrived))
     try:
@@ -41,7 +41,7 @@ async def merged(
 
 
 async def _read(
-    events: AsyncGenerator[ModelEvent], waiting: list[ModelEvent], arrived: asyncio.Event
+    events: AsyncGenerator[AnswerEvent], waiting: list[AnswerEvent], arrived: asyncio.Event
 ) -> None:
     try:
         async with aclosing(events):

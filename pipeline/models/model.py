@@ -92,7 +92,8 @@ class Unsaid(ModelError):
         self.stop = stop
 
 
-ModelEvent = Text | Broken | Stop  # only a gateway tells of breaks
+ModelEvent = Text | Stop
+AnswerEvent = ModelEvent | Broken  # of a gateway, which may ask more than one model
 
 
 class Model(Protocol):

@@ -17,7 +17,7 @@ from pipeline.http.api import create_app
 from pipeline.knowledge.documents import Document
 from pipeline.models.broken import GO_ON, finished, whole
 from pipeline.models.gateway import Gateway, Time
-from pipeline.models.model import Broken, ModelEvent, Stop, Text
+from pipeline.models.model import AnswerEvent, Broken, Stop, Text
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
@@ -41,7 +41,7 @@ class Drain:
         pass
 
 
-async def stream(*models: Scripted, **how: str) -> list[ModelEvent]:
+async def stream(*models: Scripted, **how: str) -> list[AnswerEvent]:
     async def soon(_: float) -> None:
         pass
 

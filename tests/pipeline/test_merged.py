@@ -9,12 +9,12 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.models.merged import merged
-from pipeline.models.model import ModelEvent, Stop, Text, Tokens
+from pipeline.models.model import AnswerEvent, Stop, Text, Tokens
 
 STOP = Stop("stop", Tokens(), "scripted")
 
 
-async def words(*texts: str, then: ModelError | None = None) -> AsyncGenerator[ModelEvent]:
+async def words(*texts: str, then: ModelError | None = None) -> AsyncGenerator[AnswerEvent]:
     for number, text in enumerate(texts):
         yield Text(text)
         if number == 0:
@@ -32,7 +32,7 @@ async def test_the_first_text_comes_at_once_and_the_rest_together() -> None:
 async def test_a_silence_does_not_hold_back_what_was_said() -> None:
     going_on = asyncio.Event()
 
-    async def slow() -> AsyncGenerator[ModelEvent]:
+    async def slow() -> AsyncGenerator[AnswerEvent]:
         yield Text("a")
         yield Text("b")
         await going_on.wait()
@@ -46,7 +46,7 @@ async def test_a_silence_does_not_hold_back_what_was_said() -> None:
 
 
 async def test_an_error_comes_after_the_text_before_it() -> None:
-    heard: list[ModelEvent] = []
+    heard: list[AnswerEvent] = []
     with pytest.raises(ModelError, match="broke"):
         async for event in merged(words("a", "b", then=ModelError("cut", "broke")), seconds=0.01):
             heard.append(event)
@@ -56,7 +56,7 @@ async def test_an_error_comes_after_the_text_before_it() -> None:
 async def test_closing_it_closes_the_source() -> None:
     closed = asyncio.Event()
 
-    async def endless() -> AsyncGenerator[ModelEvent]:
+    async def endless() -> AsyncGenerator[AnswerEvent]:
         try:
             while True:
                 yield Text("x")
