@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from pipeline.text import STOP_WORDS
 
+PARTS = 300  # words and numbers of a question that are looked at; a pasted log has thousands
 LONGEST = 4  # words that one code may have been typed as
 Forms = dict[str, tuple[str, ...]]  # a code without any punctuation, to its spellings in the texts
 
@@ -54,7 +55,7 @@ def written(question: str, spellings: Forms) -> str:
 
     A code that the texts write in two ways that are not the same code stays as it is.
     """
-    parts = list(_PART.finditer(question))
+    parts = list(islice(_PART.finditer(question), PARTS))
     pieces: list[str] = []
     end = place = 0
     while place < len(parts):

@@ -11,6 +11,7 @@ from pipeline.text import FIRST_WORD, VOCABULARY, tokens
 NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LONG
 LONG = 6
 SHORTEST = 4
+MENDED = 64
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -35,20 +36,31 @@ def doubtful(word: str) -> bool:
 def mended(words: Sequence[str], lexicon: frozenset[str]) -> dict[str, str]:
     """Return, for each mistyped word, the known word that it most likely means.
 
-    A word counts as mistyped when it is neither known nor among the common English words.
+    A word counts as mistyped when it is neither known nor among the common English words. Of a pasted
+    text only the first MENDED are looked up: a question has few.
     """
     fixes: dict[str, str] = {}
-    for word in words:
-        if word in lexicon or not doubtful(word):
-            continue
+    strange = [word for word in dict.fromkeys(words) if word not in lexicon and doubtful(word)]
+    shelves = _shelved(lexicon) if strange else {}
+    for word in strange[:MENDED]:
         most = NEAR if len(word) >= LONG else 1
-        near = [
-            (_distance(word, other, most), other) for other in lexicon if abs(len(other) - len(word)) <= most
-        ]
-        close = sorted(pair for pair in near if pair[0] <= most and len(pair[1]) >= SHORTEST)
+        lengths = range(max(len(word) - most, SHORTEST), len(word) + most + 1)
+        near = [other for length in lengths for other in shelves.get((word[0], length), ())]
+        close = sorted(
+            (distance, other) for other in near if (distance := _distance(word, other, most)) <= most
+        )
         if close:
             fixes[word] = close[0][1]
     return fixes
+
+
+@lru_cache(maxsize=16)  # knowledge bases in use
+def _shelved(lexicon: frozenset[str]) -> dict[tuple[str, int], list[str]]:
+    """Return the words by first letter and length: a mistyped word has its first letter right."""
+    shelves: dict[tuple[str, int], list[str]] = {}
+    for word in lexicon:
+        shelves.setdefault((word[0], len(word)), []).append(word)
+    return shelves
 
 
 @lru_cache(maxsize=1)
@@ -59,8 +71,6 @@ def _english() -> frozenset[str]:
 
 def _distance(word: str, other: str, most: int) -> int:
     """Return how many letters differ, swapped neighbours counting once; most + 1 when more than `most`."""
-    if word[0] != other[0]:
-        return most + 1
     before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
     for i, letter in enumerate(word, 1):
         older, before, row = before, row, [i]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pipeline.text import stem, tokens
 
@@ -49,7 +50,7 @@ def narrowed(question: str, row: str) -> str:
     first, *others = row.removesuffix(".").split("; ")
     label, comma, _ = first.partition(": ")[0].rpartition(", ")
     columns = [first[len(label + comma) :], *others] if comma else others
-    question_stems = f" {' '.join(map(stem, tokens(question)))} "
+    question_stems = _stems(question)
     heads = [f" {' '.join(map(stem, tokens(column.partition(': ')[0])))} " for column in columns]
     there = [head for head in heads if head.strip() and head in question_stems]
     fields = [
@@ -60,6 +61,11 @@ def narrowed(question: str, row: str) -> str:
     if not fields:
         return row
     return f"{label}, {'; '.join(fields)}." if comma else "; ".join([first, *fields]) + "."
+
+
+@lru_cache(maxsize=16)  # asked for each row of a table
+def _stems(text: str) -> str:
+    return f" {' '.join(map(stem, tokens(text)))} "
 
 
 def _record(text: str, spans: Sequence[Span], first: int) -> int:

@@ -32,6 +32,9 @@ _SAID = re.compile(r"[^\W\d_]+")
 DOUBTFUL = 0.5  # share of words English does not have, from which a text of no known language is foreign
 TELLING = 3  # words from which on a sentence beside others gets a vector of its own
 UNITS = 8  # sentences of one message that the classifier looks at by themselves, the worst words first
+READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
+MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
+NEARLY = 0.2  # probability by words alone that is suspicious
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
 
@@ -187,10 +190,13 @@ class Inbound:
     async def _scores(self, text: str) -> dict[Label, tuple[float, bool]]:
         """Return for each label the highest probability of the units, and whether it is over the line."""
         highest: dict[Label, tuple[float, bool]] = {}
+        read = 0
         for unit, features in self._units(text):
-            foreign = _foreign(unit)
-            short = unit is not text and _short(unit)
-            vector = None if foreign or short else await self._vector(unit)
+            foreign, beside = _foreign(unit), unit is not text
+            if beside and self._passed_over(unit, features, read):
+                continue
+            vector = None if foreign or (beside and _short(unit)) else await self._vector(unit)
+            read += len(unit) if beside and vector is not None else 0
             for label in ("harm", "injection", "distress"):
                 probability = self._classifier.probability(label, features, vector, foreign=foreign)
                 line = self._classifier.threshold(label, vector=vector is not None, foreign=foreign)
@@ -209,9 +215,15 @@ class Inbound:
             for part in parts[:64]
             if len(parts) > 1 and part is not text and any(map(str.isalpha, part))
         ]
-        if len(units) > UNITS:
+        if len(units) > 1:
             units.sort(key=lambda unit: -self._worst_words(unit[1]))
         return [(text, buckets(text)), *units[:UNITS]]
+
+    def _passed_over(self, unit: str, features: Buckets, read: int) -> bool:
+        """Tell whether enough of a long message got vectors; suspicious words of a sentence ask for more."""
+        if read < READ:
+            return False
+        return len(unit) >= READ or read >= MOST_READ or self._worst_words(features) < NEARLY
 
     def _worst_words(self, features: Buckets) -> float:
         return max(

@@ -41,7 +41,7 @@ class Drain:
         pass
 
 
-async def stream(*models: Scripted, **how: str) -> list[AnswerEvent]:
+async def stream(*models: Scripted, purpose: str = "answer") -> list[AnswerEvent]:
     async def soon(_: float) -> None:
         pass
 
@@ -53,7 +53,7 @@ async def stream(*models: Scripted, **how: str) -> list[AnswerEvent]:
     )
     recorder = Recorder(make_turn(), Drain())
     try:
-        async with aclosing(gateway.stream(make_prompt(), recorder, 60.0, **how)) as events:
+        async with aclosing(gateway.stream(make_prompt(), recorder, 60.0, purpose)) as events:
             return [event async for event in events]
     finally:
         recorder.close()

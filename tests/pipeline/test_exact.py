@@ -193,6 +193,8 @@ def test_typing_errors_are_mended_by_the_texts_own_words() -> None:
         "keybord": "keyboard",
     }
     assert mended(["house"], known) == {}
+    pasted = [f"hzqx{letter}w" for letter in "abcdefghijklmnopqrstuvwxyz"] * 40 + ["hedphones"]
+    assert mended(pasted, known) == {"hedphones": "headphones"}
     assert respelt("Hedphones?", known) == "headphones?"
 
 

@@ -53,7 +53,7 @@ class House:
                 async for event in events:
                     if isinstance(event, Text):
                         text += event.text
-                    else:
+                    elif isinstance(event, Stop):
                         stops.append(event)
         finally:
             self.trace = recorder.close()
@@ -325,7 +325,7 @@ async def _answer(gateway: Gateway) -> tuple[str, str, str | None]:
         async for event in events:
             if isinstance(event, Text):
                 text += event.text
-            else:
+            elif isinstance(event, Stop):
                 stop = event
     return text, stop.model, stop.degraded
 
