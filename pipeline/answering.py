@@ -212,5 +212,5 @@ def _trim(turn: LiveTurn) -> Iterator[Retract]:
     """Take back the half sentence in which an answer broke off, when a whole one stands before it."""
     rest = turn.answer if finished(plain(turn.answer)) else whole(turn.answer)
     if rest and rest != turn.answer:
-        turn.said = [rest]
+        turn.texts = [rest]
         yield Retract(rest, "cut")

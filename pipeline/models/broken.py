@@ -21,7 +21,7 @@ _END = re.compile(r".*[.!?…。！？][\"'”’»)\]*_`]*(?: ?\[\d{1,3}\])*\s*
 class SoFar:
     """What was said to a prompt before its stream broke off, and how it would end there."""
 
-    asked: Prompt
+    first: Prompt
     text: str = ""
     cut: Stop | None = None  # the end of the answer, if nobody goes on
     breaks: int = 0
@@ -31,9 +31,9 @@ class SoFar:
     def prompt(self) -> Prompt:
         """The prompt as it was, or with what was said so far and the request to go on."""
         if not self.text:
-            return self.asked
+            return self.first
         more = (Message("assistant", self.text), Message("user", GO_ON))
-        return replace(self.asked, messages=(*self.asked.messages, *more))
+        return replace(self.first, messages=(*self.first.messages, *more))
 
     def mark(self, *, resort: bool = False) -> list[Broken]:
         """Return what stands between what was said and what goes on: [] before anything broke off."""

@@ -180,7 +180,7 @@ class Gateway:
             with suppress(ModelError):
                 events = [
                     event
-                    async for event in self._resort(replace(ask, prompt=so_far.asked, goes_on=True), error)
+                    async for event in self._resort(replace(ask, prompt=so_far.first, goes_on=True), error)
                 ]
         stop = events[-1] if events else None
         if not isinstance(stop, Stop) or stop.abstained:
@@ -342,7 +342,7 @@ def _ended(attempt: Attempt, model: Model, so_far: SoFar, *, answer: bool) -> St
     if before is not None:
         return None
     if error.error_class == "refused":
-        return Stop("refusal", estimate_tokens(so_far.asked, 0), model.name, request_id=error.request_id)
+        return Stop("refusal", estimate_tokens(so_far.first, 0), model.name, request_id=error.request_id)
     if error.error_class == "context_overflow":
         raise error
     return None
