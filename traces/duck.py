@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from traces import forgetting, rollups
+from traces import forgetting, rollups, views
 from traces.engine import Stale, Tables, Unfit
 from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.rollups import Touched
@@ -28,10 +28,10 @@ _MARKS = {
     "stored": "select segment, drained_to from stored.marks",
 }
 _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
-_ROLLED = re.compile(r"\b(hourly|hourly_\w+|daily_\w+|conversations)\b")
+_ROLLED = re.compile(r"\b(hourly|hourly_\w+|daily|daily_\w+|conversations)\b")
 SCHEMA = Path(__file__).parent / "schema"
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # beside the store; the latter two after a kill
-ROLLUPS = 2  # the migration that adds the rollups, filled from what is there
+ROLLUPS = 3  # the migration that makes the rollups, filled from what is there
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
 _DAMAGED = (
@@ -241,8 +241,10 @@ def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
     connection.execute("create schema memory.live; use memory.live")
     _create(connection)
     connection.execute("use memory.main")
-    connection.execute((SCHEMA / "views.sql").read_text())
-    connection.execute("detach stored")
+    connection.execute(views.whole())
+    connection.execute("create schema memory.settled; use memory.settled")
+    connection.execute(views.settled())
+    connection.execute("use memory.main; detach stored")
     if not exporting:
         beside = [f"{path}{suffix}" for suffix in LOGS]
         connection.execute("set allowed_paths = $paths", {"paths": [str(path), *beside]})
@@ -315,7 +317,7 @@ def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
             for row in newest:
                 with suppress(Unfit):
                     append(connection, {table: [row]})
-    connection.execute("use memory.main")
+    connection.execute("use memory.main" if tables else "use memory.settled")
 
 
 def marks(
@@ -387,7 +389,7 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
     for number, statements in enumerate(migrations()[stored:], stored + 1):
         connection.execute(statements)
         if number == ROLLUPS and stored:
-            rollups.rebuild(connection)
+            rollups.rebuild(connection)  # those of an older kind went with their tables
         connection.execute(
             "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}
         )

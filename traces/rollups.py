@@ -6,6 +6,7 @@ of its live tail with the same statements.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,16 +16,24 @@ from typing import Any, Protocol
 
 from traces.engine import Tables
 from traces.histogram import RATIO, ZERO
+from traces.records import PRODUCTION
 from traces.rows import columns
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-DAILY = ("daily_buckets", "daily_parts")
-TABLES = ("hourly", "hourly_models", "hourly_buckets", *DAILY, "rolled", "conversations")
-HOURLY = {"hourly": "hourly", "models": "hourly_models", "buckets": "hourly_buckets"}  # statement -> table
+HOURLY = {  # statement -> table
+    "hourly": "hourly",
+    "models": "hourly_models",
+    "buckets": "hourly_buckets",
+    "stages": "hourly_stages",
+    "caches": "hourly_caches",
+}
+DAILY = ("daily", "daily_buckets", "daily_parts", "daily_sides", "daily_users")
+TABLES = (*HOURLY.values(), *DAILY, "rolled", "conversations", "hourly_talks")
+NEAR = 20  # buckets of the best passage's cosine, from 0 to 1
 GROUNDED = 0.5  # groundedness from which an answer counts as grounded
 RUNS = 8  # more separate stretches than that are read as one
 _SQL = Path(__file__).parent / "schema" / "rollups"
-_END = datetime(9999, 12, 30, tzinfo=UTC)
+_FIRST, _END = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _COUNTED = ("feedback", "groundedness")  # the scores that rollups count
 _TURN, _CONVERSATION, _STARTED = (
     columns("turns").index(name) for name in ("turn_id", "conversation_id", "started_at")
@@ -32,9 +41,9 @@ _TURN, _CONVERSATION, _STARTED = (
 _SCORED, _NAME = (columns("scores").index(name) for name in ("turn_id", "name"))
 
 
+_NUMBER = "^-?[0-9]{1,9}([.][0-9]*)?([eE]-?[0-9]{1,2})?$"  # as JSON writes one that can be added up
+_BETWEEN = re.compile(r"\w\.turn_id >= \$first_id and \w\.turn_id <= \$last_id\s+and ")
 _EVERYTHING = (
-    ("s.turn_id >= $first_id and s.turn_id <= $last_id and ", ""),
-    ("u.turn_id >= $first_id and u.turn_id <= $last_id\n  and ", ""),
     ("$since", "timestamptz '-infinity'"),
     ("$until", "timestamptz 'infinity'"),
     ("not $only", "true"),
@@ -81,7 +90,16 @@ class Touched:
 @cache
 def _statement(name: str, place: Place) -> str:
     text = (_SQL / f"{name}.sql").read_text()
-    values = {"to": place.prefix, "scores": place.scores, "grounded": GROUNDED, "ratio": RATIO, "zero": ZERO}
+    values = {
+        "to": place.prefix,
+        "scores": place.scores,
+        "grounded": GROUNDED,
+        "ratio": RATIO,
+        "zero": ZERO,
+        "near": NEAR,
+        "number": _NUMBER,
+        "people": ", ".join(f"'{door}'" for door in PRODUCTION),
+    }
     for key, value in values.items():
         text = text.replace(f"{{{key}}}", str(value))
     return text
@@ -90,8 +108,9 @@ def _statement(name: str, place: Place) -> str:
 def queries() -> dict[str, str]:
     """Return, by its table, the query that makes a rollup of all rows: for engines that store none."""
     place, result = Place("", "score_history", ""), dict[str, str]()
-    for name, table in {**HOURLY, "conversations": "conversations", "daily_parts": "daily_parts"}.items():
-        text = _statement(name, place)
+    whole = {"conversations": "conversations", "talks": "hourly_talks", "daily_parts": "daily_parts"}
+    for name, table in {**HOURLY, **whole}.items():
+        text = _BETWEEN.sub("", _statement(name, place))
         for every in _EVERYTHING:
             text = text.replace(*every)
         result[table] = text.partition(f"insert into {table}\n")[2]
@@ -132,17 +151,23 @@ def roll(connection: Connection, changed: Touched) -> None:
     for table in HOURLY.values():
         sql = f"delete from {table} where hour = any($hours)"  # noqa: S608
         connection.execute(sql, {"hours": sorted(changed.hours)})
-    fill(connection, changed, STORED)
-    _close_days(connection, {hour.replace(hour=0) for hour in changed.hours})
+    talked = fill(connection, changed, STORED)
+    connection.execute("delete from hourly_talks where hour = any($hours)", {"hours": sorted(talked)})
+    _fill_talks(connection, talked, STORED)
+    _close_days(connection, _days(changed.hours | talked))
 
 
-def fill(connection: Connection, changed: Touched, place: Place) -> None:
-    """Add the rollups of hours and of conversations to a place; the old ones of hours are gone already."""
+def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime]:
+    """Add the rollups of hours and of conversations to a place; the old ones of hours are gone already.
+
+    Returns the hours in which one of the conversations begins or ends, or did so before.
+    """
     for first, last in _joined((hour, hour) for hour in changed.hours):
         hours = sorted(hour for hour in changed.hours if first <= hour <= last)
         _fill_hours(connection, {"since": first, "until": last + HOUR, "only": True, "hours": hours}, place)
     ids = sorted(changed.conversations)
-    whole = _whole(connection, changed, place)
+    before = _ended(connection, place.earlier, ids)
+    whole = _whole(changed, before)
     if place is STORED:
         connection.execute("delete from conversations where conversation_id = any($ids)", {"ids": ids})
     for first, last in _joined(whole.values()):
@@ -151,14 +176,33 @@ def fill(connection: Connection, changed: Touched, place: Place) -> None:
             own = sorted(id for id, stretch in whole.items() if first <= stretch[0] <= last)
             values = {**bound, **ends, "only": True, "ids": own}
             connection.execute(_statement("conversations", place), values)
+    after = _ended(connection, f"{place.prefix}conversations", ids)
+    return {hour for stretch in (*before.values(), *after.values()) for hour in stretch}
 
 
-def _whole(connection: Connection, changed: Touched, place: Place) -> dict[str, Stretch]:
-    """Return when the conversations began and ended, by what was known and what changed."""
+def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> None:
+    for first, last in _joined((hour, hour) for hour in hours):
+        own = sorted(hour for hour in hours if first <= hour <= last)
+        bound = {"since": first, "until": last + HOUR, "only": True, "hours": own}
+        connection.execute(_statement("talks", place), bound)
+
+
+def _ended(connection: Connection, table: str, ids: list[str]) -> dict[str, Stretch]:
+    """Return the hours in which conversations of a table began and ended."""
     sql = f"""select conversation_id, date_trunc('hour', began), date_trunc('hour', ended)
-        from {place.earlier} where conversation_id = any($ids)"""  # noqa: S608
+        from {table} where conversation_id = any($ids)"""  # noqa: S608
+    rows = connection.execute(sql, {"ids": ids}).fetchall()
+    return {key: (began.astimezone(UTC), ended.astimezone(UTC)) for key, began, ended in rows}
+
+
+def _days(hours: Iterable[datetime]) -> set[datetime]:
+    return {hour.replace(hour=0) for hour in hours}
+
+
+def _whole(changed: Touched, before: dict[str, Stretch]) -> dict[str, Stretch]:
+    """Return when the conversations began and ended, by what was known and what changed."""
     whole = dict(changed.conversations)
-    for key, began, ended in connection.execute(sql, {"ids": sorted(whole)}).fetchall():
+    for key, (began, ended) in before.items():
         first, last = whole[key]
         whole[key] = min(first, began), max(last, ended)
     return whole
@@ -169,12 +213,15 @@ def roll_live(connection: Connection, changed: Touched) -> None:
     hours, ids = sorted(changed.hours), sorted(changed.conversations)
     connection.execute("insert into live.dirty select unnest($hours)", {"hours": hours})
     connection.execute("insert into live.dirty_conversations select unnest($ids)", {"ids": ids})
-    fill(connection, changed, LIVE)
+    talked = fill(connection, changed, LIVE)
+    connection.execute("insert into live.dirty_talks select unnest($hours)", {"hours": sorted(talked)})
+    _fill_talks(connection, talked, LIVE)
     [(through,)] = connection.execute("select max(through) from stored.rolled").fetchall()
-    for day in sorted({hour.replace(hour=0) for hour in hours}):
-        if through and day < through:
-            for table in DAILY:
-                connection.execute(_statement(table, LIVE), {"since": day, "until": day + DAY})
+    days = sorted(day for day in _days(changed.hours | talked) if through and day < through)
+    connection.execute("insert into live.dirty_days select unnest($days)", {"days": days})
+    for day in days:
+        for table in DAILY:
+            connection.execute(_statement(table, LIVE), {"since": day, "until": day + DAY})
 
 
 def rebuild(connection: Connection) -> None:
@@ -190,7 +237,8 @@ def rebuild(connection: Connection) -> None:
         ends = _ends(connection, bound) or {}
         sql = _statement("conversations", STORED)
         connection.execute(sql, {**bound, **ends, "only": False, "ids": [""]})
-        _close_days(connection, days)
+        connection.execute(_statement("talks", STORED), {**bound, "only": False, "hours": [min(days)]})
+        _close_days(connection, set())
 
 
 def _fill_hours(connection: Connection, bound: dict[str, Any], place: Place) -> None:
@@ -219,16 +267,22 @@ def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:
     return joined if len(joined) <= RUNS else [(joined[0][0], max(last for _, last in joined))]
 
 
-def _close_days(connection: Connection, days: set[datetime]) -> None:
+def _close_days(connection: Connection, touched: set[datetime]) -> None:
     """Sum up the days that are over, all before the newest one with a turn; touched ones anew."""
     [(through,)] = connection.execute("select max(through) from rolled").fetchall()
-    newest, again = max(days), {day for day in days if through and day < through}
-    if through is None or newest > through:
-        _sum_days(connection, through or min(days), newest)
-        connection.execute("delete from rolled")
-        connection.execute("insert into rolled values ($through)", {"through": newest})
-    for day in sorted(again):
+    [(first, last)] = connection.execute("select min(hour), max(hour) from hourly").fetchall()
+    newest = last.astimezone(UTC).replace(hour=0) if last else None
+    if newest is None or (through and newest < through):  # the newest ones were erased
+        for table in DAILY:
+            connection.execute(f"delete from {table} where day >= $day", {"day": newest or _FIRST})  # noqa: S608
+    elif through is None or newest > through:
+        _sum_days(connection, through or first.astimezone(UTC).replace(hour=0), newest)
+    for day in sorted(day for day in touched if newest and day < min(through or _FIRST, newest)):
         _sum_days(connection, day, day + DAY)
+    if newest != through:
+        connection.execute("delete from rolled")
+    if newest and newest != through:
+        connection.execute("insert into rolled values ($through)", {"through": newest})
 
 
 def _sum_days(connection: Connection, since: datetime, until: datetime) -> None:

@@ -28,6 +28,7 @@ from traces.queries import (
     free,
     hours,
     listing,
+    measured,
     overview,
     persons,
     refusals,
@@ -148,6 +149,10 @@ QUESTIONS: dict[str, Ask] = {
     "listing.ratings": lambda ledger, _: listing.ratings(
         ledger, [row.turn_id for row in listing.page(ledger, replace(EVERYBODY, rating="up"), 9, 0)]
     ),
+    "measured.groups": lambda ledger, _: sorted(
+        measured.groups(ledger, MONTH.hours, "prompt", "prompt is not null"),
+        key=lambda row: row["prompt"],
+    ),
     "overview.facts": lambda ledger, _: overview.facts(ledger, MONTH),
     "overview.cost_per_conversation": lambda ledger, _: overview.cost_per_conversation(ledger, MONTH),
     "overview.thumbs": lambda ledger, _: overview.thumbs(ledger, MONTH),
@@ -193,6 +198,7 @@ QUESTIONS: dict[str, Ask] = {
     "runs.price_versions": lambda ledger, k: runs.price_versions(ledger, k.run_ids[0]),
     "runs.history": lambda ledger, _: runs.history(ledger, "demo", runs.metrics(ledger, "demo")[0]),
     "runs.metrics": lambda ledger, _: runs.metrics(ledger, "demo"),
+    "searches.hit_rate": lambda ledger, _: searches.hit_rate(ledger, MONTH),
     "searches.scores": lambda ledger, _: searches.scores(ledger, MONTH),
     "searches.stages": lambda ledger, _: searches.stages(ledger, MONTH),
     "searches.versions": lambda ledger, _: searches.versions(ledger, MONTH),

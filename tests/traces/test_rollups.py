@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.factories import make_trace
+from tests.factories import make_passage, make_trace
 from traces import duck, histogram, retention, rollups
 from traces.ids import uuid7
 from traces.journal import Journal
-from traces.queries import asked, board, conversations, costs, listing, overview, rolled
+from traces.queries import (
+    asked,
+    board,
+    caches,
+    conversations,
+    costs,
+    listing,
+    overview,
+    reviews,
+    rolled,
+    searches,
+    sides,
+    versions,
+)
 from traces.queries.window import Window
-from traces.records import PRODUCTION, Score, Trace, Usage
+from traces.records import PRODUCTION, Score, Span, Trace, Usage
 from traces.store import Store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -46,8 +60,20 @@ def traffic(turns: int, seed: int = 3, days: float = 3) -> Iterator[Trace]:
             attempts=1,
             route=random.choice(("cheap", "strong", None)),
         )
-        usage = Usage(trace.turn.turn_id, 1, "answer", "openai:stub", 100, 10, cost_usd=cost)
-        yield replace(trace, usages=(usage,))
+        key = trace.turn.turn_id
+        turn = replace(
+            trace.turn,
+            prompt=f"answer@v{number % 2 + 1}",
+            model="openai:stub",
+            index_version=f"v{number * 2 // turns}",
+            top_score=random.uniform(-0.2, 1.2),
+        )
+        usage = Usage(key, 1, "answer", "openai:stub", 100, 10, cost_usd=cost)
+        first = make_passage(key, 1, vector_rank=1, text_rank=2, cited=number % 3 == 0)
+        second = make_passage(key, 2, vector_rank=2, text_rank=1, n=None, cited=False)
+        looked = {"hit": number % 4 == 0, "saved_seconds": 0.1 if number % 5 else "much"}
+        cache = Span(key, 9, 0, "semantic cache", "cache", 0, 0.1, looked)
+        yield Trace(turn, trace.payload, (cache,), (first, second), (usage,))
 
 
 def thumb(trace: Trace, value: float, minutes: int = 1) -> Score:
@@ -164,6 +190,82 @@ def test_long_windows_say_what_short_ones_would(store: Store, journal: Journal):
         assert [row["unpriced"] for row in models[0]] == [row["unpriced"] for row in models[1]]
 
 
+def test_models_prompts_and_retrieval_are_told_alike_by_rollups_and_turns(store: Store, journal: Journal):
+    turns = [turn for turn in traffic(300, days=0.4) if turn.spans[0].attributes["saved_seconds"] != "much"]
+    scores = [Score(uuid7(), t.turn.turn_id, "groundedness", 0.5 + n % 5 / 10, "online", NOON) 
+              for n, t in enumerate(turns)]  # fmt: skip
+    write(journal, *turns, *scores, *(thumb(turn, 1.0) for turn in turns[:20]), thumb(turns[30], -1.0))
+    store.drain()
+    short = Window(NOON - timedelta(hours=10), NOON + timedelta(hours=1))
+    long = Window(NOON - timedelta(days=2), NOON + timedelta(hours=1))
+    with store.read() as ledger:
+        for one, other in zip(sides.sides(ledger, short), sides.sides(ledger, long), strict=True):
+            assert asdict(other) == close(one)
+        lives = [versions.live(ledger, "answer", window.since, window.until) for window in (short, long)]
+        for one, other in zip(*lives, strict=True):
+            assert asdict(other) == close(one)
+        for question in (searches.scores, searches.stages, searches.versions, searches.hit_rate):
+            assert question(ledger, long) == question(ledger, short)
+        served = [caches.served(ledger, window.since, window.until) for window in (short, long)]
+    assert asdict(served[0]) == close(served[1])
+    assert (served[1].looked, served[1].hits) == (
+        sum(turn.turn.door != "eval" for turn in turns),
+        sum(turn.turn.door != "eval" and turn.spans[0].attributes["hit"] for turn in turns),
+    )
+
+
+def test_what_closed_days_say_is_what_their_turns_say(store: Store, journal: Journal):
+    turns = list(traffic(240, days=3))
+    write(journal, *turns, *(thumb(turn, float(n % 3 - 1)) for n, turn in enumerate(turns[:60])))
+    store.drain()
+    whole = Window(NOON - timedelta(days=4), NOON + timedelta(hours=1))
+    people = [turn.turn for turn in turns if turn.turn.door != "eval"]
+    with store.read() as ledger:
+        assert rolled.closed_days(ledger, whole.hours) is not None
+        facts = overview.facts(ledger, whole)
+        first, second = sides.sides(ledger, whole)
+        spent = costs.users(ledger, replace(whole, since=whole.since.replace(hour=0)))
+        exactly = ledger.rows(
+            "select percentile_cont(0.95) within group (order by seconds) as p95 from turns"
+            " where prompt = $prompt and door <> 'eval'",
+            prompt=first.prompt,
+        )
+    assert facts["turns"] == len(people) == first.turns + second.turns
+    assert facts["hit_rate"] == sum(t.hit is True for t in people) / sum(t.hit is not None for t in people)
+    assert first.seconds_p95 == pytest.approx(exactly[0]["p95"], rel=0.01)
+    assert sum(row.turns for row in spent) == len(people)
+    assert facts["conversations"] == len({turn.conversation_id for turn in people})
+
+
+def test_erasing_the_newest_days_opens_them_again(store: Store, journal: Journal):
+    turns = list(traffic(90))
+    newest = replace(turns[-1].turn, user_id="eve", started_at=NOON + timedelta(days=2), turn_id=uuid7())
+    write(journal, *turns, replace(turns[-1], turn=newest, usages=(), spans=(), passages=()))
+    store.drain()
+    retention.erase(store, "eve")
+    assert stored(store)["rolled"] == [(NOON.replace(hour=0),)]
+    assert as_rebuilt(store)
+    for user in range(5):
+        retention.erase(store, f"user-{user}")
+    assert not any(stored(store).values())
+
+
+def test_reviews_queue_what_people_and_scores_say(store: Store, journal: Journal):
+    turns = [turn for turn in traffic(200) if turn.turn.door == "chat" and turn.turn.outcome == "answered"]
+    marks = [Score(uuid7(), t.turn.turn_id, "groundedness", n / len(turns), "online", NOON)
+             for n, t in enumerate(turns)]  # fmt: skip
+    back = thumb(turns[7], 1.0, minutes=5)
+    write(journal, *turns, *marks, *(thumb(turn, -1.0) for turn in turns[5:9]), back)
+    store.drain()
+    ask = partial(reviews.queue, reviewer="ada", doors=("chat",))
+    with store.read() as ledger:
+        down, low = ask(ledger, "thumbs_down"), ask(ledger, "low_groundedness", limit=3)
+        chance = [ask(ledger, "random", seed=seed, limit=5) for seed in (1, 1, 2)]
+    assert [row.turn_id for row in down] == [turns[number].turn.turn_id for number in (8, 6, 5)]
+    assert [row.turn_id for row in low] == [turn.turn.turn_id for turn in turns[:3]]
+    assert chance[0] == chance[1] != chance[2] and len(chance[2]) == 5
+
+
 def test_a_percentile_is_within_one_percent_of_the_ranked_one(store: Store, journal: Journal):
     turns = list(traffic(2_000))
     write(journal, *turns)
@@ -209,6 +311,14 @@ def test_values_of_any_size_stop_nothing(store: Store, journal: Journal):
     assert as_rebuilt(store)
 
 
+def close(row: Any) -> dict[str, Any]:
+    """Let the floats of a dataclass be one percent off."""
+    return {
+        name: pytest.approx(value, rel=0.01) if isinstance(value, float) else value
+        for name, value in asdict(row).items()
+    }
+
+
 def _answers(ledger: Any) -> list[Any]:
     which = conversations.Which(WEEK)
     return [
@@ -224,6 +334,11 @@ def _answers(ledger: Any) -> list[Any]:
         conversations.page(ledger, which, 10, 0),
         conversations.count(ledger, which),
         listing.choices(ledger, WEEK.since, WEEK.until),
+        sides.sides(ledger, WEEK),
+        searches.scores(ledger, WEEK),
+        searches.stages(ledger, WEEK),
+        searches.versions(ledger, WEEK),
+        caches.served(ledger, WEEK.since, WEEK.until),
     ]
 
 

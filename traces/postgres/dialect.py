@@ -14,7 +14,7 @@ from traces.records import json_columns
 from traces.rollups import queries
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
 
-ROLLED = SCHEMA / "002_rollups.sql"
+ROLLED = SCHEMA / "003_rollups.sql"
 STORED = "answerdeck"  # the schema of the tables
 READ = "answerdeck_read"  # the schema of the views that questions are asked of
 SPOKEN = ("user", "reviewer")  # sources of scores of which the last word counts

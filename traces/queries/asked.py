@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from traces.queries.window import Rows, Window
+from traces.queries.window import Rows, Window, ends
 
 QUIET = timedelta(minutes=30)  # a conversation without a turn for so long is over
 
@@ -26,6 +26,7 @@ class Asked:
 
 def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
     """What was asked in a window, the newest first? Follow-ups as they stand alone, 500 characters each."""
+    begin = _since(ledger, window, limit)
     rows = ledger.rows(
         """
         with newest as (
@@ -36,7 +37,8 @@ def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
             order by started_at desc, turn_id desc limit $limit
         ), thumbs as (
             select turn_id, min(value) as rating from scores
-            where name = 'feedback' and value is not null group by turn_id
+            where name = 'feedback' and value is not null and turn_id >= $first and turn_id <= $last
+            group by turn_id
         ), placed as (
             select *, row_number() over (
                 partition by conversation_id order by started_at desc, turn_id desc) as from_end
@@ -49,9 +51,27 @@ def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
         """,
         limit=limit,
         quiet=window.until - QUIET,
-        **window.bound,
+        **replace(window, since=begin).bound,
+        **ends(ledger, begin, window.until),
     )
     return [Asked(**row) for row in rows]
+
+
+def _since(ledger: Rows, window: Window, limit: int) -> datetime:
+    """Return a time since which a window has so many turns, or its begin: no older turn is looked at."""
+    if not window.long:
+        return window.since
+    [row] = ledger.rows(
+        """
+        select min(hour) as since from (
+            select hour, sum(sum(turns)) over (order by hour desc) - sum(turns) as newer from hourly
+            where hour >= $since and hour < $until and door = any($doors) group by hour
+        ) as counted where newer < $limit
+        """,
+        limit=limit,
+        **window.hours.bound,
+    )
+    return max(row["since"] or window.since, window.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +92,22 @@ def leaving(ledger: Rows, window: Window, most: int = 12) -> list[Leaving]:
     """
     rows = ledger.rows(
         """
-        with whole as (
-            select turns, outcome from conversations
-            where began >= $since and began < $until and door = any($doors) and ended < $quiet
-        ), places as (
-            select * from generate_series(1, cast($most as bigint)) as one(turn)
-        )
-        select turn,
-               count(*) filter (where turns >= turn) as reached,
-               count(*) filter (where turns = turn or (turn = $most and turns > turn)) as ended,
-               count(*) filter (where (turns = turn or (turn = $most and turns > turn))
-                                      and outcome <> 'answered') as unhappy
-        from places, whole
-        group by turn having count(*) filter (where turns >= turn) > 0
-        order by turn
+        select least(turns, $most) as turn, count(*) as ended,
+               count(*) filter (where outcome <> 'answered') as unhappy
+        from conversations
+        where began >= $since and began < $until and door = any($doors) and ended < $quiet
+        group by 1
         """,
         most=most,
         quiet=window.until - QUIET,
         **window.bound,
     )
-    return [Leaving(**row) for row in rows]
+    left = {row["turn"]: row for row in rows}
+    none = {"ended": 0, "unhappy": 0}
+    reached = sum(row["ended"] for row in rows)
+    result: list[Leaving] = []
+    for turn in range(1, max(left, default=0) + 1):
+        last = left.get(turn, none)
+        result.append(Leaving(turn, reached, last["ended"], last["unhappy"]))
+        reached -= last["ended"]
+    return result

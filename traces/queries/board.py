@@ -14,21 +14,26 @@ from traces.queries.window import Rows, Window
 from traces.records import ERRORS
 
 _HOURS = """
-    select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step, outcome,
+    select cast(floor((extract(epoch from moment) - $begin) / $step) as integer) as step, outcome,
            cast(sum(turns) as bigint) as turns, cast(sum(searched) as bigint) as searched,
            cast(sum(hits) as bigint) as hits, cast(sum(cost_usd) as double precision) as cost_usd,
            cast(sum(unpriced) as bigint) as unpriced, cast(sum(rated) as bigint) as rated,
            cast(sum(up) as bigint) as up
-    from hourly where hour >= $since and hour < $until and door = any($doors)
+    from {source}
     group by 1, 2
 """
-# a conversation counts in every window in which it went on, and in the step in which it began
+# step -2 is all that was before both windows, step -1 the window before
 _TALKS = """
-    select cast(floor((extract(epoch from began) - $begin) / $step) as integer) as step,
-           ended >= $middle as lasted, unpriced = 0 as priced, count(*) as conversations,
-           cast(sum(cost_usd) as double precision) as cost_usd
-    from conversations where ended >= $since and began < $until and door = any($doors)
-    group by 1, 2, 3
+    select case when hour < $since then -2 when hour < $middle then -1
+                else cast(floor((extract(epoch from hour) - $begin) / $step) as integer) end as step,
+           cast(sum(began) as bigint) as began, cast(sum(ended) as bigint) as ended,
+           cast(sum(began_usd) as double precision) as began_usd,
+           cast(sum(began_priced) as bigint) as began_priced,
+           cast(sum(ended_priced) as bigint) as ended_priced,
+           cast(coalesce(sum(began_priced_usd), 0) as double precision) as began_priced_usd,
+           cast(coalesce(sum(ended_priced_usd), 0) as double precision) as ended_priced_usd
+    from hourly_talks where hour < $until and door = any($doors)
+    group by 1
 """
 _SHOWN = ("first_token_p50", "first_token_p95", "latency_p95")
 
@@ -48,13 +53,16 @@ class Hour(NamedTuple):
 
 
 class Talks(NamedTuple):
-    """The conversations that began in a step; `lasted` ones went on into the window."""
+    """The conversations that began and that ended in a step."""
 
     step: int
-    lasted: bool
-    priced: bool
-    conversations: int
-    cost_usd: float | None
+    began: int
+    ended: int
+    began_usd: float | None
+    began_priced: int
+    ended_priced: int
+    began_priced_usd: float
+    ended_priced_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,23 +114,19 @@ def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
     if not window.long:
         return _short(ledger, window, step_seconds)
     window, before = window.hours, window.before().hours
-    bound = {
-        "begin": window.since.timestamp(),
-        "step": step_seconds,
-        "since": before.since,
-        "until": window.until,
-        "doors": list(window.doors),
-    }
-    hours = [Hour(**row) for row in ledger.rows(_HOURS, **bound)]
-    talks = [Talks(**row) for row in ledger.rows(_TALKS, middle=window.since, **bound)]
+    steps_of = {"begin": window.since.timestamp(), "step": step_seconds}
+    both = Window(before.since, window.until, window.doors)
+    source, bound = rolled.sums(ledger, both, step_seconds, window.since)
+    hours = [Hour(**row) for row in ledger.rows(_HOURS.replace("{source}", source), **steps_of, **bound)]
+    talks = [Talks(**row) for row in ledger.rows(_TALKS, middle=window.since, **steps_of, **both.bound)]
     steps = rolled.histograms(ledger, window, step_seconds)
     now = [hour for hour in hours if hour.step >= 0]
     earlier = Window(before.since, window.since, window.doors)
     return Board(
-        now=_whole(now, [row for row in talks if row.lasted], _merged(steps.values())),
+        now=_whole(now, _went_on(talks, -1), _merged(steps.values())),
         before=_whole(
             [hour for hour in hours if hour.step < 0],
-            [row for row in talks if row.step < 0],
+            _went_on([row for row in talks if row.step < 0], -2),
             rolled.histograms(ledger, earlier, None).get(0, {}),
         ),
         series=_series(now, talks, steps),
@@ -150,15 +154,14 @@ def _asked(ledger: Rows, window: Window, *, rated: int, up_share: float | None) 
     return Whole(**overview.facts(ledger, window), **thumbs, cost_per_conversation=dear)
 
 
-def _whole(hours: list[Hour], talks: list[Talks], histograms: dict[str, Histogram]) -> Whole:
+def _whole(hours: list[Hour], talks: tuple[int, int, float], histograms: dict[str, Histogram]) -> Whole:
     costs = [hour.cost_usd for hour in hours if hour.cost_usd is not None]
-    priced = [row for row in talks if row.priced]
-    usd = sum(row.cost_usd or 0.0 for row in priced)
+    conversations, priced, usd = talks
     return Whole(
         **_facts(hours),
         **_spread(histograms),
-        conversations=sum(row.conversations for row in talks),
-        cost_per_conversation=_share(usd, sum(row.conversations for row in priced)),
+        conversations=conversations,
+        cost_per_conversation=_share(usd, priced),
         rated=sum(hour.rated for hour in hours),
         cost_usd=sum(costs) if costs else None,
         unpriced=sum(hour.unpriced for hour in hours),
@@ -186,24 +189,34 @@ def _facts(hours: list[Hour]) -> _Shares:
     }
 
 
+def _went_on(talks: list[Talks], before: int) -> tuple[int, int, float]:
+    """Count conversations, priced ones and their cost: begun by the end of `talks`, not over by `before`."""
+    over = [row for row in talks if row.step <= before]
+    return (
+        sum(row.began for row in talks) - sum(row.ended for row in over),
+        sum(row.began_priced for row in talks) - sum(row.ended_priced for row in over),
+        sum(row.began_priced_usd for row in talks) - sum(row.ended_priced_usd for row in over),
+    )
+
+
 def _series(hours: list[Hour], talks: list[Talks], steps: dict[int, dict[str, Histogram]]) -> list[Step]:
     by_step: dict[int, list[Hour]] = {}
     for hour in hours:
         by_step.setdefault(hour.step, []).append(hour)
+    began = {row.step: row for row in talks if row.step >= 0}
     return [
         Step(
             **_facts(by_step[number]),
             **_spread(steps.get(number, {}), tuple(PERCENTILES)),
             step=number,
-            cost_per_conversation=_began([row for row in talks if row.step == number]),
+            cost_per_conversation=_began(began.get(number)),
         )
         for number in sorted(by_step)
     ]
 
 
-def _began(talks: list[Talks]) -> float | None:
-    costs = [row.cost_usd for row in talks if row.cost_usd is not None]
-    return _share(sum(costs), sum(row.conversations for row in talks)) if costs else None
+def _began(talk: Talks | None) -> float | None:
+    return _share(talk.began_usd, talk.began) if talk and talk.began_usd is not None else None
 
 
 def _outcomes(hours: list[Hour]) -> dict[str, int]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from traces.queries import listing
+from traces.queries import listing, rolled
 from traces.queries.asked import QUIET
 from traces.queries.filter import Filter
+from traces.queries.hours import last_hour
 from traces.queries.listing import Words
 from traces.queries.window import Rows, Window
 
@@ -24,16 +25,21 @@ _CHOSEN = """
           and (not $unhappy or (ended < $quiet and outcome <> 'answered') or rating <= 0)
 """
 _PAGE = """
-    , picked as (
-        select * from chosen
-        where cast($after as timestamptz) is null or ended < $after
-           or (ended = $after and conversation_id > $after_id)
-        order by ended desc, conversation_id limit $limit offset $offset
-    )
-    select picked.conversation_id, picked.user_id, picked.turns, began, ended, picked.outcome,
-           picked.cost_usd, unpriced, answered, over, rating, substr(question, 1, 240) as question
-    from picked join turns on turns.turn_id = picked.first_id
-    order by ended desc, picked.conversation_id
+    select * from chosen
+    where ended >= $from and (cast($after as timestamptz) is null or ended < $after
+                              or (ended = $after and conversation_id > $after_id))
+    order by ended desc, conversation_id limit $limit offset $offset
+"""
+# the hours that hold so many of those that ended last
+_ENDED_SINCE = """
+    select min(hour) as since from (
+        select hour, sum(sum(ended)) over (order by hour desc) - sum(ended) as newer from hourly_talks
+        where hour >= $since and hour < $until and door = any($doors) group by hour
+    ) as counted where newer < $most
+"""
+_FIRST = """
+    select turn_id, substr(question, 1, 240) as question from turns
+    where started_at >= $since and started_at <= $until and turn_id in (select unnest(cast($ids as text[])))
 """
 _COUNT = " select count(*) as conversations from chosen"
 
@@ -47,6 +53,11 @@ class Which:
     ending: str | None = None  # the outcome of the last turn
     text: str | None = None
     unhappy: bool = False  # ended without an answer, or thumbed down
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but the window chooses."""
+        return not (self.user_id or self.ending or self.text or self.unhappy)
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -116,13 +127,30 @@ def page(
         offset=offset,
         after=after and after[0],
         after_id=after and after[1],
+        **{"from": _from(ledger, which.window, offset + limit, after) if which.plain else which.window.since},
         **bound,
     )
-    return [Conversation(**row) for row in rows]
+    if not rows:
+        return []
+    began = [row["began"] for row in rows]
+    ids = [row["first_id"] for row in rows]
+    first = ledger.rows(_FIRST, since=min(began), until=max(began), ids=ids)
+    asked = {row["turn_id"]: row["question"] for row in first}
+    return [Conversation(question=asked.get(row.pop("first_id"), ""), **row) for row in rows]
+
+
+def _from(ledger: Rows, window: Window, most: int, after: tuple[datetime, str] | None) -> datetime:
+    """Return since when so many conversations of a window ended, whichever of an hour go before `after`."""
+    bound = window.hours.bound
+    if after:
+        bound["until"] = last_hour(after[0])
+    return ledger.rows(_ENDED_SINCE, most=most, **bound)[0]["since"] or window.since
 
 
 def count(ledger: Words, which: Which) -> int:
     """How many conversations match?"""
+    if which.plain and which.window.long:
+        return rolled.conversations(ledger, which.window.hours)
     sql, bound = _chosen(ledger, which)
     [row] = ledger.rows(sql + _COUNT, **bound)
     return row["conversations"]

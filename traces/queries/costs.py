@@ -82,6 +82,16 @@ class Load:
     tokens: float | None
 
 
+_DAILY = """
+    select user_id, cost_usd, turns, conversations, unpriced from daily_users
+    where crowd = 'people' and day >= $first_day and day < $last_day
+"""
+_TALKED = """
+    select user_id, cost_usd, turns, 1 as conversations, unpriced from conversations
+    where began >= ${} and began < ${} and door = any($doors)
+"""
+
+
 def by_day(ledger: Rows, window: Window) -> list[DayCost]:
     """What did each model cost on each day (UTC), with which tokens, and how many turns are unpriced?"""
     rows = ledger.rows(
@@ -105,20 +115,27 @@ def by_day(ledger: Rows, window: Window) -> list[DayCost]:
 
 
 def users(ledger: Rows, window: Window, limit: int = 10) -> list[UserCost]:
-    """Who spent most, with how many turns and conversations, of those that went on in the window?"""
+    """Who spent most, with how many turns and conversations, of those that began in the window?"""
+    days = rolled.closed_days(ledger, window) if set(window.doors) == set(PRODUCTION) else None
+    if days is None or days[0] != window.since:
+        source, edges = _TALKED.format("since", "until"), {"since": window.since, "until": window.until}
+    else:
+        source = f"{_DAILY} union all {_TALKED.format('last_day', 'until')}"
+        edges = {"first_day": days[0], "last_day": days[1], "until": window.until}
     rows = ledger.rows(
-        """
+        # constants
+        f"""
         select user_id, cast(sum(cost_usd) as double precision) as cost_usd,
-               cast(sum(turns) as bigint) as turns, count(*) as conversations,
+               cast(sum(turns) as bigint) as turns, cast(sum(conversations) as bigint) as conversations,
                cast(sum(unpriced) as bigint) as unpriced
-        from conversations
-        where ended >= $since and began < $until and door = any($doors)
+        from ({source}) as spent
         group by user_id
         order by coalesce(sum(cost_usd), 0) desc, turns desc, user_id
         limit $limit
-        """,
+        """,  # noqa: S608
         limit=limit,
-        **window.bound,
+        doors=list(window.doors),
+        **edges,
     )
     return [UserCost(**row) for row in rows]
 
@@ -134,36 +151,38 @@ def resolved(ledger: Rows, window: Window) -> Resolved:
 
     All turns' known costs count, those of the unresolved ones too.
     """
+    source, bound = rolled.sums(ledger, window.hours)
     [row] = ledger.rows(
-        """
+        # constants
+        f"""
         select cast(coalesce(sum(turns), 0) as bigint) as turns,
                cast(sum(cost_usd) as double precision) as cost_usd,
                cast(coalesce(sum(unpriced), 0) as bigint) as unpriced,
                cast(coalesce(sum(resolved), 0) as bigint) as resolved
-        from hourly
-        where hour >= $since and hour < $until and door = any($doors)
-        """,
-        **window.hours.bound,
+        from {source}
+        """,  # noqa: S608
+        **bound,
     )
     return Resolved(conversations=rolled.conversations(ledger, window.hours), **row)
 
 
 def routes(ledger: Rows, window: Window) -> list[RouteCost]:
     """How many turns took each route, and what did they cost?"""
+    source, bound = rolled.sums(ledger, window.hours)
     rows = ledger.rows(
-        """
+        # constants
+        f"""
         select route, cast(sum(case when route in ('cheap', 'strong') then turns else stopped end) as bigint)
                    as turns,
                cast(sum(case when route in ('cheap', 'strong') then cost_usd end) as double precision)
                    as cost_usd,
                cast(sum(stopped) as bigint) as stopped
-        from hourly
-        where hour >= $since and hour < $until and door = any($doors)
-          and (route in ('cheap', 'strong') or stopped > 0)
+        from {source}
+        where route in ('cheap', 'strong') or stopped > 0
         group by route
         order by turns desc
-        """,
-        **window.hours.bound,
+        """,  # noqa: S608
+        **bound,
     )
     return [RouteCost(**row) for row in rows]
 

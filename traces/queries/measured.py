@@ -1,8 +1,15 @@
-"""What live turns are measured by, whatever they are grouped by: SQL shared by versions and sides."""
+"""What live turns are measured by, whatever they are grouped by: what versions and sides share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from traces.histogram import percentiles
+from traces.queries import rolled
+from traces.queries.window import Rows, Window
+from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +35,98 @@ class Measured:
     cost_sd: float | None
 
 
+_DAYS = """
+    select prompt, model, bucket, n from daily_sides
+    where door = any($doors) and day >= $first_day and day < $last_day
+"""
+_TURNS = """
+    select prompt, model, {bucket} as bucket, 1 as n from turns
+    where prompt is not null and seconds is not null and door = any($doors)
+      and started_at >= ${since} and started_at < ${until}
+"""
+_ROLLED = """
+    sum(turns) as turns, coalesce(sum(turns) filter (where outcome = any($errors)), 0) as errors,
+    sum(searched) as searched, sum(hits) as hits,
+    sum(rated_turns) as rated, sum(down) as down,
+    sum(grounded_n) as grounded_n, sum(grounded) as grounded, sum(grounded_squares) as grounded_squares,
+    sum(seconds_n) as seconds_n, sum(seconds) as seconds, sum(seconds_squares) as seconds_squares,
+    sum(cost_n) as cost_n, sum(cost_usd) as cost, sum(cost_squares) as cost_squares
+"""
+_COUNTS = ("turns", "errors", "searched", "hits", "rated", "down", "grounded_n", "seconds_n", "cost_n")
+
+
+def groups(ledger: Rows, window: Window, keys: str, where: str, **bound: Any) -> list[dict[str, Any]]:
+    """Measure the groups of a window's whole hours by the rollups; `keys` and `where` are constants."""
+    source, ends = rolled.sums(ledger, window)
+    rows = ledger.rows(
+        f"select {keys}, {_ROLLED} from {source} where {where} group by {keys}",  # noqa: S608
+        errors=list(ERRORS),
+        **ends,
+        **bound,
+    )
+    slow = _p95(ledger, window, keys)
+    names = [key.strip() for key in keys.split(",")]
+    return [
+        {
+            **{name: row[name] for name in names},
+            **{name: int(row[name]) for name in _COUNTS},
+            "up": int(row["rated"] - row["down"]),
+            **_spread("grounded", row),
+            **_spread("seconds", row),
+            **_spread("cost", row),
+            "seconds_p95": slow.get(tuple(row[name] for name in names)),
+        }
+        for row in rows
+    ]
+
+
+def _spread(name: str, row: dict[str, Any]) -> dict[str, float | None]:
+    """Return mean and deviation out of number, sum and sum of squares."""
+    n = int(row[f"{name}_n"])
+    total, squares = (Decimal(str(row[column] or 0)) for column in (name, f"{name}_squares"))
+    mean = float(total / n) if n else None
+    variance = max(squares - total * total / n, Decimal(0)) / (n - 1) if n > 1 else None
+    return {f"{name}_mean": mean, f"{name}_sd": None if variance is None else float(variance.sqrt())}
+
+
+def _p95(ledger: Rows, window: Window, keys: str) -> dict[tuple[str | None, ...], float | None]:
+    """How long did the slowest twentieth take at least? Of closed days by histograms, else by the turns."""
+    days = rolled.closed_days(ledger, window)
+    first, last = days or (window.until, window.until)
+    edges = {"since": window.since, "first_day": first, "last_day": last, "until": window.until}
+    pieces = [_TURNS.format(bucket=rolled.BUCKET, since="since", until="first_day")]
+    if days:
+        pieces += [_DAYS, _TURNS.format(bucket=rolled.BUCKET, since="last_day", until="until")]
+    rows = ledger.rows(
+        # constants
+        f"""
+        select {keys}, array_agg(bucket order by bucket) as buckets, array_agg(n order by bucket) as counts
+        from (
+            select {keys}, bucket, cast(sum(n) as bigint) as n
+            from ({" union all ".join(pieces)}) as every group by {keys}, bucket
+        ) as summed group by {keys}
+        """,  # noqa: S608
+        doors=list(window.doors),
+        **(edges if days else {name: edges[name] for name in ("since", "first_day")}),
+    )
+    names = [key.strip() for key in keys.split(",")]
+    return {
+        tuple(row[name] for name in names): percentiles(row["buckets"], row["counts"], [0.95])[0.95]
+        for row in rows
+    }
+
+
 # One row a group: `with` what people and our own scorer said of each turn, then counts and means over turns.
 SCORED = """
 with grounded as (
     select turn_id, max(value) as value from scores
-    where name = 'groundedness' and source = 'online' and value is not null group by turn_id
+    where name = 'groundedness' and source = 'online' and value is not null
+      and turn_id >= $first and turn_id <= $last
+    group by turn_id
 ), thumbs as (
     select turn_id, min(value) as value from scores
-    where name = 'feedback' and value is not null group by turn_id
+    where name = 'feedback' and value is not null and turn_id >= $first and turn_id <= $last
+    group by turn_id
 )
 """
 MEASURED = """

@@ -49,7 +49,7 @@ LEFT = {
     "turns": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
     "scores": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
     "cases": "case_id = any($cases)",
-    "conversations": "user_id = $user",
+    **dict.fromkeys(("conversations", "daily_users"), "user_id = $user"),
     **dict.fromkeys(("payloads", "spans", "passages", "usages"), "turn_id = any($turns)"),
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
-from traces.queries.window import Rows
+from traces.queries.window import Rows, ends
 
 Queue = Literal["thumbs_down", "low_groundedness", "random", "disagreement"]
 LOW = 0.75  # groundedness below this is worth a look
+LAST = datetime(9999, 12, 30, tzinfo=UTC)
 APART = 0.4  # a judge and the people differ by this, on a scale from 0 to 1
 
 
@@ -36,58 +39,125 @@ class Given:
     groundedness: float | None
 
 
-_FACTS = """
-    with thumbs as (
-        select turn_id, min(value) as value from scores
-        where name = 'feedback' and value is not null group by turn_id
-    ), grounded as (
-        select turn_id, min(value) as value from scores
-        where name = 'groundedness' and source in ('online', 'eval') and value is not null group by turn_id
-    ), judged as (
-        select turn_id, avg(value) as value from scores
-        where name in ('faithfulness', 'groundedness') and source in ('online', 'eval')
-          and value is not null group by turn_id
-    ), people as (
-        select turn_id, avg(value) as value from scores
-        where name = 'faithfulness' and source = 'reviewer' and value is not null group by turn_id
-    ), mine as (
-        select distinct turn_id from scores where source = 'reviewer' and user_id = $reviewer
-    ), waiting as (
-        select turns.turn_id, turns.started_at, thumbs.value as thumb, grounded.value as groundedness,
-               abs(judged.value - people.value) as apart, mine.turn_id is not null as reviewed
-        from turns
-        left join thumbs on thumbs.turn_id = turns.turn_id
-        left join grounded on grounded.turn_id = turns.turn_id
-        left join judged on judged.turn_id = turns.turn_id
-        left join people on people.turn_id = turns.turn_id
-        left join mine on mine.turn_id = turns.turn_id
-        where turns.door = any($doors) and turns.answer is not null and turns.outcome = 'answered'
-           or (turns.door = any($doors) and thumbs.value <= 0)
+# every score of some turns; of what a person said of a turn, the last word counts
+_SAID = """
+    with said as (
+        select turn_id, name, value, source, user_id, row_number() over (
+            partition by turn_id, name, source,
+                case when source in ('user', 'reviewer') then user_id else score_id end
+            order by created_at desc, score_id desc) as age
+        from score_history
+        where turn_id >= $first and turn_id <= $last and turn_id in (select unnest(cast($ids as text[])))
+    ), graded as (
+        select turn_id,
+               min(value) filter (where name = 'feedback') as thumb,
+               min(value) filter (where name = 'groundedness' and source in ('online', 'eval'))
+                   as groundedness,
+               abs(avg(value) filter (where name in ('faithfulness', 'groundedness')
+                                            and source in ('online', 'eval'))
+                   - avg(value) filter (where name = 'faithfulness' and source = 'reviewer')) as apart,
+               bool_or(source = 'reviewer' and user_id = $reviewer) as reviewed
+        from said where age = 1 group by turn_id
     )
+    select turns.turn_id, thumb, groundedness, apart, coalesce(reviewed, false) as reviewed
+    from turns left join graded on graded.turn_id = turns.turn_id
+    where turns.turn_id >= $first and turns.turn_id <= $last
+      and turns.turn_id in (select unnest(cast($ids as text[]))) and door = any($doors)
+      and (thumb <= 0 or (outcome = 'answered' and answer is not null))
 """
-_ORDERS = {
-    "thumbs_down": "where thumb <= 0 order by started_at desc, turn_id",
-    "low_groundedness": "where groundedness < $low order by groundedness, turn_id",
-    "disagreement": "where apart >= $apart order by apart desc, turn_id",
-    "random": "order by md5(turn_id || $seed), turn_id",
-}
+# the hours that hold so many of the newest turns with a thumb down
+_DOWN_SINCE = """
+    select min(hour) as since from (
+        select hour, sum(sum(down)) over (order by hour desc) - sum(down) as newer from hourly
+        where door = any($doors) and down > 0 group by hour
+    ) as counted where newer < $limit
+"""
+_DOWN = """
+    select turn_id from turns
+    where started_at >= $since and door = any($doors) and turn_id in (
+        select turn_id from score_history where name = 'feedback' and value <= 0 and turn_id >= $first)
+    order by started_at desc, turn_id
+"""
+_LOW = """
+    select turn_id from score_history
+    where name = 'groundedness' and source in ('online', 'eval') and value < $low
+    order by value, turn_id limit $most
+"""
+_GRADED = """
+    select distinct turn_id from score_history
+    where name = 'faithfulness' and source = 'reviewer' and value is not null
+"""
+_MANY = """
+    select cast(coalesce(sum(case when outcome = 'answered' then turns else down end), 0) as bigint) as n
+    from hourly where door = any($doors)
+"""
+# the millisecond in which a turn began is as good as chance, and far cheaper than a hash of all ids
+_SAMPLE = """
+    select turn_id from turns
+    where door = any($doors)
+      and mod(cast(floor(extract(epoch from started_at) * 1000) as bigint), $of) = $place
+    order by md5(turn_id || $seed), turn_id
+"""
+SPARE = 4  # candidates for each turn wanted
 
 
 def queue(
     ledger: Rows, which: Queue, *, reviewer: str, doors: tuple[str, ...], seed: int = 0, limit: int = 100
 ) -> list[Waiting]:
     """Which turns wait for a review, most telling first?"""
-    rows = ledger.rows(
-        f"{_FACTS} select turn_id, thumb, groundedness, apart, reviewed from waiting "  # noqa: S608 - constants
-        f"{_ORDERS[which]} limit $limit",
-        reviewer=reviewer,
-        doors=list(doors),
-        limit=limit,
-        **({"low": LOW} if which == "low_groundedness" else {}),
-        **({"apart": APART} if which == "disagreement" else {}),
-        **({"seed": str(seed)} if which == "random" else {}),
-    )
-    return [Waiting(**row) for row in rows]
+
+    def waiting(turn_ids: list[str]) -> list[Waiting]:
+        bound = {"ids": turn_ids, "first": min(turn_ids, default=""), "last": max(turn_ids, default="")}
+        rows = ledger.rows(_SAID, reviewer=reviewer, doors=list(doors), **bound)
+        by_id = {row["turn_id"]: Waiting(**row) for row in rows}
+        return [by_id[turn_id] for turn_id in dict.fromkeys(turn_ids) if turn_id in by_id]
+
+    if which == "thumbs_down":
+        rows = [
+            row for row in waiting(_down(ledger, doors, limit)) if row.thumb is not None and row.thumb <= 0
+        ]
+    elif which == "disagreement":
+        graded = waiting([row["turn_id"] for row in ledger.rows(_GRADED)])
+        apart = [(row.apart, row) for row in graded if row.apart is not None and row.apart >= APART]
+        rows = [row for _, row in sorted(apart, key=lambda pair: (-pair[0], pair[1].turn_id))]
+    elif which == "low_groundedness":
+        rows = _lowest(ledger, limit, waiting)
+    else:
+        rows = _sample(ledger, doors, seed, limit, waiting)
+    return rows[:limit]
+
+
+def _down(ledger: Rows, doors: tuple[str, ...], limit: int) -> list[str]:
+    """Return the newest turns that somebody gave a thumb down, taken back ones among them."""
+    since = ledger.rows(_DOWN_SINCE, doors=list(doors), limit=limit)[0]["since"]
+    if since is None:
+        return []
+    first = ends(ledger, since, LAST)["first"]
+    return [row["turn_id"] for row in ledger.rows(_DOWN, since=since, first=first, doors=list(doors))]
+
+
+def _lowest(ledger: Rows, limit: int, waiting: Callable[[list[str]], list[Waiting]]) -> list[Waiting]:
+    """Return the turns of least groundedness; reads on until there are enough of these doors."""
+    most = limit * SPARE
+    while True:
+        ids = [row["turn_id"] for row in ledger.rows(_LOW, low=LOW, most=most)]
+        rows = waiting(ids)
+        if len(rows) >= limit or len(ids) < most:
+            return rows
+        most *= SPARE
+
+
+def _sample(
+    ledger: Rows, doors: tuple[str, ...], seed: int, limit: int, waiting: Callable[[list[str]], list[Waiting]]
+) -> list[Waiting]:
+    """Return turns by chance, the same for a seed."""
+    of = max(ledger.rows(_MANY, doors=list(doors))[0]["n"] // (limit * SPARE), 1)
+    while True:
+        bound = {"of": of, "place": seed * 7919 % of, "seed": str(seed)}
+        rows = waiting([row["turn_id"] for row in ledger.rows(_SAMPLE, doors=list(doors), **bound)])
+        if len(rows) >= limit or of == 1:
+            return rows
+        of = max(of // SPARE, 1)
 
 
 def given(ledger: Rows) -> list[Given]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from traces.histogram import percentiles
+from traces.histogram import RATIO, ZERO, percentiles
 from traces.queries.window import Rows, Window
-from traces.records import ERRORS
+from traces.records import ERRORS, PRODUCTION
 
 PERCENTILES = {
     "first_token_p50": ("first_token", 0.50),
@@ -28,24 +28,44 @@ _COUNTS = """
 """
 _DAY = timedelta(days=1)
 Histogram = tuple[list[int], list[int]]  # its buckets in order, and how many values each holds
+# the bucket of a turn's seconds, as the rollups make it
+BUCKET = f"case when seconds > 0 then cast(floor(ln(seconds) / ln({RATIO})) as integer) else {ZERO} end"
 ALL_SECONDS = 1e12  # a step as long as any window
-_PIECE = """
+_PEOPLE = ["people"]  # the histograms of all doors that people use, added up already
+_BUCKETS = """
     select {0} as moment, metric, bucket, n from {1}_buckets
     where metric = any($metrics) and door = any($doors) and {0} >= ${2} and {0} < ${3}
+"""
+_SUMS = """
+    select {0} as moment, model, prompt, kb, index_version, route, outcome, turns, oldest, newest, searched,
+           hits, called, stopped, unpriced, cost_n, cost_usd, cost_squares, seconds_n, seconds,
+           seconds_squares, rated, up, rated_turns, down, resolved, grounded_n, grounded, grounded_squares
+    from {1} where door = any($doors) and {0} >= ${2} and {0} < ${3}
+"""
+# those that went on in a window: begun before its end, less those that ended before its begin
+_TALKS = """
+    select cast(coalesce(sum(began), 0) - coalesce(sum(ended) filter (where hour < $since), 0) as bigint)
+               as conversations,
+           cast(coalesce(sum(began_priced), 0) - coalesce(sum(ended_priced) filter (where hour < $since), 0)
+               as bigint) as priced,
+           cast(coalesce(sum(began_priced_usd), 0)
+               - coalesce(sum(ended_priced_usd) filter (where hour < $since), 0) as double precision) as usd
+    from hourly_talks where hour < $until and door = any($doors)
 """
 
 
 def facts(ledger: Rows, window: Window) -> dict[str, Any]:
     """Answer `overview.facts`."""
+    source, bound = sums(ledger, window)
     [row] = ledger.rows(
         # constants
         f"""
         select {_COUNTS}, cast(sum(cost_usd) as double precision) as cost_usd,
                cast(coalesce(sum(unpriced), 0) as bigint) as unpriced
-        from hourly where hour >= $since and hour < $until and door = any($doors)
+        from {source}
         """,  # noqa: S608
         errors=list(ERRORS),
-        **window.bound,
+        **bound,
     )
     result = spread(ledger, window).get(0, {})
     shares = {name: result.get(name) for name in PERCENTILES if name not in ("latency_p50", "latency_p99")}
@@ -55,50 +75,40 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
 
 def conversations(ledger: Rows, window: Window) -> int:
     """How many conversations went on?"""
-    [row] = ledger.rows(
-        """
-        select count(*) as conversations
-        from conversations where ended >= $since and began < $until and door = any($doors)
-        """,
-        **window.bound,
-    )
-    return row["conversations"]
+    return ledger.rows(_TALKS, **window.bound)[0]["conversations"]
 
 
 def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
     """Answer `overview.cost_per_conversation`; conversations count whole."""
-    [row] = ledger.rows(
-        """
-        select cast(avg(coalesce(cost_usd, 0)) as double precision) as cost_usd, count(*) as conversations
-        from conversations
-        where ended >= $since and began < $until and door = any($doors) and unpriced = 0
-        """,
-        **window.bound,
-    )
-    return row
+    [row] = ledger.rows(_TALKS, **window.bound)
+    cost = row["usd"] / row["priced"] if row["priced"] else None
+    return {"cost_usd": cost, "conversations": row["priced"]}
 
 
 def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
     """Answer `overview.series`; a step's cost per conversation is of those that began in it."""
-    bound = {"begin": window.since.timestamp(), "step": step_seconds, **window.bound}
+    begin, (source, bound) = window.since.timestamp(), sums(ledger, window, step_seconds)
     rows = ledger.rows(
         # constants
         f"""
-        select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step, {_COUNTS}
-        from hourly where hour >= $since and hour < $until and door = any($doors)
-        group by 1 order by 1
+        select cast(floor((extract(epoch from moment) - $begin) / $step) as integer) as step, {_COUNTS}
+        from {source} group by 1 order by 1
         """,  # noqa: S608
         errors=list(ERRORS),
+        begin=begin,
+        step=step_seconds,
         **bound,
     )
     costs = ledger.rows(
         """
-        select cast(floor((extract(epoch from began) - $begin) / $step) as integer) as step,
-               cast(sum(cost_usd) / count(*) as double precision) as cost_per_conversation
-        from conversations where began >= $since and began < $until and door = any($doors)
-        group by 1
+        select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step,
+               cast(sum(began_usd) as double precision) / sum(began) as cost_per_conversation
+        from hourly_talks where hour >= $since and hour < $until and door = any($doors)
+        group by 1 having sum(began) > 0
         """,
-        **bound,
+        begin=begin,
+        step=step_seconds,
+        **window.bound,
     )
     cost = {row["step"]: row["cost_per_conversation"] for row in costs}
     times = spread(ledger, window, step_seconds)
@@ -111,13 +121,15 @@ def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
 
 def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
     """Answer `overview.thumbs`."""
+    source, bound = sums(ledger, window)
     [row] = ledger.rows(
-        """
+        # constants
+        f"""
         select cast(coalesce(sum(rated), 0) as bigint) as rated,
                cast(sum(up) as double precision) / nullif(sum(rated), 0) as up_share
-        from hourly where hour >= $since and hour < $until and door = any($doors)
-        """,
-        **window.bound,
+        from {source}
+        """,  # noqa: S608
+        **bound,
     )
     return row
 
@@ -155,13 +167,14 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
 
 def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
     """Answer `overview.outcomes`."""
+    source, bound = sums(ledger, window)
     rows = ledger.rows(
-        """
+        # constants
+        f"""
         select outcome, cast(sum(turns) as bigint) as turns
-        from hourly where hour >= $since and hour < $until and door = any($doors)
-        group by outcome order by turns desc, outcome
-        """,
-        **window.bound,
+        from {source} group by outcome order by turns desc, outcome
+        """,  # noqa: S608
+        **bound,
     )
     return {row["outcome"]: row["turns"] for row in rows}
 
@@ -171,6 +184,7 @@ def histograms(
 ) -> dict[int, dict[str, Histogram]]:
     """Return the histogram of each metric for each step, or for the whole window as step 0."""
     pieces, ends = _pieces(ledger, window, step_seconds)
+    source = " union all ".join(_BUCKETS.format(moment, table, *edges) for moment, table, *edges in pieces)
     rows = ledger.rows(
         # constants
         f"""
@@ -179,7 +193,7 @@ def histograms(
         from (
             select cast(floor((extract(epoch from moment) - $begin) / $step) as integer) as step,
                    metric, bucket, cast(sum(n) as bigint) as n
-            from ({" union all ".join(pieces)}) as pieces
+            from ({source}) as pieces
             group by 1, 2, 3
         ) as summed
         group by step, metric
@@ -187,7 +201,7 @@ def histograms(
         begin=window.since.timestamp(),
         step=step_seconds or ALL_SECONDS,
         metrics=list(metrics or ("seconds", "first_token")),
-        doors=list(window.doors),
+        doors=_PEOPLE if set(window.doors) == set(PRODUCTION) else list(window.doors),
         **ends,
     )
     result: dict[int, dict[str, Histogram]] = {}
@@ -234,26 +248,45 @@ def by_part(ledger: Rows, window: Window, part: str, metric: str) -> dict[str | 
     return result
 
 
-def _pieces(ledger: Rows, window: Window, step_seconds: int | None) -> tuple[list[str], dict[str, datetime]]:
-    """Return what to read: histograms of the whole days that are closed, and of the hours around them."""
-    [row] = ledger.rows("select max(through) as through from rolled")
-    first, last = _floor(window.since + _DAY - timedelta(microseconds=1)), _floor(window.until)
-    across = step_seconds is not None and (step_seconds % 86_400 or first != window.since)
-    last = min(last, row["through"] or last)
-    if across or row["through"] is None or first >= last:
-        return [_PIECE.format("hour", "hourly", "since", "until")], {
-            "since": window.since,
-            "until": window.until,
-        }
-    edges = {"first_day": first, "last_day": last}
-    pieces = [_PIECE.format("day", "daily", "first_day", "last_day")]
-    if window.since < first:
-        pieces.append(_PIECE.format("hour", "hourly", "since", "first_day"))
+def sums(
+    rows: Rows, window: Window, step_seconds: int | None = None, begin: datetime | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Return what to select the sums of a window's whole hours from, and what that binds.
+
+    Rows have the columns of `hourly`, but `moment`, and no door. Steps begin at `begin`, or the window's.
+    """
+    pieces, ends = _pieces(rows, window, step_seconds, begin)
+    source = " union all ".join(_SUMS.format(moment, table, *edges) for moment, table, *edges in pieces)
+    return f"({source}) as sums", {"doors": list(window.doors), **ends}
+
+
+def _pieces(
+    ledger: Rows, window: Window, step_seconds: int | None, begin: datetime | None = None
+) -> tuple[list[tuple[str, str, str, str]], dict[str, datetime]]:
+    """Return what to read, and between which times: the whole days that are closed, and the hours around."""
+    days = closed_days(ledger, window)
+    start = begin or window.since
+    across = step_seconds is not None and (step_seconds % 86_400 or start != _floor(start))
+    if across or days is None:
+        return [("hour", "hourly", "since", "until")], {"since": window.since, "until": window.until}
+    edges = {"first_day": days[0], "last_day": days[1]}
+    pieces = [("day", "daily", "first_day", "last_day")]
+    if window.since < days[0]:
+        pieces.append(("hour", "hourly", "since", "first_day"))
         edges["since"] = window.since
-    if last < window.until:
-        pieces.append(_PIECE.format("hour", "hourly", "last_day", "until"))
+    if days[1] < window.until:
+        pieces.append(("hour", "hourly", "last_day", "until"))
         edges["until"] = window.until
     return pieces, edges
+
+
+def closed_days(rows: Rows, window: Window) -> tuple[datetime, datetime] | None:
+    """Between which midnights (UTC) of a window are the days summed up? None when no day is."""
+    [row] = rows.rows("select max(through) as through from rolled")
+    first, last = _floor(window.since + _DAY - timedelta(microseconds=1)), _floor(window.until)
+    if row["through"] is None or first >= min(last, row["through"]):
+        return None
+    return first, min(last, row["through"])
 
 
 def _floor(moment: datetime) -> datetime:

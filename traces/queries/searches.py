@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from traces.queries.window import Rows, Window
+from traces.queries import rolled
+from traces.queries.window import Rows, Window, ends
+from traces.rollups import NEAR
 
-BUCKETS = 20  # of the cosine of the best passage, from 0 to 1
+BUCKETS = NEAR  # of the cosine of the best passage, from 0 to 1
+
+
+_TURNS = """(
+    select kb, index_version, started_at as oldest, started_at as newest, 1 as searched,
+           case when hit then 1 else 0 end as hits
+    from turns where started_at >= $since and started_at < $until and door = any($doors) and hit is not null
+) as sums"""
+_HOURLY_STAGES = """
+    select search, stage, cast(sum(turns) as bigint) as turns from hourly_stages
+    where hour >= $since and hour < $until and door = any($doors) group by search, stage
+"""
+_STAGES = """
+    select search, stage, count(*) as turns
+    from (
+        select p.vector_rank = 1 as by_vector, p.text_rank = 1 as by_words,
+               case when not t.hit then 'nothing near'
+                    when p.cited then 'cited'
+                    when p.n is not null then 'unused'
+                    else 'budget or rank' end as stage
+        from passages p join turns t on t.turn_id = p.turn_id
+        where p.turn_id >= $first and p.turn_id <= $last
+          and t.started_at >= $since and t.started_at < $until and t.door = any($doors)
+          and t.hit is not null and (p.vector_rank = 1 or p.text_rank = 1)
+    ) as placed cross join (values ('vector'), ('words')) as searches (search)
+    where case search when 'vector' then by_vector else by_words end
+    group by search, stage
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +54,10 @@ class Version:
 
 def scores(ledger: Rows, window: Window) -> list[int]:
     """How many turns had a best passage of each cosine? One count a bucket; below 0 counts as 0."""
+    if window.long:
+        near = rolled.histograms(ledger, window.hours, metrics=("near",)).get(0, {})
+        counted = dict(zip(*near.get("near", ([], [])), strict=True))
+        return [counted.get(bucket, 0) for bucket in range(BUCKETS)]
     rows = ledger.rows(
         """
         select cast(least(greatest(floor(top_score * $buckets), 0), $buckets - 1) as integer) as bucket,
@@ -45,39 +79,38 @@ def stages(ledger: Rows, window: Window) -> dict[str, dict[str, int]]:
     {"vector" | "words": {"cited" | "unused" | "budget or rank" | "nothing near": turns}}. A turn whose best
     passage lay under the floor is "nothing near": retrieval found nothing to lose.
     """
-    rows = ledger.rows(
-        """
-        select p.vector_rank = 1 as by_vector, p.text_rank = 1 as by_words,
-               case when not t.hit then 'nothing near'
-                    when p.cited then 'cited'
-                    when p.n is not null then 'unused'
-                    else 'budget or rank' end as stage,
-               count(*) as turns
-        from passages p join turns t on t.turn_id = p.turn_id
-        where t.started_at >= $since and t.started_at < $until and t.door = any($doors)
-          and t.hit is not null and (p.vector_rank = 1 or p.text_rank = 1)
-        group by 1, 2, 3
-        """,
-        **window.bound,
-    )
+    if window.long:
+        rows = ledger.rows(_HOURLY_STAGES, **window.hours.bound)
+    else:
+        rows = ledger.rows(_STAGES, **window.bound, **ends(ledger, window.since, window.until))
     counts: dict[str, dict[str, int]] = {"vector": {}, "words": {}}
     for row in rows:
-        for search, first in (("vector", row["by_vector"]), ("words", row["by_words"])):
-            if first:
-                counts[search][row["stage"]] = counts[search].get(row["stage"], 0) + row["turns"]
+        counts[row["search"]][row["stage"]] = row["turns"]
     return counts
+
+
+def hit_rate(ledger: Rows, window: Window) -> float | None:
+    """What share of the turns that searched found a passage above the floor? None when none searched."""
+    source, bound = _sums(ledger, window)
+    [row] = ledger.rows(f"select sum(searched) as searched, sum(hits) as hits from {source}", **bound)  # noqa: S608
+    return float(row["hits"] / row["searched"]) if row["searched"] else None
 
 
 def versions(ledger: Rows, window: Window) -> list[Version]:
     """What did each version of each knowledge base do? The one used last comes first."""
+    source, bound = _sums(ledger, window)
     rows = ledger.rows(
-        """
-        select kb, index_version, count(hit) as searched, count(*) filter (where hit) as hits,
-               min(started_at) as first, max(started_at) as last
-        from turns
-        where started_at >= $since and started_at < $until and door = any($doors) and hit is not null
-        group by kb, index_version order by max(started_at) desc limit 50
-        """,
-        **window.bound,
+        # constants
+        f"""
+        select kb, index_version, cast(sum(searched) as bigint) as searched,
+               cast(sum(hits) as bigint) as hits, min(oldest) as first, max(newest) as last
+        from {source} where searched > 0
+        group by kb, index_version order by max(newest) desc limit 50
+        """,  # noqa: S608
+        **bound,
     )
     return [Version(**row) for row in rows]
+
+
+def _sums(ledger: Rows, window: Window) -> tuple[str, dict[str, Any]]:
+    return rolled.sums(ledger, window.hours) if window.long else (_TURNS, window.bound)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traces.queries.measured import MEASURED, SCORED, Measured
-from traces.queries.window import Rows, Window
+from traces.queries.measured import MEASURED, SCORED, Measured, groups
+from traces.queries.window import Rows, Window, ends
 from traces.records import ERRORS
 
 
@@ -23,6 +23,11 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
     Counts with their totals, means with deviation and number, so that intervals can be computed.
     Turns that never reached a prompt (refused, nothing found) are not in it.
     """
+    if window.long:
+        where = "prompt is not null and model is not null"
+        rows = groups(ledger, window.hours, "prompt, model", where)
+        rows.sort(key=lambda row: (-row["turns"], row["prompt"], row["model"]))
+        return [Side(**row) for row in rows]
     rows = ledger.rows(
         SCORED
         + "select turns.prompt, turns.model,"
@@ -34,5 +39,6 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
         """,
         errors=list(ERRORS),
         **window.bound,
+        **ends(ledger, window.since, window.until),
     )
     return [Side(**row) for row in rows]

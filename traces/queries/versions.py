@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from traces.queries.measured import MEASURED, SCORED, Measured
-from traces.queries.window import Rows
-from traces.records import ERRORS, PRODUCTION
+from traces.queries.hours import first_hour
+from traces.queries.measured import MEASURED, SCORED, Measured, groups
+from traces.queries.window import Rows, Window, ends
+from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,15 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[Live
     """How did each version of a prompt do on the turns that people asked, by label?
 
     Counts with their totals, means with deviation and number, so that intervals can be computed.
-    Turns that never reached a prompt (refused, nothing found) are not in it.
+    Turns that never reached a prompt (refused, nothing found) are not in it, nor, of more than twelve
+    hours, those of the rest of the hour in which they begin.
     """
+    window = Window(since, until)
+    if window.long:
+        whole = replace(window.hours, since=first_hour(since))
+        where = "starts_with(prompt, $name)"
+        rows = groups(ledger, whole, "prompt", where, name=f"{name}@v")
+        return [Live(**row) for row in sorted(rows, key=lambda row: row["prompt"])]
     rows = ledger.rows(
         SCORED
         + "select turns.prompt,"
@@ -31,10 +39,9 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[Live
         and starts_with(turns.prompt, $name)
         group by turns.prompt order by turns.prompt
         """,
-        since=since,
-        until=until,
-        doors=list(PRODUCTION),
         errors=list(ERRORS),
         name=f"{name}@v",
+        **window.bound,
+        **ends(ledger, since, until),
     )
     return [Live(**row) for row in rows]

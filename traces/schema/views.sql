@@ -40,6 +40,8 @@ create view cases as
 
 -- What the live tail touches is rolled up anew, over the stored and the live rows, by traces/rollups.py.
 create table live.dirty (hour timestamptz not null);
+create table live.dirty_days (day timestamptz not null);
+create table live.dirty_talks (hour timestamptz not null);
 create table live.dirty_conversations (conversation_id text not null);
 create view hourly as
     select * from stored.hourly where hour not in (select hour from live.dirty)
@@ -50,12 +52,30 @@ create view hourly_models as
 create view hourly_buckets as
     select * from stored.hourly_buckets where hour not in (select hour from live.dirty)
     union all by name select * from live.hourly_buckets;
+create view hourly_stages as
+    select * from stored.hourly_stages where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly_stages;
+create view hourly_caches as
+    select * from stored.hourly_caches where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly_caches;
+create view daily as
+    select * from stored.daily where day not in (select day from live.dirty_days)
+    union all by name select * from live.daily;
 create view daily_buckets as
-    select * from stored.daily_buckets where day not in (select date_trunc('day', hour) from live.dirty)
+    select * from stored.daily_buckets where day not in (select day from live.dirty_days)
     union all by name select * from live.daily_buckets;
 create view daily_parts as
-    select * from stored.daily_parts where day not in (select date_trunc('day', hour) from live.dirty)
+    select * from stored.daily_parts where day not in (select day from live.dirty_days)
     union all by name select * from live.daily_parts;
+create view daily_sides as
+    select * from stored.daily_sides where day not in (select day from live.dirty_days)
+    union all by name select * from live.daily_sides;
+create view daily_users as
+    select * from stored.daily_users where day not in (select day from live.dirty_days)
+    union all by name select * from live.daily_users;
+create view hourly_talks as
+    select * from stored.hourly_talks where hour not in (select hour from live.dirty_talks)
+    union all by name select * from live.hourly_talks;
 create view rolled as select * from stored.rolled;
 create view conversations as
     select * from stored.conversations

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from console import format
 from console.dashboard import clock, data, filters, intervals, markup, notices
 from console.dashboard.views import standings
-from traces.queries import caches, overview, searches
+from traces.queries import caches, searches
 from traces.queries.caches import Served
 from traces.queries.searches import Version
 
@@ -27,7 +26,7 @@ STAGES = {
 class Retrieval:
     """All that the page shows of a range."""
 
-    facts: dict[str, Any]
+    hit_rate: float | None
     scores: list[int]
     stages: dict[str, dict[str, int]]
     cache: Served
@@ -60,7 +59,7 @@ def read(range_name: str, door: str) -> Retrieval:
     window = filters.window(range_name, door)
     with data.ledger() as opened:
         return Retrieval(
-            overview.facts(opened, window),
+            searches.hit_rate(opened, window),
             searches.scores(opened, window),
             searches.stages(opened, window),
             caches.served(opened, window.since, window.until),
@@ -76,7 +75,7 @@ def _facts(seen: Retrieval, range_name: str, door: str) -> None:
     markup.show(
         markup.facts(
             [
-                ("Retrieval hit rate", format.share(seen.facts["hit_rate"])),
+                ("Retrieval hit rate", format.share(seen.hit_rate)),
                 ("Turns that searched", format.count(sum(seen.scores))),
                 ("Semantic cache hits", hits),
                 ("Wrong of those checked", wrong),

@@ -32,3 +32,4 @@ select placed.conversation_id,
        max(thumbs.rating)
 from placed left join thumbs on thumbs.conversation_id = placed.conversation_id
 group by placed.conversation_id
+order by 4, 1

@@ -1,8 +1,9 @@
 -- The turns of some hours, with their ratings and groundedness: see the table `hourly`.
 insert into {to}hourly
 with chosen as (
-    select turn_id, started_at, door, model, prompt, kb, route, outcome, hit, attempts, error_class,
-           cost_usd, case when abs(cost_usd) < 1e12 then cost_usd else sign(cost_usd) * 1e12 end as usd, seconds,
+    select turn_id, started_at, door, model, prompt, kb, index_version, route, outcome, hit, attempts, error_class,
+           cost_usd, case when abs(cost_usd) < 1e12 then cost_usd else sign(cost_usd) * 1e12 end as usd,
+           case when abs(cost_usd) < 1e9 then cost_usd else sign(cost_usd) * 1e9 end as squared, seconds,
            case when abs(seconds) < 1e12 then seconds else sign(seconds) * 1e12 end as lasted
     from turns
     where started_at >= $since and started_at < $until
@@ -24,8 +25,9 @@ with chosen as (
       and s.source = 'online' and s.value is not null
     group by s.turn_id
 )
-select date_trunc('hour', started_at), door, model, prompt, kb, route, outcome,
+select date_trunc('hour', started_at), door, model, prompt, kb, index_version, route, outcome,
        count(*),
+       min(started_at),
        max(started_at),
        count(hit),
        count(*) filter (where hit),
@@ -34,7 +36,7 @@ select date_trunc('hour', started_at), door, model, prompt, kb, route, outcome,
        count(*) filter (where cost_usd is null and attempts > 0),
        count(cost_usd),
        sum(cast(usd as numeric(38, 12))),
-       sum(cast(usd * usd as numeric(38, 12))),
+       sum(cast(squared * squared as numeric(38, 18))),
        count(seconds),
        sum(cast(lasted as numeric(38, 12))),
        sum(cast(lasted * lasted as numeric(38, 12))),
@@ -50,4 +52,4 @@ select date_trunc('hour', started_at), door, model, prompt, kb, route, outcome,
 from chosen
 left join thumbs on thumbs.turn_id = chosen.turn_id
 left join grounded on grounded.turn_id = chosen.turn_id
-group by 1, 2, 3, 4, 5, 6, 7
+group by 1, 2, 3, 4, 5, 6, 7, 8
