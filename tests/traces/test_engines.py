@@ -150,8 +150,8 @@ QUESTIONS: dict[str, Ask] = {
         ledger, [row.turn_id for row in listing.page(ledger, replace(EVERYBODY, rating="up"), 9, 0)]
     ),
     "measured.groups": lambda ledger, _: sorted(
-        measured.groups(ledger, MONTH.hours, "prompt", "prompt is not null"),
-        key=lambda row: row["prompt"],
+        measured.groups(ledger, MONTH.hours, versions.Live, ("prompt",), "prompt is not null"),
+        key=lambda live: live.prompt,
     ),
     "overview.facts": lambda ledger, _: overview.facts(ledger, MONTH),
     "overview.cost_per_conversation": lambda ledger, _: overview.cost_per_conversation(ledger, MONTH),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from traces.histogram import percentiles
 from traces.queries import rolled
@@ -35,6 +35,7 @@ class Measured:
     cost_sd: float | None
 
 
+Shape = TypeVar("Shape", bound=Measured)
 _DAYS = """
     select prompt, model, bucket, n from daily_sides
     where door = any($doors) and day >= $first_day and day < $last_day
@@ -52,32 +53,33 @@ _ROLLED = """
     sum(seconds_n) as seconds_n, sum(seconds) as seconds, sum(seconds_squares) as seconds_squares,
     sum(cost_n) as cost_n, sum(cost_usd) as cost, sum(cost_squares) as cost_squares
 """
+_PARTS = ("grounded", "seconds", "cost")
 _COUNTS = ("turns", "errors", "searched", "hits", "rated", "down", "grounded_n", "seconds_n", "cost_n")
 
 
-def groups(ledger: Rows, window: Window, keys: str, where: str, **bound: Any) -> list[dict[str, Any]]:
-    """Measure the groups of a window's whole hours by the rollups; `keys` and `where` are constants."""
+def groups(
+    ledger: Rows, window: Window, shape: type[Shape], keys: tuple[str, ...], where: str, **bound: Any
+) -> list[Shape]:
+    """Measure the groups of a window's whole hours by the rollups; `where` is a constant, `keys` too."""
     source, ends = rolled.sums(ledger, window)
+    listed = ", ".join(keys)
     rows = ledger.rows(
-        f"select {keys}, {_ROLLED} from {source} where {where} group by {keys}",  # noqa: S608
+        f"select {listed}, {_ROLLED} from {source} where {where} group by {listed}",  # noqa: S608
         errors=list(ERRORS),
         **ends,
         **bound,
     )
-    slow = _p95(ledger, window, keys)
-    names = [key.strip() for key in keys.split(",")]
-    return [
-        {
-            **{name: row[name] for name in names},
-            **{name: int(row[name]) for name in _COUNTS},
-            "up": int(row["rated"] - row["down"]),
-            **_spread("grounded", row),
-            **_spread("seconds", row),
-            **_spread("cost", row),
-            "seconds_p95": slow.get(tuple(row[name] for name in names)),
-        }
-        for row in rows
-    ]
+    slow = _p95(ledger, window, listed)
+    measured: list[Shape] = []
+    for row in rows:
+        values: dict[str, Any] = {name: row[name] for name in keys}
+        values |= {name: int(row[name]) for name in _COUNTS}
+        values["up"] = int(row["rated"] - row["down"])
+        values["seconds_p95"] = slow.get(tuple(row[name] for name in keys))
+        for part in _PARTS:
+            values |= _spread(part, row)
+        measured.append(shape(**values))
+    return measured
 
 
 def _spread(name: str, row: dict[str, Any]) -> dict[str, float | None]:

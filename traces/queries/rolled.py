@@ -250,7 +250,7 @@ def by_part(ledger: Rows, window: Window, part: str, metric: str) -> dict[str | 
 
 def sums(
     rows: Rows, window: Window, step_seconds: int | None = None, begin: datetime | None = None
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, datetime | list[str]]]:
     """Return what to select the sums of a window's whole hours from, and what that binds.
 
     Rows have the columns of `hourly`, but `moment`, and no door. Steps begin at `begin`, or the window's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,5 +113,5 @@ def versions(ledger: Rows, window: Window) -> list[Version]:
     return [Version(**row) for row in rows]
 
 
-def _sums(ledger: Rows, window: Window) -> tuple[str, dict[str, Any]]:
+def _sums(ledger: Rows, window: Window) -> tuple[str, Mapping[str, Any]]:
     return rolled.sums(ledger, window.hours) if window.long else (_TURNS, window.bound)

@@ -25,9 +25,8 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
     """
     if window.long:
         where = "prompt is not null and model is not null"
-        rows = groups(ledger, window.hours, "prompt, model", where)
-        rows.sort(key=lambda row: (-row["turns"], row["prompt"], row["model"]))
-        return [Side(**row) for row in rows]
+        whole = groups(ledger, window.hours, Side, ("prompt", "model"), where)
+        return sorted(whole, key=lambda side: (-side.turns, side.prompt, side.model))
     rows = ledger.rows(
         SCORED
         + "select turns.prompt, turns.model,"

@@ -29,8 +29,8 @@ def live(ledger: Rows, name: str, since: datetime, until: datetime) -> list[Live
     if window.long:
         whole = replace(window.hours, since=first_hour(since))
         where = "starts_with(prompt, $name)"
-        rows = groups(ledger, whole, "prompt", where, name=f"{name}@v")
-        return [Live(**row) for row in sorted(rows, key=lambda row: row["prompt"])]
+        lives = groups(ledger, whole, Live, ("prompt",), where, name=f"{name}@v")
+        return sorted(lives, key=lambda live: live.prompt)
     rows = ledger.rows(
         SCORED
         + "select turns.prompt,"
