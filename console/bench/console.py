@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from console.bench import traffic
+from console.bench import foreign, traffic
 from console.bench.figures import Figure, Goal
 from traces.queries.conversations import Which
 from traces.queries.listing import Filter
+from traces.queries.reviews import Queue
+from traces.records import PRODUCTION
 
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK = (2_000, 20_000)
@@ -35,7 +37,8 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
         with _configured(data_dir):
             for name, read in pages(data_dir):
                 figures += _timed(f"{name}, {size:,} turns", read, goals=size == sizes[-1])
-    return figures
+    progress("console: taking turns of other programs")
+    return [*figures, foreign.measure(folder / "foreign", quick=quick)]
 
 
 def pages(data_dir: Path) -> Iterator[Page]:
@@ -65,9 +68,12 @@ def pages(data_dir: Path) -> Iterator[Page]:
     yield "Models & prompts", lambda: models.read("30d", "production")
     yield "Retrieval 7d", lambda: searches.read("7d", "production")
     yield "Retrieval 30d", lambda: searches.read("30d", "production")
-    yield "Topics & gaps 7d", lambda: people.read_topics("7d", "production")
-    yield "Prompts, live", lambda: data.read_live("answer", now - timedelta(days=7))
-    yield "Annotate", lambda: data.read_queue("thumbs_down", "ada", ("chat", "api", "openai", "cli"))
+    for span in ("7d", "30d"):
+        yield f"Topics & gaps {span}", lambda span=span: people.read_topics(span, "production")
+    yield "Prompts, live", lambda: data.read_live("answer", now - timedelta(days=30))
+    for queue in get_args(Queue):
+        yield f"Annotate, {queue}", lambda queue=queue: data.read_queue(queue, "ada", PRODUCTION)
+    yield "Evals", data.read_runs
 
 
 def _turns(now: datetime) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.index import Knowledge
 from traces.journal import Journal, encode
 from traces.recorder import Recorder
+from traces.store import Store
 
 BARE = [Batch([0.010, 0.012, 0.030], [0.05, 0.05, 0.07], cpu=0.12, wall=0.2)] * 3
 OURS = [
@@ -195,5 +196,7 @@ def test_every_page_reads_a_made_ledger(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(console, "QUICK", (600,))
     monkeypatch.setattr(console, "TIMES", 1)
     figures = console.measure(tmp_path, quick=True, progress=lambda _: None)
-    assert {figure.unit for figure in figures} == {"ms", "ms CPU"} and len(figures) >= 40
+    assert {figure.unit for figure in figures} == {"ms", "ms CPU", "turns/s"} and len(figures) >= 50
+    with Store(tmp_path / "foreign").read() as ledger:
+        assert ledger.rows("select count(*) as n from turns where door = 'otlp'") == [{"n": 120}]
     assert all(figure.goal is not None and figure.values[0] > 0 for figure in figures)
