@@ -47,7 +47,7 @@ def _request(numbers: range) -> dict[str, Any]:
 
 def _span(number: int, place: int) -> dict[str, Any]:
     began = time.time_ns() - 2_000_000_000 + place * 1_000_000
-    said = {
+    texts = {
         "input.value": TEXT[: len(TEXT) // 2],
         "output.value": TEXT[len(TEXT) // 2 :],
         "llm.model_name": "m",
@@ -59,5 +59,5 @@ def _span(number: int, place: int) -> dict[str, Any]:
         "name": f"step {place}",
         "startTimeUnixNano": str(began),
         "endTimeUnixNano": str(began + 1_000_000_000 - place),
-        "attributes": [{"key": key, "value": {"stringValue": text}} for key, text in said.items()],
+        "attributes": [{"key": key, "value": {"stringValue": text}} for key, text in texts.items()],
     }

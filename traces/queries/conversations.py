@@ -135,8 +135,8 @@ def page(
     began = [row["began"] for row in rows]
     ids = [row["first_id"] for row in rows]
     first = ledger.rows(_FIRST, since=min(began), until=max(began), ids=ids)
-    asked = {row["turn_id"]: row["question"] for row in first}
-    return [Conversation(question=asked.get(row.pop("first_id"), ""), **row) for row in rows]
+    questions = {row["turn_id"]: row["question"] for row in first}
+    return [Conversation(question=questions.get(row.pop("first_id"), ""), **row) for row in rows]
 
 
 def _from(ledger: Rows, window: Window, most: int, after: tuple[datetime, str] | None) -> datetime:
