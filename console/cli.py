@@ -145,6 +145,10 @@ USERS = Group(
             "access:add_user", "Add a user with a password that you type, pipe in, or are shown once."
         ),
         "list": Command("access:list_users", "List the users with their roles."),
+        "move": Command(
+            "access:move_user",
+            "Put a user into another workspace; the user's conversations stay in the old one.",
+        ),
         "disable": Command("access:disable_user", "Let a user in no more and end the user's sessions."),
         "reset": Command(
             "access:reset_user", "Set a new password, let the user in again and end the sessions of before."
@@ -157,6 +161,25 @@ KEYS = Group(
         "new": Command("access:new_key", "Make an API key; it is shown this once."),
         "list": Command("access:list_keys", "List the API keys made here, without the keys."),
         "revoke": Command("access:revoke_key", "Let a key in no more, nor the sessions begun with it."),
+    },
+)
+WORKSPACES = Group(
+    "Who sees which documents, when not everybody may see all.",
+    {
+        "list": Command(
+            "workspaces:list_workspaces", "List the workspaces with their people and knowledge bases."
+        ),
+        "add": Command(
+            "workspaces:add_workspace",
+            "Make a workspace: people see its documents and their own conversations in it, nothing else.",
+        ),
+        "remove": Command(
+            "workspaces:remove_workspace", "Remove a workspace that nobody and no knowledge base belongs to."
+        ),
+        "give": Command(
+            "workspaces:give",
+            "Let a knowledge base belong to a workspace, and to no other; before its first ingestion best.",
+        ),
     },
 )
 COSTS = Group(
@@ -245,6 +268,7 @@ ROOT = {
     "deploy": DEPLOY,
     "users": USERS,
     "keys": KEYS,
+    "workspaces": WORKSPACES,
 }
 
 

@@ -13,7 +13,7 @@ from evalsets.runs.estimate import estimate
 from evalsets.runs.runner import Plan, Variant, run
 from pipeline import build
 from pipeline.auth import Person
-from pipeline.errors import AnswerdeckError, KnowledgeError
+from pipeline.errors import AnswerdeckError
 from pipeline.events import Answer, Question, public
 from pipeline.http.streaming import last
 from pipeline.settings import Settings
@@ -37,7 +37,9 @@ class Tools:
 
     async def search(self, person: Person, question: str, kb: str | None) -> dict[str, Any]:
         """Return the passages closest to a question; the turn's door is `search`."""
-        answer = await self._turn(Question(question, person.name, "search", kb=kb, history=()))
+        answer = await self._turn(
+            Question(question, person.name, "search", kb=kb, history=(), workspace=person.workspace)
+        )
         if answer.outcome not in ("answered", "no_context"):
             raise Unanswered(answer.answer)
         passages = [public(passage) for passage in answer.passages]
@@ -52,7 +54,9 @@ class Tools:
         self, person: Person, question: str, kb: str | None, conversation_id: str | None
     ) -> dict[str, Any]:
         """Return the answer to a question with its citations; the turn's door is `mcp`."""
-        answer = await self._turn(Question(question, person.name, "mcp", conversation_id, kb=kb))
+        answer = await self._turn(
+            Question(question, person.name, "mcp", conversation_id, kb=kb, workspace=person.workspace)
+        )
         if answer.outcome == "failed":
             raise Unanswered(answer.answer)
         whole = answer.to_dict()
@@ -61,13 +65,15 @@ class Tools:
     async def turn(self, person: Person, turn_id: str) -> dict[str, Any]:
         """Return all that was recorded of a turn."""
         _operators(person, "read a turn")
-        return await asyncio.to_thread(self._recorded, turn_id)
+        return await asyncio.to_thread(self._recorded, turn_id, person.workspace)
 
     async def evaluate(
         self, person: Person, evalset: str, limit: int | None, budget_usd: float
     ) -> dict[str, Any]:
         """Run an evalset of the list with what is in force, unless it may cost more than the budget."""
         _operators(person, "run an evalset")
+        if not person.keeps("editor"):
+            raise Unanswered(f"There is no evalset {evalset[:64]!r}.")
         names = [row.name for row in await asyncio.to_thread(cases.list_sets)]
         if evalset not in names:  # a path would let a caller far away read files here
             raise Unanswered(f"There is no evalset {evalset[:64]!r}; there are {', '.join(names)}.")
@@ -81,22 +87,16 @@ class Tools:
     async def _turn(self, question: Question) -> Answer:
         if not question.text.strip():
             raise Unanswered("The question is empty.")
-        if question.kb is not None and not self._exists(question.kb):
+        if question.kb is not None and not self.pipeline.readable(question.workspace, question.kb):
             raise Unanswered(f"There is no knowledge base {question.kb[:64]!r}.")
         end = await last(self.pipeline.answer(question))
         if not isinstance(end, Answer):
             raise Unanswered(getattr(end, "message", "The turn has no end."))
         return end
 
-    def _exists(self, kb: str) -> bool:
-        try:
-            return self.pipeline.knowledge.exists(kb)
-        except KnowledgeError:  # no name for one
-            return False
-
-    def _recorded(self, turn_id: str) -> dict[str, Any]:
+    def _recorded(self, turn_id: str, workspace: str) -> dict[str, Any]:
         with self.pipeline.store.read() as ledger:
-            row = trace(ledger, turn_id)
+            row = trace(ledger, turn_id, workspace)
         if row is None:
             raise Unknown(f"There is no turn {turn_id[:64]!r}.")
         return json.loads(json.dumps(asdict(row), default=str))

@@ -10,16 +10,19 @@ from typing import Literal, get_args
 
 Role = Literal["user", "viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+DEFAULT = "default"  # the workspace of everybody and everything that nobody put into another
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_WORKSPACE = re.compile(r"[a-z0-9-]{1,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may ask; roles rise from user to admin."""
+    """Somebody who may ask; roles rise from user to admin, each within the person's workspace."""
 
     name: str
     role: Role
+    workspace: str = DEFAULT
 
     def may(self, role: Role) -> bool:
         """Tell whether this person has the role or a higher one."""
@@ -30,6 +33,10 @@ class Person:
         """Whether this person may read any turn and name a prompt or model."""
         return self.may("editor")
 
+    def keeps(self, role: Role) -> bool:
+        """Tell whether this person has the role over the whole installation, all workspaces included."""
+        return self.workspace == DEFAULT and self.may(role)
+
 
 LOCAL = Person("local", "admin")  # everybody, while no key is configured and only this machine can connect
 
@@ -37,6 +44,7 @@ LOCAL = Person("local", "admin")  # everybody, while no key is configured and on
 class Keys:
     """The keys of the configuration: "name:role:sha256 of the key", separated by commas.
 
+    A workspace may follow after another colon.
     Raises ValueError naming the entry by its place, never by its text.
     """
 
@@ -75,13 +83,24 @@ def named(name: str) -> str:
     return name
 
 
+def workspace_named(name: str) -> str:
+    """Return a workspace's name; raises ValueError saying what one is made of."""
+    if not _WORKSPACE.fullmatch(name):
+        raise ValueError(f"{name[:64]!r} names no workspace: use 1 to 32 small letters, digits or '-'")
+    return name
+
+
 def _read(place: int, entry: str) -> tuple[bytes, Person]:
     name, _, rest = entry.partition(":")
-    role, _, hexadecimal = rest.partition(":")
+    role, _, rest = rest.partition(":")
+    hexadecimal, _, workspace = rest.partition(":")
     if not _NAME.fullmatch(name):
         raise ValueError(f"entry {place} must begin with a name of letters, digits, '.', '_', '@' or '-'")
     if role not in ROLES:
         raise ValueError(f"entry {place} ({name}) needs one of the roles {', '.join(ROLES)}")
     if not _DIGEST.fullmatch(hexadecimal.lower()):
         raise ValueError(f"entry {place} ({name}) needs the SHA-256 of its key, 64 hex digits, not the key")
-    return hexadecimal.lower().encode(), Person(name, role)  # type: ignore[arg-type]  # checked just above
+    if workspace and not _WORKSPACE.fullmatch(workspace):
+        raise ValueError(f"entry {place} ({name}) ends in {workspace[:40]!r}, which names no workspace")
+    person = Person(name, role, workspace or DEFAULT)  # type: ignore[arg-type]  # checked just above
+    return hexadecimal.lower().encode(), person

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Unpack
 
+from pipeline.accounts import ACCOUNTS, Accounts
 from pipeline.admission import Admission
 from pipeline.auth import Keys
 from pipeline.breaker import Breaker, Change, Policy
@@ -17,7 +18,8 @@ from pipeline.breakers import Breakers, changes
 from pipeline.context.answers import AnswerCache
 from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
-from pipeline.context.memory import TABLES, Memory, Reach
+from pipeline.context.memory import TABLES, Memory
+from pipeline.context.reach import Reach
 from pipeline.context.retrieval import Patience, Retriever
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.data_folder import DataFolder
@@ -43,7 +45,8 @@ from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.news import News
 from pipeline.parts import Given, Parts
-from pipeline.people import ACCOUNTS, People
+from pipeline.people import People
+from pipeline.private import spaces
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library, PromptError
 from pipeline.providers import embedder, model, paces, reranker
@@ -51,6 +54,7 @@ from pipeline.redis_server import RedisServer
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
+from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
 from traces.journal import Journal
 from traces.postgres.files import SharedFiles
@@ -75,6 +79,9 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
         copies.follow(desk(settings).look)
     gateway, news = _gateway(settings, registry, parts)
     documents = parts.get("knowledge") or knowledge(settings)
+    remembered = parts.get("memory") or memory(settings, registry.get("conversations", LOCAL))
+    own = parts.get("spaces") or spaces(settings, remembered, documents.embedder)
+    documents.private = None if own is None else own.knowledge
     looks = guards(settings, documents.embedder, moderator(settings, registry))
     rewrites = settings.models.primary != "extractive" or "models" in parts or "gateway" in parts
     return Pipeline(
@@ -88,7 +95,7 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             trials=parts.get("trials") or trials(settings),
             inbound=parts.get("inbound") or looks.inbound,
             planted=parts.get("planted") or looks.planted,
-            memory=parts.get("memory") or memory(settings, registry.get("conversations", LOCAL)),
+            memory=remembered,
             condenser=parts.get("condenser") or Condenser(gateway if rewrites else None),
             retriever=parts.get("retriever") or retriever(settings, documents, registry),
             gateway=gateway,
@@ -101,6 +108,8 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             keeping=_keeping(settings),
             mirror=copies,
             news=news,
+            workspaces=parts.get("workspaces") or Workspaces(accounts(settings)),
+            spaces=own,
             clock=parts.get("clock", time.perf_counter),
         )
     )
@@ -193,11 +202,16 @@ def prices(settings: Settings) -> Prices:
 
 def people(settings: Settings) -> People:
     """Return who may come in: the keys of the environment, and users and keys made here."""
-    place, ledger = DataFolder(settings.data_dir).people, settings.ledger.get_secret_value()
-    if ledger != EMBEDDED:
-        place = SharedTables(ledger, ACCOUNTS, named=True)
     keys = Keys(settings.auth.keys.get_secret_value())
-    return People(place, keys, provider=settings.auth.oidc.issuer is not None)
+    return People(accounts(settings), keys, provider=settings.auth.oidc.issuer is not None)
+
+
+def accounts(settings: Settings) -> Accounts:
+    """Return what tells who may come in and what belongs to whom: of this machine, or of all of them."""
+    ledger = settings.ledger.get_secret_value()
+    if ledger != EMBEDDED:
+        return Accounts(SharedTables(ledger, ACCOUNTS, named=True))
+    return Accounts(DataFolder(settings.data_dir).people)
 
 
 def spending(settings: Settings) -> Spending:

@@ -65,4 +65,4 @@ def _row(turn_id: str, passage: Passage, cited: set[int]) -> Passage:
 
 def _citation(passage: Passage) -> Citation:
     assert passage.n is not None
-    return Citation(passage.n, passage.chunk_id, passage.document_id, passage.title, passage.url)
+    return Citation(passage.n, passage.chunk_id, passage.document_id, passage.title, passage.url, passage.kb)

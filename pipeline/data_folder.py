@@ -61,6 +61,11 @@ class DataFolder:
         return self.path / "knowledge"
 
     @property
+    def private(self) -> Path:
+        """People's own documents."""
+        return self.path / "private"
+
+    @property
     def evalsets(self) -> Path:
         """The team's own evalsets."""
         return self.path / "evalsets"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.auth import DEFAULT
 from pipeline.tasks import Task
 from traces.records import Door, Outcome, Passage, Trace
 
@@ -37,6 +38,7 @@ class Question:
     system: str | None = None  # the client's system text: looked at, never handed to a model
     run_id: str | None = None
     case_id: str | None = None
+    workspace: str = DEFAULT  # whose documents, conversations and memory may be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Citation:
     document_id: str
     title: str
     url: str
+    kb: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class Answer:
                     "document_id": citation.document_id,
                     "title": citation.title,
                     "url": citation.url,
+                    "kb": citation.kb,
                 }
                 for citation in self.citations
             ],
@@ -158,4 +162,5 @@ def public(passage: Passage) -> dict[str, Any]:
         "title": passage.title,
         "url": passage.url,
         "text": passage.text,
+        "kb": passage.kb,
     }

@@ -6,18 +6,20 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import notices
+from pipeline.accounts import AccessError
 from pipeline.alarm import Alarm
 from pipeline.closing import answer_of, record
 from pipeline.context.facts import personal
-from pipeline.errors import ConversationsError
+from pipeline.errors import ConversationsError, KnowledgeError
 from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.inbound import clean
+from pipeline.knowledge.beside import OWN
 from pipeline.languages import language
 from pipeline.live_turn import LiveTurn
 from pipeline.operations import Operations
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 SPARE_SECONDS = 4.0  # after its deadline a turn may still give the passages it has
 UNMETERED = (*TRIALS, "task")  # doors that are no load of a user's own: their turns count against no limit
 TWIN_SECONDS = 0.1  # between two looks at whether the same turn of a client has ended
+OWNERS = (*TRIALS, "cli")  # doors of who owns the machine: every knowledge base is theirs to ask
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
@@ -53,7 +56,7 @@ class Frame(Operations):
         if question.client_turn_id is None:
             return None
         try:
-            return self.memory.repeated(question.user_id, question.client_turn_id)
+            return self.memory.within(question.workspace).repeated(question.user_id, question.client_turn_id)
         except ConversationsError as error:
             log.warning("a client's turn could not be looked up: %s", error)
             return None
@@ -85,10 +88,45 @@ class Frame(Operations):
             code_version=rules.code_version,
             run_id=question.run_id,
             case_id=question.case_id,
+            workspace=self._workspace(question),
         )
         recorder = Recorder(turn, self.backlog, self._clock)
         budget = self.trials if question.door in TRIALS else self.budget
         return LiveTurn(question, recorder, rules.turn_seconds, Purse(budget, self.gateway, question))
+
+    def _workspace(self, question: Question) -> str:
+        """Return whose turn it is; who works on the machine itself asks for whom the documents are."""
+        if question.door in OWNERS and question.kb is not None:
+            with suppress(AccessError):
+                return self.workspaces.of(question.kb)
+        return question.workspace
+
+    def _own(self, turn: LiveTurn) -> str | None:
+        """Return where the documents lie that its user brought, when there are any."""
+        question = turn.question
+        if self.spaces is None or question.door in OWNERS:
+            return None
+        return self.spaces.ready(question.user_id, question.workspace)
+
+    def _base(self, turn: LiveTurn) -> str:
+        """Return the knowledge base to search: the one asked for, the conversation's, else the workspace's.
+
+        Raises KnowledgeError when there is none, or it is another workspace's, which sounds the same.
+        """
+        question = turn.question
+        if question.door in OWNERS:
+            return question.kb or self.rules.kb
+        for kb in (question.kb, turn.chosen):
+            if kb is not None and self.readable(question.workspace, kb):
+                return kb
+            if kb is not None and kb == question.kb:
+                raise KnowledgeError(f"there is no knowledge base {kb!r}", "store_missing")
+        kb = self.workspaces.main(question.workspace, self.rules.kb)
+        if turn.own is not None and (kb is None or not self.knowledge.exists(kb)):
+            return OWN
+        if kb is None:
+            raise KnowledgeError(f"workspace {question.workspace!r} has no knowledge base", "store_missing")
+        return kb
 
     def _close(self, turn: LiveTurn) -> Trace:
         """Write the turn's one trace and tell who watches."""
@@ -103,7 +141,9 @@ class Frame(Operations):
         row, answer = trace.turn, answer_of(turn, trace)
         if turn.question.history is None and turn.question.door not in TRIALS:
             try:
-                self.memory.remember(row.user_id, row.client_turn_id, row.question, answer)
+                self.memory.within(turn.question.workspace).remember(
+                    row.user_id, row.client_turn_id, row.question, answer
+                )
             except ConversationsError as error:
                 log.error("turn %s is not remembered: %s", turn.turn_id, error)
             else:
@@ -114,7 +154,8 @@ class Frame(Operations):
         """Keep facts and summary beside the turn, when it may have any; its user does not wait."""
         if turn.outcome == "refused" or not (turn.full or personal(turn.text)):
             return
-        work = asyncio.to_thread(self.memory.digest, turn.question.user_id, turn.text, answer)
+        memory = self.memory.within(turn.question.workspace)
+        work = asyncio.to_thread(memory.digest, turn.question.user_id, turn.text, answer)
         chore = asyncio.get_running_loop().create_task(work)
         self._chores.add(chore)
         chore.add_done_callback(self._digested)

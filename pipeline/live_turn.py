@@ -69,6 +69,8 @@ class LiveTurn:
         self.failed: Failed | None = None
         self.first: str | None = None  # the model to ask before the others
         self.groundedness: float | None = None
+        self.chosen: str | None = None  # the knowledge base that its conversation was asked from
+        self.own: str | None = None  # where its user's own documents lie
         self.recollection = NOTHING  # what was remembered beside the last turns
         self.full = False  # whether older turns than those recalled exist
         self._seconds = seconds

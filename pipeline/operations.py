@@ -10,10 +10,11 @@ from typing import Final
 
 from pipeline import notices
 from pipeline.alarm import Alarms
+from pipeline.auth import DEFAULT
 from pipeline.backlog import Backlog
 from pipeline.breaker import Breaker, BreakerReport, Policy
 from pipeline.breakers import reports
-from pipeline.errors import Refused
+from pipeline.errors import KnowledgeError, Refused
 from pipeline.parts import Parts
 from traces.errors import JournalError
 from traces.ids import uuid7
@@ -44,6 +45,8 @@ class Operations:
         self.knowledge: Final = parts.knowledge
         self.store: Final = parts.store
         self.wholes: Final = parts.wholes
+        self.workspaces: Final = parts.workspaces
+        self.spaces: Final = parts.spaces
         self.registry: Final = parts.breakers
         self.keeping: Final = parts.keeping
         self.mirror: Final = parts.mirror
@@ -77,9 +80,10 @@ class Operations:
         value: int,
         comment: str | None = None,
         tags: list[str] | None = None,
+        workspace: str = DEFAULT,
     ) -> Score:
         """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
-        if self.memory.owner(turn_id) != user_id:
+        if self.memory.within(workspace).owner(turn_id) != user_id:
             raise Refused("turn_not_found", f"There is no turn {turn_id!r} of yours.", status=404)
         score = Score(
             score_id=uuid7(),
@@ -99,6 +103,19 @@ class Operations:
             raise Refused("store_unwritable", notices.NOT_KEPT, status=503, retry_after=5.0) from None
         return score
 
+    def readable(self, workspace: str, kb: str) -> bool:
+        """Tell whether there is such a knowledge base and the people of the workspace may read it."""
+        try:
+            return self.workspaces.of(kb) == workspace and self.knowledge.exists(kb)
+        except KnowledgeError:  # no name for one
+            return False
+
+    async def bases(self, workspace: str) -> list[str]:
+        """Return the knowledge bases that the people of a workspace may read, its main one first."""
+        names = self.workspaces.readable(workspace, await self.knowledge.names())
+        main = self.workspaces.main(workspace, self.rules.kb)
+        return sorted(names, key=lambda name: (name != main, name))
+
     def breakers(self) -> dict[str, Breaker]:
         """Return the breakers of all dependencies by name."""
         return {**self.gateway.breakers, **self.registry.by_name}
@@ -117,6 +134,8 @@ class Operations:
     async def close(self) -> None:
         """Flush and close what the pipeline holds open."""
         await asyncio.gather(*self._chores, return_exceptions=True)
+        if self.spaces is not None:
+            await self.spaces.close()
         if self.mirror is not None:
             self.mirror.close()
         if self.news is not None:
@@ -132,4 +151,5 @@ class Operations:
         self.trials.spending.close()
         self.quota.close()
         self.memory.close()
+        self.workspaces.close()
         self.journal.close()

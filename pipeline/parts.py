@@ -27,7 +27,9 @@ from pipeline.models.model import Model
 from pipeline.news import News
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
+from pipeline.spaces import Spaces
 from pipeline.whole import Wholes
+from pipeline.workspaces import Workspaces
 from traces.journal import Journal
 from traces.recorder import Recorder
 from traces.store import Store
@@ -37,7 +39,7 @@ class Finder(Protocol):
     """What finds the passages for a query."""
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
     ) -> Retrieved: ...
     async def warm(self) -> None: ...
     async def close(self) -> None: ...
@@ -65,7 +67,9 @@ class Parts:
     knowledge: Knowledge
     store: Store
     wholes: Wholes
+    workspaces: Workspaces
     breakers: Breakers
+    spaces: Spaces | None = None  # people's own documents; None: they may not bring any
     keeping: Keeping | None = None  # of answers; None: each is given anew
     news: News | None = None  # of other machines' breakers
     mirror: Mirror | None = None  # where several machines share prompts
@@ -94,4 +98,6 @@ class Given(TypedDict, total=False):
     knowledge: Knowledge
     store: Store
     breakers: Breakers
+    workspaces: Workspaces
+    spaces: Spaces
     clock: Callable[[], float]

@@ -8,62 +8,26 @@ Passwords are kept as scrypt hashes, keys and session tokens as SHA-256; none ca
 from __future__ import annotations
 
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 from pipeline import passwords
-from pipeline.auth import ROLES, Keys, Person, Role, digest, named
-from pipeline.errors import AnswerdeckError
+from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
+from pipeline.auth import DEFAULT, ROLES, Keys, Person, Role, digest, named
 from pipeline.linked import Database
-from pipeline.transactions import transaction
-from traces.errors import StoreError, Unknown
+from pipeline.workspaces import Workspaces
+from traces.errors import Unknown
 from traces.postgres.tables import SharedTables
+
+__all__ = ["AccessError", "People", "Throttled", "Unreachable"]
 
 SESSION_SECONDS = 12 * 3600.0
 TRY_SECONDS = 15 * 60.0  # wrong tries count for so long
 TRIES = {"name": 5, "address": 20}  # wrong ones, before no more are looked at
-KEPT_DAYS = 365  # of the audit lines
 KEY_PREFIX = "ad_"
-_WAIT_SECONDS = 5.0
-ACCOUNTS = """
-create table if not exists users (
-    name text primary key, role text not null, password text not null,
-    disabled integer not null default 0, created_at text not null
-);
-create table if not exists keys (
-    name text primary key, role text not null, digest text not null unique,
-    revoked integer not null default 0, created_at text not null
-);
-create table if not exists sessions (
-    digest text primary key, name text not null, role text not null,
-    source text not null,  -- user | provider | the digest of the key it was begun with
-    ends real not null
-);
-create index if not exists sessions_of on sessions (name);
-create table if not exists tries (kind text not null, name text not null, at real not null);
-create table if not exists pending (  -- sign-ins under way at a provider
-    state text primary key, nonce text not null, verifier text not null, ends real not null
-);
-create table if not exists closed (since text not null);  -- a row: from here on people sign in
-create table if not exists events (
-    at text not null, event text not null, name text, actor text, detail text
-);
-"""
-
-
-class AccessError(AnswerdeckError):
-    """A user or key cannot be made, found or changed; the message says why and what to do."""
-
-
-class Unreachable(AccessError):
-    """Who may come in cannot be asked now: the database that all machines share is away."""
 
 
 class Throttled(AccessError):
@@ -83,6 +47,7 @@ class Account:
     role: Role
     active: bool
     created_at: str
+    workspace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +64,18 @@ class People:
 
     def __init__(
         self,
-        place: Path | SharedTables | None,
+        place: Accounts | Path | SharedTables | None,
         keys: Keys,
         *,
         provider: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = place if isinstance(place, Path) else None
-        self._shared = place if isinstance(place, SharedTables) else None
+        self._accounts = place if isinstance(place, Accounts) else Accounts(place)
         self._provider = provider
         self._ever_closed = False
         self._keys = keys
         self._clock = clock
-        self._lock = threading.Lock()
-        self._db: sqlite3.Connection | None = None
+        self.workspaces = Workspaces(self._accounts)
 
     @property
     def closed(self) -> bool:
@@ -120,7 +83,7 @@ class People:
         if self._provider or self._keys or self._ever_closed:
             return True
         try:
-            self._ever_closed = bool(self._rows("select since from closed limit 1"))
+            self._ever_closed = bool(self._accounts.rows("select since from closed limit 1"))
         except Unreachable:
             return True  # nobody comes in by a database that is away
         return self._ever_closed
@@ -129,8 +92,7 @@ class People:
         """Return whose key this is, of the configuration or made here."""
         if (person := self._keys.person(key)) is not None:
             return person
-        rows = self._rows("select name, role from keys where digest = ? and revoked = 0", digest(key))
-        return _person(rows[0]) if rows else None
+        return self._of_key(digest(key))
 
     def sign_in(self, name: str, secret: str, address: str) -> str:
         """Begin a session with a name and password, or with a key and no name; return its token.
@@ -150,25 +112,25 @@ class People:
 
     def begin(self, person: Person, source: str, address: str = "") -> str:
         """Begin a session and return its token; `source` is "user", "provider" or a key's digest."""
-        token, now = secrets.token_urlsafe(32), self._clock()
-        with self._change() as db:
-            db.execute("delete from sessions where ends < ?", (now,))
-            db.execute("delete from tries where at < ? or name = ?", (now - TRY_SECONDS, person.name))
-            row = (digest(token), person.name, person.role, source, now + SESSION_SECONDS)
-            db.execute("insert into sessions values (?, ?, ?, ?, ?)", row)
-            _note(db, "signed in", person.name, person.name, f"from {address}" if address else None)
+        token, begun = secrets.token_urlsafe(32), self._clock()
+        with self._accounts.change() as db:
+            db.execute("delete from sessions where ends < ?", (begun,))
+            db.execute("delete from tries where at < ? or name = ?", (begun - TRY_SECONDS, person.name))
+            row = (digest(token), person.name, person.role, source, begun + SESSION_SECONDS, person.workspace)
+            db.execute("insert into sessions values (?, ?, ?, ?, ?, ?)", row)
+            note(db, "signed in", person.name, person.name, f"from {address}" if address else None)
         return token
 
     def expect(self, pending: Pending, seconds: float) -> None:
         """Remember a sign-in that was begun at the provider, for so long."""
-        with self._change() as db:
+        with self._accounts.change() as db:
             db.execute("delete from pending where ends < ?", (self._clock(),))
             row = (digest(pending.state), pending.nonce, pending.verifier, self._clock() + seconds)
             db.execute("insert into pending values (?, ?, ?, ?)", row)
 
     def expected(self, state: str) -> Pending | None:
         """Return a sign-in that was begun and not ended, once; None for any other."""
-        with self._change() as db:
+        with self._accounts.change() as db:
             row = db.execute(
                 "delete from pending where state = ? and ends > ? returning nonce, verifier",
                 (digest(state), self._clock()),
@@ -181,116 +143,133 @@ class People:
         Raises AccessError when the name is a local user's or a key's: nobody becomes another by it.
         """
         sql = "select 1 from users where name = ? union select 1 from keys where name = ?"
-        taken = self._rows(sql, person.name, person.name)
+        taken = self._accounts.rows(sql, person.name, person.name)
         if taken or self._keys.named(person.name):
             raise AccessError(f"The name {person.name} belongs to somebody else here. Please tell an admin.")
+        self.workspaces.check(person.workspace)
         return self.begin(person, "provider", address)
 
     def session(self, token: str) -> Person | None:
         """Return whose running session this is, with the role of now; None once it ended anywhere."""
-        rows = self._rows("select name, role, source, ends from sessions where digest = ?", digest(token))
+        sql = "select name, role, workspace, source, ends from sessions where digest = ?"
+        rows = self._accounts.rows(sql, digest(token))
         if not rows or rows[0]["ends"] <= self._clock():
             return None
         name, source = rows[0]["name"], rows[0]["source"]
         if source == "provider":
             return _person(rows[0]) if self._provider else None
         if source == "user":
-            users = self._rows("select name, role from users where name = ? and disabled = 0", name)
+            sql = "select name, role, workspace from users where name = ? and disabled = 0"
+            users = self._accounts.rows(sql, name)
             return _person(users[0]) if users else None
-        if (person := self._keys.by_digest(source)) is not None:
-            return person
-        keys = self._rows("select name, role from keys where digest = ? and revoked = 0", source)
-        return _person(keys[0]) if keys else None
+        return self._keys.by_digest(source) or self._of_key(source)
 
     def end(self, token: str) -> None:
         """End a session."""
         person = self.session(token)
         if person is None:
             return
-        with self._change() as db:
+        with self._accounts.change() as db:
             db.execute("delete from sessions where digest = ?", (digest(token),))
-            _note(db, "signed out", person.name, person.name)
+            note(db, "signed out", person.name, person.name)
 
-    def add_user(self, name: str, role: str, password: str, actor: str) -> None:
+    def add_user(self, name: str, role: str, password: str, actor: str, workspace: str = DEFAULT) -> None:
         """Add a local user; raises AccessError when the name is taken or a value is wrong."""
+        self.workspaces.check(workspace)
         row = (_valid(named, name), _role(role), passwords.hashed(_valid(passwords.checked, password)))
-        with self._change() as db:
+        with self._accounts.change() as db:
             added = db.execute(
-                "insert into users values (?, ?, ?, 0, ?) on conflict do nothing", (*row, _now())
+                "insert into users values (?, ?, ?, 0, ?, ?) on conflict do nothing",
+                (*row, now(), workspace),
             )
             if not added.rowcount:
                 raise AccessError(f"there is a user {name!r} already; `users reset` sets the password")
             self._close(db)
-            _note(db, "user added", name, actor, role)
+            note(db, "user added", name, actor, _as(role, workspace))
 
     def reset(self, name: str, password: str, actor: str) -> None:
         """Set a user's password, let the user in again and end all the user's sessions."""
         stored = passwords.hashed(_valid(passwords.checked, password))
-        with self._change() as db:
+        with self._accounts.change() as db:
             done = db.execute("update users set password = ?, disabled = 0 where name = ?", (stored, name))
             _found(done.rowcount, "user", name)
             db.execute("delete from sessions where name = ? and source = 'user'", (name,))
-            _note(db, "password reset", name, actor)
+            note(db, "password reset", name, actor)
 
     def disable(self, name: str, actor: str) -> None:
         """Let a user in no more, from this moment."""
-        with self._change() as db:
+        with self._accounts.change() as db:
             _found(db.execute("update users set disabled = 1 where name = ?", (name,)).rowcount, "user", name)
             db.execute("delete from sessions where name = ? and source = 'user'", (name,))
-            _note(db, "user disabled", name, actor)
+            note(db, "user disabled", name, actor)
+
+    def move_user(self, name: str, workspace: str, actor: str) -> None:
+        """Put a user into another workspace; what was asked and remembered in the old one stays there."""
+        self.workspaces.check(workspace)
+        with self._accounts.change() as db:
+            done = db.execute("update users set workspace = ? where name = ?", (workspace, name))
+            _found(done.rowcount, "user", name)
+            note(db, "user moved", name, actor, f"to workspace {workspace}")
 
     def users(self) -> list[Account]:
         """Return the local users by name."""
-        rows = self._rows("select name, role, disabled = 0 as active, created_at from users order by name")
+        sql = "select name, role, workspace, disabled = 0 as active, created_at from users order by name"
+        rows = self._accounts.rows(sql)
         return [_account(row) for row in rows]
 
-    def new_key(self, name: str, role: str, actor: str) -> str:
+    def new_key(self, name: str, role: str, actor: str, workspace: str = DEFAULT) -> str:
         """Make an API key and return it: it is shown this once and kept nowhere."""
+        self.workspaces.check(workspace)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
-        row = (_valid(named, name), _role(role), digest(key), _now())
-        with self._change() as db:
+        row = (_valid(named, name), _role(role), digest(key), now(), workspace)
+        with self._accounts.change() as db:
             db.execute("delete from keys where name = ? and revoked = 1", (name,))
-            if not db.execute("insert into keys values (?, ?, ?, 0, ?) on conflict do nothing", row).rowcount:
+            sql = "insert into keys values (?, ?, ?, 0, ?, ?) on conflict do nothing"
+            if not db.execute(sql, row).rowcount:
                 raise AccessError(f"there is a key {name!r} already; revoke it first or choose a name")
             self._close(db)
-            _note(db, "key made", name, actor, role)
+            note(db, "key made", name, actor, _as(role, workspace))
         return key
 
     def revoke(self, name: str, actor: str) -> None:
         """Let a key in no more, nor the sessions begun with it, from this moment."""
-        with self._change() as db:
+        with self._accounts.change() as db:
             _found(db.execute("update keys set revoked = 1 where name = ?", (name,)).rowcount, "key", name)
             db.execute(
                 "delete from sessions where source in (select digest from keys where name = ?)", (name,)
             )
-            _note(db, "key revoked", name, actor)
+            note(db, "key revoked", name, actor)
 
     def keys(self) -> list[Account]:
         """Return the API keys made here by name."""
-        rows = self._rows("select name, role, revoked = 0 as active, created_at from keys order by name")
+        sql = "select name, role, workspace, revoked = 0 as active, created_at from keys order by name"
+        rows = self._accounts.rows(sql)
         return [_account(row) for row in rows]
 
     def note(self, event: str, name: str | None, actor: str | None, detail: str | None = None) -> None:
         """Write an audit line."""
-        with self._change() as db:
-            _note(db, event, name, actor, detail)
+        with self._accounts.change() as db:
+            note(db, event, name, actor, detail)
 
     def events(self, most: int = 200) -> list[dict[str, Any]]:
         """Return the newest audit lines, newest first."""
-        rows = self._rows("select at, event, name, actor, detail from events order by at desc limit ?", most)
+        rows = self._accounts.rows(
+            "select at, event, name, actor, detail from events order by at desc limit ?", most
+        )
         return [dict(row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
-            if self._shared is not None:
-                self._shared.close()
+        self._accounts.close()
+
+    def _of_key(self, hexadecimal: str) -> Person | None:
+        sql = "select name, role, workspace from keys where digest = ? and revoked = 0"
+        rows = self._accounts.rows(sql, hexadecimal)
+        return _person(rows[0]) if rows else None
 
     def _user(self, name: str, password: str) -> Person | None:
-        rows = self._rows("select name, role, password from users where name = ? and disabled = 0", name)
+        sql = "select name, role, workspace, password from users where name = ? and disabled = 0"
+        rows = self._accounts.rows(sql, name)
         right = passwords.matches(password, rows[0]["password"] if rows else None)
         return _person(rows[0]) if right else None
 
@@ -299,77 +278,33 @@ class People:
         since = self._clock() - TRY_SECONDS
         for kind, who in (("name", name), ("address", address)):
             sql = "select at from tries where kind = ? and name = ? and at > ? order by at desc limit ?"
-            rows = self._rows(sql, kind, who, since, TRIES[kind]) if who else []
+            rows = self._accounts.rows(sql, kind, who, since, TRIES[kind]) if who else []
             if len(rows) >= TRIES[kind]:
                 self.note("sign-in held back", name or None, None, f"from {address}")
                 raise Throttled(rows[-1]["at"] - since)
 
     def _failed(self, name: str, address: str) -> None:
-        with self._change() as db:
+        with self._accounts.change() as db:
             for kind, who in (("name", name[:64]), ("address", address)):
                 if who:
                     db.execute("insert into tries values (?, ?, ?)", (kind, who, self._clock()))
-            _note(db, "sign-in failed", name[:64] or None, None, f"from {address}")
+            note(db, "sign-in failed", name[:64] or None, None, f"from {address}")
 
     def _close(self, db: Database) -> None:
-        db.execute("insert into closed select ? where not exists (select 1 from closed)", (_now(),))
-
-    def _rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._reached():
-            if (
-                self._shared is None
-                and self._db is None
-                and self._path is not None
-                and not self._path.exists()
-            ):
-                return []  # nobody was ever added, and looking adds no file
-            return self._opened().execute(sql, values).fetchall()
-
-    @contextmanager
-    def _change(self) -> Iterator[Database]:
-        with self._reached():
-            db = self._opened()
-            with transaction(db):
-                yield db
-
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except StoreError as error:
-                raise Unreachable(f"users and keys cannot be asked: {error}") from error
-
-    def _opened(self) -> Database:
-        if self._shared is not None:
-            return self._shared.current()
-        if self._db is None:
-            if self._path is not None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.touch(mode=0o600)
-            self._db = sqlite3.connect(
-                self._path or ":memory:",
-                timeout=_WAIT_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma journal_mode = wal")
-            self._db.executescript(ACCOUNTS)
-        return self._db
-
-
-def _note(db: Database, event: str, name: str | None, actor: str | None, detail: str | None = None) -> None:
-    db.execute("insert into events values (?, ?, ?, ?, ?)", (_now(), event, name, actor, detail))
-    db.execute("delete from events where at < ?", (_now(timedelta(days=KEPT_DAYS)),))
+        db.execute("insert into closed select ? where not exists (select 1 from closed)", (now(),))
 
 
 def _person(row: Any) -> Person:
-    return Person(row["name"], _role(row["role"]))
+    return Person(row["name"], _role(row["role"]), row["workspace"])
 
 
 def _account(row: Any) -> Account:
-    return Account(row["name"], _role(row["role"]), bool(row["active"]), row["created_at"])
+    active = bool(row["active"])
+    return Account(row["name"], _role(row["role"]), active, row["created_at"], row["workspace"])
+
+
+def _as(role: str, workspace: str) -> str:
+    return role if workspace == DEFAULT else f"{role} of {workspace}"
 
 
 def _role(role: str) -> Role:
@@ -389,7 +324,3 @@ def _valid(check: Callable[[str], str], value: str) -> str:
 def _found(count: int, kind: str, name: str) -> None:
     if not count:
         raise Unknown(f"there is no {kind} {name!r}; `answerdeck {kind}s list` names them")
-
-
-def _now(before: timedelta = timedelta(0)) -> str:
-    return (datetime.now(UTC) - before).isoformat(" ", "microseconds")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.accounts import ACCOUNTS
 from pipeline.context.memory import TABLES
 from pipeline.context.shared_cache import CACHED
 from pipeline.data_folder import DataFolder
-from pipeline.people import ACCOUNTS
 from pipeline.redis_server import RedisServer
+from pipeline.spaces import INCOMING, owner
 from traces.engine import EMBEDDED
 from traces.places import Person, Place
 from traces.postgres.tables import SharedTables
@@ -29,6 +31,7 @@ def places(data_dir: Path, ledger: str = EMBEDDED, sessions: str = EMBEDDED) -> 
         *shared,
         *caches,
         Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
+        OwnDocuments(DataFolder(data_dir).private),
         Tables("spending", DataFolder(data_dir).spending, "who"),
         Tables("people and sessions", DataFolder(data_dir).people, "name"),
         Tables("audit of people", DataFolder(data_dir).people, "actor"),
@@ -102,6 +105,33 @@ def _earlier(name: str, moment: datetime) -> bool:
     digits = name.rpartition(":")[2].replace("-", "")
     milliseconds = int(digits[:12], 16)
     return name.count(":") > INDEX_COLONS and milliseconds < moment.timestamp() * 1000
+
+
+class OwnDocuments:
+    """The documents a person brought, in every workspace, and files of the person that are on their way."""
+
+    name = "own documents"
+    proof = "files and folders of private/ under the hash of the person's name"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def erase(self, person: Person) -> int:
+        """Delete them with all their versions; raises OSError when a file cannot be deleted."""
+        mine = self._mine(person)
+        for path in mine:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        return len(mine)
+
+    def left(self, person: Person) -> list[str]:
+        return [path.name for path in self._mine(person)]
+
+    def _mine(self, person: Person) -> list[Path]:
+        begins = f"{owner(person.user_id)}-*"
+        return [*self._folder.glob(begins), *(self._folder / INCOMING).glob(begins)]
 
 
 class Tables:

@@ -23,8 +23,6 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 PROVIDERS = ("openai", "anthropic", "local")
-PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
-PICTURE_BYTES = 200_000  # it travels with every page
 RERANKERS = {  # with the variable that holds the key, when they want one
     "cohere": "COHERE_API_KEY",
     "jina": "JINA_API_KEY",
@@ -297,40 +295,6 @@ class Guardrails(Section):
     moderator: Moderation = Moderation()
 
 
-class Chat(Section):
-    """How the chat page presents itself."""
-
-    name: str = Field(default="Answerdeck", min_length=1, max_length=60)
-    purpose: str | None = Field(default=None, max_length=160)
-    logo: Path | None = None
-    colour: str = Field(default="#4f46e5", pattern=r"^#[0-9a-fA-F]{6}$")
-    greeting: str | None = Field(default=None, max_length=160)
-    examples: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=8)
-    disclaimer: str | None = Field(default=None, max_length=400)
-    contact_webhook: str | None = None
-    language: Literal["auto", "en", "de", "fr", "es", "pt", "zh"] = "auto"
-
-    @field_validator("contact_webhook")
-    @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("it must be an http(s) address")
-        return value
-
-    @field_validator("logo")
-    @classmethod
-    def _picture(cls, value: Path | None) -> Path | None:
-        if value is None:
-            return None
-        if value.suffix.lower() not in PICTURES:
-            raise ValueError(f"{value.name!r} is no picture for a page; use {', '.join(PICTURES)}")
-        if not value.is_file():
-            raise ValueError(f"there is no file {str(value)!r}")
-        if value.stat().st_size > PICTURE_BYTES:
-            raise ValueError(f"{value.name!r} is larger than {PICTURE_BYTES // 1000} kB; make it smaller")
-        return value
-
-
 class Oidc(Section):
     """An OpenID Connect provider at which people sign in."""
 
@@ -342,6 +306,7 @@ class Oidc(Section):
     role_claim: str = "roles"
     roles: dict[str, Role] = {}
     default_role: Role | None = None
+    workspace_claim: str | None = None
 
     @model_validator(mode="after")
     def _usable(self) -> Oidc:

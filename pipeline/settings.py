@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from pipeline import gated, redis_server
+from pipeline.chat_section import Chat
 from pipeline.errors import ConfigurationError
 from pipeline.sections import (
     RERANKERS,
@@ -26,7 +27,6 @@ from pipeline.sections import (
     Auth,
     Budgets,
     Cache,
-    Chat,
     Evals,
     Gate,
     Guardrails,
@@ -105,6 +105,15 @@ class Settings(BaseSettings):
         if value != "minilm" and value.partition(":")[0] not in ("openai", "local"):
             raise ValueError(f"{value!r} is unknown; use minilm, openai:<model> or local:<model>")
         return value
+
+    @model_validator(mode="after")
+    def _kept_here(self) -> Settings:
+        if self.chat.uploads != "off" and self.knowledge.place != EMBEDDED:
+            raise ValueError(
+                "chat.uploads: people's own documents lie in the data folder of one machine; they cannot be"
+                " switched on together with knowledge.place, which machines share"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leased(self) -> Settings:

@@ -25,6 +25,7 @@ from pipeline.events import (
 from pipeline.frame import UNMETERED, Frame, malformed, refused
 from pipeline.guardrails.inbound import Verdict
 from pipeline.keeping import Lookup
+from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
@@ -91,15 +92,16 @@ class Pipeline(Frame):
     def _indexing(self, turn: LiveTurn) -> None:
         """Tell the user of documents that are not indexed yet, when nothing else is to be told."""
         if turn.notice is None and turn.outcome in ("answered", "no_context"):
-            kb = turn.question.kb or self.rules.kb
-            turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
+            kb = turn.recorder.turn.kb
+            if kb is not None and kb != OWN:
+                turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
         """Limits, guards, memory, talk, the question rewritten, retrieval; then the answer."""
         await self._meter(turn)
         yield turn.start()
         if turn.question.task is not None:
-            for event in turn.aside("task", await errand(turn, self.rules, self.retriever, self.planted)):
+            for event in turn.aside("task", await errand(turn, self._base, self.retriever, self.planted)):
                 yield event
             return
         verdict = await self._guard(turn)
@@ -245,10 +247,12 @@ class Pipeline(Frame):
             turn.hear(turn.history or ())
             return turn.history or ()
         user_id, continued = turn.question.user_id, turn.question.conversation_id is not None
+        memory = self.memory.within(turn.question.workspace)
         with turn.recorder.span("recall", "memory") as span:
             try:
-                history = self.memory.recall(user_id, turn.conversation_id) if continued else ()
-                turn.recollection = self.memory.recollect(user_id, turn.conversation_id, turn.text)
+                history = memory.recall(user_id, turn.conversation_id) if continued else ()
+                turn.recollection = memory.recollect(user_id, turn.conversation_id, turn.text)
+                turn.chosen = memory.chosen(user_id, turn.conversation_id) if history else None
             except ConversationsError as error:
                 log.warning("turn %s: %s", turn.turn_id, error)
                 span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if continued else None
@@ -267,11 +271,12 @@ class Pipeline(Frame):
         return standalone
 
     async def _retrieve(self, turn: LiveTurn, query: str) -> Retrieved:
-        kb = turn.question.kb or self.rules.kb
+        turn.own = self._own(turn)
+        kb = self._base(turn)
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:
-            retrieved = await self.retriever.retrieve(query, kb, turn.recorder, self._scope(turn))
-            span.note(found=len(retrieved.candidates), degraded=retrieved.degraded)
+            retrieved = await self.retriever.retrieve(query, kb, turn.recorder, self._scope(turn), turn.own)
+            span.note(own=turn.own is not None, found=len(retrieved.candidates), degraded=retrieved.degraded)
         top = retrieved.top_score
         turn.recorder.note(
             index_version=retrieved.index_version,
@@ -290,7 +295,7 @@ class Pipeline(Frame):
 
     async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[Found] | None:
         """Return the whole knowledge base when it is small and all models that may answer have room."""
-        if turn.purse.saving != "no":
+        if turn.purse.saving != "no" or turn.own is not None:
             return None
         routes = self.rules.routes
         others = [name for name in (routes.cheap, routes.strong) if routes.on and name]
@@ -311,11 +316,12 @@ class Pipeline(Frame):
 
     def _scope(self, turn: LiveTurn) -> Scope | None:
         """Return who may share retrieved passages with this turn; our own trials take no part."""
-        if turn.question.door in TRIALS:
+        if turn.question.door in TRIALS or turn.own is not None:  # what is one person's is nobody else's
             return None
         row = turn.recorder.turn
         prompt = self._prompt("answer", turn).label
-        return Scope(turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
+        who = (turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
+        return Scope(*who, workspace=turn.question.workspace)
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
         top = retrieved.top_score

@@ -35,7 +35,7 @@ class Wholes:
         return self._kept[kb][1]
 
     async def _read(self, retrieved: Retrieved, shelf: Shelf) -> tuple[Found, ...] | None:
-        passages = await everything(shelf, self.budget)
+        passages = await everything(shelf, self.budget, retrieved.kb)
         if passages is None:
             return None
         whole = Retrieved("", None, passages, retrieved.kb, retrieved.index_version, retrieved.embedder)

@@ -62,6 +62,7 @@ class Turn:
     citations: int | None = None  # distinct passages cited in the answer
     run_id: str | None = None
     case_id: str | None = None
+    workspace: str | None = None  # whose turn it was; None before there were any
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Passage:
     fused_rank: int | None = None
     rerank_score: float | None = None
     cited: bool = False
+    kb: str | None = None  # the knowledge base it is from; None before several were searched at once
 
 
 @dataclass(frozen=True, slots=True)

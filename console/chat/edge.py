@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.auth import LOCAL, Person
+from pipeline.auth import DEFAULT, LOCAL, Person
 from pipeline.http.middleware import PERSON
 from pipeline.http.problem import problem
 from pipeline.http.wrong_path import astray, sentence
@@ -74,6 +74,12 @@ def name(request: Request) -> str:
     if who is not None and who is not LOCAL:
         return who.name
     return _guest(request.cookies.get(COOKIE, ""), "nobody")
+
+
+def workspace(request: Request) -> str:
+    """Return whose workspace the page is looked at from, for addresses beside the page."""
+    who: Person | None = request.scope.get(PERSON)
+    return DEFAULT if who is None else who.workspace
 
 
 def guest(request: Any) -> str:

@@ -24,14 +24,17 @@ def serve(app: FastAPI, memory: Memory, look: Brand) -> None:
 
     @app.get("/conversations/{conversation_id}/export")
     async def export(conversation_id: str, request: Request, form: Form = "markdown") -> Response:
-        file = await asyncio.to_thread(exported, memory, edge.name(request), conversation_id, form)
+        file = await asyncio.to_thread(
+            exported, memory.within(edge.workspace(request)), edge.name(request), conversation_id, form
+        )
         if file is None:
             return problem(404, "conversation_not_found", "There is no such conversation.")
         return Response(file.content, media_type=file.media_type, headers=file.headers)
 
     @app.get("/shared/{token}")
     async def shared(token: str, request: Request) -> Response:
-        conversation = await asyncio.to_thread(memory.history.shared, token)
+        history = memory.within(edge.workspace(request)).history
+        conversation = await asyncio.to_thread(history.shared, token)
         code = tongue(request.headers.get("accept-language", ""), look)
         title, turns = conversation or (look.name, [])
         page = markup.render(

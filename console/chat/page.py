@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
-from console.chat import edge, history, links, markup, sources, thread, widget, words
+from console.chat import edge, history, links, markup, own, sources, thread, widget, words
 from console.chat.brand import Brand, brand
 from console.chat.shelf import Reader
 from console.chat.suggest import Examples
@@ -37,7 +37,8 @@ EXAMPLES = (
 # Hands clicks and forms of server-made HTML to Python; the names are the events to listen for.
 _REGION_JS = """
 const events = ['ask', 'retry', 'undo', 'edit', 'rate', 'comment', 'dismiss', 'show', 'open',
-  'remove', 'fresh', 'search', 'rename', 'pin', 'link', 'unlink', 'flip', 'forget', 'contact'];
+  'remove', 'fresh', 'search', 'rename', 'pin', 'link', 'unlink', 'flip', 'forget', 'contact', 'choose',
+  'documents', 'discard'];
 element.addEventListener('click', (event) => {
   const control = event.target.closest('button[data-do], a[data-do]');
   if (!control || !events.includes(control.dataset.do)) return;
@@ -52,6 +53,10 @@ element.addEventListener('submit', (event) => {
   trigger(form.dataset.do, { ...form.dataset, text: fields.get('text') || '',
     comment: fields.get('comment') || '', tags: fields.getAll('tags') });
 });
+element.addEventListener('change', (event) => {
+  const list = event.target.closest('select[data-do]');
+  if (list) trigger(list.dataset.do, { ...list.dataset, text: list.value });
+});
 watch('value', () => window.answerdeck && window.answerdeck.drawn(element));
 """
 _TAKE_JS = "(text) => window.answerdeck.take(text)"
@@ -63,6 +68,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     widget.serve(app)
     look = brand(settings.chat)
     links.serve(app, pipeline.memory, look)
+    own.serve(app, pipeline.spaces, look)
     configured = look.examples or (EXAMPLES if settings.kb == SAMPLE_KB else ())
     talk = Talk(pipeline, configured, greeting=look.greeting, webhook=settings.chat.contact_webhook)
     examples = Examples(pipeline.knowledge, settings.kb, configured)
@@ -115,6 +121,7 @@ class Page:
                     with gr.Column(elem_id="thread"):
                         past = _region(thread.welcome((), self._look.greeting), "past")
                         live = _region("", "live")
+                    choice = _region("", "choice")
                     with gr.Row(elem_id="composer"):
                         box = gr.Textbox(
                             label="Your question",
@@ -131,7 +138,7 @@ class Page:
                         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=84)
                     fine = gr.HTML(self._fine_print("en"), apply_default_css=False)
                 panel = _region(sources.panel(None), "sources")
-            page = [past, live, panel, where, drawer]
+            page = [past, live, panel, where, drawer, choice]
             taken = gr.on([box.submit, send.click], None, box, [pending, box], js=_TAKE_JS, queue=False)
             _on(taken.then, self._ask, [where, pending], page)
             _on(stop.click, self._stop, None, None, queue=False)
@@ -152,6 +159,9 @@ class Page:
                 _on(region.fresh, self._fresh, None, page)
             for act in ("search", "rename", "pin", "link", "unlink"):
                 _on(getattr(drawer, act), self._listed(act), where, page)
+            _on(choice.choose, self._choose, None, None)
+            _on(choice.documents, self._documents, where, choice)
+            _on(choice.discard, self._discard, where, choice)
             _on(panel.forget, self._forget, where, page)
             _on(demo.load, self._load, where, [*page, top, fine], js=_WHERE_JS)
         return demo
@@ -197,6 +207,17 @@ class Page:
     async def _remove(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         return _drawn(self._talk.remove(self._reader(request), _said(event, "id"), where or ""))
 
+    async def _choose(self, request: gr.Request, event: gr.EventData) -> None:
+        self._talk.choice.choose(self._reader(request), _said(event, "text"))
+
+    async def _documents(self, where: str, request: gr.Request) -> Markup:
+        return self._talk.choice.drawn(self._reader(request), where or "")
+
+    async def _discard(self, where: str, request: gr.Request, event: gr.EventData) -> Markup:
+        reader = self._reader(request)
+        await self._talk.choice.discard(reader, _said(event, "id"))
+        return self._talk.choice.drawn(reader, where or "")
+
     async def _fresh(self, request: gr.Request) -> View:
         return _drawn(self._talk.open(self._reader(request), ""))
 
@@ -204,6 +225,7 @@ class Page:
         await self._examples.refresh()
         self._talk.examples = self._examples.texts
         reader = self._reader(request)
+        await self._talk.choice.look(reader)
         begun = self._talk.begun(reader)  # who asked before the page was ready keeps what came
         view = View(None, None, None, None, None) if begun else self._talk.open(reader, where or "")
         return (*_drawn(view), self._header(reader.tongue), self._fine_print(reader.tongue))
@@ -255,7 +277,8 @@ class Page:
         person = edge.person(request)
         if person is None:  # nobody signs in: only this machine can connect, and may look inside
             return Reader(edge.guest(request), tab, None, console, tongue)
-        return Reader(person.name, tab, person.name, console if person.may("viewer") else None, tongue)
+        inside = console if person.keeps("viewer") else None
+        return Reader(person.name, tab, person.name, inside, tongue, person.workspace)
 
 
 def _on(event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, **more: Any) -> None:

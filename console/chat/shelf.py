@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from console.chat import history
 from console.chat.history import Link
+from pipeline.auth import DEFAULT
 from pipeline.context.memory import Memory
 from pipeline.guardrails.folding import clean
 
@@ -25,6 +26,7 @@ class Reader:
     login: str | None = None  # the name somebody signed in with
     console: str | None = None
     tongue: str = "en"  # the language of the browser
+    workspace: str = DEFAULT
 
 
 class Shelf:
@@ -38,7 +40,7 @@ class Shelf:
         """Return the list with one conversation as the current one."""
         search = self._searches.get((reader.user_id, reader.tab), "")
         return history.drawer(
-            self._memory.history.conversations(reader.user_id, search=search),
+            self._memory.within(reader.workspace).history.conversations(reader.user_id, search=search),
             conversation,
             datetime.now(UTC).date(),
             reader.login,
@@ -57,17 +59,17 @@ class Shelf:
             self._searches.popitem(last=False)
 
     def rename(self, reader: Reader, conversation: str, name: str) -> None:
-        self._memory.history.label(reader.user_id, conversation, title=clean(name))
+        self._memory.within(reader.workspace).history.label(reader.user_id, conversation, title=clean(name))
 
     def pin(self, reader: Reader, conversation: str, *, pinned: bool) -> None:
-        self._memory.history.label(reader.user_id, conversation, pinned=pinned)
+        self._memory.within(reader.workspace).history.label(reader.user_id, conversation, pinned=pinned)
 
     def share(self, reader: Reader, conversation: str) -> Link | None:
         """Make a link to the conversation as it is now; None when there is no such one."""
-        token = self._memory.history.share(reader.user_id, conversation)
+        token = self._memory.within(reader.workspace).history.share(reader.user_id, conversation)
         return None if token is None else Link(conversation, f"shared/{token}")
 
     def unshare(self, reader: Reader, conversation: str) -> Link:
         """End all links to the conversation."""
-        self._memory.history.unshare(reader.user_id, conversation)
+        self._memory.within(reader.workspace).history.unshare(reader.user_id, conversation)
         return Link(conversation, None)

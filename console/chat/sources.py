@@ -13,6 +13,7 @@ from markupsafe import Markup
 from console.chat import markup
 from console.chat.exchange import Exchange
 from console.chat.words import say
+from pipeline.auth import DEFAULT
 from pipeline.citations import MARKER
 from pipeline.text import sentences, words
 
@@ -28,6 +29,7 @@ class Card:
     n: int
     title: str
     place: str
+    kb: str | None  # where it is from, when that is not the only place there can be
     snippet: Markup
     whole: Markup | None
     url: str | None
@@ -100,6 +102,7 @@ def _card(passage: Mapping[str, Any], claims: list[list[str]], *, unfolded: bool
         n=passage["n"],
         title=passage["title"],
         place=markup.place(passage["url"], passage["document_id"]),
+        kb=passage.get("kb") if passage.get("kb") != DEFAULT else None,
         snippet=_marked(text, marks, left, right),
         whole=_marked(text, marks, 0, len(text)) if (left, right) != (0, len(text)) else None,
         url=markup.web_address(passage["url"]),

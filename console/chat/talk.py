@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from console.chat import sources, suggest, thread
+from console.chat.choice import Choice
 from console.chat.contact import hand_over
 from console.chat.exchange import Exchange, recorded, stopped
 from console.chat.history import Link
@@ -26,6 +27,8 @@ from console.chat.thread import REASONS, Contact, Look, Rating
 from console.chat.versions import placed
 from console.chat.why import why
 from pipeline import notices
+from pipeline.auth import DEFAULT
+from pipeline.context.memory import Memory
 from pipeline.errors import Refused
 from pipeline.events import Event, Failed, Question
 from pipeline.guardrails.inbound import clean
@@ -38,13 +41,14 @@ _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
 class View(NamedTuple):
-    """The five parts of the page that change; None leaves a part as it is."""
+    """The parts of the page that change; None leaves a part as it is."""
 
     past: str | None
     live: str | None
     panel: str | None
     conversation: str | None
     drawer: str | None
+    choice: str | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +75,7 @@ class Talk:
         self._pipeline = pipeline
         self._greeting, self._webhook = greeting, webhook
         self.shelf = Shelf(pipeline.memory)
+        self.choice = Choice(pipeline)
         self._begun: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
         self._runs: dict[tuple[str, str], Run] = {}
@@ -84,12 +89,13 @@ class Talk:
     def open(self, reader: Reader, conversation: str) -> View:
         """Show a conversation of the reader's; an unknown one shows the empty page."""
         self._leave(reader)
+        self.choice.leave(reader)
         exchanges = self._exchanges(reader, conversation)
         return self._view(reader, conversation if exchanges else "", exchanges)
 
     def remove(self, reader: Reader, conversation: str, shown: str) -> View:
         """Delete a conversation; the shown one stays, unless it is the one deleted."""
-        self._pipeline.memory.forget(reader.user_id, conversation)
+        self._memory(reader).forget(reader.user_id, conversation)
         self._loose.pop((reader.user_id, conversation), None)
         if conversation == shown:
             return self.open(reader, "")
@@ -115,6 +121,8 @@ class Talk:
             door="chat",
             conversation_id=conversation,
             tongue=reader.tongue,
+            workspace=reader.workspace,
+            kb=self.choice.kb(reader),
         )
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         run = Run(
@@ -192,7 +200,7 @@ class Talk:
         parted = self._parted(reader, conversation)
         before = next((before for before, heads in parted.items() if head in heads), None)
         if before is not None and not self._run(reader):
-            self._pipeline.memory.history.show(reader.user_id, conversation, head)
+            self._memory(reader).history.show(reader.user_id, conversation, head)
             key = (reader.user_id, conversation)
             if key in self._loose:
                 self._loose[key] = [e for e in self._loose[key] if e.turn_id <= before]
@@ -201,20 +209,20 @@ class Talk:
     def forget(self, reader: Reader, conversation: str, turn_id: str, fact_id: str) -> View:
         """Forget what was remembered of the reader, and show the turn's panel without it."""
         if fact_id:
-            self._pipeline.memory.forget_facts(reader.user_id, fact_id)
+            self._memory(reader).forget_facts(reader.user_id, fact_id)
         return self.show(reader, conversation, turn_id)
 
     async def contact(
         self, reader: Reader, conversation: str, turn_id: str, value: str, message: str
     ) -> View:
         """Open or close the form to a person, or hand the conversation over with a message."""
-        turns = self._pipeline.memory.conversation(reader.user_id, conversation)
+        turns = self._memory(reader).conversation(reader.user_id, conversation)
         if self._webhook is None or not turns or turn_id not in {turn["turn_id"] for turn in turns}:
             return self._refreshed(reader, conversation)
         if value:
             state: Contact = "open" if value == "open" else "offered"
         else:
-            title = self._pipeline.memory.history.title(reader.user_id, conversation) or ""
+            title = self._memory(reader).history.title(reader.user_id, conversation) or ""
             text = clean(message).strip()[:2000]
             letter = (self._webhook, reader.user_id, conversation, title, text, turns)
             state = "sent" if await asyncio.to_thread(hand_over, *letter) else "failed"
@@ -244,7 +252,8 @@ class Talk:
         tags: list[str] | None = None,
     ) -> bool:
         try:
-            await self._pipeline.feedback(turn_id, reader.user_id, value, comment, tags)
+            words = (comment, tags, reader.workspace)
+            await self._pipeline.feedback(turn_id, reader.user_id, value, *words)
         except Refused as refused:
             log.warning("feedback on turn %s not accepted: %s", turn_id, refused)
             return False
@@ -254,7 +263,7 @@ class Talk:
         """Return the turns of the reader's conversation, oldest first; none when it is not theirs."""
         if not _ID.match(conversation):
             return []
-        turns = self._pipeline.memory.conversation(reader.user_id, conversation) or []
+        turns = self._memory(reader).conversation(reader.user_id, conversation) or []
         loose = self._loose.get((reader.user_id, conversation), [])
         return sorted([*map(recorded, turns), *loose], key=lambda exchange: exchange.turn_id)
 
@@ -272,7 +281,7 @@ class Talk:
         matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
         if not matching:
             return ""
-        memory = self._pipeline.memory
+        memory = self._memory(reader)
         take = memory.history.set_aside if keep else memory.forget_from
         take(reader.user_id, conversation, turn_id)
         key = (reader.user_id, conversation)
@@ -310,11 +319,13 @@ class Talk:
     def _view(self, reader: Reader, conversation: str, exchanges: list[Exchange]) -> View:
         past, live = self._split(reader, conversation, exchanges)
         panel = self._panel(reader, exchanges[-1] if exchanges else None)
-        return View(past, live, panel, conversation, self.shelf.drawer(reader, conversation))
+        lists = (self.shelf.drawer(reader, conversation), self.choice.drawn(reader, conversation))
+        return View(past, live, panel, conversation, *lists)
 
     def _split(self, reader: Reader, conversation: str, exchanges: list[Exchange]) -> tuple[Markup, Markup]:
         if not exchanges:
-            return thread.welcome(self.examples, self._greeting, reader.tongue), Markup("")
+            examples = self.examples if reader.workspace == DEFAULT else ()  # titles of what is not theirs
+            return thread.welcome(examples, self._greeting, reader.tongue), Markup("")
         *earlier, last = exchanges
         past = self._turns(reader, conversation, earlier)
         return past, self._turns(reader, conversation, [last], earlier, live=True)
@@ -348,8 +359,11 @@ class Talk:
             turns.append(thread.turn(exchange, look))
         return Markup().join(turns)
 
+    def _memory(self, reader: Reader) -> Memory:
+        return self._pipeline.memory.within(reader.workspace)
+
     def _parted(self, reader: Reader, conversation: str) -> dict[str, list[str]]:
-        return self._pipeline.memory.history.versions(reader.user_id, conversation)
+        return self._memory(reader).history.versions(reader.user_id, conversation)
 
     def _contact(self, exchange: Exchange) -> Contact | None:
         if self._webhook is None or exchange.state != "done":
@@ -359,7 +373,7 @@ class Talk:
     def _panel(self, reader: Reader, exchange: Exchange | None) -> Markup:
         because = Markup()
         if exchange is not None and not exchange.under_way:
-            facts = self._pipeline.memory.facts(reader.user_id) if exchange.memory else []
+            facts = self._memory(reader).facts(reader.user_id) if exchange.memory else []
             remembered = {fact.fact_id for fact in facts}
             because = why(exchange, reader.tongue, staff=reader.console is not None, remembered=remembered)
         return sources.panel(exchange, reader.tongue, because)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from console.chat import markup
 from console.chat.exchange import Exchange
 from pipeline.citations import MARKER
+from pipeline.knowledge.beside import OWN
 
 SUPPORTS = {
     "supported": "Supported",
@@ -37,6 +38,7 @@ def why(exchange: Exchange, tongue: str, *, staff: bool, remembered: Set[str]) -
         checks=[{**check, "text": _plain(check["text"])} for check in exchange.checks],
         cited=len(markup.cited(exchange.answer) & numbers),
         supports=SUPPORTS,
+        own=exchange.kb != OWN and any(passage.get("kb") == OWN for passage in exchange.passages),
         staff=staff,
         remembered=remembered,
         tongue=tongue,

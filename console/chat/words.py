@@ -35,6 +35,7 @@ SCRIPTED = (
     "Connection lost",
     "Try again",
     "Try again in {n} s",
+    "Sending {name}: {percent} %",
 )
 
 

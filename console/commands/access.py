@@ -14,31 +14,42 @@ import typer
 from console.commands.evals import Json
 from console.commands.screen import emit, table, wrong
 from pipeline import build
+from pipeline.auth import DEFAULT
 from pipeline.people import AccessError, Account, People
 from pipeline.settings import load
 
 Name = Annotated[str, typer.Argument(help="A name of letters, digits, '.', '_', '@' or '-'.")]
 Role = Annotated[str, typer.Option(help="user, viewer, editor, approver or admin.")]
+Workspace = Annotated[str, typer.Option(help="Whose documents are read; `workspaces list` names them.")]
 ByInput = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the standard input.")]
 
 
-def add_user(name: Name, role: Role = "user", password_stdin: ByInput = False) -> None:
+def add_user(
+    name: Name, role: Role = "user", password_stdin: ByInput = False, workspace: Workspace = DEFAULT
+) -> None:
     """Add a user with a password that you type, pipe in, or are shown once."""
     password, shown = _password(password_stdin)
-    with _people() as people:
-        people.add_user(name, role, password, getpass.getuser())
+    with access() as people:
+        people.add_user(name, role, password, getpass.getuser(), workspace)
     print(f"user {name} ({role}) is added; everybody signs in from now on" + shown)
 
 
 def list_users(json: Json = False) -> None:
     """List the users with their roles."""
-    with _people() as people:
+    with access() as people:
         _listed(people.users(), "users", json)
+
+
+def move_user(name: Name, workspace: Workspace = DEFAULT) -> None:
+    """Put a user into another workspace; the user's conversations stay in the old one."""
+    with access() as people:
+        people.move_user(name, workspace, getpass.getuser())
+    print(f"user {name} belongs to workspace {workspace}")
 
 
 def disable_user(name: Name) -> None:
     """Let a user in no more and end the user's sessions."""
-    with _people() as people:
+    with access() as people:
         people.disable(name, getpass.getuser())
     print(f"user {name} is let in no more")
 
@@ -46,15 +57,15 @@ def disable_user(name: Name) -> None:
 def reset_user(name: Name, password_stdin: ByInput = False) -> None:
     """Set a new password, let the user in again and end the sessions of before."""
     password, shown = _password(password_stdin)
-    with _people() as people:
+    with access() as people:
         people.reset(name, password, getpass.getuser())
     print(f"user {name} has a new password" + shown)
 
 
-def new_key(name: Name, role: Role = "user", json: Json = False) -> None:
+def new_key(name: Name, role: Role = "user", json: Json = False, workspace: Workspace = DEFAULT) -> None:
     """Make an API key; it is shown this once."""
-    with _people() as people:
-        key = people.new_key(name, role, getpass.getuser())
+    with access() as people:
+        key = people.new_key(name, role, getpass.getuser(), workspace)
     if json:
         emit({"name": name, "role": role, "key": key})
         return
@@ -64,19 +75,20 @@ def new_key(name: Name, role: Role = "user", json: Json = False) -> None:
 
 def list_keys(json: Json = False) -> None:
     """List the API keys made here, without the keys."""
-    with _people() as people:
+    with access() as people:
         _listed(people.keys(), "keys", json)
 
 
 def revoke_key(name: Name) -> None:
     """Let a key in no more, nor the sessions begun with it."""
-    with _people() as people:
+    with access() as people:
         people.revoke(name, getpass.getuser())
     print(f"key {name} is let in no more")
 
 
 @contextmanager
-def _people() -> Iterator[People]:
+def access() -> Iterator[People]:
+    """Open who may come in; what cannot be done ends the command with its sentence."""
     people = build.people(load())
     try:
         yield people
@@ -101,6 +113,7 @@ def _listed(accounts: list[Account], title: str, json: bool) -> None:
         {
             "name": account.name,
             "role": account.role,
+            "workspace": account.workspace,
             "active": account.active,
             "created_at": account.created_at,
         }
@@ -109,9 +122,12 @@ def _listed(accounts: list[Account], title: str, json: bool) -> None:
     if json:
         emit({title: rows})
         return
-    heads = ("name", "role", "state", "since (UTC)")
+    heads = ("name", "role", "workspace", "state", "since (UTC)")
     table(
         heads,
-        ((r["name"], r["role"], "active" if r["active"] else "out", r["created_at"]) for r in rows),
+        (
+            (r["name"], r["role"], r["workspace"], "active" if r["active"] else "out", r["created_at"])
+            for r in rows
+        ),
         title,
     )

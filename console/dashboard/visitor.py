@@ -98,7 +98,7 @@ def enter(address: str) -> None:
 def need(role: Role, deed: str) -> None:
     """Go on only for a person with the role or a higher one; `deed` says what it is needed for."""
     result = person()
-    if not result.may(role):
+    if not result.keeps(role):
         st.error(f"Only {_WHO[role]} may {deed}; you are signed in as {result.name} ({result.role}).")
         _end()
 

@@ -16,7 +16,7 @@ from evalsets.metrics.table import measure, metrics_of
 from evalsets.reports.compare import Difference, compare_runs
 from evalsets.runs import runner
 from evalsets.runs.runner import Progress, Variant
-from pipeline.context.memory import Reach
+from pipeline.context.reach import Reach
 from pipeline.events import Event, Question
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.auth import DEFAULT
 from pipeline.context.likeness import THRESHOLD, same
 from pipeline.knowledge.found import Retrieved, Vector
 
@@ -28,6 +29,7 @@ class Scope:
     prompt: str
     model: str
     guardrails: str
+    workspace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

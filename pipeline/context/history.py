@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.auth import digest
+from pipeline.auth import DEFAULT, digest
 from pipeline.linked import Database
 from pipeline.transactions import transaction
 
@@ -34,19 +34,26 @@ create table if not exists shares (
     ends real not null
 );
 """
-_COLUMNS = "turn_id, conversation_id, user_id, client_turn_id, asked_at, question, answer, outcome, done"
+_COLUMNS = (
+    "turn_id, conversation_id, user_id, client_turn_id, asked_at, question, answer, outcome, done,"
+    " workspace, kb"
+)
+_THEIRS = "user_id = ? and workspace = ? and conversation_id = ?"
 
 
 class History:
-    """Works on the file of the conversations, through `run`; every statement names the user."""
+    """Works on the file of the conversations, through `run`; every statement names user and workspace."""
 
     def __init__(
         self,
         run: Callable[[Callable[[Database], Any]], Any],
         clock: Callable[[], float] = time.time,
+        *,
+        workspace: str = DEFAULT,
     ) -> None:
         self._run = run
         self._clock = clock
+        self._workspace = workspace
 
     def conversations(self, user_id: str, limit: int = 100, search: str = "") -> list[dict[str, Any]]:
         """Return the user's conversations, pinned ones first, then the latest.
@@ -59,9 +66,10 @@ class History:
             "select e.conversation_id, min(e.turn_id), max(e.asked_at), count(*), max(l.title),"
             " coalesce(max(l.pinned), 0) from exchanges e left join labels l"
             " on l.conversation_id = e.conversation_id and l.user_id = e.user_id"
-            " where e.user_id = ? group by e.conversation_id"
+            " where e.user_id = ? and e.workspace = ? group by e.conversation_id"
             " order by coalesce(max(l.pinned), 0) desc, max(e.turn_id) desc limit ?",
             user_id,
+            self._workspace,
             EVERY if words else limit,
         )
         if words:
@@ -84,8 +92,9 @@ class History:
         rows = self._rows(
             "select coalesce((select title from labels l where l.conversation_id = e.conversation_id"
             " and l.user_id = e.user_id), e.question) from exchanges e"
-            " where user_id = ? and conversation_id = ? order by turn_id limit 1",
+            " where user_id = ? and workspace = ? and conversation_id = ? order by turn_id limit 1",
             user_id,
+            self._workspace,
             conversation_id,
         )
         return rows[0][0] if rows else None
@@ -98,9 +107,9 @@ class History:
             return False
 
         def write(db: Database) -> None:
-            values = (conversation_id, user_id)
-            db.execute("insert into labels values (?, ?, null, 0) on conflict do nothing", values)
-            theirs = "where conversation_id = ? and user_id = ?"
+            values = (conversation_id, user_id, self._workspace)
+            db.execute("insert into labels values (?, ?, null, 0, ?) on conflict do nothing", values)
+            theirs = "where conversation_id = ? and user_id = ? and workspace = ?"
             if title is not None:
                 name = " ".join(title.split())[:LONGEST_TITLE] or None
                 db.execute(f"update labels set title = ? {theirs}", (name, *values))  # noqa: S608
@@ -114,7 +123,9 @@ class History:
         """Keep a turn and the later ones as a version that is not shown; what it stated is forgotten."""
 
         def write(db: Database) -> bool:
-            return _whole(db, lambda: _put_aside(db, user_id, conversation_id, turn_id) > 0)
+            return _whole(
+                db, lambda: _put_aside(db, (user_id, self._workspace, conversation_id), turn_id) > 0
+            )
 
         return self._run(write)
 
@@ -122,15 +133,16 @@ class History:
         """Show the version that begins with this turn in the place of the one shown; False without one."""
 
         def write(db: Database) -> bool:
-            return _whole(db, lambda: _swap(db, user_id, conversation_id, head))
+            return _whole(db, lambda: _swap(db, (user_id, self._workspace, conversation_id), head))
 
         return self._run(write)
 
     def versions(self, user_id: str, conversation_id: str) -> dict[str, list[str]]:
         """Return the versions set aside, oldest first, by the turn after which they part ('' at first)."""
         rows = self._rows(
-            "select distinct before, head from aside where user_id = ? and conversation_id = ? order by head",
+            f"select distinct before, head from aside where {_THEIRS} order by head",  # noqa: S608
             user_id,
+            self._workspace,
             conversation_id,
         )
         parted: dict[str, list[str]] = {}
@@ -141,40 +153,46 @@ class History:
     def share(self, user_id: str, conversation_id: str, seconds: float = SHARE_SECONDS) -> str | None:
         """Return the token of a link that shows the conversation as it is now; None when there is none."""
         rows = self._rows(
-            "select max(turn_id) from exchanges where user_id = ? and conversation_id = ?",
+            f"select max(turn_id) from exchanges where {_THEIRS}",  # noqa: S608
             user_id,
+            self._workspace,
             conversation_id,
         )
         if not rows or rows[0][0] is None:
             return None
         token = secrets.token_urlsafe(24)
-        row = (digest(token), conversation_id, user_id, rows[0][0], self._clock() + seconds)
-        self._run(lambda db: db.execute("insert into shares values (?, ?, ?, ?, ?)", row))
+        ends = self._clock() + seconds
+        row = (digest(token), conversation_id, user_id, rows[0][0], ends, self._workspace)
+        self._run(lambda db: db.execute("insert into shares values (?, ?, ?, ?, ?, ?)", row))
         return token
 
     def unshare(self, user_id: str, conversation_id: str) -> int:
         """End all links to the conversation; return how many there were."""
-        values = (user_id, conversation_id)
+        values = (user_id, self._workspace, conversation_id)
         return self._run(
-            lambda db: (
-                db.execute("delete from shares where user_id = ? and conversation_id = ?", values).rowcount
-            )
+            lambda db: db.execute(f"delete from shares where {_THEIRS}", values).rowcount  # noqa: S608
         )
 
     def shared(self, token: str) -> tuple[str, list[dict[str, Any]]] | None:
-        """Return the title and the turns that a link shows; None once it ended or its turns are gone."""
+        """Return the title and the turns that a link shows to people of its workspace.
+
+        None for everybody else, once it ended, or when its turns are gone.
+        """
         rows = self._rows(
-            "select conversation_id, user_id, upto from shares where digest = ? and ends > ?",
+            "select conversation_id, user_id, upto from shares"
+            " where digest = ? and workspace = ? and ends > ?",
             digest(token),
+            self._workspace,
             self._clock(),
         )
         if not rows:
             return None
         conversation_id, user_id, upto = rows[0]
         turns = self._rows(
-            "select question, asked_at, done from exchanges where user_id = ? and conversation_id = ?"
+            f"select question, asked_at, done from exchanges where {_THEIRS}"  # noqa: S608
             " and turn_id <= ? order by turn_id",
             user_id,
+            self._workspace,
             conversation_id,
             upto,
         )
@@ -188,8 +206,9 @@ class History:
         rows = self._rows(
             "select e.conversation_id, e.question || ' ' || e.answer || ' ' || coalesce(l.title, '')"
             " from exchanges e left join labels l on l.conversation_id = e.conversation_id"
-            " and l.user_id = e.user_id where e.user_id = ?",
+            " and l.user_id = e.user_id where e.user_id = ? and e.workspace = ?",
             user_id,
+            self._workspace,
         )
         texts: dict[str, list[str]] = {}
         for key, text in rows:
@@ -204,10 +223,10 @@ class History:
         return self._run(lambda db: db.execute(statement, values).fetchall())
 
 
-def forget_versions(db: Database, user_id: str, conversation_id: str, turn_id: str) -> None:
+def forget_versions(db: Database, user_id: str, workspace: str, conversation_id: str, turn_id: str) -> None:
     """Delete the versions that part where a shown turn stands or later, and those that part in them."""
-    theirs = "user_id = ? and conversation_id = ?"
-    values = (user_id, conversation_id)
+    theirs = _THEIRS
+    values = (user_id, workspace, conversation_id)
     before = db.execute(
         f"select max(turn_id) from exchanges where {theirs} and turn_id < ?",  # noqa: S608
         (*values, turn_id),
@@ -230,15 +249,17 @@ def _whole(db: Database, work: Callable[[], bool]) -> bool:
         return work()
 
 
-def _put_aside(db: Database, user_id: str, conversation_id: str, turn_id: str) -> int:
-    theirs = "user_id = ? and conversation_id = ? and turn_id"
-    values = (user_id, conversation_id, turn_id)
+def _put_aside(db: Database, whose: tuple[str, str, str], turn_id: str) -> int:
+    """Move turns aside; `whose` is user, workspace and conversation."""
+    theirs = f"{_THEIRS} and turn_id"
+    values = (*whose, turn_id)
     before = db.execute(f"select max(turn_id) from exchanges where {theirs} < ?", values).fetchone()[0] or ""  # noqa: S608
     head = db.execute(f"select min(turn_id) from exchanges where {theirs} >= ?", values).fetchone()[0]  # noqa: S608
     if head is None:
         return 0
     db.execute(
-        f"insert into aside select {_COLUMNS}, ?, ? from exchanges where {theirs} >= ?",  # noqa: S608
+        f"insert into aside ({_COLUMNS}, before, head) select {_COLUMNS}, ?, ?"  # noqa: S608
+        f" from exchanges where {theirs} >= ?",
         (before, head, *values),
     )
     for table in ("facts", "summaries"):  # as when the turns are deleted
@@ -246,18 +267,18 @@ def _put_aside(db: Database, user_id: str, conversation_id: str, turn_id: str) -
     return db.execute(f"delete from exchanges where {theirs} >= ?", values).rowcount  # noqa: S608
 
 
-def _swap(db: Database, user_id: str, conversation_id: str, head: str) -> bool:
-    theirs = (user_id, conversation_id, head)
-    where = "user_id = ? and conversation_id = ? and head = ?"
+def _swap(db: Database, whose: tuple[str, str, str], head: str) -> bool:
+    theirs = (*whose, head)
+    where = f"{_THEIRS} and head = ?"
     row = db.execute(f"select before from aside where {where} limit 1", theirs).fetchone()  # noqa: S608
     if row is None:
         return False
     following = db.execute(
-        "select min(turn_id) from exchanges where user_id = ? and conversation_id = ? and turn_id > ?",
-        (user_id, conversation_id, row[0]),
+        f"select min(turn_id) from exchanges where {_THEIRS} and turn_id > ?",  # noqa: S608
+        (*whose, row[0]),
     ).fetchone()[0]
     if following is not None:
-        _put_aside(db, user_id, conversation_id, following)
-    db.execute(f"insert into exchanges select {_COLUMNS} from aside where {where}", theirs)  # noqa: S608
+        _put_aside(db, whose, following)
+    db.execute(f"insert into exchanges ({_COLUMNS}) select {_COLUMNS} from aside where {where}", theirs)  # noqa: S608
     db.execute(f"delete from aside where {where}", theirs)  # noqa: S608
     return True

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
+from pipeline import columns
+from pipeline.auth import DEFAULT
 from pipeline.breaker import Breaker
+from pipeline.columns import WORKSPACE
 from pipeline.context.facts import (
     NOTHING,
     PER_USER,
@@ -26,11 +29,13 @@ from pipeline.context.facts import (
     stated,
 )
 from pipeline.context.history import SCHEMA, History, forget_versions
+from pipeline.context.reach import Reach
 from pipeline.context.summary import extended
+from pipeline.context.uploads import SCHEMA as UPLOADS
+from pipeline.context.uploads import Uploads
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
 from pipeline.linked import Database, Linked
-from pipeline.models.tokens import estimate
 from traces.errors import StoreError
 from traces.ids import uuid7
 from traces.postgres.tables import SharedTables
@@ -70,38 +75,26 @@ create table if not exists facts (
 );
 """
 _KEEP_FACT = """
-insert into facts values (?, ?, ?, ?, ?, ?, ?) on conflict (user_id, slot) do update set
+insert into facts values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (user_id, slot) do update set
     fact_id = excluded.fact_id, text = excluded.text, turn_id = excluded.turn_id,
-    conversation_id = excluded.conversation_id, said_at = excluded.said_at
+    conversation_id = excluded.conversation_id, said_at = excluded.said_at, workspace = excluded.workspace
 """
 _KEEP_SUMMARY = """
-insert into summaries values (?, ?, ?, ?) on conflict (conversation_id) do update set
-    user_id = excluded.user_id, turn_id = excluded.turn_id, text = excluded.text
+insert into summaries values (?, ?, ?, ?, ?) on conflict (conversation_id) do update set
+    user_id = excluded.user_id, turn_id = excluded.turn_id, text = excluded.text,
+    workspace = excluded.workspace
 """
-TABLES = _SCHEMA + SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far memory goes back: so many turns, as long as they fit so many tokens."""
-
-    turns: int = 6
-    tokens: int = 1500
-
-    def within(self, exchanges: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
-        """Return those of (question, answer), newest first, that are recalled, as messages, oldest first."""
-        messages: list[Message] = []
-        budget = self.tokens
-        for question, answer in exchanges[: self.turns]:
-            budget -= estimate(question) + estimate(answer)
-            if budget < 0:
-                break
-            messages += [Message("assistant", answer), Message("user", question)]
-        return tuple(reversed(messages))
+FILE_TABLES = _SCHEMA + SCHEMA + UPLOADS
+_OWNED = ("summaries", "facts", "labels", "shares")
+LATER = {
+    **dict.fromkeys(_OWNED, (WORKSPACE,)),
+    **dict.fromkeys(("exchanges", "aside"), (WORKSPACE, "kb text")),  # which documents a turn was asked
+}
+TABLES = FILE_TABLES + columns.statements(LATER)
 
 
 class Memory:
-    """The conversations of all users; every read names the user, so nobody sees another's.
+    """The conversations of one workspace; every read names it and the user, so nobody sees another's.
 
     Any number of processes may share the file (SQLite WAL), and any number of machines shared tables. A
     damaged file is put aside with the time in its name and a fresh one is begun: the chat must start.
@@ -119,12 +112,22 @@ class Memory:
         self.turns, self.reach = turns, Reach(turns, tokens)
         self._breaker = breaker or Breaker("conversations")
         self._lock = threading.Lock()
-        self.history = History(self._run)
+        self._workspace = DEFAULT
+        self.history, self.uploads = History(self._run), Uploads(self._run)
         self.quarantined: Path | None = None
         if isinstance(place, Path):
             self._file, self.quarantined = _usable(place)
         else:
             self._file = place
+
+    def within(self, workspace: str) -> Memory:
+        """Return the conversations of a workspace: the same file, seen through it alone."""
+        if workspace == self._workspace:
+            return self
+        view = copy.copy(self)
+        view._workspace, view.history = workspace, History(self._run, workspace=workspace)
+        view.uploads = Uploads(self._run, workspace)
+        return view
 
     def recall(self, user_id: str, conversation_id: str) -> tuple[Message, ...]:
         """Return the last turns of the conversation that fit the budget, oldest first.
@@ -132,19 +135,32 @@ class Memory:
         Raises Refused (404) when the conversation belongs to somebody else.
         """
         rows = self._rows(
-            "select user_id, question, answer from exchanges"
+            "select user_id = ? and workspace = ?, question, answer from exchanges"
             " where conversation_id = ? and outcome <> 'failed' order by turn_id desc limit ?",
+            user_id,
+            self._workspace,
             conversation_id,
             max(self.turns, 1),
         )
-        if any(owner != user_id for owner, _, _ in rows):
+        if not all(own for own, _, _ in rows):
             raise Refused("conversation_not_found", "There is no such conversation.", status=404)
         return self.reach.within([(question, answer) for _, question, answer in rows])
+
+    def chosen(self, user_id: str, conversation_id: str) -> str | None:
+        """Return the knowledge base that the user's conversation was last asked from; None at its start."""
+        rows = self._rows(
+            "select kb from exchanges where user_id = ? and workspace = ? and conversation_id = ?"
+            " and kb is not null order by turn_id desc limit 1",
+            user_id,
+            self._workspace,
+            conversation_id,
+        )
+        return rows[0][0] if rows else None
 
     def remember(self, user_id: str, client_turn_id: str | None, question: str, answer: Answer) -> None:
         """Keep a finished turn; a repeated turn or client id changes nothing."""
         self._write(
-            "insert into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            "insert into exchanges values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
             answer.turn_id,
             answer.conversation_id,
             user_id,
@@ -154,12 +170,17 @@ class Memory:
             answer.answer,
             answer.outcome,
             orjson.dumps(answer.to_dict()).decode(),
+            self._workspace,
+            answer.kb,
         )
 
     def recollect(self, user_id: str, conversation_id: str, question: str) -> Recollection:
         """Return the summary of the turns before the window, and the user's facts that matter here."""
         rows = self._rows(
-            "select text from summaries where conversation_id = ? and user_id = ?", conversation_id, user_id
+            "select text from summaries where conversation_id = ? and user_id = ? and workspace = ?",
+            conversation_id,
+            user_id,
+            self._workspace,
         )
         facts = recalled(question, self.facts(user_id))
         return Recollection(rows[0][0] if rows else None, facts) if rows or facts else NOTHING
@@ -167,9 +188,10 @@ class Memory:
     def facts(self, user_id: str) -> list[Fact]:
         """Return what the user stated about themselves, the newest first."""
         rows = self._rows(
-            "select fact_id, slot, text, turn_id, said_at from facts where user_id = ?"
+            "select fact_id, slot, text, turn_id, said_at from facts where user_id = ? and workspace = ?"
             " order by said_at desc, fact_id desc",
             user_id,
+            self._workspace,
         )
         return [Fact(*row) for row in rows]
 
@@ -178,8 +200,8 @@ class Memory:
         return self._run(
             lambda db: (
                 db.execute(
-                    "delete from facts where user_id = ? and (fact_id = ? or ? is null)",
-                    (user_id, fact_id, fact_id),
+                    "delete from facts where user_id = ? and workspace = ? and (fact_id = ? or ? is null)",
+                    (user_id, self._workspace, fact_id, fact_id),
                 ).rowcount
             )
         )
@@ -205,7 +227,7 @@ class Memory:
             for slot, text in facts:
                 db.execute(
                     _KEEP_FACT,
-                    (uuid7(), user_id, slot, text, *source),
+                    (uuid7(), user_id, slot, text, *source, self._workspace),
                 )
             db.execute(
                 "delete from facts where user_id = ? and fact_id not in"
@@ -217,17 +239,19 @@ class Memory:
 
     def _summarise(self, user_id: str, conversation_id: str) -> None:
         summaries = self._rows(
-            "select turn_id, text from summaries where conversation_id = ? and user_id = ?",
+            "select turn_id, text from summaries where conversation_id = ? and user_id = ? and workspace = ?",
             conversation_id,
             user_id,
+            self._workspace,
         )
         upto, text = summaries[0] if summaries else ("", "")
         left = self._rows(
             "select turn_id, question, answer, outcome from exchanges where conversation_id = ?"
-            " and user_id = ? and turn_id > ? and turn_id <= (select turn_id from exchanges"
+            " and user_id = ? and workspace = ? and turn_id > ? and turn_id <= (select turn_id from exchanges"
             " where conversation_id = ? order by turn_id desc limit 1 offset ?) order by turn_id limit 20",
             conversation_id,
             user_id,
+            self._workspace,
             upto,
             conversation_id,
             self.turns,
@@ -237,21 +261,25 @@ class Memory:
             if outcome in ("answered", "no_context", "degraded", "cut"):
                 text = extended(text, question, answer if outcome == "answered" else "")
         if left:
-            self._write(_KEEP_SUMMARY, conversation_id, user_id, upto, text)
+            self._write(_KEEP_SUMMARY, conversation_id, user_id, upto, text, self._workspace)
 
     def repeated(self, user_id: str, client_turn_id: str) -> dict[str, Any] | None:
         """Return the JSON of the turn this client already got for the same id, or None."""
         rows = self._rows(
-            "select done from exchanges where user_id = ? and client_turn_id = ?", user_id, client_turn_id
+            "select done from exchanges where user_id = ? and workspace = ? and client_turn_id = ?",
+            user_id,
+            self._workspace,
+            client_turn_id,
         )
         return orjson.loads(rows[0][0]) if rows else None
 
     def conversation(self, user_id: str, conversation_id: str) -> list[dict[str, Any]] | None:
         """Return the turns of a conversation, oldest first, or None when the user has no such one."""
         rows = self._rows(
-            "select question, asked_at, done from exchanges where user_id = ? and conversation_id = ?"
-            " order by turn_id",
+            "select question, asked_at, done from exchanges where user_id = ? and workspace = ?"
+            " and conversation_id = ? order by turn_id",
             user_id,
+            self._workspace,
             conversation_id,
         )
         turns = [{"question": row[0], "asked_at": row[1], **orjson.loads(row[2])} for row in rows]
@@ -263,8 +291,8 @@ class Memory:
         def delete(db: Database) -> None:
             for table in ("labels", "aside", "shares"):
                 db.execute(
-                    f"delete from {table} where user_id = ? and conversation_id = ?",  # noqa: S608 ours
-                    (user_id, conversation_id),
+                    f"delete from {table} where user_id = ? and workspace = ? and conversation_id = ?",  # noqa: S608 ours
+                    (user_id, self._workspace, conversation_id),
                 )
 
         self._run(delete)
@@ -275,10 +303,10 @@ class Memory:
 
         The facts stated in them go too, the summary when it tells of one of them, and their other versions.
         """
-        theirs = "where user_id = ? and conversation_id = ? and turn_id >= ?"
+        theirs = "where user_id = ? and workspace = ? and conversation_id = ? and turn_id >= ?"
 
         def delete(db: Database) -> bool:
-            values = (user_id, conversation_id, turn_id)
+            values = (user_id, self._workspace, conversation_id, turn_id)
             for table in ("facts", "summaries"):
                 db.execute(f"delete from {table} {theirs}", values)  # noqa: S608 names of ours
             forget_versions(db, *values)
@@ -287,10 +315,10 @@ class Memory:
         return self._run(delete)
 
     def erase(self, user_id: str) -> int:
-        """Delete everything of a user; return how many turns there were."""
+        """Delete everything of a user, in every workspace; return how many turns there were."""
 
         def delete(db: Database) -> int:
-            for table in ("facts", "summaries", "labels", "aside", "shares"):
+            for table in ("facts", "summaries", "labels", "aside", "shares", "uploads"):
                 db.execute(f"delete from {table} where user_id = ?", (user_id,))  # noqa: S608 names of ours
             return db.execute("delete from exchanges where user_id = ?", (user_id,)).rowcount
 
@@ -298,7 +326,8 @@ class Memory:
 
     def owner(self, turn_id: str) -> str | None:
         """Return whose turn this is, or None."""
-        rows = self._rows("select user_id from exchanges where turn_id = ?", turn_id)
+        sql = "select user_id from exchanges where turn_id = ? and workspace = ?"
+        rows = self._rows(sql, turn_id, self._workspace)
         return rows[0][0] if rows else None
 
     def look(self) -> tuple[datetime, str] | None:
@@ -351,5 +380,6 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
-    connection.executescript(TABLES)
+    connection.executescript(FILE_TABLES)
+    columns.complete(connection, LATER)
     return connection

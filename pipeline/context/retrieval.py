@@ -19,6 +19,7 @@ from pipeline.context.rerank import capped
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError
+from pipeline.knowledge.beside import OWN, Beside
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.found import Found, Retrieved, Vector
 from pipeline.knowledge.index import Knowledge
@@ -110,20 +111,22 @@ class Retriever:
         self._text_weight = text_weight
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
     ) -> Retrieved:
         """Return the candidates for the query, best first; none when the knowledge base is empty.
 
+        `own` names a person's own documents, searched beside it; OWN as `kb`: searched alone.
         With a scope, passages kept for the same question in it may be served. Raises KnowledgeError
         store_missing or store_damaged. When one of the two searches cannot run, the other answers
         alone and `degraded` says why.
         """
-        guards, shelf = await self._open(kb)
+        guards, shelf, missing = await self._beside(kb, own)
         query = shelf.respelt(query)
         search = Search(query, kb, guards, shelf, recorder, recorder.current)
         text_search = asyncio.create_task(_by_text(search))
         try:
             vector, degraded = await self._embed(shelf, query, recorder, search.parent)
+            degraded = degraded or missing
             served = self._served(search, scope, vector)
             if served is not None and served.hit is not None and not served.hit.checked:
                 return served.hit.retrieved
@@ -196,7 +199,7 @@ class Retriever:
                 Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
             )
             fallback = "instead_of" in span.attributes
-            candidates = self._found(pool, places, rows, scores)
+            candidates = self._found(pool, places, rows, scores, kb)
         if candidates:
             leader = next(i for i, row in enumerate(rows) if row.chunk_id == candidates[0].passage.chunk_id)
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
@@ -207,6 +210,25 @@ class Retriever:
             except KnowledgeError as error:
                 log.warning("the first passage stays as short as it is: %s", error)
         return Retrieved(query, vector, candidates, kb, shelf.version, shelf.embedder, degraded, fallback)
+
+    async def _beside(self, kb: str, own: str | None) -> tuple[Guards, Shelf, str | None]:
+        """Return what is searched, and why the own documents are not among it although they should be."""
+        shelf: Shelf | None = None
+        missing, private = None, self._knowledge.private
+        if own is not None and private is not None:
+            if OWN not in self._guards:  # everybody's together: one person's are no dependency by themselves
+                self._guards[OWN] = Guards(OWN, self._breakers, self._patience)
+            try:
+                shelf = await self._guards[OWN].open.call(partial(private.open, own))
+                if shelf.embedder != self._knowledge.embedder.fingerprint:
+                    shelf, missing = None, "embedder_changed"
+            except KnowledgeError as error:
+                log.warning("a person's own documents are not searched: %s", error)
+                shelf, missing = None, error.error_class
+        if kb == OWN and shelf is not None:
+            return self._guards[OWN], Beside(None, shelf), None
+        guards, base = await self._open(kb)
+        return guards, base if shelf is None else Beside(base, shelf), missing
 
     async def _open(self, kb: str) -> tuple[Guards, Shelf]:
         """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
@@ -288,7 +310,9 @@ class Retriever:
         if self._cache is not None:
             self._cache.close()
 
-    def _found(self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers) -> tuple[Found, ...]:
+    def _found(
+        self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers, kb: str
+    ) -> tuple[Found, ...]:
         """Order the candidates by their scores and spread the first places over documents."""
         fused_ranks = np.argsort(np.argsort(-pool.fused[places], kind="stable")) + 1
         vector_ranks = ranks(pool.cosines, places)
@@ -313,6 +337,7 @@ class Retriever:
                 fused_score=float(pool.fused[place]),
                 fused_rank=int(fused_ranks[number]),
                 rerank_score=float(scores[number]),
+                kb=row.kb or kb,
             )
             candidates.append(Found(passage, row.spans, row.vectors, row.screened))
         return tuple(candidates)

@@ -19,7 +19,7 @@ SMALLEST_CHUNK = 10  # tokens; more chunks than the budget can hold at this size
 _HERE = "\x00passages\x00"
 
 
-async def everything(shelf: Shelf, budget: int) -> tuple[Found, ...] | None:
+async def everything(shelf: Shelf, budget: int, kb: str | None = None) -> tuple[Found, ...] | None:
     """Return all chunks in the order of their documents, or None when they are over `budget` tokens."""
     if not isinstance(shelf, MemoryShelf) or not 0 < shelf.chunks <= budget // SMALLEST_CHUNK:
         return None
@@ -29,7 +29,7 @@ async def everything(shelf: Shelf, budget: int) -> tuple[Found, ...] | None:
     rows.sort(key=lambda row: (row.document_id, int(row.chunk_id.rpartition("#")[2] or 0)))
     return tuple(
         Found(
-            Passage("", n, row.chunk_id, row.document_id, row.title, row.url, row.text, n=n),
+            Passage("", n, row.chunk_id, row.document_id, row.title, row.url, row.text, n=n, kb=kb),
             row.spans,
             row.vectors,
             row.screened,

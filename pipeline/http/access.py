@@ -18,15 +18,18 @@ _WHO = {
 }
 
 
-def authorize(role: Role, deed: str = "do this") -> Any:
+def authorize(role: Role, deed: str = "do this", *, whole: bool = False) -> Any:
     """Return the dependency of a route for a role and those above it; it gives who asks.
 
     Raises Refused (403) for others; `deed` says in its sentence what they may not do. Who has no
-    role at all gets no further than the border.
+    role at all gets no further than the border. What is of the `whole` installation does not exist (404)
+    for people of a workspace of their own.
     """
 
     async def check(request: Request) -> Person:
         person: Person = request.scope[PERSON]
+        if whole and not person.keeps("user"):
+            raise Refused("not_found", "There is nothing here.", status=404)
         if not person.may(role):
             raise Refused("forbidden", f"Only {_WHO[role]} may {deed}.", status=403)
         return person

@@ -18,10 +18,12 @@ from pipeline.http.provided import provider_sign_in
 from pipeline.http.proxied import Proxied
 from pipeline.http.refusals import explain
 from pipeline.http.routes import (
+    bases,
     breakers,
     chat,
     completions,
     conversations,
+    documents,
     facts,
     feedback,
     keeping,
@@ -60,7 +62,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(work) for work in (health.prepare(prepare), metrics.keep_fresh())]
+        works = [health.prepare(prepare), metrics.keep_fresh()]
+        works += [] if pipeline.spaces is None else [pipeline.spaces.look_after()]
+        tasks = [asyncio.create_task(work) for work in works]
         with gently(pipeline, settings.limits.stop_seconds) if gentle else nullcontext():
             yield
         for task in tasks:
@@ -74,7 +78,11 @@ def create_app(
 
     app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(
-        Border, body_bytes=settings.limits.body_bytes, people=people, origins=Origins(settings.server.origins)
+        Border,
+        body_bytes=settings.limits.body_bytes,
+        file_bytes=settings.chat.upload_bytes,
+        people=people,
+        origins=Origins(settings.server.origins),
     )
     app.add_middleware(  # around the border
         Proxied, prefix=settings.server.prefix, trusted=settings.server.trusted_proxies
@@ -83,6 +91,8 @@ def create_app(
     models = [name for name in (settings.models.primary, settings.models.fallback, "extractive") if name]
     for router in (
         chat.routes(pipeline),
+        bases.routes(pipeline),
+        documents.routes(documents.Documents(pipeline.spaces)),
         feedback.routes(pipeline),
         completions.routes(pipeline, models),
         conversations.routes(pipeline.memory),

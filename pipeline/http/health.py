@@ -69,7 +69,11 @@ class Health:
         breakers = [report.to_dict() for report in reports]
         if not details:
             parts = [{"name": part.name, "state": part.state} for part in dependencies]
-            breakers = [{"name": report.name, "state": report.state} for report in reports]
+            breakers = [
+                {"name": report.name, "state": report.state}
+                for report in reports
+                if self._spoken_of(report.name)
+            ]
         fine = all(part.state == "ok" for part in dependencies)
         fine = fine and all(report.state == "closed" for report in reports)
         state = "starting" if not self._prepared else "ok" if fine else "degraded"
@@ -83,6 +87,11 @@ class Health:
             "breakers": breakers,
             **({"budget": self._pipeline.budget.report().to_dict()} if details else {}),
         }
+
+    def _spoken_of(self, name: str) -> bool:
+        """Say whether anybody may hear of a breaker: what knowledge bases there are is not everybody's."""
+        kind, _, kb = name.partition(" ")
+        return kind not in ("knowledge", "full-text") or kb == self._pipeline.rules.kb
 
     async def _knowledge(self) -> Documents:
         status = await self._pipeline.knowledge.status(self._pipeline.rules.kb)

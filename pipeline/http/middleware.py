@@ -47,7 +47,8 @@ _HEADERS = {
         b" form-action 'self'; frame-ancestors 'self'"
     ),
 }
-_PRIVATE = ("/api/", "/v1/", "/metrics")
+_FILES = ("/api/documents", "/documents")  # where a body is a file, whatever its type says
+_PRIVATE = ("/api/", "/v1/", "/metrics", "/documents")
 
 
 class TooLarge(Exception):
@@ -61,9 +62,12 @@ class TooLarge(Exception):
 class Border:
     """ASGI middleware. Streams pass through; only JSON bodies are read whole, up to the cap."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, people: People, origins: Origins) -> None:
+    def __init__(
+        self, app: ASGIApp, *, body_bytes: int, people: People, origins: Origins, file_bytes: int = 0
+    ) -> None:
         self._app = app
         self._cap = body_bytes
+        self._file_cap = max(file_bytes, body_bytes)
         self._people = people
         self._origins = origins
 
@@ -113,7 +117,7 @@ class Border:
         except TooLarge as too_large:
             if too_large.more:
                 await _discard(receive)
-            await answer.instead(self._too_large(), scope, body)
+            await answer.instead(_too_large(self._most(scope)), scope, body)
         except Exception:  # the boundary of a request: one calm sentence, and the log
             log.exception("request %s to %s failed", answer.request_id, scope["path"])
             if answer.begun:
@@ -154,7 +158,12 @@ class Border:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             return problem(400, "bad_length", "The Content-Length header is not a number.")
-        return self._too_large() if int(length[:20]) > self._cap else None
+        most = self._most(scope)
+        return _too_large(most) if int(length[:20]) > most else None
+
+    def _most(self, scope: Scope) -> int:
+        """Return how many bytes the body may have."""
+        return self._file_cap if scope["path"] in _FILES else self._cap
 
     async def _read(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
@@ -163,8 +172,10 @@ class Border:
         if scope["method"] in _SAFE:
             return None, receive
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if scope["path"] in _FILES:
+            return None, self._counted(receive, self._file_cap)
         if kind not in (b"", b"application/json", b"text/json") and not kind.endswith(b"+json"):
-            return None, self._counted(receive)
+            return None, self._counted(receive, self._cap)
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 data = await self._whole(receive)
@@ -192,21 +203,22 @@ class Border:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, most: int) -> Receive:
         size = 0
 
         async def counted() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self._cap:
+            if size > most:
                 raise TooLarge(more=message.get("more_body", False))
             return message
 
         return counted
 
-    def _too_large(self) -> Response:
-        return problem(413, "too_large", f"The request is larger than the {self._cap} bytes allowed.")
+
+def _too_large(most: int) -> Response:
+    return problem(413, "too_large", f"The request is larger than the {most} bytes allowed.")
 
 
 async def _discard(receive: Receive) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2 as httpx
 
-from pipeline.auth import ROLES, Person, Role, named
+from pipeline.auth import DEFAULT, ROLES, Person, Role, named
 from pipeline.errors import AnswerdeckError
 from pipeline.people import Pending
 
@@ -34,6 +34,7 @@ KNOWN_SECONDS = 3600.0  # that its addresses and keys are remembered
 ODD = "Your organisation's sign-in did not work. Please try again; if it stays, tell an admin."
 AWAY = "Your organisation's sign-in cannot be reached right now. Please try again in a moment."
 ENDED = "This sign-in has ended. Please begin again."
+NOWHERE = "You are signed in, but belong to no workspace here yet. Please ask an admin for one."
 FOREIGN = "You are signed in, but have no role here yet. Please ask an admin for one."
 
 
@@ -57,6 +58,7 @@ class Client:
     role_claim: str = "roles"
     roles: Mapping[str, Role] | None = None  # the provider's word: ours
     default_role: Role | None = None  # of people whom no word gives a role
+    workspace_claim: str | None = None  # None: all belong to `default`
 
 
 class Provider:
@@ -156,14 +158,21 @@ class Provider:
         role = self._role(claims)
         if role is None:
             raise OidcError(FOREIGN, f"no role for {name}")
-        return Person(name, role)
+        return Person(name, role, self._workspace(claims))
+
+    def _workspace(self, claims: Mapping[str, Any]) -> str:
+        """Return the one workspace that the claim names; whether it is there is looked at later."""
+        claim = self._client.workspace_claim
+        if claim is None:
+            return DEFAULT
+        words = [word for word in _words(claims, claim) if isinstance(word, str)]
+        if len(words) != 1:
+            raise OidcError(NOWHERE, f"the claim {claim!r} names {len(words)} workspaces, one is needed")
+        return words[0]
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
-        """Return the highest role that the claim gives; its name may lead into nested claims by dots."""
-        value: Any = claims
-        for step in self._client.role_claim.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        words = value if isinstance(value, list) else [value]
+        """Return the highest role that the claim gives."""
+        words = _words(claims, self._client.role_claim)
         given = [(self._client.roles or {}).get(word) for word in words if isinstance(word, str)]
         ranks = [ROLES.index(role) for role in given if role is not None]
         return ROLES[max(ranks)] if ranks else self._client.default_role
@@ -201,6 +210,14 @@ class Provider:
             code = value.get("error") if isinstance(value, dict) else None
             raise OidcError(ODD, f"{urlsplit(address).path} answered {response.status_code} {str(code)[:60]}")
         return value
+
+
+def _words(claims: Mapping[str, Any], claim: str) -> list[Any]:
+    """Return the values of a claim, whose name may lead into nested ones by dots."""
+    value: Any = claims
+    for step in claim.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, list) else [value]
 
 
 class KeyMissing(Exception):

@@ -57,5 +57,5 @@ def visitor(person: Person | None, guest: bytes | None) -> Person | None:
     if person is None:
         return None
     if guest is None or not _GUEST.fullmatch(guest):
-        return Person(person.name, "user")
-    return Person(f"{person.name}.guest-{hashlib.sha256(guest).hexdigest()[:12]}", "user")
+        return Person(person.name, "user", person.workspace)
+    return Person(f"{person.name}.guest-{hashlib.sha256(guest).hexdigest()[:12]}", "user", person.workspace)

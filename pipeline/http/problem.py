@@ -24,6 +24,7 @@ _STATUSES = {
     "bad_id": 422,
     "conversation_not_found": 404,
     "turn_not_found": 404,
+    "document_not_found": 404,
 }
 
 

@@ -22,5 +22,6 @@ def provider_sign_in(settings: Settings, people: People) -> ProviderSignIn | Non
         role_claim=oidc.role_claim,
         roles=oidc.roles,
         default_role=oidc.default_role,
+        workspace_claim=oidc.workspace_claim,
     )
     return ProviderSignIn(Provider(client), people)

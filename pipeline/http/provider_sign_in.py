@@ -11,10 +11,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from pipeline.auth import Person
 from pipeline.http.middleware import COOKIE
-from pipeline.http.oidc import ENDED, ODD, OidcError, Provider
+from pipeline.http.oidc import ENDED, NOWHERE, ODD, OidcError, Provider
 from pipeline.http.proxied import PREFIX
 from pipeline.http.sign_in_page import page
 from pipeline.people import AccessError, People
+from traces.errors import Unknown
 
 log = logging.getLogger(__name__)
 STATE = "answerdeck_sign_in"  # ties the way back to the browser that went
@@ -53,6 +54,8 @@ class ProviderSignIn:
             return await self._refused(request, error)
         except AccessError as error:
             return await self._refused(request, OidcError(str(error), str(error)))
+        except Unknown as error:
+            return await self._refused(request, OidcError(NOWHERE, str(error)))
         response = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)

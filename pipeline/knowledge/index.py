@@ -25,6 +25,7 @@ from pipeline.knowledge.tables import (
     checked,
     label,
     lock,
+    mixed,
     plainly,
     quoted,
     searchable,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MEMORY_CHUNKS = 10_000  # larger knowledge bases are searched on disk, through a vector index
 RELEASES = 20  # kept readable; older ones are cleaned
+MOST_HELD = 64  # knowledge bases in memory at a time; people's own documents are one each
 CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 
 
@@ -63,6 +65,7 @@ class Knowledge:
         self._releases = releases
         self._screen = screen
         self._tables = Tables(folder, None if elsewhere is None else elsewhere.bucket)
+        self.private: Knowledge | None = None  # people's own documents, where they may add some
         self._held: dict[str, Held] = {}
         self._lags: dict[str, tuple[int, Lag]] = {}
 
@@ -91,7 +94,7 @@ class Knowledge:
             return await self._load(kb)
         except KnowledgeError as error:
             if error.error_class == "store_missing":
-                del self._held[kb]
+                self._held.pop(kb, None)
                 raise
             log.warning("knowledge base %r: serving %s from memory, %s", kb, held.shelf.version, error)
             held.checked = self._clock()
@@ -111,7 +114,11 @@ class Knowledge:
                 fingerprint = await tables.fingerprint(table)
                 fragments = await tables.fragments(table)
                 used = used or await tables.size(table)
-            problem = None if fingerprint == self.embedder.fingerprint else self._mixed(kb, fingerprint)
+            problem = (
+                None
+                if fingerprint == self.embedder.fingerprint
+                else mixed(kb, fingerprint, self.embedder.fingerprint)
+            )
             if problem is None and chunks and not await searchable(table, kb):
                 problem = (
                     f"the full-text index of {kb!r} is missing or damaged, and above {self._memory_chunks}"
@@ -222,6 +229,10 @@ class Knowledge:
         for leftover in (self._probes(kb), self._lag(kb), self._contents(kb)):
             leftover.unlink(missing_ok=True)
 
+    async def table(self, kb: str) -> AsyncTable:
+        """Return the table at its newest version; raises KnowledgeError."""
+        return await self._tables.open(kb)
+
     def writing(self, kb: str) -> AbstractAsyncContextManager[None]:
         """Be the only writer of the knowledge base; waits for another one to end."""
         return lock(self.folder, kb, self._leases)
@@ -231,9 +242,9 @@ class Knowledge:
         try:
             table = await self._tables.open(kb)
         except KnowledgeError as error:
-            if error.error_class == "store_missing":
-                return {}
-            raise
+            if error.error_class != "store_missing":
+                raise
+            return {}
         with plainly(kb):
             return await tables.contents(table)
 
@@ -250,7 +261,7 @@ class Knowledge:
         with plainly(kb):
             fingerprint = await tables.fingerprint(table)
         if fingerprint != self.embedder.fingerprint:
-            raise KnowledgeError(self._mixed(kb, fingerprint), "config")
+            raise KnowledgeError(mixed(kb, fingerprint, self.embedder.fingerprint), "config")
         keys = quoted([entry.key for entry in entries])
         with plainly(kb):
             rows = await asyncio.to_thread(packed, entries, await table.schema(), self._screen)
@@ -338,13 +349,6 @@ class Knowledge:
     def _lag(self, kb: str) -> Path:
         return self.folder / f"{checked(kb)}.lag.json"
 
-    def _mixed(self, kb: str, fingerprint: str) -> str:
-        return (
-            f"knowledge base {kb!r} was embedded by {fingerprint!r}, the configured embedder is"
-            f" {self.embedder.fingerprint!r} and the two cannot be mixed; ingest into another name or"
-            f" remove it first: answerdeck kb remove {kb}"
-        )
-
     async def _load(self, kb: str) -> Shelf:
         table = await self._tables.open(kb)
         with plainly(kb):
@@ -355,7 +359,10 @@ class Knowledge:
                 held.checked = self._clock()
                 return held.shelf
             shelf = await self._shelf(kb, tag.label, fixed)
+        self._held.pop(kb, None)
         self._held[kb] = Held(shelf, tag.number, self._clock())
+        while len(self._held) > MOST_HELD:  # the one read into memory first
+            del self._held[next(iter(self._held))]
         return shelf
 
     async def _released(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.codes import written
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
-from pipeline.spelling import respelt
+from pipeline.spelling import doubtful, respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 SCREENED = "screened"  # tables made before there was a passage guard lack it
@@ -59,6 +59,7 @@ class Row:
     spans: tuple[tuple[int, int], ...]
     vectors: NDArray[np.float32] | None
     screened: tuple[bytes, ...] = ()  # what the passage guard saw at ingestion
+    kb: str | None = None  # where it is from, when that is not the knowledge base that was searched
 
 
 class Shelf(Protocol):
@@ -131,6 +132,10 @@ class MemoryShelf:
     def respelt(self, query: str) -> str:
         """Return the query with mistyped words and codes written as the documents write them."""
         return written(respelt(query, self._searched.vocabulary), self._searched.codes)
+
+    def knows(self, words: Iterable[str]) -> bool:
+        """Say whether one of the words, none of the common English ones, stands in these documents."""
+        return any(word in self._searched.vocabulary and doubtful(word) for word in words)
 
     async def by_vector(self, vector: Vector) -> Scores:
         """Return the cosine of every row with the vector."""

@@ -337,6 +337,14 @@ def checked(kb: str) -> str:
     return kb
 
 
+def mixed(kb: str, fingerprint: str, own: str) -> str:
+    """Say that a knowledge base was embedded by another embedder than the configured one."""
+    return (
+        f"knowledge base {kb!r} was embedded by {fingerprint!r}, the configured embedder is {own!r} and the"
+        f" two cannot be mixed; ingest into another name or remove it first: answerdeck kb remove {kb}"
+    )
+
+
 def quoted(keys: Sequence[str]) -> str:
     """Return document keys as a SQL list; they are hashes of ours, never a user's text."""
     if not all(KEY.fullmatch(key) for key in keys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +13,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from console.chat import widget
-from pipeline.auth import ROLES, Role
+from pipeline.auth import ROLES, Role, digest
 from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load
+from tests.pipeline.own import own
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
@@ -31,6 +31,10 @@ ALLOWED: dict[tuple[str, str], Role | None] = {
     ("GET", "/widget.js"): None,
     ("GET", "/widget"): "user",
     ("POST", "/api/chat"): "user",
+    ("GET", "/api/knowledge"): "user",
+    ("GET", "/api/documents"): "user",
+    ("POST", "/api/documents"): "user",
+    ("DELETE", "/api/documents/{document_id}"): "user",
     ("POST", "/api/feedback"): "user",
     ("GET", "/api/conversations"): "user",
     ("GET", "/api/conversations/{conversation_id}"): "user",
@@ -61,13 +65,14 @@ def key(role: str) -> str:
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Configure one person for each role."""
-    people = (f"{role}:{role}:{hashlib.sha256(key(role).encode()).hexdigest()}" for role in ROLES)
+    people = [f"{role}:{role}:{digest(key(role))}" for role in ROLES]
+    people += [f"other-{role}:{role}:{digest(key(f'other-{role}'))}:other" for role in ROLES]
     monkeypatch.setenv("ANSWERDECK_AUTH__KEYS", ",".join(people))
 
 
 @asynccontextmanager
 async def door() -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
-    app = create_app(await make_pipeline(Scripted("It is so [1].")), load())
+    app = create_app(await make_pipeline(Scripted("It is so [1]."), parts=own()), load())
     widget.serve(app)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as client:
         yield client, app
@@ -111,6 +116,73 @@ async def test_every_route_lets_in_whom_the_table_names() -> None:
                 due = expected(least, role)
                 assert (got in (401, 403)) == (due is not None), (method, path, role, got)
                 assert due in (None, got), (method, path, role, got)
+
+
+# What has no owner: the same for everybody who may ask.
+UNOWNED = {("GET", "/v1/models/{name}")}
+WHOLE = {("GET", "/metrics"), ("GET", "/api/breakers"), ("POST", "/v1/traces")}  # of the installation
+
+
+@pytest.mark.usefixtures("keys")
+async def test_for_another_workspace_nothing_of_this_one_exists() -> None:
+    async with door() as (http, app):
+        mine = {"authorization": f"Bearer {key('user')}"}
+        ask = {"question": "I use Fedora on my laptop. How do I turn on bounce keys?"}
+        done = (await http.post("/api/chat", json=ask, headers={**mine, "accept": "application/json"})).json()
+        added = await http.post("/api/documents?name=a.md", content=b"# Tea\n\nTea is at four.", headers=mine)
+        ids = {
+            "{document_id}": added.json()["document_id"],
+            "{conversation_id}": done["conversation_id"],
+            "{turn_id}": done["turn_id"],
+            "{fact_id}": (await http.get("/api/memory", headers=mine)).json()["facts"][0]["fact_id"],
+            "{name:path}": "conversations",
+        }
+        owned = {route for route in routes(app) if "{" in route[1]} - UNOWNED
+        for method, path in sorted(owned | WHOLE):
+            place = path
+            for name, value in ids.items():
+                place = place.replace(name, value)
+            assert "{" not in place, f"{path}: make one of this workspace, and ask for it here"
+            for role in ROLES:
+                body = {"isolate": True} if "breakers" in path else {}
+                headers = {"authorization": f"Bearer {key(f'other-{role}')}"}
+                sent = body if method in ("POST", "PATCH") else None
+                got = await http.request(method, place, headers=headers, json=sent)
+                least = ALLOWED[method, path] or "user"
+                low = ROLES.index(role) < ROLES.index(least) and (method, path) not in WHOLE
+                assert got.status_code in ((403, 404) if low else (404,)), (method, path, role, got.text)
+        assert (await http.get(f"/api/conversations/{done['conversation_id']}", headers=mine)).is_success
+        assert len((await http.get("/api/documents", headers=mine)).json()["documents"]) == 1
+        for name in ("viewer", "other-user"):
+            theirs = {"authorization": f"Bearer {key(name)}"}
+            assert (await http.get("/api/documents", headers=theirs)).json()["documents"] == []
+
+
+@pytest.mark.usefixtures("keys")
+async def test_another_workspace_cannot_ask_continue_or_judge() -> None:
+    async with door() as (http, _):
+        mine, theirs = (
+            {"authorization": f"Bearer {key(k)}", "accept": "application/json"}
+            for k in ("user", "other-admin")
+        )
+        done = (await http.post("/api/chat", json={"question": "What does the lid do?"}, headers=mine)).json()
+        for wish, says in (
+            ({"question": "What?", "kb": "default"}, "There is no knowledge base 'default'."),
+            ({"question": "What?", "kb": "nowhere"}, "There is no knowledge base 'nowhere'."),
+            ({"question": "And?", "conversation_id": done["conversation_id"]}, "no such conversation"),
+        ):
+            got = await http.post("/api/chat", json=wish, headers=theirs)
+            assert (got.status_code, says in got.text) == (404, True), got.text
+        thumb = {"turn_id": done["turn_id"], "value": 1}
+        assert (await http.post("/api/feedback", json=thumb, headers=theirs)).status_code == 404
+        assert (await http.get("/api/knowledge", headers=theirs)).json() == {"knowledge": []}
+        assert (await http.get("/api/knowledge", headers=mine)).json() == {
+            "knowledge": [{"kb": "default", "main": True}]
+        }
+        fresh = (
+            await http.post("/api/chat", json={"question": "What does the lid do?"}, headers=theirs)
+        ).json()
+        assert (fresh["passages"], fresh["outcome"]) == ([], "degraded")
 
 
 @pytest.mark.usefixtures("keys")

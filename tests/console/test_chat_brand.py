@@ -64,6 +64,7 @@ class Unused:
     """A part that is not used here."""
 
     memory = None
+    spaces = None
 
 
 UNUSED: Any = Unused()

@@ -101,6 +101,19 @@ async def test_the_console_lets_in_by_the_same_provider() -> None:
     assert (arrived.status_code, inside.text) == (303, "inside")
 
 
+async def test_a_claim_names_the_workspace_and_who_has_none_is_refused() -> None:
+    async with door(workspace_claim="realm.tenant") as chat:
+        for tenant in (None, "nowhere", ["desk", "sales"]):
+            chat.provider.claims = {**ADA, "realm": {"groups": ["staff"], "tenant": tenant}}
+            refused = await chat.sign_in()
+            assert (refused.status_code, oidc.NOWHERE in refused.text) == (401, True), tenant
+        chat.people.workspaces.add("sales", "test")
+        chat.provider.claims = {**ADA, "realm": {"groups": ["heads"], "tenant": "sales"}}
+        assert (await chat.sign_in()).status_code == 303
+        assert (await chat.http.get("/api/conversations")).status_code == 200
+        assert (await chat.http.get("/metrics")).status_code == 404  # of the whole installation
+
+
 LIES: dict[str, tuple[dict[str, Any], str]] = {
     "another issuer": ({"iss": "https://evil.example"}, "InvalidClaimError"),
     "another audience": ({"aud": "somebody-else"}, "InvalidClaimError"),

@@ -16,11 +16,12 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.testing.v1 import AppTest
 
-from console.dashboard import jobs, releases, visitor
+from console.dashboard import bases, jobs, releases, visitor
 from console.dashboard.door import Door
 from pipeline import passwords
-from pipeline.auth import LOCAL, ROLES, Keys, Role
+from pipeline.auth import LOCAL, ROLES, Keys, Person, Role
 from pipeline.data_folder import DataFolder
+from pipeline.http.middleware import COOKIE
 from pipeline.people import AccessError, People
 from tests.console.terminal import Terminal, terminal
 
@@ -245,6 +246,39 @@ def test_people_and_keys_are_made_on_their_page(people: People, monkeypatch: pyt
     assert not app.exception
 
 
+def test_workspaces_are_looked_after_on_the_page(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = people.sign_in("admin", PASSWORD, "")
+    monkeypatch.setattr(visitor, "token", lambda: token)
+    monkeypatch.setattr(bases, "names", lambda: ["contracts"])
+    app = AppTest.from_function(_people_page, default_timeout=30).run()
+    app.text_input(key="space-name").set_value("No Name")
+    _press(app, "Add workspace").run()
+    assert "names no workspace" in app.error[0].value
+    app.text_input(key="space-name").set_value("sales")
+    _press(app, "Add workspace").run()
+    app.selectbox(key="given-base").set_value("contracts")
+    app.selectbox(key="given-to").set_value("sales")
+    _press(app, "Give").run()
+    app.text_input(key="add-name").set_value("eva")
+    app.text_input(key="add-password").set_value(PASSWORD)
+    app.selectbox(key="add-workspace").set_value("sales")
+    _press(app, "Add user").run()
+    assert people.session(people.sign_in("eva", PASSWORD, "")) == Person("eva", "user", "sales")
+    app.selectbox(key="removed-space").set_value("sales")
+    _press(app, "Remove").run()
+    assert "still has 1 users" in app.error[0].value
+    assert [row.bases for row in people.workspaces.list()] == [(), ("contracts",)]
+    assert not app.exception
+
+
+def test_the_console_is_nothing_to_another_workspace(people: People) -> None:
+    people.workspaces.add("sales", "test")
+    people.add_user("eva", "admin", PASSWORD, "test", "sales")
+    token = people.sign_in("eva", PASSWORD, "")
+    refused = window(people).get("/", headers={"cookie": f"{COOKIE}={token}"})
+    assert refused.status_code == 404
+
+
 def _people_page() -> None:
     from console.dashboard.views import people
 
@@ -268,7 +302,18 @@ def test_users_and_keys_by_command(terminal: Terminal) -> None:
     assert "ci" in terminal.works("keys", "list")
     assert "shown this once" in terminal.works("keys", "new", "cd")
     terminal.works("keys", "revoke", "ci")
+    assert "is there" in terminal.works("workspaces", "add", "sales")
+    terminal.works("workspaces", "give", "sales", "contracts")
+    assert "contracts" in terminal.works("workspaces", "list")
+    terminal.works("users", "move", "ada", "--workspace", "sales")
+    listed = json.loads(terminal.works("workspaces", "list", "--json"))["workspaces"][1]
+    assert (listed["name"], listed["users"], listed["bases"]) == ("sales", 1, ["contracts"])
+    terminal.works("users", "move", "ada")
+    terminal.works("workspaces", "give", "default", "contracts")
+    assert "gone" in terminal.works("workspaces", "remove", "sales")
     for wrong in (
+        ("users", "add", "eva", "--workspace", "nowhere"),
+        ("workspaces", "give", "default", "no name"),
         ("users", "add", "ada"),
         ("users", "add", "x", "--role", "king"),
         ("keys", "revoke", "nobody"),

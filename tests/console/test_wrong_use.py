@@ -88,11 +88,16 @@ WRONG: dict[tuple[str, ...], list[str]] = {
     ("traces", "move"): ["nope"],
     ("users", "add"): ["<nope>"],
     ("users", "list"): ["nope"],
+    ("users", "move"): ["nope"],
     ("users", "disable"): ["nope"],
     ("users", "reset"): ["nope"],
     ("keys", "new"): ["<nope>"],
     ("keys", "list"): ["nope"],
     ("keys", "revoke"): ["nope"],
+    ("workspaces", "list"): ["nope"],
+    ("workspaces", "add"): ["nope!"],
+    ("workspaces", "remove"): ["nope"],
+    ("workspaces", "give"): ["nope", "docs"],
 }
 FAILS = {  # a thing of the product that is not there is a failure; a name given wrongly is wrong use
     ("replay",),

@@ -59,7 +59,7 @@ async def test_a_turn_streams_its_events_in_order() -> None:
     assert set(names[2:-1]) == {"delta"}
     assert names[-1] == "done"
     assert set(told[0][1]) == {"turn_id", "conversation_id"}
-    assert set(told[1][1][0]) == {"n", "chunk_id", "document_id", "title", "url", "text"}
+    assert set(told[1][1][0]) == {"n", "chunk_id", "document_id", "title", "url", "text", "kb"}
     done = told[-1][1]
     assert "".join(data["text"] for name, data in told if name == "delta").strip() == done["answer"] == SAID
     assert done["turn_id"] == told[0][1]["turn_id"]

@@ -1,4 +1,4 @@
-"""Many users at once in several knowledge bases: nothing of one reaches another, by any way."""
+"""Many users at once in several workspaces: nothing of one reaches another, by any way."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.context.memory import Memory
 from pipeline.events import Answer, Question
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
@@ -42,14 +43,26 @@ async def turn(pipeline: Pipeline, user: int, number: int) -> list[str]:
         QUESTIONS[number % len(QUESTIONS)].format(user=user),
         user_id=f"user-{user}",
         conversation_id=f"c-{user}-{number // len(QUESTIONS)}",
-        kb=f"space-{space}",
+        kb=f"space-{(space + number) % SPACES}" if number % 7 == 6 else None,  # often another's, too
+        workspace=f"team-{space}",
     )
     *_, last = [event async for event in pipeline.answer(question)]
     assert isinstance(last, Answer), last
-    whole = str(last.to_dict())
+    assert (last.outcome == "degraded") == (question.kb not in (None, f"space-{space}")), last
+    whole = str({**last.to_dict(), "kb": None})
     return [text for text in _USER.findall(whole) if text != str(user)] + [
         text for text in _SPACE.findall(whole) if text != str(space)
     ]
+
+
+def remembered(memory: Memory, user: int, *, own: bool) -> int:
+    """Count what a workspace remembers of a user and should not: others' words, or anything elsewhere."""
+    theirs = memory.history.conversations(f"user-{user}", limit=1000)
+    facts = [fact.text for fact in memory.facts(f"user-{user}")]
+    assert bool(theirs and facts) == own
+    leaked = sum(not row["conversation_id"].startswith(f"c-{user}-") for row in theirs)
+    leaked += sum(f"badge-{user}" not in fact for fact in facts)
+    return leaked + (memory.conversation(f"user-{user}", f"c-{(user + 1) % USERS}-0") is not None)
 
 
 def mixed(model: Scripted) -> list[str]:
@@ -66,6 +79,8 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
     limits = {"requests_per_minute": 100_000, "user_turns": 1000}
     pipeline = await make_pipeline(model, documents=(), data_dir=folder, limits=limits)
     for space in range(SPACES):
+        pipeline.workspaces.add(f"team-{space}", "test")
+        pipeline.workspaces.give(f"team-{space}", f"space-{space}", "test")
         await store(documents(space), f"space-{space}", pipeline.knowledge)
     order = [(user, number) for number in range(turns // USERS) for user in range(USERS)]
     chance = random.Random(7)
@@ -78,18 +93,14 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
             leaked += sum(map(bool, results))
     leaked += len(mixed(model))
     for user in range(USERS):
-        theirs = pipeline.memory.history.conversations(f"user-{user}", limit=1000)
-        leaked += sum(not row["conversation_id"].startswith(f"c-{user}-") for row in theirs)
-        facts = [fact.text for fact in pipeline.memory.facts(f"user-{user}")]
-        leaked += sum(f"badge-{user}" not in fact for fact in facts)
-        other = f"c-{(user + 1) % USERS}-0"
-        leaked += pipeline.memory.conversation(f"user-{user}", other) is not None
+        for space in range(SPACES):
+            leaked += remembered(pipeline.memory.within(f"team-{space}"), user, own=user % SPACES == space)
     await pipeline.close()
     return len(order), leaked
 
 
-async def test_250_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
-    assert await leaks(tmp_path, 250) == (250, 0)
+async def test_500_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
+    assert await leaks(tmp_path, 500) == (500, 0)
 
 
 @pytest.mark.slow

@@ -10,11 +10,12 @@ import httpx2 as httpx
 import pytest
 
 from pipeline import passwords
+from pipeline.accounts import ACCOUNTS
 from pipeline.auth import Keys, Person, digest
 from pipeline.http.api import create_app
 from pipeline.http.middleware import COOKIE
 from pipeline.models.scripted import Scripted
-from pipeline.people import ACCOUNTS, SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
+from pipeline.people import SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
 from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load

@@ -13,11 +13,19 @@ _OF = """
     select * from {table} where turn_id >= $first and turn_id <= $last and turn_id = any($ids)
     order by {order}
 """
+_WHOSE = """
+    select turn_id from turns where turn_id = $id and coalesce(workspace, 'default') = $workspace
+"""
 R = TypeVar("R", Payload, Span, Passage, Usage, Score)
 
 
-def trace(ledger: Ledger, turn_id: str) -> Trace | None:
-    """Return all that was recorded of a turn, with the scores now in force; None when unknown."""
+def trace(ledger: Ledger, turn_id: str, workspace: str | None = None) -> Trace | None:
+    """Return all that was recorded of a turn, with the scores now in force; None when unknown.
+
+    With a workspace, another's turn is unknown.
+    """
+    if workspace is not None and not ledger.rows(_WHOSE, id=turn_id, workspace=workspace):
+        return None
     return next(iter(traces(ledger, [turn_id])), None)
 
 

@@ -322,6 +322,74 @@
     }
   };
 
+  // Own documents: sent one after the other; the list is drawn anew while one of them is read.
+  let filesOpen = false;
+  let sent = '';
+  const tell = (text) => {
+    sent = text;
+    const place = find('#own .sent');
+    if (place) place.textContent = text;
+  };
+  const listFiles = () => find('#own [data-do=documents]')?.click();
+  const sendFile = (file) => new Promise((done) => {
+    const name = file.name.toWellFormed?.() ?? file.name;
+    const request = new XMLHttpRequest();
+    request.open('POST', 'documents?name=' + encodeURIComponent(name || 'document'));
+    request.upload.onprogress = ({ loaded, total }) => tell(say('Sending {name}: {percent} %', { name, percent: total ? Math.round((100 * loaded) / total) : 0 }));
+    request.onloadend = () => {
+      if (request.status === 401) location.assign('login');
+      let trouble = say('Connection lost');
+      try { trouble = JSON.parse(request.responseText).error?.message || trouble; } catch { /* no answer */ }
+      done(request.status === 202 ? '' : trouble);
+    };
+    request.send(file);
+  });
+  const addFiles = async (files) => {
+    filesOpen = true;
+    find('#own').open = true;
+    const troubles = [];
+    for (const file of files) {
+      const trouble = await sendFile(file);
+      if (trouble) troubles.push(trouble);
+      tell(troubles.join(' '));
+      listFiles();
+    }
+  };
+  document.addEventListener('change', (event) => {
+    if (event.target.id === 'files' && event.target.files.length) addFiles([...event.target.files]);
+  });
+  document.addEventListener('toggle', (event) => {
+    if (event.target.id === 'own') filesOpen = event.target.open;
+  }, true);
+  const brought = (event) => find('#own') && event.dataTransfer?.types.includes('Files');
+  document.addEventListener('dragover', (event) => {
+    if (!brought(event)) return;
+    event.preventDefault();
+    document.body.classList.add('dropping');
+  });
+  document.addEventListener('dragleave', (event) => {
+    if (!event.relatedTarget) document.body.classList.remove('dropping');
+  });
+  document.addEventListener('drop', (event) => {
+    document.body.classList.remove('dropping');
+    if (!brought(event)) return;
+    event.preventDefault();
+    addFiles([...event.dataTransfer.files]);
+  });
+  let looking = 0;
+  const look = () => {
+    if (find('#own')?.dataset.busy) return listFiles();
+    clearInterval(looking);
+    looking = 0;
+  };
+  const drawnChoice = () => {
+    const own = find('#own');
+    if (!own) return;
+    if (filesOpen) own.open = true;
+    find('.sent', own).textContent = sent;
+    if (own.dataset.busy && !looking) looking = setInterval(look, 1500); // a list that stays the same is not drawn
+  };
+
   window.answerdeck = {
     take: (text) => {
       sending = text;
@@ -329,12 +397,13 @@
       return [text, ''];
     },
     drawn: (element) => {
-      const region = element.closest('#live, #past, #sources, #drawer, #top')?.id;
+      const region = element.closest('#live, #past, #sources, #drawer, #top, #choice')?.id;
       if (region === 'live') drawnLive();
       if (region === 'live' || region === 'past') drawnForm();
       if (region === 'sources') drawnPanel();
       if (region === 'drawer') drawnDrawer();
       if (region === 'top') drawnTop();
+      if (region === 'choice') drawnChoice();
     },
   };
 

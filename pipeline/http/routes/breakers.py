@@ -13,7 +13,7 @@ from pipeline.http.access import authorize
 from pipeline.http.replies import reply
 from pipeline.turn import Pipeline
 
-Approver = Annotated[Person, authorize("approver", "isolate or release")]
+Approver = Annotated[Person, authorize("approver", "isolate or release", whole=True)]
 
 
 class Switch(BaseModel):
@@ -27,7 +27,7 @@ def routes(pipeline: Pipeline) -> APIRouter:
     """Return the routes of this resource."""
     router = APIRouter()
 
-    @router.get("/api/breakers", dependencies=[authorize("viewer", "see the breakers")])
+    @router.get("/api/breakers", dependencies=[authorize("viewer", "see the breakers", whole=True)])
     async def listing() -> Response:
         return reply({"breakers": [report.to_dict() for report in pipeline.report()]})
 

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import KnowledgeError
 from pipeline.events import Answer, Question
 from pipeline.http.access import User
 from pipeline.http.frames import frame
@@ -43,9 +42,10 @@ def routes(pipeline: Pipeline) -> APIRouter:
             conversation_id=ask.conversation_id,
             client_turn_id=ask.client_turn_id,
             kb=ask.kb,
+            workspace=person.workspace,
             tongue=accepted(request.headers.get("accept-language", "")),
         )
-        if ask.kb is not None and not _exists(pipeline, ask.kb):
+        if ask.kb is not None and not pipeline.readable(person.workspace, ask.kb):
             return problem(404, "not_found", f"There is no knowledge base {ask.kb!r}.")
         events = pipeline.answer(question)
         accepts = request.headers.get("accept", "")
@@ -54,10 +54,3 @@ def routes(pipeline: Pipeline) -> APIRouter:
         return whole(await attended(last(events), request.receive), Answer.to_dict)
 
     return router
-
-
-def _exists(pipeline: Pipeline, kb: str) -> bool:
-    try:
-        return pipeline.knowledge.exists(kb)
-    except KnowledgeError:  # no name for one
-        return False

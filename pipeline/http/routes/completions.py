@@ -63,6 +63,7 @@ def _read(body: Completions, person: Person, model: str | None) -> tuple[Questio
         task=errand,
         max_output_tokens=body.cap,
         system=body.system,
+        workspace=person.workspace,
     )
     if errand is not None:
         return question, protocol.TEXT

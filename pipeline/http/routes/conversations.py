@@ -21,19 +21,23 @@ def routes(memory: Memory) -> APIRouter:
 
     @router.get("/api/conversations")
     async def listing(person: User, search: Search = "") -> Response:
-        rows = await asyncio.to_thread(memory.history.conversations, person.name, search=search)
+        rows = await asyncio.to_thread(
+            memory.within(person.workspace).history.conversations, person.name, search=search
+        )
         return reply({"conversations": rows})
 
     @router.get("/api/conversations/{conversation_id}")
     async def conversation(conversation_id: str, person: User) -> Response:
-        turns = await asyncio.to_thread(memory.conversation, person.name, conversation_id)
+        turns = await asyncio.to_thread(
+            memory.within(person.workspace).conversation, person.name, conversation_id
+        )
         if turns is None:
             raise missing()
         return reply({"conversation_id": conversation_id, "turns": turns})
 
     @router.delete("/api/conversations/{conversation_id}")
     async def forget(conversation_id: str, person: User) -> Response:
-        if not await asyncio.to_thread(memory.forget, person.name, conversation_id):
+        if not await asyncio.to_thread(memory.within(person.workspace).forget, person.name, conversation_id):
             raise missing()
         return reply({"conversation_id": conversation_id, "deleted": True})
 

@@ -18,16 +18,18 @@ def routes(memory: Memory) -> APIRouter:
 
     @router.get("/api/memory")
     async def listing(person: User) -> Response:
-        facts = await asyncio.to_thread(memory.facts, person.name)
+        facts = await asyncio.to_thread(memory.within(person.workspace).facts, person.name)
         return reply({"facts": [fact.to_dict() for fact in facts]})
 
     @router.delete("/api/memory")
     async def forget_all(person: User) -> Response:
-        return reply({"deleted": await asyncio.to_thread(memory.forget_facts, person.name)})
+        return reply(
+            {"deleted": await asyncio.to_thread(memory.within(person.workspace).forget_facts, person.name)}
+        )
 
     @router.delete("/api/memory/{fact_id}")
     async def forget(fact_id: str, person: User) -> Response:
-        deleted = await asyncio.to_thread(memory.forget_facts, person.name, fact_id)
+        deleted = await asyncio.to_thread(memory.within(person.workspace).forget_facts, person.name, fact_id)
         if not deleted:
             raise Refused("fact_not_found", "There is no such fact of yours.", status=404)
         return reply({"deleted": deleted})

@@ -29,7 +29,8 @@ def routes(pipeline: Pipeline) -> APIRouter:
 
     @router.post("/api/feedback")
     async def feedback(thumb: Thumb, person: User) -> Response:
-        score = await pipeline.feedback(thumb.turn_id, person.name, thumb.value, thumb.comment, thumb.tags)
+        words = (thumb.comment, thumb.tags, person.workspace)
+        score = await pipeline.feedback(thumb.turn_id, person.name, thumb.value, *words)
         return reply({"score_id": score.score_id, "turn_id": score.turn_id, "value": thumb.value})
 
     return router

@@ -23,10 +23,10 @@ def routes(health: Health, metrics: Metrics) -> APIRouter:
     @router.get("/readyz")
     async def ready(request: Request) -> Response:
         person: Person | None = request.scope[PERSON]
-        report = await health.report(details=person is not None and person.may("viewer"))
+        report = await health.report(details=person is not None and person.keeps("viewer"))
         return reply(report, 200 if report["ready"] and not report["stopping"] else 503)
 
-    @router.get("/metrics", dependencies=[authorize("viewer", "read the metrics")])
+    @router.get("/metrics", dependencies=[authorize("viewer", "read the metrics", whole=True)])
     async def numbers() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -30,7 +30,7 @@ class Foreigners:
             self.take,
             methods=["POST"],
             response_model=None,
-            dependencies=[authorize("editor", "send turns of other programs")],
+            dependencies=[authorize("editor", "send turns of other programs", whole=True)],
         )
         return router
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
+from pipeline.auth import Person
 from pipeline.errors import Refused
 from pipeline.http.access import authorize
 from pipeline.http.replies import reply
@@ -15,6 +16,7 @@ from traces.errors import TracesError
 from traces.queries.turns import trace
 from traces.store import Store
 
+Operator = Annotated[Person, authorize("editor", "read a turn")]
 log = logging.getLogger(__name__)
 
 
@@ -22,9 +24,9 @@ def routes(store: Store) -> APIRouter:
     """Return the routes of this resource."""
     router = APIRouter()
 
-    @router.get("/api/turns/{turn_id}", dependencies=[authorize("editor", "read a turn")])
-    async def turn(turn_id: str) -> Response:
-        row = await asyncio.to_thread(_trace, store, turn_id)
+    @router.get("/api/turns/{turn_id}")
+    async def turn(turn_id: str, person: Operator) -> Response:
+        row = await asyncio.to_thread(_trace, store, turn_id, person.workspace)
         if row is None:
             raise Refused("turn_not_found", f"There is no turn {turn_id[:64]!r}.", status=404)
         return reply(row)
@@ -32,10 +34,10 @@ def routes(store: Store) -> APIRouter:
     return router
 
 
-def _trace(store: Store, turn_id: str) -> Any:
+def _trace(store: Store, turn_id: str, workspace: str) -> Any:
     try:
         with store.read() as ledger:
-            return trace(ledger, turn_id)
+            return trace(ledger, turn_id, workspace)
     except TracesError as error:
         log.warning("the trace store cannot be read: %s", error)
         message = "The trace store cannot be read right now. Please try again."

@@ -1,0 +1,31 @@
+"""Makes what people's own documents need from the settings, for `build` and for the process that reads."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pipeline.context.memory import Memory
+from pipeline.data_folder import DataFolder
+from pipeline.guardrails.planted import screen
+from pipeline.intake import outside
+from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.index import Knowledge
+from pipeline.providers import embedder
+from pipeline.settings import Settings
+from pipeline.spaces import Bounds, Spaces
+
+
+def private(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
+    """Return people's own documents, each person's a knowledge base, with no versions to go back to."""
+    folder = DataFolder(settings.data_dir).private
+    return Knowledge(folder, vectors or embedder(settings), releases=1, screen=screen)
+
+
+def spaces(settings: Settings, remembered: Memory, vectors: Embedder) -> Spaces | None:
+    """Return what takes people's own documents in; None where they may not bring any."""
+    chat = settings.chat
+    if chat.uploads == "off":
+        return None
+    bounds = Bounds(chat.upload_bytes, chat.upload_files, chat.upload_pages, chat.upload_days)
+    bring = partial(outside, data_dir=settings.data_dir.absolute())
+    return Spaces(remembered, private(settings, vectors), bounds, bring)

@@ -1,0 +1,22 @@
+"""People's own documents in a test: read in this process, by the embedder of the pipeline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pipeline import build
+from pipeline.intake import bring
+from pipeline.parts import Given
+from pipeline.private import private
+from pipeline.settings import load
+from pipeline.spaces import Bounds, Spaces
+
+
+def own(bounds: Bounds = Bounds(1_000_000, 3, 20, 90), **settings: Any) -> Given:
+    """Return the parts of a pipeline whose people may bring documents."""
+    configured = load(**settings)
+    memory = build.memory(configured)
+    knowledge = private(configured)
+    spaces = Spaces(memory, knowledge, bounds, partial(bring, knowledge=knowledge))
+    return {"memory": memory, "spaces": spaces}
