@@ -144,8 +144,8 @@ def _owned(document: Document, name: str) -> Document:
 
 
 def _reason(skipped: Iterable[Skipped]) -> str:
-    said = " ".join(item.reason for item in skipped)
-    return next((reason for sign, reason in _REASONS if sign in said), "broken" if said else "empty")
+    text = " ".join(item.reason for item in skipped)
+    return next((reason for sign, reason in _REASONS if sign in text), "broken" if text else "empty")
 
 
 async def outside(order: Order, data_dir: Path) -> Brought:
