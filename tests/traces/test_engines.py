@@ -115,6 +115,7 @@ QUESTIONS: dict[str, Ask] = {
     "rolled.histograms": lambda ledger, _: rolled.histograms(ledger, CLOSED, DAY),
     "window.ends": lambda ledger, _: window.ends(ledger, SINCE, UNTIL),
     "hours.counts": lambda ledger, _: [hours.counts(ledger, one) for one in filters(EVERYBODY)],
+    "listing.matching": lambda ledger, _: listing.matching(ledger, EVERYBODY),
     "listing.conversations": lambda ledger, _: [
         sorted(listing.conversations(ledger, one)) for one in filters(EVERYBODY)
     ],
