@@ -39,6 +39,28 @@ _NAMES = {
     "history": "history|chat history|conversation",
 }
 NAMES = {field: tuple(names.split("|")) for field, names in _NAMES.items()}
+_ASIDE = (
+    "id|ids|type|kind|count|length|score|scores|rating|date|time|url|link|source|sources|document|documents|doc"
+    "|docs|page|pages|context|contexts|comment|comments|note|notes|category|topic|status|language"
+)
+_MADE = "actual|generated|predicted|model|bot|system|llm|current|given"
+_EXPECTED = (
+    "expected|ideal|reference|gold|golden|correct|right|target|truth|should|desired|approved|erwartet|erwartete"
+    "|soll|richtige|muster|attendue|esperada|esperado|attesa|correcta|corretta|verwacht"
+)
+_ANSWERS = (
+    "answer|answers|response|reply|output|outputs|completion|antwort|réponse|respuesta|risposta|resposta"
+)
+_NO_QUESTION = f"{_ASIDE}|{_EXPECTED}|{_ANSWERS}"
+# (words of which a head has one, words of which it has none), the most telling first
+_RULES = {
+    "question": (
+        ("question|frage|pregunta|domanda|pergunta|vraag|вопрос", _NO_QUESTION),
+        ("query|prompt|inquiry|utterance|input|inputs|ask|asks|anfrage", _NO_QUESTION),
+        ("user|customer|visitor|nutzer|kunde", _NO_QUESTION),
+    ),
+    "reference": ((_EXPECTED, f"{_ASIDE}|question|frage"), (_ANSWERS, f"{_ASIDE}|{_MADE}")),
+}
 _BREAK = re.compile(r"(?<=[a-zà-ÿ])(?=[A-Z])|[^\w]+|_+")
 
 
@@ -70,10 +92,40 @@ def mapping(
         head = next((head for head in free if head not in columns.values()), None)
         if head is not None:
             columns[field] = head
+    left = [head for head in heads if head not in columns.values() and head not in empty]
+    for field, head in guess(left).items():
+        if field not in columns and field not in given:
+            columns[field] = head
     if "question" not in columns:
         shown = ", ".join(repr(head) for head in heads)
         raise EvalsetError([f"no column holds the questions among {shown}; say which: --map question=HEAD"])
     return {field: columns[field] for field in NAMES if field in columns}
+
+
+def guess(heads: Sequence[str]) -> dict[str, str]:
+    """Return {field: head} of questions and expected answers by the words in the heads.
+
+    The first rule that fits exactly one head decides; several that fit are left to the person.
+    """
+    words = {head: fold(head).split() for head in heads}
+    columns: dict[str, str] = {}
+    for field, rules in _RULES.items():
+        for wanted, unwanted in rules:
+            fit = [
+                head for head, parts in words.items()
+                if head not in columns.values() and _any(parts, wanted) and not _any(parts, unwanted)
+            ]  # fmt: skip
+            if fit:
+                if len(fit) == 1:
+                    columns[field] = fit[0]
+                break
+    return columns
+
+
+def _any(parts: Sequence[str], words: str) -> bool:
+    """Say whether a part is one of the words, or ends in one of those of five letters and more."""
+    ends = tuple(word for word in words.split("|") if len(word) > 4)
+    return any(part in words.split("|") or part.endswith(ends) for part in parts)
 
 
 def forgotten(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import beir, heads, jsonl, promptfoo, public, sheets
+from evalsets.cases import beir, heads, jsonl, nested, promptfoo, public, sheets
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import ASKS, FORMATS, Format, Imported, Row
 from evalsets.cases.row import LISTS, case, row_of
@@ -27,12 +28,16 @@ def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
     """
     whole, records, dropped = _opened(path, format)
     imported = Imported(format or ("csv" if mapped else _format(path, whole, records)), dropped=dropped)
+    if path.suffix.lower() in sheets.TABLES:
+        imported.dropped = []
+        for name in dropped:
+            imported.lose(f"sheet {name!r}", "its heads are others; save it as a file of its own")
     if imported.format == "beir":
         _beir(path, imported)
     elif imported.format == "promptfoo":
         promptfoo.read(whole, imported)
     elif imported.format == "csv":
-        _table(path, records, mapped or {}, imported)
+        _table(path, _flat(records), mapped or {}, imported)
     elif imported.format in _READERS:
         _each(records, _READERS[imported.format], imported)
     else:
@@ -45,7 +50,8 @@ def read(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
 
 def records(path: Path) -> Records:
     """Return the rows of a file's table, none for a document of its own shape; raises EvalsetError."""
-    return _opened(path, None)[1]
+    whole, records, _ = _opened(path, None)
+    return _flat(records) if records and _format(path, whole, records) == "csv" else records
 
 
 def detect(path: Path) -> Format:
@@ -79,24 +85,27 @@ def _opened(path: Path, format: Format | None) -> tuple[Any, Records, list[str]]
         return document(path), (), []
     if ending == ".json":
         whole = document(path)
-        special = isinstance(whole, dict) and whole.keys() & {"tests", "testCases", "results", "providers"}
-        return whole, () if special else list(enumerate(_listed(whole, path), 1)), []
+        special = isinstance(whole, dict) and whole.keys() & promptfoo.KEYS
+        return whole, () if special else list(enumerate(nested.rows(whole), 1)), []
     if ending in sheets.TABLES:
         sheet = sheets.read(path, heads.asks)
-        return (
-            None,
-            [(line, {key: _loaded(text) for key, text in row.items()}) for line, row in sheet.rows],
-            [],
-        )
+        rows = [(line, {key: _loaded(text) for key, text in row.items()}) for line, row in sheet.rows]
+        return None, rows, list(sheet.left)
     dropped: list[str] = []
     return None, list(jsonl.objects(path, dropped)), dropped
+
+
+def _flat(records: Records) -> Records:
+    return [(line, nested.spread(row)) for line, row in records]
 
 
 def _format(path: Path, whole: Any, records: Records) -> Format:
     if path.is_dir():
         return "beir"
     if whole is not None and not records:
-        return "promptfoo"
+        if (isinstance(whole, dict) and whole.keys() & promptfoo.KEYS) or path.suffix.lower() != ".json":
+            return "promptfoo"
+        raise EvalsetError([f"{path.name}: expected a list of objects"])
     keys: set[str] = {key for _, row in records[:100] for key in row}
     example = next((row["input"] for _, row in records if "input" in row), None)
     if public_format := public.detect(keys):
@@ -136,18 +145,6 @@ def _loaded(text: Any) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _listed(whole: Any, path: Path) -> list[Row]:
-    """Return the rows of a JSON document: a list, a list under a name, or columns of equal length."""
-    if isinstance(whole, dict):
-        named = next((whole[key] for key in ("items", "data", "samples", "rows") if key in whole), whole)
-        if isinstance(named, dict) and named and all(isinstance(value, list) for value in named.values()):
-            return [dict(zip(named, values, strict=False)) for values in zip(*named.values(), strict=False)]
-        whole = named
-    if isinstance(whole, list):
-        return [row for row in whole if isinstance(row, dict)]
-    raise EvalsetError([f"{path.name}: expected a list of objects"])
 
 
 def _each(records: Records, reader: Callable[[Row, Imported], Row | str], imported: Imported) -> None:
@@ -347,12 +344,16 @@ def _beir(path: Path, imported: Imported) -> None:
 
 
 def _number(imported: Imported) -> None:
-    """Give each row an id: its own, or digits over what it asks; a second of the same is dropped."""
+    """Give each row an id: its own, or digits over what it asks; what asks the same is dropped."""
     rows_by_id: dict[str, Row] = {}
     for row in imported.rows:
         question = json.dumps([row["question"], row.get("history")], ensure_ascii=False)
         key = str(row.get("id") or hashlib.sha256(question.encode()).hexdigest()[:10])
-        if key in rows_by_id:
+        twin = rows_by_id.get(key)
+        if twin and (twin["question"], twin.get("history")) != (row["question"], row.get("history")):
+            key = next(other for n in count(2) if (other := f"{key}-{n}") not in rows_by_id)
+            twin = None
+        if twin:
             imported.dropped.append(f"{row['question'][:60]!r}: the id {key!r} is there already")
         else:
             rows_by_id[key] = {

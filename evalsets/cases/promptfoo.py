@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from evalsets.cases import heads
 from evalsets.cases.imported import ASKS, Imported, Row
 
+KEYS = frozenset({"tests", "testCases", "results", "providers"})  # by which a document is known
 CONTAINS = ("contains", "icontains")
 CONTAINS_ALL = ("contains-all", "icontains-all")
+_ASSERTION = re.compile(r"([a-z]+(?:-[a-z]+)*)(?:\([^)]*\))?:(.*)", re.DOTALL)
 REFERENCE = ("equals", "similar", "factuality", "context-recall", "rouge-n", "bleu")
 
 
@@ -56,12 +60,12 @@ def _case(test: Row, imported: Imported) -> Row | None:
     given = _object(test, "vars")
     name = next((key for key in ASKS if isinstance(given.get(key), str)), None)
     texts = [key for key, value in given.items() if isinstance(value, str)]
-    name = name or (texts[0] if len(texts) == 1 else None)
+    name = name or (texts[0] if len(texts) == 1 else heads.guess(texts).get("question"))
     if name is None:
         return None
     row: Row = {"question": given[name].strip()}
     for key in given.keys() - {name}:
-        if key in ("reference", "answer", "expected", "ground_truth") and isinstance(given[key], str):
+        if heads.fold(key) in heads.NAMES["reference"] and isinstance(given[key], str):
             row["reference"] = given[key]
         else:
             imported.lose(f"vars.{key}", "a case has one question and no other variables")
@@ -96,6 +100,25 @@ def _assertion(check: Row, row: Row, imported: Imported) -> None:
         imported.lose(f"assert {kind}", "measured in every run; a limit belongs to the evalset's .toml")
     else:
         imported.lose(f"assert {kind}", "no field of a case says this")
+
+
+def expected(row: Row) -> Row:
+    """Return a row of a promptfoo table with what its `__expected` columns say as fields of a case."""
+    columns = [key for key in row if key.startswith("__expected")]
+    flat = {key: value for key, value in row.items() if key not in columns}
+    for key in columns:
+        text = str(row[key] or "").strip()
+        assertion = _ASSERTION.fullmatch(text)
+        kind, value = (assertion[1], assertion[2].strip()) if assertion else ("equals", text)
+        if kind in CONTAINS:
+            flat.setdefault("must_contain", []).append(value)
+        elif kind in CONTAINS_ALL:
+            flat.setdefault("must_contain", []).extend(part.strip() for part in value.split(","))
+        elif kind in REFERENCE and value:
+            flat.setdefault("reference", value)
+        elif text:
+            flat[key] = text
+    return flat
 
 
 def _object(row: Row, key: str) -> Row:

@@ -23,6 +23,7 @@ class Sheet:
 
     heads: tuple[str, ...]
     rows: tuple[tuple[int, dict[str, str]], ...]
+    left: tuple[str, ...] = ()  # tables of the workbook under other heads
 
 
 def read(path: Path, asks: Any) -> Sheet:
@@ -81,25 +82,62 @@ def _sheet(path: Path, heads: Sequence[str], rows: Sequence[tuple[int, Sequence[
 
 
 def _workbook(path: Path, asks: Any) -> Sheet:
-    """Return the first sheet of a workbook with a head that holds questions, else its first table."""
+    """Return the sheets of a workbook under the same head that holds questions, else its first table."""
     from openpyxl import load_workbook
 
     try:
         with path.open("rb") as file:  # by its content: the ending may say anything
             book = load_workbook(file, read_only=True, data_only=True)
-            sheets = [_cells(worksheet.iter_rows(values_only=True)) for worksheet in book.worksheets]
+            sheets = [
+                (str(worksheet.title), _cells(worksheet.iter_rows(values_only=True)))
+                for worksheet in book.worksheets
+            ]
     except Exception:  # the library raises whatever a damaged file makes it stumble over
         raise EvalsetError(
             [f"{path.name}: an Excel workbook that cannot be read; save it as CSV and import that"]
         ) from None
-    sheets = [rows for rows in sheets if rows]
+    sheets = [(name, rows) for name, rows in sheets if rows]
     if not sheets:
         raise EvalsetError([f"{path.name}: an Excel workbook without any filled cell"])
-    for rows in sheets:
-        for place, (_, cells) in enumerate(rows[: sheet.SAMPLE_ROWS]):
-            if asks(cells):
-                return _sheet(path, _filled(cells), rows[place + 1 :])
-    return _sheet(path, _filled(sheets[0][0][1]), sheets[0][1:])
+    tables = {name: table for name, rows in sheets if (table := _asking(path, rows, asks)) is not None}
+    if not tables:
+        _, rows = sheets[0]
+        return _sheet(path, _filled(rows[0][1]), rows[1:])
+    first = next(iter(tables.values()))
+    same = {name: table for name, table in tables.items() if table.heads == first.heads}
+    left = [name for name, rows in sheets if name not in same and len(rows) > 1 and _wide(rows)]
+    return Sheet(first.heads, tuple(row for table in same.values() for row in table.rows), tuple(left))
+
+
+Cells = list[tuple[int, list[str]]]  # of the rows of a sheet, with their lines
+
+
+def _wide(rows: Cells) -> bool:
+    return sum(map(bool, rows[0][1])) > 1 and sum(map(bool, rows[1][1])) > 1
+
+
+def _asking(path: Path, rows: Cells, asks: Any) -> Sheet | None:
+    """Return the table under the row whose heads hold questions; None when no row does."""
+    for place, (_, cells) in enumerate(rows[: sheet.SAMPLE_ROWS]):
+        if asks(cells):
+            heads, below = _double(cells, rows[place + 1 :], asks)
+            return _sheet(path, _filled(heads), below)
+    return None
+
+
+def _double(heads: list[str], below: Cells, asks: Any) -> tuple[list[str], Cells]:
+    """Join heads that lie over several columns with those under them, where the next row asks nothing."""
+    place = next(place for place, head in enumerate(heads) if asks([head]))
+    under = below[0][1] if below else []
+    pairs = list(zip(heads, under, strict=False))
+    if len(under) <= place or under[place] or not any(low and not head for head, low in pairs):
+        return heads, below
+    joined: list[str] = []
+    over = ""
+    for head, low in pairs:
+        over = head or over
+        joined.append(f"{over} {low}" if low else head)
+    return joined, below[1:]
 
 
 def _cells(rows: Iterator[Sequence[Any]]) -> list[tuple[int, list[str]]]:

@@ -67,10 +67,10 @@ def test_an_unclosed_quotation_mark_is_refused_with_its_line(tmp_path: Path) -> 
 
 
 def test_an_answer_column_of_another_name_is_never_lost_in_silence(tmp_path: Path) -> None:
-    text = "question,Soll\nHow do I print?,Open the panel.\nHow do I scan?,Lift the lid first.\n"
-    with pytest.raises(EvalsetError, match=r"'Soll' may hold the expected answers.*--map reference='Soll'"):
+    text = "question,Dazu\nHow do I print?,Open the panel.\nHow do I scan?,Lift the lid first.\n"
+    with pytest.raises(EvalsetError, match=r"'Dazu' may hold the expected answers.*--map reference='Dazu'"):
         _read(tmp_path, text)
-    assert _read(tmp_path, text, reference="Soll")[0] == PAIR
+    assert _read(tmp_path, text, reference="Dazu")[0] == PAIR
     assert _read(tmp_path, text, reference="none")[0] == (PAIR[0], None)
 
 
