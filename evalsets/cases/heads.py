@@ -110,10 +110,10 @@ def guess(heads: Sequence[str]) -> dict[str, str]:
     words = {head: fold(head).split() for head in heads}
     columns: dict[str, str] = {}
     for field, rules in _RULES.items():
-        for wanted, unwanted in rules:
+        for inside, outside in rules:
             fit = [
                 head for head, parts in words.items()
-                if head not in columns.values() and _any(parts, wanted) and not _any(parts, unwanted)
+                if head not in columns.values() and _any(parts, inside) and not _any(parts, outside)
             ]  # fmt: skip
             if fit:
                 if len(fit) == 1:

@@ -179,8 +179,8 @@ def _texts(whole: Any) -> list[Row]:
     """Return the rows of {question: answer}, of pairs, and of questions alone."""
     if isinstance(whole, dict):
         pairs = list(whole.items())
-        asked = bool(pairs) and all(isinstance(text, str) and " " in key.strip() for key, text in pairs)
-        return [{"question": key, "answer": text} for key, text in pairs] if asked else []
+        titled = bool(pairs) and all(isinstance(text, str) and " " in key.strip() for key, text in pairs)
+        return [{"question": key, "answer": text} for key, text in pairs] if titled else []
     if not isinstance(whole, list) or not whole:
         return []
     if all(isinstance(text, str) for text in whole):
