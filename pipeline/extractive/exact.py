@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from string import ascii_lowercase
 
 from pipeline.codes import codes
 from pipeline.text import STOP_WORDS
@@ -19,6 +20,8 @@ _BOUND = re.compile(r"\b([a-z]{3,} (?:to|from|of|at|for)) (?:the )?([A-Z][a-z]{2
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
 _ALONE = re.compile(r"(?<![\w.,:/-])\d{1,2}(?![\w/-]|[.,:]\d)")
 _LONG = re.compile(r"(?<!\d)(?<![\d][.,])\d{4}(?!\d|[.,]\d)")
+_APART = re.compile(r"(?<![\w-])([A-Za-z]{1,4})[-:/_. ](\d+)(?:[-:/_. ]([A-Za-z\d]))?(?![\w-])")
+_MARK = re.compile(r"[-:/_. ]")
 ENUMERATED = 3  # different numbers in a sentence that make it a list of them
 SHORT = 3  # letters of a name that may as well begin a sentence
 
@@ -59,12 +62,29 @@ def lacking(question: str, texts: Iterable[str]) -> bool:
     """Tell whether a code asked for is in no text, or a numbered name is there with other numbers only."""
     pages = list(texts)
     question_codes = codes(question)
-    if question_codes and not question_codes & frozenset[str]().union(*(codes(text) for text in pages)):
+    there = frozenset[str]().union(*(codes(text) for text in pages))
+    if (question_codes and not question_codes & there) or _near(question, there):
         return True
     pairs = frozenset[tuple[str, str]]().union(*(numbered(text) for text in pages))
     names = {name for name, _ in pairs}
     odd = {number for name, number in numbered(question) if name in names and (name, number) not in pairs}
     return bool(odd - frozenset[str]().union(*(_listed(text) for text in pages))) if odd else False
+
+
+def _near(question: str, there: Iterable[str]) -> bool:
+    """Tell whether a code typed with blanks, "KX 7 D", is not there and others of its shape, KX-7/B, are."""
+    bare = {_MARK.sub("", code) for code in there}
+    shapes = {_shape(code) for code in bare}
+    for word, number, end in _APART.findall(question):
+        code = f"{word}{number}{end}".casefold()
+        if word.casefold() not in STOP_WORDS | _COUNTERS and code not in bare and _shape(code) in shapes:
+            return True
+    return False
+
+
+def _shape(code: str) -> str:
+    letters = len(code) - len(code.lstrip(ascii_lowercase))
+    return code[:letters] + "".join("0" if sign.isdigit() else "a" for sign in code[letters:])
 
 
 @lru_cache(maxsize=4096)

@@ -105,7 +105,7 @@ async def test_a_code_is_known_without_its_punctuation(question: str, inside: st
 
 
 @pytest.mark.parametrize(
-    "question", ["seal of kx7d", "seal of KX 7 D", "What does e10 4 1 mean?", "e1o4", "kx7"]
+    "question", ["seal of kx7d", "seal of KX 7 D", "What does e10 4 1 mean?", "what is E 105", "e1o4", "kx7"]
 )
 async def test_a_near_code_is_not_taken_for_it(question: str) -> None:
     assert (await answer(question, PUMPS, FAULTS)).outcome == "no_context"
