@@ -12,7 +12,7 @@ from console.commands.consent import Yes, agree
 from console.commands.evals import Json
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, wrong
-from evalsets.cases import from_turn, imports, synthetic, team
+from evalsets.cases import cases, from_turn, imports, synthetic, team
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import Imported
 from evalsets.cases.row import row_of
@@ -40,22 +40,41 @@ def bring_in(
         str | None, typer.Option("--map", help="Columns, e.g. question=Frage,reference=Antwort.")
     ] = None,
     replace: Replace = False,
+    add: Annotated[bool, typer.Option("--add", help="Add to the evalset of this name.")] = False,
     json: Json = False,
 ) -> None:
     """Make an evalset of another tool's file, and say what of it could not be mapped."""
     if format is not None and format not in imports.FORMATS:
         raise wrong(f"--format {format!r} is unknown; it can be {', '.join(imports.FORMATS)}")
+    if add and replace:
+        raise wrong("--add or --replace, not both")
     name = name or file.resolve().stem
+    if name in team.names() and not (add or replace):
+        raise wrong(f"there is an evalset {name!r} already: --add to it, --replace it, or another --name")
     try:
         imported = imports.read(file, format, imports.pairs(mapped))  # type: ignore[arg-type] # checked above
-        head = {"title": name, "owner": "", "source": f"imported from {file.name} ({imported.format})"}
-        path = team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)
+        path = _added(name, imported) if add else _saved(name, imported, file, replace=replace)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
         emit({"evalset": name, "path": str(path), **imported.to_dict()})
     else:
-        _tell(name, imported, path)
+        _tell(name, imported, path, add=add)
+
+
+def _saved(name: str, imported: Imported, file: Path, *, replace: bool) -> Path:
+    head = {"title": name, "owner": "", "source": f"imported from {file.name} ({imported.format})"}
+    return team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)
+
+
+def _added(name: str, imported: Imported) -> Path:
+    """Add what was read to an evalset, and note what it asks already; documents do not come along."""
+    if imported.corpus is not None:
+        raise EvalsetError(["it brings documents of its own; import it under a name of its own"])
+    added, left = team.extend(name, imported.rows)
+    imported.rows = [dict(row) for row in added]
+    imported.dropped += left
+    return team.own_folder() / f"{name}.jsonl"
 
 
 def add_case(
@@ -187,13 +206,13 @@ def _agree(settings: Settings, model: str, questions: int, *, yes: bool) -> None
     agree(f"{model} will be asked for up to {questions} questions, {price}", usd, yes=yes)
 
 
-def _tell(name: str, imported: Imported, path: Path) -> None:
-    cases = len(imported.rows)
-    print(f"{name}: {cases} cases from {imported.format}, {path}")
+def _tell(name: str, imported: Imported, path: Path, *, add: bool) -> None:
+    number = len(imported.rows)
+    print(f"{name}: {number} {'cases added' if add else 'cases'} from {imported.format}, {path}")
     if imported.mapping:
         answers = sum("reference" in row for row in imported.rows)
         print("Understood: " + ", ".join(f"{field} = {head!r}" for field, head in imported.mapping.items()))
-        print(f"  {answers} of {cases} cases have an expected answer")
+        print(f"  {answers} of {number} cases have an expected answer")
     if imported.unmapped:
         print("Not mapped:")
         for lost in imported.unmapped:
@@ -202,5 +221,7 @@ def _tell(name: str, imported: Imported, path: Path) -> None:
         print(f"Left out, {len(imported.dropped)}:")
         for note in imported.dropped:
             print(f"  {note}")
+    if add:
+        print(f"{name} has {len(cases.load(name).cases)} cases now")
     print(f"Run it: answerdeck eval run {name}")
     print(f"Let it decide promotions: answerdeck eval gate-set {name}")

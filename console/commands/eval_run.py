@@ -24,7 +24,7 @@ from evalsets.cases.cases import load
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.judges.process import job
 from evalsets.metrics.columns import Summary
-from evalsets.reports.compare import compare_runs
+from evalsets.reports.compare import Comparison, compare_runs
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
@@ -163,7 +163,7 @@ def run_evalset(
         else Ended(outcome)
         for outcome in outcomes
     ]
-    _print(ends, json=json)
+    _print(ends, json=json, prompted=form is None and only is None)
     _demand(outcomes)
 
 
@@ -229,7 +229,7 @@ def _check_judge(judge: str | None, metrics: str | None, cases: Evalset, *, yes:
     reach(yes=yes)
 
 
-def _print(ends: Sequence[Ended], *, json: bool) -> None:
+def _print(ends: Sequence[Ended], *, json: bool, prompted: bool) -> None:
     first, *others = ends
     with drained() as ledger:
         comparisons = [compare_runs(ledger, first.outcome.run_id, end.outcome.run_id) for end in others]
@@ -241,10 +241,22 @@ def _print(ends: Sequence[Ended], *, json: bool) -> None:
     else:
         for end in ends:
             _show(end)
+        if not others:
+            print(f"Report: answerdeck eval report {first.outcome.run_id}")
+        if not others and prompted:
+            print("Try another prompt against it: answerdeck prompts new answer")
         for other, comparison in zip(others, comparisons, strict=True):
             print(f"\n{other.outcome.variant}, against {first.outcome.variant}")
             comparison_table(comparison)
             print(f"\nReport: answerdeck eval report {other.outcome.run_id} --against {first.outcome.run_id}")
+            _onward(comparison)
+
+
+def _onward(comparison: Comparison) -> None:
+    """Say how a prompt version that was held against another comes into force."""
+    a, b = comparison.a, comparison.b
+    if a.model == b.model and a.prompt != b.prompt and not b.settings.trial and b.prompt is not None:
+        print(f"Put it in force: answerdeck prompts promote {b.prompt.split()[0]}")
 
 
 def _show(end: Ended) -> None:

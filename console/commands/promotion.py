@@ -21,11 +21,11 @@ from console.commands.screen import emit, failed, table, wrong
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.table import find_metric
 from evalsets.release import canary as canaries
-from evalsets.release import release
+from evalsets.release import onward, release
 from evalsets.release.gate import limits_of
 from evalsets.release.release import evidence, run_missing
 from evalsets.release.verdict import Evidence
-from pipeline import build
+from pipeline import build, gated
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.settings import Settings, load
@@ -54,7 +54,7 @@ def check(
         emit({"prompt": label, "in_force": in_force, "passed": not any(proof.reasons for proof in proofs),
               "evalsets": [proof.to_dict() for proof in proofs]})  # fmt: skip
     else:
-        _show(label, in_force, proofs)
+        _show(label, in_force, proofs, chosen=_chosen(settings))
     if any(proof.reasons for proof in proofs):
         raise typer.Exit(1)
 
@@ -85,7 +85,7 @@ def promote(
             _run_missing(pipeline, settings, label, yes=yes, quiet=json)
         proofs = _evidence(pipeline, settings, label)
         if not json:
-            _show(label, pipeline.force.label(name), proofs)
+            _show(label, pipeline.force.label(name), proofs, chosen=_chosen(settings))
         if not yes and not any(proof.reasons for proof in proofs):
             _confirm(f"Promote {label}, in place of {pipeline.force.label(name)}?")
         change = release.promote(
@@ -184,8 +184,13 @@ def _known(force: Force, name: str) -> None:
         raise wrong(f"no prompt {name!r} is in use; there are {', '.join(force.names)}")
 
 
-def _show(label: str, in_force: str, proofs: Sequence[Evidence]) -> None:
-    """Print a line an evalset, and what the gate looked at where there are runs."""
+def _chosen(settings: Settings) -> bool:
+    """Say whether the team chose the evalsets that decide."""
+    return bool(gated.read(settings.data_dir))
+
+
+def _show(label: str, in_force: str, proofs: Sequence[Evidence], *, chosen: bool) -> None:
+    """Print a line an evalset, what the gate looked at where there are runs, and how it goes on."""
     for proof in proofs:
         mark = "passed" if not proof.reasons else "not passed"
         print(f"{proof.evalset} ({proof.cases} cases), {label} against {in_force}: {mark}")
@@ -196,12 +201,19 @@ def _show(label: str, in_force: str, proofs: Sequence[Evidence]) -> None:
                 for check in proof.verdict.checks
             ]  # fmt: skip
             table(("check", "state", "baseline", "candidate", "what it says"), rows)
-        if proof.reasons:
+        if proof.reasons and not chosen:
             print("  Another evalset is to decide? answerdeck eval gate-set NAME")
-        if proof.reasons and not proof.missing:
-            print(f"  You know better? answerdeck prompts promote {label} --override --reason 'why'")
         for version in proof.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
+    override = f"answerdeck prompts promote {label} --override --reason 'why'"
+    way = onward.way(
+        label, proofs, add="answerdeck eval import FILE --name SET --add",
+        override=override, policy="ANSWERDECK_GATE__BLIND=note",
+    )  # fmt: skip
+    if way is not None:
+        print(way)
+    elif any(proof.reasons and not proof.missing for proof in proofs):
+        print(f"You know better? {override}")
 
 
 def _tell(change: Change, json: bool, emit: Any) -> None:

@@ -68,7 +68,11 @@ def new(
         names = ", ".join(sorted({version.name for version in library.versions()}))
         raise wrong(f"there is no prompt {name!r}; known: {names}")
     path = library.new(name, _get(source) if source else versions[-1])
-    print(f"Edit {path}, then try it: answerdeck ask --prompt {name}@{path.stem} '…'")
+    label, settings = f"{name}@{path.stem}", load()
+    against, evalset = build.force(settings).label(name), settings.gate.evalsets[0]
+    print(f"Edit {path}, then try it: answerdeck ask --prompt {label} '…'")
+    if name == "answer":
+        print(f"Hold it against {against}: answerdeck eval run {evalset} --prompt {against} --prompt {label}")
 
 
 def _get(label: str) -> PromptVersion:

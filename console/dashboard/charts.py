@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -167,8 +168,9 @@ def quality_cost(points: Sequence[Placed], metric: str) -> Figure:
 
     figure = _figure()
     most = max((point.cost_usd for point in points), default=0) or 1
-    for point in points:
+    for place, point in enumerate(points):
         side = "left" if point.cost_usd > most / 2 else "right"
+        height = "bottom" if place % 2 else "top"  # neighbours' names stay apart
         figure.add_trace(
             Scatter(
                 x=[point.cost_usd],
@@ -177,22 +179,30 @@ def quality_cost(points: Sequence[Placed], metric: str) -> Figure:
                 name=point.name,
                 mode="markers+text",
                 text=[f"  {point.name}  "],
-                textposition=f"middle {side}",
+                textposition=f"{height} {side}",
                 cliponaxis=False,
                 marker={"size": 11, "color": point.colour},
-                hovertemplate="%{y:.3f} at $%{x:.3~r}<extra>%{fullData.name}</extra>",
+                customdata=[f"${point.cost_usd:.6f}"],
+                hovertemplate="%{y:.3f} at %{customdata}<extra>%{fullData.name}</extra>",
             )
         )
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(
-        title="cost per case", tickprefix="$", range=[0, most * 1.1], tickformat=".3~r", tickformatstops=()
-    )
+    places, texts = _dollars(most)
+    figure.update_xaxes(title="cost per case", range=[0, most * 1.1], tickvals=places, ticktext=texts)
     figure.update_yaxes(title=metric)
     if points:
         lows = [point.ci_low for point in points if point.ci_low is not None]
         highs = [point.ci_high for point in points if point.ci_high is not None]
         show_shares(figure, min(lows, default=0.0), max(highs, default=1.0), 0.1)
     return figure
+
+
+def _dollars(most: float) -> tuple[list[float], list[str]]:
+    """Return about five even places from 0 to `most`, at 1, 2 or 5 of a power of ten, and their texts."""
+    digits = -math.floor(math.log10(most / 4))
+    step = next(times for times in (1, 2, 5, 10) if times * 5 >= most * 10.0**digits) / 10.0**digits
+    places = [step * place for place in range(int(most / step) + 1)]
+    return places, [f"${at:,.{max(digits, 0)}f}" if at else "$0" for at in places]
 
 
 def _figure() -> Figure:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -21,6 +22,7 @@ from evalsets.release import gated
 from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
 
+Taken = Literal["new", "add", "replace"]  # what becomes of a set that has the name
 STEP = "evalset_step"  # the newest change of this person, to be taken back
 
 
@@ -56,14 +58,22 @@ def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str
         return look(path, format, mapped)
 
 
-def bring_in(name: str, preview: Look, source: str, *, replace: bool) -> str | None:
-    """Save what was understood as an evalset; return why it was not, or None."""
+def own() -> list[str]:
+    """Return the names of the team's own evalsets."""
+    return team.names()
+
+
+def bring_in(name: str, preview: Look, source: str, taken: Taken = "new") -> str | None:
+    """Save what was understood as an evalset, in the place of or added to one; return why not, or None."""
     assert preview.imported is not None
     head = {"title": name, "owner": "", "source": f"imported from {source} ({preview.format})"}
     imported = preview.imported
 
     def save() -> None:
-        team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace)
+        if taken == "add":
+            team.extend(name, imported.rows)
+        else:
+            team.save(name, imported.rows, head, corpus=imported.corpus, replace=taken == "replace")
 
     return change(name, f"{len(imported.rows)} cases imported", save)
 

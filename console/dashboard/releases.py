@@ -138,7 +138,7 @@ def rollback(name: str) -> str | None:
     visitor.need("approver", "take a prompt back")
     try:
         release.rollback(library(), force(), name, actor=actor(), reason="from the console")
-    except (PromptError, release.NotPromoted) as error:
+    except (PromptError, release.NothingBefore) as error:
         return str(error)
     return None
 

@@ -8,10 +8,11 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import wraps
+from itertools import count
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -112,6 +113,41 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
             begin = b"" if file.read(1) == b"\n" else b"\n"
         file.write(begin + _lines([row]).encode())
     return case_added
+
+
+@_shared
+def extend(name: str, rows: Sequence[Row], *, folder: Path | None = None) -> tuple[list[Row], list[str]]:
+    """Append cases to one of the team's sets; return them, and what was left out, a sentence each.
+
+    A case that the set asks already is left out; an id that is taken by another question gets a new
+    ending. Raises EvalsetError when a row is no case; the set then stays as it is.
+    """
+    path = _path(name, folder or own_folder())
+    if not path.exists():
+        raise EvalsetError([f"the team has no evalset {name!r} to add to"])
+    problems: list[str] = []
+    cases = [case(dict(row), f"case {number}", problems) for number, row in enumerate(rows, 1)]
+    if problems:
+        raise EvalsetError(problems)
+    before = load(path).cases
+    questions, ids = {_asked(other) for other in before}, {other.case_id for other in before}
+    new: list[Row] = []
+    left: list[str] = []
+    for item, row in zip(filter(None, cases), rows, strict=True):
+        if _asked(item) in questions:
+            left.append(f"{item.question[:60]!r}: {name} asks it already")
+            continue
+        key = next(key for key in _ids(item.case_id) if key not in ids)
+        questions.add(_asked(item))
+        ids.add(key)
+        new.append({**row, "id": key})
+    _write(path, _lines([*map(row_of, before), *new]))
+    return new, left
+
+
+def _ids(key: str) -> Iterator[str]:
+    yield key
+    yield from (f"{key}-{number}" for number in count(2))
 
 
 @_shared

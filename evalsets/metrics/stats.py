@@ -55,6 +55,7 @@ def summary(values: ArrayLike, seed: int = 0, *, share: bool = True) -> Interval
     array = np.asarray(values, dtype=float)
     if array.size == 0:
         return Interval(None, None, None, 0)
+    array = _whole(array) if share else array
     mean = float(array.mean())
     low, high = wilson(mean, array.size) if share and _binary(array) else bootstrap(array, seed)
     return Interval(mean, low, high, array.size)
@@ -217,6 +218,12 @@ def student(quantile: float, df: int) -> float:
     g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
     return z + g1 / df + g2 / df**2 + g3 / df**3 + g4 / df**4
+
+
+def _whole(array: Floats) -> Floats:
+    """Return the numbers with those that only the arithmetic keeps from 0 or 1 set there."""
+    nearest = np.clip(np.rint(array), 0.0, 1.0)
+    return np.where(np.abs(array - nearest) <= NOISE, nearest, array)
 
 
 def _binary(array: Floats) -> bool:

@@ -154,10 +154,10 @@ def _elsewhere(baseline: Record, run: Run) -> Iterator[Check]:
 
 def _sight(losses: Mapping[str, Loss], comparison: Comparison, limits: Limits) -> Check:
     """Check that the cases could show the loss that matters, whatever they show."""
-    why = sight.unseen(losses, comparison.common, limits.loss)
-    if why is None:
+    unseen = sight.unseen(losses, comparison.common, limits.loss)
+    if unseen is None:
         return Check("sight", "passed", f"a loss of {limits.loss:g} would show 4 times in 5")
-    return Check("sight", "failed" if limits.blind == "refuse" else "noted", why)
+    return Check("sight", "failed" if limits.blind == "refuse" else "noted", unseen.text, more=unseen.more)
 
 
 def _metrics(

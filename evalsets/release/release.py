@@ -43,6 +43,10 @@ class Missing:
 Agree = Callable[[Sequence[Missing]], Awaitable[None]]  # raises when the runs are not consented to
 
 
+class NothingBefore(AnswerdeckError):
+    """There is no version to go back to."""
+
+
 class NotPromoted(AnswerdeckError):
     """The gate did not let a version pass; `reasons` says why, a sentence each."""
 
@@ -146,10 +150,10 @@ def promote(
 
 
 def rollback(prompts: Library, force: Force, name: str, *, actor: str, reason: str | None = None) -> Change:
-    """Go back to the version in force before; raises NotPromoted when there is none."""
+    """Go back to the version in force before; raises NothingBefore when there is none."""
     before, now = force.previous(name), force.label(name)
     if before is None:
-        raise NotPromoted(name, ["nothing was promoted yet, so there is nothing to go back to"])
+        raise NothingBefore(f"no version was in force before {now}, so there is none to go back to")
     fingerprint = prompts.get(before).fingerprint
     return force.change(before, fingerprint, action="rollback", actor=actor, reason=reason, expected=now)
 

@@ -64,7 +64,15 @@ def _loss(difference: Difference, before: Column, after: Column, matters: float)
     return Loss(float(lost.mean()), stats.one_sided(lost), lost.size, needed)
 
 
-def unseen(seen_losses: Mapping[str, Loss], cases: int, matters: float) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Why a set cannot tell, and how many more cases could; 0 when it is not a matter of number."""
+
+    text: str
+    more: int = 0
+
+
+def unseen(seen_losses: Mapping[str, Loss], cases: int, matters: float) -> Unseen | None:
     """Say why the set cannot tell, and how many cases could; None when it can.
 
     Metrics that are meant for the smaller part of the cases do not speak for the set.
@@ -74,11 +82,12 @@ def unseen(seen_losses: Mapping[str, Loss], cases: int, matters: float) -> str |
     if whole and not blind:
         return None
     if not whole:
-        return f"no score of the answers covers half of the {cases} cases"
+        return Unseen(f"no score of the answers covers half of the {cases} cases")
     name, loss = max(blind.items(), key=lambda pair: pair[1].needed)
-    return (
+    return Unseen(
         f"cannot tell: {loss.n} cases cannot show a loss of {matters:g} on {find_metric(name).title};"
-        f" at least {loss.needed} cases could"
+        f" at least {loss.needed} cases could",
+        loss.needed - loss.n,
     )
 
 

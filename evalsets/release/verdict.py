@@ -25,6 +25,7 @@ class Check:
     threshold: float | None = None
     coverage: float | None = None
     cases: tuple[str, ...] = ()  # the ones to look at
+    more: int = 0  # so many more cases could tell what these cannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,15 @@ class Verdict:
         """Why it did not pass, a sentence each."""
         return [check.text for check in self.checks if check.state == "failed"]
 
+    @property
+    def more(self) -> int:
+        """How many more cases could tell, where nothing else held the candidate back; else 0."""
+        held = [check for check in self.checks if check.state == "failed"]
+        return max((check.more for check in held), default=0) if all(check.more for check in held) else 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the verdict."""
-        about = {"passed": self.passed, "reasons": self.reasons}
+        about = {"passed": self.passed, "reasons": self.reasons, "more": self.more}
         return {**about, **asdict(self), "checks": [asdict(check) for check in self.checks]}
 
 
@@ -93,12 +100,19 @@ class Evidence:
         missing, reasons = tuple(body["missing"]), tuple(body["reasons"])
         return cls(body["evalset"], body["baseline"], body["cases"], missing, verdict, reasons)
 
+    @property
+    def more(self) -> int:
+        """How many more cases could tell, where nothing else held the candidate back; else 0."""
+        verdict = self.verdict
+        return verdict.more if verdict and len(self.reasons) == len(verdict.reasons) else 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON."""
         return {
             "evalset": self.evalset,
             "baseline": self.baseline,
             "cases": self.cases,
+            "more": self.more,
             "missing": list(self.missing),
             "passed": not self.reasons,
             "reasons": list(self.reasons),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.dashboard import data, jobs
+from console.dashboard import charts, data, jobs
 from console.dashboard.jobs import Wanted
 from tests.console.console_server import page, shown
 from traces.journal import Journal
@@ -191,3 +191,15 @@ def _write(folder: Path, *records: Run) -> None:
     for record in records:
         journal.write(record)
     journal.close()
+
+
+@pytest.mark.parametrize("most", [0.00007, 0.000099, 0.0015, 0.3, 12.0])
+def test_costs_stand_at_even_places_under_an_axis_without_noise(most: float) -> None:
+    points = [
+        charts.Placed(0.4, 0.3, 0.5, most / 2, "a", "#000"),
+        charts.Placed(0.5, 0.4, 0.6, most, "b", "#111"),
+    ]
+    axis = charts.quality_cost(points, "correctness").to_dict()["layout"]["xaxis"]
+    places, texts = axis["tickvals"], axis["ticktext"]
+    assert 3 <= len(texts) <= 11 and max(places) <= most * 1.001
+    assert all(len(text) <= 9 for text in texts) and len(set(texts)) == len(texts)

@@ -60,7 +60,15 @@ def test_from_a_table_of_questions_to_a_prompt_in_force_and_back(
     assert "answer@v2 against answer@v1" in report.read_text()
     terminal.works("eval", "gate-set", "pm")
     code, shown, error = terminal("prompts", "promote", "answer@v2", "--yes")
-    assert code == 1 and "cannot tell" in error and "--override --reason" in shown
+    assert code == 1 and "cannot tell" in error and "gate-set" not in shown
+    assert "Nothing speaks against answer@v2 but that 6 cases of pm are too few" in shown
+    assert "--add" in shown and "--override --reason" in shown and "GATE__BLIND=note" in shown
+    sheet.write_text(
+        "question,expected answer\nWhat do slow keys do?,They wait.\nWho made it?,Nobody knows.\n"
+    )
+    code, _, error = terminal("eval", "import", str(sheet), "--name", "pm")
+    assert code == 2 and "--add to it, --replace it" in error
+    assert "pm has 8 cases now" in terminal.works("eval", "import", str(sheet), "--name", "pm", "--add")
     override = ("--override", "--reason", "six questions are all we have")
     assert "answer@v2 is in force" in terminal.works("prompts", "promote", "answer@v2", *override, "--yes")
     back = terminal.works("prompts", "rollback", "answer")

@@ -11,7 +11,7 @@ from evalsets.cases import corpora
 from evalsets.cases.cases import load
 from evalsets.release import release
 from evalsets.release.gate import Limits
-from evalsets.release.release import NotPromoted
+from evalsets.release.release import NothingBefore, NotPromoted
 from evalsets.release.verdict import Evidence
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
@@ -79,7 +79,7 @@ async def test_from_refusal_over_runs_to_promotion_and_back(tmp_path: Path, eval
         release.promote(pipeline, "answer@v2", found, actor="eve")
     back = release.rollback(pipeline.prompts, pipeline.force, "answer", actor="ada", reason="too short")
     assert (back.after, pipeline.force.label("answer")) == ("answer@v1", "answer@v1")
-    with pytest.raises(NotPromoted, match="nothing to go back to"):
+    with pytest.raises(NothingBefore, match="none to go back to"):
         release.rollback(pipeline.prompts, pipeline.force, "answer", actor="ada")
     await pipeline.close()
 

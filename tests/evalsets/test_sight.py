@@ -9,7 +9,8 @@ import pytest
 
 from evalsets.metrics import stats, times
 from evalsets.metrics.columns import Column
-from evalsets.release import power, sight
+from evalsets.release import onward, power, sight
+from evalsets.release.verdict import Check, Evidence, Side, Verdict
 from evalsets.reports import compare
 from evalsets.reports.compare import pair
 from traces.records import Load, Run, RunSettings
@@ -36,8 +37,30 @@ def test_five_equal_cases_cannot_tell() -> None:
     assert found["groundedness"].blind
     assert not found["groundedness"].shown(0.1)
     why = sight.unseen(found, 5, 0.1)
-    assert why is not None and "cannot tell" in why and "at least 66 cases" in why
+    assert why is not None and "cannot tell" in why.text and "at least 66 cases" in why.text
+    assert why.more == 61
     assert sight.unseen(losses([1.0] * 70, [1.0] * 70), 70, 0.1) is None
+
+
+def proof(evalset: str, more: int, reason: str) -> Evidence:
+    """Return the evidence of a set with 20 cases, held back for a reason or, where that is empty, not."""
+    side = Side("r1", "answer@v1 · m", "answer@v1", "m")
+    reasons = (reason,) if reason else ()
+    checks = tuple(Check("sight", "failed", text, more=more) for text in reasons)
+    return Evidence(evalset, "answer@v1", 20, (), Verdict(evalset, side, side, "", checks), reasons)
+
+
+@pytest.mark.parametrize(("more", "reasons"), [([46, 0], ["few", "lost"]), ([0], [""])])
+def test_a_way_on_is_shown_only_where_nothing_but_cases_lack(more: list[int], reasons: list[str]) -> None:
+    proofs = [
+        proof(f"s{number}", lack, reason)
+        for number, (lack, reason) in enumerate(zip(more, reasons, strict=True))
+    ]
+    how = {"add": "A", "override": "B", "policy": "C"}
+    assert onward.way("answer@v2", proofs, **how) is None
+    way = onward.way("answer@v2", [proof("pm", 46, "few")], **how)
+    assert way is not None and way.count(".") == 1 and way.startswith("Nothing speaks against answer@v2")
+    assert "20 cases of pm" in way and "46 more to pm (A)" in way and "(B)" in way and "(C)" in way
 
 
 def test_noisy_scores_need_more_cases() -> None:

@@ -19,6 +19,10 @@ def test_all_ones_do_not_claim_certainty() -> None:
     assert interval.high == 1.0
 
 
+def test_what_only_arithmetic_keeps_from_one_counts_as_one() -> None:
+    assert stats.summary([1.0] * 19 + [0.9999999999999999]) == stats.summary([1.0] * 20)
+
+
 def test_costs_of_nothing_are_no_shares() -> None:
     assert stats.summary([0.0] * 9, share=False) == stats.Interval(0.0, 0.0, 0.0, 9)
 

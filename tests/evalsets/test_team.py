@@ -35,6 +35,20 @@ def test_the_same_question_is_not_added_twice(tmp_path: Path) -> None:
     team.add("mine", {"id": "c", "question": "How do I print?", "history": said}, folder=tmp_path)
 
 
+def test_cases_are_added_without_asking_anything_twice(tmp_path: Path) -> None:
+    with pytest.raises(EvalsetError, match="no evalset 'mine' to add to"):
+        team.extend("mine", [ROW], folder=tmp_path)
+    path = team.save("mine", [ROW], {"title": "x"}, folder=tmp_path)
+    rows = [{"id": "z", "question": "how do I PRINT"}, {"id": "a", "question": "How do I scan?"}]
+    new, left = team.extend("mine", rows, folder=tmp_path)
+    assert [row["id"] for row in new] == ["a-2"] and left == ["'how do I PRINT': mine asks it already"]
+    before = path.read_bytes()
+    with pytest.raises(EvalsetError, match="case 2: question must be a text"):
+        team.extend("mine", [{"id": "n", "question": "New?"}, {"id": "b", "question": ""}], folder=tmp_path)
+    assert path.read_bytes() == before
+    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "a-2"]
+
+
 def test_a_file_without_its_last_line_end_is_not_broken(tmp_path: Path) -> None:
     path = team.save("mine", [ROW], {"title": "x"}, folder=tmp_path)
     path.write_text(path.read_text().rstrip("\n"))

@@ -30,6 +30,7 @@ SHOWN = (
     "seconds",
     "cost_usd",
 )
+QUALITY = ("correctness", "groundedness")  # beside criteria; the first that all runs have is drawn
 ORDER = ("worse", "better", "none", "same")
 SIGNS = {"better": "✓", "worse": "✕", "same": "≈", "none": "?"}
 TONES = {"better": palette.GOOD, "worse": palette.BAD, "same": palette.NEUTRAL, "none": "#f59e0b"}
@@ -59,9 +60,9 @@ def page() -> None:
         compared = [_compared(baseline, run) for run in candidates]
         _table(baseline, candidates, compared)
         _sentences(compared)
+        report.buttons(lambda: data.report_of_comparison(baseline.run_id, candidates[0].run_id), "comparison")
         _scatter(baseline, candidates)
         _cases(compared)
-        report.buttons(lambda: data.report_of_comparison(baseline.run_id, candidates[0].run_id), "comparison")
 
 
 def _compared(baseline: Run, run: Run) -> Comparison:
@@ -239,29 +240,32 @@ def _line(difference: Difference) -> str:
 
 
 def _scatter(baseline: Run, candidates: list[Run]) -> None:
-    points: list[charts.Placed] = []
-    for place, run in enumerate((baseline, *candidates)):
-        summary = data.read_scores(run, SHOWN).summary
-        quality, cost = summary.get("groundedness"), summary.get("cost_usd")
-        if quality and cost and quality.mean is not None and cost.mean is not None:
-            colour = palette.NEUTRAL if place == 0 else palette.MODELS[place - 1]
-            points.append(
-                charts.Placed(
-                    quality.mean,
-                    quality.ci_low,
-                    quality.ci_high,
-                    cost.mean,
-                    format.variant(run.variant),
-                    colour,
-                )
-            )
-    if len(points) > 1:
-        with st.container(border=True):
-            st.markdown(
-                "**Quality against cost**", help="Up and to the left is better. Bars are 95 % intervals."
-            )
-            figure = charts.quality_cost(points, "groundedness")
-            charts.draw(figure, "quality-cost", "Groundedness of each run against its cost per case.")
+    compared = [baseline, *candidates]
+    shown = _names(*compared)
+    summaries = [data.read_scores(run, shown).summary for run in compared]
+    own = [name for name in shown if name not in SHOWN]
+    metric = next(
+        (name for name in (*own, *QUALITY) if all(_mean(summary, name) is not None for summary in summaries)),
+        None,
+    )
+    costs = [_mean(summary, "cost_usd") for summary in summaries]
+    if metric is None or None in costs:
+        return
+    labels = names(*compared) if len(compared) == 2 else [format.variant(run.variant) for run in compared]
+    points = [
+        charts.Placed(summary[metric].mean or 0.0, summary[metric].ci_low, summary[metric].ci_high,
+                      cost or 0.0, label, palette.MODELS[place - 1] if place else palette.NEUTRAL)
+        for place, (summary, cost, label) in enumerate(zip(summaries, costs, labels, strict=True))
+    ]  # fmt: skip
+    title = find_metric(metric).title
+    with st.container(border=True):
+        st.markdown("**Quality against cost**", help="Up and to the left is better. Bars are 95 % intervals.")
+        figure = charts.quality_cost(points, title.lower())
+        charts.draw(figure, "quality-cost", f"{title} of each run against its cost per case.")
+
+
+def _mean(summary: dict[str, Summary], name: str) -> float | None:
+    return summary[name].mean if name in summary else None
 
 
 def _cases(compared: list[Comparison]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -15,7 +16,9 @@ from console.dashboard.views import canary
 from console.dashboard.views import run as one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
-from evalsets.release.verdict import Check, Verdict
+from evalsets.release import onward
+from evalsets.release.verdict import Check, Evidence, Verdict
+from pipeline import gated
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 
@@ -127,10 +130,7 @@ def _promote(version: Version) -> None:
     title = f"{label} may take the place of {decision.in_force}" if not reasons else f"{label} is held back"
     reasons_html = f'<ul class="verdicts">{lines or _fine()}</ul>'
     markup.show(f'<div class="card"><h2>{escape(title)}</h2>{reasons_html}</div>', key="gate")
-    st.caption(
-        "Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
-        if reasons else f"What decides: {', '.join(evidence.evalset for evidence in decision.evalsets)}."
-    )  # fmt: skip
+    _on(label, decision.evalsets)
     with st.container(horizontal=True, gap="small"):
         why = "\n".join(reasons) or None
         pressed = st.button(
@@ -147,6 +147,21 @@ def _promote(version: Version) -> None:
     for evidence in decision.evalsets:
         if evidence.verdict:
             _checks(evidence.verdict)
+
+
+def _on(label: str, proofs: Sequence[Evidence]) -> None:
+    """Say what can be done where only cases lack, or what decides and how another set would."""
+    way = onward.way(
+        label, proofs, add="Evals → Evalsets → Import an evalset", override="“Override” below",
+        policy="ANSWERDECK_GATE__BLIND=note in .env",
+    )  # fmt: skip
+    if way is not None:
+        st.info(notices.plain(way), icon=":material/signpost:")
+    decides = f"What decides: {', '.join(proof.evalset for proof in proofs)}."
+    held = any(proof.reasons for proof in proofs)
+    chosen = bool(gated.read(data.settings().data_dir))
+    other = " Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
+    st.caption(notices.plain(decides) + (other if held and not chosen else ""))
 
 
 def _held(reason: str) -> str:
@@ -236,7 +251,10 @@ def _new(version: Version) -> None:
             st.error(str(error))
             return
         chosen.later("version", label)
-        st.toast(f"Saved {label}; run its evals to promote it", icon=":material/check:")
+        st.toast(
+            f"Saved {label}; “Run the evals” under Promote holds it against what is in force",
+            icon=":material/check:",
+        )
         st.rerun()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from console.dashboard import evalsets_shown, markup, notices, visitor
-from console.dashboard.evalsets_shown import Dropped
+from console.dashboard.evalsets_shown import Dropped, Taken
 from evalsets.cases.cases import Listed
 from evalsets.cases.heads import NAMES, NONE
 from evalsets.cases.look import Look
@@ -27,6 +27,7 @@ TITLES = {
     "history": "Conversation before",
 }
 NOT_THERE = "—"
+TAKEN: dict[Taken, str] = {"add": "Add to it", "replace": "Replace its cases"}
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -34,7 +35,7 @@ def page() -> None:
     """Draw the drop zone, then the list."""
     undone()
     _import()
-    rows = [_row(row) for row in evalsets_shown.listed()]
+    rows = [_row(row) for row in sorted(evalsets_shown.listed(), key=lambda row: row.shipped)]
     markup.show(markup.table(["Evalset", "Cases ", "From", "Source"], rows), key="sets")
     st.caption("Open one to see and change its cases. Shipped ones can be copied and then changed.")
 
@@ -46,6 +47,9 @@ def undone() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(f"{notices.plain(newest.name)}: {notices.plain(newest.what)}.", icon=":material/check:")
+        if newest.name in evalsets_shown.own():
+            to = markup.address("evals", evalset=newest.name)
+            markup.show(f"<p>{markup.link('run it →', to)}</p>", key="run-set")
         if st.button("Undo", icon=":material/undo:", key="undo-set"):
             visitor.need("editor", "change an evalset")
             notices.done(evalsets_shown.undo(), "Taken back")
@@ -92,10 +96,16 @@ def _dropped(dropped: Dropped, number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         stem = _NAME.sub("_", Path(dropped.name).stem).strip("_.-") or "evalset"
         name = st.text_input("Name", stem, max_chars=64, width=260, key=f"set-name-{number}").strip()
-        replace = st.checkbox("Take over a set of this name", key=f"set-replace-{number}")
+        there = name in evalsets_shown.own()
+        how: Taken = "new"
+        if there:
+            how = st.segmented_control(
+                f"{name} is there already", list(TAKEN), format_func=TAKEN.__getitem__, default="add",
+                required=True, key=f"set-taken-{number}",
+            ) or "add"  # fmt: skip
         if st.button("Save as evalset", type="primary", icon=":material/save:", key="save-set"):
             visitor.need("editor", "change an evalset")
-            problem = evalsets_shown.bring_in(name, seen, dropped.name, replace=replace)
+            problem = evalsets_shown.bring_in(name, seen, dropped.name, how)
             if problem is None:
                 st.session_state["set-drops"] = number + 1
             notices.done(problem and notices.plain(problem), f"Saved {name}")
