@@ -90,7 +90,7 @@ class Recorded:
         self._embedder = embedder
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
     ) -> Retrieved:
         """Return the passages that stood in the recorded prompt, with their vectors made anew."""
         rows = sorted((row for row in self._trace.passages if row.n is not None and row.text), key=_number)

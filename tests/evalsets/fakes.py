@@ -80,7 +80,7 @@ class Stage:
         self.store, self.journal = self.pipeline.store, self.pipeline.journal
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
     ) -> Retrieved:
         """Find the document of the turn's case, or another where the case is to go wrong."""
         turn = recorder.turn
