@@ -68,10 +68,8 @@ def _saved(name: str, imported: Imported, file: Path, *, replace: bool) -> Path:
 
 
 def _added(name: str, imported: Imported) -> Path:
-    """Add what was read to an evalset, and note what it asks already; documents do not come along."""
-    if imported.corpus is not None:
-        raise EvalsetError(["it brings documents of its own; import it under a name of its own"])
-    added, left = team.extend(name, imported.rows)
+    """Add what was read to an evalset, and note what it asks already."""
+    added, left = team.extend(name, imported.rows, corpus=imported.corpus)
     imported.rows = [dict(row) for row in added]
     imported.dropped += left
     return team.own_folder() / f"{name}.jsonl"

@@ -163,7 +163,8 @@ def run_evalset(
         else Ended(outcome)
         for outcome in outcomes
     ]
-    _print(ends, json=json, prompted=form is None and only is None)
+    prompted = form is None and only is None
+    _print(ends, json=json, onward=prompted and all(map(_decides, outcomes)))
     _demand(outcomes)
 
 
@@ -185,6 +186,11 @@ def _cases(evalset: str, queries: str | None) -> Evalset:
         return load(evalset, queries=queries)
     except EvalsetError as error:
         raise wrong(str(error)) from None
+
+
+def _decides(outcome: Outcome) -> bool:
+    """Say whether a run ended with enough answers to decide anything."""
+    return outcome.state == "finished" and not too_many_failed(outcome.failed, outcome.cases)
 
 
 def _demand(outcomes: Sequence[Outcome]) -> None:
@@ -229,7 +235,7 @@ def _check_judge(judge: str | None, metrics: str | None, cases: Evalset, *, yes:
     reach(yes=yes)
 
 
-def _print(ends: Sequence[Ended], *, json: bool, prompted: bool) -> None:
+def _print(ends: Sequence[Ended], *, json: bool, onward: bool) -> None:
     first, *others = ends
     with drained() as ledger:
         comparisons = [compare_runs(ledger, first.outcome.run_id, end.outcome.run_id) for end in others]
@@ -243,13 +249,14 @@ def _print(ends: Sequence[Ended], *, json: bool, prompted: bool) -> None:
             _show(end)
         if not others:
             print(f"Report: answerdeck eval report {first.outcome.run_id}")
-        if not others and prompted:
+        if not others and onward:
             print("Try another prompt against it: answerdeck prompts new answer")
         for other, comparison in zip(others, comparisons, strict=True):
             print(f"\n{other.outcome.variant}, against {first.outcome.variant}")
             comparison_table(comparison)
             print(f"\nReport: answerdeck eval report {other.outcome.run_id} --against {first.outcome.run_id}")
-            _onward(comparison)
+            if onward:
+                _onward(comparison)
 
 
 def _onward(comparison: Comparison) -> None:

@@ -55,6 +55,7 @@ def check(
               "evalsets": [proof.to_dict() for proof in proofs]})  # fmt: skip
     else:
         _show(label, in_force, proofs, chosen=_chosen(settings))
+        _show_way(label, proofs)
     if any(proof.reasons for proof in proofs):
         raise typer.Exit(1)
 
@@ -86,6 +87,8 @@ def promote(
         proofs = _evidence(pipeline, settings, label)
         if not json:
             _show(label, pipeline.force.label(name), proofs, chosen=_chosen(settings))
+        if not json and not override:
+            _show_way(label, proofs)
         if not yes and not any(proof.reasons for proof in proofs):
             _confirm(f"Promote {label}, in place of {pipeline.force.label(name)}?")
         change = release.promote(
@@ -190,7 +193,7 @@ def _chosen(settings: Settings) -> bool:
 
 
 def _show(label: str, in_force: str, proofs: Sequence[Evidence], *, chosen: bool) -> None:
-    """Print a line an evalset, what the gate looked at where there are runs, and how it goes on."""
+    """Print a line an evalset, and what the gate looked at where there are runs."""
     for proof in proofs:
         mark = "passed" if not proof.reasons else "not passed"
         print(f"{proof.evalset} ({proof.cases} cases), {label} against {in_force}: {mark}")
@@ -205,6 +208,10 @@ def _show(label: str, in_force: str, proofs: Sequence[Evidence], *, chosen: bool
             print("  Another evalset is to decide? answerdeck eval gate-set NAME")
         for version in proof.missing:
             print(f"  needs a run of {version} on what answers now (--run-evals makes it)")
+
+
+def _show_way(label: str, proofs: Sequence[Evidence]) -> None:
+    """Print how a version that is held back gets on."""
     override = f"answerdeck prompts promote {label} --override --reason 'why'"
     way = onward.way(
         label, proofs, add="answerdeck eval import FILE --name SET --add",

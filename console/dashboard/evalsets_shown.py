@@ -14,7 +14,7 @@ from console.dashboard import data, visitor
 from evalsets.cases import team
 from evalsets.cases.cases import Listed, list_sets, load
 from evalsets.cases.evalset import Evalset, EvalsetError
-from evalsets.cases.imported import Format
+from evalsets.cases.imported import Format, Imported
 from evalsets.cases.look import Look, look
 from evalsets.cases.row import row_of
 from evalsets.cases.undo import Step, step
@@ -68,14 +68,28 @@ def bring_in(name: str, preview: Look, source: str, taken: Taken = "new") -> str
     assert preview.imported is not None
     head = {"title": name, "owner": "", "source": f"imported from {source} ({preview.format})"}
     imported = preview.imported
+    if taken == "add":
+        return _add(name, imported)
+    replace = taken == "replace"
+    return change(
+        name, f"{len(imported.rows)} cases imported",
+        lambda: team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace),
+    )  # fmt: skip
 
-    def save() -> None:
-        if taken == "add":
-            team.extend(name, imported.rows)
-        else:
-            team.save(name, imported.rows, head, corpus=imported.corpus, replace=taken == "replace")
 
-    return change(name, f"{len(imported.rows)} cases imported", save)
+def _add(name: str, imported: Imported) -> str | None:
+    """Add cases to an evalset, and say how many it asked already; return why that failed, or None."""
+    added: list[str] = []
+
+    def work() -> None:
+        new, left = team.extend(name, imported.rows, corpus=imported.corpus)
+        added.append(f"{len(new)} cases added, {len(left)} were there already")
+
+    problem = change(name, "", work)
+    newest_step = newest()
+    if problem is None and newest_step is not None:
+        newest_step.what = added[0]
+    return problem
 
 
 def copy(source: Evalset, name: str) -> str | None:

@@ -116,15 +116,20 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
 
 
 @_shared
-def extend(name: str, rows: Sequence[Row], *, folder: Path | None = None) -> tuple[list[Row], list[str]]:
+def extend(
+    name: str, rows: Sequence[Row], *, corpus: Sequence[Row] | None = None, folder: Path | None = None
+) -> tuple[list[Row], list[str]]:
     """Append cases to one of the team's sets; return them, and what was left out, a sentence each.
 
     A case that the set asks already is left out; an id that is taken by another question gets a new
-    ending. Raises EvalsetError when a row is no case; the set then stays as it is.
+    ending. Raises EvalsetError when a row is no case, or the rows need a `corpus`, which cannot be
+    added; the set then stays as it is.
     """
+    if corpus is not None:
+        raise EvalsetError(["the file brings documents of its own; import it under a name of its own"])
     path = _path(name, folder or own_folder())
     if not path.exists():
-        raise EvalsetError([f"the team has no evalset {name!r} to add to"])
+        raise EvalsetError([f"the team has no evalset {name!r} to add to; import it without adding"])
     problems: list[str] = []
     cases = [case(dict(row), f"case {number}", problems) for number, row in enumerate(rows, 1)]
     if problems:

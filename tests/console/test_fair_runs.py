@@ -40,6 +40,7 @@ def test_a_run_that_the_budget_refused_says_so(
     assert json.loads(shown)["failed"] == 2
     assert "2 of 2 cases of answer@v1 · openai:m failed" in said
     assert "decides nothing" in said and "budget" in said
+    assert "prompts new" not in terminal("eval", "run", evalset, "--model", "openai:m", "--yes")[1]
 
 
 def test_a_run_of_another_process_is_left_alone(terminal: Terminal, evalset: str) -> None:

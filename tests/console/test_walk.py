@@ -41,14 +41,16 @@ def test_from_a_table_of_questions_to_a_prompt_in_force_and_back(
     assert code == 2 and "answerdeck ingest PATH --kb default" in error and not models.requests
     (tmp_path / "keys.md").write_text("# Bounce keys\n\nBounce keys ignore key presses that are repeated.\n")
     terminal.works("ingest", str(tmp_path / "keys.md"))
-    terminal.works("eval", "run", "pm", "--yes")
+    assert "answerdeck prompts new answer" in terminal.works("eval", "run", "pm", "--yes")
     asked = len(models.requests)
     begun = terminal.works("prompts", "new", "answer")
     path = Path(re.search(r"Edit (\S+),", begun)[1])  # type: ignore[index] # a miss fails the test
     assert path.parent.parent == tmp_path / "data" / "prompts"
     path.write_text(path.read_text().replace("# user", "Answer in one sentence.\n\n# user"))
     both = ("eval", "run", "pm", "--prompt", "answer@v1", "--prompt", "answer@v2", "--yes")
+    assert f"answerdeck {' '.join(both[:-1])}" in begun.replace("run demo", "run pm")
     compared = terminal.works(*both)
+    assert "Put it in force: answerdeck prompts promote answer@v2" in compared
     assert len(models.requests) == asked + 2 * QUESTIONS  # no answer of the cache: times are compared
     assert (
         "answer@v2 · openai:gpt-6-luna, against answer@v1" in compared and "first_token_seconds" in compared
@@ -70,7 +72,8 @@ def test_from_a_table_of_questions_to_a_prompt_in_force_and_back(
     assert code == 2 and "--add to it, --replace it" in error
     assert "pm has 8 cases now" in terminal.works("eval", "import", str(sheet), "--name", "pm", "--add")
     override = ("--override", "--reason", "six questions are all we have")
-    assert "answer@v2 is in force" in terminal.works("prompts", "promote", "answer@v2", *override, "--yes")
+    promoted = terminal.works("prompts", "promote", "answer@v2", *override, "--yes")
+    assert "answer@v2 is in force" in promoted and "Nothing speaks against" not in promoted
     back = terminal.works("prompts", "rollback", "answer")
     assert "answer@v1 is in force" in back and "promote answer@v2" in back
     history = json.loads(terminal.works("prompts", "history", "--json"))

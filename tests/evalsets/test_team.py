@@ -45,6 +45,8 @@ def test_cases_are_added_without_asking_anything_twice(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(EvalsetError, match="case 2: question must be a text"):
         team.extend("mine", [{"id": "n", "question": "New?"}, {"id": "b", "question": ""}], folder=tmp_path)
+    with pytest.raises(EvalsetError, match="import it under a name of its own"):
+        team.extend("mine", rows, corpus=[{"id": "d", "text": "x"}], folder=tmp_path)
     assert path.read_bytes() == before
     assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "a-2"]
 
