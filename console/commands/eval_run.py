@@ -29,6 +29,7 @@ from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
 from evalsets.runs.work import too_many_failed
+from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load as load_settings
 from traces.records import RunSettings
@@ -262,8 +263,11 @@ def _print(ends: Sequence[Ended], *, json: bool, onward: bool) -> None:
 def _onward(comparison: Comparison) -> None:
     """Say how a prompt version that was held against another comes into force."""
     a, b = comparison.a, comparison.b
-    if a.model == b.model and a.prompt != b.prompt and not b.settings.trial and b.prompt is not None:
-        print(f"Put it in force: answerdeck prompts promote {b.prompt.split()[0]}")
+    if a.model != b.model or a.prompt == b.prompt or b.settings.trial or b.prompt is None:
+        return
+    label = b.prompt.split()[0]
+    if label != build.force(load_settings()).label(label.partition("@")[0]):
+        print(f"Put it in force: answerdeck prompts promote {label}")
 
 
 def _show(end: Ended) -> None:

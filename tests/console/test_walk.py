@@ -74,6 +74,7 @@ def test_from_a_table_of_questions_to_a_prompt_in_force_and_back(
     override = ("--override", "--reason", "six questions are all we have")
     promoted = terminal.works("prompts", "promote", "answer@v2", *override, "--yes")
     assert "answer@v2 is in force" in promoted and "Nothing speaks against" not in promoted
+    assert "Put it in force" not in terminal.works(*both)  # answer@v2 is already
     back = terminal.works("prompts", "rollback", "answer")
     assert "answer@v1 is in force" in back and "promote answer@v2" in back
     history = json.loads(terminal.works("prompts", "history", "--json"))
