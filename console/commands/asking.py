@@ -10,7 +10,7 @@ from typing import Any
 
 from console.commands.consent import agree
 from console.commands.crew import crew
-from console.commands.opened import pipeline_for, primary_of
+from console.commands.opened import primary_of, searching, settings_of, tried
 from console.commands.progress import bars, counting, once_needed
 from console.commands.screen import emit, wrong
 from evalsets.cases import corpora
@@ -60,41 +60,42 @@ async def _ask(
     yes: bool,
     quiet: bool,
 ) -> list[Outcome]:
-    settings = load(**({"retrieval": retrieval} if retrieval else {}))
-    pipeline = pipeline_for(variants, retrieval)
-    if cache:
-        remember(pipeline, settings.data_dir)
-    try:
+    async with searching(variants, retrieval) as searches:
+        pipeline = searches[None][0]
+        if cache:
+            remember(pipeline, searches[None][1].data_dir)
         with bars(quiet) as step:
             indexing = once_needed(step, "Indexing its documents")
             kb = await corpora.prepare(cases, pipeline.knowledge, indexing)
         standing = await pipeline.knowledge.status(kb or pipeline.rules.kb)
         if standing.version is None:
             raise wrong(_empty(standing))
-        sides = [
-            Side(variant, estimate_usd=await _agreed(cases, variant, plan, pipeline, settings, kb, yes=yes))
-            for variant in variants
-        ]
-        search = settings.retrieval.model_dump()
-        shaped = replace(plan.settings, retrieval=search, contents=standing.contents)
-        plan = replace(plan, settings=shaped)
-        models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
-        await warm(pipeline, kb, cases.cases[0].question, models)
-        chatbot: Askable = pipeline
+        sides: list[Side] = []
+        for variant in variants:
+            its, settings = searches[variant.retrieval]
+            usd = await _agreed(cases, variant, plan, its, settings, kb, yes=yes)
+            chatbot: Askable = its
+            if helpers is not None:
+                chatbot = Elsewhere(its, helpers, _changed(variants, variant, retrieval), cache=cache)
+            search = settings.retrieval.model_dump()
+            sides.append(Side(variant, estimate_usd=usd, pipeline=chatbot, search=search))
+        plan = replace(plan, settings=replace(plan.settings, contents=standing.contents))
         if helpers is not None:
             plan = replace(plan, concurrency=helpers.width)
-            chatbot = Elsewhere(pipeline, helpers, _changed(variants, retrieval), cache=cache)
+        models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
+        for text in tried(variants):
+            await warm(searches[text][0], kb, cases.cases[0].question, models)
         with bars(quiet) as step:
-            return await run_together(cases, sides, chatbot, plan, kb=kb, progress=counting(step("Asking")))
-    finally:
-        await pipeline.close()
+            return await run_together(cases, sides, pipeline, plan, kb=kb, progress=counting(step("Asking")))
 
 
-def _changed(variants: Sequence[Variant], retrieval: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what workers change of the configuration, as `pipeline_for` does here."""
-    primary = primary_of(variants)
+def _changed(
+    variants: Sequence[Variant], variant: Variant, retrieval: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what workers change of the configuration for a variant, as `searching` does here."""
+    primary, search = primary_of(variants), {**(retrieval or {}), **settings_of(variant.retrieval)}
     changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
-    return changed | ({"retrieval": dict(retrieval)} if retrieval else {})
+    return changed | ({"retrieval": search} if search else {})
 
 
 def _empty(standing: Status) -> str:
@@ -106,12 +107,11 @@ def expect(
     cases: Evalset,
     variants: Sequence[Variant],
     plan: Plan,
-    retrieval: Mapping[str, Any] | None = None,
     *,
     json: bool,
 ) -> None:
     """Say what runs would take, and ask nothing."""
-    rows = asyncio.run(_expected(cases, variants, plan, retrieval))
+    rows = asyncio.run(_expected(cases, variants, plan))
     if json:
         emit(
             {
@@ -125,22 +125,15 @@ def expect(
         print(f"{label}: {row}")
 
 
-async def _expected(
-    cases: Evalset, variants: Sequence[Variant], plan: Plan, retrieval: Mapping[str, Any] | None
-) -> list[tuple[str, Estimate]]:
-    pipeline = pipeline_for(variants, retrieval)
-    prices, kb = build.prices(load()), cases.kb
-    few = cases.some(plan.limit, plan.seed)
-    try:
-        return [
-            (
-                variant.pinned(pipeline).label,
-                await estimate(few, variant, pipeline, prices, kb=kb, repetitions=plan.repetitions),
-            )
-            for variant in variants
-        ]
-    finally:
-        await pipeline.close()
+async def _expected(cases: Evalset, variants: Sequence[Variant], plan: Plan) -> list[tuple[str, Estimate]]:
+    prices, few = build.prices(load()), cases.some(plan.limit, plan.seed)
+    rows: list[tuple[str, Estimate]] = []
+    async with searching(variants) as searches:
+        for variant in variants:
+            its = searches[variant.retrieval][0]
+            expected = await estimate(few, variant, its, prices, kb=cases.kb, repetitions=plan.repetitions)
+            rows.append((variant.pinned(its).label, expected))
+    return rows
 
 
 async def _agreed(

@@ -17,7 +17,7 @@ from console.commands.evals import Json
 from console.commands.figures import comparison_table, cost, metric_table
 from console.commands.guardboard import show
 from console.commands.judges import JudgedRun, chosen, judged
-from console.commands.opened import drained
+from console.commands.opened import drained, settings_of, tried
 from console.commands.screen import emit, failed, wrong
 from console.commands.targets import ask_target, expect_target, template_of
 from evalsets.cases.cases import load
@@ -25,14 +25,13 @@ from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.judges.process import job
 from evalsets.metrics.columns import Summary
 from evalsets.reports.compare import Comparison, compare_runs
+from evalsets.runs.asker import CONFIGURED
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
 from evalsets.runs.work import too_many_failed
 from pipeline import build
-from pipeline.errors import ConfigurationError
 from pipeline.settings import load as load_settings
-from traces.records import RunSettings
 
 Texts = list[str] | None
 
@@ -44,7 +43,6 @@ class Order:
     cases: Evalset
     plan: Plan
     variants: Sequence[Variant]
-    retrieval: dict[str, Any]
     form: Template | None
     target_model: str | None
     json: bool
@@ -55,7 +53,7 @@ class Order:
         if self.form is not None:
             expect_target(self.cases, self.form, self.plan, self.target_model, json=self.json)
         else:
-            expect(self.cases, self.variants, self.plan, self.retrieval, json=self.json)
+            expect(self.cases, self.variants, self.plan, json=self.json)
 
     def run(self, cache: bool | None, *, yes: bool) -> Sequence[Outcome]:
         """Run it; without a word on the cache one variant alone takes answers given before."""
@@ -65,7 +63,7 @@ class Order:
             alone = len(self.variants) == 1 if cache is None else cache
             work = ask(
                 self.cases, self.variants, self.plan,
-                cache=alone, yes=yes, quiet=self.json, retrieval=self.retrieval, on=self.on,
+                cache=alone, yes=yes, quiet=self.json, on=self.on,
             )  # fmt: skip
         try:
             return asyncio.run(work)
@@ -108,7 +106,8 @@ def run_evalset(
     metrics: Annotated[str | None, typer.Option(help="RAGAS metrics, criteria, or 'rubric'.")] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="Stop at this many dollars.")] = None,
     retrieval: Annotated[
-        str | None, typer.Option(help="Try other settings, e.g. passages=8,floor=0.2; such a run is a trial.")
+        Texts,
+        typer.Option(help="Try other settings (a trial), e.g. passages=8,floor=0.2; several to compare."),
     ] = None,
     only_estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what it would take, run nothing.")
@@ -136,7 +135,8 @@ def run_evalset(
     ):
         show(json=json)
         return
-    variants = _variants(only, prompt, model, run_id)
+    variants = _variants(only, prompt, model, retrieval, run_id)
+    _place(on, variants)
     own = {
         "--on": on,
         "--only": only,
@@ -147,12 +147,10 @@ def run_evalset(
     }
     form = template_of(target, template, target_model, own=own)
     cases = _cases(evalset, queries)
-    changed = settings_of(retrieval)
     plan = Plan(
-        limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget,
-        settings=RunSettings(trial=f"retrieval {retrieval}" if changed else None),
-    )  # fmt: skip
-    order = Order(cases, plan, variants, changed, form, target_model, json, on)
+        limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget
+    )
+    order = Order(cases, plan, variants, form, target_model, json, on)
     if only_estimate:
         order.expect()
         return
@@ -169,15 +167,35 @@ def run_evalset(
     _demand(outcomes)
 
 
-def _variants(only: str | None, prompt: Texts, model: Texts, run_id: str | None) -> list[Variant]:
+def _variants(
+    only: str | None, prompt: Texts, model: Texts, retrieval: Texts, run_id: str | None
+) -> list[Variant]:
     """Return what is to be run; ends the command when the options do not fit."""
     if only not in (None, "retrieval"):
         raise wrong(f"--only {only!r} is unknown; it can be 'retrieval'")
-    pairs = list(dict.fromkeys(product(prompt or [None], model or [None])))
-    variants = [Variant(*pair) for pair in pairs] if only is None else [Variant(only="retrieval")]
+    searches = [_search(text) for text in retrieval or [CONFIGURED]]
+    pairs = product(prompt or [None], model or [None]) if only is None else [(None, None)]
+    every = (Variant(*pair, only=only, retrieval=search) for pair, search in product(pairs, searches))
+    variants = list(dict.fromkeys(every))
     if run_id is not None and len(variants) > 1:
         raise wrong("--run names one run; leave it out with several variants")
     return variants
+
+
+def _search(text: str) -> str | None:
+    """Return retrieval settings to try, written one way; None for those in force."""
+    values = {} if text.strip() == CONFIGURED else settings_of(text)
+    return ",".join(f"{key}={value}" for key, value in values.items()) or None
+
+
+def _place(on: str | None, variants: Sequence[Variant]) -> None:
+    """End the command where several retrieval settings were to be asked on workers."""
+    settings = [text or CONFIGURED for text in tried(variants)]
+    if on is not None and len(settings) > 1:
+        raise wrong(
+            f"--on asks under one retrieval setting, not {len(settings)} ({', '.join(settings)});"
+            " leave --on out to compare them side by side, or give one --retrieval"
+        )
 
 
 def _cases(evalset: str, queries: str | None) -> Evalset:
@@ -209,22 +227,6 @@ def _broken(outcome: Outcome) -> str:
         f"{outcome.failed} of {outcome.cases} cases of {outcome.variant} failed, so this run decides"
         f" nothing. Mostly: {outcome.lost}. Ask them again: the same command with --run {outcome.run_id}"
     )
-
-
-def settings_of(text: str | None) -> dict[str, Any]:
-    """Return the retrieval settings of "passages=8,floor=0.2"; ends the command when one cannot be."""
-    values: dict[str, Any] = {}
-    for part in filter(None, map(str.strip, (text or "").split(","))):
-        key, equals, value = (word.strip() for word in part.partition("="))
-        if not equals or not value:
-            raise wrong(f"--retrieval {part!r} is no KEY=VALUE, e.g. passages=8")
-        values[key] = value
-    if values:
-        try:
-            load_settings(retrieval=values)
-        except ConfigurationError as error:
-            raise wrong(f"--retrieval: {error}") from None
-    return values
 
 
 def _check_judge(judge: str | None, metrics: str | None, cases: Evalset, *, yes: bool) -> None:
@@ -263,7 +265,7 @@ def _print(ends: Sequence[Ended], *, json: bool, onward: bool) -> None:
 def _onward(comparison: Comparison) -> None:
     """Say how a prompt version that was held against another comes into force."""
     a, b = comparison.a, comparison.b
-    if a.model != b.model or a.prompt == b.prompt or b.settings.trial or b.prompt is None:
+    if a.model != b.model or a.prompt == b.prompt or a.settings.trial or b.settings.trial or b.prompt is None:
         return
     label = b.prompt.split()[0]
     if label != build.force(load_settings()).label(label.partition("@")[0]):

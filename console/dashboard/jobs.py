@@ -21,6 +21,7 @@ FOLDER = "console/jobs"  # below the data folder
 LOG_BYTES = 4_000
 ESTIMATE_SECONDS = 120
 _children: dict[str, subprocess.Popen[bytes]] = {}  # of this console, so that ended ones are waited for
+CONFIGURED = "configured"  # of retrieval settings: as they are
 COMMAND = (sys.executable, "-m", "console.cli", "eval", "run")
 
 
@@ -37,12 +38,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run is made of: each prompt with each model, asked side by side by one process."""
+    """What a run is made of: each prompt with each model and search, asked side by side by one process."""
 
     evalset: str
     prompts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    retrieval: str | None = None  # other settings than those in force: "passages=8,floor=0.2"
+    retrieval: tuple[str, ...] = ()  # settings to try, "passages=8,floor=0.2" or "configured"
     only_retrieval: bool = False
     limit: int | None = None
     repetitions: int = 1
@@ -56,9 +57,15 @@ class Wanted:
     @property
     def variants(self) -> int:
         """How many runs it makes."""
-        return (
-            1 if self.only_retrieval or self.target else max(len(self.prompts), 1) * max(len(self.models), 1)
-        )
+        if self.target:
+            return 1
+        pairs = 1 if self.only_retrieval else max(len(self.prompts), 1) * max(len(self.models), 1)
+        return pairs * max(len(self.retrieval), 1)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The retrieval settings, where they are not just those in force."""
+        return () if self.retrieval == (CONFIGURED,) else self.retrieval
 
     @property
     def title(self) -> str:
@@ -68,7 +75,7 @@ class Wanted:
         names = (
             ["retrieval only"] if self.only_retrieval else [", ".join(self.prompts), ", ".join(self.models)]
         )
-        return " · ".join(part for part in (self.evalset, *names, self.retrieval) if part)
+        return " · ".join(part for part in (self.evalset, *names, " | ".join(self.tried)) if part)
 
     def arguments(self) -> list[str]:
         """Return the options of `answerdeck eval run`."""
@@ -80,11 +87,11 @@ class Wanted:
         else:
             given += [part for prompt in self.prompts for part in ("--prompt", prompt)]
             given += [part for model in self.models for part in ("--model", model)]
+        given += [part for setting in self.tried for part in ("--retrieval", setting)]
         options = {
             "--limit": self.limit,
             "--repetitions": self.repetitions if self.repetitions > 1 else None,
             "--budget": self.budget_usd,
-            "--retrieval": self.retrieval,
             "--judge": None if self.only_retrieval else self.judge,
             "--metrics": ",".join(self.metrics) if self.judge and not self.only_retrieval else None,
         }

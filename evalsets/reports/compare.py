@@ -138,9 +138,13 @@ def compare(a: Record, b: Record, *, metrics: Sequence[str] | None = None, seed:
 def names(a: Run, b: Run) -> tuple[str, str]:
     """Return how a reader tells two runs apart: by prompt, by model, or by both; else by their ids."""
     by_prompt, by_model = a.prompt != b.prompt, a.model != b.model
+    by_search = a.settings.trial != b.settings.trial
+    if by_search and not (by_prompt or by_model):
+        as_it_is = "retrieval as configured"
+        return a.settings.trial or as_it_is, b.settings.trial or as_it_is
     if a.only or b.only or not (by_prompt or by_model):
         return f"run {a.run_id[-6:]}", f"run {b.run_id[-6:]}"
-    if by_prompt and by_model:
+    if (by_prompt and by_model) or by_search:
         return a.variant, b.variant
     key = "prompt" if by_prompt else "model"
     return str(getattr(a, key)), str(getattr(b, key))

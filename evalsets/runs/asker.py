@@ -22,6 +22,7 @@ from traces.records import Case, Trace
 
 log = logging.getLogger(__name__)
 RETRIEVAL_ONLY, JOINT = "retrieval only", " · "  # of labels
+CONFIGURED = "configured"  # retrieval as it is, beside other settings
 TARGET = "target:"  # begins the name of another chatbot in the place of a model's
 TIMES = (timing.FIRST_TOKEN, timing.SECONDS)
 
@@ -61,6 +62,7 @@ class Variant:
     model: str | None = None
     only: Literal["retrieval"] | None = None
     condense: str | None = None  # the version that rewrites follow-ups; None is the one in force
+    retrieval: str | None = None  # other settings than those in force, "passages=8,floor=0.2"
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -73,7 +75,8 @@ class Variant:
         """How people name it, e.g. "answer@v1 · extractive"."""
         if self.outside:
             return str(self.model)
-        return RETRIEVAL_ONLY if self.only else f"{self.prompt}{JOINT}{self.model}"
+        name = RETRIEVAL_ONLY if self.only else f"{self.prompt}{JOINT}{self.model}"
+        return f"{name}{JOINT}{self.retrieval}" if self.retrieval else name
 
     @property
     def outside(self) -> bool:
@@ -83,12 +86,12 @@ class Variant:
     @classmethod
     def read(cls, label: str) -> Variant:
         """Return the variant that a label names."""
-        if label == RETRIEVAL_ONLY:
-            return cls(only="retrieval")
         if label.startswith(TARGET):
             return cls(model=label)
-        prompt, _, model = label.partition(JOINT)
-        return cls(prompt, model)
+        first, *rest = label.split(JOINT)
+        if first == RETRIEVAL_ONLY:
+            return cls(only="retrieval", retrieval=rest[0] if rest else None)
+        return cls(first, rest[0] if rest else None, retrieval=rest[1] if rest[1:] else None)
 
     def pinned(self, pipeline: Askable) -> Variant:
         """Return it with what is in force filled in; retrieval alone has no prompt and no model."""

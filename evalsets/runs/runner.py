@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evalsets.cases.evalset import Evalset
 from evalsets.runs.asker import Askable, Variant
@@ -43,6 +44,8 @@ class Side:
     variant: Variant
     condense: str | None = None  # "condense@v1 959ce9fa", kept with the run
     estimate_usd: float | None = None  # told before the run
+    pipeline: Askable | None = None  # where it searches otherwise than the others
+    search: Mapping[str, Any] | None = None  # its retrieval settings, kept with the run
 
 
 async def run(
@@ -81,7 +84,8 @@ async def run_together(
     the plan's seed: no variant carries a cold start or a busy minute. The runs share a session.
     """
     evalset = evalset.some(plan.limit, plan.seed)
-    variants = [side.variant.pinned(pipeline) for side in sides]
+    pipelines = [side.pipeline or pipeline for side in sides]
+    variants = [side.variant.pinned(its) for side, its in zip(sides, pipelines, strict=True)]
     here = any(variant.model in (None, "extractive") for variant in variants)
     width = plan.concurrency or (IN_PROCESS if here else REMOTE)
     settings = replace(plan.settings, limit=plan.limit, concurrency=width, repetitions=plan.repetitions)
@@ -90,8 +94,8 @@ async def run_together(
         settings = replace(settings, session=uuid7(), beside=labels)
     summed = _summed(progress, len(sides))
     works = [
-        Work(evalset, variant, pipeline, kb, notify, plan.budget_usd)
-        for variant, notify in zip(variants, summed, strict=True)
+        Work(evalset, variant, its, kb, notify, plan.budget_usd)
+        for variant, its, notify in zip(variants, pipelines, summed, strict=True)
     ]
     shaped = [_shaped(settings, side) for side in sides]
     names = [plan.run_id or uuid7() for _ in sides]
@@ -139,7 +143,13 @@ async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: F
 
 
 def _shaped(settings: RunSettings, side: Side) -> RunSettings:
-    own = {"condense": side.condense, "estimate_usd": side.estimate_usd}
+    tried = side.variant.retrieval
+    own = {
+        "condense": side.condense,
+        "estimate_usd": side.estimate_usd,
+        "retrieval": side.search,
+        "trial": f"retrieval {tried}" if tried else None,
+    }
     return replace(settings, **{key: value for key, value in own.items() if value is not None})
 
 

@@ -114,6 +114,10 @@ def test_runs_are_made_compared_and_reported(ready: Terminal, evalset: str, tmp_
     (free,) = read(ready, "eval", "run", evalset, "--estimate")["estimates"]
     assert free["usd"] == 0.0 and free["variant"] == "answer@v1 · extractive"
     assert "0 calls" in ready.works("eval", "run", evalset, "--estimate")
+    beside = ("--retrieval", "configured", "--retrieval", "passages=1")
+    runs = read(ready, "eval", "run", evalset, *beside)["runs"]
+    assert runs[1]["variant"] == f"{runs[0]['variant']} · passages=1"
+    assert runs[0]["session"] == runs[1]["session"] is not None
     tried = read(ready, "eval", "run", evalset, "--retrieval", "passages=1,floor=0.2")
     assert tried["cases"] == 2
     assert "got 'eight'" in ready("eval", "run", evalset, "--retrieval", "passages=eight")[2]

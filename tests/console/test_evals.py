@@ -203,3 +203,10 @@ def test_costs_stand_at_even_places_under_an_axis_without_noise(most: float) -> 
     places, texts = axis["tickvals"], axis["ticktext"]
     assert 3 <= len(texts) <= 11 and max(places) <= most * 1.001
     assert all(len(text) <= 9 for text in texts) and len(set(texts)) == len(texts)
+
+
+def test_retrieval_settings_are_asked_beside_each_other_by_one_process() -> None:
+    order = Wanted("demo", ("answer@v1", "answer@v2"), ("extractive",), ("configured", "passages=8"))
+    assert order.variants == 4 and order.title.endswith("configured | passages=8")
+    assert order.arguments()[-4:] == ["--retrieval", "configured", "--retrieval", "passages=8"]
+    assert "--retrieval" not in Wanted("demo", retrieval=("configured",)).arguments()

@@ -148,6 +148,12 @@ def test_what_is_not_there_is_named_in_one_sentence(
         (("eval", "score", "latest", "--judge", "local:x", "--metrics", "zzz"), {}, "unknown metric 'zzz'"),
         (("eval", "run", "demo", "--only", "zzz"), {}, "--only 'zzz' is unknown"),
         (("eval", "run", "demo", "--on", "zzz"), {}, "--on: 'zzz' is no place to work at"),
+        (
+            ("eval", "run", "demo", "--on", "ray", "--retrieval", "configured", "--retrieval", "floor=0"),
+            {},
+            "one retrieval setting, not 2 (configured, floor=0); leave --on out",
+        ),
+        (("eval", "run", "demo", "--retrieval", "reranker=zzz"), {}, "retrieval.reranker: 'zzz' is unknown"),
         (("ingest", ".", "--on", "processes:0"), {}, "--on: 'processes:0' is no place to work at"),
         (("eval", "run", "demo", "--queries", "zzz"), {}, "--queries 'zzz' is unknown"),
         (("eval", "run", "demo", "--model", "zzz"), {}, "'zzz' is unknown"),

@@ -154,3 +154,17 @@ async def test_an_unknown_price_makes_the_cost_unknown(tmp_path: Path) -> None:
     assert found.cost_usd is None
     assert found.metrics["cost_usd"].failed == 8
     assert found.metrics["cost_usd"].mean is None
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        Variant("answer@v1", "openai:a"),
+        Variant("answer@v1", "openai:a", retrieval="passages=8,floor=0.2"),
+        Variant(only="retrieval", retrieval="passages=8"),
+        Variant(only="retrieval"),
+        Variant(model="target:x · y"),
+    ],
+)
+def test_a_label_names_its_variant(variant: Variant) -> None:
+    assert Variant.read(variant.label) == variant

@@ -138,3 +138,26 @@ async def test_the_gate_prefers_runs_made_side_by_side(stage: Stage) -> None:
     assert [run and run.run_id for run in newest] == [late.run_id]
     assert {run and run.settings.session for run in found} <= {pair[0].session, "x"}
     assert none[1] is None
+
+
+async def test_a_side_may_search_otherwise_and_is_named_by_it(stage: Stage, tmp_path: Path) -> None:
+    other = Stage(tmp_path / "other", models=(MODEL,))
+    eight = Variant(model=MODEL, retrieval="passages=8")
+    sides = [
+        Side(Variant(model=MODEL), search={"passages": 5}),
+        Side(eight, pipeline=other.pipeline, search={"passages": 8}),
+    ]
+    a, b = await runner.run_together(make_set(), sides, stage.pipeline, kb="k")
+    assert (len(stage.turns), len(other.turns)) == (8, 8)
+    assert b.variant == f"{a.variant} · passages=8"
+    for each in (stage, other):
+        each.store.drain()
+    with stage.store.read() as ledger:
+        first = runs.run(ledger, a.run_id)
+    with other.store.read() as ledger:
+        second = runs.run(ledger, b.run_id)
+    assert (first.settings.trial, second.settings.trial) == (None, "retrieval passages=8")
+    assert (first.settings.retrieval, second.settings.retrieval) == ({"passages": 5}, {"passages": 8})
+    assert compare.names(first, second) == ("retrieval as configured", "retrieval passages=8")
+    moved = replace(second, prompt="answer@v2", variant="answer@v2 · m · passages=8")
+    assert compare.names(first, moved) == (first.variant, moved.variant)

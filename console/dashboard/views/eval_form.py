@@ -9,15 +9,14 @@ import streamlit as st
 
 from console import format
 from console.dashboard import data, jobs, notices, target_form, visitor
-from console.dashboard.jobs import Expected, Wanted
+from console.dashboard.jobs import CONFIGURED, Expected, Wanted
 from evalsets.cases.cases import load
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import JUDGED, find_metric, judged_of
 from pipeline.sections import PROVIDERS
 
-AS_IT_IS = "as configured"
-SETTINGS = (AS_IT_IS, "passages=3", "passages=8", "text_weight=0", "floor=0.2")
+SETTINGS = (CONFIGURED, "passages=3", "passages=8", "text_weight=0", "floor=0.2")
 FREE = ("extractive",)
 DEFAULT_METRICS = ("faithfulness", "answer_relevancy")
 MOST_VARIANTS = 12
@@ -54,8 +53,7 @@ def draw() -> None:
                 help="Chosen by a fixed seed.",
             )  # fmt: skip
         order = Wanted(name or "", tuple(chosen), tuple(names), limit=limit)
-        order, settings = _more(order, _judged(name or ""))
-        _start([replace(order, retrieval=None if setting == AS_IT_IS else setting) for setting in settings])
+        _start(_more(order, _judged(name or "")))
 
 
 def _other(sets: dict[str, int]) -> None:
@@ -94,14 +92,14 @@ def _judges() -> list[str]:
     return [name for name in data.known_models() if name.partition(":")[0] in PROVIDERS]
 
 
-def _more(order: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
-    """Draw the rarer choices; return the run with them, and the retrieval settings to try."""
+def _more(order: Wanted, judged: list[str]) -> Wanted:
+    """Draw the rarer choices; return the run with them."""
     with st.expander("More: retrieval settings, repetitions, judge, budget"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             settings = st.multiselect(
                 "Retrieval settings",
                 SETTINGS,
-                default=[AS_IT_IS],
+                default=[CONFIGURED],
                 accept_new_options=True,
                 width=300,
                 help="Each is tried with every variant; type KEY=VALUE of the configuration's [retrieval].",
@@ -123,15 +121,15 @@ def _more(order: Wanted, judged: list[str]) -> tuple[Wanted, list[str]]:
                 help="A criterion of your own is a line in [rubric] of the evalset's .toml.",
             )  # fmt: skip
         only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
-    full = replace(
+    return replace(
         order,
+        retrieval=tuple(settings) or (CONFIGURED,),
         only_retrieval=only,
         repetitions=int(repetitions),
         budget_usd=budget,
         judge=judge,
         metrics=tuple(metrics),
     )
-    return full, settings or [AS_IT_IS]
 
 
 @st.cache_data(ttl=10, show_spinner=False)
@@ -142,14 +140,14 @@ def _judged(evalset: str) -> list[str]:
     return list(JUDGED)
 
 
-def _start(orders: list[Wanted]) -> None:
+def _start(order: Wanted) -> None:
     """Draw the price and the button; what costs money starts only once its price is shown."""
-    runs = sum(form.variants for form in orders)
-    paid = not orders[0].only_retrieval and any(model not in FREE for model in orders[0].models)
-    key = repr(orders)
+    runs = order.variants
+    paid = not order.only_retrieval and any(model not in FREE for model in order.models)
+    key = repr(order)
     expected = st.session_state.get("eval_estimate", ("", []))
     estimates = expected[1] if expected[0] == key else []
-    why = _held(orders[0], runs) or (
+    why = _held(order, runs) or (
         "Ask for the estimate first: this costs money." if paid and not estimates else None
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -158,13 +156,12 @@ def _start(orders: list[Wanted]) -> None:
             type="primary", icon=":material/play_arrow:", disabled=why is not None, help=why,
         )  # fmt: skip
         if paid and st.button("Estimate", icon=":material/payments:"):
-            _estimate(key, orders)
+            _estimate(key, order)
         if estimates:
-            st.caption(_price(estimates, orders[0].budget_usd))
+            st.caption(_price(estimates, order.budget_usd))
     if pressed:
-        for name in orders:
-            job = jobs.start(data.settings().data_dir, name)
-            st.toast(f"Started {job.title}", icon=":material/science:")
+        job = jobs.start(data.settings().data_dir, order)
+        st.toast(f"Started {job.title}", icon=":material/science:")
 
 
 def _held(order: Wanted, runs: int) -> str | None:
@@ -175,10 +172,10 @@ def _held(order: Wanted, runs: int) -> str | None:
     return f"At most {MOST_VARIANTS} runs at a time, not {runs}." if runs > MOST_VARIANTS else None
 
 
-def _estimate(key: str, orders: list[Wanted]) -> None:
+def _estimate(key: str, order: Wanted) -> None:
     try:
         with st.spinner("Assembling a few prompts …"):
-            rows = [row for name in orders for row in jobs.estimate(data.settings().data_dir, name)]
+            rows = jobs.estimate(data.settings().data_dir, order)
     except (ValueError, OSError) as error:
         st.error(f"No estimate: {notices.plain(str(error))}")
         return
