@@ -51,6 +51,8 @@ class Asked:
 class Standing:
     """A knowledge base that is one shelf in memory."""
 
+    private = None
+
     def __init__(self, shelf: MemoryShelf, embedder: MiniLM) -> None:
         self.shelf = shelf
         self.embedder = embedder

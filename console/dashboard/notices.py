@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,8 @@ import streamlit as st
 
 from console.dashboard import clock, markup
 from console.dashboard.data import Problem
+
+_DIRECTIVE = re.compile(r":(?=[A-Za-z][\w/+-]*[:\\])")  # of `:material/bolt:` and `:red[…]`
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def note(title: str, html: str, key: str) -> None:
 
 
 def plain(text: str) -> str:
-    r"""Return the text with Markdown's signs escaped."""
+    r"""Return the text with the signs of Markdown escaped; a word joiner parts Streamlit's `:icons:`."""
     for sign in "\\*_`[]<>$#":
         text = text.replace(sign, f"\\{sign}")
-    return text
+    return _DIRECTIVE.sub(":\u2060", text)

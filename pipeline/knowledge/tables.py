@@ -47,7 +47,7 @@ _BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what i
     (r"NoSuchBucket|404 Not Found", "has no such bucket"),
     (r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch",
      "refuses the credentials"),
-    (r"503|SlowDown|429", "is overloaded"),
+    (r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b", "is overloaded"),
     (r"", "cannot be reached"),
 )  # fmt: skip
 SOURCE = "source"

@@ -56,7 +56,7 @@ def test_a_dropped_table_is_understood_mapped_and_saved(folder: Path) -> None:
     assert [case.reference for case in load("my_cases").cases] == ["So it is", "Because of it"]
     assert "my_cases" in shown(app) and "2 cases imported" in app.success[0].value
     app.file_uploader[0].set_value(("my cases.csv", b"q,a\nHow?,no\nWho?,You\n", "text/csv")).run()
-    assert "my_cases is there already" in [control.label for control in app.segmented_control]
+    assert "my_cases is there already" in [control.label for control in app.radio]
     press(app, "Save as evalset")
     assert [case.reference for case in load("my_cases").cases] == ["So it is", "Because of it", "You"]
     assert "1 cases added, 1 were there already" in app.success[0].value and not app.exception

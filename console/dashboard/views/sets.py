@@ -99,10 +99,10 @@ def _dropped(dropped: Dropped, number: int) -> None:
         there = name in evalsets_shown.own()
         how: Taken = "new"
         if there:
-            how = st.segmented_control(
-                f"{name} is there already", list(TAKEN), format_func=TAKEN.__getitem__, default="add",
-                required=True, key=f"set-taken-{number}",
-            ) or "add"  # fmt: skip
+            how = st.radio(
+                f"{name} is there already", list(TAKEN), list(TAKEN).index("add"), TAKEN.__getitem__,
+                key=f"set-taken-{number}", horizontal=True,
+            )  # fmt: skip
         if st.button("Save as evalset", type="primary", icon=":material/save:", key="save-set"):
             visitor.need("editor", "change an evalset")
             problem = evalsets_shown.bring_in(name, seen, dropped.name, how)
