@@ -33,8 +33,8 @@ def page(browser: Browser, chat: str) -> Iterator[Page]:
     page = context.new_page()
     problems: list[str] = []
     page.on("request", lambda request: problems.extend(outside(chat, request.url)))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.extend([said.text] if said.type == "error" else []))
+    page.on("pageerror", lambda error: problems.extend(broken(str(error))))
+    page.on("console", lambda said: problems.extend(broken(said.text) if said.type == "error" else []))
     page.goto(chat)
     page.wait_for_selector("html[data-words]")  # its script has begun
     page.wait_for_selector("#drawer .drawer")
@@ -45,6 +45,12 @@ def page(browser: Browser, chat: str) -> Iterator[Page]:
 
 def outside(chat: str, url: str) -> list[str]:
     return [] if url.startswith((chat, "data:", "blob:")) else [url]
+
+
+def broken(text: str) -> list[str]:
+    """Return an error's text, unless Gradio says that its page was left while a request was under way."""
+    left = ("AbortError", "Connection errored out")
+    return [] if text.removeprefix("Error: ").startswith(left) else [text]
 
 
 def begin(page: Page, text: str) -> None:
