@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,13 @@ class Host:
         self.server = stack.enter_context(running(command, log, self.env))
         wait_for(f"{self.address}/healthz", self.server, log)
 
+    def restart(self, stack: ExitStack) -> None:
+        """Let the server end its turns and stop, then start it anew."""
+        if self.server is not None:
+            self.server.terminate()
+            self.server.wait(WAIT_SECONDS)
+        self.start(stack)
+
     def kill(self) -> None:
         """Kill the server as a power cut would."""
         if self.server is not None:
@@ -92,13 +99,13 @@ class Seen:
 
 
 class Crowd:
-    """Users who ask any server; what fails is asked again elsewhere, under the same id."""
+    """Users who ask at these addresses in turn; what fails is asked again, under the same id."""
 
     def __init__(
-        self, hosts: Sequence[Host], client: httpx.AsyncClient, pause_seconds: float = PAUSE_SECONDS
+        self, addresses: Sequence[str], client: httpx.AsyncClient, pause_seconds: float = PAUSE_SECONDS
     ) -> None:
         self.seen = Seen()
-        self._hosts = itertools.cycle(hosts)
+        self._addresses = itertools.cycle(addresses)
         self._client = client
         self._pause_seconds = pause_seconds
 
@@ -115,9 +122,7 @@ class Crowd:
     async def _try(self, user: str, body: dict[str, str]) -> str | None:
         headers = {"Authorization": f"Bearer {KEY}{user}"}
         try:
-            reply = await self._client.post(
-                f"{next(self._hosts).address}/api/chat", json=body, headers=headers
-            )
+            reply = await self._client.post(f"{next(self._addresses)}/api/chat", json=body, headers=headers)
         except httpx.HTTPError:
             self.seen.replies["no connection"] += 1
             return None
@@ -139,15 +144,18 @@ class Crowd:
         self.seen.replies[named] += 1
         return "429" if reply.status_code == 429 else None
 
-    async def live(self, users: Sequence[str], questions: Iterator[str], seconds: float, gap: float) -> None:
-        """Let every user ask now and then, about every `gap` seconds each."""
-        ends, chance = asyncio.get_running_loop().time() + seconds, random.Random(1)
+    async def live(
+        self, users: Sequence[str], questions: Iterator[str], over: asyncio.Event, gap: float
+    ) -> None:
+        """Let every user ask now and then, about every `gap` seconds each, until it is over."""
+        chance = random.Random(1)
 
         async def live(user: str) -> None:
             await asyncio.sleep(chance.uniform(0, gap))
-            while asyncio.get_running_loop().time() < ends:
+            while not over.is_set():
                 await self.ask(user, next(questions))
-                await asyncio.sleep(chance.uniform(0.5, 1.5) * gap)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), chance.uniform(0.5, 1.5) * gap)
 
         await asyncio.gather(*(live(user) for user in users))
 

@@ -1,4 +1,4 @@
-"""Three servers on PostgreSQL and Redis under two hundred users, while each engine is killed in turn."""
+"""Three servers behind nginx, on PostgreSQL and Redis, under 200 users, while each engine is killed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import httpx
 from console.bench.corpus import questions
 from console.bench.engines import Databases, Sessions, databases, objects, sessions
 from console.bench.figures import Figure, Goal, quantile
+from console.bench.front import proxied
 from console.bench.processes import BenchError
 from console.bench.replicas import KEY, WAIT_SECONDS, Crowd, Host, ingesting
 from pipeline.auth import digest
@@ -35,6 +36,7 @@ RATE_USD = 5.0  # per million tokens of the stub
 PAGES = 30
 ENDED = ("answered", "degraded", "no_context")
 DOWN_SECONDS = 3.0  # how long an engine stays away
+IDLE_SECONDS = 6.0
 NONE = Goal(0, "value")
 
 
@@ -49,7 +51,8 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
         for host in hosts:
             host.start(stack)
             host.drain(stack, ledger)
-        figures = asyncio.run(_scenes(stack, hosts, (postgres, redis), quick, progress))
+        doors = _doors(stack, hosts, folder, progress)
+        figures = asyncio.run(_scenes(stack, hosts, doors, (postgres, redis), quick, progress))
         progress("scale: what the ledger holds")
         return [*figures, *sharing(folder, redis)]
 
@@ -61,6 +64,17 @@ def _bucket(stack: ExitStack, progress: Callable[[str], None]) -> dict[str, str]
     except BenchError as error:
         progress(f"scale: documents stay on each server: {error}")
         return {}
+
+
+def _doors(stack: ExitStack, hosts: list[Host], folder: Path, progress: Callable[[str], None]) -> list[str]:
+    """Return where users ask: at nginx, or at each server where nginx is not installed."""
+    addresses = [host.address for host in hosts]
+    try:
+        servers = [address.removeprefix("http://") for address in addresses]
+        return [stack.enter_context(proxied(servers, folder / "nginx"))]
+    except BenchError as error:
+        progress(f"scale: users ask each server in turn: {error}")
+        return addresses
 
 
 def _hosts(folder: Path, ledger: str, redis: str, models: str, bucket: dict[str, str]) -> list[Host]:
@@ -89,13 +103,14 @@ def _hosts(folder: Path, ledger: str, redis: str, models: str, bucket: dict[str,
 async def _scenes(
     stack: ExitStack,
     hosts: list[Host],
+    doors: list[str],
     engines: tuple[Databases, Sessions],
     quick: bool,
     progress: Callable[[str], None],
 ) -> list[Figure]:
     limits = httpx.Limits(max_connections=USERS + 50)
     async with httpx.AsyncClient(timeout=WAIT_SECONDS, limits=limits) as client:
-        crowd = Crowd(hosts, client)
+        crowd = Crowd(doors, client)
         progress("scale: one hasty user, one who spends")
         hasty = await asyncio.gather(*(crowd.ask("hasty", "Hello!") for _ in range(A_MINUTE * 2)))
         texts = questions(5000)
@@ -105,14 +120,18 @@ async def _scenes(
         cpu = await _cpu(hosts, client, 40 if quick else 120)
         seconds = 30.0 if quick else 90.0
         progress(f"scale: {USERS} users for {seconds:g} s, while a server and each engine is killed")
-        names, gap = [f"user{number}" for number in range(USERS)], USERS / 12
+        names, gap, over = [f"user{number}" for number in range(USERS)], USERS / 12, asyncio.Event()
+        asyncio.get_running_loop().call_later(seconds, over.set)
         async with asyncio.TaskGroup() as group:
-            group.create_task(crowd.live(names, questions(9000), seconds, gap))
+            group.create_task(crowd.live(names, questions(9000), over, gap))
             group.create_task(_faults(stack, hosts, engines, seconds))
+        progress("scale: each server is restarted while users ask")
+        rolled = await _rolling(stack, hosts, crowd, names, gap)
     figures = [
         _figure("requests let in above a user's limit", "", hasty.count("answered") - A_MINUTE, NONE),
         _figure("requests refused below it", "", A_MINUTE - hasty.count("answered"), NONE),
         *cpu,
+        _figure("replies cut short by a rolling restart", "", rolled, NONE),
     ]
     return [*figures, *await asyncio.to_thread(_ledger, hosts, crowd)]
 
@@ -136,6 +155,21 @@ async def _faults(
     await asyncio.to_thread(_ingest_twice, hosts[1])
 
 
+async def _rolling(stack: ExitStack, hosts: list[Host], crowd: Crowd, names: list[str], gap: float) -> int:
+    """Restart one server after the other under its users; return how many replies that cut."""
+    before, over = crowd.seen.replies["cut short"], asyncio.Event()
+
+    async def restart() -> None:
+        for host in hosts:
+            await asyncio.to_thread(host.restart, stack)
+        over.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(crowd.live(names, questions(60_000), over, gap))
+        group.create_task(restart())
+    return crowd.seen.replies["cut short"] - before
+
+
 def _ingest_twice(host: Host) -> None:
     """Kill an ingest in its middle, then let it run to its end."""
     folder = host.folder / "documents"
@@ -152,20 +186,39 @@ def _ingest_twice(host: Host) -> None:
 
 
 async def _cpu(hosts: list[Host], client: httpx.AsyncClient, turns: int) -> list[Figure]:
-    """Return the CPU time of a turn when one server does all, and when they share the same turns."""
-    used: list[float] = []
+    """Return the CPU time of a turn when one server works, and when all do, each under the same load.
+
+    What a server uses while nobody asks is measured before and taken off.
+    """
     texts = questions(40_000)
     for host in hosts:  # the first turns of a server load what later ones have
-        await asyncio.gather(*(Crowd([host], client).ask(f"user{n}", next(texts)) for n in range(8)))
+        await asyncio.gather(*(Crowd([host.address], client).ask(f"user{n}", next(texts)) for n in range(8)))
+    idle = await _idle(hosts)
+    used: list[float] = []
     for group in (hosts[:1], hosts):
-        crowd, texts = Crowd(group, client), questions(20_000 + 1000 * len(group))
-        before = sum(host.cpu_seconds for host in group)
+        crowds = [Crowd([host.address], client) for host in group]
+        texts = questions(20_000 + 1000 * len(group))
+        before, began = sum(host.cpu_seconds for host in group), time.monotonic()
         for at in range(0, turns, 8):
-            await asyncio.gather(*(crowd.ask(f"user{at + n}", next(texts)) for n in range(8)))
-        used.append((sum(host.cpu_seconds for host in group) - before) * 1e3 / turns)
+            await asyncio.gather(
+                *(crowd.ask(f"user{at + n}", next(texts)) for n in range(8) for crowd in crowds)
+            )
+        rest = sum(idle[: len(group)]) * (time.monotonic() - began)
+        seconds = sum(host.cpu_seconds for host in group) - before - rest
+        used.append(seconds * 1e3 / (turns * len(group)))
     alone, together = used
     what, goal = f"CPU per turn on {HOSTS} servers against one", Goal(1 / 0.9, "ratio")
-    return [Figure("scale", what, "ms", (together,), (alone,), goal)]
+    return [
+        Figure("scale", what, "ms", (together,), (alone,), goal),
+        _figure("CPU of a server that nobody asks", "ms/s", sum(idle) * 1e3 / len(idle), None),
+    ]
+
+
+async def _idle(hosts: list[Host]) -> list[float]:
+    """Return the CPU seconds per second of each server while nobody asks."""
+    before = [host.cpu_seconds for host in hosts]
+    await asyncio.sleep(IDLE_SECONDS)
+    return [(host.cpu_seconds - start) / IDLE_SECONDS for host, start in zip(hosts, before, strict=True)]
 
 
 def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:

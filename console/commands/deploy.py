@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from console.commands.screen import wrong
+from console.deploy.proxy import FILES, configuration
 
-FILES = Path(__file__).parents[1] / "deploy" / "files"
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files; made when it is not there.")]
 _PASSWORDS = 0o600
 _COMPOSE_ENV = """\
@@ -36,7 +36,7 @@ def compose(out: Out) -> None:
     texts = {
         "Containerfile": _text("Containerfile"),
         "compose.yaml": _text("compose.yaml"),
-        "nginx.conf": _text("nginx.conf").replace("@UPSTREAM@", "answerdeck:7860"),
+        "nginx.conf": configuration(["answerdeck:7860"]),
         "answerdeck.env": _COMPOSE_ENV,
         "secrets.env": f"{line}POSTGRES_PASSWORD={password}\nPGPASSWORD={password}\n",
     }
@@ -66,7 +66,7 @@ def systemd(out: Out) -> None:
     key, line = _key()
     texts = {
         "answerdeck.service": _text("answerdeck.service"),
-        "nginx.conf": _text("nginx.conf").replace("@UPSTREAM@", "127.0.0.1:7860"),
+        "nginx.conf": configuration(["127.0.0.1:7860"]),
         "answerdeck.env": _SYSTEMD_ENV,
         "secrets.env": line,
     }

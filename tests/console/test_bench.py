@@ -157,7 +157,7 @@ async def test_a_crowd_asks_again_elsewhere_under_the_same_id() -> None:
                 return httpx.Response(429, headers={"Retry-After": "30"})
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        crowd = Crowd(hosts, client, pause_seconds=0.0)
+        crowd = Crowd([host.address for host in hosts], client, pause_seconds=0.0)
         assert await crowd.ask("ada", "How?") == "answered"
         assert await crowd.ask("ada", "And then?") == "429"
     first = {turn for _, turn in asked[:5]}

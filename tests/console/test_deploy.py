@@ -155,7 +155,7 @@ def test_nginx_streams_and_believes_nobody(tmp_path: Path) -> None:
         deploy(kind, tmp_path / kind)
         text = (tmp_path / kind / "nginx.conf").read_text()
         lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-        assert f"server {upstream};" in lines and "@" not in "".join(lines)
+        assert f"server {upstream} max_fails=3 fail_timeout=2s;" in lines
         assert {"proxy_buffering off;", "proxy_set_header X-Forwarded-For $remote_addr;"} <= set(lines)
         assert not any(line.startswith("set_real_ip_from") for line in lines)
         assert text.count("{") == text.count("}")
