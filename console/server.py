@@ -45,6 +45,7 @@ def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
     if workers == 1:
         uvicorn.run(create(settings, chat=chat, alone=True), **options)
     else:
+        os.environ["ANSWERDECK_SERVER__WORKERS"] = str(workers)  # each of them counts with the others
         with _shared_metrics(settings):
             uvicorn.run("console.server:worker", factory=True, workers=workers, **options)
 

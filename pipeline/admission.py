@@ -24,7 +24,7 @@ class Admission:
         self.running = 0
         self.turn_seconds = FIRST_GUESS_SECONDS
         self._queued = queued
-        self._seconds = seconds
+        self.seconds = seconds
         self._per_user = per_user
         self._users: Counter[str] = Counter()
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -38,10 +38,14 @@ class Admission:
         """Return in how many seconds there should be room, from how long turns take."""
         return float(max(1, math.ceil(self.turn_seconds * (len(self._queue) + 1) / self.most)))
 
+    def too_many(self) -> Failed:
+        """Return what a user is told who has too many turns at once."""
+        return Failed("too_many_turns", notices.ONE_BY_ONE, None, retry_after=max(1.0, self.turn_seconds))
+
     async def enter(self, user_id: str) -> Failed | None:
         """Wait for a place; return None when there is one (call `leave` at the end), else why not."""
         if self._users[user_id] >= self._per_user:
-            return Failed("too_many_turns", notices.ONE_BY_ONE, None, retry_after=max(1.0, self.turn_seconds))
+            return self.too_many()
         if self.running < self.most and not self._queue:
             self._take(user_id)
             return None
@@ -61,7 +65,7 @@ class Admission:
         self._queue.append(place)
         self._users[user_id] += 1
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 await place
         except (TimeoutError, asyncio.CancelledError) as error:
             self._drop(user_id)

@@ -216,7 +216,11 @@ def accounts(settings: Settings) -> Accounts:
 
 def spending(settings: Settings) -> Spending:
     """Return what adds up dollars: of this machine, or of all of them."""
-    path, server = DataFolder(settings.data_dir).spending, sessions(settings)
+    return _adding(settings, DataFolder(settings.data_dir).spending)
+
+
+def _adding(settings: Settings, path: Path, space: str = "") -> Spending:
+    server = sessions(settings, space)
     return Spending(path) if server is None else SharedSpending(path, server)
 
 
@@ -234,7 +238,8 @@ def limits(settings: Settings) -> Limits:
 def trials(settings: Settings) -> Budget:
     """Return the budget of evals and replays, which is apart from the people's."""
     budgets, path = settings.budgets, DataFolder(settings.data_dir).trials
-    return Budget(Spending(path), Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
+    sums = _adding(settings, path, "trials:")
+    return Budget(sums, Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
 
 
 def reach(settings: Settings) -> Reach:
@@ -263,7 +268,13 @@ def breaker_changes(settings: Settings) -> list[Change]:
 
 def _quota(settings: Settings) -> Quota:
     limits = settings.limits
-    return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts(settings))
+    several = settings.sessions.get_secret_value() != EMBEDDED or settings.server.workers > 1
+    return Quota(
+        limits.requests_per_minute,
+        limits.tokens_per_minute,
+        counts(settings),
+        user_turns=limits.user_turns if several else None,
+    )
 
 
 def counts(settings: Settings) -> Counts:
@@ -272,10 +283,10 @@ def counts(settings: Settings) -> Counts:
     return SharedCounts(DataFolder(settings.data_dir).counts) if server is None else RedisCounts(server)
 
 
-def sessions(settings: Settings) -> RedisServer | None:
-    """Return a connection to what all machines keep together; None when this one is alone."""
+def sessions(settings: Settings, space: str = "") -> RedisServer | None:
+    """Return a connection to what all machines keep together, or to a space of it; None when alone."""
     address = settings.sessions.get_secret_value()
-    return None if address == EMBEDDED else RedisServer(address)
+    return None if address == EMBEDDED else RedisServer(address, space=space)
 
 
 def _admission(settings: Settings) -> Admission:

@@ -65,6 +65,16 @@ class Frame(Operations):
         return Failed("stopping", notices.STOPPING, None, retry_after=10.0) if self.stopping else None
 
     @contextmanager
+    def _place(self, question: Question) -> Iterator[Failed | None]:
+        """Hold one of its user's places over all processes; yield why not when all are taken."""
+        if question.door in UNMETERED:
+            yield None
+            return
+        seconds = self.admission.seconds + self.rules.turn_seconds + 2 * SPARE_SECONDS
+        with self.quota.place(question.user_id, seconds) as fits:
+            yield None if fits else self.admission.too_many()
+
+    @contextmanager
     def _counted(self, turn: LiveTurn) -> Iterator[Alarm]:
         try:
             with self._alarms.set(self.rules.turn_seconds + SPARE_SECONDS) as alarm:

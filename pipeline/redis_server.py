@@ -26,12 +26,18 @@ class RedisServer:
     """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError."""
 
     def __init__(
-        self, address: str, clock: Callable[[], float] = time.monotonic, *, texts: bool = True
+        self,
+        address: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        texts: bool = True,
+        space: str = "",
     ) -> None:
         import redis
 
         self.name = shown(address)
         self._clock = clock
+        self._prefix = f"{_PREFIX}{space}"  # apart from what others keep there
         self._rests_until = 0.0
         self._failure = ""
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
@@ -45,7 +51,7 @@ class RedisServer:
 
     def key(self, name: str) -> str:
         """Return a key's name on the server."""
-        return f"{_PREFIX}{name}"
+        return f"{self._prefix}{name}"
 
     def run(self, script: str, keys: Sequence[str], values: Sequence[Any]) -> Any:
         """Run a script over keys, named as `key` takes them."""

@@ -58,9 +58,13 @@ class Pipeline(Frame):
                 yield event
             return
         try:
-            async with aclosing(self._admitted(question)) as events:
-                async for event in events:
-                    yield event
+            with self._place(question) as full:
+                if full is not None:
+                    yield refused(full, question)
+                    return
+                async with aclosing(self._admitted(question)) as events:
+                    async for event in events:
+                        yield event
         finally:
             if question.client_turn_id is not None:
                 self.quota.release(question.user_id, question.client_turn_id)

@@ -34,6 +34,11 @@ create table if not exists running (
     until real not null,
     primary key (who, client_turn_id)
 );
+create table if not exists places (
+    turn_id text primary key,
+    who text not null,
+    until real not null
+);
 """
 
 
@@ -62,6 +67,14 @@ class Counts(Protocol):
 
     def release(self, who: str, client_turn_id: str) -> None:
         """Give a turn back, when it is over."""
+        ...
+
+    def enter(self, who: str, turn_id: str, most: int, until: float, now: float) -> bool:
+        """Take one of the places that this person's turns have at once; False when all are taken."""
+        ...
+
+    def leave(self, who: str, turn_id: str) -> None:
+        """Give a place back."""
         ...
 
     def close(self) -> None: ...
@@ -113,6 +126,18 @@ class SharedCounts:
     def release(self, who: str, client_turn_id: str) -> None:
         with self._begin() as db:
             db.execute("delete from running where who = ? and client_turn_id = ?", (who, client_turn_id))
+
+    def enter(self, who: str, turn_id: str, most: int, until: float, now: float) -> bool:
+        with self._begin() as db:
+            db.execute("delete from places where until <= ?", (now,))
+            [count] = db.execute("select count(*) from places where who = ?", (who,)).fetchone()
+            if count < most:
+                db.execute("insert into places values (?, ?, ?)", (turn_id, who, until))
+            return count < most
+
+    def leave(self, who: str, turn_id: str) -> None:
+        with self._begin() as db:
+            db.execute("delete from places where turn_id = ?", (turn_id,))
 
     def close(self) -> None:
         with self._lock:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import SessionsError
 from pipeline.guardrails.counts import Counts, Limits, SharedCounts
+from traces.ids import uuid7
 
 log = logging.getLogger(__name__)
 FIRST_GUESS_TOKENS = 1_500.0  # of a turn, before one was seen: five passages, the prompt, an answer
@@ -31,8 +33,12 @@ class Quota:
         tokens_per_minute: int | None = None,
         counts: Counts | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        user_turns: int | None = None,
     ) -> None:
         self._limits = Limits(requests_per_minute, tokens_per_minute)
+        self._user_turns = user_turns  # at once, over all processes; None: who admits turns here counts them
+        self._own: Counter[str] = Counter()  # places of this process's turns
         self._counts = counts or SharedCounts()
         self._clock = clock
         self.alone = False  # the last request was counted by this process by itself
@@ -72,6 +78,28 @@ class Quota:
         """Give a client's turn back."""
         with self._logged():
             self._counts.release(user_id, client_turn_id)
+
+    @contextmanager
+    def place(self, user_id: str, seconds: float) -> Iterator[bool]:
+        """Hold one of a user's places for a turn of so many seconds at most; False when all are taken."""
+        if self._user_turns is None:
+            yield True
+            return
+        turn, now = uuid7(), self._clock()
+        fits = self._own[user_id] < max(int(self._user_turns * ALONE), 1)  # when the others cannot be asked
+        with self._logged():
+            fits = self._counts.enter(user_id, turn, self._user_turns, now + seconds, now)
+        if not fits:
+            yield False
+            return
+        self._own[user_id] += 1
+        try:
+            yield True
+        finally:
+            self._own[user_id] -= 1
+            self._own += Counter()  # forgets who has no turn any more
+            with self._logged():
+                self._counts.leave(user_id, turn)
 
     def close(self) -> None:
         self._counts.close()

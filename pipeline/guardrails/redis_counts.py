@@ -48,6 +48,16 @@ return tostring(wait)
 _SETTLE = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 """
+# KEYS: turns by when they are over at the latest. ARGV: turn, most at once, milliseconds it may take
+_ENTER = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[3])))
+return 1
+"""
 
 
 class RedisCounts:
@@ -78,6 +88,13 @@ class RedisCounts:
 
     def release(self, who: str, client_turn_id: str) -> None:
         self._server.ask(lambda server: server.delete(self._running(who, client_turn_id)))
+
+    def enter(self, who: str, turn_id: str, most: int, until: float, now: float) -> bool:
+        milliseconds = max(int((until - now) * 1000), 1)
+        return bool(self._server.run(_ENTER, (f"places:{who}",), (turn_id, most, milliseconds)))
+
+    def leave(self, who: str, turn_id: str) -> None:
+        self._server.ask(lambda server: server.zrem(self._server.key(f"places:{who}"), turn_id))
 
     def close(self) -> None:
         self._server.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from pipeline import build, redis_server
 from pipeline.errors import ConfigurationError, SessionsError
-from pipeline.events import Question
+from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.counts import Limits, SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
@@ -98,6 +99,63 @@ def test_one_machine_at_a_time_has_a_clients_turn(counts: RedisCounts, shared_se
     while not counts.claim("ada", "t1", 30.0, 0.0):
         pass  # a turn whose machine died is free in the end
     other.close()
+
+
+async def test_turns_of_a_user_at_once_are_exact_over_machines(shared_sessions: Sessions) -> None:
+    machines = [
+        Quota(99, counts=RedisCounts(RedisServer(shared_sessions.address)), user_turns=3) for _ in "ab"
+    ]
+    with ExitStack() as running:
+        places = [running.enter_context(machines[n % 2].place("ada", 60.0)) for n in range(6)]
+        assert places == [True, True, True, False, False, False]
+        with machines[1].place("bob", 60.0) as fits:
+            assert fits
+    with machines[0].place("ada", 60.0) as fits:
+        assert fits, "places are given back"
+    for machine in machines:
+        machine.close()
+
+
+def test_the_place_of_a_turn_whose_machine_died_is_free_in_the_end(counts: RedisCounts) -> None:
+    for one, now in ((counts, 0.0), (SharedCounts(), 0.0)):
+        assert one.enter("ada", "dead", 1, 0.001, now)
+        while not one.enter("ada", "next", 1, now + 30.0, now):
+            now += 0.001
+        assert not one.enter("ada", "third", 1, now + 30.0, now)
+        one.leave("ada", "next")
+        assert one.enter("ada", "third", 1, now + 30.0, now)
+
+
+async def test_alone_a_user_has_half_the_places(shared_sessions: Sessions) -> None:
+    quota = Quota(99, counts=RedisCounts(RedisServer(GONE)), user_turns=4)
+    with ExitStack() as running:
+        assert [running.enter_context(quota.place("ada", 60.0)) for _ in range(4)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+    quota.close()
+
+
+async def test_a_user_with_too_many_turns_elsewhere_is_told_to_wait(
+    shared_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
+    monkeypatch.setenv("ANSWERDECK_LIMITS__USER_TURNS", "1")
+    other = build.counts(load())
+    assert other.enter("ada", "elsewhere", 1, 60.0, 0.0)
+    pipeline = build.build(load())
+    try:
+        events = [event async for event in pipeline.answer(Question("Hello there!", "ada", "api"))]
+        assert [event.code for event in events if isinstance(event, Failed)] == ["too_many_turns"]
+        other.leave("ada", "elsewhere")
+        events = [event async for event in pipeline.answer(Question("Hello there!", "ada", "api"))]
+        assert isinstance(events[-1], Answer)
+        assert other.enter("ada", "later", 1, 60.0, 0.0), "a turn gives its place back"
+    finally:
+        await pipeline.close()
+        other.close()
 
 
 def test_nothing_stays_that_names_a_person(counts: RedisCounts) -> None:

@@ -197,3 +197,20 @@ def test_the_settings_choose_it(monkeypatch: pytest.MonkeyPatch, shared_sessions
     assert (type(alone), type(together)) == (Spending, SharedSpending)
     for spending in (alone, together):
         spending.close()
+
+
+def test_the_budget_of_evals_is_of_all_machines_and_apart_from_peoples(
+    tmp_path: Path, shared_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
+    monkeypatch.setenv("ANSWERDECK_BUDGETS__EVAL_DAY_USD", "1.0")
+    monkeypatch.setenv("ANSWERDECK_BUDGETS__DAY_USD", "1.0")
+    settings = [load(data_dir=tmp_path / name) for name in "ab"]
+    trials, people = [build.trials(one) for one in settings], build.budget(settings[0])
+    try:
+        assert trials[0].hold("t1", "eval", 0.7)
+        assert not trials[1].hold("t2", "eval", 0.4)
+        assert people.hold("t3", "ada", 0.9)
+    finally:
+        for budget in (*trials, people):
+            budget.spending.close()
