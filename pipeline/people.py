@@ -51,6 +51,17 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """An audit line: what happened when to whose access, and by whom."""
+
+    at: str
+    event: str
+    name: str | None
+    actor: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A sign-in under way at a provider: what its answer must match."""
 
@@ -251,12 +262,12 @@ class People:
         with self._accounts.change() as db:
             note(db, event, name, actor, detail)
 
-    def events(self, most: int = 200) -> list[dict[str, Any]]:
+    def events(self, most: int = 200) -> list[Event]:
         """Return the newest audit lines, newest first."""
         rows = self._accounts.rows(
             "select at, event, name, actor, detail from events order by at desc limit ?", most
         )
-        return [dict(row) for row in rows]
+        return [Event(**row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""

@@ -42,7 +42,7 @@ def show(
     with build.store(settings).read() as ledger:
         models = _by_model(costs.by_day(ledger, window))
         resolved = costs.resolved(ledger, window)
-        each = cost_per_conversation(ledger, window)["cost_usd"]
+        each = cost_per_conversation(ledger, window).cost_usd
     budget = build.budget(settings).report()
     if json:
         emit(

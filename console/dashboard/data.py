@@ -29,6 +29,7 @@ from traces.queries.board import Step, Whole, board
 from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
 from traces.queries.reviews import Given, Queue, Waiting
+from traces.queries.rolled import StepCost
 from traces.queries.runs import RunCase
 from traces.queries.turns import trace
 from traces.queries.versions import Live
@@ -65,7 +66,7 @@ class Overview:
     now: Whole
     before: Whole
     series: list[Step]
-    cost: list[dict[str, Any]]
+    cost: list[StepCost]
     outcomes: dict[str, int]
     models: list[str]
     notes: list[str]
@@ -203,7 +204,7 @@ def read_spending(window: Window, people: Window) -> Spending:
             models=overview.models(opened),
             users=costs.users(opened, people),
             resolved=costs.resolved(opened, people),
-            per_conversation=overview.cost_per_conversation(opened, people)["cost_usd"],
+            per_conversation=overview.cost_per_conversation(opened, people).cost_usd,
             routes=costs.routes(opened, people),
         )
 

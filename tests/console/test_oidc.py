@@ -57,7 +57,7 @@ class Visit:
         return await self.http.get(back.headers["location"])
 
     def line(self) -> str:
-        return next(event["detail"] for event in self.people.events() if "refused" in event["event"])
+        return next(event.detail or "" for event in self.people.events() if "refused" in event.event)
 
 
 @asynccontextmanager
@@ -85,7 +85,7 @@ async def test_a_person_comes_in_with_the_highest_role_of_the_claims() -> None:
         turns = await chat.http.get("/api/turns/x")  # for editors
         await chat.http.post("/logout")
         out = await chat.http.get("/metrics")
-        events = [(event["event"], event["name"]) for event in chat.people.events()]
+        events = [(event.event, event.name) for event in chat.people.events()]
     assert 'href="/login/provider"' in shown.text
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
     assert (metrics.status_code, turns.status_code, out.status_code) == (200, 403, 401)

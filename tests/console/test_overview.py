@@ -13,6 +13,7 @@ from traces.alerts import standing
 from traces.alerts.standing import Standing, State
 from traces.journal import Journal
 from traces.queries import overview
+from traces.queries.overview import Totals
 from traces.records import Record, Trace, Usage
 from traces.store import Health, Store
 
@@ -42,10 +43,10 @@ def priced(cost: float | None, model: str = "openai:gpt-6-luna", **columns: Any)
     return Trace(trace.turn, trace.payload, trace.spans, trace.passages, (usage,))
 
 
-def facts(folder: Path, range_name: str = "24h", door: str = "production") -> dict[str, Any]:
+def totals(folder: Path, range_name: str = "24h", door: str = "production") -> Totals:
     window = filters.window(range_name, door, NOW + timedelta(seconds=5))
     with Store(folder).read() as ledger:
-        return overview.facts(ledger, window)
+        return overview.totals(ledger, window)
 
 
 def test_facts_count_what_happened_and_leave_out_what_was_not_measured(folder: Path) -> None:
@@ -59,19 +60,19 @@ def test_facts_count_what_happened_and_leave_out_what_was_not_measured(folder: P
         make_trace(started_at=ago(hours=4), seconds=2.0, hit=True, outcome="failed"),
         make_trace(started_at=ago(hours=30), seconds=9.0),
     )
-    found = facts(folder)
-    assert found["turns"] == 4
-    assert found["searched"] == 3
-    assert found["hit_rate"] == pytest.approx(2 / 3)
-    assert found["error_rate"] == pytest.approx(1 / 4)
-    assert found["latency_p95"] == pytest.approx(2.85, rel=0.01)
+    day = totals(folder)
+    assert day.turns == 4
+    assert day.searched == 3
+    assert day.hit_rate == pytest.approx(2 / 3)
+    assert day.error_rate == pytest.approx(1 / 4)
+    assert day.latency_p95 == pytest.approx(2.85, rel=0.01)
 
 
 @pytest.mark.parametrize(("door", "turns"), [("production", 2), ("eval", 1), ("chat", 1), ("all", 4)])
 def test_eval_and_replay_turns_are_no_production(folder: Path, door: str, turns: int) -> None:
     doors = ("chat", "api", "eval", "replay")
     write(folder, *(make_trace(started_at=ago(hours=1), door=name) for name in doors))
-    assert facts(folder, door=door)["turns"] == turns
+    assert totals(folder, door=door).turns == turns
 
 
 def test_an_unpriced_turn_is_counted_apart_and_never_free(folder: Path) -> None:
@@ -86,12 +87,12 @@ def test_an_unpriced_turn_is_counted_apart_and_never_free(folder: Path) -> None:
     )
     window = filters.window("24h", "production")
     with Store(folder).read() as ledger:
-        assert overview.facts(ledger, window)["unpriced"] == 1
+        assert overview.totals(ledger, window).unpriced == 1
         per_conversation = overview.cost_per_conversation(ledger, window)
-        by_model = {row["model"]: row for row in overview.cost_by_model(ledger, window, 3600)}
-    assert per_conversation == {"cost_usd": pytest.approx(0.03), "conversations": 2}
-    assert by_model["local:mystery"]["cost_usd"] is None
-    assert by_model["local:mystery"]["unpriced"] == 1
+        by_model = {row.model: row for row in overview.cost_by_model(ledger, window, 3600)}
+    assert (per_conversation.cost_usd, per_conversation.conversations) == (pytest.approx(0.03), 2)
+    assert by_model["local:mystery"].cost_usd is None
+    assert by_model["local:mystery"].unpriced == 1
 
 
 def test_the_last_word_of_a_user_is_the_rating(folder: Path) -> None:
@@ -107,8 +108,8 @@ def test_the_last_word_of_a_user_is_the_rating(folder: Path) -> None:
         make_score(other.turn.turn_id, value=1.0, user_id="bob", created_at=ago(minutes=40)),
     )
     with Store(folder).read() as ledger:
-        found = overview.thumbs(ledger, filters.window("24h", "production"))
-    assert found == {"rated": 2, "up_share": pytest.approx(0.5)}
+        thumbs = overview.thumbs(ledger, filters.window("24h", "production"))
+    assert (thumbs.rated, thumbs.up_share) == (2, pytest.approx(0.5))
 
 
 def test_the_series_covers_the_window_and_marks_what_is_absent(folder: Path) -> None:

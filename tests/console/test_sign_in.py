@@ -242,7 +242,7 @@ def test_people_and_keys_are_made_on_their_page(people: People, monkeypatch: pyt
     _press(app, "Disable").run()
     with pytest.raises(AccessError):
         people.sign_in("eve", PASSWORD, "")
-    assert {line["actor"] for line in people.events() if line["event"] == "key made"} == {"admin"}
+    assert {line.actor for line in people.events() if line.event == "key made"} == {"admin"}
     assert not app.exception
 
 

@@ -159,7 +159,7 @@ def test_audit_lines_name_the_person(people: People) -> None:
     people.end(people.sign_in("ada", PASSWORD, "10.0.0.1"))
     with pytest.raises(AccessError):
         people.sign_in("ada", "wrong", "10.0.0.7")
-    lines = [(line["event"], line["name"], line["actor"], line["detail"]) for line in people.events()]
+    lines = [(line.event, line.name, line.actor, line.detail) for line in people.events()]
     assert lines == [
         ("sign-in failed", "ada", None, "from 10.0.0.7"),
         ("signed out", "ada", "ada", None),

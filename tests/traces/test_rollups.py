@@ -35,7 +35,6 @@ from traces.store import Store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WEEK = Window(NOON - timedelta(days=3), NOON + timedelta(days=4))
-COLUMNS = {"seconds": "seconds", "first_token": "first_token_seconds"}
 DOORS = ("chat", "api", "eval")
 OUTCOMES = ("answered", "answered", "no_context", "failed")
 
@@ -116,9 +115,10 @@ def test_rollups_are_what_a_rebuild_makes_whatever_came_late(store: Store, journ
     write(journal, *late, thumb(turns[5], 1.0, minutes=9), thumb(turns[6], -1.0))
     store.drain()
     assert as_rebuilt(store)
+    everybody = replace(WEEK, doors=(*PRODUCTION, "eval"))
     with store.read() as ledger:
-        assert overview.thumbs(ledger, replace(WEEK, doors=(*PRODUCTION, "eval")))["rated"] == 2
-        assert overview.facts(ledger, WEEK)["turns"] == sum(turn.turn.door != "eval" for turn in turns)
+        assert board.board(ledger, everybody, 86_400).now.rated == 2
+        assert board.board(ledger, WEEK, 86_400).now.turns == sum(turn.turn.door != "eval" for turn in turns)
 
 
 def test_erased_turns_leave_the_rollups(store: Store, journal: Journal):
@@ -138,10 +138,11 @@ def test_what_is_in_the_journal_only_counts_too(store: Store, journal: Journal):
     store.drain()
     write(journal, *turns[90:], thumb(turns[3], -1.0))
     with store.read() as ledger:
-        live = _answers(ledger)
+        live, facts = _answers(ledger), board.board(ledger, WEEK, 21_600).now
     store.drain()
     with store.read() as ledger:
         assert _answers(ledger) == live
+        assert asdict(board.board(ledger, WEEK, 21_600).now) == close(facts)  # sums in another order
     assert as_rebuilt(store)
 
 
@@ -168,27 +169,14 @@ def test_long_windows_say_what_short_ones_would(store: Store, journal: Journal):
     long = Window(NOON - timedelta(hours=30), NOON + timedelta(hours=1))
     assert long.long and not short.long
     with store.read() as ledger:
-        exact, rough = overview.facts(ledger, short), overview.facts(ledger, long)
-        for name, value in exact.items():
-            assert rough[name] == pytest.approx(value, rel=0.01), name
-        assert overview.thumbs(ledger, long) == overview.thumbs(ledger, short)
-        assert overview.outcomes(ledger, long) == overview.outcomes(ledger, short)
-        steps = overview.series(ledger, short, 3600), overview.series(ledger, long, 3600)
-        for one, other in zip(*steps, strict=True):
-            assert other["step"] == one["step"] + 20
-            assert {**other, "step": one["step"]}.keys() == one.keys()
-            for name in ("turns", "searched", "hit_rate", "error_rate", *rolled.PERCENTILES):
-                assert other[name] == pytest.approx(one[name], rel=0.01), name
-        whole = board.board(ledger, long, 3600)
-        for name, value in {**rough, **overview.thumbs(ledger, long)}.items():
-            assert getattr(whole.now, name) == pytest.approx(value), name
-        dear = overview.cost_per_conversation(ledger, long)["cost_usd"]
-        assert whole.now.cost_per_conversation == pytest.approx(dear)
-        assert whole.outcomes == overview.outcomes(ledger, long)
-        for one, other in zip(whole.series, steps[1], strict=True):
-            assert {name: getattr(one, name) for name in other} == pytest.approx(other, nan_ok=True)
+        exact, rough = (board.board(ledger, window, 3600) for window in (short, long))
+        assert asdict(rough.now) == close(exact.now)
+        assert rough.outcomes == exact.outcomes
+        for hour, other in zip(exact.series, rough.series, strict=True):
+            alike = replace(other, step=other.step - 20, cost_per_conversation=hour.cost_per_conversation)
+            assert asdict(alike) == close(hour)
         models = [overview.cost_by_model(ledger, window, 3600) for window in (short, long)]
-        assert [row["unpriced"] for row in models[0]] == [row["unpriced"] for row in models[1]]
+        assert [row.unpriced for row in models[0]] == [row.unpriced for row in models[1]]
 
 
 def test_models_prompts_and_retrieval_are_told_alike_by_rollups_and_turns(store: Store, journal: Journal):
@@ -223,7 +211,7 @@ def test_what_closed_days_say_is_what_their_turns_say(store: Store, journal: Jou
     people = [turn.turn for turn in turns if turn.turn.door != "eval"]
     with store.read() as ledger:
         assert rolled.closed_days(ledger, whole.hours) is not None
-        facts = overview.facts(ledger, whole)
+        facts = board.board(ledger, whole, 3600).now
         first, second = sides.sides(ledger, whole)
         spent = costs.users(ledger, replace(whole, since=whole.since.replace(hour=0)))
         exactly = ledger.rows(
@@ -231,11 +219,11 @@ def test_what_closed_days_say_is_what_their_turns_say(store: Store, journal: Jou
             " where prompt = $prompt and door <> 'eval'",
             prompt=first.prompt,
         )
-    assert facts["turns"] == len(people) == first.turns + second.turns
-    assert facts["hit_rate"] == sum(t.hit is True for t in people) / sum(t.hit is not None for t in people)
+    assert facts.turns == len(people) == first.turns + second.turns
+    assert facts.hit_rate == sum(t.hit is True for t in people) / sum(t.hit is not None for t in people)
     assert first.seconds_p95 == pytest.approx(exactly[0]["p95"], rel=0.01)
     assert sum(row.turns for row in spent) == len(people)
-    assert facts["conversations"] == len({turn.conversation_id for turn in people})
+    assert facts.conversations == len({turn.conversation_id for turn in people})
 
 
 def test_erasing_the_newest_days_opens_them_again(store: Store, journal: Journal):
@@ -271,20 +259,20 @@ def test_a_percentile_is_within_one_percent_of_the_ranked_one(store: Store, jour
     turns = list(traffic(2_000))
     write(journal, *turns)
     store.drain()
-    days = Window(NOON - timedelta(days=3, hours=5), NOON)
     with store.read() as ledger:
-        found = rolled.spread(ledger, days.hours)[0]
-        parts = rolled.by_part(ledger, Window(*_closed(turns)), "outcome", "cost")
-    for name, (metric, share) in rolled.PERCENTILES.items():
-        column = COLUMNS[metric]
+        facts = board.board(ledger, Window(NOON - timedelta(days=3, hours=5), NOON), 3600).now
+    for name, column, share in (
+        ("first_token_p50", "first_token_seconds", 0.50),
+        ("first_token_p95", "first_token_seconds", 0.95),
+        ("latency_p95", "seconds", 0.95),
+    ):
         values = sorted(
             value
             for turn in turns
             if turn.turn.door != "eval" and (value := getattr(turn.turn, column)) is not None
         )
-        assert found[name] == pytest.approx(values[round(share * (len(values) - 1))], rel=0.01)
-    assert set(parts) == set(OUTCOMES)
-    assert all(0 < part["p50"] < part["p95"] for part in parts.values())
+        ranked = values[round(share * (len(values) - 1))]
+        assert getattr(facts, name) == pytest.approx(ranked, rel=0.01)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.5, 3.0])
@@ -323,8 +311,7 @@ def close(row: Any) -> dict[str, Any]:
 def _answers(ledger: Any) -> list[Any]:
     which = conversations.Which(WEEK)
     return [
-        overview.facts(ledger, WEEK),
-        overview.series(ledger, WEEK, 21_600),
+        board.board(ledger, WEEK, 21_600).outcomes,
         overview.models(ledger),
         overview.newest(ledger),
         costs.by_day(ledger, WEEK),
@@ -341,8 +328,3 @@ def _answers(ledger: Any) -> list[Any]:
         searches.versions(ledger, WEEK),
         caches.served(ledger, WEEK.since, WEEK.until),
     ]
-
-
-def _closed(turns: list[Trace]) -> tuple[datetime, datetime]:
-    first = turns[0].turn.started_at.replace(hour=0)
-    return first, NOON.replace(hour=0)

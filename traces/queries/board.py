@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypedDict
 
 from traces.histogram import percentiles
 from traces.queries import overview, rolled
-from traces.queries.rolled import PERCENTILES, Histogram
+from traces.queries.overview import Thumbs
+from traces.queries.rolled import Histogram
 from traces.queries.window import Rows, Window
 from traces.records import ERRORS
 
@@ -35,6 +36,13 @@ _TALKS = """
     from hourly_talks where hour < $until and door = any($doors)
     group by 1
 """
+PERCENTILES = {
+    "first_token_p50": ("first_token", 0.50),
+    "first_token_p95": ("first_token", 0.95),
+    "latency_p50": ("seconds", 0.50),
+    "latency_p95": ("seconds", 0.95),
+    "latency_p99": ("seconds", 0.99),
+}
 _SHOWN = ("first_token_p50", "first_token_p95", "latency_p95")
 
 
@@ -137,21 +145,21 @@ def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
 def _short(ledger: Rows, window: Window, step_seconds: int) -> Board:
     """Ask the turns themselves: there are few, and a step may be a minute."""
     before, ratings = window.before(), overview.thumbs_series(ledger, window, step_seconds)
-    shares = {row["step"]: _share(row["up"], row["rated"]) for row in ratings}
-    rated, up = (sum(row[name] for row in ratings) for name in ("rated", "up"))
+    shares = {row.step: _share(row.up, row.rated) for row in ratings}
+    rated, up = sum(row.rated for row in ratings), sum(row.up for row in ratings)
     steps = overview.series(ledger, window, step_seconds)
     return Board(
-        now=_asked(ledger, window, rated=rated, up_share=_share(up, rated)),
-        before=_asked(ledger, before, **overview.thumbs(ledger, before)),
-        series=[Step(**row, up_share=shares.get(row["step"])) for row in steps],
+        now=_asked(ledger, window, Thumbs(rated, _share(up, rated))),
+        before=_asked(ledger, before, overview.thumbs(ledger, before)),
+        series=[Step(**asdict(row), up_share=shares.get(row.step)) for row in steps],
         outcomes=overview.outcomes(ledger, window),
     )
 
 
-def _asked(ledger: Rows, window: Window, *, rated: int, up_share: float | None) -> Whole:
-    dear = overview.cost_per_conversation(ledger, window)["cost_usd"]
-    thumbs = {"rated": rated, "up_share": up_share}
-    return Whole(**overview.facts(ledger, window), **thumbs, cost_per_conversation=dear)
+def _asked(ledger: Rows, window: Window, thumbs: Thumbs) -> Whole:
+    dear = overview.cost_per_conversation(ledger, window).cost_usd
+    totals = asdict(overview.totals(ledger, window))
+    return Whole(**totals, **asdict(thumbs), cost_per_conversation=dear)
 
 
 def _whole(hours: list[Hour], talks: tuple[int, int, float], histograms: dict[str, Histogram]) -> Whole:

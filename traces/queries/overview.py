@@ -2,23 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from traces.queries import rolled
+from traces.queries.rolled import ConversationCost, StepCost
 from traces.queries.window import Rows, Window, ends
 from traces.records import ERRORS
 
 
-def facts(ledger: Rows, window: Window) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much, how fast, how good and how dear the turns of a window were; shares of nothing are None."""
+
+    turns: int
+    conversations: int
+    first_token_p50: float | None
+    first_token_p95: float | None
+    latency_p95: float | None
+    searched: int
+    hit_rate: float | None
+    error_rate: float | None
+    cost_usd: float | None
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepTotals:
+    """The same of one step, which counts from the window's begin."""
+
+    step: int
+    turns: int
+    first_token_p50: float | None
+    first_token_p95: float | None
+    latency_p50: float | None
+    latency_p95: float | None
+    latency_p99: float | None
+    searched: int
+    hit_rate: float | None
+    error_rate: float | None
+    cost_per_conversation: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbs:
+    """How many ratings there are, and what share of them is up."""
+
+    rated: int
+    up_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepThumbs:
+    """How many ratings the turns of a step have, and how many of them are up."""
+
+    step: int
+    rated: int
+    up: int
+
+
+def totals(ledger: Rows, window: Window) -> Totals:
     """How much, how fast, how good and how dear were the turns of a window?
 
     A turn without a model call costs nothing; a turn whose model has no known price is
     `unpriced` and left out of the cost.
     """
-    if window.long:
-        return rolled.facts(ledger, window.hours)
-    return ledger.rows(
+    [row] = ledger.rows(
         """
         select count(*) as turns,
                count(distinct conversation_id) as conversations,
@@ -35,14 +84,15 @@ def facts(ledger: Rows, window: Window) -> dict[str, Any]:
         """,
         errors=list(ERRORS),
         **window.bound,
-    )[0]
+    )
+    return Totals(**row)
 
 
-def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
+def cost_per_conversation(ledger: Rows, window: Window) -> ConversationCost:
     """What did a conversation cost on average, over the conversations whose price is known?"""
     if window.long:
         return rolled.cost_per_conversation(ledger, window.hours)
-    return ledger.rows(
+    [row] = ledger.rows(
         """
         select avg(cost_usd) as cost_usd, count(*) as conversations
         from (
@@ -54,14 +104,13 @@ def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
         ) as priced
         """,
         **window.bound,
-    )[0]
+    )
+    return ConversationCost(**row)
 
 
-def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
+def thumbs(ledger: Rows, window: Window) -> Thumbs:
     """How many ratings did users give, and what share of them up? Each user's last word counts."""
-    if window.long:
-        return rolled.thumbs(ledger, window.hours)
-    return ledger.rows(
+    [row] = ledger.rows(
         """
         select count(*) as rated, avg(case when scores.value > 0 then 1.0 else 0.0 end) as up_share
         from scores
@@ -72,14 +121,13 @@ def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
         """,
         **window.bound,
         **ends(ledger, window.since, window.until),
-    )[0]
+    )
+    return Thumbs(**row)
 
 
-def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def series(ledger: Rows, window: Window, step_seconds: int) -> list[StepTotals]:
     """How did a window go, step by step? `step` counts from the window's begin; empty steps are absent."""
-    if window.long:
-        return rolled.series(ledger, window.hours, step_seconds)
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from started_at) - $begin) / $step) as integer) as step,
                count(*) as turns,
@@ -102,13 +150,12 @@ def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, An
         errors=list(ERRORS),
         **window.bound,
     )
+    return [StepTotals(**row) for row in rows]
 
 
-def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[StepThumbs]:
     """How many ratings were given to the turns of each step, and how many of them up?"""
-    if window.long:
-        return rolled.thumbs_series(ledger, window.hours, step_seconds)
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
                count(*) as rated, count(*) filter (where scores.value > 0) as up
@@ -125,13 +172,14 @@ def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         **window.bound,
         **ends(ledger, window.since, window.until),
     )
+    return [StepThumbs(**row) for row in rows]
 
 
-def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[StepCost]:
     """What did each model cost, step by step, and how many of its calls have no known price?"""
     if window.long:
         return rolled.cost_by_model(ledger, window.hours, step_seconds)
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from turns.started_at) - $begin) / $step) as integer) as step,
                usages.model as model,
@@ -149,12 +197,11 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         **window.bound,
         **ends(ledger, window.since, window.until),
     )
+    return [StepCost(**row) for row in rows]
 
 
 def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
     """How did the turns of a window end, most frequent first?"""
-    if window.long:
-        return rolled.outcomes(ledger, window.hours)
     rows = ledger.rows(
         """
         select outcome, count(*) as turns

@@ -5,27 +5,13 @@ A window counts by whole hours here; conversations count in the window in which 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from traces.histogram import RATIO, ZERO, percentiles
+from traces.histogram import RATIO, ZERO
 from traces.queries.window import Rows, Window
-from traces.records import ERRORS, PRODUCTION
+from traces.records import PRODUCTION
 
-PERCENTILES = {
-    "first_token_p50": ("first_token", 0.50),
-    "first_token_p95": ("first_token", 0.95),
-    "latency_p50": ("seconds", 0.50),
-    "latency_p95": ("seconds", 0.95),
-    "latency_p99": ("seconds", 0.99),
-}
-_COUNTS = """
-    cast(sum(turns) as bigint) as turns,
-    cast(sum(searched) as bigint) as searched,
-    cast(sum(hits) as double precision) / nullif(sum(searched), 0) as hit_rate,
-    cast(coalesce(sum(turns) filter (where outcome = any($errors)), 0) as double precision)
-        / sum(turns) as error_rate
-"""
 _DAY = timedelta(days=1)
 Histogram = tuple[list[int], list[int]]  # its buckets in order, and how many values each holds
 # the bucket of a turn's seconds, as the rollups make it
@@ -54,23 +40,22 @@ _TALKS = """
 """
 
 
-def facts(ledger: Rows, window: Window) -> dict[str, Any]:
-    """Answer `overview.facts`."""
-    source, bound = sums(ledger, window)
-    [row] = ledger.rows(
-        # constants
-        f"""
-        select {_COUNTS}, cast(sum(cost_usd) as double precision) as cost_usd,
-               cast(coalesce(sum(unpriced), 0) as bigint) as unpriced
-        from {source}
-        """,  # noqa: S608
-        errors=list(ERRORS),
-        **bound,
-    )
-    result = spread(ledger, window).get(0, {})
-    shares = {name: result.get(name) for name in PERCENTILES if name not in ("latency_p50", "latency_p99")}
-    counts = {"turns": row["turns"] or 0, "searched": row["searched"] or 0}
-    return {**row, **counts, **shares, "conversations": conversations(ledger, window)}
+@dataclass(frozen=True, slots=True)
+class ConversationCost:
+    """What a conversation cost on average, and of how many; those without a known price are left out."""
+
+    cost_usd: float | None
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """What a model cost in a step, and how many of its calls have no known price."""
+
+    step: int
+    model: str
+    cost_usd: float | None
+    unpriced: int
 
 
 def conversations(ledger: Rows, window: Window) -> int:
@@ -78,80 +63,16 @@ def conversations(ledger: Rows, window: Window) -> int:
     return ledger.rows(_TALKS, **window.bound)[0]["conversations"]
 
 
-def cost_per_conversation(ledger: Rows, window: Window) -> dict[str, Any]:
+def cost_per_conversation(ledger: Rows, window: Window) -> ConversationCost:
     """Answer `overview.cost_per_conversation`; conversations count whole."""
     [row] = ledger.rows(_TALKS, **window.bound)
     cost = row["usd"] / row["priced"] if row["priced"] else None
-    return {"cost_usd": cost, "conversations": row["priced"]}
+    return ConversationCost(cost, row["priced"])
 
 
-def series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
-    """Answer `overview.series`; a step's cost per conversation is of those that began in it."""
-    begin, (source, bound) = window.since.timestamp(), sums(ledger, window, step_seconds)
-    rows = ledger.rows(
-        # constants
-        f"""
-        select cast(floor((extract(epoch from moment) - $begin) / $step) as integer) as step, {_COUNTS}
-        from {source} group by 1 order by 1
-        """,  # noqa: S608
-        errors=list(ERRORS),
-        begin=begin,
-        step=step_seconds,
-        **bound,
-    )
-    costs = ledger.rows(
-        """
-        select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step,
-               cast(sum(began_usd) as double precision) / sum(began) as cost_per_conversation
-        from hourly_talks where hour >= $since and hour < $until and door = any($doors)
-        group by 1 having sum(began) > 0
-        """,
-        begin=begin,
-        step=step_seconds,
-        **window.bound,
-    )
-    cost = {row["step"]: row["cost_per_conversation"] for row in costs}
-    times = spread(ledger, window, step_seconds)
-    empty = dict.fromkeys(PERCENTILES)
-    return [
-        {**row, **empty, **times.get(row["step"], {}), "cost_per_conversation": cost.get(row["step"])}
-        for row in rows
-    ]
-
-
-def thumbs(ledger: Rows, window: Window) -> dict[str, Any]:
-    """Answer `overview.thumbs`."""
-    source, bound = sums(ledger, window)
-    [row] = ledger.rows(
-        # constants
-        f"""
-        select cast(coalesce(sum(rated), 0) as bigint) as rated,
-               cast(sum(up) as double precision) / nullif(sum(rated), 0) as up_share
-        from {source}
-        """,  # noqa: S608
-        **bound,
-    )
-    return row
-
-
-def thumbs_series(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
-    """Answer `overview.thumbs_series`."""
-    return ledger.rows(
-        """
-        select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step,
-               cast(sum(rated) as bigint) as rated, cast(sum(up) as bigint) as up
-        from hourly where hour >= $since and hour < $until and door = any($doors)
-        group by 1 having sum(rated) > 0 order by 1
-        """,
-        begin=window.since.timestamp(),
-        step=step_seconds,
-        **window.bound,
-    )
-
-
-def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[str, Any]]:
+def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[StepCost]:
     """Answer `overview.cost_by_model`."""
-    return ledger.rows(
+    rows = ledger.rows(
         """
         select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step, model,
                cast(sum(cost_usd) as double precision) as cost_usd,
@@ -163,20 +84,7 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[dict[
         step=step_seconds,
         **window.bound,
     )
-
-
-def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
-    """Answer `overview.outcomes`."""
-    source, bound = sums(ledger, window)
-    rows = ledger.rows(
-        # constants
-        f"""
-        select outcome, cast(sum(turns) as bigint) as turns
-        from {source} group by outcome order by turns desc, outcome
-        """,  # noqa: S608
-        **bound,
-    )
-    return {row["outcome"]: row["turns"] for row in rows}
+    return [StepCost(**row) for row in rows]
 
 
 def histograms(
@@ -207,44 +115,6 @@ def histograms(
     result: dict[int, dict[str, Histogram]] = {}
     for row in rows:
         result.setdefault(row["step"], {})[row["metric"]] = row["buckets"], row["counts"]
-    return result
-
-
-def spread(
-    ledger: Rows, window: Window, step_seconds: int | None = None, metrics: tuple[str, ...] = ()
-) -> dict[int, dict[str, float | None]]:
-    """Return the percentiles of each step, or of the whole window as step 0, out of the histograms."""
-    result: dict[int, dict[str, float | None]] = {}
-    for step, by_metric in histograms(ledger, window, step_seconds, metrics).items():
-        result[step] = {}
-        for metric, (buckets, counts) in by_metric.items():
-            shares = {name: share for name, (of, share) in PERCENTILES.items() if of == metric}
-            values = percentiles(buckets, counts, shares.values())
-            result[step] |= {name: values[share] for name, share in shares.items()}
-    return result
-
-
-def by_part(ledger: Rows, window: Window, part: str, metric: str) -> dict[str | None, dict[str, Any]]:
-    """How did a metric spread over whole closed days (UTC), for each model, prompt, kb or outcome?"""
-    rows = ledger.rows(
-        """
-        select name, cast(sum(n) as bigint) as n, array_agg(bucket order by bucket) as buckets,
-               array_agg(n order by bucket) as counts
-        from (
-            select name, bucket, cast(sum(n) as bigint) as n from daily_parts
-            where part = $part and metric = $metric and door = any($doors) and day >= $since and day < $until
-            group by name, bucket
-        ) as summed
-        group by name order by name
-        """,
-        part=part,
-        metric=metric,
-        **window.bound,
-    )
-    result: dict[str | None, dict[str, Any]] = {}
-    for row in rows:
-        values = percentiles(row["buckets"], row["counts"], (0.50, 0.95))
-        result[row["name"]] = {"n": row["n"], "p50": values[0.50], "p95": values[0.95]}
     return result
 
 

@@ -131,7 +131,7 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
 
 
 def _unpriced(seen: Overview, range_name: str, door: str) -> str:
-    models = ", ".join(sorted({format.model(row["model"]) for row in seen.cost if row["unpriced"]}))
+    models = ", ".join(sorted({format.model(row.model) for row in seen.cost if row.unpriced}))
     where = markup.address("turns", unpriced="true", last=range_name, via=door)
     return markup.link(f"unpriced: {format.count(seen.now.unpriced)} turns ({models})", where)
 
@@ -182,15 +182,15 @@ def _outcomes(seen: Overview, range_name: str, door: str) -> str:
 
 
 def _cost(seen: Overview) -> None:
-    priced = [row for row in seen.cost if row["cost_usd"] is not None]
-    unpriced = sorted({row["model"] for row in seen.cost if row["unpriced"]})
-    names = [model for model in seen.models if any(row["model"] == model for row in priced)]
-    if not any(row["cost_usd"] for row in priced):
+    priced = [row for row in seen.cost if row.cost_usd is not None]
+    unpriced = sorted({row.model for row in seen.cost if row.unpriced})
+    names = [model for model in seen.models if any(row.model == model for row in priced)]
+    if not any(row.cost_usd for row in priced):
         _free(names, unpriced)
         return
     by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.times) for name in names}
     for row in priced:
-        by_model[row["model"]][row["step"]] = row["cost_usd"]
+        by_model[row.model][row.step] = row.cost_usd
     colours = palette.model_colours(seen.models)
     figure = charts.cost(seen.times, by_model, colours)
     named = {format.model(name): colours[name] for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -42,7 +43,7 @@ def page() -> None:
     with workspaces:
         _workspaces()
     with audit:
-        _rows(people.events(), "access-audit")
+        _rows([asdict(event) for event in people.events()], "access-audit")
 
 
 def _accounts(accounts: list[Account], what: str) -> None:
