@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from console.senders import addresses, send
-from pipeline import build
+from pipeline import build, shelving
 from pipeline.data_folder import DataFolder
 from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
@@ -130,7 +130,7 @@ def readings(settings: Settings) -> Readings:
 
 def _prompts(settings: Settings) -> tuple[str, ...]:
     """Return the answer prompts that ever were in force, the present one last."""
-    force = build.force(settings)
+    force = shelving.force(settings)
     try:
         changes = [
             change for change in force.changes() if change.prompt == "answer" and change.action in BECOMING

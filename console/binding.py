@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from pipeline import build
+from pipeline.auth import DEFAULT
 from pipeline.settings import Settings
 
 OPTIONS = {"server.port": "--port", "server.console_port": "--console-port"}
@@ -23,6 +24,13 @@ def exposed(settings: Settings, host: str) -> list[str]:
         f"server.host: {host!r} is reachable from other machines and no login is configured;"
         " run answerdeck users add NAME, set ANSWERDECK_AUTH__KEYS or bind 127.0.0.1"
     ]
+
+
+def narrowed(settings: Settings) -> list[str]:
+    """Return what is wrong with serving for one workspace: a server is there for all of them."""
+    if settings.workspace == DEFAULT:
+        return []
+    return ["workspace: it is for commands, a server is for all workspaces; unset ANSWERDECK_WORKSPACE"]
 
 
 def taken(host: str, ports: Mapping[str, int], options: Mapping[str, str] = OPTIONS) -> list[str]:

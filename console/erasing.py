@@ -50,7 +50,8 @@ def erase(store: Store, user_id: str) -> Certificate:
 def trail(store: Store, user_id: str) -> Person:
     """Return what is the person's, cases that no run asked yet included."""
     person = traces.places.trail(store, user_id)
-    more = Cases(DataFolder(store.data_dir).evalsets).ids(person)
+    sets = (Cases(own.evalsets) for _, own in DataFolder(store.data_dir).everywhere())
+    more = {case for cases in sets for case in cases.ids(person)}
     return traces.places.trail(store, user_id, more) if more - person.case_ids else person
 
 
@@ -60,10 +61,14 @@ def verify(store: Store, file: Path) -> list[Line]:
 
 
 def _kept(store: Store, user_id: str) -> dict[str, str]:
-    try:
-        changes = Force(DataFolder(store.data_dir).audit, {}).changes()
-    except AnswerdeckError:
-        changes = []
-    own = sum(change.actor == user_id for change in changes)
+    own = sum(_entries(folder.audit, user_id) for _, folder in DataFolder(store.data_dir).everywhere())
     audit = {f"{own} entries of the audit log": "who released which prompt; a chain that breaks when altered"}
     return KEPT | (audit if own else {})
+
+
+def _entries(log: Path, user_id: str) -> int:
+    """Count a person's entries of an audit log; none of one that was altered."""
+    try:
+        return sum(change.actor == user_id for change in Force(log, {}).changes())
+    except AnswerdeckError:
+        return 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Unpack
 
-from console.binding import exposed, taken
+from console.binding import exposed, narrowed, taken
 from pipeline.errors import ConfigurationError
 from pipeline.http.stopping import SIGNALS
 from pipeline.settings import Settings, load
@@ -104,6 +104,7 @@ def _check(settings: Settings, host: str, workers: int, chat: bool) -> None:
             f"server.workers: the chat page keeps its sessions in one process, {workers} were asked;"
             " add --no-chat to serve the API alone"
         )
+    problems += narrowed(settings)
     problems += exposed(settings, host) or taken(host, {"server.port": settings.server.port})
     if problems:
         raise ConfigurationError(problems)

@@ -13,11 +13,13 @@ import urllib.request
 from dataclasses import dataclass
 from types import FrameType
 
-from console.binding import taken
+from console.binding import narrowed, taken
 from console.launch import HEALTH, command, environment
 from evalsets.release.canary import watch_forever
-from pipeline import build
+from pipeline import build, shelving
+from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
+from pipeline.prompts.shelves import Shelf
 from pipeline.settings import Settings
 from pipeline.troubles import troubles
 from traces.store import drain_forever
@@ -136,7 +138,13 @@ def _run_changed(settings: Settings) -> None:
 
 def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
-    watch_forever(build.library(settings), build.force(settings), build.store(settings).read, stop)
+    copies = shelving.mirror(settings)
+
+    def shelves() -> list[tuple[str, Shelf]]:
+        places = DataFolder(settings.data_dir).everywhere()
+        return [(whose, shelving.shelf(settings, copies, whose)) for whose, _ in places]
+
+    watch_forever(shelves, build.store(settings).read, stop)
 
 
 def _alert(stop: threading.Event) -> None:
@@ -207,7 +215,7 @@ def _stop(children: list[Child]) -> None:
 def _check_ports(settings: Settings) -> None:
     host = settings.server.host
     ports = {"server.port": settings.server.port, "server.console_port": settings.server.console_port}
-    problems: list[str] = []
+    problems = narrowed(settings)
     if len(set(ports.values())) < len(ports):
         problems.append(f"server.console_port: chat and console cannot share port {settings.server.port}")
     problems += taken(host, ports)

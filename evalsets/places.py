@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from evalsets.cases import jsonl, team
+from pipeline.auth import DEFAULT
 from pipeline.data_folder import DataFolder
 from traces.places import Person, Place
 
@@ -15,16 +16,17 @@ from traces.places import Person, Place
 def places(data_dir: Path) -> list[Place]:
     """Return the places of this room."""
     folder = DataFolder(data_dir)
-    return [Cases(folder.evalsets), Replies(folder.answer_cache), Replies(folder.judge_cache)]
+    cases = [Cases(own.evalsets, whose) for whose, own in folder.everywhere()]
+    return [*cases, Replies(folder.answer_cache), Replies(folder.judge_cache)]
 
 
 class Cases:
     """Cases of the team's sets that were made from the person's turns."""
 
-    name = "cases of evalsets"
     proof = "cases in evalsets/*.jsonl whose id or tag names one of the turns"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workspace: str = DEFAULT) -> None:
+        self.name = "cases of evalsets" + ("" if workspace == DEFAULT else f" of workspace {workspace}")
         self._folder = folder
 
     def erase(self, person: Person) -> int:

@@ -83,9 +83,14 @@ def named(name: str) -> str:
     return name
 
 
+def is_workspace(name: str) -> bool:
+    """Tell whether a workspace may have this name."""
+    return _WORKSPACE.fullmatch(name) is not None
+
+
 def workspace_named(name: str) -> str:
     """Return a workspace's name; raises ValueError saying what one is made of."""
-    if not _WORKSPACE.fullmatch(name):
+    if not is_workspace(name):
         raise ValueError(f"{name[:64]!r} names no workspace: use 1 to 32 small letters, digits or '-'")
     return name
 

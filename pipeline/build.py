@@ -6,13 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from pipeline.accounts import ACCOUNTS, Accounts
+from pipeline.accounts import ACCOUNTS, AccessError, Accounts
 from pipeline.admission import Admission
-from pipeline.auth import Keys
+from pipeline.auth import DEFAULT, Keys
 from pipeline.breaker import Breaker, Change, Policy
 from pipeline.breakers import Breakers, changes
 from pipeline.context.answers import AnswerCache
@@ -39,7 +39,6 @@ from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import ensure_sample
 from pipeline.knowledge.tables import Elsewhere
-from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
@@ -47,17 +46,18 @@ from pipeline.news import News
 from pipeline.parts import Given, Parts
 from pipeline.people import People
 from pipeline.private import spaces
-from pipeline.prompts.force import Force
-from pipeline.prompts.library import SHIPPED, Library, PromptError
+from pipeline.prompts.library import Library, PromptError
+from pipeline.prompts.shelves import Shelf, Shelves
 from pipeline.providers import embedder, model, paces, reranker
 from pipeline.redis_server import RedisServer
 from pipeline.settings import Settings
+from pipeline.shelving import force, library, mirror, shelf
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
 from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
+from traces.errors import Unknown
 from traces.journal import Journal
-from traces.postgres.files import SharedFiles
 from traces.postgres.lease import Leases
 from traces.postgres.tables import SharedTables
 from traces.store import Store
@@ -83,12 +83,20 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
     own = parts.get("spaces") or spaces(settings, remembered, documents.embedder)
     documents.private = None if own is None else own.knowledge
     looks = guards(settings, documents.embedder, moderator(settings, registry))
+    owners = parts.get("workspaces") or workspaces(settings)
+    prompts = parts.get("prompts") or library(settings, copies)
+    in_force = parts.get("force") or force(settings, copies)
     rewrites = settings.models.primary != "extractive" or "models" in parts or "gateway" in parts
     return Pipeline(
         Parts(
-            rules=parts.get("rules") or rules(settings, looks),
-            prompts=parts.get("prompts") or library(settings, copies),
-            force=parts.get("force") or force(settings, copies),
+            rules=parts.get("rules") or replace(rules(settings, looks), kb=_answering(settings, owners)),
+            prompts=prompts,
+            force=in_force,
+            shelves=Shelves(
+                settings.workspace,
+                Shelf(prompts, in_force),
+                lambda workspace: shelf(settings, copies, workspace),
+            ),
             quota=parts.get("quota") or _quota(settings),
             admission=parts.get("admission") or _admission(settings),
             budget=parts.get("budget") or budget(settings),
@@ -108,11 +116,28 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             keeping=_keeping(settings),
             mirror=copies,
             news=news,
-            workspaces=parts.get("workspaces") or Workspaces(accounts(settings)),
+            workspaces=owners,
             spaces=own,
             clock=parts.get("clock", time.perf_counter),
         )
     )
+
+
+def workspaces(settings: Settings) -> Workspaces:
+    """Return whose the knowledge bases are."""
+    return Workspaces(accounts(settings), DataFolder(settings.data_dir))
+
+
+def _answering(settings: Settings, owners: Workspaces) -> str:
+    """Return the knowledge base that answers; raises ConfigurationError when the workspace has none."""
+    whose = settings.workspace
+    if whose == DEFAULT or owners.of(settings.kb) == whose:
+        return settings.kb
+    if (kb := owners.main(whose, settings.kb)) is None:
+        raise ConfigurationError(
+            [f"workspace: {whose!r} has no knowledge base yet: answerdeck workspaces give {whose} NAME"]
+        )
+    return kb
 
 
 def store(settings: Settings) -> Store:
@@ -151,43 +176,6 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
     )
 
 
-def library(settings: Settings, copies: Mirror | None = None) -> Library:
-    """Return the prompts; those of all machines, where they share a ledger."""
-    copies = copies or mirror(settings)
-    below = SHIPPED if settings.prompts.folder is None else None
-    return Library(_prompts(settings), nullcontext if copies is None else copies.exclusive, below=below)
-
-
-def force(settings: Settings, copies: Mirror | None = None) -> Force:
-    """Return which prompt versions are in force, and the log of how they came to be."""
-    copies, path = copies or mirror(settings), DataFolder(settings.data_dir).audit
-    return Force(path, defaults(settings), nullcontext if copies is None else copies.exclusive)
-
-
-def mirror(settings: Settings) -> Mirror | None:
-    """Return the copies here of what machines with one ledger share, up to date; None for one machine."""
-    ledger, folder = settings.ledger.get_secret_value(), _prompts(settings)
-    if ledger == EMBEDDED:
-        return None
-    shared = {
-        "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
-        "prompts": (folder, ("*/v*.md", "released.toml")),
-    }
-    copies = Mirror(SharedFiles(ledger, tuple(shared)), shared, DataFolder(settings.data_dir).mirror)
-    copies.pull()
-    return copies
-
-
-def _prompts(settings: Settings) -> Path:
-    """Return the folder in which new versions of prompts are kept."""
-    return settings.prompts.folder or DataFolder(settings.data_dir).prompts
-
-
-def defaults(settings: Settings) -> dict[str, str]:
-    """Return the prompt versions that are in force before anything was promoted."""
-    return {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
-
-
 def prices(settings: Settings) -> Prices:
     """Return what models cost, with the settings' own rates first."""
     own = settings.models.prices
@@ -203,7 +191,8 @@ def prices(settings: Settings) -> Prices:
 def people(settings: Settings) -> People:
     """Return who may come in: the keys of the environment, and users and keys made here."""
     keys = Keys(settings.auth.keys.get_secret_value())
-    return People(accounts(settings), keys, provider=settings.auth.oidc.issuer is not None)
+    provider = settings.auth.oidc.issuer is not None
+    return People(accounts(settings), keys, provider=provider, folder=DataFolder(settings.data_dir))
 
 
 def accounts(settings: Settings) -> Accounts:
@@ -330,6 +319,10 @@ def _models(
 def check(settings: Settings) -> None:
     """Look at what the settings name, before anything starts; raises ConfigurationError."""
     _writable(settings.data_dir)
+    try:
+        workspaces(settings).check(settings.workspace)
+    except (AccessError, Unknown) as error:
+        raise ConfigurationError([f"workspace: {error}"]) from None
     problems = _prompt_problems(library(settings), settings)
     if problems:
         raise ConfigurationError(problems)

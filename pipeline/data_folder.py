@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.auth import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,21 @@ class DataFolder:
     """Where each thing lies below one data folder."""
 
     path: Path
+
+    @property
+    def workspaces(self) -> Path:
+        """What belongs to each workspace but `default`, in a folder of its name."""
+        return self.path / "workspaces"
+
+    def within(self, workspace: str) -> DataFolder:
+        """Return where a workspace's prompts, evalsets and choices lie."""
+        return self if workspace == DEFAULT else DataFolder(self.workspaces / workspace)
+
+    def everywhere(self) -> Iterator[tuple[str, DataFolder]]:
+        """Yield each workspace that has something of its own, `default` first."""
+        yield DEFAULT, self
+        for path in sorted(self.workspaces.glob("*/")):
+            yield path.name, DataFolder(path)
 
     @property
     def audit(self) -> Path:

@@ -183,5 +183,6 @@ def of(data_dir: Path, ledger: str) -> Desk:
         "gate": (data_dir, (folder.gate.name,)),
         "calibrations": (data_dir, (folder.calibrations.name,)),
         "evalsets": (folder.evalsets, ("*.jsonl", "*.toml")),
+        "of workspaces": (folder.workspaces, ("*/evalsets/*.jsonl", "*/evalsets/*.toml", "*/gate.json")),
     }
     return Desk(data_dir, None if ledger == EMBEDDED else SharedFiles(ledger, tuple(shared)), shared)

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline import notices
 from pipeline.accounts import AccessError
 from pipeline.alarm import Alarm
+from pipeline.auth import DEFAULT
 from pipeline.closing import answer_of, record
 from pipeline.context.facts import personal
 from pipeline.errors import ConversationsError, KnowledgeError
@@ -104,8 +105,14 @@ class Frame(Operations):
         budget = self.trials if question.door in TRIALS else self.budget
         return LiveTurn(question, recorder, rules.turn_seconds, Purse(budget, self.gateway, question))
 
+    def _side(self, question: Question) -> str:
+        """Return whose prompts answer; who works on the machine itself asks with those of its settings."""
+        return self.rules.workspace if question.door in OWNERS else question.workspace
+
     def _workspace(self, question: Question) -> str:
         """Return whose turn it is; who works on the machine itself asks for whom the documents are."""
+        if question.door in OWNERS and self.rules.workspace != DEFAULT:
+            return self.rules.workspace
         if question.door in OWNERS and question.kb is not None:
             with suppress(AccessError):
                 return self.workspaces.of(question.kb)

@@ -1,4 +1,4 @@
-"""Which evalsets the team chose for the gate, kept in the data folder; else the configuration's decide."""
+"""Which evalsets the team chose for the gate, kept beside its evalsets; else the configuration's decide."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
 
 
-def read(data_dir: Path) -> list[str]:
+def read(folder: Path) -> list[str]:
     """Return the evalsets that were chosen, none without a choice; raises ConfigurationError."""
-    path = DataFolder(data_dir).gate
+    path = DataFolder(folder).gate
     try:
         chosen = json.loads(path.read_text("utf-8"))["evalsets"]
     except FileNotFoundError:
@@ -24,9 +24,9 @@ def read(data_dir: Path) -> list[str]:
     return chosen
 
 
-def write(data_dir: Path, evalsets: Sequence[str]) -> None:
+def write(folder: Path, evalsets: Sequence[str]) -> None:
     """Keep a choice; none goes back to the configuration's evalsets."""
-    path = DataFolder(data_dir).gate
+    path = DataFolder(folder).gate
     if not evalsets:
         path.unlink(missing_ok=True)
         return

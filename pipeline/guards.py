@@ -39,6 +39,7 @@ def rules(settings: Settings, looks: Guards | None = None) -> Rules:
     looks = looks or guards(settings)
     return Rules(
         kb=settings.kb,
+        workspace=settings.workspace,
         passages=settings.retrieval.passages,
         floor=settings.retrieval.floor,
         scope=settings.guardrails.scope == "block",

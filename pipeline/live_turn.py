@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pipeline import notices
 from pipeline.alarm import Over, Reason
+from pipeline.auth import DEFAULT
 from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
@@ -44,6 +45,7 @@ class Rules:
     routes: Routes = NO_ROUTES
     languages: frozenset[str] | None = None  # that the embedder serves; None when they are not few
     retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
+    workspace: str = DEFAULT  # of who works on the machine itself
     ungrounded: Literal["mark", "retract", "off"] = "mark"
     saving_share: float = 0.5  # of the context, when a budget nears its end
 

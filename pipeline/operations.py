@@ -31,6 +31,7 @@ class Operations:
         self.rules: Final = parts.rules
         self.prompts: Final = parts.prompts
         self.force: Final = parts.force
+        self.shelves: Final = parts.shelves
         self.quota: Final = parts.quota
         self.admission: Final = parts.admission
         self.budget: Final = parts.budget

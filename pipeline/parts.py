@@ -27,6 +27,7 @@ from pipeline.models.model import Model
 from pipeline.news import News
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
+from pipeline.prompts.shelves import Shelves
 from pipeline.spaces import Spaces
 from pipeline.whole import Wholes
 from pipeline.workspaces import Workspaces
@@ -52,6 +53,7 @@ class Parts:
     rules: Rules
     prompts: Library
     force: Force
+    shelves: Shelves  # the prompts of every workspace
     quota: Quota
     admission: Admission
     budget: Budget

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pipeline import passwords
 from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
 from pipeline.auth import DEFAULT, ROLES, Keys, Person, Role, digest, named
+from pipeline.data_folder import DataFolder
 from pipeline.linked import Database
 from pipeline.workspaces import Workspaces
 from traces.errors import Unknown
@@ -79,6 +80,7 @@ class People:
         keys: Keys,
         *,
         provider: bool = False,
+        folder: DataFolder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._accounts = place if isinstance(place, Accounts) else Accounts(place)
@@ -86,7 +88,7 @@ class People:
         self._ever_closed = False
         self._keys = keys
         self._clock = clock
-        self.workspaces = Workspaces(self._accounts)
+        self.workspaces = Workspaces(self._accounts, folder)
 
     @property
     def closed(self) -> bool:

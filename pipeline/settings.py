@@ -19,7 +19,9 @@ from pydantic_settings import (
 )
 
 from pipeline import gated, redis_server
+from pipeline.auth import DEFAULT, is_workspace, workspace_named
 from pipeline.chat_section import Chat
+from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
 from pipeline.sections import (
     RERANKERS,
@@ -66,6 +68,7 @@ class Settings(BaseSettings):
     ledger: SecretStr = SecretStr(EMBEDDED)
     sessions: SecretStr = SecretStr(EMBEDDED)
     kb: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    workspace: str = DEFAULT
     embedder: str
     server: Server
     models: Models
@@ -84,6 +87,16 @@ class Settings(BaseSettings):
     traces: Traces
     gate: Gate
     evals: Evals
+
+    @property
+    def own(self) -> DataFolder:
+        """Where the prompts, evalsets and choices of the workspace lie."""
+        return DataFolder(self.data_dir).within(self.workspace)
+
+    @field_validator("workspace")
+    @classmethod
+    def _workspace(cls, value: str) -> str:
+        return workspace_named(value)
 
     @field_validator("ledger")
     @classmethod
@@ -135,9 +148,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
         sources = (init_settings, env_settings, dotenv_settings)
-        folders = (data_dir for source in sources if (data_dir := source().get("data_dir")))
-        folder = next(folders, Path(".data"))
-        chosen = gated.read(Path(folder))
+        given = {key: value for source in reversed(sources) for key, value in source().items()}
+        folder = DataFolder(Path(given.get("data_dir") or ".data"))
+        whose = given.get("workspace") or DEFAULT
+        chosen = gated.read(folder.within(whose).path) if is_workspace(whose) else []
         gate: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
         return *sources, InitSettingsSource(settings_cls, gate), toml
 

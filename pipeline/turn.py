@@ -30,7 +30,6 @@ from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.models.tokens import estimate
-from pipeline.prompts.choice import choose
 from pipeline.prompts.library import PromptVersion
 from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
@@ -332,9 +331,8 @@ class Pipeline(Frame):
         return self.rules.scope and top is not None and top < self.rules.floor
 
     def _prompt(self, name: str, turn: LiveTurn) -> PromptVersion:
-        if (label := turn.question.prompts.get(name)) is not None:
-            return self.prompts.get_of(name, label)
-        return choose(self.prompts, self.force, name, turn.conversation_id)
+        shelf = self.shelves.of(self._side(turn.question))
+        return shelf.version(name, turn.conversation_id, turn.question.prompts.get(name))
 
     def _assemble(
         self,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
 from pipeline.auth import DEFAULT, workspace_named
+from pipeline.data_folder import DataFolder
 from traces.errors import Unknown
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ class Workspace:
 class Workspaces:
     """Which workspaces there are and what belongs to them. Raises Unreachable, AccessError, Unknown."""
 
-    def __init__(self, accounts: Accounts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        folder: DataFolder | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._accounts = accounts
+        self._folder = folder  # with the prompts and evalsets of each
         self._clock = clock
         self._read: tuple[float, dict[str, str]] | None = None
 
@@ -86,6 +93,12 @@ class Workspaces:
             raise AccessError(
                 f"workspace {name!r} still has {workspace.users} users, {workspace.keys} keys and"
                 f" {len(workspace.bases)} knowledge bases; move or revoke them first"
+            )
+        own = None if self._folder is None else self._folder.within(name).path
+        if own is not None and own.exists():
+            raise AccessError(
+                f"workspace {name!r} still has prompts or evalsets in {own.name!r} below"
+                f" {own.parent.name!r} of the data folder; move that folder away first"
             )
         with self._accounts.change() as db:
             db.execute("delete from workspaces where workspace = ?", (name,))

@@ -16,8 +16,8 @@ from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
 from evalsets.reports.content import Report
 from evalsets.reports.report import write
-from pipeline.build import library
 from pipeline.settings import load
+from pipeline.shelving import library
 from traces.queries import runs
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -77,7 +77,7 @@ def choose(
     try:
         if evalsets or clear:
             with desk(settings).together():
-                chosen = gated.choose(settings.data_dir, evalsets or [])
+                chosen = gated.choose(settings, evalsets or [])
     except EvalsetError as error:
         raise wrong(str(error)) from None
     names = settings.gate.evalsets if chosen is None else chosen

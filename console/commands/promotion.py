@@ -25,7 +25,7 @@ from evalsets.release import onward, release
 from evalsets.release.gate import limits_of
 from evalsets.release.release import evidence, run_missing
 from evalsets.release.verdict import Evidence
-from pipeline import build, gated
+from pipeline import build, gated, shelving
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library, PromptError
 from pipeline.settings import Settings, load
@@ -189,7 +189,7 @@ def _known(force: Force, name: str) -> None:
 
 def _chosen(settings: Settings) -> bool:
     """Say whether the team chose the evalsets that decide."""
-    return bool(gated.read(settings.data_dir))
+    return bool(gated.read(settings.own.path))
 
 
 def _show(label: str, in_force: str, proofs: Sequence[Evidence], *, chosen: bool) -> None:
@@ -263,4 +263,4 @@ def _opened() -> Iterator[tuple[Pipeline, Settings]]:
 def _standing() -> tuple[Library, Force]:
     """Return the prompts and which are in force, without building a pipeline."""
     settings = load()
-    return build.library(settings), build.force(settings)
+    return shelving.library(settings), shelving.force(settings)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from console.commands.screen import emit, table, wrong
-from pipeline import build
+from pipeline import shelving
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from pipeline.settings import load
 
@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_prompts(json: Json = False) -> None:
     """List every version, its fingerprint and state."""
     settings = load()
-    library, force = build.library(settings), build.force(settings)
+    library, force = shelving.library(settings), shelving.force(settings)
     released = library.released()
     states = {label: state for name in force.names for label, state in force.standing(name).states().items()}
     rows = [
@@ -69,7 +69,7 @@ def new(
         raise wrong(f"there is no prompt {name!r}; known: {names}")
     path = library.new(name, _get(source) if source else versions[-1])
     label, settings = f"{name}@{path.stem}", load()
-    against, evalset = build.force(settings).label(name), settings.gate.evalsets[0]
+    against, evalset = shelving.force(settings).label(name), settings.gate.evalsets[0]
     print(f"Edit {path}, then try it: answerdeck ask --prompt {label} '…'")
     if name == "answer":
         print(f"Hold it against {against}: answerdeck eval run {evalset} --prompt {against} --prompt {label}")
@@ -83,4 +83,4 @@ def _get(label: str) -> PromptVersion:
 
 
 def _library() -> Library:
-    return build.library(load())
+    return shelving.library(load())

@@ -19,7 +19,7 @@ from evalsets.metrics.columns import Column, Summary
 from evalsets.reports import findings
 from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from evalsets.reports.content import ComparisonReport, RunReport
-from pipeline import build
+from pipeline import build, shelving
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings, load
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
@@ -345,8 +345,8 @@ def unreadable() -> dict[str, str]:
 
 def prompts() -> list[str]:
     """Return the versions of the answer prompt, the one in force first, then the newest."""
-    in_force = build.force(settings()).label("answer")
-    versions = build.library(settings()).versions()
+    in_force = shelving.force(settings()).label("answer")
+    versions = shelving.library(settings()).versions()
     labels = [version.label for version in versions if version.name == "answer"]
     return [in_force, *(label for label in reversed(labels) if label != in_force)]
 
@@ -379,5 +379,5 @@ def report_of_comparison(baseline: str, candidate: str) -> ComparisonReport:
     """Return what the report of a comparison says."""
     with ledger() as opened:
         return findings.of_comparison(
-            opened, compare_runs(opened, baseline, candidate), build.library(settings())
+            opened, compare_runs(opened, baseline, candidate), shelving.library(settings())
         )

@@ -119,7 +119,7 @@ def decide(names: list[str]) -> str | None:
     visitor.need("approver", "choose what decides about promotions")
     try:
         with desk(data.settings()).together():
-            gated.choose(data.settings().data_dir, names)
+            gated.choose(data.settings(), names)
     except (AnswerdeckError, OSError) as error:
         return str(error)
     data.settings.clear()

@@ -16,7 +16,7 @@ from console.dashboard import data, jobs, visitor
 from evalsets.release import canary, release
 from evalsets.release.in_force import trial
 from evalsets.release.verdict import Evidence
-from pipeline import build
+from pipeline import shelving
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries.versions import Live
@@ -58,12 +58,12 @@ class Decision:
 
 def library() -> Library:
     """Return the prompts of the configuration."""
-    return build.library(data.settings())
+    return shelving.library(data.settings())
 
 
 def force() -> Force:
     """Return what is in force, read anew."""
-    return build.force(data.settings())
+    return shelving.force(data.settings())
 
 
 def read(name: str) -> list[Version]:

@@ -103,10 +103,10 @@ def _listed(path: Path, *_stamps: int) -> Listed:
 
 
 def own_folder() -> Path:
-    """Return the folder of the team's own sets: in the data folder, so that they outlive an update."""
+    """Return the folder of the workspace's own sets: in the data folder, so that they outlive an update."""
     present = settings.load()
     desk(present).look()
-    return present.data_dir / "evalsets"
+    return present.own.evalsets
 
 
 def _files(own: Path | None) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from statistics import NormalDist
@@ -13,6 +13,7 @@ from statistics import NormalDist
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Canary, Change, Force
 from pipeline.prompts.library import Library
+from pipeline.prompts.shelves import Shelf
 from traces.errors import TracesError
 from traces.queries import versions
 from traces.queries.versions import Live
@@ -43,14 +44,19 @@ def end(prompts: Library, force: Force, name: str, *, actor: str, reason: str | 
     return force.change(label, fingerprint, action="return", actor=actor, reason=reason, expected=label)
 
 
-def watch(prompts: Library, force: Force, ledger: Rows, now: datetime) -> list[Change]:
-    """Take back every canary that did worse than the version in force since it began."""
+def watch(
+    prompts: Library, force: Force, ledger: Rows, now: datetime, workspace: str | None = None
+) -> list[Change]:
+    """Take back every canary that did worse than the version in force since it began.
+
+    With a workspace on the turns of its people alone.
+    """
     returned: list[Change] = []
     for name in force.names:
         canary = force.standing(name).canary
         if canary is None:
             continue
-        rows = {row.prompt: row for row in versions.live(ledger, name, _since(canary), now)}
+        rows = {row.prompt: row for row in versions.live(ledger, name, _since(canary), now, workspace)}
         reasons = list(worse(rows.get(canary.label), rows.get(force.label(name))))
         if reasons:
             change = end(prompts, force, name, actor="canary watch", reason="; ".join(reasons))
@@ -77,22 +83,30 @@ def worse(canary: Live | None, other: Live | None) -> Iterator[str]:
 
 
 def watch_forever(
-    prompts: Library,
-    force: Force,
+    shelves: Callable[[], Sequence[tuple[str, Shelf]]],
     read: Callable[[], AbstractContextManager[Rows]],
     stop: threading.Event,
     every_seconds: float = EVERY_SECONDS,
 ) -> None:
-    """Look at the canaries every minute until told to stop; what cannot be read is tried again."""
+    """Look at the canaries of all workspaces every minute until told to stop.
+
+    What cannot be read is tried again.
+    """
     while not stop.wait(every_seconds):
-        if all(force.standing(name).canary is None for name in force.names):
-            continue
-        try:
-            with read() as ledger:
-                for change in watch(prompts, force, ledger, datetime.now(UTC)):
-                    log.warning("the canary of %s was taken back: %s", change.prompt, change.reason)
-        except (AnswerdeckError, TracesError, OSError) as error:
-            log.warning("the canaries could not be watched: %s", error)
+        present = shelves()
+        for whose, shelf in present:
+            _watch(shelf, whose if len(present) > 1 else None, read)
+
+
+def _watch(shelf: Shelf, whose: str | None, read: Callable[[], AbstractContextManager[Rows]]) -> None:
+    if all(shelf.force.standing(name).canary is None for name in shelf.force.names):
+        return
+    try:
+        with read() as ledger:
+            for change in watch(shelf.library, shelf.force, ledger, datetime.now(UTC), whose):
+                log.warning("the canary of %s was taken back: %s", change.prompt, change.reason)
+    except (AnswerdeckError, TracesError, OSError) as error:
+        log.warning("the canaries could not be watched: %s", error)
 
 
 def _since(canary: Canary) -> datetime:

@@ -8,13 +8,14 @@ from pathlib import Path
 from evalsets.cases.cases import load
 from pipeline import gated, settings
 from pipeline.errors import AnswerdeckError
+from pipeline.settings import Settings
 
 
 class NotChosen(AnswerdeckError):
     """The environment or .env names the gate's evalsets, and it goes before a choice."""
 
 
-def choose(data_dir: Path, evalsets: Sequence[str]) -> list[str]:
+def choose(present: Settings, evalsets: Sequence[str]) -> list[str]:
     """Let these evalsets (names or files) decide from now on; none: those of the configuration.
 
     Returns those in force. Raises EvalsetError for one that cannot be read, and NotChosen.
@@ -22,11 +23,12 @@ def choose(data_dir: Path, evalsets: Sequence[str]) -> list[str]:
     names = [str(Path(name).resolve()) if Path(name).is_file() else name for name in dict.fromkeys(evalsets)]
     for name in names:
         load(name)
-    before = gated.read(data_dir)
-    gated.write(data_dir, names)
-    now = settings.load(data_dir=data_dir).gate.evalsets
+    folder = present.own.path
+    before = gated.read(folder)
+    gated.write(folder, names)
+    now = settings.load(data_dir=present.data_dir, workspace=present.workspace).gate.evalsets
     if names and now != names:
-        gated.write(data_dir, before)
+        gated.write(folder, before)
         raise NotChosen(
             f"ANSWERDECK_GATE__EVALSETS in the environment or .env says {', '.join(now)}; unset it first"
         )

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,8 @@ class PromptVersion:
 class Library:
     """The prompts of one folder: `<folder>/<name>/v<N>.md`, released ones listed in released.toml.
 
-    With `below` the versions of that folder are there too, and never written to.
+    With `below` the versions of that folder are there too, and never written to. The numbers of the
+    folders `beside` are taken, so that a label names one version in all workspaces.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class Library:
         exclusive: Callable[[], AbstractContextManager[object]] = nullcontext,
         *,
         below: Path | None = None,
+        beside: Callable[[], Iterable[Path]] = tuple,
     ) -> None:
         self.folder = folder or SHIPPED
         self._folders = (self.folder,) if below is None else (self.folder, below)
+        self._beside = beside
         self._exclusive = exclusive  # keeps other machines from writing meanwhile
         self._read: dict[Path, tuple[int, PromptVersion]] = {}
 
@@ -134,7 +137,9 @@ class Library:
 
     def _add(self, name: str, source: PromptVersion, text: str | None) -> Path:
         siblings = [version for version in self.versions() if version.name == name]
-        path = self.folder / name / f"v{max((version.version for version in siblings), default=0) + 1}.md"
+        numbers = [version.version for version in siblings]
+        numbers += [_number(path) for folder in self._beside() for path in folder.glob(f"{name}/v*.md")]
+        path = self.folder / name / f"v{max(numbers, default=0) + 1}.md"
         if text is not None:
             parsed = read(text, path)
             if parsed.placeholders != source.placeholders:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline import build, providers
+from pipeline import build, providers, shelving
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers
 from pipeline.context.condenser import Condenser
@@ -310,7 +310,7 @@ def _files(settings: Settings, registry: Breakers, points: Points) -> Given:
     spending = PointedSpending(folder.spending, points)
     return {
         "prompts": PointedLibrary(prompts.folder, points),
-        "force": PointedForce(folder.audit, build.defaults(settings), points),
+        "force": PointedForce(folder.audit, shelving.defaults(settings), points),
         "quota": PointedQuota(
             limits.requests_per_minute, limits.tokens_per_minute, SharedCounts(folder.counts), points
         ),

@@ -113,7 +113,7 @@ def test_rules_mutes_gaps_and_the_gate_are_those_of_all(machines: Machines) -> N
     assert "error_rate" in alerts.standing(north).mutes
     with desk(north).together():
         assigned.note(north.data_dir, "how?", to="ada", closed=False, note="", by="bob")
-        gated.choose(north.data_dir, ["demo"])
+        gated.choose(north, ["demo"])
     desk(south).look()
     assert assigned.read(south.data_dir)["how?"].to == "ada"
     assert load(data_dir=south.data_dir).gate.evalsets == ["demo"]

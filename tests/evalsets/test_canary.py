@@ -14,6 +14,7 @@ import pytest
 from evalsets.release import canary
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
+from pipeline.prompts.shelves import Shelf
 from tests.factories import make_score, make_trace
 from traces.errors import StoreBusy
 from traces.journal import Journal
@@ -99,7 +100,9 @@ def test_what_cannot_be_read_is_looked_at_again(
         raise StoreBusy("somebody else has it")
         yield
 
-    watching = threading.Thread(target=canary.watch_forever, args=(prompts, force, read, stop, 0.01))
+    watching = threading.Thread(
+        target=canary.watch_forever, args=(lambda: [("default", Shelf(prompts, force))], read, stop, 0.01)
+    )
     watching.start()
     time.sleep(0.1)
     assert reads == 0
@@ -107,3 +110,15 @@ def test_what_cannot_be_read_is_looked_at_again(
     watching.join(60)
     assert not watching.is_alive() and reads == 2
     assert "the canaries could not be watched: somebody else has it" in caplog.text
+
+
+def test_turns_of_another_workspace_say_nothing_about_a_canary(tmp_path: Path, prompts: Library) -> None:
+    force = Force(tmp_path / "audit.jsonl", DEFAULTS)
+    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    talk(tmp_path, "answer@v1", 50)
+    talk(tmp_path, "answer@v2", 50, down=30)
+    store, later = Store(tmp_path), datetime.now(UTC) + timedelta(seconds=60)
+    store.drain()
+    with store.read() as ledger:
+        assert canary.watch(prompts, force, ledger, later, "sales") == []
+        assert len(canary.watch(prompts, force, ledger, later, "default")) == 1

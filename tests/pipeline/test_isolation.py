@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import shelving
 from pipeline.context.memory import Memory
 from pipeline.events import Answer, Question
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
 from pipeline.models.scripted import Scripted
+from pipeline.settings import Settings, load
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import make_pipeline
 
@@ -65,6 +67,17 @@ def remembered(memory: Memory, user: int, *, own: bool) -> int:
     return leaked + (memory.conversation(f"user-{user}", f"c-{(user + 1) % USERS}-0") is not None)
 
 
+def own_prompt(settings: Settings, space: int) -> None:
+    """Put a prompt of a workspace's own in force, which says whose it is."""
+    prompts, force = shelving.library(settings), shelving.force(settings)
+    first = prompts.get("answer@v1")
+    path = prompts.new(
+        "answer", first, first.text.replace("# system\n", f"# system\nYou serve hall-{space}.\n")
+    )
+    version = prompts.get(f"answer@{path.stem}")
+    force.change(version.label, version.fingerprint, action="promote", actor="test")
+
+
 def mixed(model: Scripted) -> list[str]:
     """Return the prompts in which two users or two knowledge bases meet."""
     prompts = [prompt.render() for prompt in model.prompts]
@@ -82,6 +95,7 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
         pipeline.workspaces.add(f"team-{space}", "test")
         pipeline.workspaces.give(f"team-{space}", f"space-{space}", "test")
         await store(documents(space), f"space-{space}", pipeline.knowledge)
+        own_prompt(load(data_dir=folder, workspace=f"team-{space}"), space)
     order = [(user, number) for number in range(turns // USERS) for user in range(USERS)]
     chance = random.Random(7)
     leaked = 0
@@ -92,6 +106,7 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
             results = await asyncio.gather(*(turn(pipeline, *place) for place in wave[at : at + AT_ONCE]))
             leaked += sum(map(bool, results))
     leaked += len(mixed(model))
+    assert sum("You serve hall-" in prompt.render() for prompt in model.prompts) >= turns / 2
     for user in range(USERS):
         for space in range(SPACES):
             leaked += remembered(pipeline.memory.within(f"team-{space}"), user, own=user % SPACES == space)

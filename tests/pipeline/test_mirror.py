@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import build
+from pipeline import build, shelving
 from pipeline.prompts.force import Overtaken
 from pipeline.prompts.library import SHIPPED
 from pipeline.settings import Settings, load
@@ -26,24 +26,26 @@ def machines(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def write_second_version(settings: Settings, word: str = "Be brief.") -> None:
-    library = build.library(settings)
+    library = shelving.library(settings)
     library.new("answer", library.get("answer@v1"), TEXT.replace("# system\n", f"# system\n{word} "))
 
 
 def promote(settings: Settings, label: str = "answer@v2", expected: str | None = None) -> None:
-    version = build.library(settings).get(label)
-    build.force(settings).change(label, version.fingerprint, action="promote", actor="ada", expected=expected)
+    version = shelving.library(settings).get(label)
+    shelving.force(settings).change(
+        label, version.fingerprint, action="promote", actor="ada", expected=expected
+    )
 
 
 def test_a_version_written_and_promoted_on_one_machine_answers_on_the_other(machines: list[Settings]) -> None:
     north, south = machines
     write_second_version(north)
     promote(north)
-    assert build.force(south).label("answer") == "answer@v2"
-    assert "Be brief." in build.library(south).get("answer@v2").system
-    assert [change.after for change in build.force(south).changes()] == ["answer@v2"]
+    assert shelving.force(south).label("answer") == "answer@v2"
+    assert "Be brief." in shelving.library(south).get("answer@v2").system
+    assert [change.after for change in shelving.force(south).changes()] == ["answer@v2"]
     write_second_version(south, "Be kind.")
-    assert [version.label for version in build.library(north).versions()][:3] == [
+    assert [version.label for version in shelving.library(north).versions()][:3] == [
         "answer@v1",
         "answer@v2",
         "answer@v3",
@@ -79,7 +81,7 @@ def test_two_machines_promote_one_after_the_other(machines: list[Settings]) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert [len(build.force(settings).changes()) for settings in machines] == [7, 7]
+    assert [len(shelving.force(settings).changes()) for settings in machines] == [7, 7]
 
 
 def test_without_the_ledger_the_last_copies_answer_and_nothing_changes(
@@ -90,14 +92,14 @@ def test_without_the_ledger_the_last_copies_answer_and_nothing_changes(
     promote(north)
     postgres.kill()
     try:
-        force = build.force(north)
+        force = shelving.force(north)
         assert force.label("answer") == "answer@v2"
         with pytest.raises(StoreError):
             promote(north, "answer@v1")
         with pytest.raises(StoreError):
             write_second_version(north, "Be quick.")
         assert force.label("answer") == "answer@v2"
-        assert len(build.library(north).versions()) == 3
+        assert len(shelving.library(north).versions()) == 3
     finally:
         postgres.start()
 
@@ -109,7 +111,7 @@ def test_what_a_machine_had_of_its_own_is_put_aside(machines: list[Settings], tm
     own = b'{"a log": "of its own"}\n'
     south.data_dir.mkdir(exist_ok=True)
     (south.data_dir / "audit.jsonl").write_bytes(own)
-    assert build.force(south).label("answer") == "answer@v2"
+    assert shelving.force(south).label("answer") == "answer@v2"
     (aside,) = south.data_dir.glob("audit.jsonl.own-*")
     assert aside.read_bytes() == own
     assert time.time() - aside.stat().st_mtime < 3600
@@ -117,12 +119,12 @@ def test_what_a_machine_had_of_its_own_is_put_aside(machines: list[Settings], tm
 
 def test_names_that_lead_out_of_the_folder_are_not_written(machines: list[Settings], tmp_path: Path) -> None:
     north, south = machines
-    copies = build.mirror(north)
+    copies = shelving.mirror(north)
     assert copies is not None
     with copies._files.writing() as shared:
         shared.put("data/../escaped", b"x")
         shared.put("elsewhere/escaped", b"x")
         shared.put("data/audit.jsonl", b"")
-    build.force(south)
+    shelving.force(south)
     assert not list(tmp_path.rglob("escaped"))
     assert (south.data_dir / "audit.jsonl").read_bytes() == b""

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from evalsets.cases import team
+from evalsets.cases.cases import list_sets
+from evalsets.cases.cases import load as evalset
+from evalsets.cases.evalset import EvalsetError
+from evalsets.release import gated
+from pipeline import build, shelving
 from pipeline.accounts import AccessError, Accounts
 from pipeline.auth import Keys, Person, digest
 from pipeline.context.memory import Memory
+from pipeline.errors import ConfigurationError
 from pipeline.events import Answer
+from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.ingest import store
+from pipeline.models.gateway import Gateway
+from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.people import People
+from pipeline.prompts.library import PromptError
+from pipeline.settings import Settings, load
 from pipeline.workspaces import Workspaces
-from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline
+from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.errors import Unknown
 
 PASSWORD = "correct horse battery"
@@ -135,3 +148,103 @@ async def test_a_conversation_goes_on_with_what_it_was_asked_from() -> None:
     after, _ = await ask(pipeline, "And how does the laptop wake?", **fields)
     assert isinstance(after, Answer) and after.kb == "default"  # it is gone
     await pipeline.close()
+
+
+@pytest.fixture
+def teams(tmp_path: Path) -> tuple[Settings, Settings, Settings]:
+    """Return the settings of who works for `default`, for sales and for support."""
+    people = build.people(load(data_dir=tmp_path))
+    for name in ("sales", "support"):
+        people.workspaces.add(name, "test")
+    people.close()
+    return (
+        load(data_dir=tmp_path),
+        load(data_dir=tmp_path, workspace="sales"),
+        load(data_dir=tmp_path, workspace="support"),
+    )
+
+
+def new_prompt(settings: Settings, text: str) -> str:
+    """Write a version of the answer prompt, put it in force and return its label."""
+    prompts = shelving.library(settings)
+    first = prompts.get("answer@v1")
+    path = prompts.new("answer", first, first.text.replace("# system\n", f"# system\n{text}\n"))
+    version = prompts.get(f"answer@{path.stem}")
+    shelving.force(settings).change(version.label, version.fingerprint, action="promote", actor="test")
+    return version.label
+
+
+def test_a_version_of_one_workspace_is_none_of_another(teams: tuple[Settings, ...]) -> None:
+    labels = [new_prompt(settings, f"You serve team {place}.") for place, settings in enumerate(teams)]
+    assert len(set(labels)) == 3  # so a label names one version everywhere: in turns, charts and canaries
+    for settings, own in zip(teams, labels, strict=True):
+        listed = {version.label for version in shelving.library(settings).versions()}
+        assert listed & set(labels) == {own} and "answer@v1" in listed
+        assert shelving.force(settings).label("answer") == own
+        for other in set(labels) - {own}:
+            with pytest.raises(PromptError, match=f"there is no prompt '{other}'"):
+                shelving.library(settings).get(other)
+
+
+async def test_each_asks_with_the_prompt_of_its_own_workspace(teams: tuple[Settings, ...]) -> None:
+    labels = [new_prompt(settings, f"You serve team {place}.") for place, settings in enumerate(teams)]
+    model = Scripted(*["It goes to sleep [1]."] * 9)
+    pipeline = await make_pipeline(model, data_dir=teams[0].data_dir)
+    for kb, workspace in (("s", "sales"), ("t", "support")):
+        pipeline.workspaces.give(workspace, kb, "test")
+        await store(DOCUMENTS, kb, pipeline.knowledge)
+    for place, workspace in enumerate(("default", "sales", "support")):
+        who = {"user_id": "ada", "workspace": workspace}
+        answer, _ = await ask(pipeline, "What does the lid of a laptop do?", **who)
+        assert isinstance(answer, Answer) and answer.outcome == "answered", answer
+        assert f"You serve team {place}." in model.prompts[-1].render()
+        theirs = labels[(place + 1) % 3]
+        asked, _ = await ask(pipeline, "And the lid of a desk?", **who, prompts={"answer": theirs})
+        assert not isinstance(asked, Answer) or asked.outcome != "answered"
+    await pipeline.close()
+
+
+async def test_commands_of_a_workspace_use_its_prompts_documents_and_sets(
+    teams: tuple[Settings, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, sales, _ = teams
+    with pytest.raises(ConfigurationError, match="'sales' has no knowledge base yet"):
+        build.build(sales)
+    with pytest.raises(ConfigurationError, match="there is no workspace 'nowhere'"):
+        build.build(sales.model_copy(update={"workspace": "nowhere"}))
+    label = new_prompt(sales, "You sell.")
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(sales.data_dir))
+    monkeypatch.setenv("ANSWERDECK_WORKSPACE", "sales")
+    owners = build.workspaces(sales)
+    owners.give("sales", "offers", "test")
+    owners.close()
+    pipeline = build.build(
+        load(), gateway=Gateway([Scripted("It sleeps [1].")], Extractive(), prices=Prices())
+    )
+    await store(DOCUMENTS, "offers", pipeline.knowledge)
+    answer, _ = await ask(pipeline, "What does the lid of a laptop do?", door="eval")
+    assert isinstance(answer, Answer)
+    turn = recorded(pipeline, answer.turn_id).turn
+    assert (turn.prompt, turn.workspace, turn.kb) == (label, "sales", "offers")
+    await pipeline.close()
+    team.save("prices", [{"id": "1", "question": "How much?"}], {"title": "Prices"})
+    gated.choose(load(), ["prices"])
+    assert "prices" in {row.name for row in list_sets()} and load().gate.evalsets == ["prices"]
+    for name in ("default", "support"):
+        monkeypatch.setenv("ANSWERDECK_WORKSPACE", name)
+        assert "prices" not in {row.name for row in list_sets()}
+        assert load().gate.evalsets == ["demo"]
+        with pytest.raises(EvalsetError, match="no evalset 'prices'"):
+            evalset("prices")
+    with pytest.raises(AccessError, match="1 knowledge bases"):
+        build.people(load()).workspaces.remove("sales", "test")
+
+
+def test_what_a_workspace_wrote_is_not_left_to_the_next_of_its_name(teams: tuple[Settings, ...]) -> None:
+    new_prompt(teams[1], "You sell.")
+    spaces = build.workspaces(teams[0])
+    with pytest.raises(AccessError, match="still has prompts or evalsets in 'sales'"):
+        spaces.remove("sales", "test")
+    shutil.rmtree(teams[1].own.path)
+    spaces.remove("sales", "test")
+    spaces.close()

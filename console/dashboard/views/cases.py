@@ -88,7 +88,7 @@ def _actions(evalset: Evalset, own: bool) -> None:
 def _gate(name: str) -> None:
     """Draw the button that makes prompts pass this set before they are promoted, or takes that back."""
     settings = data.settings()
-    own, chosen = gated.read(settings.data_dir), settings.gate.evalsets
+    own, chosen = gated.read(settings.own.path), settings.gate.evalsets
     decides = name in chosen
     label = "Take it out of the gate" if decides else "Put it into the gate"
     result = f"A prompt must pass {', '.join(chosen)} before it is promoted."

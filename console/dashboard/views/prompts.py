@@ -159,7 +159,7 @@ def _on(label: str, proofs: Sequence[Evidence]) -> None:
         st.info(notices.plain(way), icon=":material/signpost:")
     decides = f"What decides: {', '.join(proof.evalset for proof in proofs)}."
     held = any(proof.reasons for proof in proofs)
-    chosen = bool(gated.read(data.settings().data_dir))
+    chosen = bool(gated.read(data.settings().own.path))
     other = " Another evalset is to decide? Open it under Evals → Evalsets and put it into the gate."
     st.caption(notices.plain(decides) + (other if held and not chosen else ""))
 

@@ -1,0 +1,70 @@
+"""Opens the prompts of each workspace as the settings say, and what machines share of them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+from pipeline.auth import DEFAULT
+from pipeline.data_folder import DataFolder
+from pipeline.mirror import Mirror
+from pipeline.prompts.force import Force
+from pipeline.prompts.library import SHIPPED, Library
+from pipeline.prompts.shelves import Shelf
+from pipeline.settings import Settings
+from traces.engine import EMBEDDED
+from traces.postgres.files import SharedFiles
+
+WORKSPACE_PROMPTS = ("*/audit.jsonl", "*/prompts/*/v*.md", "*/prompts/released.toml")
+
+
+def library(settings: Settings, copies: Mirror | None = None, workspace: str | None = None) -> Library:
+    """Return the prompts of a workspace, that of the settings by default; of all machines with the ledger.
+
+    Another workspace than `default` has the shipped or configured ones and its own, of nobody else any.
+    """
+    copies, whose = copies or mirror(settings), workspace or settings.workspace
+    folder, configured = DataFolder(settings.data_dir), settings.prompts.folder
+    if whose == DEFAULT:
+        own, below = _prompts(settings), SHIPPED if configured is None else None
+    else:
+        own, below = folder.within(whose).prompts, configured or SHIPPED
+    exclusive = nullcontext if copies is None else copies.exclusive
+    return Library(own, exclusive, below=below, beside=lambda: [of.prompts for _, of in folder.everywhere()])
+
+
+def force(settings: Settings, copies: Mirror | None = None, workspace: str | None = None) -> Force:
+    """Return which prompt versions are in force in a workspace, and the log of how they came to be."""
+    copies, whose = copies or mirror(settings), workspace or settings.workspace
+    path = DataFolder(settings.data_dir).within(whose).audit
+    return Force(path, defaults(settings), nullcontext if copies is None else copies.exclusive)
+
+
+def shelf(settings: Settings, copies: Mirror | None, workspace: str) -> Shelf:
+    """Return the prompts of a workspace."""
+    return Shelf(library(settings, copies, workspace), force(settings, copies, workspace))
+
+
+def mirror(settings: Settings) -> Mirror | None:
+    """Return the copies here of what machines with one ledger share, up to date; None for one machine."""
+    ledger, folder = settings.ledger.get_secret_value(), _prompts(settings)
+    if ledger == EMBEDDED:
+        return None
+    shared = {
+        "data": (settings.data_dir, (DataFolder(settings.data_dir).audit.name,)),
+        "prompts": (folder, ("*/v*.md", "released.toml")),
+        "workspaces": (DataFolder(settings.data_dir).workspaces, WORKSPACE_PROMPTS),
+    }
+    copies = Mirror(SharedFiles(ledger, tuple(shared)), shared, DataFolder(settings.data_dir).mirror)
+    copies.pull()
+    return copies
+
+
+def _prompts(settings: Settings) -> Path:
+    """Return the folder in which new versions of prompts are kept."""
+    return settings.prompts.folder or DataFolder(settings.data_dir).prompts
+
+
+def defaults(settings: Settings) -> dict[str, str]:
+    """Return the prompt versions that are in force before anything was promoted."""
+    return {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
