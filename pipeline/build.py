@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from pipeline.accounts import ACCOUNTS, AccessError, Accounts
 from pipeline.admission import Admission
 from pipeline.auth import DEFAULT, Keys
 from pipeline.breaker import Breaker, Change, Policy
@@ -51,12 +50,11 @@ from pipeline.prompts.shelves import Shelf, Shelves
 from pipeline.providers import embedder, model, paces, reranker
 from pipeline.redis_server import RedisServer
 from pipeline.settings import Settings
-from pipeline.shelving import force, library, mirror, shelf
+from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
 from pipeline.turn import Pipeline
 from pipeline.whole import Wholes
 from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
-from traces.errors import Unknown
 from traces.journal import Journal
 from traces.postgres.lease import Leases
 from traces.postgres.tables import SharedTables
@@ -121,11 +119,6 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             clock=parts.get("clock", time.perf_counter),
         )
     )
-
-
-def workspaces(settings: Settings) -> Workspaces:
-    """Return whose the knowledge bases are."""
-    return Workspaces(accounts(settings), DataFolder(settings.data_dir))
 
 
 def _answering(settings: Settings, owners: Workspaces) -> str:
@@ -193,14 +186,6 @@ def people(settings: Settings) -> People:
     keys = Keys(settings.auth.keys.get_secret_value())
     provider = settings.auth.oidc.issuer is not None
     return People(accounts(settings), keys, provider=provider, folder=DataFolder(settings.data_dir))
-
-
-def accounts(settings: Settings) -> Accounts:
-    """Return what tells who may come in and what belongs to whom: of this machine, or of all of them."""
-    ledger = settings.ledger.get_secret_value()
-    if ledger != EMBEDDED:
-        return Accounts(SharedTables(ledger, ACCOUNTS, named=True))
-    return Accounts(DataFolder(settings.data_dir).people)
 
 
 def spending(settings: Settings) -> Spending:
@@ -319,10 +304,6 @@ def _models(
 def check(settings: Settings) -> None:
     """Look at what the settings name, before anything starts; raises ConfigurationError."""
     _writable(settings.data_dir)
-    try:
-        workspaces(settings).check(settings.workspace)
-    except (AccessError, Unknown) as error:
-        raise ConfigurationError([f"workspace: {error}"]) from None
     problems = _prompt_problems(library(settings), settings)
     if problems:
         raise ConfigurationError(problems)

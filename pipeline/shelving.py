@@ -1,19 +1,24 @@
-"""Opens the prompts of each workspace as the settings say, and what machines share of them."""
+"""Opens what tells whose everything is, and the prompts of each workspace, as the settings say."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
 
+from pipeline.accounts import ACCOUNTS, AccessError, Accounts
 from pipeline.auth import DEFAULT
 from pipeline.data_folder import DataFolder
+from pipeline.errors import ConfigurationError
 from pipeline.mirror import Mirror
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from pipeline.prompts.shelves import Shelf
 from pipeline.settings import Settings
+from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
+from traces.errors import Unknown
 from traces.postgres.files import SharedFiles
+from traces.postgres.tables import SharedTables
 
 WORKSPACE_PROMPTS = ("*/audit.jsonl", "*/prompts/*/v*.md", "*/prompts/released.toml")
 
@@ -23,6 +28,8 @@ def library(settings: Settings, copies: Mirror | None = None, workspace: str | N
 
     Another workspace than `default` has the shipped or configured ones and its own, of nobody else any.
     """
+    if workspace is None:
+        check(settings)
     copies, whose = copies or mirror(settings), workspace or settings.workspace
     folder, configured = DataFolder(settings.data_dir), settings.prompts.folder
     if whose == DEFAULT:
@@ -68,3 +75,29 @@ def _prompts(settings: Settings) -> Path:
 def defaults(settings: Settings) -> dict[str, str]:
     """Return the prompt versions that are in force before anything was promoted."""
     return {"answer": settings.prompts.answer, "condense": settings.prompts.condense}
+
+
+def accounts(settings: Settings) -> Accounts:
+    """Return what tells who may come in and what belongs to whom: of this machine, or of all of them."""
+    ledger = settings.ledger.get_secret_value()
+    if ledger != EMBEDDED:
+        return Accounts(SharedTables(ledger, ACCOUNTS, named=True))
+    return Accounts(DataFolder(settings.data_dir).people)
+
+
+def workspaces(settings: Settings) -> Workspaces:
+    """Return whose the knowledge bases are."""
+    return Workspaces(accounts(settings), DataFolder(settings.data_dir))
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigurationError when the workspace of the settings is none."""
+    if settings.workspace == DEFAULT:
+        return
+    owners = workspaces(settings)
+    try:
+        owners.check(settings.workspace)
+    except (AccessError, Unknown) as error:
+        raise ConfigurationError([f"workspace: {error}"]) from None
+    finally:
+        owners.close()

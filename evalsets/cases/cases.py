@@ -12,7 +12,7 @@ from typing import Any
 from evalsets.cases import beir, imports, jsonl, rubric
 from evalsets.cases.evalset import Evalset, EvalsetError, Queries, fingerprint
 from evalsets.cases.row import FIELDS, case
-from pipeline import settings
+from pipeline import settings, shelving
 from pipeline.desk import desk
 from traces.records import Case
 
@@ -105,6 +105,7 @@ def _listed(path: Path, *_stamps: int) -> Listed:
 def own_folder() -> Path:
     """Return the folder of the workspace's own sets: in the data folder, so that they outlive an update."""
     present = settings.load()
+    shelving.check(present)
     desk(present).look()
     return present.own.evalsets
 

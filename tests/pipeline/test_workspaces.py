@@ -215,7 +215,7 @@ async def test_commands_of_a_workspace_use_its_prompts_documents_and_sets(
     label = new_prompt(sales, "You sell.")
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(sales.data_dir))
     monkeypatch.setenv("ANSWERDECK_WORKSPACE", "sales")
-    owners = build.workspaces(sales)
+    owners = shelving.workspaces(sales)
     owners.give("sales", "offers", "test")
     owners.close()
     pipeline = build.build(
@@ -242,7 +242,7 @@ async def test_commands_of_a_workspace_use_its_prompts_documents_and_sets(
 
 def test_what_a_workspace_wrote_is_not_left_to_the_next_of_its_name(teams: tuple[Settings, ...]) -> None:
     new_prompt(teams[1], "You sell.")
-    spaces = build.workspaces(teams[0])
+    spaces = shelving.workspaces(teams[0])
     with pytest.raises(AccessError, match="still has prompts or evalsets in 'sales'"):
         spaces.remove("sales", "test")
     shutil.rmtree(teams[1].own.path)
