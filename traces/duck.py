@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,7 +27,6 @@ _MARKS = {
     "stored": "select segment, drained_to from stored.marks",
 }
 _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
-_ROLLED = re.compile(r"\b(hourly|hourly_\w+|daily|daily_\w+|conversations)\b")
 SCHEMA = Path(__file__).parent / "schema"
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # beside the store; the latter two after a kill
 ROLLUPS = 3  # the migration that makes the rollups, filled from what is there
@@ -94,7 +92,7 @@ class Reading:
             kinds = [statement.type for statement in self._connection.extract_statements(sql)]
             if kinds != [duckdb.StatementType.SELECT]:
                 raise StoreError("the ledger answers one question at a time, and changes nothing: use select")
-        if self._touched is not None and self._touched.hours and _ROLLED.search(sql):
+        if self._touched is not None and self._touched.hours and rollups.ASKED.search(sql):
             rollups.roll_live(self._connection, self._touched)
             self._touched = None
 

@@ -28,7 +28,17 @@ HOURLY = {  # statement -> table
     "caches": "hourly_caches",
 }
 DAILY = ("daily", "daily_buckets", "daily_parts", "daily_sides", "daily_users")
+TOPICS = (
+    "sortings",
+    "topics",
+    "asked",
+    "hourly_topics",
+    "daily_topics",
+)  # made by a sorter, out of the texts
 TABLES = (*HOURLY.values(), *DAILY, "rolled", "conversations", "hourly_talks")
+ASKED = re.compile(
+    r"\b(hourly|hourly_(?!topics)\w+|daily|daily_(?!topics)\w+|conversations)\b"
+)  # in a question
 NEAR = 20  # buckets of the best passage's cosine, from 0 to 1
 GROUNDED = 0.5  # groundedness from which an answer counts as grounded
 RUNS = 8  # more separate stretches than that are read as one
@@ -42,14 +52,6 @@ _SCORED, _NAME = (columns("scores").index(name) for name in ("turn_id", "name"))
 
 
 _NUMBER = "^-?[0-9]{1,9}([.][0-9]*)?([eE]-?[0-9]{1,2})?$"  # as JSON writes one that can be added up
-_BETWEEN = re.compile(r"\w\.turn_id >= \$first_id and \w\.turn_id <= \$last_id\s+and ")
-_EVERYTHING = (
-    ("$since", "timestamptz '-infinity'"),
-    ("$until", "timestamptz 'infinity'"),
-    ("not $only", "true"),
-    ("any($hours)", "any(cast(null as timestamptz[]))"),
-    ("any($ids)", "any(cast(null as text[]))"),
-)
 Stretch = tuple[datetime, datetime]  # from the beginning of the first hour to that of the last
 
 
@@ -105,15 +107,12 @@ def _statement(name: str, place: Place) -> str:
     return text
 
 
-def queries() -> dict[str, str]:
-    """Return, by its table, the query that makes a rollup of all rows: for engines that store none."""
+def questions() -> dict[str, str]:
+    """Return, by its table, the query that a rollup's rows are the answer to, with `$name` values."""
     place, result = Place("", "score_history", ""), dict[str, str]()
-    whole = {"conversations": "conversations", "talks": "hourly_talks", "daily_parts": "daily_parts"}
-    for name, table in {**HOURLY, **whole}.items():
-        text = _BETWEEN.sub("", _statement(name, place))
-        for every in _EVERYTHING:
-            text = text.replace(*every)
-        result[table] = text.partition(f"insert into {table}\n")[2]
+    whole_ones = {"conversations": "conversations", "talks": "hourly_talks"}
+    for name, table in {**HOURLY, **whole_ones, **dict(zip(DAILY, DAILY, strict=True))}.items():
+        result[table] = _statement(name, place).partition(f"insert into {table}\n")[2]
     return result
 
 
@@ -154,7 +153,7 @@ def roll(connection: Connection, changed: Touched) -> None:
     talked = fill(connection, changed, STORED)
     connection.execute("delete from hourly_talks where hour = any($hours)", {"hours": sorted(talked)})
     _fill_talks(connection, talked, STORED)
-    _close_days(connection, _days(changed.hours | talked))
+    _close_days(connection, days_of(changed.hours | talked))
 
 
 def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime]:
@@ -166,17 +165,17 @@ def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime
         hours = sorted(hour for hour in changed.hours if first <= hour <= last)
         _fill_hours(connection, {"since": first, "until": last + HOUR, "only": True, "hours": hours}, place)
     ids = sorted(changed.conversations)
-    before = _ended(connection, place.earlier, ids)
-    whole = _whole(changed, before)
+    before = ended(connection, place.earlier, ids)
+    stretches = whole(changed, before)
     if place is STORED:
         connection.execute("delete from conversations where conversation_id = any($ids)", {"ids": ids})
-    for first, last in _joined(whole.values()):
+    for first, last in _joined(stretches.values()):
         bound = {"since": first, "until": last + HOUR}
-        if ends := _ends(connection, bound):
-            own = sorted(id for id, stretch in whole.items() if first <= stretch[0] <= last)
-            values = {**bound, **ends, "only": True, "ids": own}
+        if edges := ends(connection, bound):
+            own = sorted(id for id, stretch in stretches.items() if first <= stretch[0] <= last)
+            values = {**bound, **edges, "only": True, "ids": own}
             connection.execute(_statement("conversations", place), values)
-    after = _ended(connection, f"{place.prefix}conversations", ids)
+    after = ended(connection, f"{place.prefix}conversations", ids)
     return {hour for stretch in (*before.values(), *after.values()) for hour in stretch}
 
 
@@ -187,25 +186,25 @@ def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> N
         connection.execute(_statement("talks", place), bound)
 
 
-def _ended(connection: Connection, table: str, ids: list[str]) -> dict[str, Stretch]:
+def ended(connection: Connection, table: str, ids: list[str]) -> dict[str, Stretch]:
     """Return the hours in which conversations of a table began and ended."""
     sql = f"""select conversation_id, date_trunc('hour', began), date_trunc('hour', ended)
         from {table} where conversation_id = any($ids)"""  # noqa: S608
     rows = connection.execute(sql, {"ids": ids}).fetchall()
-    return {key: (began.astimezone(UTC), ended.astimezone(UTC)) for key, began, ended in rows}
+    return {key: (began.astimezone(UTC), over.astimezone(UTC)) for key, began, over in rows}
 
 
-def _days(hours: Iterable[datetime]) -> set[datetime]:
+def days_of(hours: Iterable[datetime]) -> set[datetime]:
     return {hour.replace(hour=0) for hour in hours}
 
 
-def _whole(changed: Touched, before: dict[str, Stretch]) -> dict[str, Stretch]:
+def whole(changed: Touched, before: dict[str, Stretch]) -> dict[str, Stretch]:
     """Return when the conversations began and ended, by what was known and what changed."""
-    whole = dict(changed.conversations)
-    for key, (began, ended) in before.items():
-        first, last = whole[key]
-        whole[key] = min(first, began), max(last, ended)
-    return whole
+    stretches = dict(changed.conversations)
+    for key, (began, over) in before.items():
+        first, last = stretches[key]
+        stretches[key] = min(first, began), max(last, over)
+    return stretches
 
 
 def roll_live(connection: Connection, changed: Touched) -> None:
@@ -217,7 +216,7 @@ def roll_live(connection: Connection, changed: Touched) -> None:
     connection.execute("insert into live.dirty_talks select unnest($hours)", {"hours": sorted(talked)})
     _fill_talks(connection, talked, LIVE)
     [(through,)] = connection.execute("select max(through) from stored.rolled").fetchall()
-    days = sorted(day for day in _days(changed.hours | talked) if through and day < through)
+    days = sorted(day for day in days_of(changed.hours | talked) if through and day < through)
     connection.execute("insert into live.dirty_days select unnest($days)", {"days": days})
     for day in days:
         for table in DAILY:
@@ -234,22 +233,22 @@ def rebuild(connection: Connection) -> None:
         _fill_hours(connection, {"since": day, "until": day + DAY, "only": False, "hours": [day]}, STORED)
     if days:
         bound = {"since": min(days), "until": _END}
-        ends = _ends(connection, bound) or {}
+        edges = ends(connection, bound) or {}
         sql = _statement("conversations", STORED)
-        connection.execute(sql, {**bound, **ends, "only": False, "ids": [""]})
+        connection.execute(sql, {**bound, **edges, "only": False, "ids": [""]})
         connection.execute(_statement("talks", STORED), {**bound, "only": False, "hours": [min(days)]})
         _close_days(connection, set())
 
 
 def _fill_hours(connection: Connection, bound: dict[str, Any], place: Place) -> None:
-    ends = _ends(connection, {"since": bound["since"], "until": bound["until"]})
-    for name in HOURLY if ends else ():
+    edges = ends(connection, {"since": bound["since"], "until": bound["until"]})
+    for name in HOURLY if edges else ():
         sql = _statement(name, place)
-        values = {**bound, **(ends or {})} if "$first_id" in sql else bound
+        values = {**bound, **(edges or {})} if "$first_id" in sql else bound
         connection.execute(sql, values)
 
 
-def _ends(connection: Connection, bound: dict[str, Any]) -> dict[str, str] | None:
+def ends(connection: Connection, bound: dict[str, Any]) -> dict[str, str] | None:
     """Return the first and the last turn id of a stretch: the rows between them are all that is read."""
     sql = "select min(turn_id), max(turn_id) from turns where started_at >= $since and started_at < $until"
     [(first, last)] = connection.execute(sql, bound).fetchall()

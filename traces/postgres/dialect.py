@@ -11,7 +11,7 @@ import orjson
 
 from traces.duck import SCHEMA
 from traces.records import json_columns
-from traces.rollups import queries
+from traces.rollups import DAILY, HOURLY, TOPICS, questions
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
 
 ROLLED = SCHEMA / "003_rollups.sql"
@@ -42,7 +42,19 @@ INDEXES = (
     ("scores", "created_at"),
     ("runs", "run_id"),
     ("cases", "run_id, case_id"),
+    *((table, "hour") for table in (*HOURLY.values(), "hourly_talks")),
+    *((table, "day") for table in DAILY),
+    ("conversations", "conversation_id"),
+    ("conversations", "began"),
+    ("conversations", "ended"),
 )
+# of each rollup: which of the settings of a live tail it is made with, and the column that they are about
+_LIVE = {
+    **dict.fromkeys(HOURLY.values(), ("hour", "hour", "timestamptz")),
+    **dict.fromkeys(DAILY, ("day", "day", "timestamptz")),
+    "hourly_talks": ("talk", "hour", "timestamptz"),
+    "conversations": ("conversation", "conversation_id", "text"),
+}
 
 
 def bound(sql: str) -> str:
@@ -97,15 +109,50 @@ def views() -> Iterator[str]:
             yield _view(table, _whole(table))
 
 
-def rollups() -> Iterator[str]:
-    """Yield the statements that make the rollups as views over the rows; no day is summed up in advance."""
-    tables = dict(_TABLE.findall(ROLLED.read_text()))
-    result = queries()
+def rollup_tables(search: str | None) -> str:
+    """Return the statements that make the tables of rollups, for a ledger that has none."""
+    statements = (match.group() for match in _TABLE.finditer(ROLLED.read_text()))
+    return ddl("\n".join(statements), search)
+
+
+def rollup_views() -> Iterator[str]:
+    """Yield the statements that make the views of the rollups: what is stored, but for what the tail touches.
+
+    The question itself makes that anew, out of stored and live rows; `rolling.roll_live` says what it is.
+    """
+    tables = {name: dict(_COLUMN.findall(body)) for name, body in _TABLE.findall(ROLLED.read_text())}
+    queries = questions()
     yield f"set local search_path = {READ}"
-    for table, body in tables.items():
-        typed = dict(_COLUMN.findall(body))
-        empty = "select " + ", ".join(f"cast(null as {kind})" for kind in typed.values()) + " where false"
-        yield f"create view {READ}.{table} ({listed(typed)}) as {result.get(table, empty)}"
+    for table, typed in tables.items():
+        stored = f"select {listed(typed)} from {STORED}.{table}"  # noqa: S608 - constants
+        if table not in _LIVE:
+            yield _view(table, stored)
+            continue
+        group, column, kind = _LIVE[table]
+        keys = _live_value(f"{group}_keys", f"{kind}[]", "{}")
+        live = queries[table].replace("not $only", "false")
+        for name in ("hours", "ids"):
+            live = live.replace(f"any(${name})", f"any({keys})")
+        for name, of in (
+            ("since", "timestamptz"),
+            ("until", "timestamptz"),
+            ("first_id", "text"),
+            ("last_id", "text"),
+        ):
+            live = live.replace(f"${name}", _live_value(f"{group}_{name}", of))
+        # the rows of a subquery, so that the view's columns keep their names
+        fresh = f"select * from ({live}) as live ({listed(typed)})"  # noqa: S608 - constants
+        yield _view(table, f"{stored} where {column} <> all({keys}) union all {fresh}")
+    for table in TOPICS:
+        yield _view(table, f"select * from {STORED}.{table}")  # noqa: S608 - constants
+
+
+def _live_value(name: str, kind: str, default: str | None = None) -> str:
+    """Return what reads a value of the tail's settings once a question, not once a row."""
+    value = f"nullif(current_setting('{setting(name)}', true), '')"
+    if default is not None:
+        value = f"coalesce({value}, '{default}')"
+    return f"(select {value}::{kind})::{kind}"
 
 
 def _view(name: str, query: str) -> str:
@@ -133,9 +180,9 @@ def _in_force(names: str) -> str:
     return f"{others} union all select {names} from ({last}) as aged where age = 1"  # noqa: S608
 
 
-def setting(table: str) -> str:
-    """Return the name of the setting that holds a table's live rows."""
-    return f"answerdeck.live_{table}"
+def setting(name: str) -> str:
+    """Return the name of the setting that holds a table's live rows, or what they touch."""
+    return f"answerdeck.live_{name}"
 
 
 def live_text(table: str, rows: Iterable[Row]) -> str:

@@ -9,12 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import segments
+from traces import rollups, segments
 from traces.errors import StoreBusy, StoreError, StoreVersion
 from traces.ledger import Ledger
 from traces.postgres import dialect, reading, schema
 from traces.postgres.connection import connected, naming, shown
+from traces.postgres.rolling import Shared
 from traces.postgres.writing import Writing
+from traces.rollups import Touched
 from traces.rows import TABLES, live_rows
 
 if TYPE_CHECKING:
@@ -72,19 +74,19 @@ class Postgres:
             for _ in range(_LOOKS):
                 before = segments.live(self._journal)
                 reading.begin(connection, 0 if exporting else READ_SECONDS)
-                hidden = self._tail(connection, tail_bytes)
+                hidden, touched = self._tail(connection, tail_bytes)
                 if all(path.exists() for path in before):
                     break
                 connection.rollback()  # a segment went: its lines may be younger than the snapshot
             else:
                 raise StoreBusy(f"the journal beside {self.name} changes too fast; try again in a moment")
-            yield Ledger(reading.Reading(connection, self.name), hidden)
+            yield Ledger(reading.Reading(connection, self.name, touched), hidden)
             connection.rollback()
 
     def survey(self) -> None:
         # without it pages take seconds instead of a tenth, until the server's own look within a minute
         with connected(self._address, self.name) as connection, naming(self.name):
-            for table in TABLES:
+            for table in (*TABLES, *rollups.TABLES):
                 connection.execute(f"analyze {dialect.STORED}.{table}".encode())
 
     def index_anew(self) -> None:
@@ -93,7 +95,7 @@ class Postgres:
     def compact(self) -> None:
         """Give the space of deleted rows back to the tables, so that their texts are overwritten in time."""
         with connected(self._address, self.name) as connection, naming(self.name):
-            for table in TABLES:
+            for table in (*TABLES, *rollups.TABLES):
                 connection.execute(f"vacuum {dialect.STORED}.{table}".encode())
 
     def put_aside(self) -> tuple[str, ...]:
@@ -111,12 +113,12 @@ class Postgres:
                 " a drainer updates it: start the chat or run `answerdeck traces drain`"
             )
 
-    def _tail(self, connection: psycopg.Connection, tail_bytes: int) -> int:
-        """Give the live tail to this transaction; returns the bytes that were too many or do not fit."""
+    def _tail(self, connection: psycopg.Connection, tail_bytes: int) -> tuple[int, Touched]:
+        """Give the live tail to this transaction; returns the bytes left out, and what the rest touches."""
         import psycopg
 
         if not self._journal.is_dir():
-            return 0
+            return 0, Touched()
         marks = reading.marks(connection, self._journal_id())
         blocks, hidden = segments.tail(self._journal, marks, tail_bytes)
         tables = live_rows(line for block in blocks for _, line in block.lines())
@@ -127,8 +129,8 @@ class Postgres:
                     connection.execute("select set_config(%s, %s, true)", [dialect.setting(table), text])
                     connection.execute(reading.COUNTS[table])
         except psycopg.DataError:  # a line the drainer will put aside within a second
-            return hidden + sum(block.end - block.start for block in blocks)
-        return hidden
+            return hidden + sum(block.end - block.start for block in blocks), Touched()
+        return hidden, rollups.touched(Shared(connection), tables)
 
     def _journal_id(self) -> str:
         """Return the name of this journal among those of all hosts; made once, kept in the folder."""

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from traces import rollups
 from traces.errors import Refused
-from traces.postgres import dialect
+from traces.postgres import dialect, rolling
 from traces.postgres.connection import naming
+from traces.rollups import Touched
 from traces.rows import TABLES
 
 if TYPE_CHECKING:
@@ -52,9 +54,16 @@ _SUPERUSER = (
 class Reading:
     """Answers questions within one snapshot."""
 
-    def __init__(self, connection: psycopg.Connection, name: str) -> None:
+    def __init__(self, connection: psycopg.Connection, name: str, touched: Touched) -> None:
         self._connection = connection
         self._name = name
+        self._touched: Touched | None = touched  # by the live tail, and its rollups not made yet
+
+    def _prepare(self, sql: str) -> None:
+        """Roll the live tail up before the first question about rollups."""
+        if self._touched is not None and self._touched.hours and rollups.ASKED.search(sql):
+            rolling.roll_live(self._connection, self._touched)
+            self._touched = None
 
     def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`, JSON columns decoded."""
@@ -68,6 +77,7 @@ class Reading:
         import pandas
 
         with naming(self._name), self._connection.cursor() as cursor:
+            self._prepare(sql)
             cursor.execute(dialect.bound(sql).encode(), params)
             names = [column.name for column in cursor.description or ()]
             return pandas.DataFrame(map(_flat, cursor.fetchall()), columns=pandas.Index(names))
@@ -82,6 +92,7 @@ class Reading:
         whole = f"select * from ({statement}\n) as asked limit %(most)s"  # noqa: S608 - it can only read
         try:
             # with a parameter the protocol takes one statement alone; the transaction only reads
+            self._prepare(sql)
             with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
                 cursor.execute(f"set local statement_timeout = {int(seconds * 1000)}".encode())
                 cursor.execute(whole.encode(), {"most": most})
@@ -126,6 +137,7 @@ class Reading:
         self, sql: str, params: Mapping[str, Any], size: int
     ) -> Iterator[tuple[psycopg.Cursor, list[tuple[Any, ...]]]]:
         with naming(self._name), self._connection.cursor() as cursor:
+            self._prepare(sql)
             batch: list[tuple[Any, ...]] = []
             for row in cursor.stream(dialect.bound(sql).encode(), params):
                 batch.append(row)

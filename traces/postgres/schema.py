@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from traces import rollups
 from traces.duck import SCHEMA
 from traces.errors import StoreVersion
 from traces.postgres import dialect
+from traces.postgres.rolling import Shared
 
 if TYPE_CHECKING:
     import psycopg
 
 LOCK = 0x616E7377  # the advisory lock of this program
-ROLLED = (2, 3)  # the migrations that make rollups, which are views here
+ROLLED = (2, 3)  # the embedded store's migrations that make rollups, which were views here
+TABLES = 5  # since when they are tables
 
 
 _JOURNALS = (
@@ -53,11 +56,16 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
         connection.execute(f"set local search_path = {dialect.STORED}".encode())
         search = _search_collation(connection)
         for number, statements in enumerate(steps[present:], present + 1):
+            if number == TABLES:
+                connection.execute(dialect.rollup_tables(search).encode())
             if number not in ROLLED:
                 connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
         connection.execute(_JOURNALS)
-        for statement in (*dialect.indexes(), *dialect.views(), *dialect.rollups()):
+        if present < TABLES:
+            connection.execute("set local timezone = 'UTC'")
+            rollups.rebuild(Shared(connection))
+        for statement in (*dialect.indexes(), *dialect.views(), *dialect.rollup_views()):
             connection.execute(statement.encode())
 
 

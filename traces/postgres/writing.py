@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from traces import rollups
 from traces.engine import Stale, Tables, Unfit
-from traces.postgres import dialect
+from traces.postgres import dialect, rolling
 from traces.postgres.reading import Reading, marks
 from traces.postgres.schema import LOCK
+from traces.rollups import Touched
 from traces.rows import stored_columns
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ class Writing:
         self.connection = connection
         self._name = name
         self._journal = journal
+        self._shared = rolling.Shared(connection)
         connection.execute(
             f"set statement_timeout = 0; set lock_timeout = '{WAIT_SECONDS}s';"
-            f" set search_path = {dialect.STORED}".encode()
+            f" set timezone = 'UTC'; set search_path = {dialect.STORED}".encode()
         )
 
     def marks(self) -> dict[str, int]:
@@ -48,6 +51,10 @@ class Writing:
                 if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
                     raise Stale
                 self.append(tables)
+                changed = rollups.touched(self._shared, tables)
+                if changed.hours:
+                    rolling.alone(self.connection)
+                    rollups.roll(self._shared, changed)
                 self.mark(ends)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise Unfit(str(error)) from error
@@ -70,7 +77,7 @@ class Writing:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
-        batches = Reading(self.connection, self._name).batches(sql, params, 1000)
+        batches = Reading(self.connection, self._name, Touched()).batches(sql, params, 1000)
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
@@ -78,7 +85,9 @@ class Writing:
         return cursor.fetchone() is not None
 
     def rebuild(self) -> None:
-        """Do nothing: the rollups are views here, always as the rows are."""
+        """Make all rollups anew out of the rows, within the current transaction."""
+        rolling.alone(self.connection)
+        rollups.rebuild(self._shared)
 
     def forget_texts(self, before: datetime) -> tuple[int, int]:
         """Forget the bulky texts of turns that started before a time; whole months go at once."""
@@ -96,6 +105,11 @@ class Writing:
         with self.connection.transaction():
             turn_ids = self.connection.execute("select turn_id from turns where user_id = %s", [user_id])
             bound["ids"] = [*(row[0] for row in turn_ids.fetchall()), *more_turns]
+            rolling.alone(self.connection)
+            scored = self._shared.execute(
+                "select distinct turn_id from scores where user_id = $user or case_id = any($cases)", bound
+            )
+            changed = rollups.of_turns(self._shared, {*bound["ids"], *(row[0] for row in scored.fetchall())})
             scores = self.execute(
                 "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
                 **bound,
@@ -103,6 +117,7 @@ class Writing:
             for table in ("payloads", "spans", "passages", "usages", "turns"):
                 self.execute(f"delete from {table} where turn_id = any($ids)", **bound)  # noqa: S608 - constants
             self.execute("delete from cases where case_id = any($cases)", **bound)
+            rollups.roll(self._shared, changed)
         return set(bound["ids"]), scores
 
     def execute(self, sql: str, **params: Any) -> int:
