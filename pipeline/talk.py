@@ -31,6 +31,7 @@ class _Tongue:
     reply: dict[str, str]
     not_found: str
     foreign: str
+    unsure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ def reply(talk: Talk, history: Sequence[Message]) -> str:
 def not_found(question: str, code: str | None = None) -> str:
     """Return "I could not find this" in the language of the question, else in `code`, where known here."""
     return _tongues().get(language(question) or code or "en", _tongues()["en"]).not_found
+
+
+def unsure(question: str) -> str:
+    """Return "I am not sure which of these you mean:" in the language of the question, where known here."""
+    return _tongues().get(language(question) or "en", _tongues()["en"]).unsure
 
 
 def unserved(question: str, texts: Iterable[str], served: frozenset[str] | None) -> str | None:
@@ -147,4 +153,4 @@ def _read() -> Iterator[tuple[str, _Tongue]]:
             intent: re.compile(rf"(?:{filler}{gap}){{0,3}}(?:{'|'.join(phrases)})(?:{gap}{filler}){{0,3}}")
             for intent, phrases in part.get("say", {}).items()
         }
-        yield code, _Tongue(say, part.get("reply", {}), part["not_found"], part["foreign"])
+        yield code, _Tongue(say, part.get("reply", {}), part["not_found"], part["foreign"], part["unsure"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipeline.extractive.evidence import Reading, Sentence
+from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import empty
 from pipeline.polarity import negates
 from pipeline.text import STOP_WORDS, stem, tokens

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.home import share
 from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
+from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import narrowed, statements
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
 from pipeline.spelling import doubtful, mended, vocabulary
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
@@ -53,29 +54,6 @@ _ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as rows.stat
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence of a passage and the probability that it belongs to the answer."""
-
-    text: str
-    passage: int  # which of the passages read, 0 is the best
-    position: int  # which sentence of it
-    start: int  # offset in the passage's text
-    probability: float
-    stems: frozenset[str]
-    same_line: bool  # as the sentence before it
-    contrary: bool = False  # it says the contrary of what is asked
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The passages read for a question: all their sentences, and how strong the evidence is."""
-
-    passages: tuple[Found, ...]
-    sentences: tuple[Sentence, ...]
-    strength: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Logistic:
     names: tuple[str, ...]
     bias: float
@@ -104,7 +82,8 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     if not page.texts:
         return Reading(page.passages, (), 0.0)
     suffix = "" if page.vectors else "_lexical"
-    probabilities = _model("sentence" + suffix)(page.sentence_features())
+    sentence, features = _model("sentence" + suffix), page.sentence_features()
+    first = probabilities = sentence(features)
     strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
     if page.followed():
         strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
@@ -115,33 +94,37 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         odds = probabilities / (1 - probabilities) * np.where(page.doing > 0, 1.0, TELLS_NOT)
         probabilities = odds / (1 + odds)
     probabilities, strength_ = _exactly(page, probabilities, strength_)
-    own = split(question)[0]
-    return Reading(
-        page.passages,
-        tuple(
-            Sentence(
-                narrowed(own, text) if _ROW.match(text) else text,
-                fields,
-                position,
-                start,
-                float(probability),
-                stems,
-                joined,
-                contrary,
-            )
-            for text, fields, position, start, probability, stems, joined, contrary in zip(
-                page.texts,
-                page.owner,
-                page.position,
-                page.starts,
-                probabilities,
-                page.stems,
-                page.joined,
-                page.contrary,
-                strict=True,
-            )
-        ),
-        strength_,
+    alone = features | {"gap": np.zeros(len(first)), "same": np.ones(len(first))}
+    within = np.minimum(sentence(alone) * probabilities / np.maximum(first, 1e-12), 1.0)
+    return Reading(page.passages, _weighed(page, probabilities, within), strength_, page.chances())
+
+
+def _weighed(page: Page, probabilities: Numbers, within: Numbers) -> tuple[Sentence, ...]:
+    own = split(page.question)[0]
+    return tuple(
+        Sentence(
+            narrowed(own, text) if _ROW.match(text) else text,
+            fields,
+            position,
+            start,
+            float(probability),
+            stems,
+            joined,
+            contrary,
+            float(alone),
+        )
+        for text, fields, position, start, probability, stems, joined, contrary, alone in zip(
+            page.texts,
+            page.owner,
+            page.position,
+            page.starts,
+            probabilities,
+            page.stems,
+            page.joined,
+            page.contrary,
+            within,
+            strict=True,
+        )
     )
 
 
@@ -340,13 +323,23 @@ class Page:
         )
         return bool(split(self.question)[1]) and not any(lacking)
 
+    @cached_property
+    def homes(self) -> Numbers:
+        """Return the odds that each passage is the one that answers."""
+        return _model("home" if self.vectors else "home_lexical").odds(home.features(self))
+
     def home(self) -> int:
         """Return the number of the passage that most likely answers."""
-        return int(_model("home" if self.vectors else "home_lexical").odds(home.features(self)).argmax())
+        return int(self.homes.argmax())
+
+    def chances(self) -> tuple[float, ...]:
+        """Return how likely each passage is the one that answers, as the conditional logit has it."""
+        chances = np.exp(self.homes - self.homes.max())
+        return tuple((chances / chances.sum()).tolist())
 
     def ahead(self) -> float:
         """Return how far the passage that answers is ahead of the next one."""
-        scores = np.sort(_model("home" if self.vectors else "home_lexical").odds(home.features(self)))
+        scores = np.sort(self.homes)
         return float(scores[-1] - scores[-2]) if len(scores) > 1 else ALONE
 
     def tells(self) -> Numbers:

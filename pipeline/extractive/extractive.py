@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pipeline.citations import MARKER
+from pipeline.codes import codes
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
-from pipeline.extractive.evidence import ABSTAIN_BELOW, Reading, Sentence, choose, read
+from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read
+from pipeline.extractive.exact import numbered
 from pipeline.extractive.kinds import does, kind
+from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.tokens import estimate
-from pipeline.talk import not_found
+from pipeline.talk import not_found, unsure
 from pipeline.text import STOP_WORDS, list_marker, stem, tokens
 
 SENTENCES = 5  # of prose in an answer
@@ -30,6 +33,8 @@ STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, whe
 STEPS = 12
 HOW_TITLE = 0.5  # share of the question's words beyond which a page with steps is about the task
 LISTED = 4  # items from which on a list is shortened to those that are asked for
+SHORT = 2  # sentences of each of two pages when none is sure to be meant
+AGREED = 0.8  # share of the words of the shorter of two answers, for both to say the same
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
@@ -105,7 +110,7 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []
-    pieces = compose(prompt.question, _how(own, reading))
+    pieces = _doubtful(prompt.question, reading) or compose(prompt.question, _how(own, reading))
     if not _repeats(prompt, own, "".join(pieces)):
         return pieces
     answer = _bare(prompt.messages[-2].text)
@@ -113,6 +118,28 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     if max((s.probability for s in fresh), default=0.0) < PROBABLE:
         return []
     return compose(prompt.question, replace(reading, sentences=fresh))
+
+
+def _doubtful(question: str, reading: Reading) -> list[str]:
+    """Return what each of the two likeliest pages says, under its title, when neither is sure to be meant."""
+    own, pages = split(question)[0], reading.rivals()
+    if not pages or codes(own) or numbered(own):
+        return []
+    parts = [reading.on(document) for document in pages]
+    answers = [compose(question, part, SHORT) for part in parts]
+    if _agree(*answers):
+        return []
+    pieces = [unsure(own)]
+    for part, answer in zip(parts, answers, strict=True):
+        title = f"**{part.passages[part.sentences[0].passage].passage.title}**"
+        pieces += [f"\n\n{title}\n\n", *answer] if answer[0] != title else [f"\n\n{title}", *answer[1:]]
+    return pieces
+
+
+def _agree(answer: Sequence[str], other: Sequence[str]) -> bool:
+    """Tell whether one of two answers says most of what the other says."""
+    one, two = (set(tokens(MARKER.sub(" ", "".join(pieces)))) - STOP_WORDS for pieces in (answer, other))
+    return len(one & two) >= AGREED * min(len(one), len(two))
 
 
 def _how(question: str, reading: Reading) -> Reading:
@@ -145,8 +172,8 @@ def _bare(text: str) -> str:
     return " ".join(tokens(MARKER.sub(" ", text)))
 
 
-def compose(question: str, reading: Reading) -> list[str]:
-    """Return the answer in pieces of a sentence each: prose, then the steps when it takes some."""
+def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]:
+    """Return the answer in pieces of a sentence each: prose of `most`, then the steps when it takes some."""
     runs = list(_procedures(reading))
     procedures = [run for run in runs if not any(s.contrary for item in run.items for s in item)]
     best = _best_procedure(question, reading, procedures)
@@ -157,7 +184,7 @@ def compose(question: str, reading: Reading) -> list[str]:
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
     summaries = _summaries(reading.sentences)
     prose = [s for s in prose if id(s) not in summaries] or prose
-    room = min(SENTENCES, BESIDE_STEPS) if best else SENTENCES
+    room = min(most, BESIDE_STEPS) if best else most
     chosen = _distinct(_pick(prose, reading.sentences, room))
     if best:
         home = _passage(best).passage

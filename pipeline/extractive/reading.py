@@ -1,0 +1,59 @@
+"""What the embedded model read for a question: the sentences weighed, and which page it trusts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.knowledge.found import Found
+
+SURE = 0.65  # chance of a page from which on it alone answers; of those surer .90 were right, of others .50
+RIVAL = 0.4  # share of the likeliest page's chance that another must have to be quoted beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage and the probability that it belongs to the answer."""
+
+    text: str
+    passage: int  # which of the passages read, 0 is the best
+    position: int  # which sentence of it
+    start: int  # offset in the passage's text
+    probability: float
+    stems: frozenset[str]
+    same_line: bool  # as the sentence before it
+    contrary: bool = False  # it says the contrary of what is asked
+    within: float = 0.0  # the same probability if its passage is the one that answers
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The passages read for a question: all their sentences, and how strong the evidence is.
+
+    `chances` says of each passage how likely it is the one that answers; they add up to 1.
+    """
+
+    passages: tuple[Found, ...]
+    sentences: tuple[Sentence, ...]
+    strength: float
+    chances: tuple[float, ...] = ()
+
+    def rivals(self) -> tuple[str, ...]:
+        """Return the two documents that may be meant, the likelier first; () when one is sure to be."""
+        chances: dict[str, float] = {}
+        for candidate, chance in zip(self.passages, self.chances, strict=True):
+            document = candidate.passage.document_id
+            chances[document] = chances.get(document, 0.0) + chance
+        there = {self.passages[sentence.passage].passage.document_id for sentence in self.sentences}
+        first, *others = sorted(there, key=lambda document: -chances[document])
+        if not others or chances[first] >= SURE or chances[others[0]] < RIVAL * chances[first]:
+            return ()
+        return first, others[0]
+
+    def on(self, document_id: str) -> Reading:
+        """Return the reading of one document as if it were the one that answers."""
+        mine = tuple(
+            replace(sentence, probability=sentence.within)
+            for sentence in self.sentences
+            if self.passages[sentence.passage].passage.document_id == document_id
+        )
+        return replace(self, sentences=mine)
