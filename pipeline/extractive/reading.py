@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.knowledge.found import Found
 
-SURE = 0.65  # chance of a page from which on it alone answers; of those surer .90 were right, of others .50
+SURE = 0.65  # chance of a page from which on it alone answers; see the room's README
 RIVAL = 0.4  # share of the likeliest page's chance that another must have to be quoted beside it
 
 

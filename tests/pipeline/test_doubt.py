@@ -30,7 +30,9 @@ def prompt(question: str, *pages: tuple[str, str, str], cosines: tuple[float, ..
 
 
 async def answer(prompt: Prompt) -> str:
-    return "".join([event.text async for event in Extractive().stream(prompt, 5.0) if isinstance(event, Text)])
+    return "".join(
+        [event.text async for event in Extractive().stream(prompt, 5.0) if isinstance(event, Text)]
+    )
 
 
 async def test_two_pages_that_may_be_meant_are_both_quoted_by_name() -> None:
