@@ -19,14 +19,14 @@ LOOM = ("loom", "The loom", "Start the loom at the pedal. Oil the bearings of th
 
 
 def prompt(question: str, *pages: tuple[str, str, str], cosines: tuple[float, ...]) -> Prompt:
-    found = []
+    candidates = []
     for number, ((document, title, text), cosine) in enumerate(zip(pages, cosines, strict=True), 1):
         spans = tuple(sentences(text))
         vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * len(spans), np.float32)
         passage = make_passage(rank=number, text=text, title=title, n=number, document_id=document)
-        found.append(Found(passage, spans, vectors))
+        candidates.append(Found(passage, spans, vectors))
     vector = np.array([1, 0], np.float32)
-    return Prompt("", (), question, Retrieved(question, vector, tuple(found), "default", None, None))
+    return Prompt("", (), question, Retrieved(question, vector, tuple(candidates), "default", None, None))
 
 
 async def answer(prompt: Prompt) -> str:
