@@ -138,8 +138,8 @@ def _doubtful(question: str, reading: Reading) -> list[str]:
 
 def _agree(answer: Sequence[str], other: Sequence[str]) -> bool:
     """Tell whether one of two answers says most of what the other says."""
-    one, two = (set(tokens(MARKER.sub(" ", "".join(pieces)))) - STOP_WORDS for pieces in (answer, other))
-    return len(one & two) >= AGREED * min(len(one), len(two))
+    mine, theirs = (set(tokens(MARKER.sub(" ", "".join(pieces)))) - STOP_WORDS for pieces in (answer, other))
+    return len(mine & theirs) >= AGREED * min(len(mine), len(theirs))
 
 
 def _how(question: str, reading: Reading) -> Reading:
