@@ -14,6 +14,7 @@ from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
 from pipeline.languages import language
+from pipeline.prompts.library import PromptVersion
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
@@ -71,6 +72,7 @@ class LiveTurn:
         self.failed: Failed | None = None
         self.first: str | None = None  # the model to ask before the others
         self.groundedness: float | None = None
+        self.prompts: dict[str, PromptVersion] = {}  # the versions in force when it needed them
         self.chosen: str | None = None  # the knowledge base that its conversation was asked from
         self.own: str | None = None  # where its user's own documents lie
         self.recollection = NOTHING  # what was remembered beside the last turns

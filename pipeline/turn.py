@@ -266,6 +266,8 @@ class Pipeline(Frame):
         return history
 
     async def _condense(self, turn: LiveTurn, history: tuple[Message, ...]) -> str:
+        if not history:
+            return turn.text
         version = self._prompt("condense", turn)
         model = turn.question.model if turn.purse.saving == "no" else "extractive"
         standalone = await self.condenser.condense(turn.text, history, version, turn.recorder, model=model)
@@ -331,8 +333,13 @@ class Pipeline(Frame):
         return self.rules.scope and top is not None and top < self.rules.floor
 
     def _prompt(self, name: str, turn: LiveTurn) -> PromptVersion:
-        shelf = self.shelves.of(self._side(turn.question))
-        return shelf.version(name, turn.conversation_id, turn.question.prompts.get(name))
+        """Return the version that this turn uses; it stays the same when another is promoted meanwhile."""
+        version = turn.prompts.get(name)
+        if version is None:
+            shelf = self.shelves.of(self._side(turn.question))
+            version = shelf.version(name, turn.conversation_id, turn.question.prompts.get(name))
+            turn.prompts[name] = version
+        return version
 
     def _assemble(
         self,

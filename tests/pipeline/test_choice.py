@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.events import Answer
 from pipeline.prompts.choice import choose, lot, trouble
-from pipeline.prompts.force import Force
+from pipeline.prompts.force import Force, Standing
 from pipeline.prompts.library import SHIPPED, Library, PromptError
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
@@ -108,4 +109,20 @@ async def test_a_running_pipeline_takes_it_up_with_the_next_turn(library: Librar
         assert recorded(pipeline, done.turn_id).turn.prompt == label
         other = Force(pipeline.force.path, DEFAULTS)  # as another process would
         promote(library, other, "answer@v2")
+    await pipeline.close()
+
+
+async def test_a_turn_reads_no_prompt_twice_and_none_it_does_not_need(library: Library) -> None:
+    pipeline = await make_pipeline(prompts={"folder": str(library.folder)})
+    asked_for: list[str] = []
+    standing = pipeline.force.standing
+
+    def counted(name: str) -> Standing:
+        asked_for.append(name)
+        return standing(name)
+
+    pipeline.force.standing = counted
+    answer, _ = await ask(pipeline, "What happens when I close the lid of my laptop?")
+    assert isinstance(answer, Answer)
+    assert (answer.outcome, asked_for) == ("answered", ["answer"])
     await pipeline.close()
