@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from math import exp, log
 from pathlib import Path
 
-from pipeline.guardrails.lines import Line, Words, claim, together
+from pipeline.guardrails.lines import Line, Words, stated, together
 from pipeline.polarity import contradicted, negations, opposites
 from pipeline.text import STOP_WORDS, rarity, stem, tokens
 
@@ -83,7 +83,7 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, flo
     count = max(len(content), 1)
     return {
         "together": share,
-        "everywhere": claim(tokens(plain)).share(everywhere),
+        "everywhere": stated(plain).share(everywhere),
         "new": min(len(new), MOST),
         "new_share": len(new) / count,
         "any_new": float(bool(new)),
@@ -102,7 +102,7 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, flo
 
 def _closest(plain: str, cited: Cited) -> tuple[str, float]:
     """Return the line, or two lines that follow each other, with most of the sentence's words."""
-    statement = claim(tokens(plain))
+    statement = stated(plain)
     best = max(range(len(cited.lines)), key=cited.shares.__getitem__)
     text, share = cited.lines[best].text, cited.shares[best]
     for place in (best - 1, best):
@@ -172,7 +172,7 @@ def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -
 def _denials(plain: str, text: str, near: Sequence[Line], share: float) -> dict[str, float]:
     """Return whether it denies what the lines say, or has a word of contrary sense."""
     clauses = [part for part in re.split(r"[;.]\s|, (?:but|and|or)\b|\bbut\b", text) if part.strip()]
-    statement = claim(tokens(plain))
+    statement = stated(plain)
     closest = max(clauses, key=lambda part: statement.share(_words_of(part)), default=text)
     parity = negations(plain) % 2 != negations(closest) % 2 and negations(plain) % 2 != negations(text) % 2
     return {

@@ -81,6 +81,12 @@ def claim(words: Sequence[str]) -> Claim:
     return Claim(content, stops - content, beginnings)
 
 
+@lru_cache(maxsize=256)  # a sentence is compared in ten ways, one after the other
+def stated(sentence: str) -> Claim:
+    """Return the stems of a sentence."""
+    return claim(tokens(sentence))
+
+
 def together(parts: Iterable[Words]) -> Words:
     """Return the words of several lines as those of one."""
     parts = tuple(parts)

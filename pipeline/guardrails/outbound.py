@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -136,8 +137,16 @@ class Leak:
         if self.leaked:
             return ""
         waiting = self._waiting + text
+        matches = list(_WORD.finditer(waiting, self._read))
+        begun = bool(matches) and matches[-1].end() == len(waiting) and not end
+        words = [match[0].lower() for match in (matches[:-1] if begun else matches)]
+        if not self._run and self._is_new(words):
+            self._recent = [*self._recent, *words][-_LEAK:]
+            self._read, safe = 0, matches[-1].start() if begun else len(waiting)
+            self._waiting = waiting[safe:]
+            return waiting[:safe]
         safe, read = (len(waiting), len(waiting)) if self._run < _HELD else (0, len(waiting))
-        for match in _WORD.finditer(waiting, self._read):
+        for match in matches:
             if match.end() == len(waiting) and not end:
                 safe, read = min(safe, match.start()), match.start()
                 break
@@ -149,6 +158,11 @@ class Leak:
         out, self._waiting = waiting[:safe], waiting[safe:]
         self._read = max(read - safe, 0)
         return out
+
+    def _is_new(self, words: Sequence[str]) -> bool:
+        """Say whether no run of words that ends in these stands in the prompt: so it is with most answers."""
+        row = [*self._recent[-(_GRAM - 1) :], *words]
+        return self._grams.isdisjoint(zip(*(row[shift:] for shift in range(_GRAM)), strict=False))
 
     def _count(self, word: str) -> None:
         self._recent = [*self._recent[-(_LEAK - 1) :], word]

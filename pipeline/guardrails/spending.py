@@ -130,13 +130,13 @@ class Spending:
     def sums(self, who: str, day: str) -> Sums:
         """Return what is spent on a day and in its month, without what is only held."""
         with self._lock:
-            return self._sums(who, day, held=False)
+            return _sums(self._db, who, day, held=False)
 
     def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: Sums) -> bool:
         """Hold dollars for a turn, more when it holds some, if all sums stay within the most they may be."""
         with self._begin() as db:
             self._sweep(db, clock)
-            if not self._sums(who, day, held=True).leaves(usd, most):
+            if not _sums(db, who, day, held=True).leaves(usd, most):
                 return False
             db.execute(
                 "insert into held values (?, ?, ?, ?, ?)"
@@ -149,12 +149,12 @@ class Spending:
         """Put what a turn cost in the place of what it held; return the sums after it."""
         with self._begin() as db:
             held = db.execute("delete from held where turn_id = ? returning day", (turn_id,)).fetchone()
-            self._add(held[0] if held else day, who, usd, unpriced)
+            _add(db, held[0] if held else day, who, usd, unpriced)
             if self._swept != day:
                 self._swept = day
                 old = (date.fromisoformat(day) - timedelta(days=KEPT_DAYS)).isoformat()
                 db.execute("delete from spent where who <> '' and period < ?", (old,))
-            return self._sums(who, day, held=False)
+            return _sums(db, who, day, held=False)
 
     def reach(self, period: str, who: str, level: str) -> bool:
         """Note that a level was reached; True the first time in its period."""
@@ -197,16 +197,8 @@ class Spending:
             "delete from held where until < ? returning turn_id, day, who, usd", (clock,)
         ).fetchall()
         for _, day, who, usd in lost:
-            self._add(day, who, usd, 0)
+            _add(db, day, who, usd, 0)
         return [(turn_id, day, who) for turn_id, day, who, _ in lost]
-
-    def _add(self, day: str, who: str, usd: float, unpriced: int) -> None:
-        for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):
-            self._db.execute(_ADD, (period, name, usd, 1, unpriced))
-
-    def _sums(self, who: str, day: str, *, held: bool) -> Sums:
-        bound = {"who": who, "day": day, "month": day[:7], "held": held}
-        return Sums(*self._db.execute(_SUMS, bound).fetchone())
 
     @contextmanager
     def _begin(self) -> Iterator[sqlite3.Connection]:
@@ -215,6 +207,16 @@ class Spending:
             db = self._db
             with transaction(db):
                 yield db
+
+
+def _add(db: sqlite3.Connection, day: str, who: str, usd: float, unpriced: int) -> None:
+    for period, name in ((day, who), (day, EVERYBODY), (day[:7], EVERYBODY)):
+        db.execute(_ADD, (period, name, usd, 1, unpriced))
+
+
+def _sums(db: sqlite3.Connection, who: str, day: str, *, held: bool) -> Sums:
+    bound = {"who": who, "day": day, "month": day[:7], "held": held}
+    return Sums(*db.execute(_SUMS, bound).fetchone())
 
 
 def _connect(path: Path) -> sqlite3.Connection:

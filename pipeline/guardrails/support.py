@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline.citations import MARKER
 from pipeline.guardrails.deviation import Cited, deviation, measure, threshold
-from pipeline.guardrails.lines import REMEMBERED, Line, Numbered, Titled, claim, opened, together
+from pipeline.guardrails.lines import REMEMBERED, Line, Numbered, Titled, opened, stated, together
 from pipeline.languages import language
 from pipeline.polarity import contradicted, counted, digits, numbers, one_unit, opposites
 from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
@@ -96,9 +96,9 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
         )
     if _foreign(plain, chosen):
         return _translated(sentence, plain, cited, lines)
-    statement = claim(words)
+    statement = stated(plain)
     shares = [statement.share(line.words) for line in lines]
-    comparison = _compare(plain, words, Cited(lines, shares, owners), bool(cited))
+    comparison = _compare(plain, Cited(lines, shares, owners), bool(cited))
     return replace(comparison, text=sentence, numbers=cited)
 
 
@@ -131,7 +131,7 @@ def contradicts(sentence: str, passages: Sequence[Titled]) -> bool:
     if any(plain in (passage.text or "") for passage in passages):
         return False
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
-    statement = claim(tokens(plain))
+    statement = stated(plain)
     shares = [statement.share(line.words) for line in lines]
     return bool(_contradictions(plain, Cited(lines, shares, [0] * len(lines))))
 
@@ -203,18 +203,21 @@ def _afternoon(value: str) -> str:
     return str(int(value) - 12) if value.isdecimal() and 12 < int(value) < 24 else value
 
 
-def _compare(plain: str, words: Sequence[str], cited: Cited, bound: bool) -> SentenceCheck:
+def _compare(plain: str, cited: Cited, bound: bool) -> SentenceCheck:
     """Compare a sentence with lines; `bound`: it cites them, so that they must say all of it."""
-    whole = _shared(words, cited)
+    whole = _shared(plain, cited)
     everywhere = cited.everywhere.stems
-    wrong, missing = _contradictions(plain, cited), _unnamed(plain, everywhere)
     if bound:
         otherwise = _departs(plain, cited, whole)
         score = whole * (CONTRADICTED if otherwise else 1.0)
         support: Support = "unsupported" if otherwise else "supported" if score >= SUPPORTED else "partly"
+        reasons = (
+            [] if support == "supported" else _contradictions(plain, cited) + _unnamed(plain, everywhere)
+        )
     else:
+        wrong, missing = _contradictions(plain, cited), _unnamed(plain, everywhere)
         score, support = whole * (CONTRADICTED if wrong else NAMED if missing else 1.0), "uncited"
-    reasons = [] if support == "supported" else [*wrong, *missing]
+        reasons = wrong + missing
     if support in ("partly", "unsupported") and not reasons:
         reasons = _lacking(plain, everywhere) or ["Only a part of it stands there."]
     best = max(range(len(cited.lines)), key=cited.shares.__getitem__, default=None)
@@ -224,9 +227,9 @@ def _compare(plain: str, words: Sequence[str], cited: Cited, bound: bool) -> Sen
     return SentenceCheck(plain, support, min(score, 1.0), (), evidence, tuple(reasons))
 
 
-def _shared(words: Sequence[str], cited: Cited) -> float:
+def _shared(plain: str, cited: Cited) -> float:
     """Return the share of the words that stand there, those that stand together counting more."""
-    statement, lines, shares, owners = claim(words), cited.lines, cited.shares, cited.owners
+    statement, lines, shares, owners = stated(plain), cited.lines, cited.shares, cited.owners
     pairs = [
         statement.share(together((lines[place].words, lines[place + 1].words)))
         for place in range(len(lines) - 1)
@@ -241,9 +244,9 @@ def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
     plain = _plain(sentence)
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
     owners = [place for place, p in enumerate(passages) for _ in opened(p.title, p.text or "")]
-    statement = claim(tokens(plain))
+    statement = stated(plain)
     cited = Cited(lines, [statement.share(line.words) for line in lines], owners)
-    return {**_measured(plain, cited), "whole": _shared(tokens(plain), cited)}
+    return {**_measured(plain, cited), "whole": _shared(plain, cited)}
 
 
 def _measured(plain: str, cited: Cited) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _SEAM = re.compile(r"\]\(|!\[|<[A-Za-z/!?]")
@@ -32,7 +32,7 @@ class Window:
 
     `calm` is a quick way out for plain words, most of a text: it matches a whole text that holds
     nothing to rewrite, with what is decided in group 1 and what must wait in group 2. A text
-    with one of the `risky` words is not calm.
+    with one of the `risky` words, in lower case, is not calm.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Window:
         unfinished: re.Pattern[str],
         rewrite: Callable[[re.Match[str]], Change],
         calm: re.Pattern[str],
-        risky: re.Pattern[str] | None = None,
+        risky: Sequence[str] = (),
     ) -> None:
         self._calm = calm
         self._risky = risky
@@ -76,7 +76,7 @@ class Window:
         """Take a piece and return what is decided; `end` decides all that waits."""
         if self._until is None and not self._seam and not end:
             calm = self._calm.match(self._waiting + text)
-            if calm is not None and (self._risky is None or self._risky.search(calm[0]) is None):
+            if calm is not None and not (self._risky and self._is_risky(calm[0].lower())):
                 decided, self._waiting = calm.groups("")
                 if decided:
                     self._last = self._context = decided[-1]
@@ -113,6 +113,9 @@ class Window:
             look = not end and (waits > len(text) or self._unfinished.match(text) is not None)
         self._context, self._waiting = text[at - 1 : at] if at else "", text[at:]
         return out[0] if len(out) == 1 else "".join(out)
+
+    def _is_risky(self, lower: str) -> bool:
+        return any(word in lower for word in self._risky)
 
     def _keep(self, out: list[str], text: str) -> None:
         if text:

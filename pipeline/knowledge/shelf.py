@@ -22,7 +22,7 @@ SCREENED = "screened"  # tables made before there was a passage guard lack it
 PAGE = 8  # neighbouring chunks of a document that count as one place
 MATCHES = 4_000  # full-text matches read at most: their spread makes the z-scores
 REMEMBERED = 256  # full-text results kept
-UNPACKED = 512  # rows kept as retrieval reads them, 15 KB each
+UNPACKED = 2_000  # rows kept as retrieval reads them, 15 KB each; a turn reads some thirty
 
 Keys = NDArray[np.int64]
 
@@ -177,6 +177,8 @@ class MemoryShelf:
             stored = self._rows[key] = row(columns, self._matrix.shape[1])
             if len(self._rows) > UNPACKED:
                 self._rows.popitem(last=False)
+        else:
+            self._rows.move_to_end(key)
         return stored
 
 
