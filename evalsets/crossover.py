@@ -27,9 +27,9 @@ from pipeline.knowledge.ingest import sample, sample_vectors, store
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from pipeline.models.tokens import estimate
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load
+from pipeline.tokens import estimate
 
 MODEL = "claude-haiku-5-5"
 SIZES = (5, 20, 50, 100)

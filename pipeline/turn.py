@@ -29,10 +29,10 @@ from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
-from pipeline.models.tokens import estimate
 from pipeline.prompts.library import PromptVersion
 from pipeline.talk import heard, not_found, reply, unserved
 from pipeline.text import words
+from pipeline.tokens import estimate
 from traces.records import TRIALS, Trace
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -55,10 +56,11 @@ def replay(
     async def work() -> Played | Replay:
         try:
             if turn is not None:
+                _agree(pipeline, settings, [turn], yes=yes)
                 return await playground.again(settings, turn, prompt=prompt, model=model, fresh=fresh)
-            await prepare(pipeline)
             cases = _cases(pipeline, period, limit, seed, run_id)
-            _agree(pipeline, settings, cases, yes=yes)
+            _agree(pipeline, settings, [case.case_id for case in cases.cases], yes=yes)
+            await prepare(pipeline)
             return await _replayed(pipeline, cases, prompt, model, run_id, seed, quiet=json)
         finally:
             await pipeline.close()
@@ -101,12 +103,12 @@ def _cases(
         )
 
 
-def _agree(pipeline: Pipeline, settings: Settings, cases: Evalset, *, yes: bool) -> None:
+def _agree(pipeline: Pipeline, settings: Settings, turn_ids: Sequence[str], *, yes: bool) -> None:
     with pipeline.store.read() as ledger:
-        estimate = expected(ledger, cases, pipeline.rules.model, prices(settings))
+        estimate = expected(ledger, turn_ids, pipeline.rules.model, prices(settings))
     usd = estimate.usd
     price = "an unknown sum: the model has no known price" if usd is None else f"about ${usd:,.4f}"
-    agree(f"{estimate.turns} turns, {price}.", usd, yes=yes)
+    agree(f"{estimate.turns} turn{'s' * (estimate.turns != 1)}, {price}.", usd, yes=yes)
 
 
 async def _replayed(

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
-from pipeline.models.tokens import estimate
 from pipeline.prompts.library import PromptVersion
+from pipeline.tokens import estimate
 
 COPY_CHARACTERS = 200  # a text as long as this is a copy, whatever its title
 

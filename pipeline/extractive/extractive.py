@@ -18,9 +18,9 @@ from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
-from pipeline.models.tokens import estimate
 from pipeline.talk import not_found, unsure
 from pipeline.text import STOP_WORDS, list_marker, stem, tokens
+from pipeline.tokens import estimate
 
 SENTENCES = 5  # of prose in an answer
 MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on

@@ -21,6 +21,7 @@ from pipeline.knowledge.embedding import (
     sendable,
 )
 from pipeline.knowledge.found import Vector
+from pipeline.tokens import by_length
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response
@@ -33,7 +34,6 @@ CONNECT_SECONDS = 3.0
 TRIES = 4  # per batch of passages; a query is tried once, the words alone must do then
 LONGEST_WAIT_SECONDS = 20.0
 ANSWER_BYTES = 64_000_000
-CHARACTERS = 4  # of a token, about
 
 
 class Pace(Protocol):
@@ -89,7 +89,7 @@ class RemoteEmbedder:
         if self._pace is None:
             return
         for begin in range(0, len(texts), BATCH):
-            tokens = sum(map(len, texts[begin : begin + BATCH])) // CHARACTERS
+            tokens = by_length(sum(map(len, texts[begin : begin + BATCH])))
             seconds = self._pace.wait(tokens)
             self._pace.take(tokens)  # before the wait: several batches may be under way
             if seconds > 0:

@@ -12,9 +12,9 @@ from pipeline.models.connection import PerLoop, Wire, broken, network_errors, po
 from pipeline.models.model import ModelEvent, Prompt, Tokens
 from pipeline.models.reading import Reading, answer
 from pipeline.models.structured import Form, Reply, post
-from pipeline.models.tokens import estimate
 from pipeline.models.usage import count
 from pipeline.models.watch import Limits, Watch
+from pipeline.tokens import estimate
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

@@ -18,7 +18,7 @@ from pipeline.models.usage import believe, estimate_tokens
 from pipeline.models.watch import Watch
 
 LONGEST_PAGE = 64_000  # bytes of a body that is no event stream
-CHARACTERS_PER_TOKEN = 16  # above any language's; an answer longer than its limit allows is cut off
+MOST_CHARACTERS_PER_TOKEN = 16  # above any language's; an answer longer than its limit allows is cut off
 
 
 class Response(Protocol):
@@ -117,7 +117,7 @@ async def answer(
     """Yield Text… and one Stop from a response; `take` reads one dialect's events into the Reading."""
     reading, splitter = Reading(watch.name, request_id(response.headers), thoughts), Splitter()
     await _check_type(response, watch)
-    longest = prompt.max_output_tokens * CHARACTERS_PER_TOKEN
+    longest = prompt.max_output_tokens * MOST_CHARACTERS_PER_TOKEN
     async with aclosing(watch.read(_bytes(response))) as received:
         async for part in received:
             error = _feed(reading, splitter, take, part)

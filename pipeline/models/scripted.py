@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from pipeline.errors import ModelError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
+from pipeline.tokens import estimate
 
 Reply = str | ModelError | Sequence[str | float | ModelError]
 
@@ -53,7 +54,7 @@ class Scripted:
                 await asyncio.sleep(self._gap)
                 words += 1
                 yield Text(piece)
-            tokens = Tokens(input_tokens=len(prompt.render()) // 4, output_tokens=words)
+            tokens = Tokens(input_tokens=estimate(prompt.render()), output_tokens=words)
             yield Stop("stop", tokens, self.name)
         finally:
             self.closed += 1

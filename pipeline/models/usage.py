@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.models import tokens
+from pipeline import tokens
 from pipeline.models.model import Prompt, Tokens
 
 ABSURD = 50_000_000  # no call of today's models comes near

@@ -125,7 +125,7 @@ async def test_it_goes_on_where_it_stopped() -> None:
 async def test_costs_are_told_before() -> None:
     model = Scripted(GOOD)
     pipeline = await talked(model)
-    asked = cases(pipeline)
+    asked = [case.case_id for case in cases(pipeline).cases]
     rates = {"input_per_million": 10.0, "output_per_million": 10.0}
     with pipeline.store.read() as ledger:
         dear = replay.expected(ledger, asked, "local:m", Prices({"local:m": rates}))

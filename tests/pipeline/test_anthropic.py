@@ -10,8 +10,8 @@ import pytest
 from pipeline.events import Message
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Prompt, Text, Tokens
-from pipeline.models.tokens import by_length
 from pipeline.rehearsal.server import FaultServer
+from pipeline.tokens import by_length
 from tests.waiting import hung_up
 from tests.wire import ANSWER, ask, make_prompt
 

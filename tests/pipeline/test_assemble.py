@@ -4,8 +4,8 @@ from pipeline.context.assemble import assemble, distinct
 from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
-from pipeline.models.tokens import estimate
 from pipeline.prompts.library import Library
+from pipeline.tokens import estimate
 from tests.factories import make_passage
 
 

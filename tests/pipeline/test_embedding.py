@@ -207,12 +207,12 @@ async def test_passages_keep_to_what_the_provider_allows_a_minute(server: Any) -
         waits.append(seconds)
         now[0] += seconds
 
-    pace = Pace(60, 6_000, lambda: now[0])  # 1 request and 100 tokens a second, six seconds at once
+    pace = Pace(60, 4_800, lambda: now[0])  # 1 request and 80 tokens a second, six seconds at once
     embedder = RemoteEmbedder("small", base_url=url, sleep=sleep, pace=pace)
-    texts = [f"{number:0>25}" for number in range(64 * 4)]  # 400 tokens a request
+    texts = [f"{number:0>18}" for number in range(64 * 4)]  # 320 tokens a request
     assert len(await embedder.embed_passages(texts, [()] * len(texts))) == len(texts)
     assert len(requests) == 4
-    assert waits == pytest.approx([2.0, 4.0, 4.0]), "600 tokens are there, then 100 come a second"
+    assert waits == pytest.approx([2.0, 4.0, 4.0]), "480 tokens are there, then 80 come a second"
     assert await embedder.embed_query("a question waits for nobody") is not None
 
 

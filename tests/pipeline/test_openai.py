@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
-from pipeline.models.tokens import by_length
 from pipeline.rehearsal.server import FaultServer
+from pipeline.tokens import by_length
 from tests.waiting import hung_up, until
 from tests.wire import ANSWER, ask, make_prompt
 

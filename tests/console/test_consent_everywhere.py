@@ -1,0 +1,61 @@
+"""Every command that would ask a paid model refuses alike where nobody can be asked for consent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.console.terminal import Terminal, terminal
+
+__all__ = ["terminal"]
+
+PAID = "openai:gpt-6-luna"
+KEYS = "# Bounce keys\n\nBounce keys skip a key that is pressed again too soon. Turn them on in Settings."
+CASE = {"id": "a", "question": "What do bounce keys ignore?", "relevant_ids": ["keys.md"]}
+SENTENCE = "this spends money and there is no terminal to ask at; add --yes to agree to it"
+
+
+def test_every_command_that_spends_refuses_without_a_terminal(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("ANSWERDECK_KB", "mine")
+    evalset = _evalset(tmp_path)
+    terminal.works("ingest", str(tmp_path / "docs"), "--kb", "mine")
+    turn = json.loads(terminal.works("ask", CASE["question"], "--json"))["turn_id"]
+    run = json.loads(terminal.works("eval", "run", evalset, "--json"))["run_id"]
+    report = tmp_path / "report.json"
+    terminal.works("eval", "report", run, "--format", "json", "--out", str(report))
+    monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", PAID)
+    monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", json.dumps([evalset]))
+    paid_report = tmp_path / "paid.json"
+    paid_report.write_text(report.read_text().replace("extractive", PAID))
+    for arguments in (
+        ("eval", "run", evalset),
+        ("eval", "run", evalset, "--model", "extractive", "--model", PAID),
+        ("eval", "run", evalset, "--model", "extractive", "--judge", PAID),
+        ("eval", "run", evalset, "--target", "https://chat.example.com/v1", "--target-model", "m"),
+        ("eval", "score", run, "--judge", PAID),
+        ("eval", "calibrate", "faithfulness", "walkup", "--judge", PAID),
+        ("eval", "reproduce", str(paid_report), "--rerun", "--evalset", evalset),
+        ("eval", "synthesise", "--kb", "mine", "--model", PAID),
+        ("eval", "changed"),
+        ("prompts", "check", "answer@v1", "--run-evals"),
+        ("replay",),
+        ("replay", "--turn", turn),
+        ("replay", "--turn", turn, "--fresh"),
+    ):
+        code, _, error = terminal(*arguments)
+        assert (code, error.strip().splitlines()[-1]) == (2, f"Error: {SENTENCE}"), arguments
+
+
+def _evalset(folder: Path) -> str:
+    (folder / "docs").mkdir()
+    (folder / "docs" / "keys.md").write_text(KEYS)
+    path = folder / "tiny.jsonl"
+    path.write_text(json.dumps({**CASE, "answerability": "answerable"}))
+    path.with_suffix(".toml").write_text('title = "Tiny"\nkb = "mine"\n')
+    return str(path)
