@@ -51,11 +51,12 @@ def drill(
 
 def outcome(played: list[Played], results: list[Result]) -> dict[str, Any]:
     """Return what happened, for machines."""
+    broken = [result for result in results if result.broken]
     return {
         "scenes": [scene.to_dict() for scene in played],
         "sweep": {
             "pairs": len(results),
-            "broken": [{"pair": pair.pair, "invariants": pair.broken} for pair in results if pair.broken],
+            "broken": [{"pair": str(result.pair), "invariants": result.broken} for result in broken],
         },
-        "holds": not any(scene.problems for scene in played) and not any(pair.broken for pair in results),
+        "holds": not any(scene.problems for scene in played) and not broken,
     }

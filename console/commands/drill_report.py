@@ -38,10 +38,10 @@ def scenes(played: Sequence[Played]) -> Table:
 
 def kinds(results: Sequence[Result]) -> Table:
     """Count the sweep's pairs by the call that failed."""
-    pairs = Counter(result.pair.split(": ")[0].partition(" ")[2] for result in results)
+    pairs = Counter(result.pair.point.name for result in results)
     slowest: dict[str, float] = {}
     for result in results:
-        name = result.pair.split(": ")[0].partition(" ")[2]
+        name = result.pair.point.name
         slowest[name] = max(slowest.get(name, 0.0), result.seconds)
     rows: list[Sequence[str]] = [
         (name, str(count), f"{slowest[name]:.2f}") for name, count in pairs.most_common()
@@ -53,7 +53,7 @@ def failures(results: Sequence[Result]) -> Table:
     """List what the user met, and every pair that broke an invariant."""
     outcomes = Counter(result.outcome for result in results)
     rows: list[Sequence[str]] = [(outcome, str(count), "") for outcome, count in outcomes.most_common()]
-    rows += [("broken", result.pair, "; ".join(result.broken)) for result in results if result.broken]
+    rows += [("broken", str(result.pair), "; ".join(result.broken)) for result in results if result.broken]
     return "Fault sweep, by outcome", ("outcome", "turns", "invariants broken"), rows
 
 

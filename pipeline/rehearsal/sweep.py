@@ -77,7 +77,7 @@ class Pair:
 class Result:
     """What a turn came to under a fault; `broken` names the invariants that did not hold."""
 
-    pair: str
+    pair: Pair
     outcome: str
     error_class: str | None
     seconds: float
@@ -161,7 +161,7 @@ class Sweep:
         if len(asyncio.all_tasks()) > self._tasks + 1:
             broken.append(f"N10: {len(asyncio.all_tasks())} tasks, {self._tasks} before")
         outcome = turn.get("outcome", last.code if isinstance(last, Failed) else "?")
-        return Result(str(pair), outcome, turn.get("error_class"), seconds, tuple(broken))
+        return Result(pair, outcome, turn.get("error_class"), seconds, tuple(broken))
 
     def _durable(self, pair: Pair, last: Event) -> Iterator[str]:
         remembered = pair.point.kind == "conversations" or not isinstance(last, Answer)
@@ -286,6 +286,6 @@ async def sweep_all(progress: Callable[[str], None]) -> list[Result]:
             try:
                 results.append(await sweep.run(pair))
             except AssertionError as error:
-                results.append(Result(str(pair), "not run", None, 0.0, (str(error),)))
+                results.append(Result(pair, "not run", None, 0.0, (str(error),)))
                 break
     return results

@@ -17,7 +17,6 @@ from traces.alerts.gauges import Gauge, Readings, chance
 from traces.alerts.outbox import deliver
 from traces.alerts.quiet import Quiet
 from traces.alerts.rules import RuleError
-from traces.alerts.scan import hours_to_see
 from traces.alerts.usual import usual
 from traces.alerts.watching import Watch, check
 from traces.journal import Journal
@@ -66,14 +65,6 @@ def test_counts_leave_out_stretches_once() -> None:
     assert counts.between(0, 10).n == 5
     assert counts.between(3, 8).n == 2
     assert counts.between(-5, 50).n == 5
-
-
-def test_the_power_of_the_hit_rate_rule_can_be_stated() -> None:
-    rule = rules.shipped()["hit_rate"]
-    fast, slow = hours_to_see(rule, 100, 0.05, 0.5), hours_to_see(rule, 3, 0.05, 0.2)
-    assert fast is not None and fast <= 0.34
-    assert slow is not None and slow > 6
-    assert hours_to_see(rule, 1, 0.05, 0.02) is None
 
 
 @pytest.mark.parametrize(

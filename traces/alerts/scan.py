@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, Counts, Stretch
+from traces.alerts.counts import DAY, HOUR, Counts, Stretch
 from traces.alerts.evidence import at_least, likelihood, mean_over, so_few
 from traces.alerts.rules import Rule
 from traces.alerts.usual import HEAVIEST, Usual, expected, usual
@@ -159,23 +159,6 @@ def _silence(counts: Counts, past: Counts, floor: int) -> Finding | None:
                 begun -= 1
             source = "the same hours of earlier days"
             return Finding(begun, end - begun, turns, 0.0, turns, mean, "usual", p, mean, source)
-    return None
-
-
-def hours_to_see(rule: Rule, turns_an_hour: float, usual_rate: float, rise: float) -> float | None:
-    """Return within how many hours a rise of a share is found with power 0.9; None: not within three days.
-
-    The time starts with the incident, at a steady traffic; the usual rate is taken as well known.
-    """
-    against = [
-        value for value in (rule.limit, usual_rate if rule.change is not None else None) if value is not None
-    ]
-    reference = max(min(against, default=usual_rate), usual_rate)
-    for length in LENGTHS:
-        n = int(turns_an_hour * length * STEP_SECONDS / 3600)
-        needed = _needed(n, reference, allowed(length))
-        if needed is not None and at_least(needed, n, min(usual_rate + rise, 1.0), EXACTLY) >= POWER:
-            return length * STEP_SECONDS / 3600
     return None
 
 
