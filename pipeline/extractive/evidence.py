@@ -17,10 +17,11 @@ from pipeline.context.condenser import COMMON, split
 from pipeline.extractive import home
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
+from pipeline.extractive.headings import inherited
 from pipeline.extractive.home import share
 from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
 from pipeline.extractive.reading import Reading, Sentence
-from pipeline.extractive.rows import narrowed, statements
+from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
 from pipeline.spelling import doubtful, mended, vocabulary
@@ -37,6 +38,7 @@ LEFT = 0.6  # share of the best probability from which on a contrary sentence sp
 ANOTHER = 0.05  # what is left of a sentence about another code or number
 NAMED = 1.5  # how much likelier a sentence with the code asked for is
 EXACT = 0.6  # the least probability and strength of an exact code
+ALIKEROWS = 3  # rows with every word of the question from which on the words tell them not apart
 ALONE = 2.0  # how far a passage without others is ahead of the next
 TELLS_NOT = 0.6  # factor on the odds of a sentence that says nothing to do, for "how do I"
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
@@ -50,7 +52,6 @@ _ACT = re.compile(
     r"|(?:dis)?connect\b|hide\b|show\b|add\b|remove\b|delete\b)",
     re.IGNORECASE,
 )
-_ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as rows.statements writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         odds = probabilities / (1 - probabilities) * np.where(page.doing > 0, 1.0, TELLS_NOT)
         probabilities = odds / (1 + odds)
     probabilities, strength_ = _exactly(page, probabilities, strength_)
+    probabilities = inherited(page, probabilities)
     alone = features | {"gap": np.zeros(len(first)), "same": np.ones(len(first))}
     within = np.minimum(sentence(alone) * probabilities / np.maximum(first, 1e-12), 1.0)
     return Reading(page.passages, _weighed(page, probabilities, within), strength_, page.chances())
@@ -103,7 +105,7 @@ def _weighed(page: Page, probabilities: Numbers, within: Numbers) -> tuple[Sente
     own = split(page.question)[0]
     return tuple(
         Sentence(
-            narrowed(own, text) if _ROW.match(text) else text,
+            narrowed(own, text) if ROW.match(text) else text,
             fields,
             position,
             start,
@@ -171,7 +173,7 @@ def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Number
 
     A row that has every word of the question, its heads included, answers it.
     """
-    rows = np.array([row is not None for row in map(_ROW.match, page.texts)])
+    rows = np.array([row is not None for row in map(ROW.match, page.texts)])
     if rows.sum() < 1 or not page.words:
         return probabilities, strength_
     counts = page.matches.sum(axis=1) * rows
@@ -182,6 +184,8 @@ def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Number
                 mine & (counts < counts[mine].max()), probabilities * ANOTHER, probabilities
             )
     whole = rows & (counts == len(page.words))
+    if whole.sum() > ALIKEROWS:  # its heads alone have the words: the likeliest row is meant
+        whole &= probabilities == (probabilities * whole).max()
     if whole.any() and len(page.words) > 1:
         return np.where(whole, np.maximum(probabilities, EXACT), probabilities), max(strength_, EXACT)
     return probabilities, strength_

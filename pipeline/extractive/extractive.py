@@ -14,6 +14,7 @@ from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read
 from pipeline.extractive.exact import numbered
+from pipeline.extractive.headings import pointed
 from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
@@ -30,6 +31,7 @@ BESIDE_STEPS = 2  # sentences of prose beside a procedure
 AFTER_STEPS = 1  # of them after it, and only as good as this share of the procedure
 AFTER_SHARE = 0.75
 STEPS_FIRST = 1.3  # how much likelier numbered steps are meant than a list, when a task is asked
+MORE = 1.01  # share of the best probability that nothing reaches: steps are no reason why
 STEPS = 12
 HOW_TITLE = 0.5  # share of the question's words beyond which a page with steps is about the task
 LISTED = 4  # items from which on a list is shortened to those that are asked for
@@ -110,6 +112,9 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []
+    leads = pointed(reading)
+    if leads is not None:
+        reading = reading.on(leads)
     pieces = _doubtful(prompt.question, reading) or compose(prompt.question, _how(own, reading))
     if not _repeats(prompt, own, "".join(pieces)):
         return pieces
@@ -228,6 +233,8 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     best = max(procedures, key=lambda p: (_weight(p, task), -_passage(p).passage))
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85
+    if best.numbered and kind(question) == "why":
+        needed = MORE
     return best if best.probability >= needed * top else None
 
 

@@ -13,6 +13,7 @@ _FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")
 _WRITTEN = re.compile(r"; [^\W\d_][^:;\n|]{0,40}: +\S")
 _SENTENCE = re.compile(r"[^:]+: +(?:\S+\s+){3,}\S*[.!?]\s*")  # a value of four words and a full stop
 _BAR = re.compile(r"\s*\|.*\|\s*$")
+ROW = re.compile(r"[^;\n]{1,60}: [^;\n]*; [^;\n]{1,60}: .*\.$")  # as `statements` writes it
 _RULE = re.compile(r"\s*\|[\s:|-]+\|\s*$")
 
 
