@@ -27,7 +27,7 @@ up: install ## Start chat (7860) and console (8501); Ctrl-C stops both
 	@$(BIN)/answerdeck up
 
 test: install-dev ## Run the whole test suite; fails when a room is reached too little
-	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
+	@$(BIN)/python -m slipcover -m pytest -n 3 --dist worksteal
 	@.ci/floors
 
 check: install-dev ## Lint, format and types
@@ -51,4 +51,4 @@ lock: ## Write the locks in .ci/ anew
 	uv pip compile -q --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes pyproject.toml -c .ci/requirements-dev.txt -o .ci/requirements.txt
 
 clean: ## Remove .venv and caches; .data stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage.json
