@@ -14,7 +14,7 @@ from pipeline import desk
 from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Force
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces import certificate
 from traces.certificate import Certificate, Line
 from traces.places import Person, Place
@@ -33,7 +33,7 @@ def places(store: Store) -> list[Place]:
     *own, every_file = traces.places.places(store)
     return [
         *evalsets.places.places(store.data_dir),
-        *pipeline.places.places(store.data_dir, store.ledger, load().sessions.get_secret_value()),
+        *pipeline.places.places(store.data_dir, store.ledger, load_settings().sessions.get_secret_value()),
         *own,
         every_file,
     ]

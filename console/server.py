@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 from console.binding import exposed, narrowed, taken
 from pipeline.errors import ConfigurationError
 from pipeline.http.stopping import SIGNALS
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,7 +63,7 @@ def _shared_metrics(settings: Settings) -> Iterator[None]:
 
 def worker() -> FastAPI:
     """Build the application of one API process among several."""
-    return create(load(), chat=False, alone=True)
+    return create(load_settings(), chat=False, alone=True)
 
 
 def create(settings: Settings, *, chat: bool = True, alone: bool = False, **parts: Unpack[Given]) -> FastAPI:

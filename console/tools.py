@@ -77,7 +77,7 @@ class Tools:
         names = [row.name for row in await asyncio.to_thread(cases.list_sets)]
         if evalset not in names:  # a path would let a caller far away read files here
             raise Unanswered(f"There is no evalset {evalset[:64]!r}; there are {', '.join(names)}.")
-        evals = await asyncio.to_thread(cases.load, evalset)
+        evals = await asyncio.to_thread(cases.load_evalset, evalset)
         kb = await corpora.prepare(evals, self.pipeline.knowledge)
         await self._affordable(evals.some(limit, 0), kb, budget_usd)
         plan = Plan(limit=limit, budget_usd=budget_usd or None)

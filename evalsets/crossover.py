@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases.cases import load as load_evalset
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.row import Case
 from pipeline.build import build
 from pipeline.events import Question, Sources
@@ -28,7 +28,7 @@ from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from pipeline.rehearsal.server import FaultServer
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.tokens import estimate
 
 MODEL = "claude-haiku-5-5"
@@ -85,7 +85,7 @@ async def measure(folder: Path, server: FaultServer, pages: int, budget: int, ca
     documents, cases_asked = corpus(pages)
     cases_asked = cases_asked[:cases]
     model = AnthropicMessages(MODEL, base_url=server.anthropic_url, api_key="none needed")
-    settings = load(data_dir=folder, retrieval={"whole_tokens": budget}, limits=FREE)
+    settings = load_settings(data_dir=folder, retrieval={"whole_tokens": budget}, limits=FREE)
     pipeline = build(settings, models=[model])
     shares: list[float] = []
     try:

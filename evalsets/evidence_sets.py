@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from pipeline.context.condenser import needs_history, rewrite, split
 from pipeline.events import Message
 from pipeline.extractive import evidence
-from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import MiniLM, PassageVectors, checked
@@ -188,7 +188,7 @@ def labels(path: Path) -> dict[str, frozenset[str]]:
 
 async def own(name: str, embedder: MiniLM, tag: str | None = None) -> list[Example]:
     """Return the questions of one of our sets, its documents searched."""
-    evalset, marks = load(name), evidence_of()
+    evalset, marks = load_evalset(name), evidence_of()
     shelf = handbook(embedder) if evalset.corpus is None else await shelve(evalset.corpus, embedder)
     examples: list[Example] = []
     for case in evalset.cases:

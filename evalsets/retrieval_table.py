@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsets import evidence_sets
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.evidence_sets import lines
 from evalsets.metrics.retrieval import retrieval
 from evalsets.metrics.stats import summary
@@ -173,7 +173,7 @@ async def main(folder: Path) -> None:
     for name in ("demo_gnome_help", "clapnq_dev"):
         standing = Standing(await shelve(folder / name / "corpus.jsonl", embedder), embedder)
         print(await row(name, standing, beir(folder / name)), flush=True)
-    everyday = load("everyday")
+    everyday = load_evalset("everyday")
     assert everyday.corpus is not None
     cases = [
         Asked(case.question, frozenset(case.relevant_ids)) for case in everyday.cases if case.relevant_ids

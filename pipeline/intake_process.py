@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pipeline.errors import AnswerdeckError
 from pipeline.intake import Brought, Order, bring
 from pipeline.private import private
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 log = logging.getLogger(__name__)
 NICE = 10  # answers go first
@@ -25,7 +25,7 @@ def main() -> None:
     order = Order(**json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        result = asyncio.run(bring(order, private(load())))
+        result = asyncio.run(bring(order, private(load_settings())))
     except (AnswerdeckError, OSError) as error:
         log.error("a file could not be brought in: %s", error)
         result = Brought(reason="failed")

@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         return *sources, InitSettingsSource(settings_cls, gate), toml
 
 
-def load(**overrides: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Read and check the configuration; raises ConfigurationError with every problem found."""
     problems = _unknown_variables()
     try:

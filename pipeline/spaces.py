@@ -20,7 +20,7 @@ from pipeline.errors import AnswerdeckError, Refused
 from pipeline.intake import Brought, Order, take_out
 from pipeline.knowledge.documents import clean
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.reading.files import KINDS
+from pipeline.knowledge.reading.files import FILE_KINDS
 from traces.ids import uuid7
 from traces.processes import Process, gone, mine
 
@@ -81,7 +81,7 @@ class Spaces:
     async def take(self, user_id: str, workspace: str, name: str, body: AsyncIterable[bytes]) -> Upload:
         """Take a file in; it is read afterwards, see its `state`. Nothing stays of one that is refused."""
         name = titled(name)
-        if Path(name).suffix.lower() not in KINDS.split():
+        if Path(name).suffix.lower() not in FILE_KINDS.split():
             raise self._refused("kind", name)
         if self._full(user_id, workspace):
             raise self._refused("many", name)

@@ -302,3 +302,16 @@ def test_no_dictionary_stands_for_a_record() -> None:
         if name not in EDGES and loose:
             wrong.append(f"{name}: {', '.join(loose)} return dict[str, Any]; give the record a dataclass")
     assert not wrong
+
+
+def test_our_own_names_need_no_alias() -> None:
+    """A function that is imported bare carries the noun it needs."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {alias.name} as {alias.asname}"
+        for path in shipped()
+        for node in nodes(path)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.asname and (getattr(node, "module", None) or alias.name).partition(".")[0] in ROOMS
+    ]
+    assert not wrong

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from pipeline.build import knowledge
-from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors
 from pipeline.knowledge.ingest import Ready, sample, sample_vectors, store
-from pipeline.settings import load as configured
+from pipeline.settings import load_settings
 
 KB = "bench"
 PASSAGES = 2_000
@@ -60,7 +60,7 @@ def corpus(embedder: Embedder, passages: int = PASSAGES) -> Corpus:
 
 def questions(start: int = 0) -> Iterator[str]:
     """Yield questions that the sample answers by themselves, no two alike."""
-    answerable = [case for case in load("demo").cases if case.answerability == "answerable"]
+    answerable = [case for case in load_evalset("demo").cases if case.answerability == "answerable"]
     cases = [case for case in answerable if not case.history and case.case_id not in UNANSWERED]
     for number in itertools.count(start):
         yield f"{cases[number * 7 % len(cases)].question} (ticket {number + 1})"
@@ -68,7 +68,9 @@ def questions(start: int = 0) -> Iterator[str]:
 
 async def save(texts: Corpus, data_dir: Path, peer: Path, embedder: Embedder) -> None:
     """Store the corpus as a knowledge base for us and as one file of arrays for the peer."""
-    await store(texts.documents, KB, knowledge(configured(data_dir=data_dir), embedder), ready=texts.vectors)
+    await store(
+        texts.documents, KB, knowledge(load_settings(data_dir=data_dir), embedder), ready=texts.vectors
+    )
     vectors = [texts.vectors[vector_files.key(*passage.embedded)].vector for passage in texts.chunks]
     np.savez(peer, texts=np.array([passage.text for passage in texts.chunks]), vectors=np.stack(vectors))
 

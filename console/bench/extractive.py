@@ -14,7 +14,7 @@ from console.bench.processes import BenchError
 from pipeline.build import build, prepare
 from pipeline.events import Answer, Question
 from pipeline.knowledge.ingest import store
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 WARM_TURNS, TURNS = 5, 40
 
@@ -26,7 +26,7 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
 
 
 async def _turns(data_dir: Path, turns: int) -> list[Figure]:
-    pipeline = build(load(data_dir=data_dir, kb=KB, models={"primary": "extractive"}))
+    pipeline = build(load_settings(data_dir=data_dir, kb=KB, models={"primary": "extractive"}))
     texts = corpus(pipeline.knowledge.embedder)
     await store(texts.documents, KB, pipeline.knowledge, ready=texts.vectors)
     await prepare(pipeline)

@@ -26,7 +26,7 @@ from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending, Sums
 from pipeline.redis_server import RedisServer
 from pipeline.rehearsal.server import FaultServer
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces.store import Store
 
 HOSTS, USERS = 3, 200
@@ -235,7 +235,7 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
     doubled = [name for name in clients if name in seen.over]
     spent = sum(row["cost_usd"] or 0.0 for row in rows if row["user_id"] == "spender")
     with _as(hosts[1]):
-        pages = asyncio.run(knowledge(load()).documents("valves"))
+        pages = asyncio.run(knowledge(load_settings()).documents("valves"))
     return [
         _figure("turns whose end a user received", "", len(seen.ended), None),
         _figure("of these lost", "", len(seen.ended.keys() - set(recorded)), NONE),

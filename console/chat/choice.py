@@ -10,7 +10,7 @@ from markupsafe import Markup
 from console.chat import markup
 from console.chat.shelf import Reader
 from pipeline import notices
-from pipeline.knowledge.reading.files import KINDS
+from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.spaces import Spaces
 
 KEPT = 2000  # tabs whose choice is remembered
@@ -76,4 +76,4 @@ class Choice:
             for upload in uploads
         ]
         busy = any(upload.state in ("waiting", "reading") for upload in uploads)
-        return {"own": True, "files": files, "busy": busy, "kinds": KINDS.replace(" ", ",")}
+        return {"own": True, "files": files, "busy": busy, "kinds": FILE_KINDS.replace(" ", ",")}

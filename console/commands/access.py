@@ -16,7 +16,7 @@ from console.commands.screen import emit, table, wrong
 from pipeline import build
 from pipeline.auth import DEFAULT
 from pipeline.people import AccessError, Account, People
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 Name = Annotated[str, typer.Argument(help="A name of letters, digits, '.', '_', '@' or '-'.")]
 Role = Annotated[str, typer.Option(help="user, viewer, editor, approver or admin.")]
@@ -89,7 +89,7 @@ def revoke_key(name: Name) -> None:
 @contextmanager
 def access() -> Iterator[People]:
     """Open who may come in; what cannot be done ends the command with its sentence."""
-    people = build.people(load())
+    people = build.people(load_settings())
     try:
         yield people
     except AccessError as error:

@@ -11,10 +11,9 @@ import typer
 from console import alerts
 from console.commands.screen import emit, failed, table, wrong
 from console.senders import addresses
-from pipeline.settings import load
-from traces.alerts import rules as book
+from pipeline.settings import load_settings
 from traces.alerts import standing
-from traces.alerts.rules import RuleError
+from traces.alerts.rules import RuleError, find_rule
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -27,7 +26,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Judge all rules now; exit 1 when any fires. `up` does it every minute, or cron with --post."""
-    settings = load()
+    settings = load_settings()
     book = alerts.check(settings)
     firing = [alert for alert in book.standings.values() if alert.state == "firing"]
     shown = list(book.standings.values()) if everything else firing
@@ -45,7 +44,7 @@ def check(
 
 def send_test() -> None:
     """Send a test message to everybody who is told."""
-    settings = load()
+    settings = load_settings()
     targets = addresses(settings)
     if not targets:
         raise failed("alerts.webhooks and alerts.targets are empty, so nobody would be told")
@@ -60,7 +59,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Show what fired, what ended, and who muted or changed what, the newest first."""
-    rows = standing.history(alerts.folder(load()), limit, key)
+    rows = standing.history(alerts.folder(load_settings()), limit, key)
     if json:
         emit([asdict(row) for row in rows])
     elif rows:
@@ -76,7 +75,7 @@ def mute(
 ) -> None:
     """Tell nobody of a rule for some hours; what still fires after them is told then."""
     try:
-        until = alerts.mute(load(), key, hours, by=_me())
+        until = alerts.mute(load_settings(), key, hours, by=_me())
     except RuleError as error:
         raise wrong(str(error)) from None
     print(f"{key} is heard again." if until is None else f"{key} is muted until {_when(until)} UTC.")
@@ -85,7 +84,7 @@ def mute(
 def reset(key: Annotated[str, typer.Argument(help="A rule that fires.")]) -> None:
     """Take what happens now for usual from now on: the alert ends without being over."""
     try:
-        alerts.reset(load(), key, by=_me())
+        alerts.reset(load_settings(), key, by=_me())
     except RuleError as error:
         raise wrong(str(error)) from None
     print(f"{key} starts anew.")
@@ -102,12 +101,12 @@ def rules(
     json: Json = False,
 ) -> None:
     """Show the rules, or change one; every change is kept with who, when and why."""
-    settings = load()
+    settings = load_settings()
     rule_book = alerts.rule_book(settings)
     edits = {"limit": limit, "change": change, "severity": severity, "on": on}
     changes = {name: value for name, value in edits.items() if value is not None}
     try:
-        chosen = rule_book.values() if key is None else [book.named(rule_book, key)]
+        chosen = rule_book.values() if key is None else [find_rule(rule_book, key)]
         if key is None and (changes or restore):
             raise RuleError("name the rule to change")
         if restore is not None:

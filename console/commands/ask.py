@@ -14,7 +14,7 @@ from pipeline.build import build, prepare
 from pipeline.events import Answer, Delta, Failed, Question, Retract
 from pipeline.prompts.library import PromptError
 from pipeline.sections import check_model
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 
 def ask(
@@ -53,7 +53,7 @@ def ask(
 
 async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
     """Run one turn, printing it as it streams unless `quiet`."""
-    pipeline = build(load(**({"models": {"primary": question.model}} if question.model else {})))
+    pipeline = build(load_settings(**({"models": {"primary": question.model}} if question.model else {})))
     try:
         for name, label in question.prompts.items():
             pipeline.prompts.get_of(name, label)

@@ -24,7 +24,7 @@ from evalsets.runs.runner import Askable, Plan, Side, Variant, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
 from pipeline.knowledge.standing import Status
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 from pipeline.workers import Workers
 
@@ -126,7 +126,7 @@ def expect(
 
 
 async def _expected(cases: Evalset, variants: Sequence[Variant], plan: Plan) -> list[tuple[str, Estimate]]:
-    prices, few = build.prices(load()), cases.some(plan.limit, plan.seed)
+    prices, few = build.prices(load_settings()), cases.some(plan.limit, plan.seed)
     rows: list[tuple[str, Estimate]] = []
     async with searching(variants) as searches:
         for variant in variants:

@@ -16,7 +16,7 @@ from evalsets.capacity import SIZES, PerTurn, Plan, Site, TooMany, plan
 from evalsets.forecast import forecast_costs
 from pipeline import build
 from pipeline.sections import check_model
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 
 MODELS = ("anthropic:claude-haiku-5-5", "openai:gpt-6-luna")
 MILLION = 1_000_000
@@ -38,7 +38,7 @@ def capacity(
     json: Json = False,
 ) -> None:
     """Play the busy hour of millions of conversations a month, and name what gives way first."""
-    settings = load()
+    settings = load_settings()
     names = model or [name for name in (settings.models.primary,) if name != "extractive"] or list(MODELS)
     try:
         for name in names:

@@ -20,7 +20,7 @@ from evalsets.cases.synthetic import Made
 from pipeline import build, providers
 from pipeline.models.model import Tokens, disconnect
 from pipeline.sections import check_model
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces.queries import listing
 from traces.queries.turns import trace
 
@@ -178,7 +178,7 @@ async def _synthesised(
         check_model(model or "extractive")
     except ValueError as error:
         raise wrong(str(error)) from None
-    settings = load()
+    settings = load_settings()
     pipeline = build.build(settings)
     try:
         chunks = await synthetic.passages(pipeline.knowledge, kb)
@@ -220,6 +220,6 @@ def _tell(name: str, imported: Imported, path: Path, *, add: bool) -> None:
         for note in imported.dropped:
             print(f"  {note}")
     if add:
-        print(f"{name} has {len(cases.load(name).cases)} cases now")
+        print(f"{name} has {len(cases.load_evalset(name).cases)} cases now")
     print(f"Run it: answerdeck eval run {name}")
     print(f"Let it decide promotions: answerdeck eval gate-set {name}")

@@ -13,7 +13,7 @@ from console.format import usd
 from evalsets.forecast import Assumed, Basis, Caching, Forecast, Traffic, forecast_costs
 from pipeline import build
 from pipeline.sections import check_model
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces.queries import costs
 from traces.queries.costs import DayCost, calls
 from traces.queries.overview import cost_per_conversation
@@ -37,7 +37,7 @@ def show(
     days: Annotated[int, typer.Option(min=1, max=365, help="So many days back.")] = DAYS, json: Json = False
 ) -> None:
     """Show spending by model, budgets, cost per conversation and per resolved answer."""
-    settings, now = load(), datetime.now(UTC)
+    settings, now = load_settings(), datetime.now(UTC)
     window = costs.last_days(now, days)
     with build.store(settings).read() as ledger:
         models = _by_model(costs.by_day(ledger, window))
@@ -81,7 +81,7 @@ def forecast(
     json: Json = False,
 ) -> None:
     """Forecast a month's cost from real traffic, with its interval."""
-    settings = load()
+    settings = load_settings()
     configured = (settings.models.primary, settings.models.fallback)
     names = model or [name for name in configured if name and name != "extractive"]
     try:
@@ -149,7 +149,7 @@ def basis_of(assume: str | None, days: int) -> Assumed | Traffic:
 
 def _traffic(days: int) -> Traffic:
     now = datetime.now(UTC)
-    with build.store(load()).read() as ledger:
+    with build.store(load_settings()).read() as ledger:
         return Traffic(calls(ledger, Window(now - timedelta(days=days), now)))
 
 

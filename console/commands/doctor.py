@@ -17,7 +17,7 @@ from console.binding import exposed
 from console.commands.screen import emit, table
 from pipeline import build, providers, redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble
 from traces.engine import EMBEDDED
 from traces.errors import TracesError
@@ -36,7 +36,7 @@ class Finding:
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check configuration, data folder, knowledge base, models and traces."""
-    findings = list(_findings(load()))
+    findings = list(_findings(load_settings()))
     if json:
         emit([{"what": f.what, "ok": f.ok, "found": f.detail} for f in findings])
     else:

@@ -12,8 +12,8 @@ import typer
 
 from console.commands.drill_report import COLUMNS, page, row
 from console.commands.screen import emit, table, wrong
-from pipeline.rehearsal import drill as scenes
-from pipeline.rehearsal.drill import Played
+from pipeline.rehearsal import scenes
+from pipeline.rehearsal.scenes import Played
 from pipeline.rehearsal.sweep import Result, sweep_all
 
 
@@ -30,7 +30,7 @@ def drill(
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    played = asyncio.run(scenes.drill(progress))
+    played = asyncio.run(scenes.rehearse(progress))
     results = asyncio.run(sweep_all(progress)) if sweep else []
     broken = [result for result in results if result.broken]
     problems = [problem for scene in played for problem in scene.problems]

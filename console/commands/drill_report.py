@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from pipeline.rehearsal.drill import Played
+from pipeline.rehearsal.scenes import Played
 from pipeline.rehearsal.sweep import Result
 
 COLUMNS = ("scene", "turns", "outcomes", "p50 s", "most s", "calls", "recorded", "breakers", "")

@@ -20,7 +20,7 @@ from console.commands.judges import JudgedRun, chosen, judged
 from console.commands.opened import drained, settings_of, tried
 from console.commands.screen import emit, failed, wrong
 from console.commands.targets import ask_target, expect_target, template_of
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.judges.process import job
 from evalsets.metrics.columns import Summary
@@ -31,7 +31,7 @@ from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
 from evalsets.runs.work import too_many_failed
 from pipeline import shelving
-from pipeline.settings import load as load_settings
+from pipeline.settings import load_settings
 
 Texts = list[str] | None
 
@@ -202,7 +202,7 @@ def _cases(evalset: str, queries: str | None) -> Evalset:
     if queries not in (None, "last", "rewrite", "tasks"):
         raise wrong(f"--queries {queries!r} is unknown; it can be 'last', 'rewrite' or 'tasks'")
     try:
-        return load(evalset, queries=queries)
+        return load_evalset(evalset, queries=queries)
     except EvalsetError as error:
         raise wrong(str(error)) from None
 

@@ -16,7 +16,7 @@ from evalsets.reports import findings
 from evalsets.reports.compare import compare_runs
 from evalsets.reports.content import Report
 from evalsets.reports.report import write
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.shelving import library
 from traces.queries import runs
 
@@ -75,7 +75,7 @@ def report(
             name = f"report-{of_one.run.run_id[:13]}"
         else:
             comparison = compare_runs(ledger, against, run)
-            content = findings.of_comparison(ledger, comparison, library(load()))
+            content = findings.of_comparison(ledger, comparison, library(load_settings()))
             name = "comparison"
     for item in formats:
         ending = "xml" if item == "junit" else item

@@ -27,7 +27,7 @@ from evalsets.reports.record import NotAReport
 from pipeline.build import build, store
 from pipeline.desk import desk
 from pipeline.prompts.library import PromptError
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces.ledger import Ledger
 from traces.queries import runs
 from traces.queries.runs import UnknownRun
@@ -71,8 +71,8 @@ def choose(
     """Say which evalsets a prompt must pass before it is promoted; without names, show them."""
     if evalsets and clear:
         raise wrong("name evalsets, or --clear, not both")
-    desk(load()).look()
-    settings = load()
+    desk(load_settings()).look()
+    settings = load_settings()
     chosen = None
     try:
         if evalsets or clear:
@@ -89,7 +89,7 @@ def choose(
 
 def changed(yes: Yes = False, json: Json = False) -> None:
     """Run the gate's evalsets again where prompt, model, index, guardrails or code changed since."""
-    settings = load()
+    settings = load_settings()
 
     async def work() -> list[str]:
         pipeline = build(settings)
@@ -113,7 +113,7 @@ def changed(yes: Yes = False, json: Json = False) -> None:
 
 
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
-    settings = load()
+    settings = load_settings()
     file = Path(baseline)
     report = record.read(file) if file.is_file() or file.suffix == ".json" else None
     with drained() as ledger:

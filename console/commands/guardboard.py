@@ -9,7 +9,7 @@ from console.commands.screen import emit, failed, table
 from evalsets.runs.guardboard import measure
 from pipeline.build import store
 from pipeline.guards import guards
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces.errors import StoreError
 from traces.queries.refusals import Overrides, overrides
 from traces.store import Store
@@ -19,7 +19,7 @@ _UNKNOWN = dict.fromkeys(("turns", "refused", "contested", "override_rate"))
 
 def show(*, json: bool) -> None:
     """Measure the guards in force and print the scoreboard; exit code 1 when a bound is broken."""
-    settings = load()
+    settings = load_settings()
     looks = guards(settings)
     inbound, planted = looks.inbound, looks.planted
     board = asyncio.run(measure(inbound, planted))

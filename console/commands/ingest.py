@@ -25,7 +25,7 @@ from pipeline.knowledge.spread import Spread
 from pipeline.knowledge.tables import checked
 from pipeline.knowledge.watch import follow
 from pipeline.providers import embedder, embedder_url
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 SHOWN = 50  # lines of one kind printed
 
@@ -55,7 +55,7 @@ def _spread(on: str | None, stack: ExitStack) -> Spread | None:
     """Return an embedder that works at a place until the stack ends; None when it is to be here."""
     if (helpers := crew(on, stack)) is None:
         return None
-    settings = load()
+    settings = load_settings()
     return Spread(embedder(settings), helpers, settings.embedder, embedder_url(settings))
 
 

@@ -16,7 +16,7 @@ from console.commands.figures import cost, metric_table
 from console.commands.opened import waiting
 from console.commands.progress import bars
 from console.commands.screen import emit, failed, wrong
-from evalsets.cases.cases import load as load_set
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.rubric import Criterion
 from evalsets.judges import calibration, judgement, labelled, process
@@ -30,7 +30,7 @@ from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import JUDGED
 from pipeline import build, providers
 from pipeline.desk import desk
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces.journal import Journal
 from traces.queries import runs
 from traces.records import Run
@@ -99,7 +99,7 @@ def judged(
     run: str, judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
 ) -> JudgedRun:
     """Estimate, ask for consent, judge, and return what came of it."""
-    settings = load()
+    settings = load_settings()
     job = process.job(judge, settings, budget_usd=budget)
     chosen(
         ",".join(name for name in (metrics or "").split(",") if not name.strip().startswith(RUBRIC)) or None
@@ -134,7 +134,7 @@ def judged(
 def _criteria(row: Run) -> tuple[Criterion, ...]:
     """Return the criteria of a run's evalset as it stands; of a set that is gone, as they were in the run."""
     with suppress(EvalsetError):
-        if criteria := load_set(row.evalset).rubric:
+        if criteria := load_evalset(row.evalset).rubric:
             return criteria
     return tuple(Criterion(**criterion) for criterion in row.settings.rubric.values())
 
@@ -176,7 +176,7 @@ async def _score(
     journal, result, scorers = Journal(store.journal), Judgement(), dict[str, str]()
     try:
         with bars(quiet) as step:
-            for worker_of, metrics in _workers(names, job, load()):
+            for worker_of, metrics in _workers(names, job, load_settings()):
                 step("Starting the judge")
                 left = job.budget_usd and max(job.budget_usd - (result.spent.usd or 0.0), 0.0)
                 async with worker_of(left) as worker:
@@ -230,7 +230,7 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Hold a scorer against people's labels: its agreement with them, with an interval."""
-    settings, metric = load(), None
+    settings, metric = load_settings(), None
     if scorer not in calibration.FREE:
         if judge is None:
             raise wrong(f"{scorer} needs --judge; without one there are {', '.join(calibration.FREE)}")
@@ -267,7 +267,7 @@ def _metric(name: str, evalset: str | None) -> Judged:
     if name.startswith(MARKED) and evalset is None:
         raise wrong(f"{name} is a criterion of an evalset; name it: --set NAME")
     try:
-        criteria = () if evalset is None else load_set(evalset).rubric
+        criteria = () if evalset is None else load_evalset(evalset).rubric
     except EvalsetError as error:
         raise wrong(str(error)) from None
     metric, *others = chosen(name, criteria)

@@ -15,7 +15,7 @@ from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.running import running_jobs
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 Named = Annotated[str | None, typer.Argument(metavar="[KB]", help="Knowledge base.", show_default=False)]
 Name = Annotated[str | None, typer.Option("--kb", help="Knowledge base; default from the configuration.")]
@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def knowledge_bases(vectors: Embedder | None = None) -> tuple[Knowledge, str]:
     """Return the knowledge bases and the name of the one that answers."""
-    settings = load()
+    settings = load_settings()
     return knowledge(settings, vectors), settings.kb
 
 
@@ -175,7 +175,7 @@ def search(
     json: Json = False,
 ) -> None:
     """Show what a question finds, with its ranks in full text, by vector, fused and reranked."""
-    settings = load()
+    settings = load_settings()
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))
     rows = asyncio.run(search_test(retriever(settings, knowledge), question, chosen_kb))

@@ -13,7 +13,7 @@ from console import erasing
 from console.commands.screen import emit, table, wrong
 from console.commands.traces import Json
 from pipeline import build
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces import certificate
 from traces.certificate import Line
 from traces.export import export_jsonl, export_parquet
@@ -34,7 +34,7 @@ def export(
     if format == "parquet" and (since or until):
         raise wrong("--since and --until go with --format jsonl only")
     began, ended = _moment(since), _moment(until)
-    store = build.store(load())
+    store = build.store(load_settings())
     store.drain()
     out.parent.mkdir(parents=True, exist_ok=True)
     with store.read(exporting=True) as ledger:
@@ -50,7 +50,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Forget prompts, raw responses and passage texts that are older; the turns stay."""
-    settings = load()
+    settings = load_settings()
     days = days or settings.traces.payload_days
     if not yes:
         typer.confirm(f"Forget the texts of turns older than {days} days? This cannot be undone", abort=True)
@@ -68,7 +68,7 @@ def erase(
     """Erase everything of one user and write a certificate; exit 1 when something is left, named."""
     if (user is None) == (verify is None):
         raise wrong("give --user to erase, or --verify FILE to check a certificate again")
-    store = build.store(load())
+    store = build.store(load_settings())
     if verify is not None:
         _verify(store, verify, json)
         return

@@ -16,14 +16,12 @@ from console.commands.consent import Yes
 from console.commands.evals import Json
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, table, wrong
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics.table import find_metric
-from evalsets.release import bisect as bisecting
-from evalsets.release.bisect import Trial
+from evalsets.release.bisect import Trial, Unlike, find_cause
 from evalsets.reports import record
-from evalsets.reports import reproduce as reproducing
-from evalsets.reports.reproduce import Reproduction
+from evalsets.reports.reproduce import Reproduction, derive_from_ledger, derive_from_run
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from traces.queries import runs
@@ -51,9 +49,9 @@ def reproduce(
     try:
         with drained() as ledger:
             reproduction = (
-                reproducing.from_run(ledger, written, rerun_of)
+                derive_from_run(ledger, written, rerun_of)
                 if rerun_of
-                else reproducing.from_ledger(ledger, written)
+                else derive_from_ledger(ledger, written)
             )
     except UnknownRun as error:
         raise wrong(f"{error}; --rerun asks the cases again") from None
@@ -99,8 +97,8 @@ def bisect(
     try:
         with drained() as ledger:
             first = runs.run(ledger, good)
-        finding = bisecting.find(drained, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
-    except (runs.UnknownRun, bisecting.Unlike) as error:
+        finding = find_cause(drained, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
+    except (runs.UnknownRun, Unlike) as error:
         raise wrong(str(error)) from None
     if json:
         emit(finding.to_dict())
@@ -149,7 +147,7 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
 
 def _cases(name: str, evalset: str | None) -> Evalset:
     try:
-        return load(evalset or name)
+        return load_evalset(evalset or name)
     except EvalsetError as error:
         raise wrong(f"{error}; --evalset says where it is") from None
 

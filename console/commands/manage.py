@@ -10,7 +10,7 @@ import typer
 from console.commands.evals import Json
 from console.commands.screen import emit, table, wrong
 from evalsets.cases import imports, team
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.row import row_of
 
@@ -21,7 +21,7 @@ CaseId = Annotated[str, typer.Argument(help="A case of it.")]
 def list_cases(name: Name, json: Json = False) -> None:
     """List the cases of an evalset with what is expected."""
     try:
-        evalset = load(name)
+        evalset = load_evalset(name)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     if json:
@@ -67,7 +67,7 @@ def export_set(
     if out.exists() and not replace:
         raise wrong(f"{out} is there already; choose another name or give --replace")
     try:
-        text = team.exported(load(name), out.suffix)
+        text = team.exported(load_evalset(name), out.suffix)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     out.write_text(text, encoding="utf-8", newline="")

@@ -12,7 +12,7 @@ from console.binding import taken
 from console.commands.screen import logs, wrong
 from pipeline.build import build
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 HOST, PORT = "127.0.0.1", 7870
 
@@ -32,7 +32,7 @@ def mcp(
     from console.mcp_server import over_http, over_stdio
 
     logs()
-    settings = load()
+    settings = load_settings()
     if http and (problems := taken(HOST, {"port": port}, {"port": "--port"})):
         raise ConfigurationError(problems)
     pipeline = build(settings)

@@ -9,7 +9,7 @@ import typer
 
 from console.commands.screen import emit, table, wrong
 from console.commands.traces import Json
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces import engines, moving
 from traces.engine import EMBEDDED
 from traces.store import Store
@@ -30,7 +30,7 @@ def move(
 
     The source stays as it is. Stop `up` first: nobody may drain meanwhile.
     """
-    settings = load()
+    settings = load_settings()
     stores = [_store(settings, option, address) for option, address in (("--from", source), ("--to", target))]
     if stores[0].engine.name == stores[1].engine.name:
         raise wrong(f"--from and --to are both {stores[0].engine.name}; there is nothing to move")

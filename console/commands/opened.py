@@ -12,7 +12,7 @@ from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.library import PromptError
 from pipeline.sections import check_model
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.sibling import close_sibling, sibling
 from pipeline.turn import Pipeline
 from traces.ledger import Ledger
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 60.0  # two runs on a loaded machine keep the ledger from eac
 
 def drained() -> AbstractContextManager[Ledger]:
     """Open the ledger, all of the journal moved in: a run just finished is many lines."""
-    store = waiting(build.store(load()))
+    store = waiting(build.store(load_settings()))
     store.drain()
     return store.read()
 
@@ -51,7 +51,7 @@ def settings_of(text: str | None) -> dict[str, str]:
         values[key] = value
     if values:
         try:
-            load(retrieval=values)
+            load_settings(retrieval=values)
         except ConfigurationError as error:
             raise wrong(f"--retrieval: {error}") from None
     return values
@@ -69,7 +69,7 @@ async def searching(
     async with AsyncExitStack() as stack:
         pipeline = pipeline_for(variants, retrieval)
         stack.push_async_callback(pipeline.close)
-        configured = load(**({"retrieval": retrieval} if retrieval else {}))
+        configured = load_settings(**({"retrieval": retrieval} if retrieval else {}))
         searches: Searches = {None: (pipeline, configured)}
         for text in tried(variants):
             if text is not None:
@@ -85,7 +85,7 @@ def tried(variants: Sequence[Variant]) -> list[str | None]:
 
 def _beside(pipeline: Pipeline, search: Mapping[str, Any]) -> tuple[Pipeline, Settings]:
     try:
-        settings = load(models={"primary": pipeline.rules.model}, retrieval=search)
+        settings = load_settings(models={"primary": pipeline.rules.model}, retrieval=search)
         return sibling(pipeline, settings), settings
     except ConfigurationError as error:
         raise wrong(f"--retrieval: {error}") from None
@@ -102,7 +102,7 @@ def pipeline_for(variants: Sequence[Variant], retrieval: Mapping[str, Any] | Non
             check_model(model)
         primary = primary_of(variants)
         changed: dict[str, Any] = {"models": {"primary": primary}} if primary else {}
-        settings = load(**changed, **({"retrieval": retrieval} if retrieval else {}))
+        settings = load_settings(**changed, **({"retrieval": retrieval} if retrieval else {}))
         pipeline = build.build(settings)
         waiting(pipeline.store)
         for prompt in {variant.prompt for variant in variants if variant.prompt}:

@@ -20,15 +20,15 @@ from console.commands.prompts import Json, Label
 from console.commands.screen import emit, failed, table, wrong
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.table import find_metric
-from evalsets.release import canary as canaries
 from evalsets.release import onward, release
+from evalsets.release.canary import begin_canary, end_canary
 from evalsets.release.gate import limits_of
 from evalsets.release.release import evidence, run_missing
 from evalsets.release.verdict import Evidence
 from pipeline import build, gated, shelving
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library, PromptError
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 
 Name = Annotated[str, typer.Argument(help="The prompt, e.g. answer.")]
@@ -124,9 +124,9 @@ def canary(
         if share and force.label(name) == label:
             raise wrong(f"{label} is in force for everybody already")
         if share:
-            change = canaries.begin(prompts, force, label, share / 100, actor=who)
+            change = begin_canary(prompts, force, label, share / 100, actor=who)
         else:
-            change = canaries.end(prompts, force, name, actor=who)
+            change = end_canary(prompts, force, name, actor=who)
     except PromptError as error:
         raise wrong(str(error)) from None
     if change is None:
@@ -251,7 +251,7 @@ def _user() -> str:
 @contextmanager
 def _opened() -> Iterator[tuple[Pipeline, Settings]]:
     """Build the pipeline and close what it holds open."""
-    settings = load()
+    settings = load_settings()
     pipeline = build.build(settings)
     waiting(pipeline.store)
     try:
@@ -262,5 +262,5 @@ def _opened() -> Iterator[tuple[Pipeline, Settings]]:
 
 def _standing() -> tuple[Library, Force]:
     """Return the prompts and which are in force, without building a pipeline."""
-    settings = load()
+    settings = load_settings()
     return shelving.library(settings), shelving.force(settings)

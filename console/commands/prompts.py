@@ -10,7 +10,7 @@ import typer
 from console.commands.screen import emit, table, wrong
 from pipeline import shelving
 from pipeline.prompts.library import Library, PromptError, PromptVersion
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 Label = Annotated[str, typer.Argument(help="A prompt version, e.g. answer@v1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def list_prompts(json: Json = False) -> None:
     """List every version, its fingerprint and state."""
-    settings = load()
+    settings = load_settings()
     library, force = shelving.library(settings), shelving.force(settings)
     released = library.released()
     states = {label: state for name in force.names for label, state in force.standing(name).states().items()}
@@ -68,7 +68,7 @@ def new(
         names = ", ".join(sorted({version.name for version in library.versions()}))
         raise wrong(f"there is no prompt {name!r}; known: {names}")
     path = library.new(name, _get(source) if source else versions[-1])
-    label, settings = f"{name}@{path.stem}", load()
+    label, settings = f"{name}@{path.stem}", load_settings()
     against, evalset = shelving.force(settings).label(name), settings.gate.evalsets[0]
     print(f"Edit {path}, then try it: answerdeck ask --prompt {label} '…'")
     if name == "answer":
@@ -83,4 +83,4 @@ def _get(label: str) -> PromptVersion:
 
 
 def _library() -> Library:
-    return shelving.library(load())
+    return shelving.library(load_settings())

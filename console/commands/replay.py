@@ -21,7 +21,7 @@ from evalsets.runs.runner import Variant
 from pipeline.build import build, prepare, prices
 from pipeline.prompts.library import PromptError
 from pipeline.sections import check_model
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 from traces.queries.runs import UnknownRun
 
@@ -46,7 +46,7 @@ def replay(
     try:
         if model is not None:
             check_model(model)
-        settings = load(**({"models": {"primary": model}} if model else {}))
+        settings = load_settings(**({"models": {"primary": model}} if model else {}))
         pipeline = build(settings)
         if prompt is not None:
             pipeline.prompts.get_of("answer", prompt)

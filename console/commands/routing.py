@@ -12,7 +12,7 @@ from console.commands.opened import pipeline_for
 from console.commands.progress import bars, once_needed
 from console.commands.screen import emit, table, wrong
 from evalsets.cases import corpora
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.routing import Misroutes, Routed, misroutes, route
 from evalsets.runs.runner import Variant
@@ -25,7 +25,7 @@ def routing(
 ) -> None:
     """Measure the misroute rate of the complexity classifier; calls no model."""
     try:
-        cases = load(evalset)
+        cases = load_evalset(evalset)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     routed = asyncio.run(_route(cases, quiet=json))

@@ -14,7 +14,7 @@ from console.launch import command, environment
 from console.server import run
 from console.supervisor import supervise
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 Port = Annotated[int | None, typer.Option(help="Port of chat and API; default from the configuration.")]
 
@@ -25,7 +25,7 @@ def up(
 ) -> None:
     """Start chat, API, console and drainer under one supervisor; Ctrl-C stops all."""
     logs()
-    raise typer.Exit(supervise(load(**_ports(port, console_port))))
+    raise typer.Exit(supervise(load_settings(**_ports(port, console_port))))
 
 
 def serve(
@@ -38,7 +38,7 @@ def serve(
 ) -> None:
     """Start the chat page and the HTTP API alone."""
     logs()
-    settings = load(**_ports(port, None))
+    settings = load_settings(**_ports(port, None))
     run(settings, host or settings.server.host, workers or settings.server.workers, chat=chat)
 
 
@@ -46,7 +46,7 @@ def console(
     port: Annotated[int | None, typer.Option(help="Port of the console.")] = None,
 ) -> None:
     """Start the console alone."""
-    settings = load(**_ports(None, port))
+    settings = load_settings(**_ports(None, port))
     ports = {"server.console_port": settings.server.console_port}
     if problems := taken(settings.server.host, ports, {"server.console_port": "--port"}):
         raise ConfigurationError(problems)

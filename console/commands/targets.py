@@ -19,7 +19,7 @@ from evalsets.runs.target import Target
 from evalsets.runs.template import Template
 from pipeline import build
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 OWN = "asks another chatbot, which is all that is known of it; leave out"
 
@@ -101,6 +101,6 @@ def _expected(cases: Evalset, form: Template, plan: Plan) -> str:
 
 
 def _target(form: Template, model: str | None) -> Target:
-    settings = load()
+    settings = load_settings()
     store = build.store(settings)
     return Target(form, build.journal(settings), store, model=model, key=_key())

@@ -12,7 +12,7 @@ from console.commands.screen import emit, failed, table
 from pipeline import build
 from pipeline.context.blame import Blame, blame_passage
 from pipeline.errors import KnowledgeError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from traces.queries.turns import trace
 from traces.records import Trace
 from traces.store import Store
@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _store() -> Store:
-    return build.store(load())
+    return build.store(load_settings())
 
 
 def show(
@@ -55,7 +55,7 @@ def show(
 
 def _blame(turn: Trace, name: str, json: bool) -> None:
     async def judged() -> Blame:
-        settings = load()
+        settings = load_settings()
         bases = build.knowledge(settings)
         retriever = build.retriever(settings, bases)
         try:

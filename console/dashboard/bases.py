@@ -21,19 +21,18 @@ from pipeline.context.search_test import Hit, search_test
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
 from pipeline.guards import guards
-from pipeline.knowledge import jobs as ingestions
-from pipeline.knowledge import running
+from pipeline.knowledge import ingestions, running
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.reading import files as reading
+from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.knowledge.standing import Release, Status
 from pipeline.knowledge.versions import Difference
 
 STARTED = "console/ingestions"  # below the data folder
 UPLOADS = "uploads"
 COMMAND = (sys.executable, "-m", "console.cli", "ingest")
-KINDS = [kind.removeprefix(".") for kind in reading.KINDS.split()]
+KINDS = [kind.removeprefix(".") for kind in FILE_KINDS.split()]
 
 
 class Upload(Protocol):

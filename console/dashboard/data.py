@@ -21,7 +21,7 @@ from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from evalsets.reports.content import ComparisonReport, RunReport
 from pipeline import build, shelving
 from pipeline.errors import ConfigurationError
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
@@ -101,7 +101,7 @@ class Listing:
 def settings() -> Settings:
     """Return the configuration, or raise Problem naming what is wrong with it."""
     try:
-        return load()
+        return load_settings()
     except ConfigurationError as error:
         raise Problem(f"The configuration cannot be used: {error}", "Correct it and restart.") from None
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from console.dashboard import data, visitor
 from evalsets.cases import team
-from evalsets.cases.cases import Listed, list_sets, load
+from evalsets.cases.cases import Listed, list_sets, load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.imported import Format, Imported
 from evalsets.cases.look import Look, look
@@ -44,7 +44,7 @@ def read(name: str) -> Evalset | None:
     if name not in {row.name for row in list_sets()}:
         return None
     try:
-        return load(name)
+        return load_evalset(name)
     except EvalsetError as error:
         raise data.Problem(f"The evalset cannot be used: {error}", "Correct its file.") from None
 

@@ -147,7 +147,7 @@ def begin_canary(label: str, share: float) -> str | None:
     """Answer a share of the conversations with a version; return why that failed, or None."""
     visitor.need("approver", "start a canary")
     try:
-        canary.begin(library(), force(), label, share, actor=actor())
+        canary.begin_canary(library(), force(), label, share, actor=actor())
     except (PromptError, AuditError, Overtaken) as error:
         return str(error)
     return None
@@ -157,7 +157,7 @@ def end_canary(name: str) -> str | None:
     """Let the version in force answer everybody again; return why that failed, or None."""
     visitor.need("approver", "stop a canary")
     try:
-        canary.end(library(), force(), name, actor=actor(), reason="from the console")
+        canary.end_canary(library(), force(), name, actor=actor(), reason="from the console")
     except (PromptError, AuditError, Overtaken) as error:
         return str(error)
     return None

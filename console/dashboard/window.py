@@ -12,11 +12,11 @@ from console.dashboard.door import Door
 from pipeline import build
 from pipeline.http.provided import provider_sign_in
 from pipeline.http.proxied import Proxied, Under
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 SCRIPT = Path(__file__).with_name("app.py")
 
-_settings = load()
+_settings = load_settings()
 _server, _people = _settings.server, build.people(_settings)
 app = st.App(
     SCRIPT,

@@ -20,7 +20,9 @@ SETS = Path(__file__).parents[1] / "sets"
 HEAD = frozenset("title owner source licence notice labels corpus kb thresholds rubric".split())  # noqa: SIM905
 
 
-def load(name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None) -> Evalset:
+def load_evalset(
+    name_or_path: str | Path, *, own: Path | None = None, queries: Queries | None = None
+) -> Evalset:
     """Return an evalset by name (the team's before the shipped), or from a .jsonl, a .csv or a BEIR folder.
 
     `own` is the folder of the team's sets, the data folder's by default; `queries` says which form of
@@ -94,7 +96,7 @@ def _stamps(path: Path) -> tuple[int, ...]:
 def _listed(path: Path, *_stamps: int) -> Listed:
     shipped = path.parent == SETS
     try:
-        evalset = load(path)
+        evalset = load_evalset(path)
     except EvalsetError as error:
         reason = error.problems[0].removeprefix(f"{path.name}: ")
         return Listed(path.stem, 0, "", "", "", reason, shipped)
@@ -104,7 +106,7 @@ def _listed(path: Path, *_stamps: int) -> Listed:
 
 def own_folder() -> Path:
     """Return the folder of the workspace's own sets: in the data folder, so that they outlive an update."""
-    present = settings.load()
+    present = settings.load_settings()
     shelving.check(present)
     desk(present).look()
     return present.own.evalsets

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import SETS, load, own_folder
+from evalsets.cases.cases import SETS, load_evalset, own_folder
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.row import case, row_of
 from pipeline import settings
@@ -38,7 +38,7 @@ def _shared(change: Callable[P, T]) -> Callable[P, T]:
     def everywhere(*args: P.args, **named: P.kwargs) -> T:
         if named.get("folder") is not None:
             return change(*args, **named)
-        with desk(settings.load()).together():
+        with desk(settings.load_settings()).together():
             return change(*args, **named)
 
     return everywhere
@@ -100,7 +100,7 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
     if not path.exists():
         save(name, [row], head or {"title": name, "owner": "", "source": "cases from turns"}, folder=folder)
         return case_added
-    cases = load(path).cases
+    cases = load_evalset(path).cases
     if any(other.case_id == case_added.case_id for other in cases):
         raise EvalsetError([f"{name}: a case with the id {case_added.case_id!r} is there already"])
     if (other := twin(case_added, cases)) is not None:
@@ -134,7 +134,7 @@ def extend(
     cases = [case(dict(row), f"case {number}", problems) for number, row in enumerate(rows, 1)]
     if problems:
         raise EvalsetError(problems)
-    before = load(path).cases
+    before = load_evalset(path).cases
     questions, ids = {_asked(other) for other in before}, {other.case_id for other in before}
     new: list[Row] = []
     left: list[str] = []

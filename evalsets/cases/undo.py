@@ -28,7 +28,7 @@ class Step:
 
         Raises EvalsetError when they were changed again since: that change would be lost.
         """
-        with desk(settings.load()).together():
+        with desk(settings.load_settings()).together():
             if _digest(self.before) != self.after:
                 raise EvalsetError([f"{self.name} was changed again since; correct the case by hand"])
             for path, content in self.before.items():

@@ -36,7 +36,7 @@ from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.providers import embedder
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 T = TypeVar("T", bound=BaseModel)
 KINDS: dict[str, Any] = {
@@ -163,7 +163,7 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
 
 async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
-    settings = load()
+    settings = load_settings()
     judge = await engage(job, settings)
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")
     scorers: dict[str, Any] = {}

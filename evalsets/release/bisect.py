@@ -64,7 +64,7 @@ Ask = Callable[[Trial], str]  # runs the evalset of the good run and returns the
 Reading = Callable[[], AbstractContextManager[Rows]]
 
 
-def find(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Finding:
+def find_cause(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Finding:
     """Return the change that made `metric` worse from the good run to the bad one.
 
     The good run is first made again as a control: what makes that worse is nothing that can be

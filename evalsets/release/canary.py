@@ -26,7 +26,7 @@ EVERY_SECONDS = 60.0
 _normal = NormalDist()
 
 
-def begin(prompts: Library, force: Force, label: str, share: float, *, actor: str) -> Change:
+def begin_canary(prompts: Library, force: Force, label: str, share: float, *, actor: str) -> Change:
     """Answer a share (0..1) of the conversations with a version, beside the one in force."""
     version = prompts.get(label)
     before = force.label(version.name)
@@ -35,7 +35,9 @@ def begin(prompts: Library, force: Force, label: str, share: float, *, actor: st
     )
 
 
-def end(prompts: Library, force: Force, name: str, *, actor: str, reason: str | None = None) -> Change | None:
+def end_canary(
+    prompts: Library, force: Force, name: str, *, actor: str, reason: str | None = None
+) -> Change | None:
     """Take the canary of a prompt back; None when there is none."""
     if force.standing(name).canary is None:
         return None
@@ -59,7 +61,7 @@ def watch(
         rows = {row.prompt: row for row in versions.live(ledger, name, _since(canary), now, workspace)}
         reasons = list(worse(rows.get(canary.label), rows.get(force.label(name))))
         if reasons:
-            change = end(prompts, force, name, actor="canary watch", reason="; ".join(reasons))
+            change = end_canary(prompts, force, name, actor="canary watch", reason="; ".join(reasons))
             returned += [change] if change else []
     return returned
 

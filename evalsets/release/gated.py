@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from pipeline import gated, settings
 from pipeline.errors import AnswerdeckError
 from pipeline.settings import Settings
@@ -22,11 +22,11 @@ def choose(present: Settings, evalsets: Sequence[str]) -> list[str]:
     """
     names = [str(Path(name).resolve()) if Path(name).is_file() else name for name in dict.fromkeys(evalsets)]
     for name in names:
-        load(name)
+        load_evalset(name)
     folder = present.own.path
     before = gated.read(folder)
     gated.write(folder, names)
-    now = settings.load(data_dir=present.data_dir, workspace=present.workspace).gate.evalsets
+    now = settings.load_settings(data_dir=present.data_dir, workspace=present.workspace).gate.evalsets
     if names and now != names:
         gated.write(folder, before)
         raise NotChosen(

@@ -8,7 +8,7 @@ from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from evalsets.cases import corpora
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import Evalset
 from evalsets.release import gate, in_force
 from evalsets.release.gate import Limits
@@ -62,7 +62,7 @@ async def evidence(
 
     Raises EvalsetError and PromptError.
     """
-    return [await _evidence(pipeline, label, load(name), limits) for name in evalsets]
+    return [await _evidence(pipeline, label, load_evalset(name), limits) for name in evalsets]
 
 
 async def run_missing(
@@ -97,7 +97,7 @@ async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) 
     """
     missing: list[Missing] = []
     name = _name(label)
-    for evalset in map(load, evalsets):
+    for evalset in map(load_evalset, evalsets):
         versions = tuple(dict.fromkeys((pipeline.force.label(name), label)))
         kb = await corpora.prepare(evalset, pipeline.knowledge)
         facts = [await in_force.read(pipeline, kb, **{name: version}) for version in versions]
@@ -121,7 +121,7 @@ async def run_changed(
     """
     with pipeline.store.read() as ledger:
         ran = {run.evalset for run in runs.runs(ledger) if run.state == "finished"}
-    names = [name for name in evalsets if load(name).name in ran]
+    names = [name for name in evalsets if load_evalset(name).name in ran]
     return await run_missing(pipeline, pipeline.force.label("answer"), names, step, agree=agree)
 
 

@@ -74,7 +74,7 @@ class Reproduction:
         return f"Not the same table: {count} difference{'' if count == 1 else 's'} over {metrics}."
 
 
-def from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:
+def derive_from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:
     """Compute the table again from the scores on record; raises UnknownRun when they are gone."""
     was = Written.read(report)
     if was.of_one_run:
@@ -88,7 +88,7 @@ def from_ledger(ledger: Rows, report: Mapping[str, Any]) -> Reproduction:
     return Reproduction(len(was.table), tuple(differs), (), tuple(later))
 
 
-def from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproduction:
+def derive_from_run(ledger: Rows, report: Mapping[str, Any], run_id: str) -> Reproduction:
     """Hold the report of a run against a new run of the same evalset and variant.
 
     Times, and costs that were not zero, are never the same twice and left out; so are judges' scores,

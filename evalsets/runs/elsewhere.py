@@ -52,11 +52,11 @@ class Bench:
 
     def __init__(self, changed: Mapping[str, Any], *, cache: bool) -> None:
         from pipeline.build import build
-        from pipeline.settings import load
+        from pipeline.settings import load_settings
 
         self.loop = asyncio.new_event_loop()
         self._folder = TemporaryDirectory(prefix="answerdeck-worker-")
-        settings = load(**changed)
+        settings = load_settings(**changed)
         self.pipeline = build(settings, journal=Journal(Path(self._folder.name)))
         if cache:
             remember(self.pipeline, settings.data_dir)

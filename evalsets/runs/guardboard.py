@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.metrics.stats import wilson
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.planted import Planted
@@ -55,7 +55,7 @@ async def measure(inbound: Inbound, planted: Planted) -> Board:
     """Put every question and passage of the set before the guards."""
     flags: dict[tuple[str, bool], list[bool]] = {}
     taken: list[float] = []
-    for case in load(NAME).cases:
+    for case in load_evalset(NAME).cases:
         began = time.perf_counter()
         verdict = await inbound.examine(case.question)
         taken.append(time.perf_counter() - began)

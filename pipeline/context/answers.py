@@ -53,7 +53,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AnswerEntry:
     """An answer kept for a question."""
 
     vector: Vector
@@ -70,12 +70,12 @@ class AnswerCache:
         sample: float = SAMPLE,
         size: int = SIZE,
         chance: Callable[[], float] = random.random,
-        shelves: Shelves[Entry] | None = None,
+        shelves: Shelves[AnswerEntry] | None = None,
     ) -> None:
         self.share = share
         self._sample = sample
         self._chance = chance
-        self._kept: Shelves[Entry] = Shelves(size, KEYS * size) if shelves is None else shelves
+        self._kept: Shelves[AnswerEntry] = Shelves(size, KEYS * size) if shelves is None else shelves
         self._versions: dict[str, str] = {}
 
     def find(self, query: Asked) -> Hit | None:
@@ -90,7 +90,7 @@ class AnswerCache:
         if self._versions.get(query.kb) != query.version:
             self._kept.forget_others(query.kb, query.version)
             self._versions[query.kb] = query.version
-        self._kept.keep(query.key, query.question, Entry(query.vector, answer))
+        self._kept.keep(query.key, query.question, AnswerEntry(query.vector, answer))
 
     def drop(self, query: Asked) -> None:
         """Forget the answers to a question and its like: they proved wrong."""

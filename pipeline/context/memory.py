@@ -31,8 +31,7 @@ from pipeline.context.facts import (
 from pipeline.context.history import SCHEMA, History, forget_versions
 from pipeline.context.reach import Reach
 from pipeline.context.summary import extended
-from pipeline.context.uploads import SCHEMA as UPLOADS
-from pipeline.context.uploads import Uploads
+from pipeline.context.uploads import UPLOADS, Uploads
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
 from pipeline.linked import Database, Linked

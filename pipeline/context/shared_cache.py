@@ -12,8 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import orjson
 
-from pipeline.context.answers import Entry as AnswerEntry
-from pipeline.context.answers import Kept
+from pipeline.context.answers import AnswerEntry, Kept
 from pipeline.context.cache import Entry, Shelves, Vectored
 from pipeline.errors import SessionsError
 from pipeline.knowledge.found import Found, Retrieved, Vector

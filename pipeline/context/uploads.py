@@ -11,7 +11,7 @@ from pipeline.linked import Database
 from pipeline.transactions import transaction
 
 State = Literal["waiting", "reading", "ready", "failed"]
-SCHEMA = """
+UPLOADS = """
 create table if not exists uploads (
     upload_id text primary key, user_id text not null, workspace text not null, name text not null,
     bytes integer not null, pages integer, state text not null,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import KnowledgeError
-from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document, Skipped, cleaned
 from pipeline.knowledge.embedding import Embedder

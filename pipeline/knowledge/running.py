@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import MOST_STORED, Ingested, ingest
-from pipeline.knowledge.jobs import JobFile, Jobs
+from pipeline.knowledge.ingestions import JobFile, Jobs
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.writer import Progress
 

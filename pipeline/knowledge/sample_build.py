@@ -9,7 +9,7 @@ import asyncio
 
 import numpy as np
 
-from pipeline.knowledge import vectors
+from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.ingest import SAMPLE, sample, sample_vectors
@@ -20,13 +20,13 @@ async def embed() -> tuple[int, int]:
     embedder = MiniLM()
     ready = sample_vectors(embedder)
     texts = [piece.embedded for document in sample() for piece in chunk(document)]
-    keys = [vectors.key(*text) for text in texts]
+    keys = [vector_files.key(*text) for text in texts]
     lacking = {key: text for key, text in zip(keys, texts, strict=True) if key not in ready}
     fresh = await embedder.embed_passages(
         [text for text, _ in lacking.values()], [spans for _, spans in lacking.values()]
     )
     ready.update(zip(lacking, fresh, strict=True))
-    packed = [vectors.pack(ready[key]) for key in keys]
+    packed = [vector_files.pack(ready[key]) for key in keys]
     np.savez_compressed(
         SAMPLE / "vectors.npz",
         fingerprint=np.array(embedder.fingerprint),

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from pipeline.knowledge import vectors as vector_files
+from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk
 from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors
 from pipeline.knowledge.identity import Prepared
@@ -18,7 +18,7 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry
 from pipeline.knowledge.spread import BATCH_CHUNKS
 from pipeline.knowledge.standing import Lag
-from pipeline.knowledge.vectors import VectorFile
+from pipeline.knowledge.vector_files import VectorFile
 
 log = logging.getLogger(__name__)
 NAMED = 50  # waiting documents whose titles are kept

@@ -21,7 +21,7 @@ from pipeline.http.frames import frame
 from pipeline.rehearsal.call import WORDS
 from pipeline.rehearsal.points import KINDS, Point, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 from traces.ids import uuid7
 from traces.store import Store
@@ -262,7 +262,7 @@ class Rehearsal:
 
 def rehearsed(folder: Path) -> Settings:
     """Return the configuration of a rehearsal: ours, in a folder of its own, without anybody's limits."""
-    return load(
+    return load_settings(
         data_dir=folder,
         embedder="minilm",
         models={"primary": "extractive", "fallback": None},

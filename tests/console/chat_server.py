@@ -20,7 +20,7 @@ from pipeline.errors import ModelError
 from pipeline.knowledge.documents import Document
 from pipeline.models.model import Prompt
 from pipeline.models.scripted import Reply, Scripted
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from traces.records import Passage
 from traces.store import Store
 
@@ -91,7 +91,7 @@ def reply(prompt: Prompt) -> Reply:
 def settings(folder: Path, port: int = 7860) -> Settings:
     """Return the configuration: seven questions a minute, an own knowledge base."""
     limits = {"requests_per_minute": 7}
-    return load(data_dir=folder, kb="tide", limits=limits, server={"port": port})
+    return load_settings(data_dir=folder, kb="tide", limits=limits, server={"port": port})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console import launch
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -32,8 +32,8 @@ def serving(data_dir: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = load(data_dir=data_dir).model_copy(
-        update={"server": load().server.model_copy(update={"console_port": port})}
+    settings = load_settings(data_dir=data_dir).model_copy(
+        update={"server": load_settings().server.model_copy(update={"console_port": port})}
     )
     log = data_dir / "console.log"
     with log.open("wb") as out:

@@ -16,7 +16,7 @@ from console.chat import widget
 from pipeline.auth import ROLES, Role, digest
 from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.own import own
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
@@ -72,7 +72,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def door() -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
-    app = create_app(await make_pipeline(Scripted("It is so [1]."), parts=own()), load())
+    app = create_app(await make_pipeline(Scripted("It is so [1]."), parts=own()), load_settings())
     widget.serve(app)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as client:
         yield client, app
@@ -204,7 +204,9 @@ async def test_nobody_gets_any_part_of_the_chat_page(keys: None, tmp_path: Path)
     from console.chat.page import mount
 
     app = mount(
-        create_app(await make_pipeline(Scripted("It is so [1].")), load()), await make_pipeline(), load()
+        create_app(await make_pipeline(Scripted("It is so [1].")), load_settings()),
+        await make_pipeline(),
+        load_settings(),
     )
     mounted = [route.app for route in app.routes if isinstance(route, Mount)]
     parts = {(method, path) for inner in mounted for method, path in routes(inner)}  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from console import alerts
 from console.cli import app
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from tests.factories import make_trace
 from traces.journal import Journal
 
@@ -111,7 +111,7 @@ def test_an_outage_reaches_slack_teams_mail_pagerduty_and_a_webhook(
         f"mailto://127.0.0.1:{port}?from=deck@example.com&to=ops@example.com&mode=insecure",
         f"json://{host}/anything",
     ]
-    settings = load(alerts={"webhooks": [f"http://{host}/hook"], "targets": targets})
+    settings = load_settings(alerts={"webhooks": [f"http://{host}/hook"], "targets": targets})
     outage(settings)
     alerts.check(settings, NOW)
     assert alerts.post(settings, NOW) == []
@@ -141,7 +141,7 @@ def test_teams_gets_a_card(
         return post(method, url.replace("https://", "http://"), **options)
 
     monkeypatch.setattr(requests, "post", lambda url, **options: over_http("post", url, **options))
-    settings = load(alerts={"targets": [f"workflows://{host}/{'w' * 32}/{'s' * 32}"]})
+    settings = load_settings(alerts={"targets": [f"workflows://{host}/{'w' * 32}/{'s' * 32}"]})
     assert alerts.test(settings) == []
     assert "this is a test of the alerts" in json.dumps(heard[0][1])
 
@@ -150,19 +150,19 @@ def test_what_cannot_be_sent_is_named_without_its_secret_and_sent_again(
     receiver: tuple[str, list[tuple[str, Any]]],
 ) -> None:
     host, heard = receiver
-    settings = load(alerts={"webhooks": ["http://127.0.0.1:9/secret-path"]})
+    settings = load_settings(alerts={"webhooks": ["http://127.0.0.1:9/secret-path"]})
     outage(settings)
     alerts.check(settings, NOW)
     (failure,) = alerts.post(settings, NOW)
     assert failure.startswith("webhook-") and "secret" not in failure
     assert alerts.post(settings, NOW) == [failure]
-    again = load(alerts={"webhooks": [f"http://{host}/hook"]})
+    again = load_settings(alerts={"webhooks": [f"http://{host}/hook"]})
     assert alerts.post(again, NOW) == []  # nobody of those it was for is configured any more
     assert heard == []
 
 
 def test_budgets_fire_a_level_each_and_end_with_their_day() -> None:
-    settings = load(budgets={"day_usd": 1.0})
+    settings = load_settings(budgets={"day_usd": 1.0})
     spending = Spending(settings.data_dir / "spending.sqlite")
     Budget(spending, Limits(day_usd=1.0)).settle("t", "ada", 0.85, 0)
     spending.close()
@@ -172,13 +172,13 @@ def test_budgets_fire_a_level_each_and_end_with_their_day() -> None:
 
 
 def test_nothing_fires_on_an_empty_house() -> None:
-    assert {one.state for one in alerts.check(load()).standings.values()} <= {"ok", "no data"}
+    assert {one.state for one in alerts.check(load_settings()).standings.values()} <= {"ok", "no data"}
 
 
 def test_the_command_line_checks_mutes_edits_and_remembers() -> None:
     call = CliRunner().invoke
     assert call(app, ["alerts", "check"]).output == "Nothing fires.\n"
-    outage(load())
+    outage(load_settings())
     seen = call(app, ["alerts", "check"])
     assert seen.exit_code == 1 and "Error rate: 100.0%" in seen.output
     assert "error_rate" in call(app, ["alerts", "check", "--all"]).output

@@ -75,7 +75,7 @@ def test_a_turn_becomes_a_case_and_no_case_again(folder: Path, turns: list[Trace
     app.run().button(key="save-case").click().run()
     app.button(key="save-case").click().run()
     assert "asks the same already" in app.error[0].value or "is there already" in app.error[0].value
-    (case,) = cases.load("from_turns").cases
+    (case,) = cases.load_evalset("from_turns").cases
     assert (case.question, case.reference, case.relevant_ids, case.tags) == (
         "How do I fax?",
         None,

@@ -20,7 +20,7 @@ from console.chat.suggest import Examples, Excerpt, examples, following
 from console.chat.talk import Talk
 from pipeline.errors import ConfigurationError
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.console.chat_server import DOCUMENTS, reply
 from tests.console.test_chat_sources import exchange
 from tests.pipeline.turns import make_pipeline
@@ -52,7 +52,7 @@ def test_the_pages_own_colours_are_readable(look: str) -> None:
 def test_a_logo_is_a_picture_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "logo.svg"
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
-    look = brand(load(chat={"name": "Tide & Co", "logo": path, "colour": "#123456"}).chat)
+    look = brand(load_settings(chat={"name": "Tide & Co", "logo": path, "colour": "#123456"}).chat)
     html = str(Page(Talk(UNUSED), 1, look, Examples(UNUSED, "x"))._header("en"))
     assert "<script" not in html
     assert 'src="data:image/svg+xml;base64,' in html
@@ -83,7 +83,7 @@ UNUSED: Any = Unused()
 )
 def test_a_wrong_table_is_named(chat: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as wrong:
-        load(chat=chat)
+        load_settings(chat=chat)
     assert sentence in str(wrong.value)
 
 

@@ -15,7 +15,7 @@ from console.chat.talk import Talk
 from console.chat.why import why
 from pipeline.knowledge.ingest import store
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.own import own as parts
 from tests.pipeline.served import served
 from tests.pipeline.turns import DOCUMENTS, make_pipeline
@@ -60,7 +60,7 @@ async def test_documents_are_listed_named_in_answers_and_removed() -> None:
     pipeline = await make_pipeline(Scripted("It leaves at 07:40 [1]."), parts=parts())
     assert pipeline.spaces is not None
     app = FastAPI()
-    own.serve(app, pipeline.spaces, brand(load().chat))
+    own.serve(app, pipeline.spaces, brand(load_settings().chat))
     app.add_middleware(edge.Edge)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=30) as http:
         mine = {"cookie": f"{edge.COOKIE}={'a' * 22}", "accept-language": "fr"}

@@ -17,7 +17,7 @@ from console.binding import exposed
 from console.cli import app
 from pipeline.auth import Keys
 from pipeline.http.metrics import _GAUGES
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.databases import ROOT
 
 KINDS = ("compose", "kubernetes", "systemd")
@@ -64,7 +64,7 @@ def test_the_environment_is_one_that_settings_load(
     values = everything(folder)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    settings = load()
+    settings = load_settings()
     assert exposed(settings, settings.server.host) == []
     assert str(settings.data_dir) == values["ANSWERDECK_DATA_DIR"]
     key = said.strip().rpartition(": ")[2]

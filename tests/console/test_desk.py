@@ -18,7 +18,7 @@ from evalsets.release import gated
 from pipeline import build
 from pipeline.desk import desk
 from pipeline.knowledge.standing import Lag
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from tests.databases import Databases
 from tests.factories import make_trace
 from traces.alerts import rules, standing
@@ -34,7 +34,7 @@ HEAD = {"title": "Ours", "owner": "", "source": "written by hand"}
 def machines(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     monkeypatch.setenv("ANSWERDECK_LEDGER", postgres.fresh())
     monkeypatch.setenv("ANSWERDECK_ALERTS__WEBHOOKS", '["http://127.0.0.1:9/"]')
-    return load(data_dir=tmp_path / "north"), load(data_dir=tmp_path / "south")
+    return load_settings(data_dir=tmp_path / "north"), load_settings(data_dir=tmp_path / "south")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_rules_mutes_gaps_and_the_gate_are_those_of_all(machines: Machines) -> N
         gated.choose(north, ["demo"])
     desk(south).look()
     assert assigned.read(south.data_dir)["how?"].to == "ada"
-    assert load(data_dir=south.data_dir).gate.evalsets == ["demo"]
+    assert load_settings(data_dir=south.data_dir).gate.evalsets == ["demo"]
 
 
 def test_what_fails_changes_nothing_anywhere(machines: Machines) -> None:

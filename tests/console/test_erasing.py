@@ -18,7 +18,7 @@ from evalsets.judges.cache import Cache, Kept
 from pipeline.context.memory import Memory
 from pipeline.events import Answer
 from pipeline.guardrails.spending import Spending
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.factories import make_score, make_trace
 from traces.journal import Journal
 from traces.records import Case, Payload, Trace
@@ -48,7 +48,7 @@ def holding(folder: Path, text: str) -> list[str]:
 @pytest.fixture
 def lived(tmp_path: Path) -> Path:
     """Eve asked twice; a case, a replay and evals were made of it; Bob asked too."""
-    folder = load().data_dir
+    folder = load_settings().data_dir
     store = Store(folder)
     first, second, other = asked("eve"), asked("eve"), asked("bob", question="How do I print?")
     journal = Journal(store.journal)
@@ -95,7 +95,7 @@ def test_nothing_is_left_and_the_certificate_can_be_checked_again(lived: Path) -
     assert made["complete"] is True
     assert len(made["turn_ids"]) == 4
     assert holding(lived, MARKER) == []
-    assert [case.case_id for case in team.load("pm", own=lived / "evalsets").cases] == ["other"]
+    assert [case.case_id for case in team.load_evalset("pm", own=lived / "evalsets").cases] == ["other"]
     with Store(lived).read() as ledger:
         assert [row["user_id"] for row in ledger.rows("select user_id from turns")] == ["bob"]
     assert len(memory.history.conversations("bob")) == 1

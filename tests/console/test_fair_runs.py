@@ -69,9 +69,9 @@ def test_the_team_chooses_what_decides(
     assert "must pass demo" in terminal.works("eval", "gate-set")
     assert evalset in terminal.works("eval", "gate-set", evalset)
     assert json.loads(terminal.works("eval", "gate-set", "--json")) == [evalset]
-    assert settings.load().gate.evalsets == [evalset]
+    assert settings.load_settings().gate.evalsets == [evalset]
     assert terminal("eval", "gate-set", "nosuch")[0] in (1, 2)
-    assert settings.load().gate.evalsets == [evalset]
+    assert settings.load_settings().gate.evalsets == [evalset]
     assert "must pass demo" in terminal.works("eval", "gate-set", "--clear")
     monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", '["demo"]')
     code, _, said = terminal("eval", "gate-set", evalset)

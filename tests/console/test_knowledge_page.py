@@ -17,7 +17,7 @@ from console.dashboard import bases, downloads, jobs
 from console.dashboard.data import Problem
 from pipeline import build
 from pipeline.knowledge import running
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.console.console_server import page, shown
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write(folder: Path, **texts: str) -> list[Path]:
 
 
 def ingest(*paths: Path, kb: str = "default") -> None:
-    asyncio.run(running.run(paths, kb, build.knowledge(load())))
+    asyncio.run(running.run(paths, kb, build.knowledge(load_settings())))
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -107,8 +107,8 @@ def test_an_interrupted_ingestion_goes_on_where_it_stopped(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (path,) = write(folder, tides="# Tides\n\nHigh water comes twice a day.")
-    kept = running.running_jobs(build.knowledge(load()))
-    code = "import sys; from pathlib import Path; from pipeline.knowledge.jobs import Jobs;"
+    kept = running.running_jobs(build.knowledge(load_settings()))
+    code = "import sys; from pathlib import Path; from pipeline.knowledge.ingestions import Jobs;"
     code += "Jobs(Path(sys.argv[1])).begin('default', sys.argv[2:], prune=True)"
     place = folder / "data" / "jobs.sqlite"
     subprocess.run([sys.executable, "-c", code, str(place), str(path)], check=True)

@@ -4,11 +4,11 @@ import tomllib
 from pathlib import Path
 
 from console import launch
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 
 def test_the_command_serves_this_machine_only_and_calls_nobody(tmp_path: Path) -> None:
-    settings = load(data_dir=tmp_path)
+    settings = load_settings(data_dir=tmp_path)
     command = launch.command(settings)
     assert command[1:4] == ["-m", "streamlit", "run"]
     assert Path(command[4]).is_file()
@@ -27,13 +27,13 @@ def test_the_command_serves_this_machine_only_and_calls_nobody(tmp_path: Path) -
 
 
 def test_lists_become_a_flag_for_each_item(tmp_path: Path) -> None:
-    command = launch.command(load(data_dir=tmp_path))
+    command = launch.command(load_settings(data_dir=tmp_path))
     assert "--server.allowedHosts=localhost" in command
     assert "--server.allowedHosts=127.0.0.1" in command
 
 
 def test_the_environment_names_the_data_folder_and_the_ports(tmp_path: Path) -> None:
-    settings = load(data_dir=tmp_path)
+    settings = load_settings(data_dir=tmp_path)
     environment = launch.environment(settings)
     assert environment["ANSWERDECK_DATA_DIR"] == str(tmp_path)
     assert environment["ANSWERDECK_SERVER__PORT"] == str(settings.server.port)

@@ -19,7 +19,7 @@ from pipeline import build
 from pipeline.auth import digest
 from pipeline.errors import KnowledgeError
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.console.terminal import Terminal, terminal
 from tests.pipeline.served import served
@@ -38,7 +38,7 @@ async def inside(*models: Any, **settings: Any) -> AsyncIterator[tuple[Client, P
     """A client of a server in this process, and the pipeline behind it."""
     pipeline = await make_pipeline(*models, **settings)
     try:
-        async with Client(server(Tools(pipeline, load(**settings)))) as client:
+        async with Client(server(Tools(pipeline, load_settings(**settings)))) as client:
             yield client, pipeline
     finally:
         await pipeline.close()
@@ -140,7 +140,7 @@ async def test_troubles_of_the_store_and_faults_of_ours_stay_calm(monkeypatch: p
 
 
 async def test_an_operator_runs_an_evalset_that_costs_nothing_and_no_dearer_one() -> None:
-    folder = load().data_dir / "evalsets"
+    folder = load_settings().data_dir / "evalsets"
     folder.mkdir(parents=True)
     (folder / "tiny.jsonl").write_text(json.dumps(CASE) + "\n")
     (folder / "tiny.toml").write_text('title = "Tiny"\n')
@@ -157,7 +157,7 @@ async def test_an_operator_runs_an_evalset_that_costs_nothing_and_no_dearer_one(
 
 
 async def test_over_http_the_key_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(auth={"keys": KEYS})
+    settings = load_settings(auth={"keys": KEYS})
     pipeline, people = await make_pipeline(), build.people(settings)
     app = application(Tools(pipeline, settings), people, "127.0.0.1")
     try:
@@ -188,7 +188,11 @@ async def test_over_http_the_key_says_who_asks(monkeypatch: pytest.MonkeyPatch) 
 async def test_over_stdio_nothing_but_the_protocol_is_on_stdout() -> None:
     pipeline = await make_pipeline(kb="mine")
     await pipeline.close()
-    env = {"ANSWERDECK_DATA_DIR": str(load().data_dir), "ANSWERDECK_KB": "mine", "LOG_LEVEL": "DEBUG"}
+    env = {
+        "ANSWERDECK_DATA_DIR": str(load_settings().data_dir),
+        "ANSWERDECK_KB": "mine",
+        "LOG_LEVEL": "DEBUG",
+    }
     command = ["-m", "console.cli", "mcp"]
     strange: list[Any] = []
 

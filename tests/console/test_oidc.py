@@ -22,7 +22,7 @@ from pipeline.http.api import create_app
 from pipeline.http.provided import provider_sign_in
 from pipeline.models.scripted import Scripted
 from pipeline.people import People
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, new_key
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
@@ -39,7 +39,7 @@ def configured(issuer: str, **more: Any) -> Settings:
         "role_claim": "realm.groups",
         "roles": {"desk": "viewer", "staff": "user", "heads": "admin"},
     }
-    return load(auth={"oidc": {**values, **more}})
+    return load_settings(auth={"oidc": {**values, **more}})
 
 
 class Visit:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from evalsets.cases import team
-from evalsets.cases.cases import load
-from pipeline.settings import load as settings
+from evalsets.cases.cases import load_evalset
+from pipeline.settings import load_settings
 from tests.console.console_server import page, shown
 
 if TYPE_CHECKING:
@@ -53,15 +53,15 @@ def test_a_dropped_table_is_understood_mapped_and_saved(folder: Path) -> None:
     assert "2 cases, 0 with an expected answer" in app.caption[0].value
     app.selectbox(key="map-my cases.csv-reference").set_value("Expected answer").run()
     press(app, "Save as evalset")
-    assert [case.reference for case in load("my_cases").cases] == ["So it is", "Because of it"]
+    assert [case.reference for case in load_evalset("my_cases").cases] == ["So it is", "Because of it"]
     assert "my_cases" in shown(app) and "2 cases imported" in app.success[0].value
     app.file_uploader[0].set_value(("my cases.csv", b"q,a\nHow?,no\nWho?,You\n", "text/csv")).run()
     assert "my_cases is there already" in [control.label for control in app.radio]
     press(app, "Save as evalset")
-    assert [case.reference for case in load("my_cases").cases] == ["So it is", "Because of it", "You"]
+    assert [case.reference for case in load_evalset("my_cases").cases] == ["So it is", "Because of it", "You"]
     assert "1 cases added, 1 were there already" in app.success[0].value and not app.exception
     press(app, "Undo")
-    assert len(load("my_cases").cases) == 2
+    assert len(load_evalset("my_cases").cases) == 2
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_unknown_heads_wait_for_a_choice(folder: Path) -> None:
     app.selectbox(key="map-a.csv-question").set_value("Was").run()
     app.selectbox(key="map-a.csv-reference").set_value("Soll").run()
     press(app, "Save as evalset")
-    assert load("a").cases[0].reference == "So geht das"
+    assert load_evalset("a").cases[0].reference == "So geht das"
 
 
 def test_the_cases_of_a_set_are_read_and_searched(mine: Path) -> None:
@@ -107,24 +107,24 @@ def test_a_case_is_changed_added_and_deleted_with_a_way_back(mine: Path) -> None
     app = page("evals", part="Evalsets", set="mine", case="a")
     next(one for one in app.text_area if one.label == "Expected answer").set_value("Like this.")
     press(app, "Save")
-    assert load(mine).cases[0].reference == "Like this." and not app.exception
+    assert load_evalset(mine).cases[0].reference == "Like this." and not app.exception
     press(app, "Undo")
     assert mine.read_bytes() == before
     app = press(page("evals", part="Evalsets", set="mine", case="a"), "Delete")
-    assert [case.case_id for case in load(mine).cases] == ["b"]
+    assert [case.case_id for case in load_evalset(mine).cases] == ["b"]
     press(app, "Undo")
     press(app, "Add a case")
     next(one for one in app.text_area if one.label == "Question").set_value("When?")
     press(app, "Save")
-    assert [case.question for case in load(mine).cases] == ["How <b>so</b>?", "Why?", "When?"]
+    assert [case.question for case in load_evalset(mine).cases] == ["How <b>so</b>?", "Why?", "When?"]
 
 
 def test_a_shipped_set_is_read_only_and_can_be_copied(folder: Path) -> None:
     app = page("evals", part="Evalsets", set="demo")
     assert "Add a case" not in [one.label for one in app.button]
     press(app, "Copy")
-    copied = load("my_demo")
-    assert copied.sample and len(copied.cases) == len(load("demo").cases)
+    copied = load_evalset("my_demo")
+    assert copied.sample and len(copied.cases) == len(load_evalset("demo").cases)
 
 
 def test_a_set_is_deleted_and_an_unknown_one_named(mine: Path) -> None:
@@ -140,6 +140,6 @@ def test_a_set_is_put_into_the_gate_and_taken_out(mine: Path, monkeypatch: pytes
     monkeypatch.delenv("ANSWERDECK_GATE__EVALSETS", raising=False)
     app = press(page("evals", part="Evalsets", set="mine"), "Put it into the gate")
     assert not app.exception and not app.error
-    assert settings().gate.evalsets[-1] == "mine"
+    assert load_settings().gate.evalsets[-1] == "mine"
     press(app, "Take it out of the gate")
-    assert "mine" not in settings().gate.evalsets
+    assert "mine" not in load_settings().gate.evalsets

@@ -12,7 +12,7 @@ from console.cli import app
 from console.commands import doctor
 from pipeline import build
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.troubles import ledger_trouble
 from tests.databases import Databases
 from tests.recorded import record
@@ -32,7 +32,7 @@ def call(*arguments: str) -> Result:
 
 
 def turns(count: int) -> list[str]:
-    journal = build.journal(load())
+    journal = build.journal(load_settings())
     keys = record(journal, count)
     journal.close()
     return keys
@@ -45,8 +45,8 @@ def test_the_traces_commands_alerts_and_doctor_work_on_it(address: str) -> None:
     assert sorted(row["turn_id"] for row in json.loads(listed.output)) == sorted(keys)
     assert json.loads(call("traces", "show", keys[0], "--json").output)["turn"]["turn_id"] == keys[0]
     assert "bounce keys" in call("traces", "search", "BOUNCE").output
-    assert check(load()).checked_at is not None
-    found = next(doctor._traces(load()))
+    assert check(load_settings()).checked_at is not None
+    found = next(doctor._traces(load_settings()))
     assert found.ok and found.detail.startswith("postgresql://")
     erased = json.loads(call("traces", "erase", "--user", "ada", "--yes", "--json").output)
     assert erased["complete"] and len(erased["turn_ids"]) == 3
@@ -71,18 +71,18 @@ def test_an_embedded_ledger_moves_into_it_by_one_command(
 
 def test_an_address_that_is_away_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_LEDGER", GONE)
-    trouble = ledger_trouble(load())
+    trouble = ledger_trouble(load_settings())
     assert trouble is not None and trouble.startswith("ledger: postgresql://127.0.0.1:1/turns cannot be")
     assert "\n" not in trouble and "s3cret" not in trouble
     failed = call("traces", "tail")
     assert failed.exit_code == 1 and "cannot be reached" in str(failed.exception)
-    assert next(doctor._traces(load())).ok is False
+    assert next(doctor._traces(load_settings())).ok is False
 
 
 def test_a_wrong_address_ends_the_start_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_LEDGER", "mysql://ada:s3cret@host/db")
     with pytest.raises(ConfigurationError, match="ledger: no such engine") as caught:
-        load()
+        load_settings()
     assert "s3cret" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_LEDGER", "embedded")
-    assert ledger_trouble(load()) is None
+    assert ledger_trouble(load_settings()) is None

@@ -217,7 +217,7 @@ def test_an_answer_comes_without_log_lines(terminal: Terminal) -> None:
 
 
 def test_a_fault_of_ours_is_said_calmly(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.commands.costs.load", lambda: 1 / 0)
+    monkeypatch.setattr("console.commands.costs.load_settings", lambda: 1 / 0)
     code, _, error = terminal("costs", "show")
     assert code == 1
     assert "a fault of Answerdeck (ZeroDivisionError: division by zero)" in error

@@ -20,7 +20,7 @@ from pipeline.models.model import Prompt
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Reply, Scripted
 from pipeline.prompts.library import SHIPPED, Library
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.factories import make_passage
 from traces.recorder import Recorder
 from traces.records import Case, Turn
@@ -64,7 +64,7 @@ class Stage:
         self.before: Callable[[Turn], None] = lambda _: None
         self.turns: list[Turn] = []
         self.models = [Scripted(self._reply, name=name) for name in models]
-        settings = load(data_dir=folder, limits={"user_turns": 1000})
+        settings = load_settings(data_dir=folder, limits={"user_turns": 1000})
         rates = {"input_per_million": 0.0, "output_per_million": (usd or 0.0) * 1e6 / WORDS}
         prices = Prices({} if usd is None else dict.fromkeys(models, rates))
         prompts = Library(_prompts(folder / "prompts"))

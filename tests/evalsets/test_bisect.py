@@ -48,7 +48,7 @@ class World:
             return aside.submit(asyncio.run, made).result()
 
     def find(self, metric: str = "hit@5") -> Finding:
-        return bisect.find(self.stage.store.read, "good", "bad", metric, self.ask)
+        return bisect.find_cause(self.stage.store.read, "good", "bad", metric, self.ask)
 
 
 @pytest.fixture
@@ -105,5 +105,5 @@ async def test_runs_that_cannot_be_bisected_are_refused(world: World) -> None:
         world.find("faithfulness")
     await world.run("answer@v2", "m1", 5, "short", cases=19)
     with pytest.raises(Unlike, match="did not ask the same"):
-        bisect.find(world.stage.store.read, "good", "short", "hit@5", world.ask)
+        bisect.find_cause(world.stage.store.read, "good", "short", "hit@5", world.ask)
     assert not world.tried

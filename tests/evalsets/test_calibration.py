@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.judges import calibration, labelled
 from evalsets.judges.agreement import agree, auc, between_people, spearman
@@ -113,7 +113,7 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
 def test_the_graded_answers_are_those_of_their_evalset(name: str, count: int) -> None:
     path = labelled.SHIPPED / name / "labels.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    questions = {case.case_id: case for case in load(name).cases}
+    questions = {case.case_id: case for case in load_evalset(name).cases}
     ratings = {"right": 1.0, "long": 0.75, "partly": 0.5, "silent": 0.0, "wrong": 0.0, "beside": 0.0}
     assert len(labelled.load(name).items) == len(rows) == count
     for row in rows:

@@ -61,7 +61,7 @@ def test_it_is_taken_back_for_a_reason(
     tmp_path: Path, prompts: Library, worse: dict[str, int], said: str | None
 ) -> None:
     force = Force(tmp_path / "audit.jsonl", DEFAULTS)
-    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    canary.begin_canary(prompts, force, "answer@v2", 0.2, actor="ada")
     talk(tmp_path, "answer@v1", 200, down=10)
     talk(tmp_path, "answer@v2", 50, **worse)
     reasons = watched(tmp_path, prompts, force)
@@ -78,7 +78,7 @@ def test_it_is_taken_back_for_a_reason(
 
 def test_few_turns_prove_nothing(tmp_path: Path, prompts: Library) -> None:
     force = Force(tmp_path / "audit.jsonl", DEFAULTS)
-    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    canary.begin_canary(prompts, force, "answer@v2", 0.2, actor="ada")
     talk(tmp_path, "answer@v1", 200)
     talk(tmp_path, "answer@v2", 20, down=20)
     assert watched(tmp_path, prompts, force) == []
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_looked_at_again(
     watching.start()
     time.sleep(0.1)
     assert reads == 0
-    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    canary.begin_canary(prompts, force, "answer@v2", 0.2, actor="ada")
     watching.join(60)
     assert not watching.is_alive() and reads == 2
     assert "the canaries could not be watched: somebody else has it" in caplog.text
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_looked_at_again(
 
 def test_turns_of_another_workspace_say_nothing_about_a_canary(tmp_path: Path, prompts: Library) -> None:
     force = Force(tmp_path / "audit.jsonl", DEFAULTS)
-    canary.begin(prompts, force, "answer@v2", 0.2, actor="ada")
+    canary.begin_canary(prompts, force, "answer@v2", 0.2, actor="ada")
     talk(tmp_path, "answer@v1", 50)
     talk(tmp_path, "answer@v2", 50, down=30)
     store, later = Store(tmp_path), datetime.now(UTC) + timedelta(seconds=60)

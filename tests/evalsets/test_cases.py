@@ -31,7 +31,7 @@ def _beir(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\
 
 
 def test_the_shipped_demo() -> None:
-    demo = cases.load("demo")
+    demo = cases.load_evalset("demo")
     assert len(demo.cases) == 150
     assert demo.sample
     pages = {page.document_id for page in sample()}
@@ -44,7 +44,7 @@ def test_the_shipped_demo() -> None:
 
 
 def test_the_shipped_conversations() -> None:
-    turns = cases.load("demo_conversations").cases
+    turns = cases.load_evalset("demo_conversations").cases
     assert len(turns) == 20
     assert turns[1].history == [
         {"role": "user", "text": turns[0].question},
@@ -61,7 +61,7 @@ def test_the_list_of_sets() -> None:
 
 def test_an_unknown_name_names_the_known_ones() -> None:
     with pytest.raises(cases.EvalsetError, match="there are .*demo, demo_conversations"):
-        cases.load("dmeo")
+        cases.load_evalset("dmeo")
 
 
 def test_bad_lines_are_all_named(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_bad_lines_are_all_named(tmp_path: Path) -> None:
         {"id": "e", "question": "z", "history": [{"role": "system", "text": "s"}]},
     )
     with pytest.raises(cases.EvalsetError) as caught:
-        cases.load(path)
+        cases.load_evalset(path)
     text = "\n".join(caught.value.problems)
     for expected in (
         "line 2: not JSON",
@@ -99,24 +99,24 @@ def test_csv_and_jsonl_give_the_same_cases(tmp_path: Path) -> None:
     )
     table = tmp_path / "b.csv"
     table.write_text("id,question,relevant_ids,must_refuse,tags,reference\n1,How?,x; y,no,t,\n")
-    assert cases.load(table).cases == cases.load(rows).cases
-    assert cases.load(table).fingerprint == cases.load(rows).fingerprint
+    assert cases.load_evalset(table).cases == cases.load_evalset(rows).cases
+    assert cases.load_evalset(table).fingerprint == cases.load_evalset(rows).fingerprint
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(cases.EvalsetError, match="holds no case"):
-        cases.load(_write(tmp_path / "empty.jsonl"))
+        cases.load_evalset(_write(tmp_path / "empty.jsonl"))
 
 
 def test_the_head_is_checked(tmp_path: Path) -> None:
     path = _write(tmp_path / "s.jsonl", {"id": "1", "question": "q"})
     (tmp_path / "s.toml").write_text('title = "S"\nlicense = "MIT"\n')
     with pytest.raises(cases.EvalsetError, match="unknown key 'license'"):
-        cases.load(path)
+        cases.load_evalset(path)
 
 
 def test_a_beir_folder(tmp_path: Path) -> None:
-    found = cases.load(_beir(tmp_path / "set"))
+    found = cases.load_evalset(_beir(tmp_path / "set"))
     assert [case.case_id for case in found.cases] == ["q1", "q3"]
     assert found.qrels == {"q1": ("d1",)}
     assert found.cases[0].history == [{"role": "user", "text": "before?"}]
@@ -129,25 +129,25 @@ def test_judgements_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
     folder = _beir(tmp_path / "set")
     (folder / "qrels").mkdir()
     (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
-    assert cases.load(folder).qrels == {"q1": ("d1",)}
+    assert cases.load_evalset(folder).qrels == {"q1": ("d1",)}
 
 
 def test_judgements_of_unknown_documents_are_reported(tmp_path: Path) -> None:
-    found = cases.load(_beir(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1\td9\t1\nq8\td1\t1\n"))
+    found = cases.load_evalset(_beir(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1\td9\t1\nq8\td1\t1\n"))
     assert "name 1 documents that the corpus lacks, e.g. 'd9'" in found.warnings[0]
     assert "name 1 queries that do not exist, e.g. 'q8'" in found.warnings[1]
 
 
 def test_bad_judgements_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(cases.EvalsetError, match=r"qrels.tsv line 2: expected query-id"):
-        cases.load(_beir(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1 d1 1\n"))
+        cases.load_evalset(_beir(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1 d1 1\n"))
     (tmp_path / "set" / "corpus.jsonl").unlink()
     with pytest.raises(cases.EvalsetError, match=r"corpus.jsonl is missing"):
-        cases.load(tmp_path / "set")
+        cases.load_evalset(tmp_path / "set")
 
 
 def test_a_limit_is_seeded_and_nested() -> None:
-    demo = cases.load("demo")
+    demo = cases.load_evalset("demo")
     ten, twenty = demo.some(10), demo.some(20)
     assert len(ten.cases) == 10
     assert {c.case_id for c in ten.cases} <= {c.case_id for c in twenty.cases}

@@ -13,7 +13,7 @@ from evalsets.reports import findings, report
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from pipeline.build import build
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 
 DOCUMENTS = {
@@ -39,13 +39,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def pipeline() -> AsyncIterator[Pipeline]:
-    made = build(load())
+    made = build(load_settings())
     yield made
     await made.close()
 
 
 async def test_a_beir_folder_end_to_end(folder: Path, pipeline: Pipeline) -> None:
-    evalset = cases.load(folder)
+    evalset = cases.load_evalset(folder)
     embedded: list[str] = []
     kb = await corpora.prepare(evalset, pipeline.knowledge, lambda done, total, name: embedded.append(name))
     assert kb is not None and kb.startswith("eval-")
@@ -66,7 +66,7 @@ async def test_a_beir_folder_end_to_end(folder: Path, pipeline: Pipeline) -> Non
 
 
 async def test_retrieval_alone(folder: Path, pipeline: Pipeline) -> None:
-    evalset = cases.load(folder)
+    evalset = cases.load_evalset(folder)
     kb = await corpora.prepare(evalset, pipeline.knowledge)
     found = await runner.run(evalset, Variant(only="retrieval"), pipeline, kb=kb)
     assert found.metrics["recall@5"].mean == 1.0

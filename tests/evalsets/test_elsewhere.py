@@ -14,7 +14,7 @@ from evalsets.runs.runner import Variant
 from pipeline import build
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.evalsets.fakes import make_set
 from traces.queries import runs
@@ -35,7 +35,7 @@ class Thread:
 @pytest.fixture
 async def pipeline(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pipeline]:
     """A pipeline, and a worker's bench with the same documents that ends with the test."""
-    own = build.build(load())
+    own = build.build(load_settings())
     await store([Document("d1", "Panel", "Open the panel and press the key.")], "default", own.knowledge)
     bench = await asyncio.to_thread(Bench, {}, cache=True)
     monkeypatch.setattr(elsewhere, "_bench", lambda *order: bench)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.evidence_sets import Example, evidence_of, labels, lines
 from evalsets.fit_evidence import HOME, MODELS, auc, f1, fit, fit_home
 from pipeline.extractive.evidence import WEIGHTS
@@ -67,7 +67,7 @@ def test_labels_of_queries_are_read(tmp_path: Path) -> None:
 
 
 def test_the_evidence_of_everyday_stands_in_its_documents() -> None:
-    everyday = load("everyday")
+    everyday = load_evalset("everyday")
     assert everyday.corpus is not None
     texts = {row["id"]: row["text"] for row in lines(everyday.corpus)}
     read = {page: [part for part, _, _ in statements(text, sentences(text))] for page, text in texts.items()}

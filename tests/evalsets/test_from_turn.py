@@ -40,7 +40,7 @@ async def test_a_thumbs_down_turn_becomes_a_case_that_the_next_run_asks() -> Non
     assert row["tags"] == [f"turn:{last.turn_id}", "thumbs-down"]
     assert row.keys() == {"id", "question", "history", "tags"}  # what is right, only a person can say
     team.add("mine", row)
-    assert cases.load("mine").cases[0].question == row["question"]
+    assert cases.load_evalset("mine").cases[0].question == row["question"]
 
 
 async def test_only_a_thumbs_up_takes_the_answer_as_the_reference() -> None:
@@ -71,7 +71,7 @@ async def test_questions_by_rules_are_marked_and_judged_by_their_document() -> N
     assert all("synthetic" in row["tags"] and row["question"].endswith("?") for row in made.rows)
     team.save("made", made.rows, {"title": "x"})
     assert (
-        cases.load("made")
+        cases.load_evalset("made")
         .warnings[0]
         .startswith(f"{len(made.rows)} of {len(made.rows)} questions are synthetic")
     )

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.runs.guardboard import HARMLESS, HOSTILE, NAME, Board, Row, bounds, measure, passages, worse
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.planted import Planted
@@ -19,7 +19,7 @@ def board() -> Board:
 
 
 def test_the_set_is_as_large_as_it_says_and_repeats_nothing() -> None:
-    cases, texts = load(NAME).cases, passages()
+    cases, texts = load_evalset(NAME).cases, passages()
     hostile = sum(bool(case.must_refuse) for case in cases) + sum(row["planted"] is not None for row in texts)
     assert (hostile, len(cases) + len(texts) - hostile) == (400, 600)
     assert len({case.question.lower() for case in cases}) == len(cases)

@@ -142,7 +142,7 @@ def test_beir_brings_its_corpus(tmp_path: Path) -> None:
     (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
     found = imports.read(folder)
     team.save("b", found.rows, {"title": "B"}, corpus=found.corpus, folder=tmp_path / "sets")
-    loaded = cases.load("b", own=tmp_path / "sets")
+    loaded = cases.load_evalset("b", own=tmp_path / "sets")
     assert loaded.corpus is not None and "T" in loaded.corpus.read_text()
     assert loaded.cases[0].relevant_ids == ["d"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import team
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.look import look
 from evalsets.cases.undo import step
@@ -55,7 +55,7 @@ def test_each_kind_of_change_can_be_taken_back(tmp_path: Path) -> None:
         team.remove("mine", "b", folder=tmp_path)
     assert not path.exists()
     gone.undo()
-    assert path.read_bytes() == before and load(path).title == "Mine"
+    assert path.read_bytes() == before and load_evalset(path).title == "Mine"
     with step("new", "case added", tmp_path) as added:
         team.add("new", {"id": "c", "question": "When?"}, folder=tmp_path)
     added.undo()
@@ -69,4 +69,4 @@ def test_what_was_changed_again_is_not_taken_back(tmp_path: Path) -> None:
     team.change("mine", "a", {"reference": "Not so."}, folder=tmp_path)
     with pytest.raises(EvalsetError, match="changed again since"):
         first.undo()
-    assert load(tmp_path / "mine.jsonl").cases[0].reference == "Not so."
+    assert load_evalset(tmp_path / "mine.jsonl").cases[0].reference == "Not so."

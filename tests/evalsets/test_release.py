@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import corpora
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.release import release
 from evalsets.release.gate import Limits
 from evalsets.release.release import NothingBefore, NotPromoted
@@ -123,7 +123,7 @@ async def test_after_a_change_what_was_run_before_is_run_again(tmp_path: Path, e
 
 async def test_a_bisections_trial_is_no_evidence(tmp_path: Path, evalset: str) -> None:
     pipeline = await opened(tmp_path)
-    cases = load(evalset)
+    cases = load_evalset(evalset)
     kb = await corpora.prepare(cases, pipeline.knowledge)
     for prompt in ("answer@v1", "answer@v2"):
         variant = Variant(prompt, pipeline.rules.model)

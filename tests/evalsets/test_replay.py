@@ -16,7 +16,7 @@ from pipeline.context.condenser import Condenser
 from pipeline.errors import ModelError
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import ask, make_pipeline, recorded
 from traces.queries import runs
@@ -151,7 +151,7 @@ async def test_one_turn_with_the_same_and_with_fresh_passages(fresh: bool) -> No
     assert done.turn_id
     await pipeline.close()
     replayed = await playground.again(
-        load(), done.turn_id, prompt=None, model=None, fresh=fresh, models=[Scripted(BAD)]
+        load_settings(), done.turn_id, prompt=None, model=None, fresh=fresh, models=[Scripted(BAD)]
     )
     before, after = replayed.before, replayed.after
     assert playground.Played.read(json.loads(json.dumps(replayed.to_dict()))) == replayed
@@ -166,4 +166,4 @@ async def test_one_turn_with_the_same_and_with_fresh_passages(fresh: bool) -> No
 
 async def test_a_turn_that_is_not_there_cannot_be_asked_again() -> None:
     with pytest.raises(CannotReplay, match="there is no turn"):
-        await playground.again(load(), "nope", prompt=None, model=None, fresh=False)
+        await playground.again(load_settings(), "nope", prompt=None, model=None, fresh=False)

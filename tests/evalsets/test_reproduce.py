@@ -40,7 +40,7 @@ def told(stage: Stage, tmp_path: Path, *runs: str) -> dict[str, Any]:
 async def test_the_ledger_gives_the_same_table(stage: Stage, tmp_path: Path) -> None:
     written = told(stage, tmp_path, "run-a")
     with stage.store.read() as ledger:
-        found = reproduce.from_ledger(ledger, written)
+        found = reproduce.derive_from_ledger(ledger, written)
     assert found.same and found.rows == len(written["metrics"]) > 5
     assert found.sentence == f"The same table: {found.rows} metrics, every value."
 
@@ -52,7 +52,7 @@ async def test_an_altered_report_is_told_value_by_value(stage: Stage, tmp_path: 
     written["run"]["seed"] = 4
     written["metrics"].append({"name": "faithfulness", "mean": 1.0})
     with stage.store.read() as ledger:
-        found = reproduce.from_ledger(ledger, written)
+        found = reproduce.derive_from_ledger(ledger, written)
     assert found.differs == (
         "seed was 4, is 3",
         f"hit@5: mean was 0.99, is {was}",
@@ -66,9 +66,9 @@ async def test_a_comparison_is_derived_again(stage: Stage, tmp_path: Path) -> No
     await runner.run(make_set(15), Variant(prompt="answer@v2"), stage.pipeline, runner.Plan(run_id="run-b"))
     written = told(stage, tmp_path, "run-a", "run-b")
     with stage.store.read() as ledger:
-        assert reproduce.from_ledger(ledger, written).same
+        assert reproduce.derive_from_ledger(ledger, written).same
         written["differences"][0]["p"] = 0.5
-        assert len(reproduce.from_ledger(ledger, written).differs) == 1
+        assert len(reproduce.derive_from_ledger(ledger, written).differs) == 1
 
 
 async def test_a_new_run_is_held_against_it(stage: Stage, tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ async def test_a_new_run_is_held_against_it(stage: Stage, tmp_path: Path) -> Non
     stage.wrong = {"c1"}
     await runner.run(make_set(16), Variant(), stage.pipeline, runner.Plan(run_id="run-c", seed=3))
     with stage.store.read() as ledger:
-        same = reproduce.from_run(ledger, written, "run-b")
-        other = reproduce.from_run(ledger, written, "run-c")
+        same = reproduce.derive_from_run(ledger, written, "run-b")
+        other = reproduce.derive_from_run(ledger, written, "run-c")
     assert same.same and not same.moved
     assert "first_token_seconds" in same.notes[0] and "cost_usd" in same.notes[0]
     assert any(text.startswith("hit@5: mean was") for text in other.differs)
@@ -94,4 +94,4 @@ async def test_what_is_no_report_and_no_run_is_said(stage: Stage, tmp_path: Path
     written = told(stage, tmp_path, "run-a")
     written["run"]["run_id"] = "gone"
     with stage.store.read() as ledger, pytest.raises(UnknownRun):
-        reproduce.from_ledger(ledger, written)
+        reproduce.derive_from_ledger(ledger, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.metrics.routing import Routed, misroutes
 from pipeline.routing import Complexity
 from traces.records import Case
@@ -22,6 +22,6 @@ def test_misroutes_are_counted_by_what_they_cost() -> None:
 
 
 def test_the_shipped_set_is_labelled_throughout() -> None:
-    cases = load("routing").cases
+    cases = load_evalset("routing").cases
     assert len(cases) == 80
     assert all(len({"simple", "complex"} & set(case.tags or ())) == 1 for case in cases)

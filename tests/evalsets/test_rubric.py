@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evalsets.cases import rubric as written
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.rubric import Criterion
 from evalsets.judges import judgement
@@ -19,7 +19,7 @@ from evalsets.metrics.judged import marked
 from evalsets.metrics.table import find_metric, is_judged, judged_of
 from evalsets.reports.compare import compare_runs
 from evalsets.runs.runner import Variant, run
-from pipeline.settings import load as settings
+from pipeline.settings import load_settings
 from tests.evalsets.fakes import Stage, make_set
 from tests.judge_stub import JudgeStub
 from traces.queries import runs
@@ -62,13 +62,13 @@ def test_what_is_no_criterion_is_said_in_one_line(table: object, says: str) -> N
 def test_the_evalset_carries_its_rubric(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"id": "1", "question": "What?"}\n')
     (tmp_path / "mine.toml").write_text('[rubric]\ntone = "Speaks to the reader."\n')
-    evalset = load(tmp_path / "mine.jsonl")
+    evalset = load_evalset(tmp_path / "mine.jsonl")
     assert evalset.rubric == (TONE,)
     assert judged_of(evalset)["rubric_tone"].what == TONE.text
     assert is_judged("rubric_tone") and find_metric("rubric_tone").title == "Rubric: tone"
     (tmp_path / "mine.toml").write_text('[rubric]\ntone = 3\nsource = ""\n')
     with pytest.raises(EvalsetError) as raised:
-        load(tmp_path / "mine.jsonl")
+        load_evalset(tmp_path / "mine.jsonl")
     assert len(raised.value.problems) == 2
 
 
@@ -88,8 +88,8 @@ async def mark(stage: Stage, run_id: str, criterion: Criterion, tmp_path: Path, 
     stage.store.drain()
     with stage.store.read() as ledger:
         row, samples = runs.run(ledger, run_id), judgement.samples(ledger, run_id)
-    asked = job("openai:gpt-6-luna", settings(data_dir=tmp_path), **given)
-    async with Marker(asked, settings(data_dir=tmp_path), criterion) as marker:
+    asked = job("openai:gpt-6-luna", load_settings(data_dir=tmp_path), **given)
+    async with Marker(asked, load_settings(data_dir=tmp_path), criterion) as marker:
         return await judgement.score(row, samples, [metric], marker, stage.journal), marker.scorer
 
 

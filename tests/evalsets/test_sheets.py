@@ -116,8 +116,8 @@ def test_a_workbook(tmp_path: Path) -> None:
     found = imports.read(path)
     assert [(row["question"], row["reference"]) for row in found.rows] == [PAIR, ("How many?", "42")]
     assert found.mapping == {"question": "Question", "reference": "Expected answer"}
-    assert cases.load(path).cases[0].reference == PAIR[1]
-    assert cases.load(path).warnings[-1] == "column 'Level' is not used: a case has no such field"
+    assert cases.load_evalset(path).cases[0].reference == PAIR[1]
+    assert cases.load_evalset(path).warnings[-1] == "column 'Level' is not used: a case has no such field"
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv"])
@@ -134,7 +134,7 @@ def test_json_and_json_lines_of_others(tmp_path: Path) -> None:
     ]
     line = '{"input": "How do I print?", "output": "Open the panel."}\n'
     assert _read(tmp_path, line, "a.jsonl") == [PAIR]
-    assert cases.load(tmp_path / "a.jsonl").cases[0].reference == PAIR[1]
+    assert cases.load_evalset(tmp_path / "a.jsonl").cases[0].reference == PAIR[1]
     talk = '{"input": [{"role": "user", "content": "How do I print?"}], "ideal": "Open the panel."}\n'
     assert _read(tmp_path, talk, "b.jsonl") == [PAIR]
 
@@ -142,11 +142,11 @@ def test_json_and_json_lines_of_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the field inputs do not lie beside the checkout")
 def test_the_field(tmp_path: Path) -> None:
     for name, count in (("semicolons.csv", 2), ("capitals.csv", 1)):
-        found = cases.load(SHARED / name)
+        found = cases.load_evalset(SHARED / name)
         assert len(found.cases) == count
         assert found.qrels["1"] == ("a11y-bouncekeys",)
     with pytest.raises(EvalsetError, match="an Excel workbook.*save it as CSV") as caught:
-        cases.load(SHARED / "workbook.csv")
+        cases.load_evalset(SHARED / "workbook.csv")
     assert len(caught.value.problems) == 1
 
 

@@ -15,12 +15,12 @@ ROW = {"id": "a", "question": "How do I print?"}
 def test_a_case_is_added_found_by_name_and_taken_out(tmp_path: Path) -> None:
     team.add("mine", ROW, folder=tmp_path)
     team.add("mine", {"id": "b", "question": "How do I scan?", "tags": ["guard"]}, folder=tmp_path)
-    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "b"]
+    assert [one.case_id for one in cases.load_evalset("mine", own=tmp_path).cases] == ["a", "b"]
     mine = cases.list_sets(tmp_path)[-1]
     assert (mine.name, mine.cases, mine.shipped) == ("mine", 2, False)
     assert team.remove("mine", "a", folder=tmp_path)
     assert not team.remove("mine", "a", folder=tmp_path)
-    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["b"]
+    assert [one.case_id for one in cases.load_evalset("mine", own=tmp_path).cases] == ["b"]
     assert team.remove("mine", "b", folder=tmp_path)
     assert team.names(tmp_path) == []
 
@@ -48,14 +48,14 @@ def test_cases_are_added_without_asking_anything_twice(tmp_path: Path) -> None:
     with pytest.raises(EvalsetError, match="import it under a name of its own"):
         team.extend("mine", rows, corpus=[{"id": "d", "text": "x"}], folder=tmp_path)
     assert path.read_bytes() == before
-    assert [one.case_id for one in cases.load("mine", own=tmp_path).cases] == ["a", "a-2"]
+    assert [one.case_id for one in cases.load_evalset("mine", own=tmp_path).cases] == ["a", "a-2"]
 
 
 def test_a_file_without_its_last_line_end_is_not_broken(tmp_path: Path) -> None:
     path = team.save("mine", [ROW], {"title": "x"}, folder=tmp_path)
     path.write_text(path.read_text().rstrip("\n"))
     team.add("mine", {"id": "b", "question": "How do I scan?"}, folder=tmp_path)
-    assert len(cases.load("mine", own=tmp_path).cases) == 2
+    assert len(cases.load_evalset("mine", own=tmp_path).cases) == 2
 
 
 def test_bad_rows_and_taken_names_write_nothing(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_case_is_changed_and_a_bad_change_leaves_the_file(tmp_path: Path) -> N
         "mine", [ROW, {"id": "b", "question": "How?", "tags": ["t"]}], {"title": "x"}, folder=tmp_path
     )
     team.change("mine", "b", {"reference": "So.", "tags": None}, folder=tmp_path)
-    found = cases.load("mine", own=tmp_path).cases[1]
+    found = cases.load_evalset("mine", own=tmp_path).cases[1]
     assert (found.reference, found.tags) == ("So.", None)
     before = path.read_text()
     for bad in ({"question": ""}, {"id": "a"}, {"colour": "red"}):
@@ -98,12 +98,12 @@ def test_an_export_is_read_again_and_a_deleted_set_is_kept(tmp_path: Path, endin
     team.save(
         "mine", [{**row, "history": said}, {"id": "b", "question": "How?"}], {"title": "x"}, folder=tmp_path
     )
-    before = cases.load("mine", own=tmp_path)
+    before = cases.load_evalset("mine", own=tmp_path)
     out = tmp_path / f"out{ending}"
     out.write_bytes(team.exported(before, ending).encode())
-    assert cases.load(out).cases == before.cases
+    assert cases.load_evalset(out).cases == before.cases
     kept = team.delete("mine", folder=tmp_path)
-    assert team.names(tmp_path) == [] and cases.load(kept).cases == before.cases
+    assert team.names(tmp_path) == [] and cases.load_evalset(kept).cases == before.cases
     with pytest.raises(EvalsetError, match="no evalset 'mine'"):
         team.delete("mine", folder=tmp_path)
 
@@ -115,6 +115,6 @@ def test_new_cases_keep_the_thresholds_and_the_rubric(tmp_path: Path) -> None:
         'notice = """\n[not a table]\n"""\n[thresholds]\nhit = 0.5 # mine\n[rubric]\ntone = "Kind."\n'
     )
     team.save("mine", [{"id": "z", "question": "Why?"}], {"title": "y"}, folder=tmp_path, replace=True)
-    evalset = cases.load("mine", own=tmp_path)
+    evalset = cases.load_evalset("mine", own=tmp_path)
     assert (evalset.title, evalset.thresholds, evalset.rubric[0].text) == ("y", {"hit": 0.5}, "Kind.")
     assert "# mine" in about.read_text()

@@ -9,13 +9,13 @@ from pipeline import build
 from pipeline.intake import bring
 from pipeline.parts import Given
 from pipeline.private import private
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.spaces import Bounds, Spaces
 
 
 def own(bounds: Bounds = Bounds(1_000_000, 3, 20, 90), **settings: Any) -> Given:
     """Return the parts of a pipeline whose people may bring documents."""
-    configured = load(**settings)
+    configured = load_settings(**settings)
     memory = build.memory(configured)
     knowledge = private(configured)
     spaces = Spaces(memory, knowledge, bounds, partial(bring, knowledge=knowledge))

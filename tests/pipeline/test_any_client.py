@@ -13,7 +13,7 @@ import pytest
 from pipeline.http.api import create_app
 from pipeline.models.openai import tokens
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.tasks import tags, task, title
 from pipeline.turn import Pipeline
 from tests.pipeline.served import served
@@ -32,7 +32,7 @@ async def door() -> AsyncIterator[tuple[httpx.AsyncClient, Pipeline, Scripted]]:
     model = Scripted(*[SAID] * 40)
     pipeline = await make_pipeline(model)
     async with (
-        served(create_app(pipeline, load())) as address,
+        served(create_app(pipeline, load_settings())) as address,
         httpx.AsyncClient(base_url=address, timeout=60) as http,
     ):
         yield http, pipeline, model
@@ -149,11 +149,11 @@ async def test_a_cap_of_the_client_holds_and_is_told() -> None:
         await post(http, max_tokens=10_000_000)
         await post(http)
         assert [prompt.max_output_tokens for prompt in model.prompts] == [
-            30, load().models.max_output_tokens, load().models.max_output_tokens,
+            30, load_settings().models.max_output_tokens, load_settings().models.max_output_tokens,
         ]  # fmt: skip
     pipeline = await make_pipeline()  # the embedded model
     async with (
-        served(create_app(pipeline, load())) as address,
+        served(create_app(pipeline, load_settings())) as address,
         httpx.AsyncClient(base_url=address, timeout=60) as http,
     ):
         body = {"messages": ASK, "max_tokens": 25}
@@ -242,9 +242,9 @@ async def test_errands_of_front_ends_are_run_without_a_model_and_kept_apart() ->
 
 
 async def test_errands_do_not_use_up_a_users_limit() -> None:
-    limits = {**load().limits.model_dump(), "requests_per_minute": 1}
+    limits = {**load_settings().limits.model_dump(), "requests_per_minute": 1}
     pipeline = await make_pipeline(Scripted(SAID), limits=limits)
-    app = create_app(pipeline, load(limits=limits))
+    app = create_app(pipeline, load_settings(limits=limits))
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         for text, _ in TASKS[:3]:
             assert content(await post(http, messages=[{"role": "user", "content": text}]))

@@ -18,7 +18,7 @@ from pipeline.http import streaming
 from pipeline.http.api import create_app
 from pipeline.models.model import Model
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
@@ -34,7 +34,7 @@ WHOLE = {"accept": "application/json"}
 async def door(*models: Model, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Pipeline]]:
     """Serve a pipeline and yield a client for it."""
     pipeline = await make_pipeline(*(models or (Scripted(SAID),)), **settings)
-    app = create_app(pipeline, load(**settings))
+    app = create_app(pipeline, load_settings(**settings))
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as client:
         yield client, pipeline
 
@@ -95,7 +95,7 @@ async def test_a_wrong_body_is_422_and_names_the_field() -> None:
 
 
 async def test_too_many_requests_are_429_with_the_time_to_wait() -> None:
-    limits = {**load().limits.model_dump(), "requests_per_minute": 1}
+    limits = {**load_settings().limits.model_dump(), "requests_per_minute": 1}
     async with door(limits=limits) as (http, _):
         await http.post("/api/chat", json={"question": LID}, headers=WHOLE)
         refused = await http.post(
@@ -284,7 +284,7 @@ async def test_health_readiness_and_metrics() -> None:
 async def test_an_empty_knowledge_base_is_said_and_does_not_stop_the_chat() -> None:
     pipeline = await make_pipeline(Scripted(SAID), documents=())
     async with (
-        served(create_app(pipeline, load())) as address,
+        served(create_app(pipeline, load_settings())) as address,
         httpx.AsyncClient(base_url=address, timeout=60) as http,
     ):
         ready = (await http.get("/readyz")).json()
@@ -300,7 +300,7 @@ async def test_not_ready_until_prepared() -> None:
     async def prepare(_: Pipeline) -> None:
         await go.wait()
 
-    app = create_app(await make_pipeline(Scripted(SAID)), load(), prepare=prepare)
+    app = create_app(await make_pipeline(Scripted(SAID)), load_settings(), prepare=prepare)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         before = await http.get("/readyz")
         go.set()

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.auth import LOCAL, Keys, Person
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 
 def entry(name: str, role: str, key: str) -> str:
@@ -48,7 +48,7 @@ def test_roles_rise() -> None:
 def test_a_bad_entry_is_named_without_its_key(text: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_AUTH__KEYS", text)
     with pytest.raises(ConfigurationError) as caught:
-        load()
+        load_settings()
     assert says in str(caught.value)
     assert "auth.keys" in str(caught.value)
     assert "my-plain-key" not in str(caught.value)

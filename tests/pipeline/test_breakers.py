@@ -11,7 +11,7 @@ from pipeline.breakers import Breakers, Guarded, changes
 from pipeline.errors import KnowledgeError
 from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.served import served
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
@@ -52,7 +52,7 @@ async def test_operators_isolate_and_release_over_http() -> None:
     model = Scripted(SAID, name="openai:stub")
     pipeline = await make_pipeline(model)
     async with (
-        served(create_app(pipeline, load())) as address,
+        served(create_app(pipeline, load_settings())) as address,
         httpx.AsyncClient(base_url=address, timeout=60) as http,
     ):
         before = await http.post("/api/chat", json={"question": LID}, headers={"accept": "application/json"})

@@ -22,7 +22,7 @@ from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.rehearsal.server import FaultServer
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.factories import make_turn
 from tests.pipeline.served import served
@@ -138,7 +138,7 @@ async def providers() -> AsyncIterator[tuple[FaultServer, Pipeline]]:
 
 async def test_both_doors_tell_of_the_break(providers: tuple[FaultServer, Pipeline]) -> None:
     server, pipeline = providers
-    app = create_app(pipeline, load())
+    app = create_app(pipeline, load_settings())
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         server.script("cut_middle", "status?code=503", "ok")
         reply = await http.post("/api/chat", json={"question": QUESTION})

@@ -10,7 +10,7 @@ from pipeline.http.api import create_app
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.openai import OpenAIChat
 from pipeline.rehearsal.server import FaultServer
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 from tests.waiting import hung_up
@@ -44,7 +44,10 @@ async def test_leaving_closes_the_call_upstream(path: str, make: Callable[[Fault
         pipeline.observers.append(
             lambda trace: outcomes.append((trace.turn.outcome, (trace.turn.model or "").endswith(":stub")))
         )
-        async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(timeout=60) as http:
+        async with (
+            served(create_app(pipeline, load_settings())) as address,
+            httpx.AsyncClient(timeout=60) as http,
+        ):
             async with http.stream("POST", address + path, json=DOORS[path]) as reply:
                 async for piece in reply.aiter_text():
                     if "delta" in piece and "fallback" in piece:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.configured import configured, shown
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 
 def test_each_key_names_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +19,7 @@ def test_each_key_names_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     env = tmp_path / ".env"
     env.write_text("ANSWERDECK_RETRIEVAL__FLOOR=0.3\n")
-    settings = load(data_dir=tmp_path)
+    settings = load_settings(data_dir=tmp_path)
     entries = {one.key: one for one in configured(settings, env)}
     assert (entries["retrieval.passages"].value, entries["retrieval.passages"].source) == ("4", "environment")
     assert entries["retrieval.floor"].source == ".env"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.rehearsal.drill import SCENES, drill
+from pipeline.rehearsal.scenes import SCENES, rehearse
 
 CHOSEN = ("both providers down", "journal unwritable", "embedder down")
 
@@ -17,4 +17,4 @@ async def test_chosen_scenes_hold() -> None:
 
 async def drill_of(*names: str) -> list[tuple[str, list[str], dict[str, int]]]:
     scenes = [scene for scene in SCENES if scene.name in names]
-    return [(one.name, one.problems, one.outcomes) for one in await drill(lambda _: None, scenes)]
+    return [(one.name, one.problems, one.outcomes) for one in await rehearse(lambda _: None, scenes)]

@@ -15,7 +15,7 @@ from pipeline.events import Answer, Question
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
 from pipeline.models.scripted import Scripted
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import make_pipeline
 
@@ -95,7 +95,7 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
         pipeline.workspaces.add(f"team-{space}", "test")
         pipeline.workspaces.give(f"team-{space}", f"space-{space}", "test")
         await store(documents(space), f"space-{space}", pipeline.knowledge)
-        own_prompt(load(data_dir=folder, workspace=f"team-{space}"), space)
+        own_prompt(load_settings(data_dir=folder, workspace=f"team-{space}"), space)
     order = [(user, number) for number in range(turns // USERS) for user in range(USERS)]
     chance = random.Random(7)
     leaked = 0

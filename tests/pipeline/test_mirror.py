@@ -12,7 +12,7 @@ import pytest
 from pipeline import build, shelving
 from pipeline.prompts.force import Overtaken
 from pipeline.prompts.library import SHIPPED
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from tests.databases import Databases
 from traces.errors import StoreError
 
@@ -22,7 +22,7 @@ TEXT = (SHIPPED / "answer" / "v1.md").read_text("utf-8")
 @pytest.fixture
 def machines(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     monkeypatch.setenv("ANSWERDECK_LEDGER", postgres.fresh())
-    return [load(data_dir=tmp_path / name) for name in ("north", "south")]
+    return [load_settings(data_dir=tmp_path / name) for name in ("north", "south")]
 
 
 def write_second_version(settings: Settings, word: str = "Be brief.") -> None:

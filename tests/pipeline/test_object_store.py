@@ -14,7 +14,7 @@ from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.databases import Databases
 from traces.postgres.lease import Leases
 
@@ -49,7 +49,7 @@ def machines(
         "ANSWERDECK_KNOWLEDGE__PLACE": f"s3://team/{tmp_path.name}",
     }.items():
         monkeypatch.setenv(name, value)
-    return [build.knowledge(load(data_dir=tmp_path / name)) for name in ("north", "south")]
+    return [build.knowledge(load_settings(data_dir=tmp_path / name)) for name in ("north", "south")]
 
 
 async def ids(knowledge: Knowledge) -> list[str]:
@@ -138,7 +138,7 @@ async def test_what_an_object_store_refuses_is_one_line(
     monkeypatch.setenv("ANSWERDECK_KNOWLEDGE__PLACE", place)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT", endpoint)
-    knowledge = build.knowledge(load(data_dir=tmp_path / "west"))
+    knowledge = build.knowledge(load_settings(data_dir=tmp_path / "west"))
     with pytest.raises(KnowledgeError, match=problem) as caught:
         await store(PAGES, "valves", knowledge)
     assert "\n" not in str(caught.value)
@@ -170,6 +170,6 @@ def test_a_wrong_place_is_one_line(place: str, problem: str, monkeypatch: pytest
     monkeypatch.setenv("ANSWERDECK_KNOWLEDGE__PLACE", place)
     monkeypatch.setenv("ANSWERDECK_SESSIONS", "redis://:s3cret@127.0.0.1:1/0")
     with pytest.raises(ConfigurationError, match=problem.replace("(", r"\(")) as caught:
-        load()
+        load_settings()
     (line,) = caught.value.problems
     assert len(line) < 250 and "s3cret" not in line

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from pipeline.http.api import create_app
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
@@ -25,7 +25,7 @@ ASK: list[Any] = [{"role": "user", "content": LID}]
 async def sdk(model: Scripted | None = None, **settings: Any) -> AsyncIterator[AsyncOpenAI]:
     pipeline = await make_pipeline(model or Scripted(SAID), **settings)
     async with (
-        served(create_app(pipeline, load(**settings))) as address,
+        served(create_app(pipeline, load_settings(**settings))) as address,
         AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
     ):
         yield client
@@ -98,7 +98,7 @@ async def test_what_cannot_be_honoured_is_a_400() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_limits_are_a_rate_limit_error(stream: bool) -> None:
-    limits = {**load().limits.model_dump(), "running_turns": 1, "requests_per_minute": 1}
+    limits = {**load_settings().limits.model_dump(), "running_turns": 1, "requests_per_minute": 1}
     async with sdk(limits=limits) as client:
         await client.chat.completions.create(model="answerdeck", messages=ASK)
         with pytest.raises(openai.RateLimitError) as caught:

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.http.middleware import PERSON, Border
 from pipeline.http.origins import Origins
 from pipeline.people import People
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 SHOP = "https://shop.example.com"
 KEY = "widget-key"
@@ -103,4 +103,4 @@ async def test_where_keys_are_configured_the_page_needs_one_and_a_cookie_is_none
 def test_what_is_no_origin_stops_the_start(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_SERVER__ORIGINS", f'["{origin}"]')
     with pytest.raises(ConfigurationError, match="is no origin"):
-        load()
+        load_settings()

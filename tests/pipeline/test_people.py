@@ -18,7 +18,7 @@ from pipeline.models.scripted import Scripted
 from pipeline.people import SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
 from pipeline.rehearsal.clock import Clock
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.databases import Databases
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
@@ -200,7 +200,7 @@ async def test_while_the_shared_tables_are_away_only_keys_of_the_environment_let
     people = People(tables, Keys(f"env:admin:{digest('from-env')}"))
     key = people.new_key("ci", "admin", "boss")
     pipeline = await make_pipeline(Scripted("It suspends [1]."), data_dir=tmp_path)
-    app = create_app(pipeline, load(data_dir=tmp_path), people=people)
+    app = create_app(pipeline, load_settings(data_dir=tmp_path), people=people)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         with_key, with_env = ({"authorization": f"Bearer {value}"} for value in (key, "from-env"))
         assert (await http.get("/v1/models", headers=with_key)).status_code == 200
@@ -222,7 +222,7 @@ async def test_while_the_shared_tables_are_away_only_keys_of_the_environment_let
 async def test_a_running_server_closes_with_the_first_user_and_follows_every_change(tmp_path: Path) -> None:
     pipeline = await make_pipeline(Scripted(*["It suspends [1]."] * 9), data_dir=tmp_path)
     commands = People(tmp_path / "people.sqlite", Keys(""))  # as another process has it
-    app = create_app(pipeline, load(data_dir=tmp_path))
+    app = create_app(pipeline, load_settings(data_dir=tmp_path))
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
         whole = {"accept": "application/json"}
         assert (await http.get("/login")).status_code == 303

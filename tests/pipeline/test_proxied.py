@@ -18,7 +18,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.http.api import create_app
 from pipeline.http.proxied import Proxied, Under
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 
@@ -81,7 +81,7 @@ async def test_an_application_that_wants_its_prefix_gets_it() -> None:
 async def door(prefix: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     entry = f"ada:user:{hashlib.sha256(KEY.encode()).hexdigest()}"
     monkeypatch.setenv("ANSWERDECK_AUTH__KEYS", entry)
-    settings = load(server={"prefix": prefix})
+    settings = load_settings(server={"prefix": prefix})
     app = create_app(await make_pipeline(Scripted("It is so [1].")), settings)
     async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=20) as client:
         yield client
@@ -123,5 +123,5 @@ async def test_a_prefix_nobody_set_is_named_with_its_setting(monkeypatch: pytest
 )
 def test_wrong_settings_are_named(server: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as wrong:
-        load(server=server)
+        load_settings(server=server)
     assert f"server.{next(iter(server))}" in str(wrong.value)

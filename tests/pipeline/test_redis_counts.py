@@ -17,7 +17,7 @@ from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.redis_server import RedisServer
 from pipeline.rehearsal.clock import Clock
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.troubles import troubles
 from tests.databases import Sessions
 
@@ -143,9 +143,9 @@ async def test_a_user_with_too_many_turns_elsewhere_is_told_to_wait(
 ) -> None:
     monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
     monkeypatch.setenv("ANSWERDECK_LIMITS__USER_TURNS", "1")
-    other = build.counts(load())
+    other = build.counts(load_settings())
     assert other.enter("ada", "elsewhere", 1, 60.0, 0.0)
-    pipeline = build.build(load())
+    pipeline = build.build(load_settings())
     try:
         events = [event async for event in pipeline.answer(Question("Hello there!", "ada", "api"))]
         assert [event.code for event in events if isinstance(event, Failed)] == ["too_many_turns"]
@@ -189,7 +189,7 @@ async def test_when_it_is_gone_turns_go_on_at_half_the_limit_and_nothing_doubles
 
 async def test_a_turn_says_that_it_was_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
-    pipeline = build.build(load())
+    pipeline = build.build(load_settings())
     try:
         async for _ in pipeline.answer(Question("Hello there!", "ada", "api")):
             pass
@@ -207,11 +207,11 @@ def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.Monk
     server.close()
     assert "s3cret" not in str(caught.value) and "\n" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
-    (line,) = troubles(load())
+    (line,) = troubles(load_settings())
     assert line.startswith("sessions: redis://127.0.0.1:1/0 cannot be used") and "s3cret" not in line
     monkeypatch.setenv("ANSWERDECK_SESSIONS", "http://ada:s3cret@host")
     with pytest.raises(ConfigurationError, match="sessions: no such place") as wrong:
-        load()
+        load_settings()
     assert "s3cret" not in str(wrong.value)
     monkeypatch.setattr("pipeline.redis_server.find_spec", lambda _: None)
     assert "answerdeck[redis]" in (redis_server.wrong(GONE) or "")

@@ -19,7 +19,7 @@ from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
 from pipeline.providers import reranker
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.factories import make_turn
 from tests.fake_embedder import WordEmbedder
 from traces.recorder import Recorder
@@ -231,12 +231,12 @@ async def test_an_address_nobody_listens_on_leaves_the_embedded_order(knowledge:
 def test_the_settings_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_RETRIEVAL__RERANKER", "voyage:rerank-2")
     with pytest.raises(ConfigurationError, match="VOYAGE_API_KEY"):
-        load(data_dir=tmp_path)
+        load_settings(data_dir=tmp_path)
     monkeypatch.setenv("VOYAGE_API_KEY", "k")
-    assert reranker(load(data_dir=tmp_path)).name == "voyage:rerank-2"
+    assert reranker(load_settings(data_dir=tmp_path)).name == "voyage:rerank-2"
     monkeypatch.setenv("ANSWERDECK_RETRIEVAL__RERANKER", "local:bge")
     with pytest.raises(ConfigurationError, match="reranker_url"):
-        load(data_dir=tmp_path)
+        load_settings(data_dir=tmp_path)
     monkeypatch.setenv("ANSWERDECK_RETRIEVAL__RERANKER", "coherent:x")
     with pytest.raises(ConfigurationError, match="cohere:<model>"):
-        load(data_dir=tmp_path)
+        load_settings(data_dir=tmp_path)

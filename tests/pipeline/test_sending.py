@@ -18,7 +18,7 @@ from pipeline.http import otlp
 from pipeline.http.api import create_app
 from pipeline.http.sending import Sender
 from pipeline.models.scripted import Scripted
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 LID = "What happens when I close the lid of my laptop?"
@@ -99,8 +99,8 @@ async def test_a_dead_or_refusing_collector_costs_no_turn(caplog: pytest.LogCapt
 
 async def test_it_is_off_unless_an_address_is_set() -> None:
     pipeline = await make_pipeline()
-    create_app(pipeline, load())
+    create_app(pipeline, load_settings())
     assert len(pipeline.observers) == 1
-    create_app(pipeline, load(telemetry={"endpoint": "http://127.0.0.1:9/v1/traces"}))
+    create_app(pipeline, load_settings(telemetry={"endpoint": "http://127.0.0.1:9/v1/traces"}))
     assert len(pipeline.observers) == 3
     await pipeline.close()

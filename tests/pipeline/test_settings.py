@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import load_settings
 
 BROKEN = [
     ("ANSWERDECK_MODELS__PRIMERY", "x", "did you mean ANSWERDECK_MODELS__PRIMARY"),
@@ -40,7 +40,7 @@ def test_a_broken_value_names_its_key(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError) as error:
-        load()
+        load_settings()
     assert any(message in problem for problem in error.value.problems), error.value.problems
     assert len(error.value.problems) == 1
 
@@ -50,12 +50,12 @@ def test_all_problems_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_COLOUR", "red")
     monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", "openai:gpt-6-luna")
     with pytest.raises(ConfigurationError) as error:
-        load()
+        load_settings()
     assert len(error.value.problems) == 2
     monkeypatch.delenv("ANSWERDECK_COLOUR")
     monkeypatch.delenv("ANSWERDECK_SERVER__PORT")
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY: not set"):
-        load()
+        load_settings()
 
 
 @pytest.mark.parametrize("key", ["", " sk-x", "sk-x\n"])
@@ -65,7 +65,7 @@ def test_a_key_that_cannot_work_is_found_at_start_and_not_shown(
     monkeypatch.setenv("ANSWERDECK_MODELS__FALLBACK", "anthropic:claude-haiku-5-5")
     monkeypatch.setenv("ANTHROPIC_API_KEY", key)
     with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as error:
-        load()
+        load_settings()
     assert "sk-x" not in str(error.value)
 
 
@@ -74,17 +74,17 @@ def test_environment_goes_before_dotenv_before_the_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ANSWERDECK_KB=from_env_file\nANSWERDECK_RETRIEVAL__PASSAGES=3\n")
-    assert load().kb == "from_env_file"
+    assert load_settings().kb == "from_env_file"
     monkeypatch.setenv("ANSWERDECK_KB", "from_environment")
-    settings = load()
+    settings = load_settings()
     assert (settings.kb, settings.retrieval.passages) == ("from_environment", 3)
     assert settings.retrieval.candidates == 20
-    assert load(kb="from_caller").kb == "from_caller"
+    assert load_settings(kb="from_caller").kb == "from_caller"
 
 
 def test_an_unknown_key_in_dotenv_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ANSWERDECK_RETRIEVAL__PASAGES=3\n")
     with pytest.raises(ConfigurationError, match="did you mean ANSWERDECK_RETRIEVAL__PASSAGES"):
-        load()
+        load_settings()
     assert "ANSWERDECK_RETRIEVAL__PASAGES" not in os.environ

@@ -21,7 +21,7 @@ from pipeline.knowledge.found import Found, Retrieved, Vector
 from pipeline.news import News
 from pipeline.places import places
 from pipeline.redis_server import RedisServer
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.shared_vectors import SharedVectors
 from pipeline.troubles import troubles
 from tests.databases import Sessions
@@ -135,12 +135,12 @@ def test_machines_with_the_same_documents_share_their_caches(
     shared_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
-    own = build._cache(load())
+    own = build._cache(load_settings())
     assert own is not None and not isinstance(own._kept, SharedShelves)
     monkeypatch.setenv("ANSWERDECK_LEDGER", "postgresql://ada@host/turns")
     monkeypatch.setenv("ANSWERDECK_KNOWLEDGE__PLACE", "s3://bucket/kb")
     monkeypatch.setenv("ANSWERDECK_CACHE__ANSWERS", "true")
-    shared, answers = build._cache(load()), build._keeping(load())
+    shared, answers = build._cache(load_settings()), build._keeping(load_settings())
     assert shared is not None and isinstance(shared._kept, SharedShelves)
     assert answers is not None and isinstance(answers._answers._kept, SharedShelves)
     shared.close()
@@ -257,7 +257,7 @@ def test_a_server_that_evicts_or_cannot_be_written_is_named(
     server.check()  # without a limit of memory nothing is thrown away
     server.ask(lambda client: client.config_set("maxmemory", "100mb"))
     monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
-    (line,) = troubles(load())
+    (line,) = troubles(load_settings())
     assert "throws keys away when it is full (maxmemory-policy allkeys-lru)" in line
     server.ask(lambda client: client.config_set("maxmemory", "0"))
     server.ask(lambda client: client.replicaof("127.0.0.1", "1"))

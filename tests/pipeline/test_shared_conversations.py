@@ -13,7 +13,7 @@ from pipeline import build
 from pipeline.context.memory import Memory
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from tests.databases import Databases
 from tests.pipeline.turns import ask
 from traces.ids import uuid7
@@ -22,7 +22,7 @@ from traces.ids import uuid7
 @pytest.fixture
 def machines(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     monkeypatch.setenv("ANSWERDECK_LEDGER", postgres.fresh())
-    return [load(data_dir=tmp_path / name) for name in ("north", "south")]
+    return [load_settings(data_dir=tmp_path / name) for name in ("north", "south")]
 
 
 @pytest.fixture

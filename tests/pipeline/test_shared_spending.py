@@ -17,7 +17,7 @@ from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
 from pipeline.redis_server import REST_SECONDS, RedisServer
 from pipeline.rehearsal.clock import Clock
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from tests.databases import Sessions
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -191,9 +191,9 @@ def test_erasure_leaves_no_name_on_the_server(machines: Machines) -> None:
 
 
 def test_the_settings_choose_it(monkeypatch: pytest.MonkeyPatch, shared_sessions: Sessions) -> None:
-    alone = build.spending(load())
+    alone = build.spending(load_settings())
     monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
-    together = build.spending(load())
+    together = build.spending(load_settings())
     assert (type(alone), type(together)) == (Spending, SharedSpending)
     for spending in (alone, together):
         spending.close()
@@ -205,7 +205,7 @@ def test_the_budget_of_evals_is_of_all_machines_and_apart_from_peoples(
     monkeypatch.setenv("ANSWERDECK_SESSIONS", shared_sessions.address)
     monkeypatch.setenv("ANSWERDECK_BUDGETS__EVAL_DAY_USD", "1.0")
     monkeypatch.setenv("ANSWERDECK_BUDGETS__DAY_USD", "1.0")
-    settings = [load(data_dir=tmp_path / name) for name in "ab"]
+    settings = [load_settings(data_dir=tmp_path / name) for name in "ab"]
     trials, people = [build.trials(one) for one in settings], build.budget(settings[0])
     try:
         assert trials[0].hold("t1", "eval", 0.7)

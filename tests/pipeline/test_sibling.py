@@ -6,7 +6,7 @@ from pipeline.build import build
 from pipeline.events import Answer, Question
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.sibling import SHARED, close_sibling, sibling
 from pipeline.turn import Pipeline
 
@@ -20,10 +20,10 @@ async def placed(pipeline: Pipeline) -> int:
 
 
 async def test_a_sibling_searches_otherwise_and_leaves_the_other_open() -> None:
-    pipeline = build(load())
+    pipeline = build(load_settings())
     pages = [Document(f"d{n}", f"Panel {n}", f"Open panel {n} and press key {n}.") for n in range(4)]
     await store(pages, "default", pipeline.knowledge)
-    narrow = sibling(pipeline, load(retrieval={"passages": 1}))
+    narrow = sibling(pipeline, load_settings(retrieval={"passages": 1}))
     assert all(getattr(narrow, name) is getattr(pipeline, name) for name in SHARED)
     assert narrow.registry is pipeline.registry and narrow.spaces is pipeline.spaces
     assert await placed(narrow) == 1

@@ -26,7 +26,7 @@ from pipeline.knowledge.documents import Document
 from pipeline.models.scripted import Scripted
 from pipeline.places import places
 from pipeline.private import private
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.spaces import Bounds, Spaces, space, titled
 from pipeline.turn import Pipeline
 from tests.pipeline.own import own
@@ -73,7 +73,7 @@ async def answered(pipeline: Pipeline, who: str = "ada", workspace: str = "defau
 
 
 def on_disk(word: bytes) -> list[str]:
-    folder = DataFolder(load().data_dir).private
+    folder = DataFolder(load_settings().data_dir).private
     return [str(path) for path in folder.rglob("*") if path.is_file() and word in path.read_bytes()]
 
 
@@ -217,7 +217,7 @@ async def test_erasing_a_person_takes_the_documents_of_every_workspace() -> None
         await add(spaces, "trip.md", NOTE, where="other")
         await add(spaces, "trip.md", NOTE.replace("quillon", "bobbin"), who="bob")
         person = Erased("ada", erased_at=datetime.now(UTC).isoformat())
-        every = places(load().data_dir)
+        every = places(load_settings().data_dir)
         assert any(place.left(person) for place in every)
         for place in every:
             place.erase(person)
@@ -229,7 +229,7 @@ async def test_erasing_a_person_takes_the_documents_of_every_workspace() -> None
 
 async def test_the_api_takes_lists_and_removes_them() -> None:
     async with people() as (pipeline, spaces):
-        app = create_app(pipeline, load(chat={"uploads": "private", "upload_bytes": 100_000}))
+        app = create_app(pipeline, load_settings(chat={"uploads": "private", "upload_bytes": 100_000}))
         async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
             sent = await http.post("/api/documents", params={"name": "trip.md"}, content=NOTE)
             assert (sent.status_code, sent.json()["name"]) == (202, "trip.md")
@@ -253,7 +253,10 @@ async def test_the_api_takes_lists_and_removes_them() -> None:
 
 async def test_where_nobody_may_add_any_that_is_said() -> None:
     pipeline = await make_pipeline(Scripted("No."), documents=())
-    async with served(create_app(pipeline, load())) as address, httpx.AsyncClient(base_url=address) as http:
+    async with (
+        served(create_app(pipeline, load_settings())) as address,
+        httpx.AsyncClient(base_url=address) as http,
+    ):
         refused = await http.post("/api/documents?name=a.md", content=NOTE)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "no_uploads")
 
@@ -263,8 +266,8 @@ async def test_a_file_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "document.md"
     path.write_text(NOTE)
     order = Order(space("ada", "default"), str(path), "trip.md", 10)
-    result = await intake.outside(order, load().data_dir)
+    result = await intake.outside(order, load_settings().data_dir)
     assert (result.pages, result.reason) == (1, None)
-    knowledge = private(load())
+    knowledge = private(load_settings())
     assert (await bring(order, knowledge)).pages == 1
     assert (await knowledge.open(order.kb)).chunks == 1

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pipeline.auth import digest
 from pipeline.http import otlp
 from pipeline.http.api import create_app
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
@@ -93,7 +93,7 @@ async def pipeline() -> Pipeline:
 @pytest.fixture
 async def client(pipeline: Pipeline) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
-        served(create_app(pipeline, load())) as address,
+        served(create_app(pipeline, load_settings())) as address,
         httpx2.AsyncClient(base_url=address) as opened,
     ):
         yield opened
@@ -210,7 +210,7 @@ async def test_rubbish_other_formats_and_floods_are_refused(
 
 
 async def test_only_operators_send_turns() -> None:
-    settings = load(auth={"keys": f"ada:admin:{digest('boss')},bob:user:{digest('guest')}"})
+    settings = load_settings(auth={"keys": f"ada:admin:{digest('boss')},bob:user:{digest('guest')}"})
     app = create_app(await make_pipeline(), settings)
     async with served(app) as address, httpx2.AsyncClient(base_url=address) as client:
         for key, status in (("boss", 200), ("guest", 403)):

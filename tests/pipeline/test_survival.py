@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import ingest as ingesting
-from pipeline.knowledge import jobs, running, standing, tables, vectors, watch
+from pipeline.knowledge import ingestions, running, standing, tables, vector_files, watch
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import Ingested, ingest
@@ -218,7 +218,7 @@ async def test_documents_that_are_stored_but_not_in_force_count_as_waiting(
 async def test_vectors_that_cannot_be_kept_cost_no_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors.VectorFile, "put", full)
+    monkeypatch.setattr(vector_files.VectorFile, "put", full)
     result = await ingest([write(tmp_path / "a.md", "Apples are red.")], "kb", make(tmp_path))
     assert result.added == 1 and result.problem is None
 
@@ -228,23 +228,25 @@ async def test_a_list_of_ingestions_that_cannot_be_written_is_named(
 ) -> None:
     knowledge, path = make(tmp_path), write(tmp_path / "a.md", "Apples are red.")
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.Jobs, "_opened", refuse)
+        patch.setattr(ingestions.Jobs, "_opened", refuse)
         with pytest.raises(KnowledgeError, match="list of ingestions .* cannot be used .*disk is full"):
             await running.run([path], "kb", knowledge)
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.Jobs, "files", lambda *_: jobs.Jobs(tmp_path / "a.md" / "no")._open().__enter__())
+        patch.setattr(
+            ingestions.Jobs, "files", lambda *_: ingestions.Jobs(tmp_path / "a.md" / "no")._open().__enter__()
+        )
         assert (await running.run([path], "kb", knowledge)).added == 1
 
 
 def test_a_killed_ingestion_is_listed_as_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
     code = (
-        "import os, sys; from pathlib import Path; from pipeline.knowledge.jobs import Jobs;"
+        "import os, sys; from pathlib import Path; from pipeline.knowledge.ingestions import Jobs;"
         "kept = Jobs(Path(sys.argv[1])); job = kept.begin('kb', ['/docs']);"
         "kept.progress(job, 3, 9, 'c.md'); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
-    (job,) = jobs.Jobs(path).list()
+    (job,) = ingestions.Jobs(path).list()
     assert (job.state, job.done, job.total, job.document) == ("interrupted", 3, 9, "c.md")
     assert "goes on where it stopped" in job.outcome
 

@@ -17,7 +17,7 @@ from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
 from pipeline.knowledge.ingest import store
 from pipeline.knowledge.spread import Spread
 from pipeline.providers import workers
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.workers import Processes, WorkersError
 from tests import workmates
 
@@ -112,7 +112,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("small_batches")
 async def test_batches_are_embedded_ahead_but_only_so_many_and_stored_in_order() -> None:
     crew, order = Threads(), list[str]()
-    bases = knowledge(load(), Spread(Plain(), crew, "plain", None))
+    bases = knowledge(load_settings(), Spread(Plain(), crew, "plain", None))
     result = await store(documents(24), "manual", bases, lambda done, total, name: order.append(name))
     assert (result.added, result.pending, result.problem) == (24, 0, None)
     assert order == [f"d{n}" for n in range(24)]
@@ -121,12 +121,14 @@ async def test_batches_are_embedded_ahead_but_only_so_many_and_stored_in_order()
 
 @pytest.mark.usefixtures("small_batches")
 async def test_workers_that_die_leave_the_rest_waiting_and_a_second_run_goes_on() -> None:
-    bases = knowledge(load(), Spread(Plain(), Threads(fails_at=3), "plain", None))
+    bases = knowledge(load_settings(), Spread(Plain(), Threads(fails_at=3), "plain", None))
     result = await store(documents(24), "manual", bases)
     assert result.problem is not None and result.problem.startswith("embed: its process died")
     assert 0 < result.added < 24 and result.pending == 24 - result.added
     crew = Threads()
-    again = await store(documents(24), "manual", knowledge(load(), Spread(Plain(), crew, "plain", None)))
+    again = await store(
+        documents(24), "manual", knowledge(load_settings(), Spread(Plain(), crew, "plain", None))
+    )
     assert (again.added, again.unchanged, again.problem) == (24 - result.added, result.added, None)
     assert len(await bases.documents("manual")) == 24
 
@@ -163,7 +165,7 @@ async def test_a_ray_cluster_of_two_nodes_loses_and_doubles_nothing(
         assert await crew.run(workmates.die_once, mark, 4) == 8
         with pytest.raises(ValueError, match="no"):
             await crew.run(workmates.refuse, "no")
-        settings = load()
+        settings = load_settings()
         spread = Spread(build.embedder(settings), crew, settings.embedder, None)
         bases = knowledge(settings, spread)
         killed: list[str] = []

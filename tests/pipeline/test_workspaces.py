@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.cases import team
-from evalsets.cases.cases import list_sets
-from evalsets.cases.cases import load as evalset
+from evalsets.cases.cases import list_sets, load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.release import gated
 from pipeline import build, shelving
@@ -27,7 +26,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.people import People
 from pipeline.prompts.library import PromptError
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, load_settings
 from pipeline.workspaces import Workspaces
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.errors import Unknown
@@ -153,14 +152,14 @@ async def test_a_conversation_goes_on_with_what_it_was_asked_from() -> None:
 @pytest.fixture
 def teams(tmp_path: Path) -> tuple[Settings, Settings, Settings]:
     """Return the settings of who works for `default`, for sales and for support."""
-    people = build.people(load(data_dir=tmp_path))
+    people = build.people(load_settings(data_dir=tmp_path))
     for name in ("sales", "support"):
         people.workspaces.add(name, "test")
     people.close()
     return (
-        load(data_dir=tmp_path),
-        load(data_dir=tmp_path, workspace="sales"),
-        load(data_dir=tmp_path, workspace="support"),
+        load_settings(data_dir=tmp_path),
+        load_settings(data_dir=tmp_path, workspace="sales"),
+        load_settings(data_dir=tmp_path, workspace="support"),
     )
 
 
@@ -219,7 +218,7 @@ async def test_commands_of_a_workspace_use_its_prompts_documents_and_sets(
     owners.give("sales", "offers", "test")
     owners.close()
     pipeline = build.build(
-        load(), gateway=Gateway([Scripted("It sleeps [1].")], Extractive(), prices=Prices())
+        load_settings(), gateway=Gateway([Scripted("It sleeps [1].")], Extractive(), prices=Prices())
     )
     await store(DOCUMENTS, "offers", pipeline.knowledge)
     answer, _ = await ask(pipeline, "What does the lid of a laptop do?", door="eval")
@@ -228,16 +227,16 @@ async def test_commands_of_a_workspace_use_its_prompts_documents_and_sets(
     assert (turn.prompt, turn.workspace, turn.kb) == (label, "sales", "offers")
     await pipeline.close()
     team.save("prices", [{"id": "1", "question": "How much?"}], {"title": "Prices"})
-    gated.choose(load(), ["prices"])
-    assert "prices" in {row.name for row in list_sets()} and load().gate.evalsets == ["prices"]
+    gated.choose(load_settings(), ["prices"])
+    assert "prices" in {row.name for row in list_sets()} and load_settings().gate.evalsets == ["prices"]
     for name in ("default", "support"):
         monkeypatch.setenv("ANSWERDECK_WORKSPACE", name)
         assert "prices" not in {row.name for row in list_sets()}
-        assert load().gate.evalsets == ["demo"]
+        assert load_settings().gate.evalsets == ["demo"]
         with pytest.raises(EvalsetError, match="no evalset 'prices'"):
-            evalset("prices")
+            load_evalset("prices")
     with pytest.raises(AccessError, match="1 knowledge bases"):
-        build.people(load()).workspaces.remove("sales", "test")
+        build.people(load_settings()).workspaces.remove("sales", "test")
 
 
 def test_what_a_workspace_wrote_is_not_left_to_the_next_of_its_name(teams: tuple[Settings, ...]) -> None:

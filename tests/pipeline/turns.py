@@ -15,7 +15,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.parts import Given
-from pipeline.settings import load
+from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
 from traces.records import Trace
@@ -53,7 +53,7 @@ async def make_pipeline(
     **settings: Any,
 ) -> Pipeline:
     """Build as production does with `models` where the providers are; none means extractive."""
-    configured = load(**settings)
+    configured = load_settings(**settings)
     given: Given = {**(parts or {}), "rules": replace(guards.rules(configured), **(rules or {}))}
     if models:
         given["gateway"] = Gateway(models, Extractive(), prices=Prices())

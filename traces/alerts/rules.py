@@ -117,7 +117,7 @@ def restore(folder: Path, rule: Rule, version: int, *, by: str) -> Rule:
     raise RuleError(f"rule {rule.key!r} has no version {version}; see: answerdeck alerts rules {rule.key}")
 
 
-def named(rules: Mapping[str, Rule], key: str) -> Rule:
+def find_rule(rules: Mapping[str, Rule], key: str) -> Rule:
     """Return the rule with this key; raises RuleError listing those there are."""
     if key not in rules:
         raise RuleError(f"there is no rule {key!r}; there are {', '.join(rules)}")

@@ -8,8 +8,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import charts, clock, data, markup, notices, palette
-from console.dashboard.views import report
-from console.dashboard.views import run as one_run
+from console.dashboard.views import one_run, report
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric

@@ -10,7 +10,7 @@ import streamlit as st
 from console import format
 from console.dashboard import data, jobs, notices, target_form, visitor
 from console.dashboard.jobs import CONFIGURED, Expected, Wanted
-from evalsets.cases.cases import load
+from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import JUDGED, find_metric, judged_of
@@ -136,7 +136,7 @@ def _more(order: Wanted, judged: list[str]) -> Wanted:
 def _judged(evalset: str) -> list[str]:
     """Return the metrics that a judge can score on an evalset."""
     with suppress(EvalsetError):
-        return list(judged_of(load(evalset)))
+        return list(judged_of(load_evalset(evalset)))
     return list(JUDGED)
 
 

@@ -10,8 +10,7 @@ import streamlit as st
 from console import format
 from console.dashboard import boundary, data, jobs, markup, notices
 from console.dashboard.data import RunScores
-from console.dashboard.views import cases, eval_form, sets
-from console.dashboard.views import run as one_run
+from console.dashboard.views import cases, eval_form, one_run, sets
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import criteria
 from evalsets.metrics.table import find_metric

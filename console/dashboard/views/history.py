@@ -10,7 +10,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import charts, clock, data, markup, notices, palette
-from console.dashboard.views import run as one_run
+from console.dashboard.views import one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric, ordered
 from evalsets.release import changes

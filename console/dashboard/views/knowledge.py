@@ -14,7 +14,7 @@ from console.dashboard import bases, boundary, clock, data, downloads, jobs, mar
 from console.dashboard.bases import Base
 from console.dashboard.views import knowledge_checks
 from pipeline.knowledge.identity import Stored
-from pipeline.knowledge.jobs import Job
+from pipeline.knowledge.ingestions import Job
 from pipeline.knowledge.standing import Release
 
 WATCH_SECONDS = 1.0

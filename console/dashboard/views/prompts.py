@@ -12,8 +12,7 @@ import streamlit as st
 from console import format
 from console.dashboard import boundary, chosen, clock, data, markup, notices, palette, releases, side_by_side
 from console.dashboard.releases import Version
-from console.dashboard.views import canary
-from console.dashboard.views import run as one_run
+from console.dashboard.views import canary, one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
 from evalsets.release import onward

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pipeline.auth import Person
 from pipeline.errors import Refused
 from pipeline.events import Question
-from pipeline.http import openai_protocol as protocol
+from pipeline.http import openai_protocol
 from pipeline.http.access import User
 from pipeline.http.openai_request import MODEL, Completions, json_key, question_of
 from pipeline.http.replies import reply, whole
@@ -32,25 +32,25 @@ def routes(pipeline: Pipeline, models: Sequence[str]) -> APIRouter:
         question, form = _read(body, person, model)
         events = pipeline.answer(question)
         if body.stream:
-            chunks = protocol.Chunks.begin(body.stream_options.include_usage, form)
-            return EventStream(events, chunks.encode, protocol.DONE)
-        shape = partial(protocol.completion, form=form)
+            chunks = openai_protocol.Chunks.begin(body.stream_options.include_usage, form)
+            return EventStream(events, chunks.encode, openai_protocol.DONE)
+        shape = partial(openai_protocol.completion, form=form)
         return whole(await attended(last(events), request.receive), shape)
 
     @router.get("/v1/models")
     async def listing(person: User) -> Response:
-        return reply(protocol.models(names(person)))
+        return reply(openai_protocol.models(names(person)))
 
     @router.get("/v1/models/{name}")
     async def model(name: str, person: User) -> Response:
         if name not in names(person):
             raise Refused("model_not_found", f"There is no model {name!r}.", status=404)
-        return reply(protocol.model(name))
+        return reply(openai_protocol.model(name))
 
     return router
 
 
-def _read(body: Completions, person: Person, model: str | None) -> tuple[Question, protocol.Form]:
+def _read(body: Completions, person: Person, model: str | None) -> tuple[Question, openai_protocol.Form]:
     """Return the question, or the errand of a front end, and the form in which its answer is wanted."""
     request = question_of(body)
     errand = task(request.text, request.earlier, body.system, schema=body.schema_asked, most_tokens=body.cap)
@@ -66,5 +66,5 @@ def _read(body: Completions, person: Person, model: str | None) -> tuple[Questio
         workspace=person.workspace,
     )
     if errand is not None:
-        return question, protocol.TEXT
-    return question, protocol.Form(json_key(body), request.unread)
+        return question, openai_protocol.TEXT
+    return question, openai_protocol.Form(json_key(body), request.unread)

@@ -13,7 +13,7 @@ from pipeline.knowledge.reading.charset import decode
 from pipeline.knowledge.reading.kinds import FILE_BYTES, TABLE_BYTES, Unreadable, printable, stem
 
 Found = Document | Skipped
-KINDS = ".md .markdown .txt .html .htm .pdf .docx .csv .tsv .jsonl .ndjson .json"
+FILE_KINDS = ".md .markdown .txt .html .htm .pdf .docx .csv .tsv .jsonl .ndjson .json"
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 Outside = Callable[[Path, str, str], list[Found]]  # path, name, kind: read in another process
 
@@ -38,7 +38,7 @@ def _read(path: Path, name: str, kind: str, outside: Outside) -> Iterator[Found]
     information = path.stat()
     if not stat.S_ISREG(information.st_mode):
         raise Unreadable("not a regular file")
-    if kind not in KINDS.split():
+    if kind not in FILE_KINDS.split():
         raise Unreadable(f"files of kind {kind or 'without suffix'!r} are not read")
     most = TABLE_BYTES if kind in _TABLES else FILE_BYTES
     if information.st_size > most:

@@ -204,15 +204,15 @@ async def rehearsal() -> AsyncIterator[Drill]:
             rehearsed(folder), servers, points, seconds=TURN_SECONDS, remote=False, policy=POLICY
         )
         try:
-            drill = Drill(pipeline, servers, points)
-            await drill.warm()
-            yield drill
+            rehearse = Drill(pipeline, servers, points)
+            await rehearse.warm()
+            yield rehearse
         finally:
             await pipeline.close()
             servers.close()
 
 
-async def drill(progress: Callable[[str], None], scenes: Sequence[Scene] = SCENES) -> list[Played]:
+async def rehearse(progress: Callable[[str], None], scenes: Sequence[Scene] = SCENES) -> list[Played]:
     """Play all scenes, one after the other."""
     played: list[Played] = []
     async with rehearsal() as stage:
