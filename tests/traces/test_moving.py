@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +21,16 @@ from traces.store import Store
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("history")
+    synthetic.write(folder, 40, until=NOW, detailed=20)
+    return folder
+
+
 @pytest.fixture
-def stores(postgres: Databases, tmp_path: Path) -> tuple[Store, Store]:
-    synthetic.write(tmp_path, 40, until=NOW, detailed=20)
+def stores(history: Path, postgres: Databases, tmp_path: Path) -> tuple[Store, Store]:
+    shutil.copytree(history, tmp_path, dirs_exist_ok=True)
     return Store(tmp_path), Store(tmp_path, postgres.fresh())
 
 
