@@ -243,12 +243,8 @@ def breaker_changes(settings: Settings) -> list[Change]:
 def _quota(settings: Settings) -> Quota:
     limits = settings.limits
     several = settings.sessions.get_secret_value() != EMBEDDED or settings.server.workers > 1
-    return Quota(
-        limits.requests_per_minute,
-        limits.tokens_per_minute,
-        counts(settings),
-        user_turns=limits.user_turns if several else None,
-    )
+    turns = limits.user_turns if several else None
+    return Quota(limits.requests_per_minute, limits.tokens_per_minute, counts(settings), user_turns=turns)
 
 
 def counts(settings: Settings) -> Counts:

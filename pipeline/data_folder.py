@@ -64,6 +64,11 @@ class DataFolder:
         return self.path / "people.sqlite"
 
     @property
+    def owners(self) -> Path:
+        """Whose the knowledge bases were when the machines' database could last be asked."""
+        return self.path / "owners.json"
+
+    @property
     def prompts(self) -> Path:
         """New versions of prompts, beside the shipped ones; of all machines that share a ledger."""
         return self.path / "prompts"

@@ -49,7 +49,7 @@ class SharedRows:
 
     def erase(self, person: Person) -> int:
         """Delete the rows; raises StoreError when they cannot be reached."""
-        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS)) as db:
+        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS, patience=None)) as db:
             return sum(
                 db.execute(f"delete from {table} where {self._column} = ?", (person.user_id,)).rowcount  # noqa: S608
                 for table in self._tables(db)
@@ -57,7 +57,7 @@ class SharedRows:
 
     def left(self, person: Person) -> list[str]:
         counts: dict[str, int] = {}
-        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS)) as db:
+        with closing(SharedTables(self._ledger, TABLES + ACCOUNTS, patience=None)) as db:
             for table in self._tables(db):
                 statement = f"select count(*) from {table} where {self._column} = ?"  # noqa: S608
                 counts[table] = db.execute(statement, (person.user_id,)).fetchone()[0]

@@ -86,8 +86,9 @@ def accounts(settings: Settings) -> Accounts:
 
 
 def workspaces(settings: Settings) -> Workspaces:
-    """Return whose the knowledge bases are."""
-    return Workspaces(accounts(settings), DataFolder(settings.data_dir))
+    """Return whose the knowledge bases are; of machines that share a ledger each keeps a copy."""
+    folder, shared = DataFolder(settings.data_dir), settings.ledger.get_secret_value() != EMBEDDED
+    return Workspaces(accounts(settings), folder, copy=folder.owners if shared else None)
 
 
 def check(settings: Settings) -> None:

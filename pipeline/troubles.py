@@ -7,13 +7,16 @@ from pipeline.errors import SessionsError
 from pipeline.settings import Settings
 from traces.engine import EMBEDDED
 from traces.errors import StoreError
+from traces.postgres.connection import check_writable
 
 
 def ledger_trouble(settings: Settings) -> str | None:
     """Say in one line why a ledger elsewhere cannot be used now; None when it can, or is embedded."""
-    if settings.ledger.get_secret_value() == EMBEDDED:
+    address = settings.ledger.get_secret_value()
+    if address == EMBEDDED:
         return None
     try:
+        check_writable(address)
         with store(settings).read():
             return None
     except StoreError as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
 from pipeline.auth import DEFAULT, workspace_named
@@ -14,6 +18,7 @@ from traces.errors import Unknown
 
 log = logging.getLogger(__name__)
 FRESH_SECONDS = 1.0  # how long another process's change may go unnoticed
+REST_SECONDS = 5.0  # after a failure nobody is kept waiting again for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,25 @@ class Workspace:
 
 
 class Workspaces:
-    """Which workspaces there are and what belongs to them. Raises Unreachable, AccessError, Unknown."""
+    """Which workspaces there are and what belongs to them. Raises Unreachable, AccessError, Unknown.
+
+    While the database that machines share is away, what was read last holds on, after a restart too: then
+    it is read from `copy`.
+    """
 
     def __init__(
         self,
         accounts: Accounts,
         folder: DataFolder | None = None,
         clock: Callable[[], float] = time.monotonic,
+        copy: Path | None = None,
     ) -> None:
         self._accounts = accounts
         self._folder = folder  # with the prompts and evalsets of each
         self._clock = clock
-        self._read: tuple[float, dict[str, str]] | None = None
+        self._copy = copy
+        self._owned: dict[str, str] | None = None  # as they were read last
+        self._until = float("-inf")  # when they are read anew
 
     def of(self, kb: str) -> str:
         """Return the workspace of a knowledge base, whether that exists or not."""
@@ -47,7 +59,7 @@ class Workspaces:
     def main(self, workspace: str, otherwise: str) -> str | None:
         """Return the knowledge base that answers when none is chosen; `otherwise` is that of `default`."""
         if workspace == DEFAULT:
-            return otherwise if self.of(otherwise) == DEFAULT else None
+            return otherwise if self._configured(otherwise) else None
         return next((kb for kb, owner in self._owners().items() if owner == workspace), None)
 
     def readable(self, workspace: str, kbs: Iterable[str]) -> list[str]:
@@ -113,7 +125,7 @@ class Workspaces:
             if name != DEFAULT:
                 db.execute("insert into bases values (?, ?, ?)", (kb, name, now()))
             note(db, "knowledge base given", kb, actor, f"to workspace {name}")
-        self._read = None
+        self._until = float("-inf")
 
     def close(self) -> None:
         """Close the file."""
@@ -129,15 +141,54 @@ class Workspaces:
         rows = self._accounts.rows(sql, name)
         return rows[0]["n"] if rows else 0
 
+    def _configured(self, kb: str) -> bool:
+        """Say whether `default` has its configured knowledge base, as it has where nobody ever knew more."""
+        try:
+            return self.of(kb) == DEFAULT
+        except Unreachable as error:
+            log.warning(
+                "whose knowledge base %r is was never read here, it is taken as configured: %s", kb, error
+            )
+            return True
+
     def _owners(self) -> dict[str, str]:
         """Return the workspace of each knowledge base outside `default`; read anew each second."""
-        if self._read is None or self._clock() - self._read[0] >= FRESH_SECONDS:
+        if self._clock() >= self._until:
             try:
                 rows = self._accounts.rows("select kb, workspace from bases order by since, kb")
-            except Unreachable:
-                if self._read is None:
-                    raise
-                log.warning("whose the knowledge bases are cannot be asked: what was read last holds on")
-                rows = [{"kb": kb, "workspace": name} for kb, name in self._read[1].items()]
-            self._read = self._clock(), {row["kb"]: row["workspace"] for row in rows}
-        return self._read[1]
+            except Unreachable as error:
+                self._until = self._clock() + REST_SECONDS
+                self._owned = self._owned if self._owned is not None else self._copied()
+                log.warning(
+                    "whose the knowledge bases are cannot be asked, what was read last holds: %s", error
+                )
+            else:
+                self._keep({row["kb"]: row["workspace"] for row in rows})
+                self._until = self._clock() + FRESH_SECONDS
+        if self._owned is None:
+            raise Unreachable("whose the knowledge bases are cannot be asked, and was never read here")
+        return self._owned
+
+    def _keep(self, owned: dict[str, str]) -> None:
+        """Take over what was read; write the copy when it says something else."""
+        before = None if self._owned is None else list(self._owned.items())
+        self._owned = owned
+        if self._copy is None or before == list(owned.items()):
+            return
+        half = self._copy.with_name(f"{self._copy.name}.{os.getpid()}")
+        try:
+            self._copy.parent.mkdir(parents=True, exist_ok=True)
+            half.write_text(json.dumps(owned), "utf-8")
+            half.replace(self._copy)
+        except OSError as error:
+            log.warning(
+                "whose the knowledge bases are cannot be kept for when the database is away: %s", error
+            )
+
+    def _copied(self) -> dict[str, str] | None:
+        """Return what the copy says; None without a sound one."""
+        with suppress(OSError, ValueError):
+            owned = None if self._copy is None else json.loads(self._copy.read_text("utf-8"))
+            if isinstance(owned, dict):
+                return {str(kb): str(workspace) for kb, workspace in owned.items()}
+        return None

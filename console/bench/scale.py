@@ -31,7 +31,7 @@ from traces.store import Store
 
 HOSTS, USERS = 3, 200
 A_MINUTE = 60  # requests of one user
-BUDGET_USD = 0.1  # of one user and day
+BUDGET_USD = 0.01  # of one user and day: some three dozen turns of the stub
 RATE_USD = 5.0  # per million tokens of the stub
 PAGES = 30
 ENDED = ("answered", "degraded", "no_context")
@@ -90,6 +90,7 @@ def _hosts(folder: Path, ledger: str, redis: str, models: str, bucket: dict[str,
         ),
         "ANSWERDECK_LIMITS__REQUESTS_PER_MINUTE": str(A_MINUTE),
         "ANSWERDECK_BUDGETS__USER_DAY_USD": str(BUDGET_USD),
+        "ANSWERDECK_MODELS__MAX_OUTPUT_TOKENS": "100",  # what a turn holds is near what it costs
         "ANSWERDECK_RETRIEVAL__WHOLE_TOKENS": "0",
         "OPENAI_API_KEY": "bench",
         **bucket,
@@ -233,7 +234,8 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
     recorded = [row["turn_id"] for row in rows]
     clients = [row["client_turn_id"] for row in rows if row["outcome"] in ENDED]
     doubled = [name for name in clients if name in seen.over]
-    spent = sum(row["cost_usd"] or 0.0 for row in rows if row["user_id"] == "spender")
+    spender = [row for row in rows if row["user_id"] == "spender"]
+    spent = sum(row["cost_usd"] or 0.0 for row in spender)
     with _as(hosts[1]):
         pages = asyncio.run(knowledge(load_settings()).documents("valves"))
     return [
@@ -247,6 +249,7 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
         _figure("replies cut short, asked again", "", seen.replies["cut short"], None),
         _figure("dollars of a user above the budget", "$", max(spent - BUDGET_USD, 0.0), NONE),
         _figure("dollars of that user", "$", spent, None),
+        _figure("turns of that user without a model", "", sum(not row["cost_usd"] for row in spender), None),
         _figure("documents missing after a killed ingest", "", PAGES - len(pages), NONE),
     ]
 

@@ -91,13 +91,18 @@ async def test_a_turn_without_the_conversations_is_answered_and_recorded(
         postgres.kill()
         answer, _ = await ask(pipeline, "Hello there!")
         assert isinstance(answer, Answer)
+        searched, _ = await ask(pipeline, "How do I open the valve?")
+        assert isinstance(searched, Answer)
     finally:
         postgres.start()
         await pipeline.close()
     store = build.store(machines[0])
     store.drain()
     with store.read() as ledger:
-        assert ledger.rows("select outcome from turns") == [{"outcome": "answered"}]
+        assert ledger.rows("select outcome from turns order by turn_id") == [
+            {"outcome": "answered"},
+            {"outcome": "degraded"},  # there are no documents here
+        ]
 
 
 def test_erasure_reaches_what_machines_share(machines: list[Settings], both: list[Memory]) -> None:

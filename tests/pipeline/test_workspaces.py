@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from evalsets.cases.cases import list_sets, load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.release import gated
 from pipeline import build, shelving
-from pipeline.accounts import AccessError, Accounts
+from pipeline.accounts import AccessError, Accounts, Unreachable
 from pipeline.auth import Keys, Person, digest
 from pipeline.context.memory import Memory
 from pipeline.errors import ConfigurationError
@@ -27,6 +28,7 @@ from pipeline.models.scripted import Scripted
 from pipeline.people import People
 from pipeline.prompts.library import PromptError
 from pipeline.settings import Settings, load_settings
+from pipeline.rehearsal.clock import Clock
 from pipeline.workspaces import Workspaces
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.errors import Unknown
@@ -49,6 +51,57 @@ def test_what_nobody_gave_away_belongs_to_default(tmp_path: Path) -> None:
     workspaces.give("default", "b", "test")
     assert workspaces.readable("default", "abc") == ["b", "c"]
     workspaces.close()
+
+
+class Shared(Accounts):
+    """Accounts in a database that may be away."""
+
+    away = False
+    asked = 0
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        self.asked += 1
+        if self.away:
+            raise Unreachable("users and keys cannot be asked")
+        return super().rows(sql, *values)
+
+
+def test_while_the_database_is_away_what_was_read_last_holds_after_a_restart_too(tmp_path: Path) -> None:
+    accounts, clock, copy = Shared(tmp_path / "people.sqlite"), Clock(), tmp_path / "data" / "owners.json"
+    workspaces = Workspaces(accounts, clock=clock, copy=copy)
+    workspaces.add("sales", "test")
+    for kb in ("prices", "handbook"):
+        workspaces.give("sales", kb, "test")
+    assert workspaces.main("sales", "handbook") == "prices"
+    accounts.away = True
+    for machine in (workspaces, Workspaces(accounts, clock=clock, copy=copy)):
+        clock.now += 60.0
+        assert machine.main("sales", "handbook") == "prices"  # the first one given still
+        assert machine.main("default", "handbook") is None
+        before = accounts.asked
+        assert machine.readable("default", ["prices", "own"]) == ["own"]
+        assert accounts.asked == before, "nobody waits for it again at once"
+    accounts.away = False
+    clock.now += 60.0
+    workspaces.give("default", "handbook", "test")
+    assert workspaces.main("default", "handbook") == "handbook"
+    accounts.close()
+
+
+@pytest.mark.parametrize("text", [None, "[1]", "{half"])
+def test_where_nobody_ever_read_whose_they_are_the_configured_one_answers(
+    tmp_path: Path, text: str | None
+) -> None:
+    accounts, copy = Shared(tmp_path / "people.sqlite"), tmp_path / "owners.json"
+    if text is not None:
+        copy.write_text(text)
+    accounts.away = True
+    workspaces = Workspaces(accounts, clock=Clock(), copy=copy)
+    assert workspaces.main("default", "handbook") == "handbook"
+    with pytest.raises(Unreachable):
+        workspaces.of("prices")
+    with pytest.raises(Unreachable):
+        workspaces.main("sales", "handbook")
 
 
 def test_who_and_what_is_in_it_keeps_a_workspace(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from traces.export import export_jsonl, export_parquet
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.postgres import dialect, schema
+from traces.postgres.connection import check_writable
+from traces.postgres.tables import SharedTables
 from traces.queries import free
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
@@ -249,6 +251,8 @@ def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal
     with pytest.raises(StoreError, match="is a read-only replica: give the address of the primary"):
         Store(shared.data_dir, address).drain()
     assert len(ids(Store(shared.data_dir, address))) == 2  # reading needs no right to write
+    with pytest.raises(StoreError, match="is a read-only replica: give the address of the primary"):
+        check_writable(address)
     run(f"{address}&options=-cdefault_transaction_read_only%3Doff", f"alter database {name} reset all")
     run(
         address,
@@ -256,6 +260,15 @@ def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal
     )
     with pytest.raises(StoreVersion, match="schema version 99"):
         shared.drain()
+
+
+def test_a_server_that_went_silent_is_not_waited_for(address: str) -> None:
+    tables = SharedTables(address, "create table if not exists days (day text)", patience=0.3)
+    assert tables.execute("select 1").fetchone() == (1,)
+    with pytest.raises(StoreError, match=r"cannot be reached: no answer within 0\.3 s"):
+        tables.execute("select pg_sleep(20)")
+    assert tables.execute("select 1").fetchone() == (1,), "the next statement connects anew"
+    tables.close()
 
 
 def test_a_locked_table_is_busy_not_broken(

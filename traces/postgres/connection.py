@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
 CONNECT_SECONDS = 3
+_LOST: Any = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
 _SPACE = "has no space left"
 _REFUSED = "refuses the name or the password"
 _REPLICA = "is a read-only replica: give the address of the primary"
@@ -25,16 +28,21 @@ def connected(address: str, name: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def connect(address: str, name: str) -> psycopg.Connection:
-    """Open a connection, each statement its own transaction unless one is begun; raises StoreError."""
+def connect(address: str, name: str, patience: float | None = None) -> psycopg.Connection:
+    """Open a connection, each statement its own transaction unless one is begun; raises StoreError.
+
+    With `patience` no statement waits for a silent server longer than so many seconds.
+    """
     import psycopg
 
+    kind = psycopg.Connection if patience is None else _patient(patience)
     with naming(name):
         try:
-            connection = psycopg.connect(
+            connection = kind.connect(
                 address,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
+                **_LOST,
                 prepare_threshold=None,  # poolers hand connections around between transactions
                 application_name="answerdeck",
             )
@@ -73,6 +81,16 @@ def naming(what: str) -> Iterator[None]:
         raise StoreError(f"{what} {why}") from error
 
 
+def check_writable(address: str) -> None:
+    """Raise StoreError when nothing can be written at an address, as on a read-only replica."""
+    name = shown(address)
+    with connected(address, name) as connection, naming(name):
+        sql = "select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on'"
+        row = connection.execute(sql).fetchone()
+    if row is not None and row[0]:
+        raise StoreError(f"{name} {_REPLICA}")
+
+
 def shown(address: str) -> str:
     """Return an address without what may be secret."""
     parts = urlsplit(address)
@@ -82,6 +100,30 @@ def shown(address: str) -> str:
 
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+@cache
+def _patient(seconds: float) -> type[psycopg.Connection]:
+    """Return connections that give up on a server which went silent."""
+    import psycopg
+
+    def limited(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        until = time.monotonic() + seconds
+        try:
+            event = next(steps)
+            while True:
+                ready = yield event
+                if time.monotonic() > until:
+                    raise psycopg.OperationalError(f"no answer within {seconds:g} s")
+                event = steps.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    class Patient(psycopg.Connection):
+        def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+            return super().wait(limited(gen), *arguments, **options)
+
+    return Patient
 
 
 def _number_loader() -> type[Any]:

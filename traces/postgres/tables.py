@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _LOCK = 0x616E7374  # the advisory lock of whoever makes the tables
+SILENT_SECONDS = 3.0  # what a turn waits for a server that went silent
 SCHEMA = b"create schema if not exists shared; set search_path = shared"  # apart from the ledger
 
 
@@ -24,17 +25,20 @@ class SharedTables:
 
     notice: tuple[datetime, str] | None = None  # no file of theirs can be deleted here
 
-    def __init__(self, address: str, schema: str, *, named: bool = False) -> None:
+    def __init__(
+        self, address: str, schema: str, *, named: bool = False, patience: float | None = SILENT_SECONDS
+    ) -> None:
         self.name = shown(address)
         self._address = address
         self._schema = schema
         self._named = named  # rows by the names of their columns, else by their places
+        self._patience = patience  # seconds that a silent server is waited for; None: without end
         self._connection: psycopg.Connection | None = None
 
     def current(self) -> SharedTables:
         """Return what statements are executed by, connected and with its tables there."""
         if self._connection is None:
-            connection = connect(self._address, self.name)
+            connection = connect(self._address, self.name, self._patience)
             with naming(self.name), connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
                 connection.execute(SCHEMA)
