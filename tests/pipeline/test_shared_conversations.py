@@ -130,6 +130,6 @@ def test_erasure_reaches_users_that_machines_share(machines: list[Settings]) -> 
         "shared audit of people": 0,
     }
     other = build.people(machines[1])
-    assert [event["actor"] for event in other.events()] == ["eve"]
+    assert [event.actor for event in other.events()] == ["eve"]
     for opened in (people, other):
         opened.close()

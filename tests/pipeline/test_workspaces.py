@@ -27,8 +27,8 @@ from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.people import People
 from pipeline.prompts.library import PromptError
-from pipeline.settings import Settings, load_settings
 from pipeline.rehearsal.clock import Clock
+from pipeline.settings import Settings, load_settings
 from pipeline.workspaces import Workspaces
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.errors import Unknown
