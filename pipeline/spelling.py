@@ -12,6 +12,8 @@ NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LO
 LONG = 6
 SHORTEST = 4
 MENDED = 64
+PARTICLES = frozenset("back up down out in off on over".split())  # noqa: SIM905
+APART = 4  # words from a verb to its particle
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -26,6 +28,23 @@ def respelt(text: str, lexicon: frozenset[str]) -> str:
     return (
         _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text) if fixes else text
     )
+
+
+def joined(text: str, lexicon: frozenset[str]) -> str:
+    """Return the text with a verb and its particle written as one where the documents write them so.
+
+    "roll a prompt back" is "rollback a prompt" where they have "rollback"; common words such as "setup"
+    are left, since their parts are as common.
+    """
+    matches = list(_WORD.finditer(text))
+    words = [match.group().casefold() for match in matches]
+    for later, particle in enumerate(words):
+        for place in range(max(later - APART, 0), later) if particle in PARTICLES else ():
+            compound = words[place] + particle
+            if compound in lexicon and doubtful(compound):
+                verb, end = matches[place].span(), matches[later].span()
+                return f"{text[: verb[0]]}{compound}{text[verb[1] : end[0]].rstrip()}{text[end[1] :]}"
+    return text
 
 
 def doubtful(word: str) -> bool:

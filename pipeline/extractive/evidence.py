@@ -24,7 +24,7 @@ from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
-from pipeline.spelling import doubtful, mended, vocabulary
+from pipeline.spelling import PARTICLES, doubtful, joined, mended, vocabulary
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -101,33 +101,13 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     return Reading(page.passages, _weighed(page, probabilities, within), strength_, page.chances())
 
 
-def _weighed(page: Page, probabilities: Numbers, within: Numbers) -> tuple[Sentence, ...]:
+def _weighed(page: Page, chances: Numbers, within: Numbers) -> tuple[Sentence, ...]:
     own = split(page.question)[0]
-    return tuple(
-        Sentence(
-            narrowed(own, text) if ROW.match(text) else text,
-            fields,
-            position,
-            start,
-            float(probability),
-            stems,
-            joined,
-            contrary,
-            float(alone),
-        )
-        for text, fields, position, start, probability, stems, joined, contrary, alone in zip(
-            page.texts,
-            page.owner,
-            page.position,
-            page.starts,
-            probabilities,
-            page.stems,
-            page.joined,
-            page.contrary,
-            within,
-            strict=True,
-        )
-    )
+    texts = [narrowed(own, text) if ROW.match(text) else text for text in page.texts]
+    places = zip(page.owner, page.position, page.starts, strict=True)
+    shapes = zip(page.stems, page.joined, page.contrary, strict=True)
+    rows = zip(texts, places, shapes, chances.tolist(), within.tolist(), strict=True)
+    return tuple(Sentence(text, *place, chance, *shape, alone) for text, place, shape, chance, alone in rows)
 
 
 def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numbers, float]:
@@ -213,13 +193,15 @@ class Page:
     def __init__(self, question: str, retrieved: Retrieved) -> None:
         numbered = tuple(f for f in retrieved.candidates if f.passage.n is not None)
         self.passages = tuple(f for f in numbered or retrieved.candidates[:READ] if f.passage.text)
+        texts = [f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages]
+        if not PARTICLES.isdisjoint(tokens(question)):
+            question = joined(question, vocabulary(texts))
         self.question = question
         self.kind = kind(question)
         own, _ = split(question)
         self.own = {stem(token) for token in tokens(own)}  # not taken over from the turn before
         terms = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
         odd = [token for token in terms if doubtful(token)]
-        texts = (f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages)
         fixes = mended(odd, vocabulary(texts)) if odd else {}
         terms = [fixes.get(token, token) for token in terms]
         self.own |= {stem(token) for token in fixes.values()}
@@ -330,7 +312,8 @@ class Page:
     @cached_property
     def homes(self) -> Numbers:
         """Return the odds that each passage is the one that answers."""
-        return _model("home" if self.vectors else "home_lexical").odds(home.features(self))
+        odds = _model("home" if self.vectors else "home_lexical").odds(home.features(self))
+        return odds - home.OTHER * home.others(self.question, [f.passage.title for f in self.passages])
 
     def home(self) -> int:
         """Return the number of the passage that most likely answers."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 from pipeline.citations import MARKER
 from pipeline.codes import codes
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
+from pipeline.extractive.double import halves
 from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read
 from pipeline.extractive.exact import numbered
 from pipeline.extractive.headings import pointed
+from pipeline.extractive.home import others
 from pipeline.extractive.kinds import does, kind
+from pipeline.extractive.procedures import DANGLING, Procedure, beginning, runs_of, step_number
 from pipeline.extractive.reading import Reading, Sentence
-from pipeline.extractive.wording import LABEL, POINTER, SUMMARY, cited, empty, flat, lead, links
+from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
-from pipeline.text import STOP_WORDS, list_marker, stem, tokens
+from pipeline.text import STOP_WORDS, stem, tokens
 from pipeline.tokens import estimate
 
 SENTENCES = 5  # of prose in an answer
@@ -40,14 +43,6 @@ AGREED = 0.8  # share of the words of the shorter of two answers, for both to sa
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
-_NUMBER = re.compile(r"\(?(\d{1,3})[.)]$")
-_DANGLING = re.compile(
-    r"(?:this|that|these|those|it|its|they|their|them|he|his|she|her|such|however|but|and|also|so|then"
-    r"|therefore|thus|moreover|furthermore|in addition|instead|otherwise|additionally|as a result|for example"
-    r"|similarly|in (?:this|that|these|those) cases?|(?:some|one|many|most) of (?:these|those|them)|as such"
-    r"|if (?:not|so)|in (?:practice|fact))\b",
-    re.IGNORECASE,
-)
 _TASK = re.compile(
     r"\W*(?:how (?:do|can|to|should|would|could|might)|(?:what|which) (?:steps|settings?|do i)"
     r"|where (?:do|can|is)|(?:can|could|may) (?:i|we|you)|i (?:want|need|would like|'d like)|help me"
@@ -55,24 +50,6 @@ _TASK = re.compile(
     re.IGNORECASE,
 )
 _ASKING = re.compile(r"\W*(?:what|why|when|who|whose|which|is|are|does|do|did|was|were)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Procedure:
-    """A run of list items and the sentence that leads to it."""
-
-    lead: Sentence | None
-    items: tuple[tuple[Sentence, ...], ...]
-
-    @property
-    def probability(self) -> float:
-        """How likely it answers: its lead counts as much as its best step."""
-        best = max(sentence.probability for item in self.items for sentence in item)
-        return max(best, self.lead.probability if self.lead else 0.0)
-
-    @property
-    def numbered(self) -> bool:
-        return _number(self.items[0][0]) is not None
 
 
 class Extractive:
@@ -112,6 +89,9 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []
+    both = _two(own, prompt)
+    if both:
+        return both
     leads = pointed(reading)
     if leads is not None:
         reading = reading.on(leads)
@@ -125,6 +105,18 @@ def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     return compose(prompt.question, replace(reading, sentences=fresh))
 
 
+def _two(question: str, prompt: Prompt) -> list[str]:
+    """Return an answer to each part of a question that asks two things, when both have their own."""
+    parts = halves(question)
+    if parts is None:
+        return []
+    readings = [read(part, prompt.retrieved) for part in parts]
+    if any(part.strength < ABSTAIN_BELOW or not part.sentences for part in readings):
+        return []
+    first, second = (compose(part, each, SHORT) for part, each in zip(parts, readings, strict=True))
+    return [] if _agree(first, second) else [*first, "\n\n", *second]
+
+
 def _doubtful(question: str, reading: Reading) -> list[str]:
     """Return what each of the two likeliest pages says, under its title, when neither is sure to be meant."""
     own, pages = split(question)[0], reading.rivals()
@@ -136,8 +128,10 @@ def _doubtful(question: str, reading: Reading) -> list[str]:
         return []
     pieces = [unsure(own)]
     for part, answer in zip(parts, answers, strict=True):
-        title = f"**{part.passages[part.sentences[0].passage].passage.title}**"
-        pieces += [f"\n\n{title}\n\n", *answer] if answer[0] != title else [f"\n\n{title}", *answer[1:]]
+        title = part.passages[part.sentences[0].passage].passage.title
+        head = f"**{title}**"
+        gap = f"\n\n{head}\n\n" if title and answer[0] != head else "\n\n"
+        pieces += [gap, *answer]
     return pieces
 
 
@@ -156,20 +150,23 @@ def _how(question: str, reading: Reading) -> Reading:
     if kind(question) != "how" or does(best.text):
         return reading
     sought = {stem(token) for token in tokens(question) if token not in STOP_WORDS}
+    another = others(question, [candidate.passage.title for candidate in reading.passages])
     for number, candidate in enumerate(reading.passages):
+        if another[number]:
+            continue
         title = {stem(token) for token in tokens(candidate.passage.title)}
         mine = tuple(s for s in reading.sentences if s.passage == number)
-        if len(sought & title) > HOW_TITLE * len(sought) and sum(bool(_number(s)) for s in mine) > 1:
+        if len(sought & title) > HOW_TITLE * len(sought) and sum(bool(step_number(s)) for s in mine) > 1:
             return replace(reading, sentences=mine)
     return reading
 
 
 def _repeats(prompt: Prompt, own: str, answer: str) -> bool:
-    """Tell whether the answer is the one given just before, to another question."""
+    """Tell whether the answer has the one given just before, to another question."""
     before = prompt.messages[-3:-1]
     if len(before) < 2 or before[1].role != "assistant" or before[0].role != "user":
         return False
-    return _bare(before[1].text) == _bare(answer) and _bare(before[0].text) != _bare(own)
+    return _bare(before[1].text) in _bare(answer) and _bare(before[0].text) != _bare(own)
 
 
 def _bare(text: str) -> str:
@@ -179,7 +176,7 @@ def _bare(text: str) -> str:
 
 def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]:
     """Return the answer in pieces of a sentence each: prose of `most`, then the steps when it takes some."""
-    runs = list(_procedures(reading))
+    runs = list(runs_of(reading))
     procedures = [run for run in runs if not any(s.contrary for item in run.items for s in item)]
     best = _best_procedure(question, reading, procedures)
     best = best and _asked_for(question, best)
@@ -192,12 +189,12 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
     room = min(most, BESIDE_STEPS) if best else most
     chosen = _distinct(_pick(prose, reading.sentences, room))
     if best:
-        home = _passage(best).passage
-        last = _passage(best).position
+        home = beginning(best).passage
+        last = beginning(best).position
         steps = [s for item in best.items for s in item]
         chosen = [s for s in chosen if s.passage == home and s.probability >= best.probability * 0.5]
         chosen = [s for s in chosen if not any(_within(s, step) for step in steps)]
-        leans = {s.position - 1 for s in reading.sentences if s.passage == home and _DANGLING.match(s.text)}
+        leans = {s.position - 1 for s in reading.sentences if s.passage == home and DANGLING.match(s.text)}
         least = best.probability * AFTER_SHARE
         after = [
             s for s in chosen if s.position > last and s.probability >= least and s.position not in leans
@@ -230,7 +227,7 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     if not procedures:
         return None
     task = bool(_TASK.search(question)) or not _asks(question)
-    best = max(procedures, key=lambda p: (_weight(p, task), -_passage(p).passage))
+    best = max(procedures, key=lambda p: (_weight(p, task), -beginning(p).passage))
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85
     if best.numbered and kind(question) == "why":
@@ -261,64 +258,6 @@ def _weight(procedure: Procedure, task: bool) -> float:
 def _asks(question: str) -> bool:
     """Tell a question from an order ("switch the audio to my headset")."""
     return _ASKING.match(question) is not None
-
-
-def _procedures(reading: Reading) -> Iterator[Procedure]:
-    """Yield each run of list items with its lead; a run cut by a chunk's end is joined again."""
-    runs: list[Procedure] = []
-    documents = [candidate.passage.document_id for candidate in reading.passages]
-    for _, group in groupby(reading.sentences, key=lambda s: s.passage):
-        for run in _runs(list(group)):
-            if runs and _continues(runs[-1], run, documents):
-                runs[-1] = replace(runs[-1], items=runs[-1].items + run.items)
-            else:
-                runs.append(run)
-    yield from (run for run in runs if sum(not links(item[0].text) for item in run.items) >= 2)
-
-
-def _runs(passage: list[Sentence]) -> Iterator[Procedure]:
-    lead: Sentence | None = None
-    items: list[list[Sentence]] = []
-    aside = False
-    for sentence in passage:
-        aside = bool(items) and (bool(LABEL.match(sentence.text)) or (aside and sentence.same_line))
-        if aside:
-            continue
-        if list_marker(sentence.text):
-            if items and not _follows(items[-1][0], sentence):
-                yield Procedure(lead, tuple(map(tuple, items)))
-                lead, items = None, []
-            items.append([sentence])
-        elif items and sentence.same_line:
-            items[-1].append(sentence)
-        else:
-            if items:
-                yield Procedure(lead, tuple(map(tuple, items)))
-                items = []
-            lead = None if _DANGLING.match(sentence.text) and not sentence.text.endswith(":") else sentence
-    if items:
-        yield Procedure(lead, tuple(map(tuple, items)))
-
-
-def _follows(before: Sentence, sentence: Sentence) -> bool:
-    """Tell whether a list item goes on with the list of another: 2 after 1, a bullet after a bullet."""
-    last, number = _number(before), _number(sentence)
-    return last is None and number is None if last is None or number is None else number == last + 1
-
-
-def _continues(run: Procedure, other: Procedure, documents: Sequence[str]) -> bool:
-    last, first = run.items[-1][0], other.items[0][0]
-    same = documents[last.passage] == documents[first.passage]
-    return same and other.lead is None and other.numbered and _follows(last, first)
-
-
-def _number(sentence: Sentence) -> int | None:
-    match = _NUMBER.match(list_marker(sentence.text) or "")
-    return int(match.group(1)) if match else None
-
-
-def _passage(procedure: Procedure) -> Sentence:
-    return procedure.items[0][0]
 
 
 def _summaries(sentences: Sequence[Sentence]) -> set[int]:
@@ -353,7 +292,7 @@ def _grounded_starts(chosen: list[Sentence], prose: Sequence[Sentence]) -> list[
     places = {(s.passage, s.position): s for s in chosen}
     for key, sentence in sorted(places.items()):
         before = (key[0], key[1] - 1)
-        if not _DANGLING.match(sentence.text) or before in places:
+        if not DANGLING.match(sentence.text) or before in places:
             continue
         if before in place and len(places) < SENTENCES:
             places[before] = place[before]
@@ -369,8 +308,8 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
     for sentence in chosen:
         weight[sentence.passage] = max(weight.get(sentence.passage, 0.0), sentence.probability)
     ordered = sorted(chosen, key=lambda s: (-weight[s.passage], s.passage, s.position))
-    before = [s for s in ordered if not procedure or s.position < _passage(procedure).position]
-    after = [s for s in ordered if procedure and s.position > _passage(procedure).position]
+    before = [s for s in ordered if not procedure or s.position < beginning(procedure).position]
+    after = [s for s in ordered if procedure and s.position > beginning(procedure).position]
     gap = ""
     for passage, group in groupby(before, key=lambda s: s.passage):
         for sentence in group:
@@ -393,6 +332,6 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
 
 
 def _marked(procedure: Procedure) -> Iterator[tuple[str, tuple[Sentence, ...]]]:
-    start = _number(procedure.items[0][0])
+    start = step_number(procedure.items[0][0])
     for index, item in enumerate(procedure.items[:STEPS]):
         yield ("-" if start is None else f"{start + index}."), item

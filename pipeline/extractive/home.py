@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text import STOP_WORDS
+from pipeline.text import STOP_WORDS, stem
 
+OTHER = 2.0  # odds that a page about other things of the same count loses
+_COUNTED = re.compile(r"\b(two|three|both|several) ([a-z]{3,})")
 Numbers = NDArray[np.float64]
 FEATURES = (
     *("first", "rank", "cosine", "cosine_two", "coverage", "coverage_titled", "coverage_page"),
@@ -40,6 +44,15 @@ def features(page: Opened) -> dict[str, Numbers]:
     """Return one value per passage under each name of FEATURES."""
     table = np.array([_passage(page, number) for number in range(len(page.titles))])
     return dict(zip(FEATURES, table.T, strict=True))
+
+
+def others(question: str, titles: Sequence[str]) -> Numbers:
+    """Return 1 for each title that counts other things than the question: "two models", not "two prompts"."""
+    mine = {count: stem(thing) for count, thing in _COUNTED.findall(question.casefold())}
+    theirs = [{count: stem(thing) for count, thing in _COUNTED.findall(title.casefold())} for title in titles]
+    return np.array(
+        [any(mine.get(count, thing) != thing for count, thing in pairs.items()) for pairs in theirs], float
+    )
 
 
 def share(matches: Numbers, weights: Numbers) -> Numbers:

@@ -102,6 +102,8 @@ def _cells(line: str) -> list[str]:
 
 
 def _row(heads: Sequence[str], cells: Sequence[str]) -> str:
+    if not heads:  # the chunk before has them
+        return f"{cells[0]}: {'; '.join(filter(None, cells[1:]))}." if len(cells) > 1 and cells[0] else ""
     if len(heads) != len(cells):
         return ""
     label = f"{cells[0]}, " if cells[0] and not heads[0] else ""  # many tables leave the corner empty

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.codes import written
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
-from pipeline.spelling import doubtful, respelt
+from pipeline.spelling import doubtful, joined, respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 SCREENED = "screened"  # tables made before there was a passage guard lack it
@@ -130,8 +130,9 @@ class MemoryShelf:
         return self._matrix.shape[1]
 
     def respelt(self, query: str) -> str:
-        """Return the query with mistyped words and codes written as the documents write them."""
-        return written(respelt(query, self._searched.vocabulary), self._searched.codes)
+        """Return the query with mistyped words, split ones and codes written as the documents write them."""
+        words = self._searched.vocabulary
+        return written(joined(respelt(query, words), words), self._searched.codes)
 
     def knows(self, words: Iterable[str]) -> bool:
         """Say whether one of the words, none of the common English ones, stands in these documents."""

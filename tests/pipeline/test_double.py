@@ -1,0 +1,68 @@
+"""Both parts of a two-part question, a verb with its particle, a page about other things, rows without a head."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.extractive.double import halves
+from pipeline.extractive.home import others
+from pipeline.extractive.rows import statements
+from pipeline.spelling import joined
+from pipeline.text import sentences
+from tests.pipeline.test_doubt import KILN, answer, prompt
+
+SHED = ("shed", "The shed", "The shed opens at seven. Its key hangs beside the door of the shed.")
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("What is a kiln and what is a loom?", ("What is a kiln", "what is a loom?")),
+        ("How do I start the kiln and how do I clean it?", ("How do I start the kiln", "how do I clean it?  (start kiln)")),
+        ("How do I add a baker? And how do I remove them?", ("How do I add a baker", "how do I remove them?  (add baker)")),
+        ("Where is the kiln; who may use it?", ("Where is the kiln", "who may use it?  (kiln)")),
+        ("What do I need and how do I install it?", None),  # the first part asks nothing by itself
+        ("What is the difference between a kiln and a loom?", None),
+        ("How do I find and replace a shelf?", None),
+        ("The kiln is hot and what is that?", None),
+    ],
+)  # fmt: skip
+def test_a_question_that_asks_two_things_is_parted(question: str, parts: tuple[str, str] | None) -> None:
+    assert halves(question) == parts
+
+
+async def test_both_parts_are_answered() -> None:
+    text = await answer(
+        prompt("How do I start the kiln and when does the shed open?", KILN, SHED, cosines=(0.7, 0.7))
+    )
+    assert "Start the kiln at the panel [1]." in text and "The shed opens at seven [2]." in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "written"),
+    [
+        ("How do I roll a prompt back?", {"rollback"}, "How do I rollback a prompt?"),
+        ("Roll back", {"rollback"}, "rollback"),
+        ("How do I roll a prompt back?", {"roll"}, "How do I roll a prompt back?"),
+        ("How do I set up the kiln?", {"setup"}, "How do I set up the kiln?"),  # a common word
+        ("go back to the kiln", {"rollback"}, "go back to the kiln"),
+    ],
+)
+def test_a_verb_and_its_particle_are_one_word_where_documents_write_one(
+    text: str, words: set[str], written: str
+) -> None:
+    assert joined(text, frozenset(words)) == written
+
+
+def test_a_page_about_other_things_of_the_same_count_is_another() -> None:
+    titles = ["Compare two kilns", "Compare two looms", "Compare looms", "Two kilns and a loom"]
+    assert others("How do I compare two looms?", titles).tolist() == [1, 0, 0, 1]
+    assert others("How do I compare looms?", ["Compare two looms"]).tolist() == [0]
+
+
+def test_a_row_whose_head_is_in_another_chunk_reads_as_a_sentence() -> None:
+    text = "| `kiln stop` | let it cool down |\n| `kiln log` | who fired it | daily |"
+    assert [row for row, _, _ in statements(text, sentences(text))] == [
+        "`kiln stop`: let it cool down.",
+        "`kiln log`: who fired it; daily.",
+    ]
