@@ -1,4 +1,4 @@
-"""Both parts of a two-part question, a verb with its particle, a page about other things, rows without a head."""
+"""Both parts of a two-part question, a verb with its particle, other things, rows without a head."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ SHED = ("shed", "The shed", "The shed opens at seven. Its key hangs beside the d
     ("question", "parts"),
     [
         ("What is a kiln and what is a loom?", ("What is a kiln", "what is a loom?")),
-        ("How do I start the kiln and how do I clean it?", ("How do I start the kiln", "how do I clean it?  (start kiln)")),
-        ("How do I add a baker? And how do I remove them?", ("How do I add a baker", "how do I remove them?  (add baker)")),
+        (
+            "How do I fire a kiln and how do I clean it?",
+            ("How do I fire a kiln", "how do I clean it?  (fire kiln)"),
+        ),
+        ("How do I add a cup? And how do I move it?", ("How do I add a cup", "how do I move it?  (add cup)")),
         ("Where is the kiln; who may use it?", ("Where is the kiln", "who may use it?  (kiln)")),
         ("What do I need and how do I install it?", None),  # the first part asks nothing by itself
         ("What is the difference between a kiln and a loom?", None),
         ("How do I find and replace a shelf?", None),
         ("The kiln is hot and what is that?", None),
     ],
-)  # fmt: skip
+)
 def test_a_question_that_asks_two_things_is_parted(question: str, parts: tuple[str, str] | None) -> None:
     assert halves(question) == parts
 
