@@ -82,10 +82,6 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
     vector = await standing.embedder.embed_query(query)
     cosines, texts = await shelf.by_vector(vector), await shelf.by_text(query)
     pool = fuse(cosines, texts, WEIGHT)
-    now = datetime.now(UTC)
-    turn = Turn("t", "c", "u", "eval", now, question, "answered")
-    retriever = Retriever(cast("Knowledge", standing), text_weight=WEIGHT)  # it asks for no more of one
-    ours = await retriever.retrieve(question, "kb", Recorder(turn, Nowhere()))
     keys_by_way = {
         "BM25": texts.keys[np.argsort(-texts.values, kind="stable")],
         "dense": np.argsort(-cosines.values, kind="stable"),
@@ -96,7 +92,19 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
         way: [row.document_id for row in await shelf.rows(keys[:DEEP].tolist())]
         for way, keys in keys_by_way.items()
     }
-    return documents | {"ours": [candidate.passage.document_id for candidate in ours.candidates]}
+    return documents | {"ours": await ours(standing, question)}
+
+
+async def ours(standing: Standing, question: str) -> list[str]:
+    """Return the documents that the product retrieves, best first."""
+    retriever = Retriever(cast("Knowledge", standing), text_weight=WEIGHT)  # it asks for no more of one
+    retrieved = await retriever.retrieve(question, "kb", unrecorded(question))
+    return [candidate.passage.document_id for candidate in retrieved.candidates]
+
+
+def unrecorded(question: str) -> Recorder:
+    """Return a recorder of a turn that is written nowhere."""
+    return Recorder(Turn("t", "c", "u", "eval", datetime.now(UTC), question, "answered"), Nowhere())
 
 
 def _reciprocal(cosines: Scores, texts: Scores) -> NDArray[np.float64]:
@@ -127,7 +135,7 @@ def _cell(pairs: Sequence[tuple[float, float]]) -> str:
 
 def beir(folder: Path, field: str = "text") -> list[Asked]:
     """Return the questions of a folder that have relevant documents."""
-    relevant = _relevant(folder)
+    relevant = relevant_documents(folder)
     name = "questions" if (folder / "questions.jsonl").exists() else "queries"
     rows = lines(folder / f"{name}.jsonl")
     return [
@@ -139,7 +147,7 @@ def beir(folder: Path, field: str = "text") -> list[Asked]:
 
 def condensed(folder: Path) -> list[Asked]:
     """Return the last questions of mtrag_cloud as our rules make them stand alone."""
-    relevant = _relevant(folder)
+    relevant = relevant_documents(folder)
     cases: list[Asked] = []
     for task in lines(folder / "tasks.jsonl"):
         if task["id"] in relevant:
@@ -150,7 +158,7 @@ def condensed(folder: Path) -> list[Asked]:
     return cases
 
 
-def _relevant(folder: Path) -> Mapping[str, frozenset[str]]:
+def relevant_documents(folder: Path) -> Mapping[str, frozenset[str]]:
     labels: dict[str, set[str]] = {}
     for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query, document, score = line.split("\t")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.context.condenser import needs_history, rewrite, split
+from pipeline.context.condenser import beside, needs_history, rewrite, split
 from pipeline.events import Message
 
 PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant", "Open Settings [1]."))
@@ -70,3 +70,12 @@ def test_rewrite_without_a_topic_changes_nothing() -> None:
 )
 def test_split_gives_back_what_rewrite_added(standalone: str, parts: tuple[str, str]) -> None:
     assert split(standalone) == parts
+
+
+def test_a_models_question_keeps_the_topic_words_that_it_lacks() -> None:
+    by_rules = "Can it do leaflets?  (add new printer)"
+    assert beside("Can the printer print leaflets?", by_rules) == (
+        "Can the printer print leaflets?  (add new)"
+    )
+    assert beside("Can the new printer I add do it?", by_rules) == "Can the new printer I add do it?"
+    assert beside("Can it do leaflets?", "Can it do leaflets?") == "Can it do leaflets?"
