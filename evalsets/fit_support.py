@@ -35,7 +35,7 @@ RIDGE = 2.0
 NAMES = (
     *("together", "everywhere", "new", "new_share", "any_new", "together_new", "rare_new", "run", "odd"),
     *("unnamed", "short", "length", "clause", "clause_new", "swapped", "added", "frame", "frame_new"),
-    *("order", "opposite", "opposite_close", "denied", "parity", "parity_share"),
+    *("order", "opposite", "opposite_close", "denied", "parity", "parity_share", "turned", "exchanged"),
 )
 
 

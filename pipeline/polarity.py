@@ -78,6 +78,19 @@ _SAME_UNITS = """kg=kilogram kg=kilograms kg=kilo kg=kilos g=gram g=grams h=hour
 _ONE_UNIT = {other: unit for unit, _, other in (pair.partition("=") for pair in _SAME_UNITS.split())}
 _SMALL = {"one": "1", "two": "2", "first": "1", "second": "2", "twice": "2", "third": "3", "fourth": "4"}
 _AFFIXES = ("un", "dis")
+_DENYING = ("un", "dis", "in", "im", "ir", "il", "non", "de", "mis")
+AFFIXED = 3  # letters that a word must have more than to be denied by a prefix
+_LITTLE_PAIRS = """in/out into/from to/from over/under up/down above/below before/after until/from
+    with/without more/less greater/smaller great/small larger/smaller least/most every/no all/no any/no
+    same/different outside/inside since/until only/also must/may must/need can/cannot and/or either/both
+    leave/enter leave/stay leave/remain arrive/leave come/leave rise/fall rises/falls keep/throw give/take
+    raise/lower half/whole reduced/full single/double first/last next/previous early/late"""
+_LITTLE = frozenset(
+    ordered
+    for pair in _LITTLE_PAIRS.split()
+    for term, other in [tuple(map(stem, pair.split("/")))]
+    for ordered in ((term, other), (other, term))
+)
 _NEGATED_WORDS = 3  # content words after a negation that it denies
 
 
@@ -107,6 +120,14 @@ def opposites(text: str, other: str, *, acts: bool = False) -> list[tuple[str, s
         if against and not contrary & terms:
             pairs.append((word, min(against)))
     return pairs
+
+
+def contrary(word: str, other: str) -> bool:
+    """Tell whether two stems mean the contrary, little words such as "before" and "in" among them."""
+    if other in _opposites(acts=False).get(word, frozenset()) or (word, other) in _LITTLE:
+        return True
+    longer, shorter = (word, other) if len(word) > len(other) else (other, word)
+    return len(shorter) > AFFIXED and any(affix + shorter == longer for affix in _DENYING)
 
 
 @lru_cache(maxsize=4096)

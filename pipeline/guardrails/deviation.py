@@ -16,7 +16,7 @@ from math import exp, log
 from pathlib import Path
 
 from pipeline.guardrails.lines import Line, Words, stated, together
-from pipeline.polarity import contradicted, negations, opposites
+from pipeline.polarity import contradicted, contrary, negations, opposites
 from pipeline.text import STOP_WORDS, rarity, stem, tokens
 
 WEIGHTS = Path(__file__).parent / "deviation.json"
@@ -141,10 +141,13 @@ def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: Words) -> 
     other = [(stem(word), word) for word in tokens(text)]
     mine, theirs = [word for word, _ in words], [word for word, _ in other]
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
-    swapped = added = 0
+    swapped = added = exchanged = turned = 0
     for act, start, end, first, last in matcher.get_opcodes():
         new = [w for w, token in words[start:end] if token not in STOP_WORDS and w not in everywhere.stems]
         lost = [w for w, token in other[first:last] if token not in STOP_WORDS and w not in mine]
+        if act == "replace" and max(end - start, last - first) <= SWAPPED:
+            turned += any(contrary(w, o) for w, _ in words[start:end] for o, _ in other[first:last])
+            exchanged += bool(lost) and any(_content(token) for _, token in words[start:end]) and not new
         if act == "replace" and new and lost and max(len(new), len(lost)) <= SWAPPED:
             swapped += 1
         elif act in ("replace", "delete"):
@@ -154,10 +157,16 @@ def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: Words) -> 
     return {
         "swapped": min(swapped, SWAPPED),
         "added": min(added, MOST),
+        "turned": kept_share * bool(turned),
+        "exchanged": kept_share**2 * bool(exchanged),
         "frame": kept_share,
         "frame_new": kept_share * any_new,
         "order": _order(words, other),
     }
+
+
+def _content(token: str) -> bool:
+    return token not in STOP_WORDS
 
 
 def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -> float:

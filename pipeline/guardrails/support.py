@@ -28,6 +28,7 @@ ALIKE = 0.7  # share of words two sentences must share before one can contradict
 
 _CITED_ALONE = re.compile(r"\W*(?:\[\d{1,3}\]\W*)+")
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z][\w’'-]*[\w]|\b\w*\d[\w-]*[A-Za-z]\w*\b|\b[A-Za-z]+-?\d[\w-]*\b")
+_CODE = re.compile(r"(?<!\w)--[a-z][\w-]+|\b[a-z]\w+(?:[._][a-z]\w+)+\b|\b[A-Z][a-z]+-[A-Z]\b")
 _COURTESY = re.compile(
     r"\W*(?:you(?:'|’)re welcome|you are welcome|hello|hi|hey|thanks?|thank you|sorry|i(?:'|’)m sorry"
     r"|i apologi[sz]e"
@@ -211,11 +212,9 @@ def _compare(plain: str, cited: Cited, bound: bool) -> SentenceCheck:
         otherwise = _departs(plain, cited, whole)
         score = whole * (CONTRADICTED if otherwise else 1.0)
         support: Support = "unsupported" if otherwise else "supported" if score >= SUPPORTED else "partly"
-        reasons = (
-            [] if support == "supported" else _contradictions(plain, cited) + _unnamed(plain, everywhere)
-        )
+        reasons = [] if support == "supported" else _contradictions(plain, cited) + _unnamed(plain, cited)
     else:
-        wrong, missing = _contradictions(plain, cited), _unnamed(plain, everywhere)
+        wrong, missing = _contradictions(plain, cited), _unnamed(plain, cited)
         score, support = whole * (CONTRADICTED if wrong else NAMED if missing else 1.0), "uncited"
         reasons = wrong + missing
     if support in ("partly", "unsupported") and not reasons:
@@ -251,7 +250,7 @@ def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
 
 def _measured(plain: str, cited: Cited) -> dict[str, float]:
     odd = bool(_odd(plain, cited.lines, cited.near))
-    missing = bool(_unnamed(plain, cited.everywhere.stems))
+    missing = bool(_unnamed(plain, cited))
     return measure(plain, cited, odd, missing)
 
 
@@ -261,7 +260,7 @@ def _departs(plain: str, cited: Cited, whole: float) -> bool:
         return True
     if any(plain in line.text for line in cited.lines):
         return False
-    if whole < SCANT:
+    if whole < SCANT or _codes(plain, cited):
         return True
     return deviation(_measured(plain, cited)) >= threshold()
 
@@ -313,11 +312,17 @@ def _against(plain: str, other: str) -> list[str]:
     return reasons
 
 
-def _unnamed(plain: str, everywhere: frozenset[str]) -> list[str]:
-    """Return the names and codes of the sentence that stand in no cited passage."""
-    missing = [
+def _unnamed(plain: str, cited: Cited) -> list[str]:
+    """Return the names and codes of the sentence that stand in no cited passage, codes letter by letter."""
+    everywhere = cited.everywhere.stems
+    names = [
         name
-        for name in dict.fromkeys(_NAME.findall(plain))
+        for name in _NAME.findall(plain)
         if any(stem(token) not in everywhere for token in tokens(name) if token not in STOP_WORDS)
     ]
-    return [f"{name!r} does not stand there." for name in missing]
+    return [f"{name!r} does not stand there." for name in dict.fromkeys(names + _codes(plain, cited))]
+
+
+def _codes(plain: str, cited: Cited) -> list[str]:
+    """Return the codes of the sentence, such as an option's name, that stand letter by letter in no line."""
+    return [code for code in _CODE.findall(plain) if not any(code in line.text for line in cited.lines)]

@@ -10,6 +10,8 @@ import pytest
 from evalsets import fit_support
 from pipeline.guardrails.deviation import WEIGHTS
 from pipeline.guardrails.support import check, features
+from pipeline.polarity import contrary
+from pipeline.text import stem
 from tests.factories import make_passage
 
 PASSAGES = [
@@ -130,3 +132,37 @@ def test_rated_answers_are_read_sentence_by_sentence() -> None:
     rows = list(fit_support.rated(DATA))
     assert {row.of for row in rows} == {"mtrag_human_eval", "begin"}
     assert {row.kind for row in rows} == {"faithful", "not attributable"}
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "against"),
+    [
+        ("before", "after", True),
+        ("in", "out", True),
+        ("valid", "invalid", True),
+        ("mount", "unmount", True),
+        ("in", "on", False),
+        ("kiln", "loom", False),
+        ("able", "unable", True),
+    ],
+)
+def test_contrary_words_are_known_little_ones_too(word: str, other: str, against: bool) -> None:
+    pair = stem(word), stem(other)
+    assert contrary(*pair) is contrary(*pair[::-1]) is against
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("The option kiln.limit is the highest heat [1].", "'kiln.limit' does not stand there."),
+        ("Stop it with Ctrl-Z [1].", "'Ctrl-Z' does not stand there."),
+        ("Give --hot to fire it [1].", "'--hot' does not stand there."),
+    ],
+)
+def test_codes_are_compared_letter_by_letter(sentence: str, reason: str) -> None:
+    text = (
+        "The option kiln.heat is the highest heat, the limit of the kiln. Stop it with Ctrl-C. Give --fire to"
+    )
+    text += " fire it hot."
+    verdict = check(sentence, [make_passage(n=1, text=text)])
+    assert verdict.support == "unsupported" and reason in verdict.reasons
