@@ -150,6 +150,7 @@ class Score:
     user_id: str | None = None  # who gave it, for people's scores
     run_id: str | None = None
     case_id: str | None = None
+    repetition: int | None = None  # of a case that a run asks several times; the first one is 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ TABLES: dict[str, type] = {
     "cases": Case,
 }
 STATED = ("runs", "cases")
+_REPETITION = "repetition:"
 _OF_A_TURN = ("spans", "passages", "usages", "scores")
 
 
@@ -51,13 +52,21 @@ def rows(line: bytes) -> list[tuple[str, Row]]:
         if kind == "begun":
             return []  # a turn under way; its trace follows, or `traces.unfinished` finds it
         if kind == "score":
-            return [("scores", _row["scores"](entry))]
+            return [("scores", _row["scores"](_repeated(entry)))]
         if kind in ("run", "case"):
             table = kind + "s"
             return [(table, (*_row[table](entry), entry["written_ns"]))]
     except (ValueError, TypeError, KeyError) as error:
         raise Damaged(f"{type(error).__name__}: {error}") from None
     raise Damaged(f"unknown kind {kind!r}")
+
+
+def _repeated(score: dict[str, Any]) -> dict[str, Any]:
+    """Return a score with its repetition; in older lines it rides in the tags."""
+    tags = score.get("tags")
+    if "repetition" in score or not (tags or "").startswith(_REPETITION):
+        return score
+    return {**score, "tags": None, "repetition": int(tags.removeprefix(_REPETITION))}
 
 
 def _trace_rows(entry: dict[str, Any]) -> list[tuple[str, Row]]:

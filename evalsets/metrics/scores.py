@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from evalsets.metrics.metric import SCORER, Measured
 from traces.ids import uuid7
-from traces.queries.runs import repetition_tag
 from traces.records import Score
 
 
@@ -31,7 +30,8 @@ def score_of(
         scorer=scorer,
         reason=measured.reason,
         failed=measured.failed,
-        tags=tags or repetition_tag(repetition),
+        tags=tags,
         run_id=run_id,
         case_id=case_id,
+        repetition=repetition,
     )

@@ -108,6 +108,7 @@ def test_an_older_ledger_gets_its_rollups_filled(address: str, tmp_path: Path) -
         connection.execute(f"drop schema {dialect.READ} cascade".encode())
         for table in (*rollups.TABLES, *rollups.TOPICS):
             connection.execute(f"drop table {dialect.STORED}.{table}".encode())
+        connection.execute(f"alter table {dialect.STORED}.scores drop column repetition".encode())
         delete = f"delete from {dialect.STORED}.migrations where version >= %s"  # noqa: S608 - a constant
         connection.execute(delete.encode(), [schema.TABLES])
     [turn] = traffic(1, seed=9)

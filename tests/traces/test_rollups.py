@@ -153,6 +153,7 @@ def test_a_store_from_before_these_rollups_gets_them(store: Store, journal: Jour
         for table in (*rollups.TABLES, *rollups.TOPICS):
             connection.execute(f"drop table {table}")
         connection.execute("alter table turns drop column workspace; alter table passages drop column kb")
+        connection.execute("alter table scores drop column repetition")
         connection.execute(duck.migrations()[1])
         connection.execute("delete from migrations where version > 2")
     write(journal, *traffic(3, days=0.1))

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
+from tests.factories import make_score
 from tests.recorded import ids, record
+from traces import duck, rows
 from traces.errors import StoreBusy
-from traces.journal import Journal
+from traces.journal import Journal, encode
 from traces.locks import holding
 from traces.store import Store, drain_forever
 
@@ -149,3 +152,19 @@ def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
     while not done():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_repetition_that_rode_in_the_tags_gets_its_column(store: Store, journal: Journal):
+    journal.write(make_score("t1", tags="repetition:2"))
+    store.drain()
+    with duck.writing(store.path) as connection:  # as migration 5 left it
+        connection.execute("alter table scores drop column repetition")
+        connection.execute("delete from migrations where version > 5")
+    line = orjson.loads(encode(make_score("t2", tags="repetition:3")))
+    del line["repetition"]
+    assert rows.rows(orjson.dumps(line))[0][1][-1] == 3
+    journal.write(make_score("t3", tags="too long", repetition=None))
+    store.drain()
+    with store.read() as ledger:
+        scores = ledger.rows("select turn_id, repetition, tags from scores order by turn_id")
+    assert [tuple(score.values()) for score in scores] == [("t1", 2, None), ("t3", None, "too long")]

@@ -13,18 +13,17 @@ from traces.queries.window import Rows
 from traces.records import Run, RunSettings, Turn
 
 # A run that was resumed may hold a case twice; the newest score of a name is in force, and the
-# turn that the newest "completed" score names is the case's turn. The second and later repetitions
-# of a case say so in their tags; its turn is that of the first.
+# turn that the newest "completed" score names is the case's turn. The turn of a case that
+# was asked several times is that of the first repetition.
 SCORES = """
-    with repeated as (
-        select scores.*,
-               case when tags like 'repetition:%' then cast(substr(tags, 12) as integer) else 1 end
-                   as repetition
+    with eval_scores as (
+        select case_id, name, value, failed, reason, scorer, turn_id, created_at, score_id,
+               cast(coalesce(repetition, 1) as integer) as repetition
         from scores where run_id = $run_id and source = 'eval'
     ), ranked as (
-        select repeated.*, row_number() over (
+        select eval_scores.*, row_number() over (
             partition by case_id, name, repetition order by created_at desc, score_id desc) as place
-        from repeated
+        from eval_scores
     ), in_force as (select * from ranked where place = 1)
 """
 _SCORE_COLUMNS = """
@@ -89,11 +88,6 @@ class RunPassage:
     n: int
     title: str
     text: str
-
-
-def repetition_tag(repetition: int) -> str | None:
-    """Return how a score's tags say which repetition of its case it belongs to; the first says nothing."""
-    return f"repetition:{repetition}" if repetition > 1 else None
 
 
 def runs(ledger: Rows, *, evalset: str | None = None, limit: int = 200) -> list[Run]:
@@ -244,17 +238,16 @@ def history(ledger: Rows, evalset: str, metric: str) -> dict[str, list[RunScore]
     """Return the scores in force of one metric by run, over all finished runs of an evalset."""
     rows = ledger.rows(
         """
-        with repeated as (
-            select scores.*,
-                   case when scores.tags like 'repetition:%' then cast(substr(scores.tags, 12) as integer)
-                        else 1 end as repetition
+        with eval_scores as (
+            select scores.run_id, case_id, name, value, scores.failed, reason, created_at, score_id,
+                   cast(coalesce(repetition, 1) as integer) as repetition
             from scores join runs on runs.run_id = scores.run_id
             where runs.evalset = $evalset and runs.state = 'finished'
               and scores.source = 'eval' and scores.name = $metric
         ), ranked as (
-            select repeated.*, row_number() over (
+            select eval_scores.*, row_number() over (
                 partition by run_id, case_id, repetition order by created_at desc, score_id desc) as place
-            from repeated
+            from eval_scores
         )
         select run_id, case_id, name, value, failed, reason, repetition
         from ranked where place = 1 order by run_id, case_id, repetition
