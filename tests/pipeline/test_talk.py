@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline import languages
 from pipeline.events import Message, Sources
-from pipeline.talk import abstention, heard, not_found, reply
+from pipeline.talk import abstention, heard, not_found, reply, unserved, unsure
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 
@@ -105,3 +106,28 @@ async def test_a_language_the_embedder_does_not_serve_is_said_to_be_so(question:
     answer, _ = await ask(await make_pipeline(), question)
     assert answer.outcome == "no_context"  # pyright: ignore[reportAttributeAccessIssue] no failure
     assert answer.answer.startswith(begins)  # pyright: ignore[reportAttributeAccessIssue] no failure
+
+
+@pytest.mark.parametrize(
+    ("code", "question"),
+    [
+        ("sv", "Hur kan jag lägga till en fil och var är den?"),
+        ("pl", "Jak mogę dodać plik i gdzie jest to?"),
+        ("tr", "Bu dosyayı nasıl eklerim ve nerede?"),
+        ("ko", "문서를 어떻게 추가하나요?"),
+        ("ar", "كيف يمكنني إضافة مستند جديد؟"),
+        ("he", "איך אני מוסיף משתמש חדש?"),
+        ("el", "Πώς προσθέτω ένα έγγραφο;"),
+        ("hi", "मैं दस्तावेज़ कैसे जोड़ूँ?"),
+        ("th", "ฉันจะเพิ่มเอกสารได้อย่างไร"),
+    ],
+)
+def test_a_language_that_is_not_served_is_told_so_in_itself(code: str, question: str) -> None:
+    text = unserved(question, ["The lid closes the laptop, and that is how it sleeps."], frozenset({"en"}))
+    assert text is not None
+    assert languages.language(question) == code
+    assert text != unserved("Wie geht das mit dem Fisch?", ["The lid is what it was."], frozenset({"en"}))
+    assert languages.language(text) in (code, None)  # a sentence may be too short to tell
+    assert abstention(text)
+    assert languages.language(not_found(question)) in (code, None)
+    assert unsure(question) != unsure("Which is it?")
