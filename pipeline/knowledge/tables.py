@@ -7,7 +7,6 @@ import fcntl
 import logging
 import os
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.identity import Stored
+from pipeline.knowledge.listing import Listing
 from pipeline.knowledge.rows import EMBEDDER
 from pipeline.knowledge.shelf import SCREENED
 from traces.errors import StoreError
@@ -36,7 +36,6 @@ STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
 LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
 LOCK_STEP_SECONDS = 0.1
 LEASE_STEP_SECONDS = 1.0  # each try connects
-LISTED_SECONDS = 1.0  # how long the names in an object store are believed
 _PATIENCE = {
     "client_max_retries": "3",
     "client_retry_timeout": "10",
@@ -79,7 +78,7 @@ class Tables:
         self._bucket = bucket
         self._connection: AsyncConnection | None = None
         self._open: dict[str, AsyncTable] = {}
-        self._listed: tuple[float, frozenset[str]] = (-LISTED_SECONDS, frozenset())
+        self._listing = Listing(lambda: _listed(bucket or ""))
 
     async def connect(self) -> AsyncConnection:
         """Return the connection; the first call imports LanceDB."""
@@ -95,18 +94,13 @@ class Tables:
         return self._connection
 
     def exists(self, kb: str) -> bool:
-        """Say whether there is such a table; asks an object store at most every second."""
+        """Say whether there is such a table; asks an object store at most every second, and not for long."""
         if self._bucket is None:
             return (self._folder / f"{checked(kb)}.lance").is_dir()
-        if kb in self._open or checked(kb) in self._listed[1]:
+        if kb in self._open:
             return True
-        if time.monotonic() - self._listed[0] >= LISTED_SECONDS:
-            import lancedb
-
-            with plainly(kb):
-                tables = lancedb.connect(self._bucket, storage_options=_PATIENCE).list_tables().tables
-            self._listed = time.monotonic(), frozenset(tables)
-        return kb in self._listed[1]
+        with plainly(kb):
+            return self._listing.holds(checked(kb))
 
     async def open(self, kb: str) -> AsyncTable:
         """Return the table at its newest version; raises KnowledgeError store_missing."""
@@ -146,7 +140,13 @@ class Tables:
     def forget(self, kb: str) -> None:
         """Open the table anew next time."""
         self._open.pop(kb, None)
-        self._listed = (-LISTED_SECONDS, frozenset())
+        self._listing.forget()
+
+
+def _listed(bucket: str) -> list[str]:
+    import lancedb
+
+    return lancedb.connect(bucket, storage_options=_PATIENCE).list_tables().tables
 
 
 async def index(table: AsyncTable, *, vectors: bool) -> None:
