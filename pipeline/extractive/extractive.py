@@ -20,6 +20,7 @@ from pipeline.extractive.home import others
 from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.procedures import DANGLING, Procedure, beginning, runs_of, step_number
 from pipeline.extractive.reading import Reading, Sentence
+from pipeline.extractive.rows import ROW
 from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
@@ -30,6 +31,7 @@ SENTENCES = 5  # of prose in an answer
 MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on
 PROBABLE = 0.4  # clapnq_dev: .651, with 5 for all .638, with 8 for all .645
 BESIDE = 0.5  # share of the best probability under which a sentence stays out; evidence F1 .59 for .605
+ROW_BESIDE = 0.75  # the same for a row of a table
 BESIDE_STEPS = 2  # sentences of prose beside a procedure
 AFTER_STEPS = 1  # of them after it, and only as good as this share of the procedure
 AFTER_SHARE = 0.75
@@ -217,9 +219,14 @@ def _pick(prose: Sequence[Sentence], everything: Sequence[Sentence], room: int) 
     """Return the sentences of the best expected F1, at most `room`, the likeliest first."""
     chosen_texts = {everything[i].text for i in choose([s.probability for s in everything])}
     likely = sorted((s for s in prose if s.text in chosen_texts), key=lambda s: -s.probability)
-    likely = [s for s in likely if s.probability >= BESIDE * likely[0].probability]
+    likely = [s for s in likely if s.probability >= _beside(s) * likely[0].probability]
     more = [s for s in likely[room:MOST_SENTENCES] if s.probability >= PROBABLE] if room == SENTENCES else []
     return likely[:room] + more
+
+
+def _beside(sentence: Sentence) -> float:
+    """Return the share of the best probability a sentence must have: a row says less to another question."""
+    return ROW_BESIDE if ROW.match(sentence.text) else BESIDE
 
 
 def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]) -> Procedure | None:

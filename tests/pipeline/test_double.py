@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pipeline.extractive.double import halves
+from pipeline.extractive.extractive import compose
 from pipeline.extractive.home import others
+from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements
+from pipeline.knowledge.found import Found
 from pipeline.spelling import joined
 from pipeline.text import sentences
+from tests.factories import make_passage
 from tests.pipeline.test_doubt import KILN, answer, prompt
 
 SHED = ("shed", "The shed", "The shed opens at seven. Its key hangs beside the door of the shed.")
@@ -69,3 +73,15 @@ def test_a_row_whose_head_is_in_another_chunk_reads_as_a_sentence() -> None:
         "`kiln stop`: let it cool down.",
         "`kiln log`: who fired it; daily.",
     ]
+
+
+@pytest.mark.parametrize(("chance", "there"), [(0.35, False), (0.5, True)])
+def test_a_row_says_less_to_another_question_than_prose(chance: float, there: bool) -> None:
+    texts = ("The oldest potter fires it at dawn.", "part: lamp; place: beside the door.")
+    read = tuple(
+        Sentence(text, 0, place, place, share, frozenset(text.split()), same_line=False)
+        for place, (text, share) in enumerate(zip(texts, (0.6, chance), strict=True))
+    )
+    reading = Reading((Found(make_passage(n=1, text=" ".join(texts))),), read, 0.9, (1.0,))
+    text = "".join(compose("Who fires it?", reading))
+    assert "oldest potter" in text and ("lamp" in text) is there
