@@ -28,7 +28,7 @@ RIDGE = 0.3
 FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
 LOOKALIKE_ALARMS = {"harm": 0.05, "injection": 0.01, "distress": 0.01, "planted": 0.0}
-PASSAGE_ALARMS = 0.012  # share of clean passages with a flagged sentence
+PASSAGE_ALARMS = 0.006  # share of clean passages with a flagged sentence
 CARD = """# The guard's classifier
 
 `classifier.npz`: four logistic models (harm, injection, distress, planted), each on a MiniLM sentence

@@ -16,7 +16,8 @@ def record(turn: LiveTurn) -> Trace:
     recorder = turn.recorder
     cited = cited_numbers(turn.answer)
     rows = tuple(_row(turn.turn_id, passage, cited) for passage in recorder.passages)
-    turn.passages = tuple(row for row in rows if row.n is not None)
+    shown = {passage.n: passage.text for passage in turn.passages}
+    turn.passages = tuple(replace(row, text=shown.get(row.n, row.text)) for row in rows if row.n is not None)
     recorder.retrieved(rows)
     citations = sum(row.cited for row in rows)
     recorder.note(answer=turn.answer or None, citations=citations, outcome=turn.outcome)

@@ -85,7 +85,9 @@ def guards(settings: Settings, vectors: Embedder | None = None, moderated: Moder
         moderator=moderated,
     )
     planted = Planted(policies.planted, classifier)
-    return Guards(inbound, planted, Outbound(pii=policies.pii, links=policies.links))
+    return Guards(
+        inbound, planted, Outbound(pii=policies.pii, links=policies.links, regions=policies.regions)
+    )
 
 
 def code_version() -> str:

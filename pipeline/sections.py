@@ -292,6 +292,7 @@ class Guardrails(Section):
     ungrounded: Literal["mark", "retract", "off"]
     pii: Literal["mask", "flag", "off"]
     links: Literal["keep", "strip"]
+    regions: tuple[str, ...] = ("US",)
     moderator: Moderation = Moderation()
 
 

@@ -156,7 +156,7 @@ class Pipeline(Frame):
             rows = [replace(candidate.passage, n=n) for n, candidate in enumerate(retrieved.candidates, 1)]
             rows[self.rules.passages :] = [replace(row, n=None) for row in rows[self.rules.passages :]]
             turn.recorder.retrieved(rows)
-            turn.passages = tuple(rows[: self.rules.passages])
+            turn.passages = tuple(map(self.outbound.shown, rows[: self.rules.passages]))
         yield Sources(turn.passages)
         if silence is not None:
             yield turn.tell(silence)
@@ -367,7 +367,7 @@ class Pipeline(Frame):
                 prompt = assemble(version, turn.text, standalone, history, retrieved, **room)
                 prompt = replace(prompt, messages=(*recollected, *prompt.messages))
                 rows = [candidate.passage for candidate in prompt.retrieved.candidates]
-            turn.passages = tuple(row for row in rows if row.n is not None)
+            turn.passages = tuple(self.outbound.shown(row) for row in rows if row.n is not None)
             span.note(passages=len(turn.passages), turns=len(prompt.messages) - 1)
         turn.recorder.retrieved(rows)
         turn.recorder.note(

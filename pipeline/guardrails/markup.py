@@ -13,8 +13,10 @@ _OPEN_TARGET = r"\([^()\n]{0,200}(?:\([^()\n]{0,40}(?:\)[^()\n]{0,40})?)?"
 FOUND = re.compile(
     r"(?P<code>`{1,3}|\n)"
     rf"|(?P<image>!?)\[(?P<text>[^\[\]\n]{{0,120}})\](?P<target>{_TARGET})"
-    r"|(?P<space> {0,2})\[(?P<numbers>\^?[0-9]{1,3}(?: ?[,;–—-] ?\^?[0-9]{1,3}){0,9})\]"
+    r"|(?P<space> {0,2})(?:\[(?:(?i:doc(?:ument)?s?|sources?|passages?|ref) ?)?"
+    r"(?P<numbers>\^?[0-9]{1,3}(?: ?[,;–—-] ?\^?[0-9]{1,3}){0,9})\]"
     rf"(?!{_TARGET})"
+    r"|【(?P<wide>[0-9]{1,3}(?: ?[,;–—-] ?[0-9]{1,3}){0,9})(?::[0-9]{1,3})?(?:†[^\[\]【】\n]{0,60})?】)"
     rf"|\](?P<loose>{_TARGET})"
     r"|(?P<split>\](?=\()|!(?=\[)|<(?=[A-Za-z/!?])(?![^<>]{1,200}>))"
     r"|<(?P<tag>[A-Za-z/!?][^<>]{0,199})>"
@@ -22,10 +24,11 @@ FOUND = re.compile(
 UNFINISHED = re.compile(
     rf"(?:`{{1,2}}| {{1,2}}|!"
     rf"| {{0,2}}!?\[[^\[\]\n]{{0,120}}(?:\](?:{_OPEN_TARGET})?)?"
+    r"| {0,2}【[0-9][^\[\]【】\n]{0,110}| {0,2}【"
     rf"|\](?:{_OPEN_TARGET})?"
     r"|<(?:[A-Za-z/!?][^<>]{0,199})?)\Z"
 )
-CALM = re.compile(r"([^\[\]<!`\n]*[^\[\]<!`\n ])?( {0,2})\Z")
+CALM = re.compile(r"([^\[\]<!`\n【]*[^\[\]<!`\n 【])?( {0,2})\Z")
 _NUMBERS = re.compile(r"([0-9]+)(?: ?[–—-] ?\^?([0-9]+))?")
 _PLACEHOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,40}")
 _NAMED_IN_CODE = re.compile(  # neither an address nor an event nor a style can be written so
@@ -89,7 +92,7 @@ class Markup:
         if match["code"] is not None:
             self._fence(whole)
             return Change(whole, len(whole))
-        if match["numbers"] is not None:
+        if match["numbers"] is not None or match["wide"] is not None:
             apart = " " if match.string[match.end() : match.end() + 1] == "(" else ""
             return Change(self._cite(match) + apart, len(whole))
         if match["target"] is not None:
@@ -111,7 +114,11 @@ class Markup:
 
     def _cite(self, match: re.Match[str]) -> str:
         numbers: list[int] = []
-        for first, last in _NUMBERS.findall(match["numbers"]):
+        written = match["numbers"] or match["wide"]
+        if written.strip("0") == "" and match["space"] and not self._code:
+            self._findings.append("citation:0")  # passages are counted from one
+            return ""
+        for first, last in _NUMBERS.findall(written):
             low, high = int(first), int(last or first)
             if self._code or low == 0 or not low <= high <= low + 20:
                 return match[0]  # an index, a character class or an interval

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
+from pipeline.errors import ConfigurationError
 from pipeline.guardrails import markup, private
 from pipeline.guardrails.markup import Markup
-from pipeline.guardrails.private import Pii, Private
+from pipeline.guardrails.private import REGIONS, Pii, Private
+from traces.records import Passage
 
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -28,13 +31,19 @@ class Outbound:
     """Opens one filter per answer; the policy comes from the configuration."""
 
     def __init__(
-        self, *, pii: Pii = "mask", links: Literal["keep", "strip"] = "keep", region: str = "US"
+        self,
+        *,
+        pii: Pii = "mask",
+        links: Literal["keep", "strip"] = "keep",
+        regions: Sequence[str] = REGIONS,
     ) -> None:
+        if unknown := private.unknown_regions(regions):
+            raise ConfigurationError([f"guardrails.regions: unknown {unknown}; use codes such as US or DE"])
         self._pii: Pii = pii
         self._links = links
-        self._region = region
+        self._regions = tuple(regions)
         patterns = [markup.FOUND, markup.UNFINISHED, private.FOUND, private.UNFINISHED]
-        rules = "\n".join([pii, links, region, *(pattern.pattern for pattern in patterns)])
+        rules = "\n".join([pii, links, *regions, *(pattern.pattern for pattern in patterns)])
         self.fingerprint = hashlib.sha256(rules.encode()).hexdigest()[:8]
 
     def open(self, numbers: set[int], allowed_text: str = "", canary: str | None = None) -> OutboundStream:
@@ -50,22 +59,34 @@ class Outbound:
             canary or "",
             pii=self._pii,
             links=self._links == "keep",
-            region=self._region,
+            regions=self._regions,
         )
+
+    def shown(self, passage: Passage) -> Passage:
+        """Return a passage as its reader may see it: what an answer must not show, it does not either."""
+        text = _shown(passage.text or "", self._pii, self._regions)
+        return passage if text == (passage.text or "") else replace(passage, text=text)
 
 
 class OutboundStream:
     """One answer on its way out. `findings` names what was removed; `blocked` ends the answer."""
 
     def __init__(
-        self, numbers: set[int], allowed: str, canary: str, *, pii: Pii, links: bool, region: str
+        self,
+        numbers: set[int],
+        allowed: str,
+        canary: str,
+        *,
+        pii: Pii,
+        links: bool,
+        regions: tuple[str, ...],
     ) -> None:
         self.findings: list[str] = []
         self._quoted = allowed
         self._lower: str | None = None
         self._markup = Markup(numbers, self._may_link if links else _never, self.findings).window
         self._private = Private(
-            pii, self._may_show if links else self._may_show_strictly, self.findings, region
+            pii, self._may_show if links else self._may_show_strictly, self.findings, regions
         ).window
         self._leak = Leak(canary, allowed)
         self._context = ""
@@ -172,6 +193,12 @@ class Leak:
     def _is_quote(self) -> bool:
         words = " ".join(self._recent[-_LEAK:])
         return words in " ".join(word.lower() for word in _WORD.findall(self._allowed))
+
+
+@lru_cache(maxsize=4_000)
+def _shown(text: str, pii: Pii, regions: tuple[str, ...]) -> str:
+    """Return a passage's text masked; the same ones come often."""
+    return private.masked(text, pii, regions)
 
 
 @lru_cache(maxsize=32)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from pipeline.guardrails import identities
 from pipeline.guardrails.window import Change, Window
 
+REGIONS = ("US",)
 Pii = Literal["mask", "flag", "off"]
 _T = r"A-Za-z0-9+/=_.~%:@&?#-"  # the characters of tokens
 _LIMIT = 200
@@ -41,6 +43,9 @@ FOUND = re.compile(
     rf"|(?P<key>{_KEYS})"
     r"|(?<![A-Za-z0-9._%+-])(?P<mail>[A-Za-z0-9._%+-]{1,200}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})"
     r"|(?P<iban>[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)"
+    r"|(?<![0-9A-Za-z.:])(?P<inside>(?:10(?:\.[0-9]{1,3}){3}|(?:192\.168|169\.254|172\.(?:1[6-9]|2[0-9]|3[01]))"
+    r"(?:\.[0-9]{1,3}){2})(?![0-9]|\.[0-9])"
+    r"|(?i:f[cd][0-9a-f]{2}|fe80)(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Za-z:]))"
     rf"|(?P<number>{_NUMBER}{{6,40}})(?![0-9])"
 )
 UNFINISHED = re.compile(
@@ -70,20 +75,24 @@ _PUNCTUATION = ".,;:!?'*_~)]}"
 _EXAMPLE = re.compile(
     r"(?i)your|example|placeholder|changeme|x{4}|\*{3}|\.{3}|^[$%{<]|^https?:|^/|^(?:true|false|null)"
 )
-_SSN = re.compile(r"(?<![0-9])(?!000|666|9)[0-9]{3}[ -](?!00)[0-9]{2}[ -](?!0000)[0-9]{4}(?![0-9])")
 _DATE_OR_VERSION = re.compile(
     r"(?:(?:19|20)[0-9]{2}[-./][0-9]{1,2}[-./][0-9]{1,4}|[0-9]{1,3}(?:\.[0-9]{1,5}){3,})[ ()./0-9-]*"
 )
 
 
 class Private:
-    """Masks what must not be shown. `allowed` tells whether a text occurs in the passages."""
+    """Masks what must not be shown. `allowed` tells whether a text occurs in the passages.
 
-    def __init__(self, pii: Pii, allowed: Callable[[str], bool], findings: list[str], region: str) -> None:
+    Phone and ID numbers are those of the `regions`, two letters each.
+    """
+
+    def __init__(
+        self, pii: Pii, allowed: Callable[[str], bool], findings: list[str], regions: Sequence[str]
+    ) -> None:
         self._pii = pii
         self._allowed = allowed
         self._findings = findings
-        self._region = region
+        self._regions = regions
         self.window = Window(FOUND, UNFINISHED, self._rewrite, CALM, RISKY)
 
     def _rewrite(self, match: re.Match[str]) -> Change:
@@ -152,6 +161,8 @@ class Private:
         if kind == "mail":
             change = self._mask("e-mail", whole, len(whole), not self._allowed(whole.rstrip(".-")))
             return replace(change, until=_END_OF_TOKEN) if after == ":" else change
+        if kind == "inside":
+            return self._mask("private address", whole, len(whole), not self._allowed(whole))
         if kind == "iban":
             stop = _iban(whole)
             return self._mask("account number", whole[: stop or 2], 2, stop is not None)
@@ -168,10 +179,8 @@ class Private:
         """Mask cards, ID and phone numbers in a run of digits; the start of an e-mail is left to it."""
         digits = sum(char.isdigit() for char in run)
         spans = [(*span, "card number") for span in _cards(run)] if digits >= 13 else []
-        spans += (
-            [(*match.span(), "ID number") for match in _SSN.finditer(run)] if "-" in run or " " in run else []
-        )
-        if _dialled(run, digits):
+        spans += [(*span, "ID number") for span in identities.spans(run, self._regions)]
+        if _dialled(run, digits, self._regions):
             taken = [(start, stop) for start, stop, _ in spans]
             spans += [(*span, "phone number") for span in self._phones(_blank(run, taken))]
         if not spans and after == "@":
@@ -191,8 +200,36 @@ class Private:
     def _phones(self, run: str) -> list[tuple[int, int]]:
         import phonenumbers
 
-        matches = phonenumbers.PhoneNumberMatcher(run, self._region, phonenumbers.Leniency.VALID)
-        return [(match.start, match.end) for match in matches if not self._allowed(match.raw_string)]
+        return [
+            (match.start, match.end)
+            for region in self._regions
+            for match in phonenumbers.PhoneNumberMatcher(run, region, phonenumbers.Leniency.VALID)
+            if not self._allowed(match.raw_string)
+        ]
+
+
+def masked(text: str, pii: Pii, regions: Sequence[str]) -> str:
+    """Return a passage as it may be shown: without what is masked in an answer that quotes it."""
+    findings: list[str] = []
+    return Quoted(pii, lambda _: True, findings, regions).window.feed(text, end=True) if text else text
+
+
+class Quoted(Private):
+    """The same for a document's own text, whose addresses and long words stay."""
+
+    def _rewrite(self, match: re.Match[str]) -> Change:
+        if match.lastgroup in ("long", "active", "url"):
+            return Change(match[0], len(match[0]))
+        return super()._rewrite(match)
+
+
+def unknown_regions(regions: Sequence[str]) -> list[str]:
+    """Return those of the regions that nobody knows phone numbers of."""
+    if tuple(regions) == REGIONS:
+        return []  # known without loading the library
+    import phonenumbers
+
+    return [region for region in regions if region not in phonenumbers.SUPPORTED_REGIONS]
 
 
 def _blank(run: str, spans: list[tuple[int, int]]) -> str:
@@ -212,11 +249,13 @@ def _unbalanced(url: str) -> int:
     return len(url)
 
 
-def _dialled(run: str, digits: int) -> bool:
+def _dialled(run: str, digits: int, regions: Sequence[str]) -> bool:
     """Tell whether a run of digits may be a phone number; cheap, before the library is asked."""
     if not 7 <= digits <= 30 or _DATE_OR_VERSION.fullmatch(run):
         return False
-    return "+" in run or (digits >= 10 and any(char in " -.()" for char in run))
+    written = any(char in " -.()/" for char in run)
+    abroad = tuple(regions) != REGIONS and run.lstrip("(").startswith("0") and digits >= 8
+    return "+" in run or (written and (digits >= 10 or abroad))
 
 
 def _iban(text: str) -> int | None:

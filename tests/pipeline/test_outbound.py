@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import ConfigurationError
 from pipeline.guardrails.outbound import Outbound
+from tests.factories import make_passage
 
 PASSAGES = (
     "See https://docs.example.com/a/b or https://x.org. Mail support@acme.com, call +1 650-253-0000."
@@ -60,6 +62,12 @@ def stream(text: str, size: int | list[int] = 10_000, **policy: str) -> tuple[st
         ("Open Settings [1].", "Open Settings [1]."),
         ("A [1,2] b [1-3] c [1][2].", "A [1][2] b [1][2][3] c [1][2]."),
         ("A [9]. B [2, 9] c [^1].", "A. B [2] c [1]."),
+        ("First [0]. Second 【1】. Third 【9】, fourth [doc 3], fifth 【2:0†guide.md】.",
+         "First. Second [1]. Third, fourth [3], fifth [2]."),
+        ("【注意】请重启。", "【注意】请重启。"),
+        ("Use 10.0.0.7, 192.168.0.9, 172.16.3.4 or fd00:ab::1, not 172.32.0.1 or 8.8.8.8.",
+         "Use [private address removed], [private address removed], [private address removed] or"
+         " [private address removed], not 172.32.0.1 or 8.8.8.8."),
         ("Set `list[0]` and `a[7]`, range [0-9].", "Set `list[0]` and `a[7]`, range [0-9]."),
         ("Great![1]", "Great! [1]"),
         ("x ![a](http://evil.com/?q=1) y", "x [image removed] y"),
@@ -88,7 +96,7 @@ def stream(text: str, size: int | list[int] = 10_000, **policy: str) -> tuple[st
         (f"iban {IBAN}.", "iban [account number removed]."),
         ("ssn 123-45-6789.", "ssn [ID number removed]."),
         ("call +1 650-253-0001 or +1 650-253-0000", "call [phone number removed] or +1 650-253-0000"),
-        ("order 2024-11-0045, 10.0.0.1, v1.2.3.4", "order 2024-11-0045, 10.0.0.1, v1.2.3.4"),
+        ("order 2024-11-0045, 127.0.0.1, v1.2.3.4", "order 2024-11-0045, 127.0.0.1, v1.2.3.4"),
         ("a\x00b\u200bc\u202ed\ud800e", "abcde"),
         ("x" * 300 + " y", "[long text removed] y"),
         ("می\u200cخواهم", "می\u200cخواهم"),
@@ -177,3 +185,43 @@ def test_is_fast() -> None:
         guard.finish()
         best = min(best, time.process_time() - began)
     assert best < 0.006  # about 1.5 ms on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("regions", "said", "shown"),
+    [
+        (["DE"], "Call 030 901820, 0171/3920000.", "Call [phone number removed], [phone number removed]."),
+        (["US"], "Call 030 901820.", "Call 030 901820."),
+        (["DE"], "Her tax number is 65 929 970 489.", "Her tax number is [ID number removed]."),
+        (["US"], "Her tax number is 65 929 970 489.", "Her tax number is 65 929 970 489."),
+        (["GB", "FR"], "NHS 943 476 5919, Paris 01 42 68 53 00.",
+         "NHS [ID number removed], Paris [phone number removed]."),
+        (["CN"], "编号 11010519491231002 5。", "编号 11010519491231002 5。"),
+    ],
+)  # fmt: skip
+def test_numbers_of_the_regions_are_personal(regions: list[str], said: str, shown: str) -> None:
+    for size in (1, 3, len(said)):
+        guard = Outbound(regions=regions).open({1}, "", "")
+        pieces = [guard.feed(said[at : at + size]) for at in range(0, len(said), size)]
+        assert "".join(pieces) + guard.finish() == shown
+
+
+def test_a_region_that_is_none_stops_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="regions: unknown"):
+        Outbound(regions=["DE", "Germany"])
+
+
+def test_what_is_masked_in_the_answer_is_masked_in_the_passage() -> None:
+    text = (
+        "The default password is admin123. Card 4111 1111 1111 1111. Call (415) 555-2671 or write to"
+        " desk@example.org from 10.0.0.7; see https://example.org/" + "a" * 220 + " first."
+    )
+    passage = make_passage(text=text)
+    shown = Outbound().shown(passage).text or ""
+    assert shown == text.replace("admin123", "[secret removed]").replace(
+        "4111 1111 1111 1111", "[card number removed]"
+    )
+    guard = Outbound().open({1}, text, "")
+    assert guard.feed("The default password is admin123.") + guard.finish() in shown
+    calm = make_passage(text="Press Enter.")
+    assert Outbound().shown(calm) is calm
