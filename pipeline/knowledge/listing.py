@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from pipeline.errors import KnowledgeError
 
 FRESH_SECONDS = 1.0  # how long the names are believed
-WAIT_SECONDS = 2.0  # how long one who asks is kept waiting
+WAIT_SECONDS = 3.0  # how long one who asks is kept waiting
+FIRST, AGAIN = 3.0, 0.1  # times longer, for the first one and after a failure
 REST_SECONDS = 5.0  # after a failure nobody waits again for so long
 
 
@@ -46,18 +47,19 @@ class Listing:
         if self._asking is None:
             self._asking = Future()
             threading.Thread(target=_run, args=(self._ask, self._asking), daemon=True).start()
+        asking, wait = self._asking, WAIT_SECONDS * (AGAIN if self._failure is not None else 1.0)
+        if self._failure is None and not self._names:
+            wait *= FIRST
         try:
-            self._names, self._failure = self._asking.result(WAIT_SECONDS), None
+            self._names, self._failure, self._asking = asking.result(wait), None, None
         except TimeoutError:
-            self._failure = KnowledgeError(
-                f"the object store did not answer within {WAIT_SECONDS:g} s; look at knowledge.place and"
+            self._failure = self._failure or KnowledgeError(
+                f"the object store did not answer within {wait:g} s; look at knowledge.place and"
                 " AWS_ENDPOINT",
                 "store_refused",
             )
         except Exception as error:  # whatever the store's client raises, its caller names
-            self._failure = error
-        if self._asking.done():
-            self._asking = None
+            self._failure, self._asking = error, None
         self._until = self._clock() + (FRESH_SECONDS if self._failure is None else REST_SECONDS)
 
 

@@ -99,6 +99,8 @@ class Tables:
             return (self._folder / f"{checked(kb)}.lance").is_dir()
         if kb in self._open:
             return True
+        import lancedb  # noqa: F401 what loading it takes is not the store's silence
+
         with plainly(kb):
             return self._listing.holds(checked(kb))
 
