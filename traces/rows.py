@@ -63,8 +63,8 @@ def rows(line: bytes) -> list[tuple[str, Row]]:
 
 def _repeated(score: dict[str, Any]) -> dict[str, Any]:
     """Return a score with its repetition; in older lines it rides in the tags."""
-    tags = score.get("tags")
-    if "repetition" in score or not (tags or "").startswith(_REPETITION):
+    tags = score.get("tags") or ""
+    if "repetition" in score or not tags.startswith(_REPETITION):
         return score
     return {**score, "tags": None, "repetition": int(tags.removeprefix(_REPETITION))}
 

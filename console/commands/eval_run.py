@@ -130,21 +130,14 @@ def run_evalset(
     json: Json = False,
 ) -> None:
     """Run an evalset through the pipeline; each case is a turn, each metric a score."""
-    if evalset == "guardrails" and not (
-        only or prompt or model or run_id or judge or limit or target or template
-    ):
+    options = (only, prompt, model, run_id, judge, limit, target, template)
+    if evalset == "guardrails" and not any(options):
         show(json=json)
         return
     variants = _variants(only, prompt, model, retrieval, run_id)
     _place(on, variants)
-    own = {
-        "--on": on,
-        "--only": only,
-        "--prompt": prompt,
-        "--model": model,
-        "--retrieval": retrieval,
-        "--budget": budget,
-    }
+    own = {"--on": on, "--only": only, "--prompt": prompt, "--model": model}
+    own |= {"--retrieval": retrieval, "--budget": budget}
     form = template_of(target, template, target_model, own=own)
     cases = _cases(evalset, queries)
     plan = Plan(
@@ -155,16 +148,22 @@ def run_evalset(
         order.expect()
         return
     _check_judge(judge, metrics, cases, yes=yes)
-    outcomes = order.run(cache, yes=yes)
     ends = [
-        Ended(outcome, judged(outcome.run_id, judge, metrics, budget, yes=yes, quiet=json))
-        if judge is not None and outcome.state == "finished"
-        else Ended(outcome)
-        for outcome in outcomes
+        _ended(outcome, judge, metrics, budget, yes=yes, quiet=json) for outcome in order.run(cache, yes=yes)
     ]
+    outcomes = [end.outcome for end in ends]
     prompted = form is None and only is None
     _print(ends, json=json, onward=prompted and all(map(_decides, outcomes)))
     _demand(outcomes)
+
+
+def _ended(
+    outcome: Outcome, judge: str | None, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
+) -> Ended:
+    """Return a run as it ended, judged where a judge was named and it is whole."""
+    if judge is None or outcome.state != "finished":
+        return Ended(outcome)
+    return Ended(outcome, judged(outcome.run_id, judge, metrics, budget, yes=yes, quiet=quiet))
 
 
 def _variants(

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalsets.cases import jsonl
 from evalsets.cases.evalset import ANSWERABILITY, Evalset, EvalsetError, Queries, fingerprint
 from traces.records import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A line of queries.jsonl or tasks.jsonl, as a case is made of it."""
+
+    key: str
+    text: str
+    history: list[dict[str, str]] | None
+    reference: str | None
+    answerability: str | None
 
 
 def load(folder: Path, form: Queries | None = None) -> Evalset:
@@ -23,26 +35,18 @@ def load(folder: Path, form: Queries | None = None) -> Evalset:
     become warnings.
     """
     problems: list[str] = []
-    qrels_path = next((path for path in _qrels_paths(folder) if path.is_file()), None)
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        if not (folder / name).is_file():
-            problems.append(f"{folder.name}: {name} is missing, so this is no BEIR folder")
-    if qrels_path is None:
-        problems.append(f"{folder.name}: neither qrels.tsv nor qrels/test.tsv is there")
-    if problems or qrels_path is None:
-        raise EvalsetError(problems)
+    qrels_path = _judgements(folder)
     corpus = folder / "corpus.jsonl"
     documents = set(_ids(corpus, problems))
     qrels = _qrels(qrels_path, problems)
     tasks = folder / "tasks.jsonl"
     form = form or ("tasks" if tasks.is_file() else "last")
-    queries = dict(_queries(tasks if form == "tasks" else folder / "queries.jsonl", problems))
-    if form == "rewrite":
-        queries = {key: _rewritten(key, row, problems) for key, row in queries.items()}
+    lines = tasks if form == "tasks" else folder / "queries.jsonl"
+    queries = {query.key: query for query in _queries(lines, problems, rewritten=form == "rewrite")}
     cases = tuple(
-        _case(key, row, qrels.get(key))
-        for key, row in queries.items()
-        if key in qrels or _kind(row) is not None
+        _case(query, qrels.get(query.key))
+        for query in queries.values()
+        if query.key in qrels or query.answerability is not None
     )
     if not cases and not problems:
         problems.append(f"{folder.name}: no query has a judgement")
@@ -55,15 +59,30 @@ def load(folder: Path, form: Queries | None = None) -> Evalset:
         title=folder.resolve().name,
         corpus=corpus,
         source=f"{folder.resolve().name}: {form}",
-        warnings=tuple(_warnings(qrels, queries, documents, len(cases))),
+        warnings=tuple(_warnings(qrels, set(queries), documents, len(cases))),
     )
+
+
+def _judgements(folder: Path) -> Path:
+    """Return the file of judgements of a folder that has all files; raises EvalsetError."""
+    path = next((path for path in _qrels_paths(folder) if path.is_file()), None)
+    problems = [
+        f"{folder.name}: {name} is missing, so this is no BEIR folder"
+        for name in ("corpus.jsonl", "queries.jsonl")
+        if not (folder / name).is_file()
+    ]
+    if path is None:
+        problems.append(f"{folder.name}: neither qrels.tsv nor qrels/test.tsv is there")
+    if problems or path is None:
+        raise EvalsetError(problems)
+    return path
 
 
 def _qrels_paths(folder: Path) -> list[Path]:
     return [folder / "qrels.tsv", folder / "qrels" / "test.tsv", folder / "qrels" / "dev.tsv"]
 
 
-def _key(row: dict[str, Any]) -> str | None:
+def _key(row: Mapping[str, Any]) -> str | None:
     key = row.get("_id", row.get("id"))
     if isinstance(key, int) and not isinstance(key, bool):
         key = str(key)
@@ -85,7 +104,7 @@ def _ids(path: Path, problems: list[str]) -> Iterator[str]:
             yield key
 
 
-def _queries(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _queries(path: Path, problems: list[str], *, rewritten: bool) -> Iterator[Query]:
     by_id: set[str] = set()
     for number, row in jsonl.objects(path, problems):
         key, text = _key(row), row.get("text", row.get("question"))
@@ -97,7 +116,12 @@ def _queries(path: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, A
             problems.append(f"{path.name} line {number}: text must be a text, got {text!r}")
         else:
             by_id.add(key)
-            yield key, {**row, "text": text}
+            yield _rewritten(key, row, problems) if rewritten else _query(key, row, text)
+
+
+def _query(key: str, row: Mapping[str, Any], text: str) -> Query:
+    reference = row.get("reference")
+    return Query(key, text, _history(row), reference if isinstance(reference, str) else None, _kind(row))
 
 
 def _qrels(path: Path, problems: list[str]) -> dict[str, list[str]]:
@@ -121,19 +145,19 @@ def _qrels(path: Path, problems: list[str]) -> dict[str, list[str]]:
     return judgements
 
 
-def _kind(row: dict[str, Any]) -> str | None:
+def _kind(row: Mapping[str, Any]) -> str | None:
     kind = str(row.get("answerability", row.get("kind", ""))).lower().replace("-", "_")
     return kind if kind in ANSWERABILITY else None
 
 
-def _rewritten(key: str, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def _rewritten(key: str, row: Mapping[str, Any], problems: list[str]) -> Query:
     rewrite = row.get("rewrite")
     if not isinstance(rewrite, str) or not rewrite.strip():
         problems.append(f"query {key!r} has no rewrite; ask the last turn instead (--queries last)")
-    return {**row, "text": rewrite, "user_turns": None}
+    return _query(key, {**row, "user_turns": None}, str(rewrite))
 
 
-def _history(row: dict[str, Any]) -> list[dict[str, str]] | None:
+def _history(row: Mapping[str, Any]) -> list[dict[str, str]] | None:
     """Return what was said before: the whole conversation of a task, or the user's turns of a query."""
     history = row.get("history")
     if isinstance(history, list):
@@ -147,26 +171,25 @@ def _history(row: dict[str, Any]) -> list[dict[str, str]] | None:
     return [{"role": "user", "text": str(text)} for text in earlier] or None
 
 
-def _case(key: str, row: dict[str, Any], relevant: list[str] | None) -> Case:
-    reference = row.get("reference")
+def _case(query: Query, relevant: list[str] | None) -> Case:
     return Case(
         run_id="",
-        case_id=key,
-        question=row["text"],
-        history=_history(row),
-        reference=reference if isinstance(reference, str) else None,
+        case_id=query.key,
+        question=query.text,
+        history=query.history,
+        reference=query.reference,
         relevant_ids=relevant,
-        answerability=_kind(row),
+        answerability=query.answerability,
     )
 
 
 def _warnings(
-    qrels: dict[str, list[str]], queries: dict[str, dict[str, Any]], documents: set[str], cases: int
+    qrels: Mapping[str, list[str]], queries: set[str], documents: set[str], cases: int
 ) -> Iterator[str]:
     strangers = sorted({key for relevant in qrels.values() for key in relevant} - documents)
     if strangers:
         yield f"the judgements name {len(strangers)} documents that the corpus lacks, e.g. {strangers[0]!r}"
-    lost = sorted(qrels.keys() - queries.keys())
+    lost = sorted(qrels.keys() - queries)
     if lost:
         yield f"the judgements name {len(lost)} queries that do not exist, e.g. {lost[0]!r}"
     if cases < len(queries):

@@ -112,7 +112,7 @@ def _run_advice(run: Run, missed: Sequence[str], thresholds: int) -> str:
 
 def _run_next(run: Run, missed: Sequence[str], thresholds: int) -> Iterator[str]:
     if run.state != "finished" or run.failed:
-        aim = " with the same --target or --template" if Variant.read(run.variant).outside else ""
+        aim = " with the same --target or --template" if Variant(model=run.model).outside else ""
         yield f"Ask the failed cases again: answerdeck eval run {run.evalset} --run {run.run_id}{aim}"
     if missed:
         yield "Read the lowest-scoring cases below: do the passages hold the answer?"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from pipeline import build
 from pipeline.http import sending
@@ -51,32 +51,13 @@ def create_app(
     `prepare` runs once in the background after the start; `/readyz` says 503 until it is done. With
     `gentle`, signals let the running turns end first.
     """
-    health = Health(pipeline)
-    metrics = Metrics(pipeline)
-    pipeline.observers.append(metrics.observe)
     people = people or build.people(settings)
-    foreigners = spans.Foreigners(pipeline)
-    sender = sending.sender(settings, pipeline.rules.code_version)
-    if sender is not None:
-        pipeline.observers.append(sender.observe)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        works = [health.prepare(prepare), metrics.keep_fresh()]
-        works += [] if pipeline.spaces is None else [pipeline.spaces.look_after()]
-        tasks = [asyncio.create_task(work) for work in works]
-        with gently(pipeline, settings.limits.stop_seconds) if gentle else nullcontext():
-            yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        foreigners.late(everything=True)
-        await pipeline.close()
-        people.close()
-        if sender is not None:
-            await asyncio.to_thread(sender.close)
-
-    app = FastAPI(title="Answerdeck", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    work = Work(pipeline, settings, people)
+    app = FastAPI(
+        title="Answerdeck",
+        lifespan=work.lifespan(prepare, gentle=gentle),
+        docs_url=None, redoc_url=None, openapi_url=None,
+    )  # fmt: skip
     app.add_middleware(
         Border,
         body_bytes=settings.limits.body_bytes,
@@ -88,21 +69,64 @@ def create_app(
         Proxied, prefix=settings.server.prefix, trusted=settings.server.trusted_proxies
     )
     explain(app)
-    models = [name for name in (settings.models.primary, settings.models.fallback, "extractive") if name]
-    for router in (
-        chat.routes(pipeline),
-        bases.routes(pipeline),
-        documents.routes(documents.Documents(pipeline.spaces)),
-        feedback.routes(pipeline),
-        completions.routes(pipeline, models),
-        conversations.routes(pipeline.memory),
-        keeping.routes(pipeline.memory),
-        facts.routes(pipeline.memory),
-        turns.routes(pipeline.store),
-        foreigners.routes(),
-        operations.routes(health, metrics),
-        breakers.routes(pipeline),
-        sign_in.routes(people, provider_sign_in(settings, people)),
-    ):
+    for router in _routers(pipeline, settings, people, work):
         app.include_router(router)
     return app
+
+
+class Work:
+    """What goes on beside the requests: the state of the parts, metrics, spans in and out."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, people: People) -> None:
+        self.health, self.metrics = Health(pipeline), Metrics(pipeline)
+        self.foreigners = spans.Foreigners(pipeline)
+        self._pipeline, self._people = pipeline, people
+        self._stop_seconds = settings.limits.stop_seconds
+        self._sender = sending.sender(settings, pipeline.rules.code_version)
+        pipeline.observers.append(self.metrics.observe)
+        if self._sender is not None:
+            pipeline.observers.append(self._sender.observe)
+
+    def lifespan(
+        self, prepare: Callable[[Pipeline], Awaitable[None]] | None, *, gentle: bool
+    ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+        """Return what begins this work with the server, and ends it and the pipeline with it."""
+
+        @asynccontextmanager
+        async def alive(_: FastAPI) -> AsyncIterator[None]:
+            works = [self.health.prepare(prepare), self.metrics.keep_fresh()]
+            works += [] if self._pipeline.spaces is None else [self._pipeline.spaces.look_after()]
+            tasks = [asyncio.create_task(work) for work in works]
+            with gently(self._pipeline, self._stop_seconds) if gentle else nullcontext():
+                yield
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close()
+
+        return alive
+
+    async def _close(self) -> None:
+        self.foreigners.late(everything=True)
+        await self._pipeline.close()
+        self._people.close()
+        if self._sender is not None:
+            await asyncio.to_thread(self._sender.close)
+
+
+def _routers(pipeline: Pipeline, settings: Settings, people: People, work: Work) -> Iterator[APIRouter]:
+    """Yield the routes, by subject."""
+    configured = (settings.models.primary, settings.models.fallback, "extractive")
+    yield chat.routes(pipeline)
+    yield bases.routes(pipeline)
+    yield documents.routes(documents.Documents(pipeline.spaces))
+    yield feedback.routes(pipeline)
+    yield completions.routes(pipeline, [name for name in configured if name])
+    yield conversations.routes(pipeline.memory)
+    yield keeping.routes(pipeline.memory)
+    yield facts.routes(pipeline.memory)
+    yield turns.routes(pipeline.store)
+    yield work.foreigners.routes()
+    yield operations.routes(work.health, work.metrics)
+    yield breakers.routes(pipeline)
+    yield sign_in.routes(people, provider_sign_in(settings, people))
