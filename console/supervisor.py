@@ -16,6 +16,7 @@ from types import FrameType
 from console.binding import narrowed, taken
 from console.launch import HEALTH, command, environment
 from evalsets.release.canary import watch_forever
+from evalsets.sorting import Sorter
 from pipeline import build, shelving
 from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
@@ -119,7 +120,8 @@ def _children(settings: Settings) -> list[Child]:
 
 def _drain(settings: Settings, stop: threading.Event) -> None:
     """Move the journal into the store until told to stop, and once more after that."""
-    drain_forever(build.store(settings), stop, payload_days=settings.traces.payload_days)
+    store = build.store(settings)
+    drain_forever(store, stop, payload_days=settings.traces.payload_days, after=Sorter(store).tend)
 
 
 def _run_changed(settings: Settings) -> None:

@@ -1,24 +1,23 @@
-"""Clusters what people asked into topics named by their own words, and lists what had no answer."""
+"""What people ask about, and what had no answer: what the drainer sorted, and the turns it has not yet."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.text import STOP_WORDS, stem, tokens
+from evalsets.fitted import Fit, fit, restored, stems
+from traces.queries import asked
+from traces.queries import topics as sortings
 from traces.queries.asked import Asked
+from traces.queries.topics import Missing, Sums, Wording
+from traces.queries.window import Rows, Window
+from traces.records import NO_ANSWER
 
-ALIKE = 0.30  # least cosine between a question and its topic
-WORDS = 2_000  # the most frequent ones tell questions apart
-DISTINCT = 3_000  # wordings that are clustered; rarer ones of a longer list go to no topic
-NAMING = 3  # words of a name
 NO_TOPIC = "other questions"
-NO_ANSWER = ("no_context", "failed", "cut", "degraded")
+MOST_UNSORTED = 5_000  # turns without a topic that a page sorts itself
+MOST_GAPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,9 @@ class Topic:
     unanswered: float
     cost_usd: float | None  # of the turns with a known price
     change: float | None  # second half of the window against the first, None when that had no turn
-    left: float  # share of its turns after which the conversation ended
+    left: float | None  # share of its turns, those of the last hour aside, after which the conversation ended
+    ended: int  # how many that were
     example: str
-    questions: tuple[Asked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,138 +45,192 @@ class Gap:
     question: str
     times: int
     people: int  # conversations
-    first: Asked
-    newest: Asked
+    first_id: str
+    first_at: datetime
+    newest_id: str
+    newest_at: datetime
     answered: bool  # asked again since, and answered
 
 
-def topics(turns: Sequence[Asked], since: datetime, until: datetime) -> list[Topic]:
-    """Return the topics of a window, the largest first; what fits none comes last, together."""
-    named: dict[str, list[Asked]] = defaultdict(list)
-    groups, labels = _clusters(turns)
-    for question, group in zip(turns, groups, strict=True):
-        named[NO_TOPIC if group is None else labels[group]].append(question)
-    middle = since + (until - since) / 2
-    rows = [_topic(name, group, middle) for name, group in named.items()]
-    return sorted(rows, key=lambda row: (row.name == NO_TOPIC, -row.turns, row.name))
+@dataclass(slots=True)
+class Sorted:
+    """The topics of a window, the largest first, what fits none last; and how many turns they are of."""
+
+    turns: int
+    topics: list[Topic]
 
 
-def gaps(turns: Iterable[Asked]) -> list[Gap]:
+@dataclass(slots=True)
+class _Place:
+    """The fit in force with its labels, and the turns that it is yet to place."""
+
+    fit: Fit
+    labels: dict[int, tuple[str, str]]
+    waiting: list[Asked] = field(default_factory=list[Asked])
+
+    def of(self, turn: Asked) -> int | None:
+        return self.fit.place(turn.question)[0]
+
+
+def topics(ledger: Rows, window: Window) -> Sorted:
+    """Return what people asked about in a window."""
+    place = _place(ledger, window)
+    merged: dict[int | None, list[Sums]] = defaultdict(list)
+    for row in sortings.sums(ledger, window) if window.long else ():
+        merged[row.topic if row.topic in place.labels else None].append(row)
+    groups: dict[int | None, list[Asked]] = defaultdict(list)
+    for turn in place.waiting:
+        groups[place.of(turn)].append(turn)
+    middle, quiet = window.since + window.length / 2, window.until - asked.QUIET
+    for topic, turns in groups.items():
+        merged[topic].append(_sums(topic, turns, middle, quiet))
+    shown = [_topic(topic, rows, place.labels) for topic, rows in merged.items()]
+    shown.sort(key=lambda row: (row.name == NO_TOPIC, -row.turns, row.name))
+    return Sorted(sum(row.turns for row in shown), shown)
+
+
+def questions(ledger: Rows, window: Window, name: str, most: int) -> list[Asked]:
+    """Return the newest questions of a topic of this name."""
+    place = _place(ledger, window)
+    numbers = {label: topic for topic, (label, _) in place.labels.items()}
+    topic = numbers.get(name)
+    if topic is None and name != NO_TOPIC:
+        return []
+    ids = sortings.of_topic(ledger, window, topic, most) if window.long else []
+    there = asked.questions(ledger, window, most, ids=ids) if ids else []
+    fresh = [turn for turn in place.waiting if place.of(turn) == topic]
+    return sorted([*fresh, *there], key=lambda turn: turn.started_at, reverse=True)[:most]
+
+
+def gaps(ledger: Rows, window: Window) -> list[Gap]:
     """Return the questions that got no answer, those asked most often first, answered ones last."""
-    by_words: dict[str, list[Asked]] = defaultdict(list)
-    for question in turns:
-        by_words[key(question.question)].append(question)
-    open_gaps: list[Gap] = []
-    for words, group in by_words.items():
+    groups = _by_words(_waiting(ledger, window))
+    result = {gap.key: gap for gap in unanswered(groups)}
+    for row in sortings.missing(ledger, window, MOST_GAPS) if window.long else ():
+        gap = _gap(row)
+        result[gap.key] = _joined(gap, groups.get(gap.key, []), result.get(gap.key))
+    return sorted(result.values(), key=lambda gap: (gap.answered, -gap.times, gap.key))
+
+
+def _by_words(turns: Iterable[Asked]) -> dict[str, list[Asked]]:
+    """Group turns by the content words of their questions, the oldest first; those without are left out."""
+    groups: dict[str, list[Asked]] = defaultdict(list)
+    for turn in turns:
+        if words := key(turn.question):
+            groups[words].append(turn)
+    for group in groups.values():
         group.sort(key=lambda turn: (turn.started_at, turn.turn_id))
+    return groups
+
+
+def unanswered(groups: Mapping[str, list[Asked]]) -> list[Gap]:
+    """Return which groups of turns hold one without an answer."""
+    result: list[Gap] = []
+    for words, group in groups.items():
         missing = [turn for turn in group if turn.outcome == "no_context"]
-        if words and missing:
-            answered = group[-1].outcome == "answered" and group[-1].started_at > missing[-1].started_at
-            people = len({case.conversation_id for case in missing})
-            open_gaps.append(
-                Gap(words, missing[-1].question, len(missing), people, missing[0], group[-1], answered)
-            )
-    return sorted(open_gaps, key=lambda gap: (gap.answered, -gap.times, gap.key))
+        if missing:
+            first, last, newest = missing[0], missing[-1], group[-1]
+            answered = newest.outcome == "answered" and newest.started_at > last.started_at
+            people = len({turn.conversation_id for turn in missing})
+            result.append(
+                Gap(
+                    words, last.question, len(missing), people, first.turn_id, first.started_at,
+                    newest.turn_id, newest.started_at, answered,
+                )
+            )  # fmt: skip
+    return result
 
 
 def key(question: str) -> str:
     """Return the content words of a question, so that other wordings with the same words are the same."""
-    return " ".join(sorted({stem(word) for word in tokens(question) if word not in STOP_WORDS}))
+    return " ".join(stems(question))
 
 
-def _clusters(turns: Sequence[Asked]) -> tuple[list[int | None], list[str]]:
-    """Return the cluster of each question, None for none, and the name of each cluster.
-
-    Wordings join the most alike cluster so far, those asked most often first (leader algorithm over
-    tf-idf vectors); a cluster of one wording is none.
-    """
-    spoken: dict[str, Counter[str]] = defaultdict(Counter)
-    stems: dict[str, tuple[str, ...]] = {}
-    for turn in turns:
-        if turn.question not in stems:
-            words = [word for word in tokens(turn.question) if word not in STOP_WORDS]
-            stems[turn.question] = tuple(sorted({stem(word) for word in words}))
-            for word in words:
-                spoken[stem(word)][word] += 1
-    volume = Counter(item.question for item in turns)
-    wordings = [question for question, _ in volume.most_common(DISTINCT) if stems[question]]
-    if not wordings:
-        return [None] * len(turns), []
-    matrix, vocabulary = _matrix([stems[question] for question in wordings])
-    member, centroids = _led(matrix)
-    sizes = Counter(member)
-    real = [group for group in sizes if group >= 0 and sizes[group] > 1]
-    place = {group: number for number, group in enumerate(real)}
-    of = {question: place.get(group) for question, group in zip(wordings, member, strict=True)}
-    names = [_name(centroids[group], vocabulary, spoken) for group in real]
-    return [of.get(item.question) for item in turns], _apart(names)
+def _place(ledger: Rows, window: Window) -> _Place:
+    """Return the fit in force, or one of the window's own questions before there is any."""
+    waiting = _waiting(ledger, window)
+    if not waiting:
+        return _Place(Fit({}, 0.0, ()), sortings.labels(ledger))
+    stored = sortings.sorting(ledger)
+    if stored is not None:
+        fitted = restored(stored, sortings.topics(ledger))
+    else:
+        volume = Counter(turn.question for turn in waiting)
+        fitted = fit([Wording(question, times) for question, times in volume.most_common()])
+    return _Place(fitted, {row.topic: (row.name, row.example) for row in fitted.topics}, waiting)
 
 
-def _matrix(rows: Sequence[tuple[str, ...]]) -> tuple[NDArray[np.float32], list[str]]:
-    frequency = Counter(word for row in rows for word in row)
-    vocabulary = [word for word, _ in frequency.most_common(WORDS)]
-    column = {word: number for number, word in enumerate(vocabulary)}
-    matrix = np.zeros((len(rows), len(vocabulary)), np.float32)
-    for number, row in enumerate(rows):
-        for word in row:
-            if word in column:
-                matrix[number, column[word]] = np.log((1 + len(rows)) / (1 + frequency[word])) + 1
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return (matrix / np.maximum(lengths, 1e-9)).astype(np.float32), vocabulary
+def _waiting(ledger: Rows, window: Window) -> list[Asked]:
+    """Return the turns of a window that are not sorted: in short ones all, which count to the minute."""
+    if not window.long:
+        return asked.questions(ledger, window, MOST_UNSORTED)
+    if not sortings.unsorted(ledger):
+        return []
+    stored = sortings.sorting(ledger)
+    hours = sortings.lacking(ledger, stored.fit if stored else 0, window.since)
+    inside = [row.hour for row in hours if window.hours.since <= row.hour < window.hours.until]
+    if not inside:
+        return []
+    since = max(min(inside), window.since)
+    return asked.questions(ledger, replace(window, since=since), MOST_UNSORTED, unsorted=True)
 
 
-def _led(matrix: NDArray[np.float32]) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the cluster of each row (-1: it has no words) and the sum of each cluster's rows."""
-    sums = np.zeros_like(matrix)
-    lengths = np.ones(len(matrix), np.float32)
-    member: list[int] = []
-    count = 0
-    for row in matrix:
-        if not row.any():
-            member.append(-1)
-            continue
-        alike = (sums[:count] @ row) / lengths[:count]
-        best = int(alike.argmax()) if count else -1
-        if best < 0 or alike[best] < ALIKE:
-            best, count = count, count + 1
-        sums[best] += row
-        lengths[best] = np.linalg.norm(sums[best])
-        member.append(best)
-    return member, sums[:count]
+def _sums(topic: int | None, turns: Sequence[Asked], middle: datetime, quiet: datetime) -> Sums:
+    ratings = [turn.rating for turn in turns if turn.rating is not None]
+    prices = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
+    return Sums(
+        topic=topic,
+        turns=len(turns),
+        later=sum(turn.started_at >= middle for turn in turns),
+        refused=sum(turn.outcome == "refused" for turn in turns),
+        unanswered=sum(turn.outcome in NO_ANSWER for turn in turns),
+        rated=len(ratings),
+        down=sum(rating <= 0 for rating in ratings),
+        cost_n=len(prices),
+        cost_usd=sum(prices) if prices else None,
+        over=sum(turn.started_at < quiet for turn in turns),
+        ended=sum(turn.last for turn in turns),
+    )
 
 
-def _name(
-    centroid: NDArray[np.float32], vocabulary: Sequence[str], spoken: Mapping[str, Counter[str]]
-) -> str:
-    """Return the words that weigh most in a cluster, as people write them."""
-    heaviest = np.argsort(-centroid, kind="stable")[:NAMING]
-    words = [vocabulary[int(at)] for at in heaviest if centroid[at] > 0]
-    return " · ".join(spoken[word].most_common(1)[0][0] for word in words)
+def _topic(topic: int | None, rows: Sequence[Sums], labels: dict[int, tuple[str, str]]) -> Topic:
+    def total(name: str) -> int:
+        return sum(getattr(row, name) for row in rows)
 
-
-def _apart(names: list[str]) -> list[str]:
-    seen: Counter[str] = Counter()
-    for place, name in enumerate(names):
-        seen[name] += 1
-        names[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return names
-
-
-def _topic(name: str, group: list[Asked], middle: datetime) -> Topic:
-    turns = len(group)
-    ratings = [question.rating for question in group if question.rating is not None]
-    prices = [question.cost_usd for question in group if question.cost_usd is not None]
-    later = sum(question.started_at >= middle for question in group)
+    turns, later, rated, over = total("turns"), total("later"), total("rated"), total("over")
+    name, example = (NO_TOPIC, "") if topic is None else labels[topic]
     return Topic(
         name=name,
         turns=turns,
-        down=sum(rating <= 0 for rating in ratings) / len(ratings) if ratings else None,
-        rated=len(ratings),
-        refused=sum(question.outcome == "refused" for question in group) / turns,
-        unanswered=sum(question.outcome in NO_ANSWER for question in group) / turns,
-        cost_usd=sum(prices) if prices else None,
+        down=total("down") / rated if rated else None,
+        rated=rated,
+        refused=total("refused") / turns,
+        unanswered=total("unanswered") / turns,
+        cost_usd=sum(row.cost_usd or 0.0 for row in rows) if total("cost_n") else None,
         change=later / (turns - later) - 1 if turns > later else None,
-        left=sum(question.last for question in group) / turns,
-        example=Counter(question.question for question in group).most_common(1)[0][0],
-        questions=tuple(group),
+        left=total("ended") / over if over else None,
+        ended=total("ended"),
+        example=example,
     )
+
+
+def _gap(row: Missing) -> Gap:
+    return Gap(
+        key(row.question), row.question, row.times, row.people, row.first_id, row.first_at,
+        row.newest_id, row.newest_at, row.answered,
+    )  # fmt: skip
+
+
+def _joined(gap: Gap, newer: list[Asked], fresh: Gap | None) -> Gap:
+    """Add to what a question's sorted turns say those that are not sorted yet."""
+    if fresh:
+        first = min(gap, fresh, key=lambda either: either.first_at)
+        gap = replace(
+            gap, times=gap.times + fresh.times, people=gap.people + fresh.people,
+            first_id=first.first_id, first_at=first.first_at,
+        )  # fmt: skip
+    if newer and newer[-1].started_at > gap.newest_at:
+        last = newer[-1]
+        answered = last.outcome == "answered"
+        gap = replace(gap, newest_id=last.turn_id, newest_at=last.started_at, answered=answered)
+    return gap

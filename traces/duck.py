@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Timer
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from traces import forgetting, rollups, views
-from traces.engine import Stale, Tables, Unfit
+from traces.engine import Connection, Stale, Tables, Unfit
 from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.rollups import Touched
 
@@ -192,6 +192,13 @@ class Writing:
     def has_turn(self, turn_id: str) -> bool:
         cursor = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
         return cursor.fetchone() is not None
+
+    @property
+    def shared(self) -> Connection:
+        return self.connection
+
+    def alone(self) -> None:
+        return  # whoever has the file open to write is
 
     def rebuild(self) -> None:
         rollups.rebuild(self.connection)
@@ -386,9 +393,7 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
     connection.begin()
     for number, statements in enumerate(migrations()[stored:], stored + 1):
         connection.execute(statements)
-        if number == ROLLUPS and stored:
-            rollups.rebuild(connection)  # those of an older kind went with their tables
-        connection.execute(
-            "insert into migrations values ($n, $now)", {"n": number, "now": datetime.now(UTC)}
-        )
+        connection.execute("insert into migrations values ($n, now())", {"n": number})
+    if 0 < stored < ROLLUPS:
+        rollups.rebuild(connection)  # those of an older kind went with their tables
     connection.commit()

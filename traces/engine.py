@@ -11,6 +11,14 @@ from traces.ledger import Ledger
 from traces.rows import Row
 
 Tables = Mapping[str, Iterable[Row]]
+
+
+class Connection(Protocol):
+    """What takes the SQL that both engines share: one statement with `$name` values at a time."""
+
+    def execute(self, query: str, parameters: Any = None, /) -> Any: ...
+
+
 EMBEDDED = "embedded"
 
 
@@ -51,6 +59,15 @@ class Window(Protocol):
 
     def has_turn(self, turn_id: str) -> bool:
         """Say whether the store holds a turn."""
+        ...
+
+    @property
+    def shared(self) -> Connection:
+        """The connection itself, for the SQL that both engines share."""
+        ...
+
+    def alone(self) -> None:
+        """Let nobody else make rollups until the current transaction ends."""
         ...
 
     def rebuild(self) -> None:

@@ -54,6 +54,7 @@ def erase_user(
     ):
         connection.execute(statement, {"ids": ids})
     connection.execute("delete from cases where case_id = any($cases)", {"cases": of_cases})
+    rollups.forget_topics(connection)
     rollups.roll(connection, changed)
     connection.commit()
     return set(ids), (scores or (0,))[0]

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from traces.engine import Tables
+from traces.engine import Connection, Tables
 from traces.histogram import RATIO, ZERO
-from traces.records import PRODUCTION
+from traces.records import NO_ANSWER, PRODUCTION
 from traces.rows import columns
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -28,13 +28,10 @@ HOURLY = {  # statement -> table
     "caches": "hourly_caches",
 }
 DAILY = ("daily", "daily_buckets", "daily_parts", "daily_sides", "daily_users")
-TOPICS = (
-    "sortings",
-    "topics",
-    "asked",
-    "hourly_topics",
-    "daily_topics",
-)  # made by a sorter, out of the texts
+# made by a sorter, out of the texts
+TOPICS = ("sortings", "topics", "asked", "missing", "hourly_topics", "daily_topics")
+_BY_TOPIC = ("hourly_topics", "daily_topics")
+_SUMMED = (*DAILY, "daily_topics")
 TABLES = (*HOURLY.values(), *DAILY, "rolled", "conversations", "hourly_talks")
 ASKED = re.compile(
     r"\b(hourly|hourly_(?!topics)\w+|daily|daily_(?!topics)\w+|conversations)\b"
@@ -53,12 +50,6 @@ _SCORED, _NAME = (columns("scores").index(name) for name in ("turn_id", "name"))
 
 _NUMBER = "^-?[0-9]{1,9}([.][0-9]*)?([eE]-?[0-9]{1,2})?$"  # as JSON writes one that can be added up
 Stretch = tuple[datetime, datetime]  # from the beginning of the first hour to that of the last
-
-
-class Connection(Protocol):
-    """What a rollup needs of a database: one statement with `$name` values at a time."""
-
-    def execute(self, query: str, parameters: Any = None, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +91,7 @@ def _statement(name: str, place: Place) -> str:
         "zero": ZERO,
         "near": NEAR,
         "number": _NUMBER,
+        "no_answer": ", ".join(f"'{outcome}'" for outcome in NO_ANSWER),
         "people": ", ".join(f"'{door}'" for door in PRODUCTION),
     }
     for key, value in values.items():
@@ -153,7 +145,26 @@ def roll(connection: Connection, changed: Touched) -> None:
     talked = fill(connection, changed, STORED)
     connection.execute("delete from hourly_talks where hour = any($hours)", {"hours": sorted(talked)})
     _fill_talks(connection, talked, STORED)
+    _roll_topics(connection, changed.hours | talked)
     _close_days(connection, days_of(changed.hours | talked))
+
+
+def roll_topics(connection: Connection, hours: set[datetime]) -> None:
+    """Make the rollups by topic of some hours and their closed days anew, within the current transaction."""
+    _roll_topics(connection, hours)
+    [(through,)] = connection.execute("select max(through) from rolled").fetchall()
+    for day in sorted(day for day in days_of(hours) if through and day < through):
+        _sum_day(connection, "daily_topics", {"since": day, "until": day + DAY})
+
+
+def _roll_topics(connection: Connection, hours: set[datetime]) -> None:
+    for first, last in _joined((hour, hour) for hour in hours):
+        own = sorted(hour for hour in hours if first <= hour <= last)
+        connection.execute("delete from hourly_topics where hour = any($hours)", {"hours": own})
+        bound = {"since": first, "until": last + HOUR}
+        if edges := ends(connection, bound):
+            values = {**bound, **edges, "only": True, "hours": own}
+            connection.execute(_statement("topics", STORED), values)
 
 
 def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime]:
@@ -225,7 +236,7 @@ def roll_live(connection: Connection, changed: Touched) -> None:
 
 def rebuild(connection: Connection) -> None:
     """Make all rollups anew out of the rows, a day at a time, within the current transaction."""
-    for table in TABLES:
+    for table in (*TABLES, *_BY_TOPIC):
         connection.execute(f"delete from {table}")  # noqa: S608
     hours = connection.execute("select distinct date_trunc('hour', started_at) from turns").fetchall()
     days = {hour.astimezone(UTC).replace(hour=0) for (hour,) in hours}
@@ -236,7 +247,9 @@ def rebuild(connection: Connection) -> None:
         edges = ends(connection, bound) or {}
         sql = _statement("conversations", STORED)
         connection.execute(sql, {**bound, **edges, "only": False, "ids": [""]})
-        connection.execute(_statement("talks", STORED), {**bound, "only": False, "hours": [min(days)]})
+        every = {**bound, "only": False, "hours": [min(days)]}
+        connection.execute(_statement("talks", STORED), every)
+        connection.execute(_statement("topics", STORED), {**every, **edges})
         _close_days(connection, set())
 
 
@@ -272,7 +285,7 @@ def _close_days(connection: Connection, touched: set[datetime]) -> None:
     [(first, last)] = connection.execute("select min(hour), max(hour) from hourly").fetchall()
     newest = last.astimezone(UTC).replace(hour=0) if last else None
     if newest is None or (through and newest < through):  # the newest ones were erased
-        for table in DAILY:
+        for table in _SUMMED:
             connection.execute(f"delete from {table} where day >= $day", {"day": newest or _FIRST})  # noqa: S608
     elif through is None or newest > through:
         _sum_days(connection, through or first.astimezone(UTC).replace(hour=0), newest)
@@ -285,7 +298,16 @@ def _close_days(connection: Connection, touched: set[datetime]) -> None:
 
 
 def _sum_days(connection: Connection, since: datetime, until: datetime) -> None:
-    bound = {"since": since, "until": until}
-    for table in DAILY:
-        connection.execute(f"delete from {table} where day >= $since and day < $until", bound)  # noqa: S608
-        connection.execute(_statement(table, STORED), bound)
+    for table in _SUMMED:
+        _sum_day(connection, table, {"since": since, "until": until})
+
+
+def _sum_day(connection: Connection, table: str, bound: dict[str, Any]) -> None:
+    connection.execute(f"delete from {table} where day >= $since and day < $until", bound)  # noqa: S608
+    connection.execute(_statement(table, STORED), bound)
+
+
+def forget_topics(connection: Connection) -> None:
+    """Empty what a sorter made: the words of those erased may be in its topics. It is made anew."""
+    for table in TOPICS:
+        connection.execute(f"delete from {table}")  # noqa: S608

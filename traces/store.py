@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,14 +103,23 @@ class Store:
         self.engine.index_anew()
 
     def keep_draining(
-        self, stop: threading.Event, every_seconds: float, payload_days: int | None = None
+        self,
+        stop: threading.Event,
+        every_seconds: float,
+        payload_days: int | None = None,
+        after: Callable[[Drained], None] | None = None,
     ) -> None:
-        """Be the drainer while elected, until `stop` is set; returns when another process is."""
+        """Be the drainer while elected, until `stop` is set; returns when another process is.
+
+        `after` is called with what each pass did.
+        """
         self.journal.mkdir(mode=0o700, parents=True, exist_ok=True)
         prune_at = time.monotonic()
         with self._election.won() as won:
             while won and not stop.is_set():
                 drained = self._drain()
+                if after:
+                    after(drained)
                 if payload_days is not None and time.monotonic() >= prune_at:
                     prune_turns(self, payload_days, datetime.now(UTC))
                     prune_at += DAY_SECONDS
@@ -154,7 +163,11 @@ class Store:
 
 
 def drain_forever(
-    store: Store, stop: threading.Event, every_seconds: float = 0.3, payload_days: int | None = None
+    store: Store,
+    stop: threading.Event,
+    every_seconds: float = 0.3,
+    payload_days: int | None = None,
+    after: Callable[[Drained], None] | None = None,
 ) -> None:
     """Drain until `stop` is set, whenever no other process does; never raises.
 
@@ -164,7 +177,7 @@ def drain_forever(
     last: str | None = None
     while not stop.is_set():
         try:
-            store.keep_draining(stop, every_seconds, payload_days)
+            store.keep_draining(stop, every_seconds, payload_days, after)
         except StoreBusy as error:
             log.info("draining waits: %s", error)
         except Exception as error:  # the named boundary: the chat goes on, the journal keeps all

@@ -69,7 +69,9 @@ def pages(data_dir: Path) -> Iterator[Page]:
     yield "Retrieval 7d", lambda: searches.read("7d", "production")
     yield "Retrieval 30d", lambda: searches.read("30d", "production")
     for span in ("7d", "30d"):
-        yield f"Topics & gaps {span}", lambda span=span: people.read_topics(span, "production")
+        yield f"Topics {span}", lambda span=span: people.read_topics(span, "production")
+        yield f"Topics, unanswered {span}", lambda span=span: people.read_gaps(span, "production")
+        yield f"Topics, where people leave {span}", lambda span=span: people.read_leaving(span, "production")
     yield "Prompts, live", lambda: data.read_live("answer", now - timedelta(days=30))
     for queue in get_args(Queue):
         yield f"Annotate, {queue}", lambda queue=queue: data.read_queue(queue, "ada", PRODUCTION)

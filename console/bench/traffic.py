@@ -8,10 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from evalsets.sorting import Sorter
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.ingest import sample
 from traces import duck
 from traces.embedded import Embedded
+from traces.store import Store
 
 DAYS = 30
 SENTENCES = 1_500
@@ -141,6 +143,7 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
         duck.Writing(connection).rebuild()
         connection.commit()
     Embedded(data_dir).index_anew()
+    Sorter(Store(data_dir)).sort()
 
 
 def _sentences() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands.screen import emit, failed, table
+from evalsets.sorting import Sorter
 from pipeline import build
 from pipeline.context.blame import Blame, blame_passage
 from pipeline.errors import KnowledgeError
@@ -97,7 +98,10 @@ def search(
 
 def drain(json: Json = False) -> None:
     """Move the journal into the store now; `up` does this by itself."""
-    drained = _store().drain()
+    store = _store()
+    drained = store.drain()
+    if drained.elected:
+        Sorter(store).sort()
     if json:
         emit(asdict(drained))
     elif drained.elected:
@@ -108,8 +112,10 @@ def drain(json: Json = False) -> None:
 
 def rebuild() -> None:
     """Make the sums of hours, days and conversations anew out of the recorded turns."""
-    _store().rebuild()
-    print("All sums were made anew.")
+    store = _store()
+    store.rebuild()
+    Sorter(store).anew()
+    print("All sums and topics were made anew.")
 
 
 def _list(text: str | None, limit: int, json: bool) -> None:

@@ -8,20 +8,34 @@ from datetime import datetime
 import streamlit as st
 
 from console.dashboard import data, filters
-from evalsets.topics import Gap, Topic, gaps, topics
+from evalsets.topics import Gap, Sorted, gaps, questions, topics
 from traces.queries import asked, conversations, overview
-from traces.queries.asked import Leaving
+from traces.queries.asked import Asked, Leaving
 from traces.queries.conversations import Conversation, Said, Which
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """What people asked about in a range, what had no answer, and where they left."""
+    """What people asked about in a range, and when anything was asked last."""
 
-    questions: int
-    topics: list[Topic]
+    sorted: Sorted
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What had no answer in a range."""
+
     gaps: list[Gap]
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Where people left in a range, and on which topics."""
+
     leaving: list[Leaving]
+    sorted: Sorted
     newest: datetime | None
 
 
@@ -34,17 +48,33 @@ class Listing:
     newest: datetime | None
 
 
-@st.cache_data(ttl=60, max_entries=10, show_spinner="Sorting the questions …")
+@st.cache_data(ttl=10, max_entries=10, show_spinner=False)
 def read_topics(range_name: str, door: str) -> Topics:
-    """Return the topics of a range; read anew each minute."""
+    """Return the topics of a range."""
+    with data.ledger() as opened:
+        return Topics(topics(opened, filters.window(range_name, door)), overview.newest(opened))
+
+
+def read_questions(range_name: str, door: str, topic: str, most: int) -> list[Asked]:
+    """Return the newest questions of a topic."""
+    with data.ledger() as opened:
+        return questions(opened, filters.window(range_name, door), topic, most)
+
+
+@st.cache_data(ttl=2, max_entries=10, show_spinner=False)
+def read_gaps(range_name: str, door: str) -> Gaps:
+    """Return what had no answer in a range."""
+    with data.ledger() as opened:
+        return Gaps(gaps(opened, filters.window(range_name, door)), overview.newest(opened))
+
+
+@st.cache_data(ttl=10, max_entries=10, show_spinner=False)
+def read_leaving(range_name: str, door: str) -> Left:
+    """Return where people left in a range."""
     window = filters.window(range_name, door)
     with data.ledger() as opened:
-        questions = asked.questions(opened, window)
         leaving = asked.leaving(opened, window)
-        newest = overview.newest(opened)
-    return Topics(
-        len(questions), topics(questions, window.since, window.until), gaps(questions), leaving, newest
-    )
+        return Left(leaving, topics(opened, window), overview.newest(opened))
 
 
 def read_conversations(which: Which, page: int) -> Listing:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalsets import assigned
-from evalsets.topics import NO_TOPIC, gaps, topics
+from evalsets.sorting import Sorter
+from evalsets.topics import NO_TOPIC, Gap, Topic, gaps, topics
 from tests import synthetic
 from tests.console.console_server import page, shown
 from tests.factories import make_score, make_trace
@@ -62,43 +63,61 @@ def press(app: AppTest, label: str) -> AppTest:
     return next(one for one in app.button if one.label == label).click().run()
 
 
-def read(folder: Path) -> list[asked.Asked]:
+WEEK = Window(NOW - timedelta(days=7), NOW + timedelta(seconds=5))
+
+
+def sort(folder: Path, *, sorted: bool) -> None:
+    """Let the drainer sort what was written, or leave it in the journal."""
+    if sorted:
+        Store(folder).drain()
+        Sorter(Store(folder)).sort()
+
+
+def read(folder: Path) -> tuple[list[Topic], list[Gap]]:
     with Store(folder).read() as ledger:
-        return asked.questions(ledger, Window(NOW - timedelta(days=7), NOW + timedelta(seconds=5)))
+        return topics(ledger, WEEK).topics, gaps(ledger, WEEK)
 
 
-def test_questions_that_share_their_words_are_a_topic_named_by_them(folder: Path) -> None:
+@pytest.mark.parametrize("sorted", [False, True])
+def test_questions_that_share_their_words_are_a_topic_named_by_them(folder: Path, sorted: bool) -> None:
     write(folder, *talk())
-    first, second, rest = topics(read(folder), NOW - timedelta(days=7), NOW)
+    sort(folder, sorted=sorted)
+    first, second, rest = read(folder)[0]
     assert {"password", "reset"} <= set(first.name.split(" · "))
     assert (first.turns, first.unanswered) == (3, pytest.approx(1 / 3))
     assert {"ferry", "cost"} <= set(second.name.split(" · "))
     assert (rest.name, rest.refused) == (NO_TOPIC, 1.0)
 
 
-def test_a_topic_tells_thumbs_cost_and_who_left_on_it(folder: Path) -> None:
-    one, two = (
-        turn("Reset the password", "a", 50, cost_usd=0.01),
-        turn("Reset my password", "a", 1, cost_usd=0.03),
+@pytest.mark.parametrize("sorted", [False, True])
+def test_a_topic_tells_thumbs_cost_and_who_left_on_it(folder: Path, sorted: bool) -> None:
+    first, second = (
+        turn("Reset the password", "a", 100, cost_usd=0.01),
+        turn("Reset my password", "a", 5, cost_usd=0.03),
     )
-    write(folder, one, two, make_score(one.turn.turn_id, "feedback", -1.0, source="user"))
-    (topic,) = topics(read(folder), NOW - timedelta(days=3), NOW)
+    write(folder, first, second, make_score(first.turn.turn_id, "feedback", -1.0, source="user"))
+    sort(folder, sorted=sorted)
+    [topic] = read(folder)[0]
     assert (topic.down, topic.rated, topic.cost_usd) == (1.0, 1, pytest.approx(0.04))
     assert topic.left == pytest.approx(1 / 2)
     assert topic.change == pytest.approx(0.0)
 
 
-def test_a_gap_closes_by_itself_when_the_question_is_answered_later(folder: Path) -> None:
+@pytest.mark.parametrize("sorted", [False, True])
+def test_a_gap_closes_by_itself_when_the_question_is_answered_later(folder: Path, sorted: bool) -> None:
     deep = turn("How deep is it?", "b", 3, "no_context")
     fare, again = (
         turn("What is the ferry fare?", "a", 3, "no_context"),
         turn("what is the FERRY fare", "c", 1),
     )
-    write(folder, deep, fare, again)
-    still, closed = gaps(read(folder))
+    write(folder, deep, fare)
+    sort(folder, sorted=True)
+    write(folder, again)
+    sort(folder, sorted=sorted)
+    still, closed = read(folder)[1]
     assert (still.question, still.answered) == ("How deep is it?", False)
     assert (closed.question, closed.answered, closed.times) == ("What is the ferry fare?", True, 1)
-    assert closed.first.conversation_id == "a" and closed.newest.conversation_id == "c"
+    assert (closed.first_id, closed.newest_id) == (fare.turn.turn_id, again.turn.turn_id)
 
 
 def test_people_leave_after_the_turn_that_was_their_last(folder: Path) -> None:

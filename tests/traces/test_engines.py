@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import traces.queries
+from evalsets.sorting import Sorter
 from tests import synthetic
 from tests.databases import Databases
 from tests.factories import make_score, make_trace
@@ -38,6 +39,7 @@ from traces.queries import (
     runs,
     searches,
     sides,
+    topics,
     traffic,
     turns,
     versions,
@@ -199,6 +201,18 @@ QUESTIONS: dict[str, Ask] = {
     "sides.sides": lambda ledger, _: sides.sides(ledger, MONTH),
     "traffic.exchanges": lambda ledger, _: traffic.exchanges(ledger, "default", SINCE, UNTIL),
     "traffic.conversations": lambda ledger, k: traffic.conversations(ledger, k.conversation_ids),
+    "topics.sorting": lambda ledger, _: (stored := topics.sorting(ledger)) and (stored.turns, stored.words),
+    "topics.topics": lambda ledger, _: topics.topics(ledger),
+    "topics.labels": lambda ledger, _: topics.labels(ledger),
+    "topics.unsorted": lambda ledger, _: topics.unsorted(ledger),
+    "topics.lacking": lambda ledger, _: topics.lacking(ledger, 1, SINCE),
+    "topics.to_sort": lambda ledger, _: sorted(
+        topics.to_sort(ledger, 1, [row.hour for row in topics.lacking(ledger, 1, SINCE)], 9), key=str
+    ),
+    "topics.wordings": lambda ledger, _: topics.wordings(ledger, MONTH, "g", 50),
+    "topics.sums": lambda ledger, _: [topics.sums(ledger, which) for which in (MONTH, CLOSED)],
+    "topics.of_topic": lambda ledger, _: [topics.of_topic(ledger, MONTH, topic, 9) for topic in (1, None)],
+    "topics.missing": lambda ledger, _: topics.missing(ledger, MONTH, 20),
     "turns.trace": lambda ledger, k: turns.trace(ledger, k.turn_ids[0]),
     "turns.traces": lambda ledger, k: turns.traces(ledger, k.turn_ids),
     "versions.live": lambda ledger, _: versions.live(ledger, "answer", SINCE, UNTIL),
@@ -233,6 +247,8 @@ def month(
         if number == 0:
             assert both[1].drain().lines > 300
             assert both[0].drain().lines == 4
+            for store in both:
+                Sorter(store).sort()
     journal.close()
     with both[0].read() as embedded, both[1].read() as shared:
         yield (embedded, shared), known(embedded)

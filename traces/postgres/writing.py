@@ -14,7 +14,7 @@ from traces.postgres import dialect, rolling
 from traces.postgres.reading import Reading, marks
 from traces.postgres.schema import LOCK
 from traces.rollups import Touched
-from traces.rows import stored_columns
+from traces.rows import TABLES, stored_columns
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,7 +31,7 @@ class Writing:
         self.connection = connection
         self._name = name
         self._journal = journal
-        self._shared = rolling.Shared(connection)
+        self.shared = rolling.Shared(connection)
         connection.execute(
             f"set statement_timeout = 0; set lock_timeout = '{WAIT_SECONDS}s';"
             f" set timezone = 'UTC'; set search_path = {dialect.STORED}".encode()
@@ -51,10 +51,10 @@ class Writing:
                 if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
                     raise Stale
                 self.append(tables)
-                changed = rollups.touched(self._shared, tables)
+                changed = rollups.touched(self.shared, tables)
                 if changed.hours:
                     rolling.alone(self.connection)
-                    rollups.roll(self._shared, changed)
+                    rollups.roll(self.shared, changed)
                 self.mark(ends)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise Unfit(str(error)) from error
@@ -69,8 +69,8 @@ class Writing:
             rows = list(added)
             if table == "payloads":
                 self._part(str(row[0]) for row in rows)
-            names = dialect.listed(stored_columns(table))
-            statement = f"copy {table} ({names}) from stdin".encode()
+            names = f" ({dialect.listed(stored_columns(table))})" if table in TABLES else ""
+            statement = f"copy {table}{names} from stdin".encode()
             with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(dialect.clean(row))
@@ -84,10 +84,13 @@ class Writing:
         cursor = self.connection.execute("select 1 from turns where turn_id = %s limit 1", [turn_id])
         return cursor.fetchone() is not None
 
+    def alone(self) -> None:
+        rolling.alone(self.connection)
+
     def rebuild(self) -> None:
         """Make all rollups anew out of the rows, within the current transaction."""
         rolling.alone(self.connection)
-        rollups.rebuild(self._shared)
+        rollups.rebuild(self.shared)
 
     def forget_texts(self, before: datetime) -> tuple[int, int]:
         """Forget the bulky texts of turns that started before a time; whole months go at once."""
@@ -106,10 +109,10 @@ class Writing:
             turn_ids = self.connection.execute("select turn_id from turns where user_id = %s", [user_id])
             bound["ids"] = [*(row[0] for row in turn_ids.fetchall()), *more_turns]
             rolling.alone(self.connection)
-            scored = self._shared.execute(
+            scored = self.shared.execute(
                 "select distinct turn_id from scores where user_id = $user or case_id = any($cases)", bound
             )
-            changed = rollups.of_turns(self._shared, {*bound["ids"], *(row[0] for row in scored.fetchall())})
+            changed = rollups.of_turns(self.shared, {*bound["ids"], *(row[0] for row in scored.fetchall())})
             scores = self.execute(
                 "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
                 **bound,
@@ -117,7 +120,8 @@ class Writing:
             for table in ("payloads", "spans", "passages", "usages", "turns"):
                 self.execute(f"delete from {table} where turn_id = any($ids)", **bound)  # noqa: S608 - constants
             self.execute("delete from cases where case_id = any($cases)", **bound)
-            rollups.roll(self._shared, changed)
+            rollups.forget_topics(self.shared)
+            rollups.roll(self.shared, changed)
         return set(bound["ids"]), scores
 
     def execute(self, sql: str, **params: Any) -> int:

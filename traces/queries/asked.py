@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -24,16 +25,26 @@ class Asked:
     last: bool  # nothing was asked after it in its conversation, which is over
 
 
-def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
-    """What was asked in a window, the newest first? Follow-ups as they stand alone, 500 characters each."""
-    begin = _since(ledger, window, limit)
+_NEW = "and turn_id not in (select turn_id from asked where started_at >= $since and started_at < $until)"
+
+
+def questions(
+    ledger: Rows, window: Window, limit: int = 5_000, *, unsorted: bool = False, ids: Collection[str] = ()
+) -> list[Asked]:
+    """What was asked in a window, the newest first? Follow-ups as they stand alone, 500 characters each.
+
+    With `unsorted`, only what has no topic yet; with `ids`, only these turns.
+    """
+    begin = window.since if unsorted or ids else _since(ledger, window, limit)
+    only = _NEW if unsorted else "and turn_id = any($ids)" if ids else ""
     rows = ledger.rows(
-        """
+        # constants
+        f"""
         with newest as (
             select turn_id, conversation_id, started_at, outcome, cost_usd,
                    substr(coalesce(standalone, question), 1, 500) as question
             from turns
-            where started_at >= $since and started_at < $until and door = any($doors)
+            where started_at >= $since and started_at < $until and door = any($doors) {only}
             order by started_at desc, turn_id desc limit $limit
         ), thumbs as (
             select turn_id, min(value) as rating from scores
@@ -48,9 +59,10 @@ def questions(ledger: Rows, window: Window, limit: int = 5_000) -> list[Asked]:
                from_end = 1 and started_at < $quiet as last
         from placed left join thumbs on thumbs.turn_id = placed.turn_id
         order by started_at desc, placed.turn_id desc
-        """,
+        """,  # noqa: S608
         limit=limit,
         quiet=window.until - QUIET,
+        **({"ids": list(ids)} if ids else {}),
         **replace(window, since=begin).bound,
         **ends(ledger, begin, window.until),
     )

@@ -91,8 +91,8 @@ def histograms(
     ledger: Rows, window: Window, step_seconds: int | None = None, metrics: tuple[str, ...] = ()
 ) -> dict[int, dict[str, Histogram]]:
     """Return the histogram of each metric for each step, or for the whole window as step 0."""
-    pieces, ends = _pieces(ledger, window, step_seconds)
-    source = " union all ".join(_BUCKETS.format(moment, table, *edges) for moment, table, *edges in pieces)
+    stretches, ends = pieces(ledger, window, step_seconds)
+    source = " union all ".join(_BUCKETS.format(moment, table, *edges) for moment, table, *edges in stretches)
     rows = ledger.rows(
         # constants
         f"""
@@ -125,29 +125,29 @@ def sums(
 
     Rows have the columns of `hourly`, but `moment`, and no door. Steps begin at `begin`, or the window's.
     """
-    pieces, ends = _pieces(rows, window, step_seconds, begin)
-    source = " union all ".join(_SUMS.format(moment, table, *edges) for moment, table, *edges in pieces)
+    stretches, ends = pieces(rows, window, step_seconds, begin)
+    source = " union all ".join(_SUMS.format(moment, table, *edges) for moment, table, *edges in stretches)
     return f"({source}) as sums", {"doors": list(window.doors), **ends}
 
 
-def _pieces(
-    ledger: Rows, window: Window, step_seconds: int | None, begin: datetime | None = None
+def pieces(
+    rows: Rows, window: Window, step_seconds: int | None, begin: datetime | None = None
 ) -> tuple[list[tuple[str, str, str, str]], dict[str, datetime]]:
     """Return what to read, and between which times: the whole days that are closed, and the hours around."""
-    days = closed_days(ledger, window)
+    days = closed_days(rows, window)
     start = begin or window.since
     across = step_seconds is not None and (step_seconds % 86_400 or start != _floor(start))
     if across or days is None:
         return [("hour", "hourly", "since", "until")], {"since": window.since, "until": window.until}
     edges = {"first_day": days[0], "last_day": days[1]}
-    pieces = [("day", "daily", "first_day", "last_day")]
+    stretches = [("day", "daily", "first_day", "last_day")]
     if window.since < days[0]:
-        pieces.append(("hour", "hourly", "since", "first_day"))
+        stretches.append(("hour", "hourly", "since", "first_day"))
         edges["since"] = window.since
     if days[1] < window.until:
-        pieces.append(("hour", "hourly", "last_day", "until"))
+        stretches.append(("hour", "hourly", "last_day", "until"))
         edges["until"] = window.until
-    return pieces, edges
+    return stretches, edges
 
 
 def closed_days(rows: Rows, window: Window) -> tuple[datetime, datetime] | None:

@@ -81,3 +81,11 @@ create view conversations as
     select * from stored.conversations
     where conversation_id not in (select conversation_id from live.dirty_conversations)
     union all by name select * from live.conversations;
+
+-- What a sorter makes of the stored turns; those of the tail it has not seen yet.
+create view sortings as select * from stored.sortings;
+create view topics as select * from stored.topics;
+create view asked as select * from stored.asked;
+create view missing as select * from stored.missing;
+create view hourly_topics as select * from stored.hourly_topics;
+create view daily_topics as select * from stored.daily_topics;

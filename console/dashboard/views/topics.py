@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from html import escape
-from typing import Any
 
 import streamlit as st
 
@@ -15,6 +14,7 @@ from evalsets import assigned
 from evalsets.assigned import Assigned
 from evalsets.topics import Gap, Topic
 from pipeline.desk import desk
+from traces.queries.asked import Asked
 
 SECTIONS = ("Topics", "Unanswered", "Where people leave")
 MOST = 50
@@ -40,30 +40,35 @@ def page() -> None:
         label_visibility="collapsed",
     )
     with notices.problems():
-        topics = people.read_topics(range_name, door)
-        if not topics.questions:
-            if topics.newest is None:
-                notices.no_turns_yet(data.settings().server.port)
-            else:
-                notices.none_in_range(topics.newest, range_name, door)
-            return
-        DRAW[section or SECTIONS[0]](topics)
+        DRAW[section or SECTIONS[0]](range_name, door)
 
 
-def _topics(topics: people.Topics) -> None:
-    shown = topics.topics[:MOST]
-    rows = [_topic(topic) for topic in shown]
+def _empty(turns: int, newest: datetime | None, range_name: str, door: str) -> bool:
+    """Say so when a range has no turns; returns whether it has none."""
+    if newest is None:
+        notices.no_turns_yet(data.settings().server.port)
+    elif not turns:
+        notices.none_in_range(newest, range_name, door)
+    return not turns or newest is None
+
+
+def _topics(range_name: str, door: str) -> None:
+    topics = people.read_topics(range_name, door)
+    if _empty(topics.sorted.turns, topics.newest, range_name, door):
+        return
+    rows = [_topic(topic) for topic in topics.sorted.topics[:MOST]]
     heads = ["Topic", "Turns ", "Trend ", "No answer ", "Refused ", "Thumbs down ", "Left after ", "Cost "]
     markup.show(markup.table(heads, rows), key="topics")
     with st.container(horizontal=True, vertical_alignment="center"):
-        downloads.button(_plain_rows(topics.topics), "topics")
+        downloads.button([asdict(topic) for topic in topics.sorted.topics], "topics")
         st.caption(
-            f"The newest {topics.questions:,} questions, clustered by their words. Trend: the second half of "
-            "the range against the first. Left after: its turn was the last of the conversation."
+            f"{topics.sorted.turns:,} questions, sorted by their words as they come in. Trend: the second "
+            "half of the range against the first. Left after: its turn was the last of the conversation."
         )
-    chosen = next((topic for topic in topics.topics if topic.name == st.query_params.get("topic")), None)
+    name = st.query_params.get("topic")
+    chosen = next((topic for topic in topics.sorted.topics if topic.name == name), None)
     if chosen:
-        _questions(chosen)
+        _questions(chosen, people.read_questions(range_name, door, chosen.name, MOST_QUESTIONS))
 
 
 def _topic(topic: Topic) -> str:
@@ -78,14 +83,14 @@ def _topic(topic: Topic) -> str:
             markup.cell(format.share(topic.unanswered), "right"),
             markup.cell(format.share(topic.refused), "right"),
             markup.cell(down, "right"),
-            markup.cell(format.share(topic.left), "right"),
+            markup.cell("—" if topic.left is None else format.share(topic.left), "right"),
             markup.cell(format.usd(topic.cost_usd), "right"),
         ],
         to,
     )
 
 
-def _questions(topic: Topic) -> None:
+def _questions(topic: Topic, questions: list[Asked]) -> None:
     st.header(notices.plain(topic.name), anchor=False)
     rows = [
         markup.row(
@@ -99,49 +104,37 @@ def _questions(topic: Topic) -> None:
                 markup.cell(markup.rating(question.rating)),
             ]
         )
-        for question in topic.questions[:MOST_QUESTIONS]
+        for question in questions
     ]
     markup.show(markup.table([clock.head("Time"), "Question", "Outcome", "Rating"], rows), key="questions")
     st.caption(f"The newest {len(rows)} of {topic.turns:,}.")
 
 
-def _plain_rows(topics: list[Topic]) -> list[dict[str, Any]]:
-    names = (
-        "name",
-        "turns",
-        "change",
-        "unanswered",
-        "refused",
-        "down",
-        "rated",
-        "left",
-        "cost_usd",
-        "example",
-    )
-    return [{name: getattr(topic, name) for name in names} for topic in topics]
-
-
-def _gaps(topics: people.Topics) -> None:
-    if not topics.gaps:
+def _gaps(range_name: str, door: str) -> None:
+    read = people.read_gaps(range_name, door)
+    if read.newest is None:
+        notices.no_turns_yet(data.settings().server.port)
+        return
+    if not read.gaps:
         notices.note("Nothing is unanswered", "Every question of this range found documents.", key="no-gaps")
         return
     desk(data.settings()).look()
     assignments = assigned.read(data.settings().data_dir)
-    rows = [_gap(gap, assignments.get(gap.key)) for gap in topics.gaps[:MOST]]
+    rows = [_gap(gap, assignments.get(gap.key)) for gap in read.gaps[:MOST]]
     heads = ["Question", "Asked ", clock.head("First, newest"), "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
         downloads.button(
             [
                 {"question": gap.question, "times": gap.times, "conversations": gap.people,
-                 "first": gap.first.started_at, "newest": gap.newest.started_at,
+                 "first": gap.first_at, "newest": gap.newest_at,
                  "state": state(gap, assignments.get(gap.key))}
-                for gap in topics.gaps
+                for gap in read.gaps
             ],
             "unanswered",
         )  # fmt: skip
         st.caption("A question is answered since when its newest turn, in the same words, was answered.")
-    _assign(topics.gaps[:MOST], assignments)
+    _assign(read.gaps[:MOST], assignments)
 
 
 def state(gap: Gap, last: Assigned | None) -> str:
@@ -150,15 +143,15 @@ def state(gap: Gap, last: Assigned | None) -> str:
         return "answered since"
     if last is None:
         return "open"
-    if last.closed and datetime.fromisoformat(last.at) > gap.newest.started_at:
+    if last.closed and datetime.fromisoformat(last.at) > gap.newest_at:
         return "closed"
     return "assigned" if last.to else "open"
 
 
 def _gap(gap: Gap, last: Assigned | None) -> str:
     standing = state(gap, last)
-    before = markup.link(clock.short(gap.first.started_at), markup.address("turns", turn=gap.first.turn_id))
-    after = markup.link(clock.short(gap.newest.started_at), markup.address("turns", turn=gap.newest.turn_id))
+    before = markup.link(clock.short(gap.first_at), markup.address("turns", turn=gap.first_id))
+    after = markup.link(clock.short(gap.newest_at), markup.address("turns", turn=gap.newest_id))
     who = escape(last.to) + markup.small(escape(last.note)) if last else "—"
     return markup.row(
         [
@@ -190,7 +183,11 @@ def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
         markup.show(markup.link("Add a document", markup.address("knowledge"), "back"), key="add-document")
 
 
-def _leaving(topics: people.Topics) -> None:
+def _leaving(range_name: str, door: str) -> None:
+    topics = people.read_leaving(range_name, door)
+    if topics.newest is None:
+        notices.no_turns_yet(data.settings().server.port)
+        return
     if not topics.leaving:
         notices.note(
             "No conversation is over yet", "One is, half an hour after its last turn.", key="no-leaving"
@@ -221,14 +218,14 @@ def _leaving(topics: people.Topics) -> None:
     markup.show(markup.table(heads, rows), key="leaving")
     downloads.button([asdict(row) for row in topics.leaving], "leaving")
     st.caption(f"{most:,} conversations that are over, turns of this range.")
-    left = sorted(topics.topics, key=lambda topic: -topic.left * topic.turns)[:MOST_QUESTIONS]
+    left = sorted(topics.sorted.topics, key=lambda topic: -topic.ended)[:MOST_QUESTIONS]
     st.header("What they left on", anchor=False)
     lines = [
         markup.row(
             [
                 markup.cell(escape(topic.name), "text"),
-                markup.cell(f"{round(topic.left * topic.turns):,}", "right"),
-                markup.cell(format.share(topic.left), "right"),
+                markup.cell(f"{topic.ended:,}", "right"),
+                markup.cell("—" if topic.left is None else format.share(topic.left), "right"),
             ]
         )
         for topic in left

@@ -1,0 +1,304 @@
+"""What people ask about, as the drainer's sorter keeps it: sums by topic, gaps, and what is left to sort."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from traces.queries.asked import QUIET
+from traces.queries.rolled import pieces
+from traces.queries.window import Rows, Window
+
+CHARACTERS = 500  # of a question that count
+TEXT = f'substr(coalesce(standalone, question), 1, {CHARACTERS}) collate "C"'  # follow-ups alone
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """By what questions were told apart: `words` is what its maker wants back."""
+
+    fit: int
+    fitted_at: datetime
+    turns: int
+    words: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """A topic of the current fit: the weights of its words, its name, and a question of it."""
+
+    topic: int
+    name: str
+    example: str
+    words: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The turns of a topic in a window; `later` are in its second half, `ended` of those that are `over`."""
+
+    topic: int | None
+    turns: int
+    later: int
+    refused: int
+    unanswered: int
+    rated: int
+    down: int
+    cost_n: int
+    cost_usd: float | None
+    over: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsorted:
+    """A turn that no topic was looked for yet."""
+
+    turn_id: str
+    conversation_id: str
+    started_at: datetime
+    door: str
+    outcome: str
+    question: str
+
+
+class Lacking(NamedTuple):
+    """How many turns of an hour are not sorted."""
+
+    hour: datetime
+    turns: int
+
+
+class Wording(NamedTuple):
+    """A wording of a question, and how often it was asked."""
+
+    question: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A question that had no answer, by the hash of its words; `answered` when its newest turn was."""
+
+    words: int
+    question: str
+    times: int
+    people: int
+    first_id: str
+    first_at: datetime
+    newest_id: str
+    newest_at: datetime
+    answered: bool
+
+
+def sorting(ledger: Rows) -> Sorting | None:
+    """Return the current fit, None before the first."""
+    rows = ledger.rows("select fit, fitted_at, turns, words from sortings order by fit desc limit 1")
+    return Sorting(**rows[0]) if rows else None
+
+
+def topics(ledger: Rows) -> list[TopicRow]:
+    """Return the topics of the current fit."""
+    rows = ledger.rows("select topic, name, example, words from topics order by topic")
+    return [TopicRow(**row) for row in rows]
+
+
+def labels(ledger: Rows) -> dict[int, tuple[str, str]]:
+    """Return the name and the example of each topic."""
+    rows = ledger.rows("select topic, name, example from topics order by topic")
+    return {row["topic"]: (row["name"], row["example"]) for row in rows}
+
+
+def unsorted(ledger: Rows) -> int:
+    """How many turns were not sorted yet?"""
+    [row] = ledger.rows("select (select count(*) from turns) - (select count(*) from asked) as n")
+    return row["n"]
+
+
+def lacking(ledger: Rows, fit: int, since: datetime) -> list[Lacking]:
+    """Which hours have turns that are not sorted (since a time: by this fit), the newest first?"""
+    rows = ledger.rows(
+        """
+        select hour, cast(sum(n) as bigint) as turns from (
+            select hour, sum(turns) as n from hourly group by hour
+            union all
+            select hour, -sum(turns) from hourly_topics where fit = $fit or hour < $since group by hour
+        ) as counted
+        group by hour having sum(n) > 0 order by hour desc
+        """,
+        fit=fit,
+        since=since,
+    )
+    return [Lacking(**row) for row in rows]
+
+
+def to_sort(ledger: Rows, fit: int, hours: Collection[datetime], most: int) -> list[Unsorted]:
+    """Which turns of some hours did this fit not sort, the newest first?"""
+    rows = ledger.rows(
+        # constants
+        f"""
+        select turn_id, conversation_id, started_at, door, outcome, {TEXT} as question
+        from turns
+        where started_at >= $since and started_at < $until and date_trunc('hour', started_at) = any($hours)
+          and turn_id not in (
+            select turn_id from asked where started_at >= $since and started_at < $until and fit = $fit)
+        order by started_at desc limit $most
+        """,  # noqa: S608
+        fit=fit,
+        hours=list(hours),
+        since=min(hours),
+        until=max(hours) + timedelta(hours=1),
+        most=most,
+    )
+    return [Unsorted(**row) for row in rows]
+
+
+def wordings(ledger: Rows, window: Window, share: str, most: int) -> list[Wording]:
+    """What was asked, and how often, by turns whose ids end below `share`; the most frequent first."""
+    rows = ledger.rows(
+        # constants
+        f"""
+        select {TEXT} as question, count(*) as times from turns
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and right(turn_id, 4) < $share
+        group by 1 order by 2 desc, 1 limit $most
+        """,  # noqa: S608
+        share=share,
+        most=most,
+        **window.bound,
+    )
+    return [Wording(**row) for row in rows]
+
+
+_PART = """
+    select topic, {later} as later, {moment} < $quiet as over, turns, refused, unanswered, rated, down,
+           cost_n, cost_usd, ended
+    from {table}_topics where door = any($doors) and {moment} >= ${since} and {moment} < ${until}
+"""
+
+
+def sums(ledger: Rows, window: Window) -> list[Sums]:
+    """Return the sums of each topic over the whole hours of a window, None's those of none."""
+    hours = window.hours
+    middle = Window(hours.since + (hours.until - hours.since) / 2, hours.until, hours.doors).hours.since
+    parts: list[str] = []
+    bound: dict[str, datetime] = {}
+    halves = (Window(hours.since, middle), Window(middle, hours.until))
+    for later, half in enumerate(halves):
+        stretches, edges = pieces(ledger, half, None)
+        bound |= {f"{name}_{later}": value for name, value in edges.items()}
+        for moment, table, since, until in stretches:
+            names = {"since": f"{since}_{later}", "until": f"{until}_{later}"}
+            parts.append(_PART.format(later=("false", "true")[later], moment=moment, table=table, **names))
+    rows = ledger.rows(
+        # constants
+        f"""
+        select topic,
+               cast(sum(turns) as bigint) as turns,
+               cast(coalesce(sum(turns) filter (where later), 0) as bigint) as later,
+               cast(sum(refused) as bigint) as refused,
+               cast(sum(unanswered) as bigint) as unanswered,
+               cast(sum(rated) as bigint) as rated,
+               cast(sum(down) as bigint) as down,
+               cast(sum(cost_n) as bigint) as cost_n,
+               cast(sum(cost_usd) as double precision) as cost_usd,
+               cast(coalesce(sum(turns) filter (where over), 0) as bigint) as over,
+               cast(coalesce(sum(ended) filter (where over), 0) as bigint) as ended
+        from ({" union all ".join(parts)}) as parts
+        group by topic order by turns desc, topic
+        """,  # noqa: S608
+        doors=list(window.doors),
+        quiet=window.until - QUIET - timedelta(hours=1),
+        **bound,
+    )
+    return [Sums(**row) for row in rows]
+
+
+def of_topic(ledger: Rows, window: Window, topic: int | None, most: int) -> list[str]:
+    """Which are the newest turns of a topic (None: of none)?"""
+    rows = ledger.rows(
+        """
+        select turn_id from asked
+        where started_at >= $since and started_at < $until and door = any($doors)
+          and coalesce(topic, -1) = $topic
+        order by started_at desc, turn_id desc limit $most
+        """,
+        topic=-1 if topic is None else topic,
+        most=most,
+        **window.bound,
+    )
+    return [row["turn_id"] for row in rows]
+
+
+def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
+    """Which questions had no answer, those asked most often first?"""
+    rows = ledger.rows(
+        """
+        select words, count(*) as times, min(started_at) as first_at, max(started_at) as missing_at
+        from missing
+        where started_at >= $since and started_at < $until and door = any($doors)
+        group by words order by 2 desc, words limit $most
+        """,
+        most=most,
+        **window.bound,
+    )
+    gaps = {row["words"]: row for row in rows}
+    if not gaps:
+        return []
+    people = ledger.rows(
+        """
+        select words, count(distinct conversation_id) as people from missing
+        where words = any($words) and started_at >= $since and started_at < $until and door = any($doors)
+        group by words
+        """,
+        words=list(gaps),
+        **window.bound,
+    )
+    newest = ledger.rows(
+        """
+        select words, max(started_at) as newest_at from asked
+        where words = any($words) and started_at >= $since and started_at < $until and door = any($doors)
+        group by words
+        """,
+        words=list(gaps),
+        **window.bound,
+    )
+    for row in (*people, *newest):
+        gaps[row["words"]] |= row
+    return _told_apart(ledger, list(gaps.values()))
+
+
+def _told_apart(ledger: Rows, gaps: list[dict[str, Any]]) -> list[Missing]:
+    """Add which turns the first, the last missing and the newest ones are, and the question itself."""
+    rows = ledger.rows(
+        """
+        select words, started_at, turn_id, question from missing
+        where words = any($words) and started_at = any($times)
+        """,
+        words=[gap["words"] for gap in gaps],
+        times=sorted({gap[name] for gap in gaps for name in ("first_at", "missing_at")}),
+    )
+    without = {(row["words"], row["started_at"]): row for row in rows}
+    later = [gap for gap in gaps if gap["newest_at"] > gap["missing_at"]]
+    rows = ledger.rows(
+        """
+        select words, started_at, turn_id, outcome from asked
+        where words = any($words) and started_at = any($times)
+        """,
+        words=[gap["words"] for gap in later],
+        times=sorted({gap["newest_at"] for gap in later}),
+    )
+    since = {(row["words"], row["started_at"]): row for row in rows}
+    result: list[Missing] = []
+    for gap in gaps:
+        first, last = (without[gap["words"], gap[name]] for name in ("first_at", "missing_at"))
+        newest = since.get((gap["words"], gap["newest_at"]), {**last, "outcome": "no_context"})
+        result.append(
+            Missing(
+                gap["words"], last["question"], gap["times"], gap["people"], first["turn_id"],
+                gap["first_at"], newest["turn_id"], newest["started_at"], newest["outcome"] == "answered",
+            )
+        )  # fmt: skip
+    return result
