@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.text import STOP_WORDS, stem, tokens
-from traces.queries.topics import Sorting, TopicRow, Wording
+from traces.queries.sortings import Sorting, TopicRow, Wording
 
 ALIKE = 0.30  # least cosine between a question and its topic
 SAME = 0.50  # least cosine between a topic and the one of an earlier fit whose number it keeps

@@ -14,12 +14,11 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from evalsets.fitted import Fit, fit, restored
-from traces import rollups
+from traces import engine, rollups
 from traces.drainer import Drained
-from traces.engine import Window as Held
 from traces.errors import StoreError
-from traces.queries import topics
-from traces.queries.topics import Sorting, Wording
+from traces.queries import sortings
+from traces.queries.sortings import Sorting, Wording
 from traces.queries.window import Rows, Window
 from traces.store import Store
 
@@ -83,17 +82,17 @@ class Sorter:
             _keep(window, sample, fitted)
         return False
 
-    def _piece(self, window: Held) -> bool:
+    def _piece(self, window: engine.Window) -> bool:
         window.alone()
         current = self._current(window)
         if current is None:
             return True
         number, placing = current
-        lacking = topics.lacking(window, number, datetime.now(UTC) - SPAN)
+        lacking = sortings.lacking(window, number, datetime.now(UTC) - SPAN)
         hours = _first([hour for hour in lacking if hour.hour not in self._odd])
         if not hours:
             return True
-        turns = topics.to_sort(window, number, hours, PIECE)
+        turns = sortings.to_sort(window, number, hours, PIECE)
         ids = [turn.turn_id for turn in turns]
         bound = {"ids": ids, "since": min(hours), "until": max(hours) + rollups.HOUR}
         for table in ("asked", "missing"):
@@ -120,13 +119,13 @@ class Sorter:
         rollups.roll_topics(window.shared, {hour.astimezone(UTC) for hour in hours})
         return False
 
-    def _current(self, window: Held) -> tuple[int, Fit] | None:
+    def _current(self, window: engine.Window) -> tuple[int, Fit] | None:
         """Return the stored fit; read once for each number."""
-        stored = topics.sorting(window)
+        stored = sortings.sorting(window)
         if stored is None:
             return None
         if self._fit is None or self._fit[0] != stored.fit:
-            self._fit = stored.fit, restored(stored, topics.topics(window))
+            self._fit = stored.fit, restored(stored, sortings.topics(window))
         return self._fit
 
 
@@ -142,17 +141,17 @@ class _Sample:
     before: Fit | None
 
     def asked(self, rows: Rows) -> list[Wording]:
-        return topics.wordings(rows, self.window, self.share, SAMPLE)
+        return sortings.wordings(rows, self.window, self.share, SAMPLE)
 
 
 def _sample(rows: Rows) -> _Sample | None:
     """Return what to fit topics to, when there is no fit or enough has come since; else None."""
-    now, stored = datetime.now(UTC), topics.sorting(rows)
+    now, stored = datetime.now(UTC), sortings.sorting(rows)
     [row] = rows.rows("select count(*) as n from turns")
     turns = row["n"]
     if not turns or (stored and _fresh(stored, turns, now)):
         return None
-    before = restored(stored, topics.topics(rows)) if stored else None
+    before = restored(stored, sortings.topics(rows)) if stored else None
     share = "g" if turns <= SAMPLE else f"{65_536 * SAMPLE // turns:04x}"
     window = Window(now - SPAN, now + timedelta(days=1))
     sample = _Sample(window, share, stored.fit + 1 if stored else 1, turns, [], before)
@@ -163,7 +162,7 @@ def _fresh(stored: Sorting, turns: int, now: datetime) -> bool:
     return turns < GROWTH * stored.turns and (turns <= stored.turns or now - stored.fitted_at < AGE)
 
 
-def _keep(window: Held, sample: _Sample, fitted: Fit) -> None:
+def _keep(window: engine.Window, sample: _Sample, fitted: Fit) -> None:
     """Store a fit, unless somebody was erased while it was made."""
     there = {wording.question for wording in sample.asked(window)}
     if any(wording.question not in there for wording in sample.wordings):
@@ -179,7 +178,7 @@ def _keep(window: Held, sample: _Sample, fitted: Fit) -> None:
     window.append({"topics": rows})
 
 
-def _first(lacking: list[topics.Lacking]) -> list[datetime]:
+def _first(lacking: list[sortings.Lacking]) -> list[datetime]:
     """Return the newest hours with about a piece of turns to sort, in one stretch of two days at most."""
     hours: list[datetime] = []
     turns = 0

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evalsets.fitted import Fit, fit, restored, stems
-from traces.queries import asked
-from traces.queries import topics as sortings
+from traces.queries import asked, sortings
 from traces.queries.asked import Asked
-from traces.queries.topics import Missing, Sums, Wording
+from traces.queries.sortings import Missing, Sums, Wording
 from traces.queries.window import Rows, Window
 from traces.records import NO_ANSWER
 

@@ -18,8 +18,8 @@ from traces import retention, rollups
 from traces.drainer import Drained
 from traces.ids import uuid7
 from traces.journal import Journal
-from traces.queries import topics
-from traces.queries.topics import Wording
+from traces.queries import sortings
+from traces.queries.sortings import Wording
 from traces.store import Store
 
 NOW = datetime.now(UTC)
@@ -89,9 +89,9 @@ def test_sums_by_topic_are_what_a_rebuild_makes(make: Open) -> None:
     Sorter(store).sort()
     assert as_rebuilt(store)
     with store.read() as ledger:
-        rows = topics.sums(ledger, sorting.Window(NOW - timedelta(days=7), NOW + timedelta(minutes=1)))
-        assert topics.unsorted(ledger) == 0
-        assert {label for label, _ in topics.labels(ledger).values()} == {
+        rows = sortings.sums(ledger, sorting.Window(NOW - timedelta(days=7), NOW + timedelta(minutes=1)))
+        assert sortings.unsorted(ledger) == 0
+        assert {label for label, _ in sortings.labels(ledger).values()} == {
             "password · reset",
             "cost · ferry · ticket",
         }
@@ -124,7 +124,7 @@ def test_it_sorts_in_pieces_between_the_drainers_windows(make: Open, monkeypatch
         now[0] += 10
         sorter.tend(Drained(windows=1))
     with store.read() as ledger:
-        assert topics.unsorted(ledger) == 0
+        assert sortings.unsorted(ledger) == 0
     first = by_topic(store)[2]
     write(store, 30, hours=2, user="bob")  # so many more that topics are fitted anew
     sorter.sort()

@@ -39,7 +39,7 @@ from traces.queries import (
     runs,
     searches,
     sides,
-    topics,
+    sortings,
     traffic,
     turns,
     versions,
@@ -201,18 +201,22 @@ QUESTIONS: dict[str, Ask] = {
     "sides.sides": lambda ledger, _: sides.sides(ledger, MONTH),
     "traffic.exchanges": lambda ledger, _: traffic.exchanges(ledger, "default", SINCE, UNTIL),
     "traffic.conversations": lambda ledger, k: traffic.conversations(ledger, k.conversation_ids),
-    "topics.sorting": lambda ledger, _: (stored := topics.sorting(ledger)) and (stored.turns, stored.words),
-    "topics.topics": lambda ledger, _: topics.topics(ledger),
-    "topics.labels": lambda ledger, _: topics.labels(ledger),
-    "topics.unsorted": lambda ledger, _: topics.unsorted(ledger),
-    "topics.lacking": lambda ledger, _: topics.lacking(ledger, 1, SINCE),
-    "topics.to_sort": lambda ledger, _: sorted(
-        topics.to_sort(ledger, 1, [row.hour for row in topics.lacking(ledger, 1, SINCE)], 9), key=str
+    "sortings.sorting": lambda ledger, _: (
+        (stored := sortings.sorting(ledger)) and (stored.turns, stored.words)
     ),
-    "topics.wordings": lambda ledger, _: topics.wordings(ledger, MONTH, "g", 50),
-    "topics.sums": lambda ledger, _: [topics.sums(ledger, which) for which in (MONTH, CLOSED)],
-    "topics.of_topic": lambda ledger, _: [topics.of_topic(ledger, MONTH, topic, 9) for topic in (1, None)],
-    "topics.missing": lambda ledger, _: topics.missing(ledger, MONTH, 20),
+    "sortings.topics": lambda ledger, _: sortings.topics(ledger),
+    "sortings.labels": lambda ledger, _: sortings.labels(ledger),
+    "sortings.unsorted": lambda ledger, _: sortings.unsorted(ledger),
+    "sortings.lacking": lambda ledger, _: sortings.lacking(ledger, 1, SINCE),
+    "sortings.to_sort": lambda ledger, _: sorted(
+        sortings.to_sort(ledger, 1, [row.hour for row in sortings.lacking(ledger, 1, SINCE)], 9), key=str
+    ),
+    "sortings.wordings": lambda ledger, _: sortings.wordings(ledger, MONTH, "g", 50),
+    "sortings.sums": lambda ledger, _: [sortings.sums(ledger, which) for which in (MONTH, CLOSED)],
+    "sortings.of_topic": lambda ledger, _: [
+        sortings.of_topic(ledger, MONTH, topic, 9) for topic in (1, None)
+    ],
+    "sortings.missing": lambda ledger, _: sortings.missing(ledger, MONTH, 20),
     "turns.trace": lambda ledger, k: turns.trace(ledger, k.turn_ids[0]),
     "turns.traces": lambda ledger, k: turns.traces(ledger, k.turn_ids),
     "versions.live": lambda ledger, _: versions.live(ledger, "answer", SINCE, UNTIL),
