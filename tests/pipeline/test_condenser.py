@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.context.condenser import beside, needs_history, rewrite, split
+from pipeline.context.condenser import beside, needs_history, rewrite, rewrites, split
 from pipeline.events import Message
 
 PRINTER = (Message("user", "How do I add my new printer?"), Message("assistant", "Open Settings [1]."))
@@ -79,3 +79,24 @@ def test_a_models_question_keeps_the_topic_words_that_it_lacks() -> None:
     )
     assert beside("Can the new printer I add do it?", by_rules) == "Can the new printer I add do it?"
     assert beside("Can it do leaflets?", "Can it do leaflets?") == "Can it do leaflets?"
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("Can the printer print leaflets?", True),
+        ("Can it do leaflets?", True),
+        ("Yes, the printer can print leaflets.", False),
+        ("The printer can. Does that help?", False),
+        ("user: Can the printer print leaflets?", False),
+        ("Can the printer " + "really " * 40 + "print leaflets?", False),
+        ("", False),
+    ],
+)
+def test_only_a_question_is_taken_for_a_rewritten_question(text: str, taken: bool) -> None:
+    assert rewrites(text, "Can it do leaflets?") is taken
+
+
+def test_what_is_no_question_may_be_rewritten_as_one_or_not() -> None:
+    assert rewrites("How do I use the printer for leaflets?", "I mean for leaflets")
+    assert rewrites("I mean the printer for leaflets", "I mean for leaflets")
