@@ -168,3 +168,8 @@ def test_a_repetition_that_rode_in_the_tags_gets_its_column(store: Store, journa
     with store.read() as ledger:
         scores = ledger.rows("select turn_id, repetition, tags from scores order by turn_id")
     assert [tuple(score.values()) for score in scores] == [("t1", 2, None), ("t3", None, "too long")]
+
+
+def test_migrations_are_numbered_without_a_gap_or_a_double() -> None:
+    numbers = [int(path.name[:3]) for path in sorted(duck.SCHEMA.glob("[0-9]*.sql"))]
+    assert numbers == list(range(1, len(numbers) + 1))
