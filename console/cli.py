@@ -224,7 +224,7 @@ DEPLOY = Group(
     {
         "compose": Command(
             "deploy:compose",
-            "Write what runs the chat, PostgreSQL, Valkey and nginx in containers on one machine.",
+            "Write what runs the chat, PostgreSQL, Valkey, a bucket and nginx in containers on one machine.",
         ),
         "kubernetes": Command(
             "deploy:kubernetes",

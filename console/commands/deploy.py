@@ -20,6 +20,11 @@ ANSWERDECK_LEDGER=postgresql://answerdeck@postgres:5432/answerdeck
 ANSWERDECK_SESSIONS=redis://valkey:6379
 ANSWERDECK_DATA_DIR=/data
 ANSWERDECK_SERVER__HOST=0.0.0.0
+ANSWERDECK_SERVER__TRUSTED_PROXIES=["172.30.83.0/24"]
+ANSWERDECK_KNOWLEDGE__PLACE=s3://answerdeck/knowledge
+AWS_ENDPOINT=http://objects:7070
+AWS_ALLOW_HTTP=true
+AWS_REGION=us-east-1
 """
 _SYSTEMD_ENV = """\
 # Belongs to /etc/answerdeck/answerdeck.env; every key of the configuration may stand here.
@@ -30,15 +35,18 @@ OPENBLAS_NUM_THREADS=1
 
 
 def compose(out: Out) -> None:
-    """Write what runs the chat, PostgreSQL, Valkey and nginx in containers on one machine."""
+    """Write what runs the chat, PostgreSQL, Valkey, a bucket and nginx in containers on one machine."""
     key, line = _key()
-    password = secrets.token_urlsafe(24)
+    password, access, secret = secrets.token_urlsafe(24), secrets.token_hex(10), secrets.token_hex(20)
+    passwords = f"POSTGRES_PASSWORD={password}\nPGPASSWORD={password}\n"
+    bucket = f"AWS_ACCESS_KEY_ID={access}\nAWS_SECRET_ACCESS_KEY={secret}\n"
+    root = f"ROOT_ACCESS_KEY={access}\nROOT_SECRET_KEY={secret}\n"
     texts = {
         "Containerfile": _text("Containerfile"),
         "compose.yaml": _text("compose.yaml"),
         "nginx.conf": configuration(["answerdeck:7860"]),
         "answerdeck.env": _COMPOSE_ENV,
-        "secrets.env": f"{line}POSTGRES_PASSWORD={password}\nPGPASSWORD={password}\n",
+        "secrets.env": f"{line}{passwords}{bucket}{root}",
     }
     _write(out, texts)
     print(f"Build the image in the checkout: podman build -f {out}/Containerfile -t answerdeck .")

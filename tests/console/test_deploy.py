@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
@@ -96,11 +97,36 @@ def test_compose_fits_its_specification(tmp_path: Path) -> None:
     text = (tmp_path / "compose.yaml").read_text()
     PyCompose.from_yaml(text).validate()
     services = yaml.safe_load(text)["services"]
-    assert set(services) == {"answerdeck", "postgres", "valkey", "nginx"}
+    assert set(services) == {"answerdeck", "bucket", "objects", "postgres", "valkey", "nginx"}
     assert services["answerdeck"]["read_only"] and services["answerdeck"]["cap_drop"] == ["ALL"]
     assert services["answerdeck"]["env_file"] == ["answerdeck.env", "secrets.env"]
-    assert services["postgres"]["networks"] == services["valkey"]["networks"] == ["inside"]
+    assert (
+        services["objects"]["networks"]
+        == services["postgres"]["networks"]
+        == services["valkey"]["networks"]
+        == ["inside"]
+    )
     assert [name for name, one in services.items() if "ports" in one] == ["nginx"]
+
+
+def test_compose_makes_the_bucket_that_the_documents_go_to(tmp_path: Path) -> None:
+    deploy("compose", tmp_path)
+    services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+    values, secrets = (environment(tmp_path / name) for name in ("answerdeck.env", "secrets.env"))
+    program = services["bucket"]["entrypoint"][2]
+    compile(program, "bucket", "exec")
+    bucket = values["ANSWERDECK_KNOWLEDGE__PLACE"].split("/")[2]
+    assert f'create_dir("{bucket}")' in program
+    assert values["AWS_ENDPOINT"] == "http://objects:7070"
+    assert secrets["AWS_SECRET_ACCESS_KEY"] == secrets["ROOT_SECRET_KEY"] != secrets["PGPASSWORD"]
+
+
+def test_compose_believes_its_proxy_alone(tmp_path: Path) -> None:
+    deploy("compose", tmp_path)
+    networks = yaml.safe_load((tmp_path / "compose.yaml").read_text())["networks"]
+    (subnet,) = (row["subnet"] for row in networks["outside"]["ipam"]["config"])
+    trusted = environment(tmp_path / "answerdeck.env")["ANSWERDECK_SERVER__TRUSTED_PROXIES"]
+    assert json.loads(trusted) == [subnet]
 
 
 def test_manifests_fit_the_published_schemas(tmp_path: Path) -> None:
