@@ -157,4 +157,4 @@ class Markup:
         if named is not None and named["name"].lower() not in _ACTIVE:
             return whole
         self._findings.append("html")
-        return ""
+        return f"‹{tag}›" if self._code else ""  # what code says stays readable, and can never be rendered

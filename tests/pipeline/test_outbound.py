@@ -81,6 +81,8 @@ def stream(text: str, size: int | list[int] = 10_000, **policy: str) -> tuple[st
         ("(https://x.org)SECRET", "([link removed])SECRET"),
         ("<https://evil.com/x> www.evil.com", "[link removed] [link removed]"),
         ("<script>alert(1)</script> <b>bold</b>", "alert(1) bold"),
+        ('put `<script src="http://evil.com/x">` in', 'put `‹script src="[link removed]"›` in'),
+        ("a `<iframe>` and `<img onerror=x>`", "a `‹iframe›` and `‹img onerror=x›`"),
         ("login -r <region> if a<b then", "login -r <region> if a< b then"),
         ("<region onclick=x> <svg/onload=x>", " "),
         (f"key {KEY} end", "key [secret removed] end"),
