@@ -126,6 +126,11 @@ class Settings(BaseSettings):
                 "chat.uploads: people's own documents lie in the data folder of one machine; they cannot be"
                 " switched on together with knowledge.place, which machines share"
             )
+        if self.chat.uploads != "off" and self.sessions.get_secret_value() != EMBEDDED:
+            raise ValueError(
+                "chat.uploads: people's own documents lie in the data folder of one machine, and sessions is"
+                " for several; set ANSWERDECK_CHAT__UPLOADS=off, or unset ANSWERDECK_SESSIONS where one serves"
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,6 +59,15 @@ _LINE = re.compile(
     r"[ \t*\])]*:[ \t*]*",
     re.IGNORECASE | re.MULTILINE,
 )
+_HISTORY = re.compile(r"<(?:chat_history|conversation|messages)>", re.IGNORECASE)
+_MESSAGE = re.compile(  # a title of one message, which stands after a colon
+    r"\A[^\n:]{0,60}?\b(?:title|headline|name)\b[^:]{0,160}\b(?:message|chat|conversation|question|text)\b"
+    r"[^:]{0,80}:\s*(?P<message>\S.*)\Z"
+    r"|\A[^\n:]{0,60}\b(?:message|chat|conversation|question|text)\b[^:]{0,60}\b(?:title|headline|name)\b"
+    r"[^:]{0,160}:\s*(?P<said>\S.*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_SHORT = re.compile(r"\b(?:words?|short|concise|brief|characters)\b", re.IGNORECASE)
 _SHAPE = re.compile(r"\{\s*[\"']([A-Za-z_]\w{0,39})[\"']\s*:\s*([\"'\[])")
 _LEADING = re.compile(
     r"\W*(?:(?:please|hello|hi|hey|can you|could you)[ ,]+)*(?:(?:tell|show) me (?:about |how )?|explain |"
@@ -124,6 +133,8 @@ def task(
     `schema` is the JSON schema the client wants the reply in.
     """
     orders, questions = _parted(text)
+    if not questions and (errand := _of_one_message(text, most_tokens)) is not None:
+        return errand
     if not questions:
         questions = list(earlier)
         if not questions or not _ABOUT.search(orders) or _ASKING.match(text):
@@ -156,9 +167,13 @@ def tags(questions: Sequence[str]) -> list[str]:
 
 
 def _parted(text: str) -> tuple[str, list[str]]:
-    """Return the text around a conversation in it, and what its people say; none without both sides."""
+    """Return the text around a conversation in it, and what its people say.
+
+    None without both sides; one side will do where a form of the reply or a tag shows that it is one.
+    """
     marks = list(_LINE.finditer(text))
-    if not any(mark["user"] for mark in marks) or not any(mark["other"] for mark in marks):
+    shown = _HISTORY.search(text) or _SHAPE.search(text)
+    if not any(mark["user"] for mark in marks) or not (shown or any(mark["other"] for mark in marks)):
         return text, []
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     parts = [
@@ -168,6 +183,19 @@ def _parted(text: str) -> tuple[str, list[str]]:
     ]
     last = text[marks[-1].end() :].partition("\n\n")[2]  # an order may follow the conversation
     return f"{text[: marks[0].start()]}\n{last}", [sentence for sentence in parts if sentence]
+
+
+def _of_one_message(text: str, most_tokens: int | None) -> Task | None:
+    """Return the errand to give one message, which is quoted after the order, a short title."""
+    hit = _MESSAGE.match(text.strip())
+    if hit is None:
+        return None
+    quoted = hit["message"] or hit["said"]
+    order, message = text.strip().removesuffix(quoted), quoted.strip(" \n\"'`“”‘’")
+    short = _ORDER.search(order) and _SHORT.search(order) and not _ASKING.match(order)
+    if not short or not message or _SHAPE.search(message):
+        return None
+    return Task("title", (message,), emoji="emoji" in order.lower(), most_tokens=most_tokens)
 
 
 def _kind(orders: str) -> Kind | None:

@@ -212,6 +212,10 @@ TASKS: list[tuple[str, Any]] = [
     (f"Provide a concise, 5-word-or-less title for the conversation, with no punctuation.\n{TALK}",
      "Turn on bounce keys"),
     (f"{TALK}\n\nWrite a headline for the chat above.", "Turn on bounce keys"),
+    (f'### Task:\nDecide if a web search helps, and generate search queries.\n{{"queries": ["query1"]}}\n'
+     f"<chat_history>\nUSER: {BOUNCE}\n</chat_history>", {"queries": [BOUNCE]}),
+    (f"Summarize this conversation in a title of at most six words: '{BOUNCE}'", "Turn on bounce keys"),
+    (f"Write a 5-word title, nothing else. Here is the message: {BOUNCE}", "Turn on bounce keys"),
 ]  # fmt: skip
 
 
@@ -261,6 +265,10 @@ PEOPLE = (
     "Write a summary of the conversation settings page",
     "Create a tag for the release in this chat app?",
     "User: how do I name this chat?",
+    "USER: write a name for the message queue",
+    "Name the title of the message that says: the disk is full?",
+    "Which title does the text have: Bounce keys or Slow keys?",
+    "I write a message with the title: Bounce keys. How do I send it?",
     "Explain this dialogue:\nUser: hello\nAssistant: hello, how can I help?",
 )
 

@@ -88,3 +88,19 @@ def test_an_unknown_key_in_dotenv_is_refused(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(ConfigurationError, match="did you mean ANSWERDECK_RETRIEVAL__PASSAGES"):
         load_settings()
     assert "ANSWERDECK_RETRIEVAL__PASAGES" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ANSWERDECK_SESSIONS", "redis://127.0.0.1:6379", "unset ANSWERDECK_SESSIONS where one serves"),
+        ("ANSWERDECK_KNOWLEDGE__PLACE", "s3://bucket/x", "together with knowledge.place"),
+    ],
+)
+def test_own_documents_are_refused_where_several_machines_serve(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_CHAT__UPLOADS", "private")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=says):
+        load()
