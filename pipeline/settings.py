@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         if self.chat.uploads != "off" and self.sessions.get_secret_value() != EMBEDDED:
             raise ValueError(
                 "chat.uploads: people's own documents lie in the data folder of one machine, and sessions is"
-                " for several; set ANSWERDECK_CHAT__UPLOADS=off, or unset ANSWERDECK_SESSIONS where one serves"
+                " for several; set ANSWERDECK_CHAT__UPLOADS=off, or unset ANSWERDECK_SESSIONS for one"
             )
         return self
 

@@ -93,7 +93,7 @@ def test_an_unknown_key_in_dotenv_is_refused(monkeypatch: pytest.MonkeyPatch, tm
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("ANSWERDECK_SESSIONS", "redis://127.0.0.1:6379", "unset ANSWERDECK_SESSIONS where one serves"),
+        ("ANSWERDECK_SESSIONS", "redis://127.0.0.1:6379", "unset ANSWERDECK_SESSIONS for one"),
         ("ANSWERDECK_KNOWLEDGE__PLACE", "s3://bucket/x", "together with knowledge.place"),
     ],
 )
@@ -103,4 +103,4 @@ def test_own_documents_are_refused_where_several_machines_serve(
     monkeypatch.setenv("ANSWERDECK_CHAT__UPLOADS", "private")
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=says):
-        load()
+        load_settings()
