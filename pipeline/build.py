@@ -19,7 +19,7 @@ from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import TABLES, Memory
 from pipeline.context.reach import Reach
-from pipeline.context.retrieval import Patience, Retriever
+from pipeline.context.retrieval import LEISURE, Patience, Retriever
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.data_folder import DataFolder
 from pipeline.desk import desk
@@ -155,8 +155,12 @@ def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
 
 
 def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = None) -> Retriever:
-    """Return retrieval as the settings want it."""
+    """Return retrieval as the settings want it.
+
+    Without a server's breakers it is somebody's look at one question: that waits longer than a turn may.
+    """
     search = settings.retrieval
+    patience = LEISURE if registry is None else Patience()
     return Retriever(
         bases,
         candidates=search.candidates,
@@ -165,7 +169,7 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
         reranker=reranker(settings),
         cache=_cache(settings),
         breakers=registry,
-        patience=Patience(rerank=search.reranker_seconds),
+        patience=replace(patience, rerank=search.reranker_seconds),
     )
 
 

@@ -41,6 +41,9 @@ class Patience:
     open: float = 20.0  # the first turn after a start loads the whole table
 
 
+LEISURE = Patience(embed=120.0, search=120.0, open=300.0)  # who asks by hand waits for a busy machine
+
+
 class Guards:
     """The guarded calls to one knowledge base; its full-text index fails by itself."""
 

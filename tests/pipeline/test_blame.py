@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline import build
+from pipeline.breakers import Breakers
 from pipeline.context.blame import blame_passage
-from pipeline.context.retrieval import Retriever
+from pipeline.context.retrieval import Patience, Retriever
+from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
+from pipeline.knowledge.shelf import Shelf
+from pipeline.settings import load_settings
 from tests.factories import make_passage, make_trace
 from tests.fake_embedder import WordEmbedder
+from traces.recorder import Nowhere, Recorder
 from traces.records import Trace
 
 PAGES = [Document(f"d{n}", f"Lamp {n}", f"The lamp number{n} is bright.") for n in range(9)]
@@ -64,3 +71,23 @@ async def test_what_was_no_candidate_is_searched_again(tmp_path: Path, memory_ch
     assert verdict.sentence == ("Vector rank 10, no word in common: fused rank 10, beyond the 2 candidates.")
     missing = await blame_passage(retriever, turn(), "nobody's", 5)
     assert (missing.stage, missing.sentence) == ("not indexed", "It is not indexed in knowledge base 'kb'.")
+
+
+async def test_who_looks_by_hand_waits_longer_than_a_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Knowledge):
+        async def open(self, kb: str) -> Shelf:
+            await asyncio.sleep(0.05)
+            return await super().open(kb)
+
+    bases = Slow(tmp_path, WordEmbedder())
+    await store(PAGES[:1], "kb", bases)
+    monkeypatch.setattr(build, "Patience", lambda: Patience(open=0.001))
+    settings = load_settings(data_dir=tmp_path)
+    by_hand = build.retriever(settings, bases)
+    recorder = Recorder(turn().turn, Nowhere())
+    assert await by_hand.trail("Which lamp?", "kb", "nobody's", recorder) is None
+    of_a_turn = build.retriever(settings, bases, Breakers())
+    with pytest.raises(KnowledgeError, match="no answer in"):
+        await of_a_turn.trail("Which lamp?", "kb", "nobody's", recorder)
