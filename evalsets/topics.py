@@ -16,7 +16,7 @@ from traces.records import NO_ANSWER
 
 NO_TOPIC = "other questions"
 MOST_UNSORTED = 5_000  # turns without a topic that a page sorts itself
-MOST_GAPS = 200
+MOST_GAPS = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ ALL_SECONDS = 1e12  # a step as long as any window
 _PEOPLE = ["people"]  # the histograms of all doors that people use, added up already
 _BUCKETS = """
     select {0} as moment, metric, bucket, n from {1}_buckets
-    where metric = any($metrics) and door = any($doors) and {0} >= ${2} and {0} < ${3}
+    where metric in (select unnest(cast($metrics as text[])))
+      and door in (select unnest(cast($doors as text[]))) and {0} >= ${2} and {0} < ${3}
 """
 _SUMS = """
     select {0} as moment, model, prompt, kb, index_version, route, outcome, turns, oldest, newest, searched,
            hits, called, stopped, unpriced, cost_n, cost_usd, cost_squares, seconds_n, seconds,
            seconds_squares, rated, up, rated_turns, down, resolved, grounded_n, grounded, grounded_squares
-    from {1} where door = any($doors) and {0} >= ${2} and {0} < ${3}
+    from {1} where door in (select unnest(cast($doors as text[]))) and {0} >= ${2} and {0} < ${3}
 """
 # those that went on in a window: begun before its end, less those that ended before its begin
 _TALKS = """
@@ -36,7 +37,7 @@ _TALKS = """
                as bigint) as priced,
            cast(coalesce(sum(began_priced_usd), 0)
                - coalesce(sum(ended_priced_usd) filter (where hour < $since), 0) as double precision) as usd
-    from hourly_talks where hour < $until and door = any($doors)
+    from hourly_talks where hour < $until and door in (select unnest(cast($doors as text[])))
 """
 
 
@@ -77,7 +78,8 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[StepC
         select cast(floor((extract(epoch from hour) - $begin) / $step) as integer) as step, model,
                cast(sum(cost_usd) as double precision) as cost_usd,
                cast(sum(unpriced_calls) as bigint) as unpriced
-        from hourly_models where hour >= $since and hour < $until and door = any($doors)
+        from hourly_models where hour >= $since and hour < $until
+          and door in (select unnest(cast($doors as text[])))
         group by 1, 2 order by 1, 2
         """,
         begin=window.since.timestamp(),

@@ -17,11 +17,13 @@ BUCKETS = NEAR  # of the cosine of the best passage, from 0 to 1
 _TURNS = """(
     select kb, index_version, started_at as oldest, started_at as newest, 1 as searched,
            case when hit then 1 else 0 end as hits
-    from turns where started_at >= $since and started_at < $until and door = any($doors) and hit is not null
+    from turns where started_at >= $since and started_at < $until
+      and door in (select unnest(cast($doors as text[]))) and hit is not null
 ) as sums"""
 _HOURLY_STAGES = """
     select search, stage, cast(sum(turns) as bigint) as turns from hourly_stages
-    where hour >= $since and hour < $until and door = any($doors) group by search, stage
+    where hour >= $since and hour < $until
+      and door in (select unnest(cast($doors as text[]))) group by search, stage
 """
 _STAGES = """
     select search, stage, count(*) as turns
@@ -33,7 +35,8 @@ _STAGES = """
                     else 'budget or rank' end as stage
         from passages p join turns t on t.turn_id = p.turn_id
         where p.turn_id >= $first and p.turn_id <= $last
-          and t.started_at >= $since and t.started_at < $until and t.door = any($doors)
+          and t.started_at >= $since and t.started_at < $until
+            and t.door in (select unnest(cast($doors as text[])))
           and t.hit is not null and (p.vector_rank = 1 or p.text_rank = 1)
     ) as placed cross join (values ('vector'), ('words')) as searches (search)
     where case search when 'vector' then by_vector else by_words end
@@ -64,7 +67,8 @@ def scores(ledger: Rows, window: Window) -> list[int]:
         select cast(least(greatest(floor(top_score * $buckets), 0), $buckets - 1) as integer) as bucket,
                count(*) as turns
         from turns
-        where started_at >= $since and started_at < $until and door = any($doors) and top_score is not null
+        where started_at >= $since and started_at < $until
+          and door in (select unnest(cast($doors as text[]))) and top_score is not null
         group by 1
         """,
         buckets=BUCKETS,

@@ -161,7 +161,7 @@ def wordings(ledger: Rows, window: Window, share: str, most: int) -> list[Wordin
         # constants
         f"""
         select {TEXT} as question, count(*) as times from turns
-        where started_at >= $since and started_at < $until and door = any($doors)
+        where started_at >= $since and started_at < $until and door in (select unnest(cast($doors as text[])))
           and right(turn_id, 4) < $share
         group by 1 order by 2 desc, 1 limit $most
         """,  # noqa: S608
@@ -175,7 +175,8 @@ def wordings(ledger: Rows, window: Window, share: str, most: int) -> list[Wordin
 _PART = """
     select topic, {later} as later, {moment} < $quiet as over, turns, refused, unanswered, rated, down,
            cost_n, cost_usd, ended
-    from {table}_topics where door = any($doors) and {moment} >= ${since} and {moment} < ${until}
+    from {table}_topics where door in (select unnest(cast($doors as text[])))
+      and {moment} >= ${since} and {moment} < ${until}
 """
 
 
@@ -221,7 +222,7 @@ def of_topic(ledger: Rows, window: Window, topic: int | None, most: int) -> list
     rows = ledger.rows(
         """
         select turn_id from asked
-        where started_at >= $since and started_at < $until and door = any($doors)
+        where started_at >= $since and started_at < $until and door in (select unnest(cast($doors as text[])))
           and coalesce(topic, -1) = $topic
         order by started_at desc, turn_id desc limit $most
         """,
@@ -238,7 +239,7 @@ def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
         """
         select words, count(*) as times, min(started_at) as first_at, max(started_at) as missing_at
         from missing
-        where started_at >= $since and started_at < $until and door = any($doors)
+        where started_at >= $since and started_at < $until and door in (select unnest(cast($doors as text[])))
         group by words order by 2 desc, words limit $most
         """,
         most=most,
@@ -250,7 +251,8 @@ def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
     people = ledger.rows(
         """
         select words, count(distinct conversation_id) as people from missing
-        where words = any($words) and started_at >= $since and started_at < $until and door = any($doors)
+        where words in (select unnest(cast($words as bigint[]))) and started_at >= $since
+          and started_at < $until and door in (select unnest(cast($doors as text[])))
         group by words
         """,
         words=list(gaps),
@@ -259,7 +261,8 @@ def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
     newest = ledger.rows(
         """
         select words, max(started_at) as newest_at from asked
-        where words = any($words) and started_at >= $since and started_at < $until and door = any($doors)
+        where words in (select unnest(cast($words as bigint[]))) and started_at >= $since
+          and started_at < $until and door in (select unnest(cast($doors as text[])))
         group by words
         """,
         words=list(gaps),
@@ -275,7 +278,8 @@ def _told_apart(ledger: Rows, gaps: list[dict[str, Any]]) -> list[Missing]:
     rows = ledger.rows(
         """
         select words, started_at, turn_id, question from missing
-        where words = any($words) and started_at = any($times)
+        where words in (select unnest(cast($words as bigint[])))
+          and started_at in (select unnest(cast($times as timestamptz[])))
         """,
         words=[gap["words"] for gap in gaps],
         times=sorted({gap[name] for gap in gaps for name in ("first_at", "missing_at")}),
@@ -285,7 +289,8 @@ def _told_apart(ledger: Rows, gaps: list[dict[str, Any]]) -> list[Missing]:
     rows = ledger.rows(
         """
         select words, started_at, turn_id, outcome from asked
-        where words = any($words) and started_at = any($times)
+        where words in (select unnest(cast($words as bigint[])))
+          and started_at in (select unnest(cast($times as timestamptz[])))
         """,
         words=[gap["words"] for gap in later],
         times=sorted({gap["newest_at"] for gap in later}),
