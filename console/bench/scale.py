@@ -282,12 +282,14 @@ def _waits(counts: Counts, spending: Spending, turns: int) -> list[float]:
     for number in range(turns):
         turn, who = f"t{number}", f"user{number % 50}"
         began = time.perf_counter()
-        counts.take(who, turn, Limits(1_000), 100.0, time.time())
         counts.claim(who, turn, time.time() + 60, time.time())
+        counts.enter(who, turn, 1_000, time.time() + 60, time.time())
+        counts.take(who, turn, Limits(1_000), 100.0, time.time())
         spending.sums(who, "2026-11-30")
         spending.hold(turn, who, "2026-11-30", 0.01, time.time(), Sums(9e9, 9e9, 9e9))
         spending.settle(turn, who, "2026-11-30", 0.01, 0)
         counts.settle(turn, 90.0)
+        counts.leave(who, turn)
         counts.release(who, turn)
         milliseconds.append((time.perf_counter() - began) * 1e3)
     counts.close()
