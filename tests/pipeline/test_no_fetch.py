@@ -12,7 +12,9 @@ import httpx2 as httpx
 import pytest
 
 from pipeline.http.api import create_app
-from pipeline.knowledge.ingest import ingest
+from pipeline.knowledge.documents import Document
+from pipeline.knowledge.ingest import store
+from pipeline.knowledge.reading import files
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load_settings
 from tests.pipeline.served import served
@@ -23,6 +25,11 @@ PAGE = """<html><head><base href="{at}/"><link rel="stylesheet" href="{at}/a.css
 <meta http-equiv="refresh" content="0; url={at}/m"></head><body><h1>The kettle</h1>
 <p>The kettle holds two litres. <img src="{at}/p.png"> <iframe src="{at}/f"></iframe></p></body></html>"""
 DRAWN = '<!DOCTYPE html [<!ENTITY x SYSTEM "{at}/entity">]><html><p>The lamp is &x; green.</p></html>'
+
+
+def here(path: Path, name: str, kind: str) -> list[files.Found]:
+    """Read in this process what production reads in another."""
+    return list(files.inside(path, name, kind))
 
 
 @asynccontextmanager
@@ -50,7 +57,10 @@ async def test_no_address_of_anybody_is_called(tmp_path: Path) -> None:
         )
         model = Scripted(*[f"It holds two litres [1]. ![x]({at}/q.png) [more]({at}/r)"] * 5)
         pipeline = await make_pipeline(model, documents=())
-        await ingest([folder], pipeline.rules.kb, pipeline.knowledge)
+        rows = [row for path in sorted(folder.iterdir()) for row in files.read(path, path.name, here)]
+        documents = [row for row in rows if isinstance(row, Document)]
+        assert len(documents) == 3
+        await store(documents, pipeline.rules.kb, pipeline.knowledge)
         app = create_app(pipeline, load_settings())
         async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
             ask: dict[str, Any] = {"question": f"Summarise {at}/page: what does the kettle hold?"}
