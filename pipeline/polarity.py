@@ -14,7 +14,7 @@ _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disabl
     import/export upload/download encrypt/decrypt mount/unmount subscribe/unsubscribe load/unload
     pair/unpair pin/unpin attach/detach freeze/thaw plug/unplug wrap/unwrap push/pull enter/exit
     expand/collapse zip/unzip archive/unarchive register/unregister save/discard keep/discard
-    heat/cool"""
+    heat/cool start/stop"""
 _QUALITIES = """before/after above/below minimum/maximum min/max first/last cheaper/dearer cheap/expensive
     cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending
     public/private internal/external required/optional mandatory/optional manual/automatic
@@ -23,7 +23,7 @@ _QUALITIES = """before/after above/below minimum/maximum min/max first/last chea
     larger/smaller big/small high/low higher/lower wet/dry safe/unsafe safe/dangerous legal/illegal
     valid/invalid possible/impossible visible/invisible known/unknown able/unable true/false
     success/failure pass/fail passed/failed north/south east/west left/right top/bottom front/back
-    front/rear summer/winter day/night weekday/weekend gain/loss open/close start/stop begin/end
+    front/rear summer/winter day/night weekday/weekend gain/loss open/close begin/end
     accept/refuse always/never include/exclude online/offline send/receive join/leave check/uncheck
     select/deselect buy/sell lend/borrow upper/lower northern/southern eastern/western older/newer
     fine/coarse thick/thin thicker/thinner thinly/thickly wide/narrow deep/shallow strong/weak clean/dirty

@@ -47,6 +47,7 @@ _DEFINES = re.compile(
     r"^(?P<subject>(?:[^\s.;:]+ ){1,4}?)"
     r"(?:is|are|was|were|means|mean|has|have|holds?|says?|costs?|takes?|answers?)\b"
 )
+ASKED_OF = 2  # words after the second thing that say what is asked of both
 SUBJECT = 0.25  # what a sentence gains that is about the thing compared
 SAME = 0.7  # share of a sentence's words that an earlier one has, for it to say nothing new
 FIRST = 1  # how far from the top of a page about a thing a sentence says what it is
@@ -98,7 +99,7 @@ def _thing(text: str, beside: str) -> set[str]:
     """Return the stems of the second thing, without what is asked of both: "Heron vs Osprey battery"."""
     words = [token for token in tokens(text) if token not in STOP_WORDS]
     count = len([token for token in tokens(beside.rpartition(" of ")[2]) if token not in STOP_WORDS])
-    return {stem(word) for word in (words[:count] if len(words) == count + 1 else words)}
+    return {stem(word) for word in (words[:count] if count < len(words) <= count + ASKED_OF else words)}
 
 
 def _content(text: str) -> set[str]:
@@ -120,15 +121,16 @@ def _both(
     aspects = _compared(question, two)
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
     if all(sides):
-        return _new([sentence for side in sides for sentence in side])
+        return _new([sentence for side in sides for sentence in side], two[0] | two[1])
     return [] if any(sides) else None
 
 
-def _new(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """Leave out the sentences of which an earlier one says nearly all, with the same figures."""
+def _new(sentences: Sequence[Sentence], things: frozenset[str]) -> list[Sentence]:
+    """Leave out those of which an earlier one says nearly all, of the same things with the same figures."""
     distinct: list[Sentence] = []
     for sentence in sentences:
-        if not any(_said_by(sentence, other) for other in distinct):
+        same = [other for other in distinct if things & sentence.stems == things & other.stems]
+        if not any(_said_by(sentence, other) for other in same):
             distinct.append(sentence)
     return distinct
 

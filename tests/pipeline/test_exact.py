@@ -175,7 +175,7 @@ async def test_a_follow_up_that_asks_something_else_does_not_get_the_same_answer
 def test_element_names_in_code_stay_readable() -> None:
     text = "Use `<kbd>` and `</table>`, never `<script>`, `<kbd onclick=x>` or <b>bold</b> [1]."
     shown = Markup({1}, lambda _: False, []).window.feed(text, end=True)
-    assert shown == "Use `<kbd>` and `</table>`, never ``, `` or bold [1]."
+    assert shown == "Use `<kbd>` and `</table>`, never `‹script›`, `‹kbd onclick=x›` or bold [1]."
 
 
 def test_codes_have_one_spelling_and_quantities_are_none() -> None:

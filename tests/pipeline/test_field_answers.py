@@ -44,6 +44,10 @@ BIKES = {
     "bikes.md": "# Bikes\n\nThe Kestrel bike weighs 11 kg.\n\nThe Merlin bike comes with a bell.\n",
     "lines.csv": "Tram,Last departure\nLine 2,23:10\nLine 6,23:55\n",
 }
+PUMP = {
+    "pump.md": "# The pump\n\nTo start the pump, hold the lever and turn the key."
+    " To stop the pump, let the lever go.\n"
+}
 CREW = {
     "crew.csv": "Name,Cabin,Duty\nAnouk,C4,cook\nBastian,C9,engineer\nCleo,D1,cook\n",
     "fees.md": "# Fees\n\n| Vessel | Berth | Power | Fee |\n|---|---|---|---|\n"
@@ -90,6 +94,15 @@ SISTERS: list[tuple[Mapping[str, str], list[Case]]] = [
             ("What is the difference in people between Heron and Otter?", "6&3", ""),
             ("Which boat carries the most people?", "Heron|6", ""),
             ("Which boats have a cabin?", "Heron&Otter", ""),
+            ("Heron vs Otter day price", "85.00&42.50", ""),
+        ],
+    ),
+    (
+        PUMP,
+        [
+            ("How do I stop the pump?", "let the lever go", "turn the key"),
+            ("How do I start the pump?", "turn the key", "let the lever go"),
+            ("How do I start the pump and how do I stop it?", "turn the key&let the lever go", ""),
         ],
     ),
     (
