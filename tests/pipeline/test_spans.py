@@ -116,13 +116,14 @@ def protobuf(body: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("body", [GENAI, INFERENCE], ids=["genai", "openinference"])
-@pytest.mark.parametrize("form", ["json", "protobuf", "gzip"])
+@pytest.mark.parametrize("form", ["json", "protobuf", "json gzip", "protobuf gzip"])
 async def test_a_trace_becomes_a_turn_under_its_service(
     client: httpx2.AsyncClient, pipeline: Pipeline, body: dict[str, Any], form: str
 ) -> None:
-    headers = {"content-type": "application/json" if form == "json" else "application/x-protobuf"}
-    content = json.dumps(body).encode() if form == "json" else protobuf(body)
-    if form == "gzip":
+    written_as = "application/json" if form.startswith("json") else "application/x-protobuf"
+    headers = {"content-type": written_as}
+    content = json.dumps(body).encode() if form.startswith("json") else protobuf(body)
+    if form.endswith("gzip"):
         content, headers["content-encoding"] = gzip.compress(content), "gzip"
     reply = await client.post("/v1/traces", content=content, headers=headers)
     assert (reply.status_code, reply.headers["content-type"]) == (200, headers["content-type"])
