@@ -90,6 +90,8 @@ class Writing:
     def rebuild(self) -> None:
         """Make all rollups anew out of the rows, within the current transaction."""
         rolling.alone(self.connection)
+        for table in TABLES:  # what was copied a moment ago is planned for as if it were nothing
+            self.connection.execute(f"analyze {table}".encode())
         rollups.rebuild(self.shared)
 
     def forget_texts(self, before: datetime) -> tuple[int, int]:
