@@ -1,6 +1,7 @@
 """The order of the house: who imports whom, which vendor lives where, how things are named."""
 
 import ast
+import re
 from collections import defaultdict
 from graphlib import TopologicalSorter
 
@@ -256,10 +257,6 @@ EDGES = {
     "evalsets/fit_evidence.py": "the file of a fit",
     "evalsets/guard_lines.py": "lines of files of others",
     "evalsets/judges/calibration.py": "the JSON of a calibration",
-    "evalsets/judges/judgement.py": "lines between two processes",
-    "evalsets/judges/process.py": "lines between two processes",
-    "evalsets/judges/ragas_metrics.py": "lines between two processes",
-    "evalsets/judges/rubric.py": "lines between two processes",
     "evalsets/reports/record.py": "the JSON report as it was written",
     "evalsets/runs/guardboard.py": "lines of a file",
     "evalsets/runs/template.py": "the body of a request to another chatbot",
@@ -315,3 +312,33 @@ def test_our_own_names_need_no_alias() -> None:
         if alias.asname and (getattr(node, "module", None) or alias.name).partition(".")[0] in ROOMS
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_rooms_readme_names_what_lives_there_and_nothing_else(room: str) -> None:
+    text = (ROOT / room / "README.md").read_text("utf-8")
+    names = set(re.findall(r"`([\w/]+?/?)(?:\.py)?`", text))
+    here = [path for path in (ROOT / room).iterdir() if not path.name.startswith(("_", "."))]
+    loose = {path.stem for path in here if path.suffix == ".py"}
+    folders = {path.name for path in here if path.is_dir()}
+    assert loose - names == set(), "a file that the README does not name"
+    assert {name for name in folders if f"{name}/" not in text} == set(), "a folder that it does not name"
+    files = set(re.findall(r"`([\w/]+\.py)`", text))
+    everywhere = [f"/{path.relative_to(ROOT).as_posix()}" for path in sources()]
+    gone = {name for name in files if not any(path.endswith(f"/{name}") for path in everywhere)}
+    assert gone == set(), "a file that is gone"
+
+
+LONG, LONGEST, FEW = 40, 57, 22  # lines of a function, and how many may be long
+OPTIONS = "console/commands/eval_run.py: run_evalset"  # each option of the command with its help
+
+
+def test_few_functions_are_long() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT).as_posix()}: {node.name}": node.end_lineno - node.lineno + 1
+        for path in shipped()
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+    }
+    assert {name for name, lines in lengths.items() if lines > LONGEST} <= {OPTIONS}
+    assert sum(lines > LONG for lines in lengths.values()) <= FEW

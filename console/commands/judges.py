@@ -22,8 +22,9 @@ from evalsets.cases.rubric import Criterion
 from evalsets.judges import calibration, judgement, labelled, process
 from evalsets.judges.judge_metrics import Estimate, Sample, estimate
 from evalsets.judges.judgement import Judgement
-from evalsets.judges.process import Job, Worker
+from evalsets.judges.process import Worker
 from evalsets.judges.rubric import Marker
+from evalsets.judges.task import Job
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER

@@ -14,6 +14,7 @@ from evalsets.judges.agreement import Kind, above_chance, agree, between_people
 from evalsets.judges.judge_metrics import missing
 from evalsets.judges.judgement import Worker
 from evalsets.judges.labelled import Labelled, LabelledSet
+from evalsets.judges.task import Task
 from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import is_judged
@@ -109,19 +110,19 @@ async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress)
 async def judged(labelled: LabelledSet, metric: Judged, worker: Worker, progress: Progress) -> list[Scored]:
     """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
     scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
-    tasks: list[dict[str, Any]] = []
+    tasks: list[Task] = []
     for place, sample in enumerate(labelled.items):
         if (reason := missing(metric, sample.sample)) is not None:
             scores[place] = (None, f"not applicable: {reason}")
         else:
-            tasks.append({"id": place, "metric": metric.name, "sample": sample.sample.inputs(metric)})
+            tasks.append(Task(place, metric.name, sample.sample.inputs(metric)))
     done = 0
-    async with aclosing(worker.scores(tasks)) as events:
-        async for reply in events:
+    async with aclosing(worker.opinions(tasks)) as opinions:
+        async for opinion in opinions:
             done += 1
             progress(done, len(tasks))
-            if "stopped" not in reply:
-                scores[reply["id"]] = (reply["value"], reply["reason"])
+            if not opinion.stopped:
+                scores[opinion.place] = (opinion.value, opinion.reason)
     return scores
 
 

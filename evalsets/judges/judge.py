@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evalsets.judges.cache import Cache, Kept
+from evalsets.judges.task import Job
 from pipeline import build, providers
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.prices import Prices
@@ -157,18 +157,17 @@ class Judge:
         return parts.hexdigest()
 
 
-async def engage(job: Mapping[str, Any], settings: Settings) -> Judge:
-    """Return the judge of a job {judge, address, cache, budget_usd, calls, seconds}, ready to be asked."""
-    engine: Any = providers.model(
-        job["judge"], settings
-    )  # the caller let only models pass that can be asked for data
+async def engage(job: Job, settings: Settings) -> Judge:
+    """Return the judge of a job, ready to be asked."""
+    # the caller let only models pass that can be asked for data
+    engine: Any = providers.model(job.judge, settings)
     await engine.warm()  # importing its SDK takes seconds that no call should pay for
     return Judge(
         engine,
-        address=job.get("address", ""),
-        cache=Cache(Path(job["cache"])) if job.get("cache") else None,
+        address=job.address,
+        cache=Cache(Path(job.cache)) if job.cache else None,
         prices=build.prices(settings),
-        budget_usd=job.get("budget_usd"),
-        concurrency=job.get("calls", 32),
-        seconds=job.get("seconds", 60.0),
+        budget_usd=job.budget_usd,
+        concurrency=job.calls,
+        seconds=job.seconds,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
 
 from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
+from evalsets.judges.task import Opinion, Task
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import Judged
@@ -46,7 +47,7 @@ class Worker(Protocol):
 
     scorer: str
 
-    def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]: ...
+    def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]: ...
 
 
 def samples(ledger: Rows, run_id: str) -> list[Sample]:
@@ -103,20 +104,17 @@ async def score(
             else:
                 tasks.append((sample, metric))
     before = judgement.scored + judgement.failed
-    lines = (
-        {"id": place, "metric": metric.name, "sample": sample.inputs(metric)}
-        for place, (sample, metric) in enumerate(tasks)
-    )
+    given = (Task(place, metric.name, sample.inputs(metric)) for place, (sample, metric) in enumerate(tasks))
     try:
-        async with aclosing(worker.scores(lines)) as replies:
-            async for reply in replies:
-                sample, metric = tasks[reply["id"]]
-                if "stopped" in reply:
+        async with aclosing(worker.opinions(given)) as opinions:
+            async for opinion in opinions:
+                sample, metric = tasks[opinion.place]
+                if opinion.stopped:
                     judgement.left += 1
                     continue
-                bill = Bill(**{key.name: reply[key.name] for key in fields(Bill)})
-                judgement.bills[worker.scorer] = judgement.bills.get(worker.scorer, Bill()) + bill
-                recorded.write(sample, metric.name, reply["value"], reply["reason"], failed=reply["failed"])
+                spent = judgement.bills.get(worker.scorer, Bill())
+                judgement.bills[worker.scorer] = spent + opinion.bill
+                recorded.write(sample, metric.name, opinion.value, opinion.reason, failed=opinion.failed)
                 if progress is not None:
                     scored = judgement.scored + judgement.failed - before
                     progress(scored, len(tasks), judgement.spent.usd)

@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evalsets.judges.task import Job, Opinion, Task
 from pipeline.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError, ConfigurationError
 from pipeline.sections import PROVIDERS, check_model
@@ -27,19 +28,6 @@ _PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "SSL_C
 
 class JudgeError(AnswerdeckError):
     """The judge's process cannot start or ended early."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Which judge, and how much of it at a time."""
-
-    judge: str
-    address: str = ""
-    concurrency: int = 64  # samples at a time
-    calls: int = 48  # model calls at a time
-    seconds: float = 60.0  # of one call
-    budget_usd: float | None = None
-    cache: str | None = None
 
 
 def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cache: bool = True) -> Job:
@@ -91,12 +79,12 @@ class Worker:
         assert self._process is not None
         return self._process.pid
 
-    async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield a score for each task {id, metric, sample}, as they come; the worker serves once."""
+    async def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]:
+        """Yield the judge's opinion on each task, as they come; the worker serves once."""
         feeding = asyncio.create_task(self._feed(tasks))
         try:
             while not (line := await self._line()).get("done"):
-                yield line
+                yield Opinion.read(line)
         finally:
             feeding.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
@@ -108,7 +96,7 @@ class Worker:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
             env=self._environment(), cwd=str(Path(__file__).parents[2]),
         )  # fmt: skip
-        await self._write({key: getattr(self._job, key) for key in Job.__dataclass_fields__})
+        await self._write(asdict(self._job))
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await self._line()
@@ -131,9 +119,9 @@ class Worker:
             "PYTHONUNBUFFERED": "1",
         }
 
-    async def _feed(self, tasks: Iterable[Mapping[str, Any]]) -> None:
+    async def _feed(self, tasks: Iterable[Task]) -> None:
         for task in tasks:
-            await self._write(task)
+            await self._write(task.to_dict())
         await self._write({"end": True})
 
     async def _write(self, value: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, TypeVar
 
 import numpy as np
@@ -32,6 +31,7 @@ from ragas.metrics.collections import (
 from ragas.prompt.metrics.base_prompt import BasePrompt
 
 from evalsets.judges.judge import BudgetSpent, Judge, engage
+from evalsets.judges.task import Job, Opinion, Task
 from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
@@ -116,16 +116,16 @@ def metric(name: str, judge: Judge, embedder: Callable[[], Embedder]) -> Any:
     return scorer
 
 
-async def measure(scorer: Any, name: str, sample: dict[str, Any], judge: Judge) -> dict[str, Any]:
-    """Score one sample: {value, reason, failed, calls, cached, input_tokens, output_tokens, usd}.
+async def measure(scorer: Any, task: Task, judge: Judge) -> Opinion:
+    """Score one sample.
 
     Raises BudgetSpent. A value is a number from 0 to 1; all else is a failure with its reason.
     """
-    account, heard = judge.open(), list[BaseModel]()
+    name, account, heard = task.metric, judge.open(), list[BaseModel]()
     _heard.set(heard)
     value, reason = None, None
     try:
-        result = await scorer.ascore(**{key: sample[key] for key in JUDGED[name].needs})
+        result = await scorer.ascore(**{key: task.sample[key] for key in JUDGED[name].needs})
         value = float(result.value)
     except ModelError as error:
         reason = f"{error.error_class}: {error}"
@@ -135,12 +135,8 @@ async def measure(scorer: Any, name: str, sample: dict[str, Any], judge: Judge) 
         value, reason = None, NO_NUMBER
     if value is not None and not -1e-9 <= value <= 1 + 1e-9 and name != "answer_relevancy":
         value, reason = None, f"the judge's verdicts are off the scale ({value:g})"
-    return {
-        "value": value if value is None else min(max(value, -1.0), 1.0),
-        "reason": reason or why(heard),
-        "failed": value is None,
-        **asdict(account.bill),
-    }
+    value = value if value is None else min(max(value, -1.0), 1.0)
+    return Opinion(task.place, name, value, reason or why(heard), account.bill)
 
 
 def why(heard: Iterable[BaseModel]) -> str | None:
@@ -161,41 +157,38 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
             yield part.get("statement", "passage"), right, part.get("reason", "")
 
 
-async def serve(job: dict[str, Any], lines: BinaryIO, out: TextIO) -> None:
+async def serve(job: Job, lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
     settings = load_settings()
     judge = await engage(job, settings)
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")
     scorers: dict[str, Any] = {}
-    waiting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    waiting: asyncio.Queue[Task | None] = asyncio.Queue()
 
     async def work() -> None:
         while (task := await waiting.get()) is not None:
-            name = task["metric"]
+            name = task.metric
             if name not in scorers:
                 scorers[name] = metric(name, judge, lambda: embedder(settings))
-            message = {"id": task["id"], "metric": name}
             try:
-                message |= await measure(scorers[name], name, task["sample"], judge)
+                opinion = await measure(scorers[name], task, judge)
             except BudgetSpent:
-                message |= {"stopped": "budget"}
-            out.write(json.dumps(message, allow_nan=False) + "\n")
+                opinion = Opinion(task.place, name, stopped=True)
+            out.write(json.dumps(opinion.to_dict(), allow_nan=False) + "\n")
         waiting.put_nowait(None)
 
     loop = asyncio.get_running_loop()
     reader = threading.Thread(target=_read, args=(lines, loop, waiting), daemon=True)
     reader.start()
     async with asyncio.TaskGroup() as group:
-        for _ in range(job.get("concurrency", 64)):
+        for _ in range(job.concurrency):
             group.create_task(work())
     out.write(json.dumps({"done": True, "calls": judge.bill.calls, "usd": judge.bill.usd}) + "\n")
 
 
-def _read(
-    lines: BinaryIO, loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[dict[str, Any] | None]
-) -> None:
+def _read(lines: BinaryIO, loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[Task | None]) -> None:
     """Hand the lines of the input to the loop. Its end is our parent's: nothing more may be asked or paid."""
     for line in lines:
-        task = json.loads(line)
-        loop.call_soon_threadsafe(waiting.put_nowait, None if task.get("end") else task)
+        message = json.loads(line)
+        loop.call_soon_threadsafe(waiting.put_nowait, None if message.get("end") else Task.read(message))
     os._exit(1)

@@ -8,13 +8,13 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
 from evalsets.cases.rubric import Criterion
 from evalsets.judges.judge import BudgetSpent, Judge, engage
-from evalsets.judges.process import Job
+from evalsets.judges.task import Job, Opinion, Task
 from pipeline.errors import ModelError
 from pipeline.settings import Settings
 
@@ -52,7 +52,7 @@ class Marker:
         self.scorer = ""
 
     async def __aenter__(self) -> Marker:
-        self._judge = await engage(asdict(self._job), self._settings)
+        self._judge = await engage(self._job, self._settings)
         self.scorer = f"rubric@{fingerprint(self._criterion)}/{self._judge.name}@{self._judge.fingerprint}"
         return self
 
@@ -62,8 +62,8 @@ class Marker:
         if self._judge is not None:
             await self._judge.close()
 
-    async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield a score for each task {id, metric, sample}, as they come."""
+    async def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]:
+        """Yield the judge's opinion on each task, as they come."""
         jobs = [asyncio.create_task(self._score(task)) for task in tasks]
         try:
             for reply in asyncio.as_completed(jobs):
@@ -73,19 +73,18 @@ class Marker:
                 task.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _score(self, task: Mapping[str, Any]) -> dict[str, Any]:
+    async def _score(self, task: Task) -> Opinion:
         assert self._judge is not None
         account, mark, reason = self._judge.open(), None, ""
-        about = {"id": task["id"], "metric": task["metric"]}
         try:
-            reply = await self._judge.ask(prompt(self._criterion, task["sample"]), Mark)
+            reply = await self._judge.ask(prompt(self._criterion, task.sample), Mark)
             mark, reason = reply.mark, f"{reply.mark} of {HIGHEST}: {' '.join(reply.reason.split())}"
         except BudgetSpent:
-            return {**about, "stopped": "budget"}
+            return Opinion(task.place, task.metric, stopped=True)
         except ModelError as error:
             reason = f"{error.error_class}: {error}"
         value = None if mark is None else (mark - LOWEST) / (HIGHEST - LOWEST)
-        return {**about, "value": value, "reason": reason, "failed": value is None, **asdict(account.bill)}
+        return Opinion(task.place, task.metric, value, reason, account.bill)
 
 
 def prompt(criterion: Criterion, sample: Mapping[str, str | list[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from evalsets.judges import judgement
 from evalsets.judges.judge_metrics import Sample, addresses_judge, estimate, missing
+from evalsets.judges.task import Opinion, Task
 from evalsets.metrics.table import JUDGED
 from evalsets.runs.runner import Variant, run
 from pipeline.models.prices import Prices
 from tests.evalsets.fakes import Stage, make_set
 from traces.queries import runs
+from traces.records import Bill
 
 NAMES = ["faithfulness", "context_recall"]
 METRICS = [JUDGED[name] for name in NAMES]
@@ -27,17 +30,14 @@ class FakeWorker:
 
     def __init__(self, told: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.told = told or {}
-        self.asked: list[Mapping[str, Any]] = []
+        self.asked: list[Task] = []
 
-    async def scores(self, tasks: Iterable[Mapping[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    async def opinions(self, tasks: Iterable[Task]) -> AsyncIterator[Opinion]:
         for task in tasks:
             self.asked.append(task)
-            bill = {"calls": 2, "cached": 0, "input_tokens": 10, "output_tokens": 5, "usd": 0.01}
-            told = self.told.get(task["sample"]["user_input"], {})
-            yield {
-                "id": task["id"], "metric": task["metric"], "value": 0.5, "reason": None, "failed": False,
-                **bill, **told,
-            }  # fmt: skip
+            bill = Bill(calls=2, cached=0, input_tokens=10, output_tokens=5, usd=0.01)
+            opinion = Opinion(task.place, task.metric, 0.5, None, bill)
+            yield replace(opinion, **self.told.get(str(task.sample["user_input"]), {}))
 
 
 async def judged(tmp_path: Path, worker: Any) -> tuple[Stage, str, judgement.Judgement]:
@@ -58,11 +58,11 @@ async def score(stage: Stage, run_id: str, worker: Any) -> judgement.Judgement:
 
 
 async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> None:
-    worker = FakeWorker({"How do I do 0?": {"value": None, "failed": True, "reason": "truncated: cut"}})
+    worker = FakeWorker({"How do I do 0?": {"value": None, "reason": "truncated: cut"}})
     stage, run_id, result = await judged(tmp_path, worker)
     assert (result.scored, result.failed, result.not_applicable) == (2, 2, 6)
-    assert worker.asked[0]["sample"]["response"] == "Open the panel and press the key."  # no markers
-    assert "Open the panel" in worker.asked[0]["sample"]["retrieved_contexts"][0]
+    assert worker.asked[0].sample["response"] == "Open the panel and press the key."  # no markers
+    assert "Open the panel" in worker.asked[0].sample["retrieved_contexts"][0]
     with stage.store.read() as ledger:
         rows = {(r.case_id, r.name): r for r in runs.scores_of(ledger, run_id)}
         table = judgement.summary(ledger, run_id, NAMES, FakeWorker.scorer)
@@ -79,11 +79,11 @@ async def test_each_case_is_scored_failed_or_not_applicable(tmp_path: Path) -> N
 
 
 async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
-    worker = FakeWorker({"How do I do 0?": {"value": None, "failed": True, "reason": "x"}})
+    worker = FakeWorker({"How do I do 0?": {"value": None, "reason": "x"}})
     stage, run_id, _ = await judged(tmp_path, worker)
     again = FakeWorker()
     result = await score(stage, run_id, again)
-    assert [task["sample"]["user_input"] for task in again.asked] == ["How do I do 0?"]
+    assert [task.sample["user_input"] for task in again.asked] == ["How do I do 0?"]
     assert result.already == 8
     other = FakeWorker()
     other.scorer = "ragas-0.4.3/openai:other@00000000"
@@ -96,7 +96,7 @@ async def test_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
 
 async def test_the_scores_of_two_judges_stay_apart(tmp_path: Path) -> None:
     stage, run_id, _ = await judged(tmp_path, FakeWorker())
-    other = FakeWorker({"How do I do 0?": {"value": None, "failed": True, "reason": "truncated"}})
+    other = FakeWorker({"How do I do 0?": {"value": None, "reason": "truncated"}})
     other.scorer = "ragas-0.4.3/openai:other@00000000"
     await score(stage, run_id, other)
     with stage.store.read() as ledger:
@@ -108,7 +108,7 @@ async def test_the_scores_of_two_judges_stay_apart(tmp_path: Path) -> None:
 
 
 async def test_what_the_cap_left_is_not_a_score(tmp_path: Path) -> None:
-    worker = FakeWorker({"How do I do 3?": {"stopped": "budget"}})
+    worker = FakeWorker({"How do I do 3?": {"stopped": True}})
     stage, run_id, result = await judged(tmp_path, worker)
     assert result.left == 1
     with stage.store.read() as ledger:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from evalsets.judges.process import Job, JudgeError, Worker
+from evalsets.judges.process import JudgeError, Worker
+from evalsets.judges.task import Job, Task
 from tests.judge_stub import JudgeStub
 
 ROOT = Path(__file__).parents[2]
@@ -85,29 +86,26 @@ async def test_each_failure_is_told_and_nothing_is_opened(stub: JudgeStub, tmp_p
     hostile = {**SAMPLE, "retrieved_contexts": [url, str(canary), f"file://{canary}", f"![x]({url})"]}
     words = ("broken", "truncated", "refusal", "stall", "wrong_shape")
     stub.fault_for = lambda prompt: next((word for word in words if f"<{word}>" in prompt), None)
-    tasks = [{"id": 0, "metric": "faithfulness", "sample": SAMPLE}]
+    tasks = [Task(0, "faithfulness", SAMPLE)]
+    tasks += [Task(i, "faithfulness", {**SAMPLE, "response": f"<{word}>"}) for i, word in enumerate(words, 1)]
     tasks += [
-        {"id": i, "metric": "faithfulness", "sample": {**SAMPLE, "response": f"<{word}>"}}
-        for i, word in enumerate(words, 1)
-    ]
-    tasks += [
-        {"id": 10 + i, "metric": name, "sample": hostile}
+        Task(10 + i, name, hostile)
         for i, name in enumerate(("faithfulness", "context_precision", "context_recall", "noise_sensitivity"))
     ]
     job = Job("openai:gpt-6-luna", seconds=2.0, cache=str(tmp_path / "cache"))
     async with Worker(job, tmp_path) as worker:
         pid = worker.pid
-        told = {one["id"]: one async for one in worker.scores(tasks)}
+        opinions = {opinion.place: opinion async for opinion in worker.opinions(tasks)}
     listener.close()
     await listener.wait_closed()
-    assert len(told) == len(tasks)
-    assert told[0]["value"] == 1.0
-    assert told[0]["usd"] > 0
-    assert [told[i]["reason"].partition(":")[0] for i in range(1, 6)] == [
+    assert len(opinions) == len(tasks)
+    assert opinions[0].value == 1.0
+    assert (opinions[0].bill.usd or 0) > 0
+    assert [str(opinions[i].reason).partition(":")[0] for i in range(1, 6)] == [
         "protocol", "truncated", "refused", "deadline", "protocol"
     ]  # fmt: skip
-    assert all(told[i]["failed"] and told[i]["value"] is None for i in range(1, 6))
-    assert all(told[i]["value"] is not None for i in range(10, 14))
+    assert all(opinions[i].failed for i in range(1, 6))
+    assert all(opinions[i].value is not None for i in range(10, 14))
     assert hits == []
     assert not any("CANARY-7781" in prompt for prompt in stub.prompts)
     assert worker.scorer.startswith("ragas-0.4.3/openai:gpt-6-luna@")
@@ -118,11 +116,11 @@ async def test_each_failure_is_told_and_nothing_is_opened(stub: JudgeStub, tmp_p
 @pytest.mark.slow
 async def test_a_process_that_dies_is_an_error_and_not_a_hang(stub: JudgeStub, tmp_path: Path) -> None:
     stub.seconds = 5.0
-    tasks = [{"id": 0, "metric": "faithfulness", "sample": SAMPLE}]
+    tasks = [Task(0, "faithfulness", SAMPLE)]
     async with Worker(Job("openai:gpt-6-luna"), tmp_path) as worker:
         asyncio.get_running_loop().call_later(0.3, os.kill, worker.pid, signal.SIGKILL)
         with pytest.raises(JudgeError, match="ended early"):
-            async for _ in worker.scores(tasks):
+            async for _ in worker.opinions(tasks):
                 pass
 
 
