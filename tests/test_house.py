@@ -342,3 +342,15 @@ def test_few_functions_are_long() -> None:
     }
     assert {name for name, lines in lengths.items() if lines > LONGEST} <= {OPTIONS}
     assert sum(lines > LONG for lines in lengths.values()) <= FEW
+
+
+def test_who_catches_even_an_interruption_passes_it_on() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in shipped()
+        for node in nodes(path)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or "BaseException" in ast.unparse(node.type))
+        and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+    ]
+    assert not wrong
