@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from evalsets import assigned
 from evalsets.cases import jsonl, team
+from evalsets.topics import key
 from pipeline.auth import DEFAULT
 from pipeline.data_folder import DataFolder
 from traces.places import Person, Place
@@ -17,7 +20,7 @@ def places(data_dir: Path) -> list[Place]:
     """Return the places of this room."""
     folder = DataFolder(data_dir)
     cases = [Cases(own.evalsets, whose) for whose, own in folder.everywhere()]
-    return [*cases, Replies(folder.answer_cache), Replies(folder.judge_cache)]
+    return [*cases, Unanswered(data_dir), Replies(folder.answer_cache), Replies(folder.judge_cache)]
 
 
 class Cases:
@@ -47,6 +50,41 @@ class Cases:
         for _, row in jsonl.objects(path, problems):
             if person.owns(str(row.get("id")), row.get("tags") or ()):
                 yield path.stem, str(row["id"])
+
+
+class Unanswered:
+    """Who looks after questions that had no answer, each under the content words of the question."""
+
+    name = "questions to be answered"
+    proof = f"lines of {assigned.FILE} that name one of the turns"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def erase(self, person: Person) -> int:
+        lines = assigned.lines(self._folder)
+        mine = set(_about(lines, person))
+        if mine:
+            assigned.rewrite(self._folder, [line for line in lines if line not in mine])
+        return len(mine)
+
+    def left(self, person: Person) -> list[str]:
+        number = len(_about(assigned.lines(self._folder), person))
+        return [f"{number} lines"] if number else []
+
+
+def _about(lines: Sequence[str], person: Person) -> list[str]:
+    """Return the lines about a question of the person's; half a line is about nobody's."""
+    keys = {key(question) for question in person.questions}
+    mine: list[str] = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and (row.get("turn_id") in person.turn_ids or row.get("key") in keys):
+            mine.append(line)
+    return mine
 
 
 class Replies:

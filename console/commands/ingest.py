@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from console.commands.crew import crew
 from console.commands.kb import Json, Name, chosen, knowledge_bases
 from console.commands.screen import emit, wrong
+from evalsets.reasking import ask_again
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import Ingested
@@ -70,6 +71,7 @@ def _ingest(
         return
     result = asyncio.run(_run(paths, name, knowledge, prune, quiet=json))
     _show(result, name, json)
+    asyncio.run(_ask_again(result, name))
     if not result.useful:
         raise typer.Exit(1)
 
@@ -101,11 +103,31 @@ async def _follow(paths: list[Path], kb: str, knowledge: Knowledge, prune: bool,
         shown = (result.skipped, result.remaining, result.problem)
         if result.added or result.updated or result.removed or shown != before:
             _show(result, kb, json)
+        await _ask_again(result, kb)
         return result.problem is None
 
     if not json:
         print(f"Following {len(paths)} path(s) into {kb!r}; Ctrl-C stops.", flush=True)
     await follow(paths, changed)
+
+
+async def _ask_again(result: Ingested, kb: str) -> None:
+    """Ask what had no answer again when documents came; what it gave is on standard error."""
+    if not (result.added or result.updated):
+        return
+    try:
+        results = await ask_again(load_settings(), kb)
+    except AnswerdeckError as error:
+        print(f"Unanswered questions were not asked again: {error}", file=sys.stderr, flush=True)
+        return
+    if results:
+        answered = sum(row.answered for row in results)
+        print(
+            f"Unanswered questions asked again: {answered} of {len(results)} have an answer now "
+            "(page Topics, section Unanswered).",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _show(result: Ingested, kb: str, json: bool) -> None:

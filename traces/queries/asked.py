@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,6 +23,16 @@ class Asked:
     cost_usd: float | None
     rating: float | None
     last: bool  # nothing was asked after it in its conversation, which is over
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a turn was asked; the question as it stands alone."""
+
+    turn_id: str
+    question: str
+    kb: str | None  # None before one was chosen
+    workspace: str
 
 
 _NEW = "and turn_id not in (select turn_id from asked where started_at >= $since and started_at < $until)"
@@ -67,6 +77,19 @@ def questions(
         **ends(ledger, begin, window.until),
     )
     return [Asked(**row) for row in rows]
+
+
+def places(ledger: Rows, ids: Sequence[str]) -> dict[str, Place]:
+    """Where were these turns asked?"""
+    rows = ledger.rows(
+        """
+        select turn_id, coalesce(standalone, question) as question, kb,
+               coalesce(workspace, 'default') as workspace
+        from turns where turn_id in (select unnest(cast($ids as text[])))
+        """,
+        ids=list(ids),
+    )
+    return {row["turn_id"]: Place(**row) for row in rows}
 
 
 def _since(ledger: Rows, window: Window, limit: int) -> datetime:

@@ -10,8 +10,9 @@ import streamlit as st
 
 from console import format
 from console.dashboard import clock, data, downloads, filters, markup, notices, palette, people, releases
-from evalsets import assigned
+from evalsets import assigned, reasking
 from evalsets.assigned import Assigned
+from evalsets.reasking import Reasked
 from evalsets.topics import Gap, Topic
 from pipeline.desk import desk
 from traces.queries.asked import Asked
@@ -23,6 +24,7 @@ STATES = {
     "open": palette.OUTCOMES["no_context"],
     "assigned": palette.MODELS[0],
     "answered since": palette.GOOD,
+    "answered now": palette.GOOD,
     "closed": palette.NEUTRAL,
 }
 
@@ -120,38 +122,44 @@ def _gaps(range_name: str, door: str) -> None:
         return
     desk(data.settings()).look()
     assignments = assigned.read(data.settings().data_dir)
-    rows = [_gap(gap, assignments.get(gap.key)) for gap in read.gaps[:MOST]]
-    heads = ["Question", "Asked ", clock.head("First, newest"), "State", "With whom"]
+    reasked = reasking.read(data.settings().data_dir)
+    rows = [_gap(gap, assignments.get(gap.key), reasked.get(gap.key)) for gap in read.gaps[:MOST]]
+    heads = ["Question", "Asked ", clock.head("First, newest, asked again"), "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
         downloads.button(
             [
                 {"question": gap.question, "times": gap.times, "conversations": gap.people,
                  "first": gap.first_at, "newest": gap.newest_at,
-                 "state": state(gap, assignments.get(gap.key))}
+                 "state": state(gap, assignments.get(gap.key), reasked.get(gap.key))}
                 for gap in read.gaps
             ],
             "unanswered",
         )  # fmt: skip
-        st.caption("A question is answered since when its newest turn, in the same words, was answered.")
+        st.caption(
+            "Answered since: its newest turn, in the same words, was answered. Documents that come are "
+            "asked by themselves, of the embedded model: answered now."
+        )
     _assign(read.gaps[:MOST], assignments)
 
 
-def state(gap: Gap, last: Assigned | None) -> str:
+def state(gap: Gap, last: Assigned | None, reasked: Reasked | None) -> str:
     """Return how a question stands; an answer given since counts more than a closing by hand."""
     if gap.answered:
         return "answered since"
-    if last is None:
-        return "open"
-    if last.closed and datetime.fromisoformat(last.at) > gap.newest_at:
+    if reasking.closed(gap, last):
         return "closed"
-    return "assigned" if last.to else "open"
+    if reasked and reasked.answered and reasked.after(gap):
+        return "answered now"
+    return "assigned" if last and last.to else "open"
 
 
-def _gap(gap: Gap, last: Assigned | None) -> str:
-    standing = state(gap, last)
-    before = markup.link(clock.short(gap.first_at), markup.address("turns", turn=gap.first_id))
-    after = markup.link(clock.short(gap.newest_at), markup.address("turns", turn=gap.newest_id))
+def _gap(gap: Gap, last: Assigned | None, reasked: Reasked | None) -> str:
+    standing = state(gap, last, reasked)
+    moments = [(gap.first_at, gap.first_id), (gap.newest_at, gap.newest_id)]
+    if reasked and reasked.after(gap):
+        moments.append((datetime.fromisoformat(reasked.asked_at), reasked.turn_id))
+    links = [markup.link(clock.short(at), markup.address("turns", turn=turn_id)) for at, turn_id in moments]
     who = escape(last.to) + markup.small(escape(last.note)) if last else "—"
     return markup.row(
         [
@@ -161,7 +169,7 @@ def _gap(gap: Gap, last: Assigned | None) -> str:
                 + markup.small(f"{gap.people:,} conversation{'' if gap.people == 1 else 's'}"),
                 "right",
             ),
-            markup.cell(f"{before}<br>{after}"),
+            markup.cell("<br>".join(links)),
             markup.cell(markup.chip(standing, STATES[standing])),
             markup.cell(who, "text"),
         ]
@@ -178,7 +186,15 @@ def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
             if st.button(label, key=f"gap-{label}") and gap:
                 settings, by = data.settings(), releases.actor()
                 with desk(settings).together():
-                    assigned.note(settings.data_dir, gap.key, to=to, closed=closed, note=text, by=by)
+                    assigned.note(
+                        settings.data_dir,
+                        gap.key,
+                        to=to,
+                        closed=closed,
+                        note=text,
+                        by=by,
+                        turn_id=gap.newest_id,
+                    )
                 st.rerun()
         markup.show(markup.link("Add a document", markup.address("knowledge"), "back"), key="add-document")
 
