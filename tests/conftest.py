@@ -16,8 +16,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
+import slipcover.pytest_plugin as counting
+from hypothesis import settings
 
-from tests.databases import Databases, Sessions, databases, sessions
+# A worker is not told of `immediate`: without it, code that runs is exchanged again and again.
+if counting._slipcover_instance is not None:
+    counting._slipcover_instance.immediate = True
+
+from tests.databases import Databases, Sessions, databases, sessions  # counted from here on
+
+settings.register_profile("answerdeck", deadline=None)
+settings.load_profile("answerdeck")
 
 _connect = socket.socket.connect
 _getaddrinfo = socket.getaddrinfo

@@ -45,7 +45,7 @@ from traces.journal import Journal
 
 KEY = "sk-rehearsal-0123456789abcdefghij"  # must show nowhere
 LIMITS: dict[str, Any] = {"connect_seconds": 0.5, "first_token_seconds": 0.4, "gap_seconds": 0.4}
-PATIENCE = Patience(embed=0.5, search=0.5, open=0.5)
+PATIENCE = Patience(embed=1.0, search=1.0, open=1.0)
 DOCUMENTS = (
     Document(
         "fallback-model",
