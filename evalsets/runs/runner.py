@@ -14,7 +14,7 @@ from evalsets.runs.asker import Askable, Variant
 from evalsets.runs.load import Meter, alone, measuring
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.work import Ended, Progress, Task, Work
-from evalsets.runs.workers import Fan, InProcess
+from evalsets.runs.workers import spread
 from traces.ids import uuid7
 from traces.records import RunSettings
 
@@ -55,7 +55,6 @@ async def run(
     plan: Plan = Plan(),
     *,
     kb: str | None = None,
-    fan: Fan | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Run the cases and return what came of them.
@@ -65,7 +64,7 @@ async def run(
     run is marked as stopped. Raises EvalsetError while another process makes the run of this id.
     """
     sides = [Side(variant)]
-    return (await run_together(evalset, sides, pipeline, plan, kb=kb, fan=fan, progress=progress))[0]
+    return (await run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress))[0]
 
 
 async def run_together(
@@ -75,7 +74,6 @@ async def run_together(
     plan: Plan = Plan(),
     *,
     kb: str | None = None,
-    fan: Fan | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Run the cases through variants side by side; return what came of each run, in their order.
@@ -108,11 +106,11 @@ async def run_together(
                 work.begin(name, plan.seed, shape, again=plan.run_id is not None)
                 for work, name, shape in zip(works, names, shaped, strict=True)
             ]
-            await _asked(works, tasks[0], plan, fan or InProcess(width), meter)
+            await _asked(works, tasks[0], plan, width, meter)
     return [work.outcome() for work in works]
 
 
-async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: Fan, meter: Meter) -> None:
+async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, width: int, meter: Meter) -> None:
     """Ask every case of every variant, and write how the runs ended."""
     chance = random.Random(plan.seed)
     orders = {(case.case_id, n): chance.sample(works, len(works)) for case, n in todo}
@@ -125,10 +123,10 @@ async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, fan: F
     state: Ended = "failed"
     error: str | None = None
     try:
-        await fan.map(todo, ask)
+        await spread(todo, width, ask)
         for _ in range(plan.retries):
             for work in works:
-                await fan.map(work.broken(todo), work.again)
+                await spread(work.broken(todo), width, work.again)
         state = "finished"
     except asyncio.CancelledError:
         state = "stopped"
