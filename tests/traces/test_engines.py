@@ -129,6 +129,7 @@ QUESTIONS: dict[str, Ask] = {
     ),
     "asked.questions": lambda ledger, _: asked.questions(ledger, MONTH, 300),
     "asked.leaving": lambda ledger, _: asked.leaving(ledger, MONTH, 4),
+    "asked.places": lambda ledger, k: asked.places(ledger, k.turn_ids),
     "caches.served": lambda ledger, _: caches.served(ledger, SINCE, UNTIL),
     "conversations.page": lambda ledger, _: [conversations.page(ledger, one, 30, 5) for one in PEOPLE],
     "conversations.count": lambda ledger, _: [conversations.count(ledger, one) for one in PEOPLE],
