@@ -57,7 +57,7 @@ async def ask_again(settings: Settings, kb: str) -> list[Reasked]:
     """Ask the open questions of the last 30 days that this knowledge base had no answer to.
 
     What each gave is noted beside who looks after it.
-    Raises AnswerdeckError when the ledger cannot be read or the product cannot be built.
+    Raises StoreError when the ledger cannot be read, AnswerdeckError when the product cannot be built.
     """
     questions = _open(settings, kb)
     if not questions:

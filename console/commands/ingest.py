@@ -27,6 +27,7 @@ from pipeline.knowledge.tables import checked
 from pipeline.knowledge.watch import follow
 from pipeline.providers import embedder, embedder_url
 from pipeline.settings import load_settings
+from traces.errors import TracesError
 
 SHOWN = 50  # lines of one kind printed
 
@@ -117,7 +118,7 @@ async def _ask_again(result: Ingested, kb: str) -> None:
         return
     try:
         results = await ask_again(load_settings(), kb)
-    except AnswerdeckError as error:
+    except (AnswerdeckError, TracesError, OSError) as error:
         print(f"Unanswered questions were not asked again: {error}", file=sys.stderr, flush=True)
         return
     if results:

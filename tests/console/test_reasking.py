@@ -40,3 +40,11 @@ def test_documents_answer_what_had_no_answer(terminal: Terminal, tmp_path: Path)
 
     terminal.works("traces", "erase", "--user", "local", "--yes")
     assert assigned.lines(tmp_path / "data") == []
+
+
+def test_a_ledger_that_cannot_be_read_does_not_spoil_an_ingestion(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "data" / "journal").mkdir(parents=True)
+    (tmp_path / "data" / "traces.duckdb").write_bytes(b"no ledger " * 1000)
+    code, out, error = terminal("ingest", add(tmp_path, "bus", "The bus leaves at noon."), "--kb", "team")
+    assert (code, "1 added" in out) == (0, True)
+    assert "Unanswered questions were not asked again: " in error
