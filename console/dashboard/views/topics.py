@@ -137,8 +137,8 @@ def _gaps(range_name: str, door: str) -> None:
             "unanswered",
         )  # fmt: skip
         st.caption(
-            "Answered since: its newest turn, in the same words, was answered. Documents that come are "
-            "asked by themselves, of the embedded model: answered now."
+            "Answered since: its newest turn, in the same words, was answered. Answered now: asked again by "
+            "itself, of the embedded model, after documents came."
         )
     _assign(read.gaps[:MOST], assignments)
 
