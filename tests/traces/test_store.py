@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import orjson
@@ -95,7 +96,8 @@ def test_a_waiting_drainer_goes_before_new_readers(store: Store, journal: Journa
 
     def keep_reading() -> None:
         while not stop.is_set():
-            ids(store)
+            with suppress(StoreBusy):  # on a slow machine a reader may give up; the drainer may not
+                ids(store)
 
     readers = [threading.Thread(target=keep_reading) for _ in range(3)]
     for reader in readers:
