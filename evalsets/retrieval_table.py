@@ -24,7 +24,7 @@ from evalsets.evidence_sets import lines
 from evalsets.metrics.retrieval import retrieval
 from evalsets.metrics.stats import summary
 from pipeline.context.condenser import needs_history, rewrite
-from pipeline.context.fusion import fuse
+from pipeline.context.fusion import Weights, fuse
 from pipeline.context.retrieval import Retriever
 from pipeline.events import Message
 from pipeline.knowledge.embedding import MiniLM
@@ -81,7 +81,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
     query = shelf.respelt(question)
     vector = await standing.embedder.embed_query(query)
     cosines, texts = await shelf.by_vector(vector), await shelf.by_text(query)
-    pool = fuse(cosines, texts, WEIGHT)
+    pool = fuse(cosines, texts, Weights(WEIGHT))
     keys_by_way = {
         "BM25": texts.keys[np.argsort(-texts.values, kind="stable")],
         "dense": np.argsort(-cosines.values, kind="stable"),
@@ -97,7 +97,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
 
 async def ours(standing: Standing, question: str) -> list[str]:
     """Return the documents that the product retrieves, best first."""
-    retriever = Retriever(cast("Knowledge", standing), text_weight=WEIGHT)  # it asks for no more of one
+    retriever = Retriever(cast("Knowledge", standing), weights=Weights(WEIGHT))  # it asks for no more of one
     retrieved = await retriever.retrieve(question, "kb", unrecorded(question))
     return [candidate.passage.document_id for candidate in retrieved.candidates]
 

@@ -17,6 +17,7 @@ from pipeline.breakers import Breakers, changes
 from pipeline.context.answers import AnswerCache
 from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
+from pipeline.context.fusion import SPARSE, Weights
 from pipeline.context.memory import TABLES, Memory
 from pipeline.context.reach import Reach
 from pipeline.context.retrieval import LEISURE, Patience, Retriever
@@ -47,7 +48,7 @@ from pipeline.people import People
 from pipeline.private import spaces
 from pipeline.prompts.library import Library, PromptError
 from pipeline.prompts.shelves import Shelf, Shelves
-from pipeline.providers import embedder, model, paces, reranker
+from pipeline.providers import embedder, expander, model, paces, reranker
 from pipeline.redis_server import RedisServer
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
@@ -151,7 +152,14 @@ def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
     if settings.knowledge.place != EMBEDDED:
         elsewhere = Elsewhere(settings.knowledge.place, Leases(settings.ledger.get_secret_value()))
     embeds = vectors or embedder(settings)
-    return Knowledge(folder, embeds, releases=releases, screen=screen, elsewhere=elsewhere)
+    return Knowledge(
+        folder,
+        embeds,
+        releases=releases,
+        screen=screen,
+        elsewhere=elsewhere,
+        expander=expander(settings),
+    )
 
 
 def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = None) -> Retriever:
@@ -165,7 +173,7 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
         bases,
         candidates=search.candidates,
         passages=search.passages,
-        text_weight=search.text_weight,
+        weights=Weights(search.text_weight, SPARSE if search.sparse == "auto" else 0.0),
         reranker=reranker(settings),
         cache=_cache(settings),
         breakers=registry,

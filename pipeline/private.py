@@ -10,7 +10,7 @@ from pipeline.guardrails.planted import screen
 from pipeline.intake import outside
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
-from pipeline.providers import embedder
+from pipeline.providers import embedder, expander
 from pipeline.settings import Settings
 from pipeline.spaces import Bounds, Spaces
 
@@ -18,7 +18,8 @@ from pipeline.spaces import Bounds, Spaces
 def private(settings: Settings, vectors: Embedder | None = None) -> Knowledge:
     """Return people's own documents, each person's a knowledge base, with no versions to go back to."""
     folder = DataFolder(settings.data_dir).private
-    return Knowledge(folder, vectors or embedder(settings), releases=1, screen=screen)
+    embeds = vectors or embedder(settings)
+    return Knowledge(folder, embeds, releases=1, screen=screen, expander=expander(settings))
 
 
 def spaces(settings: Settings, remembered: Memory, vectors: Embedder) -> Spaces | None:

@@ -8,6 +8,7 @@ from pipeline.context.reranker import Embedded, Remote, Reranker
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.embedding import Embedder, MiniLM, Remembered
+from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.remote import RemoteEmbedder
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Model
@@ -53,6 +54,14 @@ def paces(settings: Settings) -> dict[str, Pace]:
         if endpoint.requests_per_minute or endpoint.tokens_per_minute:
             limited[provider] = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
     return limited
+
+
+def expander(settings: Settings) -> Expander | None:
+    """Return what gives passages the words they are about; None where the settings or the embedder forbid it.
+
+    It reads English, and its weight was measured beside the embedded embedder alone.
+    """
+    return Expander() if settings.retrieval.sparse == "auto" and settings.embedder == "minilm" else None
 
 
 def embedder(settings: Settings) -> Embedder:

@@ -170,6 +170,7 @@ class Retrieval(Section):
     passages: int = Field(ge=1, le=20)
     whole_tokens: int = Field(25_000, ge=0, le=1_000_000)
     text_weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+    sparse: Literal["auto", "off"] = "auto"
     floor: Share
     reranker: str = "embedded"
     reranker_url: str | None = None

@@ -97,7 +97,7 @@ class Pipeline(Frame):
         if turn.notice is None and turn.outcome in ("answered", "no_context"):
             kb = turn.recorder.turn.kb
             if kb is not None and kb != OWN:
-                turn.notice = notices.indexing(turn.text, self.knowledge.lag(kb))
+                turn.notice = notices.indexing(turn.text, self.knowledge.lags.of(kb))
 
     async def _steps(self, turn: LiveTurn) -> AsyncGenerator[Event]:
         """Limits, guards, memory, talk, the question rewritten, retrieval; then the answer."""

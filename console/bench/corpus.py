@@ -80,6 +80,5 @@ def _turned(vectors: PassageVectors, random: np.random.Generator) -> PassageVect
         moved = rows + random.normal(0, NOISE, rows.shape).astype(np.float32)
         return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
 
-    return PassageVectors(
-        turn(vectors.vector), None if vectors.sentences is None else turn(vectors.sentences)
-    )
+    sentences = None if vectors.sentences is None else turn(vectors.sentences)
+    return PassageVectors(turn(vectors.vector), sentences, vectors.expansion)

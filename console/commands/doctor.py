@@ -109,6 +109,8 @@ async def _knowledge(settings: Settings) -> list[Finding]:
         findings.append(Finding(f"knowledge base {settings.kb}", None, hint))
     else:
         findings.append(Finding(f"knowledge base {settings.kb}", True, about))
+        voice = status.sparse or ""
+        findings.append(Finding("learned-sparse voice", voice.startswith("heard") or None, voice))
     return findings
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.shelf import Keys, Scores
 
+SPARSE = 0.3  # weight of the learned-sparse z-scores; see the room's README
 NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
 Numbers = NDArray[np.float64]
 
@@ -25,21 +26,39 @@ class Pool:
     fused: Numbers
 
 
-def fuse(cosines: Scores, texts: Scores, text_weight: float) -> Pool:
-    """Score all rows by z(cosine) + text_weight x z(BM25), each z-score over the whole table.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of two voices beside that of the vectors, 1: full text, and the learned-sparse one."""
+
+    text: float = 0.3
+    sparse: float = SPARSE
+
+
+def fuse(cosines: Scores, texts: Scores, weights: Weights, pieces: Scores | None = None) -> Pool:
+    """Score all rows by z(cosine) + text x z(BM25) + sparse x z(expansion), all over the whole table.
 
     Every text match has its cosine in `cosines`, or there are no cosines at all. A row that shares
-    no word with the query has a BM25 of 0.
+    no word with the query has a BM25 of 0. `pieces` are None where passages have no expansions.
     """
     every = cosines if len(cosines.keys) else texts
     size, hits = len(every.keys), np.searchsorted(every.keys, texts.keys)
     text, overlap, cosine = np.full(size, np.nan), np.zeros(size), np.full(size, np.nan)
     text[hits] = overlap[hits] = texts.values
     cosine[: len(cosines.keys)] = cosines.values
-    fused = text_weight * (overlap - texts.mean) / texts.deviation
+    fused = weights.text * (overlap - texts.mean) / texts.deviation
     if len(cosines.keys):
         fused += (cosine - cosines.mean) / cosines.deviation
+    if pieces is not None:
+        fused += weights.sparse * _standard(every.keys, pieces)
     return Pool(every.keys, every.pages, cosine, text, fused)
+
+
+def _standard(keys: Keys, scores: Scores) -> Numbers:
+    """Return the z-score of each row, whose score is 0 where it has none."""
+    values = np.zeros(len(keys))
+    there = np.isin(scores.keys, keys, assume_unique=True)
+    values[np.searchsorted(keys, scores.keys[there])] = scores.values[there]
+    return (values - scores.mean) / scores.deviation
 
 
 def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:

@@ -14,7 +14,7 @@ from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.cache import Hit, Scope, SemanticCache, differ
 from pipeline.context.condenser import split
-from pipeline.context.fusion import Numbers, Pool, best, fuse, joined, measured, ranks, strangers
+from pipeline.context.fusion import Numbers, Pool, Weights, best, fuse, joined, measured, ranks, strangers
 from pipeline.context.rerank import capped
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
@@ -94,7 +94,7 @@ class Retriever:
         *,
         candidates: int = 20,
         passages: int = 5,
-        text_weight: float = 0.3,
+        weights: Weights = Weights(),
         reranker: Reranker = Embedded(),
         cache: SemanticCache | None = None,
         breakers: Breakers | None = None,
@@ -111,7 +111,7 @@ class Retriever:
         self._guards: dict[str, Guards] = {}
         self._candidates = candidates
         self._passages = passages
-        self._text_weight = text_weight
+        self._weights = weights
 
     async def retrieve(
         self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
@@ -186,15 +186,15 @@ class Retriever:
             if vector is None:
                 raise KnowledgeError(f"neither search of knowledge base {kb!r} can run now", "store_damaged")
             degraded, texts = "text_index_missing", Scores.none()
-        with recorder.span("fuse", "retrieval", parent, text_weight=self._text_weight) as span:
+        with recorder.span("fuse", "retrieval", parent, text_weight=self._weights.text) as span:
             missing = strangers(texts, cosines, shelf.chunks)
             if vector is not None and len(missing):
                 cosines = joined(
                     cosines, missing, await guards.rows.call(partial(shelf.cosines, vector, missing)), texts
                 )
-            pool = fuse(cosines, texts, self._text_weight)
+            pool = await self._fused(search, cosines, texts)
             places, seconds = best(pool, self._candidates)
-            span.note(pool=len(pool.keys), candidates=len(places))
+            span.note(pool=len(pool.keys), candidates=len(places), sparse=self._hears(shelf))
         with recorder.span("rerank", "retrieval", parent) as span:
             rows = await guards.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
             spread = (cosines.mean, cosines.deviation)
@@ -282,7 +282,7 @@ class Retriever:
             if len(missing):
                 values = await guards.rows.call(partial(shelf.cosines, vector, missing))
                 cosines = joined(cosines, missing, values, texts)
-        pool = fuse(cosines, texts, self._text_weight)
+        pool = await self._fused(search, cosines, texts)
         places = np.flatnonzero(np.isin(pool.keys, keys))
         if not len(places):
             return Trail(None, None, None, self._candidates)
@@ -290,6 +290,14 @@ class Retriever:
         [vector_rank], [text_rank] = ranks(pool.cosines, place), ranks(pool.texts, place)
         [fused_rank] = ranks(pool.fused, place)
         return Trail(vector_rank, text_rank, fused_rank, self._candidates)
+
+    async def _fused(self, search: Search, cosines: Scores, texts: Scores) -> Pool:
+        """Put the searches together, with the learned-sparse voice where every passage has an expansion."""
+        pieces = await search.shelf.by_pieces(search.query) if self._hears(search.shelf) else None
+        return fuse(cosines, texts, self._weights, pieces)
+
+    def _hears(self, shelf: Shelf) -> bool:
+        return shelf.expanded and self._weights.sparse > 0
 
     async def _score(self, candidates: Candidates, span: OpenSpan) -> Numbers:
         """Return the reranker's scores, or the embedded one's when it fails, is late or rests."""

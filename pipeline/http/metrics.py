@@ -94,7 +94,7 @@ class Metrics:
         self._gauges["waiting_turns"].set(pipeline.admission.waiting)
         self._gauges["unrecorded_turns"].set(pipeline.unrecorded)
         self._gauges["drain_lag_seconds"].set(pipeline.store.health().lag_seconds)
-        lags = pipeline.knowledge.lags().values()
+        lags = pipeline.knowledge.lags.every().values()
         self._gauges["index_lag_documents"].set(sum(lag.pending for lag in lags))
         self._gauges["index_lag_seconds"].set(max((lag.seconds() for lag in lags), default=0.0))
         for report in pipeline.report():

@@ -27,6 +27,7 @@ class Beside:
         self.embedder = own.embedder
         self.dimensions = own.dimensions
         self.chunks = own.chunks + (0 if base is None else base.chunks)
+        self.expanded = own.expanded and (base is None or base.expanded)
 
     def respelt(self, query: str) -> str:
         """Return the query as the base writes it, or as the own documents do that know a word alone."""
@@ -42,11 +43,15 @@ class Beside:
 
     async def by_text(self, query: str) -> Scores:
         """Return the matches of both by BM25, made comparable: its height depends on the number of chunks."""
-        own = _scaled(await self._own.by_text(query), self._own.chunks, self.chunks)
-        if self._base is None:
-            return self._together(own, Scores.none())
-        base = await self._base.by_text(query)
-        return self._together(own, _scaled(base, self._base.chunks, self.chunks))
+        base = Scores.none() if self._base is None else await self._base.by_text(query)
+        return self._comparable(await self._own.by_text(query), base)
+
+    async def by_pieces(self, query: str) -> Scores:
+        """Return the matches of both by their expansions, made comparable; none when one has no such."""
+        if not self.expanded:
+            return Scores.none()
+        base = Scores.none() if self._base is None else await self._base.by_pieces(query)
+        return self._comparable(await self._own.by_pieces(query), base)
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""
@@ -70,6 +75,10 @@ class Beside:
         own = await self._own.keys(name) - FAR
         return own if self._base is None else np.concatenate([own, await self._base.keys(name)])
 
+    def _comparable(self, own: Scores, base: Scores) -> Scores:
+        own = _scaled(own, self._own.chunks, self.chunks)
+        return self._together(own, _scaled(base, self.chunks - self._own.chunks, self.chunks))
+
     def _together(self, own: Scores, base: Scores) -> Scores:
         counts = np.array([self._own.chunks, self.chunks - self._own.chunks], np.float64)
         means = np.array([own.mean, base.mean])
@@ -87,7 +96,7 @@ class Beside:
 
 
 def _scaled(scores: Scores, chunks: int, every: int) -> Scores:
-    """Return BM25 scores as if the rarest word were as rare among the chunks as among all."""
+    """Return scores that weigh by rarity as if the rarest word were as rare among the chunks as among all."""
     factor = np.float32(math.log1p(every / 1.5) / math.log1p(max(chunks, 1) / 1.5))
     mean, deviation = scores.mean * float(factor), scores.deviation * float(factor)
     return replace(scores, values=scores.values * factor, mean=mean, deviation=deviation)

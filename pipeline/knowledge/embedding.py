@@ -39,10 +39,14 @@ class EmbedError(AnswerdeckError):
 
 @dataclass(frozen=True, slots=True)
 class PassageVectors:
-    """The vector of a text and one per span, all L2-normalised float32; None without any."""
+    """The vector of a text and one per span, all L2-normalised float32; None without any.
+
+    `expansion` holds the word pieces that the text is about, see `expansion.packed`; None when not measured.
+    """
 
     vector: Vector
     sentences: NDArray[np.float32] | None
+    expansion: bytes | None = None
 
 
 class Embedder(Protocol):
@@ -202,6 +206,12 @@ class MiniLM:
             low, high = np.searchsorted(starts, (begin, end))
             sentences[number] = _mean(states[low:high]) if high > low else vector
         return PassageVectors(vector, sentences)
+
+
+def pieces(text: str) -> tuple[list[int], list[str]]:
+    """Return the word pieces of a text, as numbers and as they are written."""
+    encoding = _tokenizer().encode(text, add_special_tokens=False)
+    return encoding.ids, encoding.tokens
 
 
 def sendable(text: str) -> str:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import large, tables, versions
 from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.expansion import Expander, heard
 from pipeline.knowledge.identity import Stored
+from pipeline.knowledge.lags import Lags
 from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
-from pipeline.knowledge.shelf import COLUMNS, SCREENED, Held, MemoryShelf, Shelf
+from pipeline.knowledge.shelf import COLUMNS, EXPANSION, SCREENED, Held, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
 from pipeline.knowledge.tables import (
     Elsewhere,
@@ -56,18 +58,20 @@ class Knowledge:
         releases: int = RELEASES,
         screen: Screen | None = None,
         elsewhere: Elsewhere | None = None,
+        expander: Expander | None = None,
     ) -> None:
         self.folder = folder
+        self.expander = expander
         self._leases = None if elsewhere is None else elsewhere.leases
         self.embedder = embedder
         self._clock = clock
-        self._memory_chunks = memory_chunks
+        self.memory_chunks = memory_chunks
         self._releases = releases
         self._screen = screen
         self._tables = Tables(folder, None if elsewhere is None else elsewhere.bucket)
         self.private: Knowledge | None = None  # people's own documents, where they may add some
         self._held: dict[str, Held] = {}
-        self._lags: dict[str, tuple[int, Lag]] = {}
+        self.lags = Lags(folder)
 
     async def names(self) -> list[str]:
         """Return the names of the knowledge bases."""
@@ -104,7 +108,7 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        lag, used = Lag.load(self._lag(kb)), size(self.folder / f"{kb}.lance")  # 0 in an object store
+        lag, used = Lag.load(self.lags.path(kb)), size(self.folder / f"{kb}.lance")  # 0 in an object store
         left = {"pending": lag.pending, "failed": lag.failed, "lag_seconds": lag.seconds()}
         try:
             newest = await self._tables.open(kb)
@@ -114,6 +118,8 @@ class Knowledge:
                 fingerprint = await tables.fingerprint(table)
                 fragments = await tables.fragments(table)
                 used = used or await tables.size(table)
+                many = chunks > self.memory_chunks
+                lacks = 0 if many else await tables.lacking(table)
             problem = (
                 None
                 if fingerprint == self.embedder.fingerprint
@@ -121,13 +127,13 @@ class Knowledge:
             )
             if problem is None and chunks and not await searchable(table, kb):
                 problem = (
-                    f"the full-text index of {kb!r} is missing or damaged, and above {self._memory_chunks}"
+                    f"the full-text index of {kb!r} is missing or damaged, and above {self.memory_chunks}"
                     " chunks questions need it; run the ingestion again to rebuild it"
                 )
-            many = chunks > self._memory_chunks
             probes = large.load(self._probes(kb)) if many else None
             more = {"fragments": fragments, "index": None if probes is None else probes.shown, **left}
             more["contents"] = versions.digest(contents)
+            more["sparse"] = heard(self.expander, lacks, chunks, many)
             counts = (len(contents), chunks, fingerprint, used)
             return Status(kb, tag.label, *counts, problem=problem, **more)
         except KnowledgeError as error:
@@ -163,16 +169,12 @@ class Knowledge:
 
     async def documents(self, kb: str, version: str | None = None) -> dict[str, Stored]:
         """Return the documents by key, of a released version or of the newest state; {} without a table."""
-        try:
-            table = await self._tables.open(kb)
-        except KnowledgeError as error:
-            if error.error_class == "store_missing" and version is None:
-                return {}
-            raise
-        if version is not None:
+        if version is None:
+            table = await self._there(kb)
+        else:
             table = await self._tables.at(kb, (await self._tag(kb, version)).number)
         with plainly(kb):
-            return await tables.documents(table)
+            return {} if table is None else await tables.documents(table)
 
     async def forget(self, kb: str, document_ids: Sequence[str]) -> str:
         """Remove documents and release the rest; returns the label to take them back from."""
@@ -226,7 +228,7 @@ class Knowledge:
                     raise
                 await asyncio.to_thread(shutil.rmtree, folder)
             self._forget(kb)
-        for leftover in (self._probes(kb), self._lag(kb), self._contents(kb)):
+        for leftover in (self._probes(kb), self.lags.path(kb), self._contents(kb)):
             leftover.unlink(missing_ok=True)
 
     async def table(self, kb: str) -> AsyncTable:
@@ -237,22 +239,33 @@ class Knowledge:
         """Be the only writer of the knowledge base; waits for another one to end."""
         return lock(self.folder, kb, self._leases)
 
+    async def in_force(self, kb: str) -> AsyncTable:
+        """Return the table as the last release has it."""
+        table = await self._tables.open(kb)
+        with plainly(kb):
+            return (await self._released(kb, table))[0]
+
+    async def completed(self, kb: str) -> AsyncTable:
+        """Return the table with the columns that it lacks since it was made before there were any."""
+        return await self._tables.completed(await self._tables.open(kb), kb)
+
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""
-        try:
-            table = await self._tables.open(kb)
-        except KnowledgeError as error:
-            if error.error_class != "store_missing":
-                raise
-            return {}
+        table = await self._there(kb)
         with plainly(kb):
-            return await tables.contents(table)
+            return {} if table is None else await tables.contents(table)
+
+    async def chunks(self, kb: str) -> int:
+        """Return how many chunks are stored; 0 when there is no table yet."""
+        table = await self._there(kb)
+        with plainly(kb):
+            return 0 if table is None else await table.count_rows()
 
     async def passages(self, kb: str) -> list[tuple[str, str, str, list[tuple[int, int]]]]:
         """Return chunk id, document id, text and sentence spans of every chunk in force."""
-        table = await self._tables.open(kb)
+        table = await self.in_force(kb)
         with plainly(kb):
-            return await tables.passages((await self._released(kb, table))[0])
+            return await tables.passages(table)
 
     async def write(self, kb: str, entries: Sequence[Entry]) -> None:
         """Store documents in one commit; each replaces all chunks it had before."""
@@ -290,7 +303,7 @@ class Knowledge:
         """Index what is new, tag the version and clean old ones; returns the label of the contents."""
         table = await self._tables.open(kb)
         with plainly(kb):
-            many = await table.count_rows() > self._memory_chunks
+            many = await table.count_rows() > self.memory_chunks
             await tables.index(table, vectors=many)
             if many:
                 large.save(self._probes(kb), await large.measure(table))
@@ -325,29 +338,13 @@ class Knowledge:
             last = await versions.keep(table, at, tags[-1].number, self._contents(kb))
             return versions.digest(await tables.contents(table)) != last.contents
 
-    def note(self, kb: str, lag: Lag) -> None:
-        """Keep how far an ingestion is, for `status`."""
-        with plainly(kb):
-            lag.save(self._lag(kb))
-
-    def lag(self, kb: str) -> Lag:
-        """Return what an ingestion has left to do; cheap enough for every turn."""
+    async def _there(self, kb: str) -> AsyncTable | None:
         try:
-            stamp = self._lag(kb).stat().st_mtime_ns
-        except OSError:
-            return Lag()
-        if kb not in self._lags or self._lags[kb][0] != stamp:
-            self._lags[kb] = stamp, Lag.load(self._lag(kb))
-        return self._lags[kb][1]
-
-    def lags(self) -> dict[str, Lag]:
-        """Return what is left to do, by knowledge base."""
-        suffix = ".lag.json"
-        names = sorted(path.name.removesuffix(suffix) for path in self.folder.glob(f"*{suffix}"))
-        return {kb: self.lag(kb) for kb in names}
-
-    def _lag(self, kb: str) -> Path:
-        return self.folder / f"{checked(kb)}.lag.json"
+            return await self._tables.open(kb)
+        except KnowledgeError as error:
+            if error.error_class != "store_missing":
+                raise
+            return None
 
     async def _load(self, kb: str) -> Shelf:
         table = await self._tables.open(kb)
@@ -378,13 +375,13 @@ class Knowledge:
     async def _shelf(self, kb: str, version: str, fixed: AsyncTable) -> Shelf:
         """Read one version; it stays as it is whatever is written meanwhile."""
         fingerprint, chunks = await tables.fingerprint(fixed), await fixed.count_rows()
-        if chunks > self._memory_chunks:
+        if chunks > self.memory_chunks:
             if not self._probes(kb).exists():  # another machine made the index
                 large.save(self._probes(kb), await large.measure(fixed))
             probes, sample = large.load(self._probes(kb)), await large.drawn(fixed)
             return large.TableShelf(version, fingerprint, chunks, fixed, sample, probes, partial(plainly, kb))
         names = (await fixed.schema()).names
-        later = [SCREENED] if SCREENED in names else []
+        later = [name for name in (SCREENED, EXPANSION) if name in names]
         columns = [*COLUMNS, *later, "searched", "document_key", "position", "vector"]
         rows = await fixed.query().select(columns).to_arrow()
         return MemoryShelf(version, fingerprint, *await asyncio.to_thread(unpacked, rows, kb))

@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document, Skipped, cleaned
 from pipeline.knowledge.embedding import Embedder
+from pipeline.knowledge.expanding import complete
 from pipeline.knowledge.identity import Prepared, Resolved, Stored, resolve
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading import markdown
@@ -203,7 +205,9 @@ async def _release(
     try:
         if gone:
             await knowledge.drop(kb, gone)
-        if writer.stored or gone or (stored and await knowledge.unreleased(kb)):
+        there = stored or bool(writer.stored)
+        expanded = there and await complete(knowledge, kb)
+        if writer.stored or gone or expanded or (stored and await knowledge.unreleased(kb)):
             version = await knowledge.release(kb)
         elif stored:
             await knowledge.mend(kb)
@@ -331,7 +335,15 @@ def sample_vectors(embedder: Embedder) -> Ready:
         if str(file["fingerprint"]) != embedder.fingerprint:
             return {}
         keys, ends, rows = file["keys"], file["ends"].tolist(), file["rows"]
+        expansions = _expansions(file)
     return {
-        key.tobytes(): vector_files.unpack(rows[start:end], True)
-        for key, start, end in zip(keys, [0, *ends[:-1]], ends, strict=True)
+        key.tobytes(): replace(vector_files.unpack(rows[start:end], True), expansion=expansion)
+        for key, start, end, expansion in zip(keys, [0, *ends[:-1]], ends, expansions, strict=True)
     }
+
+
+def _expansions(file: Mapping[str, Any]) -> list[bytes | None]:
+    """Return the shipped word pieces of each chunk; None for one whose number of bytes is -1."""
+    sizes, stored = file["expanded"].tolist(), file["expansions"].tobytes()
+    ends = np.cumsum(np.maximum(sizes, 0)).tolist()
+    return [None if size < 0 else stored[end - size : end] for size, end in zip(sizes, ends, strict=True)]

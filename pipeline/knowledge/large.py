@@ -82,6 +82,10 @@ class TableShelf:
     def dimensions(self) -> int:
         return self._sample.shape[1]
 
+    @property
+    def expanded(self) -> bool:
+        return False  # so large a knowledge base is not read into memory
+
     async def by_vector(self, vector: Vector) -> Scores:
         """Return the nearest rows by cosine, as the vector index finds them."""
         with self._guard():
@@ -103,6 +107,10 @@ class TableShelf:
         values = table["_score"].to_numpy()
         mean, deviation = spread(values, self.chunks)
         return _scores(table.slice(0, POOL), values[:POOL], mean, deviation)
+
+    async def by_pieces(self, query: str) -> Scores:
+        """Return none: the learned-sparse voice is heard where all rows lie in memory."""
+        return Scores.none()
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""

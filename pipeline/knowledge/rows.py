@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.chunking import Chunk
 from pipeline.knowledge.embedding import PassageVectors, Spans
-from pipeline.knowledge.shelf import COLUMNS, PAGE, SCREENED, Keys, checksum
+from pipeline.knowledge.pieces import Pieces
+from pipeline.knowledge.shelf import COLUMNS, EXPANSION, PAGE, SCREENED, Keys, checksum
 
 log = logging.getLogger(__name__)
 EMBEDDER = b"answerdeck.embedder"
@@ -54,6 +55,7 @@ def schema(fingerprint: str, dimensions: int) -> Any:
             pa.field("checksum", text),
             pa.field("source", text),
             pa.field(SCREENED, blob),
+            pa.field(EXPANSION, blob),
         ],
         metadata={EMBEDDER: fingerprint.encode()},
     )
@@ -82,6 +84,7 @@ def packed(entries: Sequence[Entry], schema: Any, screen: Screen | None = None) 
             "checksum": checksum(chunk.chunk_id, chunk.title, chunk.url, chunk.text),
             "source": entry.source,
             SCREENED: None if screen is None else screen(chunk.text, chunk.spans),
+            EXPANSION: vectors.expansion,
         }
         for entry in entries
         for chunk, vectors in zip(entry.chunks, entry.vectors, strict=True)
@@ -89,8 +92,10 @@ def packed(entries: Sequence[Entry], schema: Any, screen: Screen | None = None) 
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np.float32], Bm25]:
-    """Take columns, pages, vectors and words out of Arrow, without rows whose checksum fails."""
+def unpacked(
+    rows: Any, kb: str
+) -> tuple[dict[str, list[Any]], Keys, NDArray[np.float32], Bm25, Pieces | None]:
+    """Take columns, pages, vectors, words and expansions out of Arrow, without rows whose checksum fails."""
     columns = {name: rows[name].to_pylist() for name in (*COLUMNS, SCREENED) if name in rows.column_names}
     shown = zip(*(columns[name] for name in ("chunk_id", "title", "url", "text")), strict=True)
     vectors = matrix(rows)
@@ -103,7 +108,8 @@ def unpacked(rows: Any, kb: str) -> tuple[dict[str, list[Any]], Keys, NDArray[np
         columns = {name: list(compress(values, sound)) for name, values in columns.items()}
     _, documents = np.unique(np.array(rows["document_key"].to_pylist(), np.str_), return_inverse=True)
     pages = documents.astype(np.int64) * 2**32 + rows["position"].to_numpy() // PAGE
-    return columns, pages, vectors, Bm25(rows["searched"].to_pylist())
+    expansions = rows[EXPANSION].to_pylist() if EXPANSION in rows.column_names else []
+    return columns, pages, vectors, Bm25(rows["searched"].to_pylist()), Pieces.of(expansions)
 
 
 def matrix(rows: Any) -> NDArray[np.float32]:

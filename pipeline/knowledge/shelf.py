@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from pipeline.codes import written
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
+from pipeline.knowledge.pieces import Pieces
 from pipeline.spelling import doubtful, joined, respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 SCREENED = "screened"  # tables made before there was a passage guard lack it
+EXPANSION = "splade_tiny"  # named after the model: tables that it never read lack it
 PAGE = 8  # neighbouring chunks of a document that count as one place
 MATCHES = 4_000  # full-text matches read at most: their spread makes the z-scores
 REMEMBERED = 256  # full-text results kept
@@ -77,11 +79,16 @@ class Shelf(Protocol):
     @property
     def dimensions(self) -> int: ...
 
+    @property
+    def expanded(self) -> bool: ...
+
     def respelt(self, query: str) -> str: ...
 
     async def by_vector(self, vector: Vector) -> Scores: ...
 
     async def by_text(self, query: str) -> Scores: ...
+
+    async def by_pieces(self, query: str) -> Scores: ...
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]: ...
 
@@ -111,6 +118,7 @@ class MemoryShelf:
         pages: Keys,
         matrix: NDArray[np.float32],
         searched: Bm25,
+        pieces: Pieces | None = None,
     ) -> None:
         self.version = version
         self.embedder = embedder
@@ -118,6 +126,7 @@ class MemoryShelf:
         self._pages = pages
         self._matrix = matrix
         self._searched = searched
+        self._pieces = pieces
         self._texts: OrderedDict[str, Scores] = OrderedDict()
         self._rows: OrderedDict[int, Row] = OrderedDict()
 
@@ -128,6 +137,10 @@ class MemoryShelf:
     @property
     def dimensions(self) -> int:
         return self._matrix.shape[1]
+
+    @property
+    def expanded(self) -> bool:
+        return self._pieces is not None
 
     def respelt(self, query: str) -> str:
         """Return the query with mistyped words, split ones and codes written as the documents write them."""
@@ -157,6 +170,13 @@ class MemoryShelf:
             if len(self._texts) > REMEMBERED:
                 self._texts.popitem(last=False)
         return scores
+
+    async def by_pieces(self, query: str) -> Scores:
+        """Return the rows whose expansions have word pieces of the query; none when a row lacks its own."""
+        if self._pieces is None:
+            return Scores.none()
+        keys, values = self._pieces.search(query)
+        return Scores(keys, values, self._pages[keys], *spread(values, self.chunks))
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""

@@ -74,6 +74,7 @@ class Status:
     fragments: int | None = None
     contents: str | None = None  # fingerprint of the documents in force
     index: str | None = None  # how the vector index is asked and what it finds; None when search is exact
+    sparse: str | None = None  # whether the learned-sparse voice is heard; if not, why
 
 
 def size(folder: Path) -> int:

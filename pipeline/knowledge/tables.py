@@ -20,7 +20,7 @@ from pipeline.errors import KnowledgeError
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.listing import Listing
 from pipeline.knowledge.rows import EMBEDDER
-from pipeline.knowledge.shelf import SCREENED
+from pipeline.knowledge.shelf import EXPANSION, SCREENED
 from traces.errors import StoreError
 from traces.postgres.lease import Lease, Leases
 
@@ -50,7 +50,8 @@ _BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what i
     (r"", "cannot be reached"),
 )  # fmt: skip
 SOURCE = "source"
-LATER = {SOURCE: "''", SCREENED: "arrow_cast(NULL, 'Binary')"}  # columns that old tables lack
+_NOTHING = "arrow_cast(NULL, 'Binary')"
+LATER = {SOURCE: "''", SCREENED: _NOTHING, EXPANSION: _NOTHING}  # columns that old tables lack
 KEEP = timedelta(days=3650)  # optimize() fails once a tagged version is older than its clean-up age
 TEXT_QUERY_CHARACTERS = 1_000
 _REFUSALS = (  # what the system says when it refuses: (in an error's text, the reason, what to do)
@@ -122,7 +123,7 @@ class Tables:
     async def create(self, kb: str, schema: Any) -> AsyncTable:
         """Return the table, made empty when there is none."""
         try:
-            return await self._completed(await self.open(kb), kb)
+            return await self.completed(await self.open(kb), kb)
         except KnowledgeError as error:
             if error.error_class != "store_missing":
                 raise
@@ -130,7 +131,7 @@ class Tables:
             await (await self.connect()).create_table(kb, schema=schema, exist_ok=True)
         return await self.open(kb)
 
-    async def _completed(self, table: AsyncTable, kb: str) -> AsyncTable:
+    async def completed(self, table: AsyncTable, kb: str) -> AsyncTable:
         """Add the columns that a table lacks because it was made before there were any."""
         with plainly(kb):
             names = (await table.schema()).names
@@ -181,6 +182,12 @@ async def size(table: AsyncTable) -> int:
     """Return the bytes of the rows' files."""
     stats: Any = await table.stats()
     return stats["total_bytes"]
+
+
+async def lacking(table: AsyncTable) -> int:
+    """Return how many chunks have no expansion."""
+    there = EXPANSION in (await table.schema()).names
+    return await table.count_rows(f"{EXPANSION} IS NULL" if there else None)
 
 
 async def contents(table: AsyncTable) -> dict[str, str]:

@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk
 from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors
+from pipeline.knowledge.expanding import expander
+from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.identity import Prepared
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry
@@ -55,10 +57,12 @@ class Writer:
         self._progress = progress
         self._since = time.time()
         embedder = knowledge.embedder
+        self._expander: Expander | None = None
         self._files = VectorFile(knowledge.folder.parent / "vectors", embedder.fingerprint)
 
     async def write(self, waiting: Sequence[Waiting]) -> str | None:
         """Store all that can be; returns why the rest must wait, or None."""
+        self._expander = await self._expands(waiting)
         left = self._left = list(waiting)
         self._note(left)
         async with aclosing(self._embedded(waiting)) as batches:
@@ -91,7 +95,17 @@ class Writer:
             await asyncio.gather(*(coming for _, coming in ahead), return_exceptions=True)
 
     async def _embed(self, batch: Batch) -> list[Entry]:
-        return await _embed(batch, self._knowledge.embedder, self._files, self._ready)
+        entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
+        return (
+            entries if self._expander is None else await asyncio.to_thread(_expand, entries, self._expander)
+        )
+
+    async def _expands(self, waiting: Batch) -> Expander | None:
+        """Return what expands the passages of what will then be stored; None where nothing does."""
+        if self._knowledge.expander is None or not waiting:
+            return None
+        coming = sum(len(each.prepared.chunks) for each in waiting if not each.stored)
+        return expander(self._knowledge, coming + await self._knowledge.chunks(self._kb))
 
     def released(self) -> None:
         """Note that all that was stored is in force."""
@@ -125,7 +139,23 @@ class Writer:
             for waiting in left[:NAMED]
         )
         lag = Lag(len(left), dict(self.failed), titles, self._since if left else None)
-        self._knowledge.note(self._kb, lag)
+        self._knowledge.lags.note(self._kb, lag)
+
+
+def _expand(entries: Sequence[Entry], use: Expander) -> list[Entry]:
+    """Give every chunk the word pieces it is about, unless they were shipped with its vectors."""
+    return [
+        replace(
+            entry,
+            vectors=tuple(
+                vectors
+                if vectors.expansion is not None
+                else replace(vectors, expansion=use.expand([piece.embedded[0]])[0])
+                for piece, vectors in zip(entry.chunks, entry.vectors, strict=True)
+            ),
+        )
+        for entry in entries
+    ]
 
 
 def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:

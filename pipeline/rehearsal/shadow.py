@@ -133,13 +133,16 @@ class PointedShelf:
     def __init__(self, shelf: Shelf, points: Points) -> None:
         self._shelf, self._points = shelf, points
         self.version, self.embedder = shelf.version, shelf.embedder
-        self.chunks, self.dimensions = shelf.chunks, shelf.dimensions
+        self.chunks, self.dimensions, self.expanded = shelf.chunks, shelf.dimensions, shelf.expanded
 
     async def by_vector(self, vector: Vector) -> Scores:
         return await self._points.wait("search vector", lambda: self._shelf.by_vector(vector))
 
     async def by_text(self, query: str) -> Scores:
         return await self._points.wait("search full-text", lambda: self._shelf.by_text(query))
+
+    async def by_pieces(self, query: str) -> Scores:
+        return await self._shelf.by_pieces(query)
 
     async def cosines(self, vector: Vector, keys: Keys) -> Any:
         return await self._points.wait("search cosines", lambda: self._shelf.cosines(vector, keys))

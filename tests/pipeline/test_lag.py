@@ -35,10 +35,10 @@ async def test_a_turn_says_so_until_the_ingestion_is_over(tmp_path: Path) -> Non
     pipeline = await make_pipeline(data_dir=tmp_path)
     question = "How do I turn on bounce keys?"
     before, _ = await ask(pipeline, question)
-    pipeline.knowledge.note(pipeline.rules.kb, replace(WAITING, since=time.time() - 50))
+    pipeline.knowledge.lags.note(pipeline.rules.kb, replace(WAITING, since=time.time() - 50))
     during, _ = await ask(pipeline, question)
     metrics = Metrics(pipeline).text().decode()
-    pipeline.knowledge.note(pipeline.rules.kb, Lag())
+    pipeline.knowledge.lags.note(pipeline.rules.kb, Lag())
     after, _ = await ask(pipeline, question)
     await pipeline.close()
     assert isinstance(before, Answer) and isinstance(during, Answer) and isinstance(after, Answer)

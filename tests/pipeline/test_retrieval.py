@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.context.fusion import best, fuse
+from pipeline.context.fusion import Weights, best, fuse
 from pipeline.context.rerank import capped
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import KnowledgeError
@@ -95,7 +95,7 @@ async def test_a_rare_word_is_found_by_the_text_search(knowledge: Knowledge) -> 
 async def test_candidates_and_weight_are_obeyed(knowledge: Knowledge) -> None:
     found, _ = await ask(knowledge, "screen", candidates=2)
     assert len(found.candidates) == 2
-    words_only, _ = await ask(knowledge, "screen", text_weight=100.0)
+    words_only, _ = await ask(knowledge, "screen", weights=Weights(text=100.0))
     assert words_only.candidates[0].passage.document_id == "screen"
 
 
@@ -188,7 +188,7 @@ def test_fusion_adds_weighted_z_scores() -> None:
     pages = [0, 0, 1]
     cosines = scores({0: 0.9, 1: 0.5, 2: 0.1}, pages, mean=0.5, deviation=0.2)
     texts = scores({2: 8.0}, pages, mean=2.0, deviation=4.0)
-    pool = fuse(cosines, texts, 0.5)
+    pool = fuse(cosines, texts, Weights(0.5))
     assert pool.fused.tolist() == pytest.approx([2.0 - 0.25, -0.25, -2.0 + 0.75])
     places, seconds = best(pool, 2)
     assert places.tolist() == [0, 2]

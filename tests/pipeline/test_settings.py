@@ -24,6 +24,7 @@ BROKEN = [
     ("ANSWERDECK_RETRIEVAL__TEXT_WEIGHT", "nan", "retrieval.text_weight"),
     ("ANSWERDECK_RETRIEVAL__TEXT_WEIGHT", "-1", "retrieval.text_weight"),
     ("ANSWERDECK_RETRIEVAL__FLOOR", "1.5", "retrieval.floor"),
+    ("ANSWERDECK_RETRIEVAL__SPARSE", "on", "retrieval.sparse"),
     ("ANSWERDECK_LIMITS__TURN_SECONDS", "0", "limits.turn_seconds"),
     ("ANSWERDECK_LIMITS__TURN_SECONDS", "inf", "limits.turn_seconds"),
     ("ANSWERDECK_LIMITS__REQUESTS_PER_MINUTE", "-5", "limits.requests_per_minute"),

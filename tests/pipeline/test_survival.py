@@ -197,7 +197,7 @@ async def test_a_full_disk_leaves_the_last_good_version_in_force(
     done = await running.run([folder], "kb", reader)
     assert done.problem is None
     assert await texts(reader) == {"a.md": "Apples are green.", "b.md": "Bananas are yellow."}
-    assert reader.lag("kb").pending == 0
+    assert reader.lags.of("kb").pending == 0
 
 
 def killed(*_: object, **__: object) -> Any:
@@ -212,7 +212,7 @@ async def test_documents_that_are_stored_but_not_in_force_count_as_waiting(
         patch.setattr(tables, "index", full)
         with pytest.raises(KnowledgeError):
             await ingesting.store([Document(f"d{n}", "", f"Text {n}.") for n in range(3)], "kb", knowledge)
-    assert knowledge.lag("kb").pending == 3
+    assert knowledge.lags.of("kb").pending == 3
 
 
 async def test_vectors_that_cannot_be_kept_cost_no_document(

@@ -90,6 +90,7 @@ def settings(base: Base) -> None:
         ("Embedder configured (embedder)", f"{configured.embedder} · {bases.embedder().fingerprint}"),
         ("Pieces on disk", status.fragments),
         ("Vector search", status.index or "exact, in memory"),
+        ("Learned-sparse voice (retrieval.sparse)", status.sparse),
         ("Versions kept readable (knowledge.releases)", configured.knowledge.releases),
         ("Candidates (retrieval.candidates)", retrieval.candidates),
         ("Passages to the model (retrieval.passages)", retrieval.passages),
