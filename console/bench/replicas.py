@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -90,12 +91,18 @@ class Seen:
 
     ended: dict[str, str] = field(default_factory=dict)  # outcome by turn id
     over: set[str] = field(default_factory=set)  # ids of clients' turns that ended
+    unanswered: int = 0  # questions that nobody answered however often they were asked
     replies: Counter[str] = field(default_factory=Counter)
 
     @property
     def wrong(self) -> int:
         """Replies that a client cannot make sense of: 5xx other than a 503 that says when to come back."""
         return sum(count for name, count in self.replies.items() if name.startswith("5"))
+
+    @property
+    def failed(self) -> int:
+        """Turns that ended, but as failed."""
+        return sum(outcome == "failed" for outcome in self.ended.values())
 
 
 class Crowd:
@@ -117,6 +124,7 @@ class Crowd:
             if outcome is not None:
                 return outcome
             await asyncio.sleep(self._pause_seconds)
+        self.seen.unanswered += 1
         return None
 
     async def _try(self, user: str, body: dict[str, str]) -> str | None:
@@ -128,15 +136,15 @@ class Crowd:
             return None
         if reply.status_code != 200:
             return self._refused(reply)
-        ends = [line for line in reply.text.splitlines() if line.startswith("data:") and '"outcome"' in line]
-        if not ends:
+        end = _end(reply.text)
+        if end is None:
             self.seen.replies["cut short"] += 1
             return None
-        end = json.loads(ends[-1].removeprefix("data:"))
-        self.seen.replies["200"] += 1
-        self.seen.ended[end["turn_id"]] = end["outcome"]
+        outcome = end.get("outcome", "failed")
+        self.seen.replies["200" if "outcome" in end else f"error: {end['code']}"] += 1
+        self.seen.ended[end["turn_id"]] = outcome
         self.seen.over.add(body["client_turn_id"])
-        return end["outcome"]
+        return outcome
 
     def _refused(self, reply: httpx.Response) -> str | None:
         comes_back = "retry-after" in reply.headers
@@ -158,6 +166,13 @@ class Crowd:
                     await asyncio.wait_for(over.wait(), chance.uniform(0.5, 1.5) * gap)
 
         await asyncio.gather(*(live(user) for user in users))
+
+
+def _end(stream: str) -> dict[str, Any] | None:
+    """Return the last event of a turn, its answer or the error that it failed with; None when it was cut."""
+    lines = [line.removeprefix("data:") for line in stream.splitlines() if line.startswith("data:")]
+    end = json.loads(lines[-1]) if lines else {}
+    return end if isinstance(end, dict) and end.get("turn_id") and {"outcome", "code"} & end.keys() else None
 
 
 @contextmanager

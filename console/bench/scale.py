@@ -196,8 +196,10 @@ async def _cpu(hosts: list[Host], client: httpx.AsyncClient, turns: int) -> list
         await asyncio.gather(*(Crowd([host.address], client).ask(f"user{n}", next(texts)) for n in range(8)))
     idle = await _idle(hosts)
     used: list[float] = []
+    every: list[Crowd] = []
     for group in (hosts[:1], hosts):
         crowds = [Crowd([host.address], client) for host in group]
+        every += crowds
         texts = questions(20_000 + 1000 * len(group))
         before, began = sum(host.cpu_seconds for host in group), time.monotonic()
         for at in range(0, turns, 8):
@@ -207,10 +209,13 @@ async def _cpu(hosts: list[Host], client: httpx.AsyncClient, turns: int) -> list
         rest = sum(idle[: len(group)]) * (time.monotonic() - began)
         seconds = sum(host.cpu_seconds for host in group) - before - rest
         used.append(seconds * 1e3 / (turns * len(group)))
-    alone, together = used
-    what, goal = f"CPU per turn on {HOSTS} servers against one", Goal(1 / 0.9, "ratio")
+    lacking = sum(crowd.seen.failed + crowd.seen.unanswered for crowd in every)
+    alone, together = (1e3 / milliseconds for milliseconds in used)
+    what, goal = f"throughput of each of {HOSTS} servers against one alone", Goal(0.9, "ratio", "least")
     return [
-        Figure("scale", what, "ms", (together,), (alone,), goal),
+        Figure("scale", what, "turns per CPU second", (together,), (alone,), goal),
+        _figure("CPU per turn of one alone", "ms", used[0], None),
+        _figure("turns failed under it", "", lacking, NONE),
         _figure("CPU of a server that nobody asks", "ms/s", sum(idle) * 1e3 / len(idle), None),
     ]
 
@@ -240,6 +245,8 @@ def _ledger(hosts: list[Host], crowd: Crowd) -> list[Figure]:
         pages = asyncio.run(knowledge(load_settings()).documents("valves"))
     return [
         _figure("turns whose end a user received", "", len(seen.ended), None),
+        _figure("of these failed", "", seen.failed, NONE),
+        _figure("questions never answered", "", seen.unanswered, NONE),
         _figure("of these lost", "", len(seen.ended.keys() - set(recorded)), NONE),
         _figure("turns recorded twice", "", len(recorded) - len(set(recorded)), NONE),
         _figure("questions answered twice", "", len(doubled) - len(set(doubled)), NONE),

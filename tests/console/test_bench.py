@@ -153,24 +153,28 @@ async def test_a_crowd_asks_again_elsewhere_under_the_same_id() -> None:
                 return httpx.Response(500)
             case 5:
                 return httpx.Response(200, text='data: {"turn_id": "t1", "outcome": "answered"}\n\n')
+            case 6:
+                return httpx.Response(200, text='event: error\ndata: {"code": "x", "turn_id": "t2"}\n\n')
             case _:
                 return httpx.Response(429, headers={"Retry-After": "30"})
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
         crowd = Crowd([host.address for host in hosts], client, pause_seconds=0.0)
         assert await crowd.ask("ada", "How?") == "answered"
+        assert await crowd.ask("ada", "Why?") == "failed"
         assert await crowd.ask("ada", "And then?") == "429"
     first = {turn for _, turn in asked[:5]}
     assert len(first) == 1 and asked[5][1] not in first
     assert [port for port, _ in asked[:4]] == [hosts[0].port, hosts[1].port] * 2
-    assert crowd.seen.ended == {"t1": "answered"} and crowd.seen.over == first
-    assert crowd.seen.wrong == 1
+    assert crowd.seen.ended == {"t1": "answered", "t2": "failed"} and first < crowd.seen.over
+    assert (crowd.seen.wrong, crowd.seen.failed, crowd.seen.unanswered) == (1, 1, 0)
     assert crowd.seen.replies == {
         "no connection": 1,
         "come back (503)": 1,
         "cut short": 1,
         "500": 1,
         "200": 1,
+        "error: x": 1,
         "429": 1,
     }
 
@@ -187,7 +191,7 @@ def test_what_redis_adds_is_measured_beside_the_files_of_one_machine(
 def test_nothing_is_lost_or_doubled_while_each_engine_is_killed(tmp_path: Path) -> None:
     figures = {figure.what: figure for figure in scale.measure(tmp_path, quick=True, progress=lambda _: None)}
     exact = [figure for figure in figures.values() if figure.goal == scale.NONE]
-    assert len(exact) == 8
+    assert len(exact) == 11
     assert not missed(exact)
     assert figures["turns whose end a user received"].median > 100
 
