@@ -87,7 +87,7 @@ class Tools:
     async def _turn(self, question: Question) -> Answer:
         if not question.text.strip():
             raise Unanswered("The question is empty.")
-        if question.kb is not None and not self.pipeline.readable(question.workspace, question.kb):
+        if question.kb is not None and not await self.pipeline.offers(question.workspace, question.kb):
             raise Unanswered(f"There is no knowledge base {question.kb[:64]!r}.")
         end = await last(self.pipeline.answer(question))
         if not isinstance(end, Answer):

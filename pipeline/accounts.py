@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import columns
 from pipeline.columns import WORKSPACE
@@ -18,6 +19,7 @@ from pipeline.transactions import transaction
 from traces.errors import StoreError
 from traces.postgres.tables import SharedTables
 
+T = TypeVar("T")
 KEPT_DAYS = 365  # of the audit lines
 _WAIT_SECONDS = 5.0
 FILE_TABLES = """
@@ -68,6 +70,11 @@ class Accounts:
         self._shared = place if isinstance(place, SharedTables) else None
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._apart = None if self._shared is None else ThreadPoolExecutor(1, "accounts")
+
+    def apart(self, work: Callable[..., T], *values: Any) -> Future[T] | None:
+        """Begin work that asks these in a thread, where a server may be silent; None where a file is read."""
+        return None if self._apart is None else self._apart.submit(work, *values)
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows of a query, by the names of their columns."""
@@ -91,6 +98,8 @@ class Accounts:
 
     def close(self) -> None:
         """Close the file."""
+        if self._apart is not None:
+            self._apart.shutdown()
         with self._lock:
             if self._db is not None:
                 self._db.close()

@@ -49,7 +49,7 @@ from pipeline.private import spaces
 from pipeline.prompts.library import Library, PromptError
 from pipeline.prompts.shelves import Shelf, Shelves
 from pipeline.providers import embedder, expander, model, paces, reranker
-from pipeline.redis_server import RedisServer
+from pipeline.redis_server import RedisServer, rest
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
 from pipeline.turn import Pipeline
@@ -268,7 +268,7 @@ def counts(settings: Settings) -> Counts:
 def sessions(settings: Settings, space: str = "") -> RedisServer | None:
     """Return a connection to what all machines keep together, or to a space of it; None when alone."""
     address = settings.sessions.get_secret_value()
-    return None if address == EMBEDDED else RedisServer(address, space=space)
+    return None if address == EMBEDDED else RedisServer(address, space=space, rests=rest(address))
 
 
 def _admission(settings: Settings) -> Admission:
@@ -356,7 +356,7 @@ def _cached(settings: Settings) -> RedisServer | None:
     """Return what the machines share their caches by: those that have the same documents."""
     address = settings.sessions.get_secret_value()
     together = address != EMBEDDED and settings.knowledge.place != EMBEDDED
-    return RedisServer(address, texts=False) if together else None
+    return RedisServer(address, texts=False, rests=rest(address)) if together else None
 
 
 def _writable(folder: Path) -> None:

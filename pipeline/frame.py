@@ -46,18 +46,19 @@ class Frame(Operations):
         The caller has taken the turn on when this returns None, and gives it back at its end.
         """
         name, seconds = question.client_turn_id, self.rules.turn_seconds + 2 * SPARE_SECONDS
-        while (done := self._repeated(question)) is None:
+        while (done := await self._repeated(question)) is None:
             if name is None or self.quota.claim(question.user_id, name, seconds):
                 return None
             await asyncio.sleep(TWIN_SECONDS)
         return done
 
-    def _repeated(self, question: Question) -> dict[str, Any] | None:
+    async def _repeated(self, question: Question) -> dict[str, Any] | None:
         """Return the turn this client already got; None too when that cannot be looked up."""
         if question.client_turn_id is None:
             return None
         try:
-            return self.memory.within(question.workspace).repeated(question.user_id, question.client_turn_id)
+            memory = self.memory.within(question.workspace)
+            return await memory.ask(memory.repeated, question.user_id, question.client_turn_id)
         except ConversationsError as error:
             log.warning("a client's turn could not be looked up: %s", error)
             return None
@@ -154,13 +155,12 @@ class Frame(Operations):
             observe(trace)
         return trace
 
-    def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
+    async def _remember(self, turn: LiveTurn, trace: Trace) -> Answer:
         row, answer = trace.turn, answer_of(turn, trace)
         if turn.question.history is None and turn.question.door not in TRIALS:
             try:
-                self.memory.within(turn.question.workspace).remember(
-                    row.user_id, row.client_turn_id, row.question, answer
-                )
+                memory = self.memory.within(turn.question.workspace)
+                await memory.ask(memory.remember, row.user_id, row.client_turn_id, row.question, answer)
             except ConversationsError as error:
                 log.error("turn %s is not remembered: %s", turn.turn_id, error)
             else:
@@ -172,7 +172,7 @@ class Frame(Operations):
         if turn.outcome == "refused" or not (turn.full or personal(turn.text)):
             return
         memory = self.memory.within(turn.question.workspace)
-        work = asyncio.to_thread(memory.digest, turn.question.user_id, turn.text, answer)
+        work = memory.digest_later(turn.question.user_id, turn.text, answer)
         chore = asyncio.get_running_loop().create_task(work)
         self._chores.add(chore)
         chore.add_done_callback(self._digested)

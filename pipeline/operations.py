@@ -84,7 +84,8 @@ class Operations:
         workspace: str = DEFAULT,
     ) -> Score:
         """Record a thumb (1 or -1) on one of the user's own turns; raises Refused (404) otherwise."""
-        if self.memory.within(workspace).owner(turn_id) != user_id:
+        memory = self.memory.within(workspace)
+        if await memory.ask(memory.owner, turn_id) != user_id:
             raise Refused("turn_not_found", f"There is no turn {turn_id!r} of yours.", status=404)
         score = Score(
             score_id=uuid7(),
@@ -110,6 +111,11 @@ class Operations:
             return self.workspaces.of(kb) == workspace and self.knowledge.exists(kb)
         except KnowledgeError:  # no name for one
             return False
+
+    async def offers(self, workspace: str, kb: str) -> bool:
+        """Tell what `readable` does; others need not wait meanwhile for a silent object store."""
+        await self.knowledge.look(kb)
+        return self.readable(workspace, kb)
 
     async def bases(self, workspace: str) -> list[str]:
         """Return the knowledge bases that the people of a workspace may read, its main one first."""

@@ -7,12 +7,13 @@ Passwords are kept as scrypt hashes, keys and session tokens as SHA-256; none ca
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pipeline import passwords
 from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
@@ -25,6 +26,7 @@ from traces.postgres.tables import SharedTables
 
 __all__ = ["AccessError", "People", "Throttled", "Unreachable"]
 
+T = TypeVar("T")
 SESSION_SECONDS = 12 * 3600.0
 TRY_SECONDS = 15 * 60.0  # wrong tries count for so long
 TRIES = {"name": 5, "address": 20}  # wrong ones, before no more are looked at
@@ -90,10 +92,20 @@ class People:
         self._clock = clock
         self.workspaces = Workspaces(self._accounts, folder)
 
+    async def ask(self, work: Callable[..., T], *values: Any) -> T:
+        """Do work that asks these: at once in a file, in a thread where a server may be silent."""
+        begun = self._accounts.apart(work, *values)
+        return work(*values) if begun is None else await asyncio.wrap_future(begun)
+
+    @property
+    def surely_closed(self) -> bool:
+        """Whether people must sign in, as far as that is known without asking."""
+        return self._provider or bool(self._keys) or self._ever_closed
+
     @property
     def closed(self) -> bool:
         """Whether people must sign in: keys or a provider are set, or a user or key was ever made here."""
-        if self._provider or self._keys or self._ever_closed:
+        if self.surely_closed:
             return True
         try:
             self._ever_closed = bool(self._accounts.rows("select since from closed limit 1"))
@@ -101,11 +113,13 @@ class People:
             return True  # nobody comes in by a database that is away
         return self._ever_closed
 
+    def configured(self, key: str) -> Person | None:
+        """Return whose key of the configuration this is."""
+        return self._keys.person(key)
+
     def person(self, key: str) -> Person | None:
         """Return whose key this is, of the configuration or made here."""
-        if (person := self._keys.person(key)) is not None:
-            return person
-        return self._of_key(digest(key))
+        return self.configured(key) or self._of_key(digest(key))
 
     def sign_in(self, name: str, secret: str, address: str) -> str:
         """Begin a session with a name and password, or with a key and no name; return its token.

@@ -15,7 +15,7 @@ from pipeline.models.model import Model
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.pace import Pace
 from pipeline.ray_cluster import RayCluster
-from pipeline.redis_server import RedisServer
+from pipeline.redis_server import RedisServer, rest
 from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
 from pipeline.shared_vectors import SharedVectors
@@ -95,7 +95,9 @@ def _vectors(settings: Settings, base_url: str | None) -> SharedVectors | None:
     address = settings.sessions.get_secret_value()
     if address == EMBEDDED or settings.embedder == "minilm":
         return None
-    return SharedVectors(RedisServer(address, texts=False), f"{base_url} {settings.embedder}")
+    return SharedVectors(
+        RedisServer(address, texts=False, rests=rest(address)), f"{base_url} {settings.embedder}"
+    )
 
 
 def reranker(settings: Settings) -> Reranker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,29 @@ _PREFIX = "answerdeck:"
 _PROBE = "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])"
 
 
+class Rest:
+    """Until when nobody asks a server that failed, and why; those who share one wait for it once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = 0.0
+        self._failure = ""
+
+    def check(self) -> None:
+        """Raise the last failure while it is young."""
+        if self._clock() < self._until:
+            raise SessionsError(self._failure)
+
+    def begin(self, failure: str) -> None:
+        self._failure, self._until = failure, self._clock() + REST_SECONDS
+
+
+@cache  # of the process: its connections to one server meet the same failures
+def rest(address: str) -> Rest:
+    """Return the rest that this process's connections to a server share."""
+    return Rest()
+
+
 class RedisServer:
     """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError."""
 
@@ -32,14 +56,13 @@ class RedisServer:
         *,
         texts: bool = True,
         space: str = "",
+        rests: Rest | None = None,
     ) -> None:
         import redis
 
         self.name = shown(address)
-        self._clock = clock
+        self._rest = rests or Rest(clock)
         self._prefix = f"{_PREFIX}{space}"  # apart from what others keep there
-        self._rests_until = 0.0
-        self._failure = ""
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._client: redis.Redis = redis.Redis.from_url(
             address,
@@ -60,15 +83,14 @@ class RedisServer:
 
     def ask(self, question: Callable[[redis.Redis], Any]) -> Any:
         """Ask once; after a failure nobody is kept waiting for a while."""
-        if self._clock() < self._rests_until:
-            raise SessionsError(self._failure)
+        self._rest.check()
         try:
             return question(self._client)
         except self._failures as error:
             line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            self._failure = f"{self.name} cannot be used: {line}"
-            self._rests_until = self._clock() + REST_SECONDS
-            raise SessionsError(self._failure) from error
+            failure = f"{self.name} cannot be used: {line}"
+            self._rest.begin(failure)
+            raise SessionsError(failure) from error
 
     def check(self) -> None:
         """Say whether the server keeps what it is told; raises SessionsError in one line when it does not."""

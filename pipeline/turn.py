@@ -16,12 +16,7 @@ from pipeline.context.cache import Scope
 from pipeline.context.whole import assemble_whole, fits
 from pipeline.errand import errand
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
-from pipeline.events import (
-    Event,
-    Message,
-    Question,
-    Sources,
-)
+from pipeline.events import Event, Message, Question, Sources
 from pipeline.frame import UNMETERED, Frame, malformed, refused
 from pipeline.guardrails.inbound import Verdict
 from pipeline.keeping import Lookup
@@ -90,7 +85,7 @@ class Pipeline(Frame):
                     yield event
             finally:
                 trace = self._close(turn)
-        yield turn.failed or self._remember(turn, trace)
+        yield turn.failed or await self._remember(turn, trace)
 
     def _indexing(self, turn: LiveTurn) -> None:
         """Tell the user of documents that are not indexed yet, when nothing else is to be told."""
@@ -112,7 +107,7 @@ class Pipeline(Frame):
             yield turn.refuse(verdict.rule, verdict.message)
             return
         turn.purse.look()
-        history = self._recall(turn)
+        history = await self._recall(turn)
         quoting = (turn.question.model or self.rules.model) == "extractive"
         talk = heard(turn.text, quoting=quoting)
         if talk is not None:
@@ -245,17 +240,20 @@ class Pipeline(Frame):
         turn.history = None if turn.question.history is None else history
         return replace(verdict, message=self.inbound.worded(verdict.message, turn.tongue))
 
-    def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
+    async def _recall(self, turn: LiveTurn) -> tuple[Message, ...]:
         if turn.history is not None or turn.question.door in TRIALS:
             turn.hear(turn.history or ())
             return turn.history or ()
-        user_id, continued = turn.question.user_id, turn.question.conversation_id is not None
-        memory = self.memory.within(turn.question.workspace)
+        whose = (turn.question.user_id, turn.conversation_id)
+        continued = turn.question.conversation_id is not None
+        memory, history = self.memory.within(turn.question.workspace), tuple[Message, ...]()
         with turn.recorder.span("recall", "memory") as span:
             try:
-                history = memory.recall(user_id, turn.conversation_id) if continued else ()
-                turn.recollection = memory.recollect(user_id, turn.conversation_id, turn.text)
-                turn.chosen = memory.chosen(user_id, turn.conversation_id) if history else None
+                if continued:
+                    history = await memory.ask(memory.recall, *whose)
+                turn.recollection = await memory.ask(memory.recollect, *whose, turn.text)
+                if history:
+                    turn.chosen = await memory.ask(memory.chosen, *whose)
             except ConversationsError as error:
                 log.warning("turn %s: %s", turn.turn_id, error)
                 span.error, turn.notice = "ConversationsError", notices.FORGOTTEN if continued else None
@@ -277,6 +275,8 @@ class Pipeline(Frame):
 
     async def _retrieve(self, turn: LiveTurn, query: str) -> Retrieved:
         turn.own = self._own(turn)
+        if (chosen := turn.question.kb or turn.chosen) is not None:
+            await self.knowledge.look(chosen)
         kb = self._base(turn)
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:

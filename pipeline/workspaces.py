@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
 from pipeline.auth import DEFAULT, workspace_named
@@ -19,6 +20,7 @@ from traces.errors import Unknown
 log = logging.getLogger(__name__)
 FRESH_SECONDS = 1.0  # how long another process's change may go unnoticed
 REST_SECONDS = 5.0  # after a failure nobody is kept waiting again for so long
+WAIT_SECONDS = 0.3  # for a server, when something was read before: a turn waits, and others with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +157,13 @@ class Workspaces:
         """Return the workspace of each knowledge base outside `default`; read anew each second."""
         if self._clock() >= self._until:
             try:
-                rows = self._accounts.rows("select kb, workspace from bases order by since, kb")
-            except Unreachable as error:
+                rows = self._asked("select kb, workspace from bases order by since, kb")
+            except (Unreachable, TimeoutError) as error:
                 self._until = self._clock() + REST_SECONDS
                 self._owned = self._owned if self._owned is not None else self._copied()
                 log.warning(
-                    "whose the knowledge bases are cannot be asked, what was read last holds: %s", error
+                    "whose the knowledge bases are cannot be asked, what was read last holds: %s",
+                    str(error) or "no answer yet",
                 )
             else:
                 self._keep({row["kb"]: row["workspace"] for row in rows})
@@ -168,6 +171,13 @@ class Workspaces:
         if self._owned is None:
             raise Unreachable("whose the knowledge bases are cannot be asked, and was never read here")
         return self._owned
+
+    def _asked(self, sql: str) -> list[Any]:
+        """Return the rows; a server that may be silent is waited for only where nothing was ever read."""
+        asking = self._accounts.apart(self._accounts.rows, sql)
+        if asking is None:
+            return self._accounts.rows(sql)
+        return asking.result(None if self._owned is None and self._copied() is None else WAIT_SECONDS)
 
     def _keep(self, owned: dict[str, str]) -> None:
         """Take over what was read; write the copy when it says something else."""

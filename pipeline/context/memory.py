@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,10 +116,12 @@ class Memory:
         self._workspace = DEFAULT
         self.history, self.uploads = History(self._run), Uploads(self._run)
         self.quarantined: Path | None = None
+        self._apart: ThreadPoolExecutor | None = None
         if isinstance(place, Path):
             self._file, self.quarantined = _usable(place)
         else:
             self._file = place
+            self._apart = ThreadPoolExecutor(1, "conversations")
 
     def within(self, workspace: str) -> Memory:
         """Return the conversations of a workspace: the same file, seen through it alone."""
@@ -127,6 +131,15 @@ class Memory:
         view._workspace, view.history = workspace, History(self._run, workspace=workspace)
         view.uploads = Uploads(self._run, workspace)
         return view
+
+    async def ask(self, method: Callable[..., T], *values: Any) -> T:
+        """Call a method of these: a file is read at once, a server that may be silent in a thread.
+
+        What was begun is done also when nobody waits for it any more.
+        """
+        if self._apart is None:
+            return method(*values)
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._apart, method, *values))
 
     def recall(self, user_id: str, conversation_id: str) -> tuple[Message, ...]:
         """Return the last turns of the conversation that fit the budget, oldest first.
@@ -196,14 +209,9 @@ class Memory:
 
     def forget_facts(self, user_id: str, fact_id: str | None = None) -> int:
         """Delete one fact of the user, or all of them; return how many there were."""
-        return self._run(
-            lambda db: (
-                db.execute(
-                    "delete from facts where user_id = ? and workspace = ? and (fact_id = ? or ? is null)",
-                    (user_id, self._workspace, fact_id, fact_id),
-                ).rowcount
-            )
-        )
+        sql = "delete from facts where user_id = ? and workspace = ? and (fact_id = ? or ? is null)"
+        values = (user_id, self._workspace, fact_id, fact_id)
+        return self._run(lambda db: db.execute(sql, values).rowcount)
 
     def digest(self, user_id: str, question: str, answer: Answer) -> None:
         """Keep the facts a turn stated, and add the turn that left the window to the summary.
@@ -219,15 +227,17 @@ class Memory:
             self._keep(user_id, facts, answer)
         self._summarise(user_id, answer.conversation_id)
 
+    async def digest_later(self, user_id: str, question: str, answer: Answer) -> None:
+        """Digest in a thread: nobody waits for it."""
+        work = asyncio.to_thread if self._apart is None else self.ask
+        await work(self.digest, user_id, question, answer)
+
     def _keep(self, user_id: str, facts: list[tuple[str, str]], answer: Answer) -> None:
         source = (answer.turn_id, answer.conversation_id, datetime.now(UTC).isoformat())
 
         def write(db: Database) -> None:
             for slot, text in facts:
-                db.execute(
-                    _KEEP_FACT,
-                    (uuid7(), user_id, slot, text, *source, self._workspace),
-                )
+                db.execute(_KEEP_FACT, (uuid7(), user_id, slot, text, *source, self._workspace))
             db.execute(
                 "delete from facts where user_id = ? and fact_id not in"
                 " (select fact_id from facts where user_id = ? order by said_at desc, fact_id desc limit ?)",
@@ -336,6 +346,8 @@ class Memory:
         return self._file.notice
 
     def close(self) -> None:
+        if self._apart is not None:
+            self._apart.shutdown()
         with self._lock:
             self._file.close()
 

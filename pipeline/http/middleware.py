@@ -85,12 +85,12 @@ class Border:
         if across:  # a cookie of ours that came along is not the page's to use
             headers.pop(b"cookie", None)
         try:
-            person, unknown = self._person(headers), None
+            person, unknown = await self._who(headers), None
         except Unreachable as error:
             log.error("%s", error)
             person, unknown = None, problem(503, "sign_in_unavailable", _UNKNOWN, retry_after=5.0)
         scope[PERSON] = visitor(person, headers.get(GUEST)) if across else person
-        refusal = self._refuse(scope, headers, across=across)
+        refusal = self._refuse(scope, headers, across=across, closed=person is not LOCAL)
         if refusal is not None and unknown is not None:
             refusal = unknown
         if scope["type"] == "websocket":
@@ -132,18 +132,27 @@ class Border:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
 
-    def _person(self, headers: dict[bytes, bytes]) -> Person | None:
+    async def _who(self, headers: dict[bytes, bytes]) -> Person | None:
+        """Return who asks; a database is waited for only where it alone can say."""
+        key, token = _bearer(headers), cookie(headers.get(b"cookie", b"").decode("latin-1"))
+        if key is not None and (person := self._people.configured(key)) is not None:
+            return person
+        if key is None and not token and self._people.surely_closed:
+            return None
+        return await self._people.ask(self._person, key, token)
+
+    def _person(self, key: str | None, token: str | None) -> Person | None:
         if not self._people.closed:
             return LOCAL
-        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() == "bearer":
-            return self._people.person(key.strip())
-        token = cookie(headers.get(b"cookie", b"").decode("latin-1"))
+        if key is not None:
+            return self._people.person(key)
         return self._people.session(token) if token else None
 
-    def _refuse(self, scope: Scope, headers: dict[bytes, bytes], *, across: bool) -> Response | None:
+    def _refuse(
+        self, scope: Scope, headers: dict[bytes, bytes], *, across: bool, closed: bool
+    ) -> Response | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self._people.closed and _name(host) not in LOOPBACK:
+        if not closed and _name(host) not in LOOPBACK:
             return problem(403, "foreign_host", f"This server does not answer for the host {host[:100]!r}.")
         method = scope.get("method", "GET")
         origin = headers.get(b"origin")
@@ -318,6 +327,12 @@ def _name(netloc: str) -> str:
         return (urlsplit(f"//{netloc}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _bearer(headers: dict[bytes, bytes]) -> str | None:
+    """Return the key that a request names."""
+    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
 
 
 def _who_are_you(method: str, headers: dict[bytes, bytes]) -> Response:

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.expansion import Expander, heard
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.lags import Lags
+from pipeline.knowledge.lock import lock
 from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
 from pipeline.knowledge.shelf import COLUMNS, EXPANSION, SCREENED, Held, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
@@ -26,7 +27,6 @@ from pipeline.knowledge.tables import (
     Tables,
     checked,
     label,
-    lock,
     mixed,
     plainly,
     quoted,
@@ -81,6 +81,12 @@ class Knowledge:
     def exists(self, kb: str) -> bool:
         """Say whether there is such a knowledge base, sound or not; raises KnowledgeError for a bad name."""
         return self._tables.exists(kb)
+
+    async def look(self, kb: str) -> None:
+        """Learn in a thread what an object store holds, so that `exists` waits for nothing after this."""
+        if self._leases is not None:
+            with suppress(KnowledgeError):
+                await asyncio.to_thread(self.exists, kb)
 
     async def open(self, kb: str) -> Shelf:
         """Return the newest version as retrieval reads it.
@@ -170,7 +176,7 @@ class Knowledge:
     async def documents(self, kb: str, version: str | None = None) -> dict[str, Stored]:
         """Return the documents by key, of a released version or of the newest state; {} without a table."""
         if version is None:
-            table = await self._there(kb)
+            table = await self._tables.there(kb)
         else:
             table = await self._tables.at(kb, (await self._tag(kb, version)).number)
         with plainly(kb):
@@ -251,13 +257,13 @@ class Knowledge:
 
     async def contents(self, kb: str) -> dict[str, str]:
         """Return the stored documents: key to content hash; empty when there is no table yet."""
-        table = await self._there(kb)
+        table = await self._tables.there(kb)
         with plainly(kb):
             return {} if table is None else await tables.contents(table)
 
     async def chunks(self, kb: str) -> int:
         """Return how many chunks are stored; 0 when there is no table yet."""
-        table = await self._there(kb)
+        table = await self._tables.there(kb)
         with plainly(kb):
             return 0 if table is None else await table.count_rows()
 
@@ -337,14 +343,6 @@ class Knowledge:
             at = await self._tables.at(kb, tags[-1].number)
             last = await versions.keep(table, at, tags[-1].number, self._contents(kb))
             return versions.digest(await tables.contents(table)) != last.contents
-
-    async def _there(self, kb: str) -> AsyncTable | None:
-        try:
-            return await self._tables.open(kb)
-        except KnowledgeError as error:
-            if error.error_class != "store_missing":
-                raise
-            return None
 
     async def _load(self, kb: str) -> Shelf:
         table = await self._tables.open(kb)

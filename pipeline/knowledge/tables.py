@@ -1,18 +1,15 @@
-"""LanceDB itself: connection, tables, indexes, the writers' lock, and its errors in plain words."""
+"""LanceDB itself: connection, tables, indexes, and its errors in plain words."""
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import logging
-import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,21 +18,16 @@ from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.listing import Listing
 from pipeline.knowledge.rows import EMBEDDER
 from pipeline.knowledge.shelf import EXPANSION, SCREENED
-from traces.errors import StoreError
-from traces.postgres.lease import Lease, Leases
+from traces.postgres.lease import Leases
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
     from lancedb.table import AsyncTable
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
 STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
-LOCK_SECONDS = 1800.0  # an ingestion of a large folder may take that long
-LOCK_STEP_SECONDS = 0.1
-LEASE_STEP_SECONDS = 1.0  # each try connects
 _PATIENCE = {
     "client_max_retries": "3",
     "client_retry_timeout": "10",
@@ -86,7 +78,7 @@ class Tables:
         if self._connection is None:
             import lancedb
 
-            _make(self._folder)
+            make(self._folder)
             self._connection = await lancedb.connect_async(
                 self._bucket or str(self._folder),
                 read_consistency_interval=timedelta(seconds=STALE_SECONDS),
@@ -113,6 +105,15 @@ class Tables:
             with plainly(kb):
                 self._open[kb] = await (await self.connect()).open_table(kb)
         return self._open[kb]
+
+    async def there(self, kb: str) -> AsyncTable | None:
+        """Return the table at its newest version; None when there is none."""
+        try:
+            return await self.open(kb)
+        except KnowledgeError as error:
+            if error.error_class != "store_missing":
+                raise
+            return None
 
     async def at(self, kb: str, version: int) -> AsyncTable:
         """Return a handle of its own that stays at one version whatever is written."""
@@ -227,59 +228,14 @@ async def passages(table: AsyncTable) -> list[tuple[str, str, str, list[tuple[in
     ]
 
 
-@asynccontextmanager
-async def lock(folder: Path, kb: str, leases: Leases | None = None) -> AsyncIterator[None]:
-    """Be the only writer of the knowledge base, in this process and among others, on all machines.
-
-    Waits for another writer to end; the lock of one that was killed becomes free by itself. `leases` are
-    those of machines that share an object store.
-    """
-    handle = _lock_file(folder, kb)
-    lease: Lease | None = None
-    try:
-        await _waited(lambda: _locked(handle), kb)
-        if leases is not None:
-            lease = await _waited(lambda: leases.take(f"knowledge base {kb}"), kb, LEASE_STEP_SECONDS)
-        yield
-    except StoreError as error:
-        raise KnowledgeError(f"who writes knowledge base {kb!r} cannot be asked: {error}", "shed") from error
-    finally:
-        if lease is not None:
-            lease.release()
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool | None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None
-    return True
-
-
-async def _waited(take: Callable[[], T | None], kb: str, step: float = LOCK_STEP_SECONDS) -> T:
-    """Try until something is taken; raises KnowledgeError when that lasts too long."""
-    for attempt in range(int(LOCK_SECONDS / step)):
-        if (taken := take()) is not None:
-            return taken
-        if attempt == 0:
-            log.warning("knowledge base %r is being written, waiting for that to end", kb)
-        await asyncio.sleep(step)
-    raise KnowledgeError(f"knowledge base {kb!r} is being written by another process", "shed")
-
-
-def _make(folder: Path) -> None:
+def make(folder: Path) -> None:
+    """Make the folder; raises KnowledgeError naming what to do."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KnowledgeError(
             f"cannot write to {str(folder)!r} ({error.strerror}); set ANSWERDECK_DATA_DIR", "config"
         ) from None
-
-
-def _lock_file(folder: Path, kb: str) -> int:
-    _make(folder)
-    return os.open(folder / f"{checked(kb)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def refused(error: Exception) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from traces.ids import uuid7
 from traces.journal import Journal
 from traces.postgres import dialect, schema
 from traces.postgres.connection import check_writable
-from traces.postgres.tables import SharedTables
+from traces.postgres.tables import REST_SECONDS, SharedTables
 from traces.queries import free
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
@@ -263,10 +264,16 @@ def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal
 
 
 def test_a_server_that_went_silent_is_not_waited_for(address: str) -> None:
-    tables = SharedTables(address, "create table if not exists days (day text)", patience=0.3)
+    days = "create table if not exists days (day text)"
+    now = [0.0]
+    tables = SharedTables(address, days, patience=0.3, clock=lambda: now[0] + time.monotonic())
     assert tables.execute("select 1").fetchone() == (1,)
     with pytest.raises(StoreError, match=r"cannot be reached: no answer within 0\.3 s"):
         tables.execute("select pg_sleep(20)")
+    with pytest.raises(StoreError, match=r"no answer within 0\.3 s"):
+        tables.execute("select 1")  # at once: for a while nobody waits again
+    assert tables._connection is None
+    now[0] += REST_SECONDS
     assert tables.execute("select 1").fetchone() == (1,), "the next statement connects anew"
     tables.close()
 

@@ -10,6 +10,8 @@ from traces.postgres.connection import connect, naming, shown
 if TYPE_CHECKING:
     import psycopg
 
+SILENT_SECONDS = 3.0  # what one who asks waits for a server that went silent
+
 
 class Lease:
     """Held by a connection of its own until it is released."""
@@ -31,10 +33,14 @@ class Leases:
 
     def take(self, name: str) -> Lease | None:
         """Take the lease; None while somebody else holds it."""
-        connection = connect(self._address, self._name)
+        connection = connect(self._address, self._name, SILENT_SECONDS)
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-        with naming(self._name):
-            row = connection.execute("select pg_try_advisory_lock(%s)", [number]).fetchone()
+        try:
+            with naming(self._name):
+                row = connection.execute("select pg_try_advisory_lock(%s)", [number]).fetchone()
+        except BaseException:  # closed, and passed on
+            connection.close()
+            raise
         if row == (True,):
             return Lease(connection)
         connection.close()

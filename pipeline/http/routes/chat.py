@@ -45,7 +45,7 @@ def routes(pipeline: Pipeline) -> APIRouter:
             workspace=person.workspace,
             tongue=accepted(request.headers.get("accept-language", "")),
         )
-        if ask.kb is not None and not pipeline.readable(person.workspace, ask.kb):
+        if ask.kb is not None and not await pipeline.offers(person.workspace, ask.kb):
             return problem(404, "not_found", f"There is no knowledge base {ask.kb!r}.")
         events = pipeline.answer(question)
         accepts = request.headers.get("accept", "")

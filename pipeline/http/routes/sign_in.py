@@ -22,9 +22,8 @@ def routes(people: People, elsewhere: ProviderSignIn | None = None) -> APIRouter
 
     @router.get("/login")
     async def show(request: Request) -> Response:
-        return (
-            HTMLResponse(page("", way(request, elsewhere))) if people.closed else RedirectResponse("/", 303)
-        )
+        closed = await people.ask(lambda: people.closed)
+        return HTMLResponse(page("", way(request, elsewhere))) if closed else RedirectResponse("/", 303)
 
     @router.post("/login")
     async def login(request: Request) -> Response:
@@ -36,7 +35,7 @@ def routes(people: People, elsewhere: ProviderSignIn | None = None) -> APIRouter
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
-        return sign_out(request, people)
+        return await people.ask(sign_out, request, people)
 
     return router
 
