@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -27,6 +28,15 @@ SAMPLE = 20_000  # turns that a fit looks at, about
 PIECE = 5_000  # turns sorted in one window of the store
 EVERY_SECONDS = 3.0  # between two looks while turns come in
 GROWTH, AGE = 1.25, timedelta(days=1)  # so many times the turns, or so old with new ones: fitted anew
+_LATEST = """
+    insert into latest
+    select words, door, started_at, turn_id, outcome
+    from (
+        select *, row_number() over (partition by words, door order by started_at desc, turn_id desc) as age
+        from asked where words = any($words)
+    ) as aged
+    where age = 1
+"""
 log = logging.getLogger(__name__)
 
 
@@ -102,8 +112,8 @@ class Sorter:
                 bound,
             )
         places: dict[str, tuple[int | None, int]] = {}
-        rows: list[tuple[object, ...]] = []
-        missing: list[tuple[object, ...]] = []
+        rows: list[tuple[Any, ...]] = []
+        missing: list[tuple[Any, ...]] = []
         for turn in turns:
             if turn.question not in places:
                 places[turn.question] = placing.place(turn.question)
@@ -114,6 +124,7 @@ class Sorter:
                 missing.append((*who[:4], words, turn.question))
         if rows:
             window.append({"asked": rows, "missing": missing})
+            _renew(window, rows, {row[4] for row in missing})
         else:
             self._odd.update(hours)
         rollups.roll_topics(window.shared, {hour.astimezone(UTC) for hour in hours})
@@ -176,6 +187,29 @@ def _keep(window: engine.Window, sample: _Sample, fitted: Fit) -> None:
         for topic in fitted.topics
     ]
     window.append({"topics": rows})
+
+
+def _renew(window: engine.Window, rows: list[tuple[Any, ...]], gone: set[int]) -> None:
+    """Keep in `latest` the newest turn of each question that is missing somewhere, by its words and door."""
+    there = window.rows(
+        "select words, door, started_at, turn_id from latest"
+        " where words in (select unnest(cast($words as bigint[])))",
+        words=sorted({row[6] for row in rows if row[6]}),
+    )
+    before = {(row["words"], row["door"]): (row["started_at"], row["turn_id"]) for row in there}
+    known = {words for words, _ in before}
+    newest = dict[tuple[int, str], tuple[Any, ...]]()
+    for turn_id, _, started_at, door, outcome, _, words, _ in rows:
+        key = words, door
+        last = newest[key][2:4] if key in newest else before.get(key)
+        if words in known and (last is None or last < (started_at, turn_id)):
+            newest[key] = words, door, started_at, turn_id, outcome
+    old = [before[key][1] for key in newest if key in before]
+    if old:
+        window.shared.execute("delete from latest where turn_id = any($ids)", {"ids": old})
+    window.append({"latest": list(newest.values())})
+    if gone - known:
+        window.shared.execute(_LATEST, {"words": sorted(gone - known)})
 
 
 def _first(lacking: list[sortings.Lacking]) -> list[datetime]:

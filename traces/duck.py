@@ -9,11 +9,11 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from traces import forgetting, rollups, views
+from traces import forgetting, marks, rollups, views
 from traces.engine import Connection, Stale, Tables, Unfit
 from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.rollups import Touched
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     import duckdb
     import pandas
 
-_MARKS = {
-    "main": "select segment, drained_to from marks",
-    "stored": "select segment, drained_to from stored.marks",
-}
 _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could name Python variables
 SCHEMA = Path(__file__).parent / "schema"
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # beside the store; the latter two after a kill
@@ -111,6 +107,12 @@ class Reading:
                             row[name] = orjson.loads(row[name])
                 yield batch
 
+    def columns(self, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer as one array a column; for many rows of numbers without a null."""
+        with naming(self._name):
+            self._prepare(sql)
+            return self._connection.execute(sql, params).fetchnumpy()
+
     def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""
         with naming(self._name), warnings.catch_warnings():
@@ -155,11 +157,11 @@ class Writing:
         self.connection = connection
 
     def marks(self) -> dict[str, int]:
-        return marks(self.connection)
+        return marks.stored(self.connection)
 
     def add(self, tables: Tables, ends: Mapping[str, int], seen: Mapping[str, int]) -> None:
         """Commit rows and marks together; raises Unfit, or Stale when the marks are not those `seen`."""
-        stored = marks(self.connection)
+        stored = marks.stored(self.connection)
         if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
             raise Stale
         with self.transaction():
@@ -182,7 +184,7 @@ class Writing:
         append(self.connection, tables)
 
     def mark(self, ends: Mapping[str, int]) -> None:
-        mark(self.connection, ends)
+        marks.put(self.connection, ends)
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
@@ -239,7 +241,8 @@ def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
     """
     import duckdb
 
-    config = _OURS | {"threads": 2, "memory_limit": "1GB"}
+    # a second thread makes small questions dearer, and on busy cores later
+    config = _OURS | {"threads": 1, "memory_limit": "1GB"}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("set TimeZone = 'UTC'; attach ':memory:' as stored; use stored")
     _create(connection)
@@ -323,23 +326,6 @@ def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
                 with suppress(Unfit):
                     append(connection, {table: [row]})
     connection.execute("use memory.main" if tables else "use memory.settled")
-
-
-def marks(
-    connection: duckdb.DuckDBPyConnection, schema: Literal["main", "stored"] = "main"
-) -> dict[str, int]:
-    """Return how far each segment has been drained."""
-    return dict(connection.execute(_MARKS[schema]).fetchall())
-
-
-def mark(connection: duckdb.DuckDBPyConnection, marks: Mapping[str, int]) -> None:
-    """Set how far segments have been drained, within the current transaction."""
-    for segment, end in marks.items():
-        connection.execute(
-            "insert into marks (segment, drained_to) values ($segment, $end)"
-            " on conflict (segment) do update set drained_to = excluded.drained_to",
-            {"segment": segment, "end": end},
-        )
 
 
 def compact(path: Path) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import duck, readers, rollups, segments
+from traces import duck, marks, readers, rollups, segments
 from traces.engine import Tables
 from traces.errors import StoreError
 from traces.indexed import Indexed, count, entries
@@ -111,8 +111,8 @@ class Embedded:
         with holding(self._data_dir, "shared", READER_WAITS_SECONDS), ExitStack() as stack:
             opened = partial(readers.reading, self.path, exporting=exporting)
             connection = enter(stack, opened, READER_STRANGER_SECONDS)
-            marks = duck.marks(connection, "stored")
-            blocks, hidden = segments.tail(self._data_dir / "journal", marks, tail_bytes)
+            drained = marks.stored(connection, "stored")
+            blocks, hidden = segments.tail(self._data_dir / "journal", drained, tail_bytes)
             tail = live_rows(line for block in blocks for _, line in block.lines())
             duck.append_live(connection, tail)
             touched = rollups.touched(connection, tail)

@@ -6,9 +6,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy
 
 RATIO = 1.01  # of a bucket's upper to its lower bound: its middle is within 0.5 % of all in it
 ZERO = -100_000  # the bucket of zero, below every other
+Histogram = tuple[list[int], list[int]]  # its buckets in order, and how many values each holds
 
 
 def bucket(value: float) -> int:
@@ -19,6 +24,29 @@ def bucket(value: float) -> int:
 def middle(bucket: int) -> float:
     """Return the value that stands for all values of a bucket."""
     return 0.0 if bucket == ZERO else math.exp((bucket + 0.5) * math.log(RATIO))
+
+
+def counted(
+    steps: numpy.ndarray, places: numpy.ndarray, buckets: numpy.ndarray, counts: numpy.ndarray
+) -> dict[tuple[int, int], Histogram]:
+    """Add counts up: return the histogram of each step and place; all four are as long."""
+    import numpy
+
+    if not len(steps):
+        return {}
+    zero = buckets == ZERO
+    low = int(numpy.where(zero, buckets.max(), buckets).min()) - 1  # stands for zero here
+    bins = numpy.where(zero, 0, buckets - low)
+    first, width, number = int(steps.min()), int(bins.max()) + 1, int(places.max()) + 1
+    rows = (steps.astype(int) - first) * number + places
+    sums = numpy.bincount(rows * width + bins, weights=counts).astype(int)
+    sums = numpy.pad(sums, (0, -len(sums) % width)).reshape(-1, width)
+    result: dict[tuple[int, int], Histogram] = {}
+    for row in numpy.flatnonzero(sums.any(axis=1)).tolist():
+        filled = numpy.flatnonzero(sums[row])
+        named = numpy.where(filled == 0, ZERO, filled + low)
+        result[first + row // number, row % number] = named.tolist(), sums[row][filled].tolist()
+    return result
 
 
 def percentiles(

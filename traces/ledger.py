@@ -29,15 +29,24 @@ class Ledger:
     def __init__(self, answers: Answers, hidden_bytes: int = 0, search: Search | None = None) -> None:
         self._answers = answers
         self._search = search
+        self._answered: dict[str, list[dict[str, Any]]] = {}
         self.hidden_bytes = hidden_bytes
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Return the answer as one dict per row, JSON columns decoded, times in UTC."""
-        return [row for batch in self.batches(sql, **params) for row in batch]
+        if params:
+            return [row for batch in self.batches(sql, **params) for row in batch]
+        if sql not in self._answered:  # several questions of a page begin with the same one
+            self._answered[sql] = [row for batch in self.batches(sql) for row in batch]
+        return [dict(row) for row in self._answered[sql]]
 
     def batches(self, sql: str, size: int = 1000, **params: Any) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`; nothing else may be asked before the last is taken."""
         return self._answers.batches(sql, params, size)
+
+    def columns(self, sql: str, **params: Any) -> dict[str, Any]:
+        """Return the answer as one array a column; for many rows of numbers without a null."""
+        return self._answers.columns(sql, params)
 
     def frame(self, sql: str, **params: Any) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""

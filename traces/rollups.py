@@ -29,13 +29,15 @@ HOURLY = {  # statement -> table
 }
 DAILY = ("daily", "daily_buckets", "daily_parts", "daily_sides", "daily_users")
 # made by a sorter, out of the texts
-TOPICS = ("sortings", "topics", "asked", "missing", "hourly_topics", "daily_topics")
+TOPICS = ("sortings", "topics", "asked", "missing", "latest", "hourly_topics", "daily_topics")
 _BY_TOPIC = ("hourly_topics", "daily_topics")
 _SUMMED = (*DAILY, "daily_topics")
-TABLES = (*HOURLY.values(), *DAILY, "rolled", "conversations", "hourly_talks")
+TALKED = {"talks": "hourly_talks", "left": "hourly_left"}  # out of the conversations
+TABLES = (*HOURLY.values(), *DAILY, "rolled", "conversations", *TALKED.values())
 ASKED = re.compile(
     r"\b(hourly|hourly_(?!topics)\w+|daily|daily_(?!topics)\w+|conversations)\b"
 )  # in a question
+MOST_TURNS = 12  # of a conversation that are counted apart when people leave
 NEAR = 20  # buckets of the best passage's cosine, from 0 to 1
 GROUNDED = 0.5  # groundedness from which an answer counts as grounded
 RUNS = 8  # more separate stretches than that are read as one
@@ -90,6 +92,7 @@ def _statement(name: str, place: Place) -> str:
         "ratio": RATIO,
         "zero": ZERO,
         "near": NEAR,
+        "most_turns": MOST_TURNS,
         "number": _NUMBER,
         "no_answer": ", ".join(f"'{outcome}'" for outcome in NO_ANSWER),
         "people": ", ".join(f"'{door}'" for door in PRODUCTION),
@@ -102,7 +105,7 @@ def _statement(name: str, place: Place) -> str:
 def questions() -> dict[str, str]:
     """Return, by its table, the query that a rollup's rows are the answer to, with `$name` values."""
     place, result = Place("", "score_history", ""), dict[str, str]()
-    whole_ones = {"conversations": "conversations", "talks": "hourly_talks"}
+    whole_ones = {"conversations": "conversations", **TALKED}
     for name, table in {**HOURLY, **whole_ones, **dict(zip(DAILY, DAILY, strict=True))}.items():
         result[table] = _statement(name, place).partition(f"insert into {table}\n")[2]
     return result
@@ -143,7 +146,9 @@ def roll(connection: Connection, changed: Touched) -> None:
         sql = f"delete from {table} where hour = any($hours)"  # noqa: S608
         connection.execute(sql, {"hours": sorted(changed.hours)})
     talked = fill(connection, changed, STORED)
-    connection.execute("delete from hourly_talks where hour = any($hours)", {"hours": sorted(talked)})
+    for table in TALKED.values():
+        sql = f"delete from {table} where hour = any($hours)"  # noqa: S608
+        connection.execute(sql, {"hours": sorted(talked)})
     _fill_talks(connection, talked, STORED)
     _roll_topics(connection, changed.hours | talked)
     _close_days(connection, days_of(changed.hours | talked))
@@ -194,7 +199,8 @@ def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> N
     for first, last in _joined((hour, hour) for hour in hours):
         own = sorted(hour for hour in hours if first <= hour <= last)
         bound = {"since": first, "until": last + HOUR, "only": True, "hours": own}
-        connection.execute(_statement("talks", place), bound)
+        for name in TALKED:
+            connection.execute(_statement(name, place), bound)
 
 
 def ended(connection: Connection, table: str, ids: list[str]) -> dict[str, Stretch]:
@@ -248,7 +254,8 @@ def rebuild(connection: Connection) -> None:
         sql = _statement("conversations", STORED)
         connection.execute(sql, {**bound, **edges, "only": False, "ids": [""]})
         every = {**bound, "only": False, "hours": [min(days)]}
-        connection.execute(_statement("talks", STORED), every)
+        for name in TALKED:
+            connection.execute(_statement(name, STORED), every)
         connection.execute(_statement("topics", STORED), {**every, **edges})
         _close_days(connection, set())
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from console import format
-from console.dashboard import clock, markup, palette
+from console.dashboard import clock, markup
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -50,116 +49,11 @@ def _error(points: Sequence[Placed | Point], width: int) -> dict[str, Any]:
     return {**bars, "array": highs, "arrayminus": lows}
 
 
-Times = Sequence[datetime]
-Numbers = Sequence[float | None]
-
-
 def draw(figure: Figure, key: str, alt: str, named: Mapping[str, str] | None = None) -> None:
     """Put a figure on the page with words for screen readers; `named` is its legend, name to colour."""
     if named:
         markup.show(markup.legend(named), key=f"legend-{key}")
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False, "scrollZoom": False})
-
-
-def lines(times: Times, named: Mapping[str, tuple[Numbers, str]], tick: str) -> Figure:
-    """Draw one line per name, a gap where nothing was measured, a dot where a step stands alone."""
-    from plotly.graph_objects import Scatter
-
-    figure, times = _figure(), clock.wall(times)
-    for name, (values, colour) in named.items():
-        hover = "%{y:.1%}" if tick.endswith("%") else "%{y:.2f} s"
-        line = {"color": colour, "width": 2}
-        dots = {"size": [5 if lone else 0 for lone in _alone(values)], "color": colour, "opacity": 1}
-        figure.add_trace(
-            Scatter(
-                x=times,
-                y=values,
-                name=name,
-                mode="lines+markers",
-                line=line,
-                marker=dots,
-                hovertemplate=hover,
-                connectgaps=False,
-            )
-        )
-    if times:
-        figure.update_xaxes(range=[times[0], times[-1]])  # else room is left for the dots
-    figure.update_yaxes(tickformat=tick, rangemode="tozero")
-    return figure
-
-
-def _alone(values: Numbers) -> list[bool]:
-    """Say of each value whether it has no neighbour, so that no line would show it."""
-    padded = [None, *values, None]
-    return [
-        padded[at] is not None and padded[at - 1] is None and padded[at + 1] is None
-        for at in range(1, len(padded) - 1)
-    ]
-
-
-LATENCY = {"p50": "#0ea5e9", "p95": "#6366f1", "p99": palette.NEUTRAL}
-RATES = {"hit rate": palette.GOOD, "error rate": palette.BAD}
-
-
-def latency(times: Times, p50: Numbers, p95: Numbers, p99: Numbers, objective: float) -> Figure:
-    """Draw the latency percentiles and the objective for the 95th."""
-    from plotly.graph_objects import Scatter
-
-    named = {"p99": p99, "p95": p95, "p50": p50}
-    figure = lines(times, {name: (values, LATENCY[name]) for name, values in named.items()}, "")
-    figure.update_yaxes(ticksuffix=" s", nticks=6)
-    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
-    ends = clock.wall(times)[:: max(len(times) - 1, 1)]
-    name = f"objective for p95, {objective:g} s"
-    figure.add_trace(
-        Scatter(x=ends, y=[objective] * len(ends), name=name, mode="lines", line=line, hoverinfo="skip")
-    )
-    return figure
-
-
-def rates(times: Times, hit_rate: Numbers, error_rate: Numbers) -> Figure:
-    """Draw the retrieval hit rate and the error rate on one scale from 0 to 100 %."""
-    named = {"hit rate": hit_rate, "error rate": error_rate}
-    figure = lines(times, {name: (values, RATES[name]) for name, values in named.items()}, ".0%")
-    figure.update_yaxes(range=[-0.02, 1.04], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return figure
-
-
-def cost(times: Times, by_model: Mapping[str, Numbers], colours: Mapping[str, str]) -> Figure:
-    """Stack the cost of each model over time."""
-    from plotly.graph_objects import Bar
-
-    figure, times = _figure(), clock.wall(times)
-    for model, values in by_model.items():
-        figure.add_trace(
-            Bar(
-                x=times,
-                y=values,
-                name=format.model(model),
-                marker={"color": colours.get(model, palette.NEUTRAL), "line": {"width": 0}},
-                hovertemplate="$%{y:.4f}",
-            )
-        )
-    figure.update_layout(barmode="stack", bargap=0.18)
-    figure.update_yaxes(tickprefix="$", rangemode="tozero", nticks=5)
-    return figure
-
-
-def midnight(day: date) -> datetime:
-    """Return when a day begins, UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def limit(figure: Figure, times: Times, value: float, name: str) -> None:
-    """Draw a dotted line at a limit, over the whole width."""
-    from plotly.graph_objects import Scatter
-
-    line = {"color": palette.BAD, "width": 1, "dash": "dot"}
-    figure.add_trace(
-        Scatter(
-            x=clock.wall(times), y=[value] * len(times), name=name, mode="lines", line=line, hoverinfo="skip"
-        )
-    )
 
 
 def quality_cost(points: Sequence[Placed], metric: str) -> Figure:

@@ -72,6 +72,22 @@ def by_topic(store: Store) -> list[list[dict[str, Any]]]:
         ]
 
 
+NEWEST = """
+    select words, door, started_at, turn_id, outcome from (
+        select *, row_number() over (partition by words, door order by started_at desc, turn_id desc) as age
+        from asked where words in (select words from missing)
+    ) as aged where age = 1
+"""
+
+
+def newest_are_kept(store: Store) -> bool:
+    """Say whether `latest` has the newest turn of each question that is missing somewhere, and no other."""
+    with store.read() as ledger:
+        rows = ledger.rows("select * from latest")
+        assert rows
+        return sorted(rows, key=str) == sorted(ledger.rows(NEWEST), key=str)
+
+
 def as_rebuilt(store: Store) -> bool:
     before = by_topic(store)
     store.rebuild()
@@ -102,8 +118,8 @@ def test_sums_by_topic_are_what_a_rebuild_makes(make: Open) -> None:
 
 def test_erasing_a_person_leaves_no_word_and_is_sorted_anew(make: Open) -> None:
     store = make()
-    write(store, 20, hours=20, user="eve")
-    write(store, 10, hours=20)
+    write(store, 20, hours=50, user="eve")
+    write(store, 10, hours=50)
     Sorter(store).sort()
     retention.erase(store, "eve")
     with store.read() as ledger:
@@ -125,14 +141,16 @@ def test_it_sorts_in_pieces_between_the_drainers_windows(make: Open, monkeypatch
         sorter.tend(Drained(windows=1))
     with store.read() as ledger:
         assert sortings.unsorted(ledger) == 0
+    assert newest_are_kept(store)
     first = by_topic(store)[2]
     write(store, 30, hours=2, user="bob")  # so many more that topics are fitted anew
     sorter.sort()
     assert {row["fit"] for row in first} == {1} and {row["fit"] for row in by_topic(store)[2]} == {2}
     old = {row["turn_id"]: row["topic"] for row in first}
     assert {row["turn_id"]: row["topic"] for row in by_topic(store)[2] if row["turn_id"] in old} == old
+    assert newest_are_kept(store)
     sorter.anew()
-    assert as_rebuilt(store)
+    assert as_rebuilt(store) and newest_are_kept(store)
 
 
 def test_a_topic_keeps_its_number_when_others_come() -> None:

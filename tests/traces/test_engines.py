@@ -128,7 +128,7 @@ QUESTIONS: dict[str, Ask] = {
         ).rows
     ),
     "asked.questions": lambda ledger, _: asked.questions(ledger, MONTH, 300),
-    "asked.leaving": lambda ledger, _: asked.leaving(ledger, MONTH, 4),
+    "asked.leaving": lambda ledger, _: asked.leaving(ledger, MONTH),
     "asked.places": lambda ledger, k: asked.places(ledger, k.turn_ids),
     "caches.served": lambda ledger, _: caches.served(ledger, SINCE, UNTIL),
     "conversations.page": lambda ledger, _: [conversations.page(ledger, one, 30, 5) for one in PEOPLE],

@@ -161,7 +161,7 @@ def test_a_repetition_that_rode_in_the_tags_gets_its_column(store: Store, journa
     store.drain()
     with duck.writing(store.path) as connection:  # as migration 5 left it
         connection.execute("alter table scores drop column repetition")
-        connection.execute("drop table missing")
+        connection.execute("drop table missing; drop table latest; drop table hourly_left")
         connection.execute("delete from migrations where version > 5")
     line = orjson.loads(encode(make_score("t2", tags="repetition:3")))
     del line["repetition"]

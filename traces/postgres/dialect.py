@@ -11,10 +11,11 @@ import orjson
 
 from traces.duck import SCHEMA
 from traces.records import json_columns
-from traces.rollups import DAILY, HOURLY, TOPICS, questions
+from traces.rollups import DAILY, HOURLY, TALKED, TOPICS, questions
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
 
-ROLLED = SCHEMA / "003_rollups.sql"
+ROLLED = SCHEMA / "003_rollups.sql"  # the rollups that a ledger of before had as views
+LATER = (SCHEMA / "008_leaving.sql",)  # where there are more of them
 STORED = "answerdeck"  # the schema of the tables
 READ = "answerdeck_read"  # the schema of the views that questions are asked of
 SPOKEN = ("user", "reviewer")  # sources of scores of which the last word counts
@@ -42,13 +43,14 @@ INDEXES = (
     ("scores", "created_at"),
     ("runs", "run_id"),
     ("cases", "run_id, case_id"),
-    *((table, "hour") for table in (*HOURLY.values(), "hourly_talks")),
+    *((table, "hour") for table in (*HOURLY.values(), *TALKED.values())),
     *((table, "day") for table in DAILY),
     ("asked", "turn_id"),
     ("asked", "started_at"),
     ("asked", "words"),
     ("missing", "turn_id"),
     ("missing", "started_at"),
+    ("latest", "words"),
     ("hourly_topics", "hour"),
     ("daily_topics", "day"),
     ("conversations", "conversation_id"),
@@ -59,7 +61,7 @@ INDEXES = (
 _LIVE = {
     **dict.fromkeys(HOURLY.values(), ("hour", "hour", "timestamptz")),
     **dict.fromkeys(DAILY, ("day", "day", "timestamptz")),
-    "hourly_talks": ("talk", "hour", "timestamptz"),
+    **dict.fromkeys(TALKED.values(), ("talk", "hour", "timestamptz")),
     "conversations": ("conversation", "conversation_id", "text"),
 }
 
@@ -127,7 +129,8 @@ def rollup_views() -> Iterator[str]:
 
     The question itself makes that anew, out of stored and live rows; `rolling.roll_live` says what it is.
     """
-    tables = {name: dict(_COLUMN.findall(body)) for name, body in _TABLE.findall(ROLLED.read_text())}
+    texts = "\n".join(path.read_text() for path in (ROLLED, *LATER))
+    tables = {name: dict(_COLUMN.findall(body)) for name, body in _TABLE.findall(texts) if name not in TOPICS}
     queries = questions()
     yield f"set local search_path = {READ}"
     for table, typed in tables.items():

@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from traces.queries.hours import first_hour, last_hour
 from traces.queries.window import Rows, Window, ends
+from traces.rollups import MOST_TURNS
 
 QUIET = timedelta(minutes=30)  # a conversation without a turn for so long is over
 
@@ -119,25 +121,36 @@ class Leaving:
     unhappy: int
 
 
-def leaving(ledger: Rows, window: Window, most: int = 12) -> list[Leaving]:
+_HOURS = """
+    select turn, ended, unhappy from hourly_left
+    where hour >= $first and hour < $last and door in (select unnest(cast($doors as text[])))
+"""
+_TALKS = """
+    select least(turns, {most}) as turn, {sign}1 as ended,
+           {sign}case when outcome <> 'answered' then 1 else 0 end as unhappy
+    from conversations
+    where began >= ${since} and began < ${until} and {over}
+      and door in (select unnest(cast($doors as text[])))
+"""
+
+
+def leaving(ledger: Rows, window: Window) -> list[Leaving]:
     """After which turn do people leave: how many conversations reached each turn, and ended there?
 
     Only conversations that began in the window and are over. `unhappy` of those that ended there did so
     without an answer. The last row is of all later turns together.
     """
+    source, edges = _left(window)
     rows = ledger.rows(
-        """
-        select least(turns, $most) as turn, count(*) as ended,
-               count(*) filter (where outcome <> 'answered') as unhappy
-        from conversations
-        where began >= $since and began < $until and door = any($doors) and ended < $quiet
-        group by 1
-        """,
-        most=most,
-        quiet=window.until - QUIET,
-        **window.bound,
+        # constants
+        f"""
+        select turn, cast(sum(ended) as bigint) as ended, cast(sum(unhappy) as bigint) as unhappy
+        from ({source}) as parts group by turn having sum(ended) > 0
+        """,  # noqa: S608
+        doors=list(window.doors),
+        **edges,
     )
-    left = {row["turn"]: row for row in rows}
+    left: dict[int, dict[str, int]] = {row["turn"]: row for row in rows}
     none = {"ended": 0, "unhappy": 0}
     reached = sum(row["ended"] for row in rows)
     result: list[Leaving] = []
@@ -146,3 +159,22 @@ def leaving(ledger: Rows, window: Window, most: int = 12) -> list[Leaving]:
         result.append(Leaving(turn, reached, last["ended"], last["unhappy"]))
         reached -= last["ended"]
     return result
+
+
+def _left(window: Window) -> tuple[str, dict[str, datetime]]:
+    """Return what to add up, and what that binds: hours, less what goes on, and cut ones."""
+    first, last, quiet = first_hour(window.since), last_hour(window.until), window.until - QUIET
+    edges = {"since": window.since, "until": window.until, "quiet": quiet}
+    if not first < last:
+        part = _TALKS.format(most=MOST_TURNS, sign="", since="since", until="until", over="ended < $quiet")
+        return part, edges
+    over, on = {"sign": "", "over": "ended < $quiet"}, {"sign": "-", "over": "ended >= $quiet"}
+    parts = [_HOURS, _TALKS.format(most=MOST_TURNS, since="first", until="last", **on)]
+    if window.since < first:
+        parts.append(_TALKS.format(most=MOST_TURNS, since="since", until="first", **over))
+    if last < window.until:
+        parts.append(_TALKS.format(most=MOST_TURNS, since="last", until="until", **over))
+    bound = {"first": first, "last": last, "quiet": quiet}
+    bound |= {"since": window.since} if window.since < first else {}
+    bound |= {"until": window.until} if last < window.until else {}
+    return " union all ".join(parts), bound

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypedDict
 
-from traces.histogram import percentiles
+from traces.histogram import Histogram, percentiles
 from traces.queries import overview, rolled
 from traces.queries.overview import Thumbs
-from traces.queries.rolled import Histogram
-from traces.queries.window import Rows, Window
+from traces.queries.window import Columns, Rows, Window
 from traces.records import ERRORS
 
 _HOURS = """
@@ -117,7 +116,7 @@ class Board:
     outcomes: dict[str, int]
 
 
-def board(ledger: Rows, window: Window, step_seconds: int) -> Board:
+def board(ledger: Columns, window: Window, step_seconds: int) -> Board:
     """How did a window go, step by step and as a whole, and the one before it?"""
     if not window.long:
         return _short(ledger, window, step_seconds)

@@ -8,20 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from traces.histogram import RATIO, ZERO
-from traces.queries.window import Rows, Window
+from traces import histogram
+from traces.histogram import RATIO, ZERO, Histogram
+from traces.queries.window import Columns, Rows, Window
 from traces.records import PRODUCTION
 
 _DAY = timedelta(days=1)
-Histogram = tuple[list[int], list[int]]  # its buckets in order, and how many values each holds
 # the bucket of a turn's seconds, as the rollups make it
 BUCKET = f"case when seconds > 0 then cast(floor(ln(seconds) / ln({RATIO})) as integer) else {ZERO} end"
 ALL_SECONDS = 1e12  # a step as long as any window
 _PEOPLE = ["people"]  # the histograms of all doors that people use, added up already
+# many rows of few numbers: adding them up is left to arrays, and lists of names are spelled out for the scan
 _BUCKETS = """
-    select {0} as moment, metric, bucket, n from {1}_buckets
-    where metric in (select unnest(cast($metrics as text[])))
-      and door in (select unnest(cast($doors as text[]))) and {0} >= ${2} and {0} < ${3}
+    select cast(floor((extract(epoch from {0}) - $begin) / $step) as integer) as step,
+           case metric {places} end as place, bucket, n
+    from {1}_buckets
+    where metric in ({metrics}) and door in ({doors}) and {0} >= ${2} and {0} < ${3}
 """
 _SUMS = """
     select {0} as moment, model, prompt, kb, index_version, route, outcome, turns, oldest, newest, searched,
@@ -90,33 +92,35 @@ def cost_by_model(ledger: Rows, window: Window, step_seconds: int) -> list[StepC
 
 
 def histograms(
-    ledger: Rows, window: Window, step_seconds: int | None = None, metrics: tuple[str, ...] = ()
+    ledger: Columns,
+    window: Window,
+    step_seconds: int | None = None,
+    metrics: tuple[str, ...] = ("seconds", "first_token"),
 ) -> dict[int, dict[str, Histogram]]:
     """Return the histogram of each metric for each step, or for the whole window as step 0."""
     stretches, ends = pieces(ledger, window, step_seconds)
-    source = " union all ".join(_BUCKETS.format(moment, table, *edges) for moment, table, *edges in stretches)
-    rows = ledger.rows(
-        # constants
-        f"""
-        select step, metric, array_agg(bucket order by bucket) as buckets,
-               array_agg(n order by bucket) as counts
-        from (
-            select cast(floor((extract(epoch from moment) - $begin) / $step) as integer) as step,
-                   metric, bucket, cast(sum(n) as bigint) as n
-            from ({source}) as pieces
-            group by 1, 2, 3
-        ) as summed
-        group by step, metric
-        """,  # noqa: S608
+    doors = _PEOPLE if set(window.doors) == set(PRODUCTION) else window.doors
+    named = {f"metric_{place}": metric for place, metric in enumerate(metrics)}
+    opened = {f"door_{place}": door for place, door in enumerate(doors)}
+    parts = {
+        "places": " ".join(f"when ${name} then {place}" for place, name in enumerate(named)),
+        "metrics": ", ".join(f"${name}" for name in named),
+        "doors": ", ".join(f"${name}" for name in opened),
+    }
+    answer = ledger.columns(
+        " union all ".join(
+            _BUCKETS.format(moment, table, *edges, **parts) for moment, table, *edges in stretches
+        ),
         begin=window.since.timestamp(),
         step=step_seconds or ALL_SECONDS,
-        metrics=list(metrics or ("seconds", "first_token")),
-        doors=_PEOPLE if set(window.doors) == set(PRODUCTION) else list(window.doors),
+        **named,
+        **opened,
         **ends,
     )
     result: dict[int, dict[str, Histogram]] = {}
-    for row in rows:
-        result.setdefault(row["step"], {})[row["metric"]] = row["buckets"], row["counts"]
+    counted = histogram.counted(answer["step"], answer["place"], answer["bucket"], answer["n"])
+    for (step, place), buckets in counted.items():
+        result.setdefault(step, {})[metrics[place]] = buckets
     return result
 
 

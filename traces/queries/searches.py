@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from traces.queries import rolled
-from traces.queries.window import Rows, Window, ends
+from traces.queries.window import Columns, Rows, Window, ends
 from traces.rollups import NEAR
 
 BUCKETS = NEAR  # of the cosine of the best passage, from 0 to 1
@@ -56,7 +56,7 @@ class Version:
     last: datetime
 
 
-def scores(ledger: Rows, window: Window) -> list[int]:
+def scores(ledger: Columns, window: Window) -> list[int]:
     """How many turns had a best passage of each cosine? One count a bucket; below 0 counts as 0."""
     if window.long:
         near = rolled.histograms(ledger, window.hours, metrics=("near",)).get(0, {})

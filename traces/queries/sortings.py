@@ -233,77 +233,65 @@ def of_topic(ledger: Rows, window: Window, topic: int | None, most: int) -> list
     return [row["turn_id"] for row in rows]
 
 
+_GAPS = """
+    with here as (
+        select words, turn_id, conversation_id, started_at from missing
+        where started_at >= $since and started_at < $until and door in (select unnest(cast($doors as text[])))
+    ), counted as (
+        select words, count(*) as times, min(started_at) as first_at, max(started_at) as missing_at
+        from here group by words order by 2 desc, words limit $most
+    )
+    select here.words, max(times) as times, count(distinct conversation_id) as people,
+           max(first_at) as first_at, max(missing_at) as missing_at,
+           min(case when started_at = first_at then turn_id end) as first_id,
+           max(case when started_at = missing_at then turn_id end) as missing_id
+    from here join counted on counted.words = here.words
+    group by here.words
+"""
+# of all time, which is as new as any window that ends now
+_LATEST = """
+    select words, started_at, turn_id, outcome from latest
+    where words in (select unnest(cast($words as bigint[])))
+      and door in (select unnest(cast($doors as text[])))
+"""
+_ASKED = """
+    select words, started_at, turn_id, outcome from (
+        select *, row_number() over (partition by words order by started_at desc, turn_id desc) as age
+        from asked
+        where words in (select unnest(cast($words as bigint[]))) and started_at >= $since
+          and started_at < $until and door in (select unnest(cast($doors as text[])))
+    ) as aged where age = 1
+"""
+
+
 def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
     """Which questions had no answer, those asked most often first?"""
-    rows = ledger.rows(
-        """
-        select words, count(*) as times, min(started_at) as first_at, max(started_at) as missing_at
-        from missing
-        where started_at >= $since and started_at < $until and door in (select unnest(cast($doors as text[])))
-        group by words order by 2 desc, words limit $most
-        """,
-        most=most,
-        **window.bound,
-    )
-    gaps = {row["words"]: row for row in rows}
+    gaps = ledger.rows(_GAPS, most=most, **window.bound)
     if not gaps:
         return []
-    people = ledger.rows(
-        """
-        select words, count(distinct conversation_id) as people from missing
-        where words in (select unnest(cast($words as bigint[]))) and started_at >= $since
-          and started_at < $until and door in (select unnest(cast($doors as text[])))
-        group by words
-        """,
-        words=list(gaps),
-        **window.bound,
+    newest = _newest(ledger, window, [gap["words"] for gap in gaps])
+    texts = ledger.rows(
+        "select turn_id, question from missing where turn_id in (select unnest(cast($ids as text[])))",
+        ids=[gap["missing_id"] for gap in gaps],
     )
-    newest = ledger.rows(
-        """
-        select words, max(started_at) as newest_at from asked
-        where words in (select unnest(cast($words as bigint[]))) and started_at >= $since
-          and started_at < $until and door in (select unnest(cast($doors as text[])))
-        group by words
-        """,
-        words=list(gaps),
-        **window.bound,
-    )
-    for row in (*people, *newest):
-        gaps[row["words"]] |= row
-    return _told_apart(ledger, list(gaps.values()))
+    questions = {row["turn_id"]: row["question"] for row in texts}
+    gaps.sort(key=lambda gap: (-gap["times"], gap["words"]))
+    return [
+        Missing(
+            gap["words"], questions[gap["missing_id"]], gap["times"], gap["people"], gap["first_id"],
+            gap["first_at"], last["turn_id"], last["started_at"],
+            last["started_at"] > gap["missing_at"] and last["outcome"] == "answered",
+        )
+        for gap in gaps
+        for last in (newest[gap["words"]],)
+    ]  # fmt: skip
 
 
-def _told_apart(ledger: Rows, gaps: list[dict[str, Any]]) -> list[Missing]:
-    """Add which turns the first, the last missing and the newest ones are, and the question itself."""
-    rows = ledger.rows(
-        """
-        select words, started_at, turn_id, question from missing
-        where words in (select unnest(cast($words as bigint[])))
-          and started_at in (select unnest(cast($times as timestamptz[])))
-        """,
-        words=[gap["words"] for gap in gaps],
-        times=sorted({gap[name] for gap in gaps for name in ("first_at", "missing_at")}),
-    )
-    without = {(row["words"], row["started_at"]): row for row in rows}
-    later = [gap for gap in gaps if gap["newest_at"] > gap["missing_at"]]
-    rows = ledger.rows(
-        """
-        select words, started_at, turn_id, outcome from asked
-        where words in (select unnest(cast($words as bigint[])))
-          and started_at in (select unnest(cast($times as timestamptz[])))
-        """,
-        words=[gap["words"] for gap in later],
-        times=sorted({gap["newest_at"] for gap in later}),
-    )
-    since = {(row["words"], row["started_at"]): row for row in rows}
-    result: list[Missing] = []
-    for gap in gaps:
-        first, last = (without[gap["words"], gap[name]] for name in ("first_at", "missing_at"))
-        newest = since.get((gap["words"], gap["newest_at"]), {**last, "outcome": "no_context"})
-        result.append(
-            Missing(
-                gap["words"], last["question"], gap["times"], gap["people"], first["turn_id"],
-                gap["first_at"], newest["turn_id"], newest["started_at"], newest["outcome"] == "answered",
-            )
-        )  # fmt: skip
-    return result
+def _newest(ledger: Rows, window: Window, words: list[int]) -> dict[int, dict[str, Any]]:
+    """Return the newest turn of a window in these words, of each."""
+    rows = ledger.rows(_LATEST, words=words, doors=list(window.doors))
+    rows.sort(key=lambda row: (row["started_at"], row["turn_id"]))
+    newest = {row["words"]: row for row in rows}
+    later = [key for key, row in newest.items() if row["started_at"] >= window.until]
+    rows = ledger.rows(_ASKED, words=later, **window.bound) if later else []
+    return newest | {row["words"]: row for row in rows}

@@ -17,6 +17,12 @@ class Rows(Protocol):
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]: ...
 
 
+class Columns(Rows, Protocol):
+    """A ledger, which answers in arrays too."""
+
+    def columns(self, sql: str, **params: Any) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A half-open time range [since, until) and the doors that count in it."""

@@ -76,6 +76,9 @@ create view daily_users as
 create view hourly_talks as
     select * from stored.hourly_talks where hour not in (select hour from live.dirty_talks)
     union all by name select * from live.hourly_talks;
+create view hourly_left as
+    select * from stored.hourly_left where hour not in (select hour from live.dirty_talks)
+    union all by name select * from live.hourly_left;
 create view rolled as select * from stored.rolled;
 create view conversations as
     select * from stored.conversations
@@ -87,5 +90,6 @@ create view sortings as select * from stored.sortings;
 create view topics as select * from stored.topics;
 create view asked as select * from stored.asked;
 create view missing as select * from stored.missing;
+create view latest as select * from stored.latest;
 create view hourly_topics as select * from stored.hourly_topics;
 create view daily_topics as select * from stored.daily_topics;

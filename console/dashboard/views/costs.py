@@ -8,7 +8,7 @@ from typing import cast
 import streamlit as st
 
 from console import format
-from console.dashboard import charts, costs, data, markup, notices, palette
+from console.dashboard import costs, data, drawing, markup, notices, palette
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
 from evalsets.forecast import Caching, Forecast, TooLittle, forecast_costs
@@ -111,14 +111,10 @@ def _spending(seen: Costs, budget: BudgetReport) -> None:
             if row.model in by_model and row.day in place:
                 by_model[row.model][place[row.day]] = row.cost_usd or 0.0
         colours = palette.model_colours(seen.models)
-        times = [charts.midnight(day) for day in seen.days]
-        figure = charts.cost(times, by_model, colours)
-        named = {format.model(name): colours[name] for name in names}
-        limit = next((used.limit_usd for used in budget.budgets if used.name == "day"), None)
-        if limit is not None:
-            charts.limit(figure, times, limit, "day budget")
-            named[f"day budget {format.usd(limit)}"] = palette.BAD
-        charts.draw(figure, "spending", f"Spending per day, stacked by model: {', '.join(names)}.", named)
+        times = [drawing.midnight(day) for day in seen.days]
+        usd = next((used.limit_usd for used in budget.budgets if used.name == "day"), None)
+        limit = None if usd is None else drawing.Limit(usd, f"day budget {format.usd(usd)}")
+        drawing.draw(drawing.cost(times, by_model, colours, limit), key="spending")
 
 
 def _users(seen: Costs) -> str:

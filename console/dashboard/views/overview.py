@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import boundary, charts, clock, costs, data, filters, markup, notices, palette
+from console.dashboard import boundary, clock, costs, data, drawing, filters, markup, notices, palette
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
 from traces.alerts.standing import Standing
@@ -140,26 +140,16 @@ def _charts(seen: Overview, range_name: str, door: str) -> None:
     with st.grid(2, min_column_width=330, gap="small"):
         with st.container(border=True, height="stretch"):
             _title("Latency percentiles", "Whole turn, by the time it began.")
-            figure = charts.latency(
-                seen.times,
-                seen.column("latency_p50"),
-                seen.column("latency_p95"),
-                seen.column("latency_p99"),
-                data.settings().alerts.turn_seconds,
-            )
-            named = {
-                **charts.LATENCY,
-                f"p95 objective {data.settings().alerts.turn_seconds:g} s": palette.BAD,
-            }
-            alt = "Latency percentiles 50, 95 and 99 over time, with the objective."
-            charts.draw(figure, "latency", alt, named)
+            p50, p95, p99 = (seen.column(f"latency_{name}") for name in ("p50", "p95", "p99"))
+            objective = data.settings().alerts.turn_seconds
+            drawing.draw(drawing.latency(seen.times, p50, p95, p99, objective), key="latency")
         with st.container(border=True, height="stretch"):
             _title("Cost by model", "Model calls at dated prices, cached tokens included.")
             _cost(seen)
         with st.container(border=True, height="stretch"):
             _title("Retrieval hit rate and errors", "Share of turns; see the tiles for the definitions.")
-            figure = charts.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
-            charts.draw(figure, "rates", "Retrieval hit rate and error rate over time.", charts.RATES)
+            shares = drawing.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
+            drawing.draw(shares, key="rates")
         with st.container(border=True, height="stretch"):
             _title("Outcomes", "How the turns ended; each bar opens its turns.")
             markup.show(_outcomes(seen, range_name, door), key="outcomes")
@@ -192,9 +182,7 @@ def _cost(seen: Overview) -> None:
     for row in priced:
         by_model[row.model][row.step] = row.cost_usd
     colours = palette.model_colours(seen.models)
-    figure = charts.cost(seen.times, by_model, colours)
-    named = {format.model(name): colours[name] for name in names}
-    charts.draw(figure, "cost", f"Cost over time, stacked by model: {', '.join(names)}.", named)
+    drawing.draw(drawing.cost(seen.times, by_model, colours), key="cost")
 
 
 def _free(free: list[str], unpriced: list[str]) -> None:
