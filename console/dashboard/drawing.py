@@ -114,7 +114,7 @@ def _chart(
 ) -> str:
     """Return the legend and the chart; `marks` draws the series into the square."""
     walls, across = clock.wall(times), marks is _bars
-    named = {name: one.colour for name, one in series.items()}
+    named = {name: curve.colour for name, curve in series.items()}
     named |= {limit.name: palette.BAD} if limit else {}
     rules = "".join(f"M0 {scale.height(at):.1f}H{_SIDE}" for at in scale.ticks)
     drawn = f'<path class="rule" d="{rules}"/>{marks(list(series.values()), scale)}'
@@ -139,11 +139,11 @@ def _chart(
 def _lines(series: Sequence[Series], scale: Scale) -> str:
     """Return one line a series, a gap where nothing was measured, a dot where a step stands alone."""
     drawn: list[str] = []
-    for one in reversed(series):  # the first one on top
-        last = max(len(one.values) - 1, 1)
+    for curve in reversed(series):  # the first one on top
+        last = max(len(curve.values) - 1, 1)
         pieces, dots, before = "", "", False
-        padded = [*one.values, None]
-        for step, value in enumerate(one.values):
+        padded = [*curve.values, None]
+        for step, value in enumerate(curve.values):
             if value is None:
                 before = False
                 continue
@@ -153,25 +153,25 @@ def _lines(series: Sequence[Series], scale: Scale) -> str:
             else:
                 dots += f"M{place}h0"
             before = True
-        drawn.append(f'<path stroke="{one.colour}" d="{pieces}"/>' if pieces else "")
-        drawn.append(f'<path class="alone" stroke="{one.colour}" d="{dots}"/>' if dots else "")
+        drawn.append(f'<path stroke="{curve.colour}" d="{pieces}"/>' if pieces else "")
+        drawn.append(f'<path class="alone" stroke="{curve.colour}" d="{dots}"/>' if dots else "")
     return "".join(drawn)
 
 
 def _bars(series: Sequence[Series], scale: Scale) -> str:
     """Return the series stacked on each other, one column a step."""
-    steps = max((len(one.values) for one in series), default=0)
+    steps = max((len(curve.values) for curve in series), default=0)
     below = [0.0] * steps
     drawn: list[str] = []
-    for one in series:
+    for curve in series:
         columns = ""
-        for step, value in enumerate(one.values):
+        for step, value in enumerate(curve.values):
             if value:
                 left, width = _SIDE * (step + 0.09) / steps, _SIDE * 0.82 / steps
                 foot, head = scale.height(below[step]), scale.height(below[step] + value)
                 columns += f"M{left:.1f} {foot:.1f}V{head:.1f}h{width:.1f}V{foot:.1f}z"
                 below[step] += value
-        drawn.append(f'<path class="columns" fill="{one.colour}" d="{columns}"/>' if columns else "")
+        drawn.append(f'<path class="columns" fill="{curve.colour}" d="{columns}"/>' if columns else "")
     return "".join(drawn)
 
 
@@ -184,9 +184,9 @@ def _tips(walls: Times, series: Mapping[str, Series], scale: Scale, *, across: b
     for step, at in enumerate(walls):
         left, right = _edges(step, steps, across=across)
         values = "".join(
-            f"<br>{markup.dotted(f'{name} {scale.value(value)}', one.colour)}"
-            for name, one in series.items()
-            if (value := one.values[step]) is not None
+            f"<br>{markup.dotted(f'{name} {scale.value(value)}', curve.colour)}"
+            for name, curve in series.items()
+            if (value := curve.values[step]) is not None
         )
         side = "right" if (left + right) / 2 > 0.5 else "left"
         moment = escape(f"{at:{pattern}}".lstrip("0"))
