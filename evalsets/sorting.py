@@ -197,19 +197,19 @@ def _renew(window: engine.Window, rows: list[tuple[Any, ...]], gone: set[int]) -
         words=sorted({row[6] for row in rows if row[6]}),
     )
     before = {(row["words"], row["door"]): (row["started_at"], row["turn_id"]) for row in there}
-    known = {words for words, _ in before}
+    present = {words for words, _ in before}
     newest = dict[tuple[int, str], tuple[Any, ...]]()
     for turn_id, _, started_at, door, outcome, _, words, _ in rows:
         key = words, door
         last = newest[key][2:4] if key in newest else before.get(key)
-        if words in known and (last is None or last < (started_at, turn_id)):
+        if words in present and (last is None or last < (started_at, turn_id)):
             newest[key] = words, door, started_at, turn_id, outcome
     old = [before[key][1] for key in newest if key in before]
     if old:
         window.shared.execute("delete from latest where turn_id = any($ids)", {"ids": old})
     window.append({"latest": list(newest.values())})
-    if gone - known:
-        window.shared.execute(_LATEST, {"words": sorted(gone - known)})
+    if gone - present:
+        window.shared.execute(_LATEST, {"words": sorted(gone - present)})
 
 
 def _first(lacking: list[sortings.Lacking]) -> list[datetime]:
