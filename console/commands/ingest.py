@@ -40,7 +40,8 @@ def ingest(
     ] = False,
     watch: Annotated[bool, typer.Option(help="Go on, and ingest what changes; Ctrl-C stops.")] = False,
     on: Annotated[
-        str | None, typer.Option("--on", help="Embed on processes, processes:N, ray or ray://host:port.")
+        str | None,
+        typer.Option("--on", help="Read and embed on processes, processes:N, ray or ray://host:port."),
     ] = None,
     json: Json = False,
 ) -> None:

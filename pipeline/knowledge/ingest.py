@@ -125,7 +125,9 @@ async def ingest(
     cannot be written.
     """
     places = _places(paths)
-    items = await asyncio.to_thread(lambda: list(read(places)))
+    readers = getattr(knowledge.embedder, "readers", None)
+    helpers = None if readers is None else readers()
+    items = await asyncio.to_thread(lambda: list(read(places, helpers=helpers)))
     documents = [item for item in items if isinstance(item, Document)]
     skipped = [(item.name, item.reason) for item in items if isinstance(item, Skipped)]
     scope = Scope.of(places, items)

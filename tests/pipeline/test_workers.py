@@ -12,9 +12,11 @@ import pytest
 
 from pipeline import build
 from pipeline.build import knowledge
-from pipeline.knowledge.documents import Document
+from pipeline.errors import KnowledgeError
+from pipeline.knowledge import spread
+from pipeline.knowledge.documents import Document, Skipped
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
-from pipeline.knowledge.ingest import store
+from pipeline.knowledge.ingest import ingest, store
 from pipeline.knowledge.spread import Spread
 from pipeline.providers import workers
 from pipeline.settings import load_settings
@@ -40,6 +42,9 @@ class Threads:
         self._now -= 1
         if number == self._fails_at:
             raise WorkersError("embed: its process died 4 times")
+        if function is spread.read:
+            data, name, _ = arguments
+            return [Document(name, name, data.decode())]
         texts: Sequence[str] = arguments[2]
         return self._fingerprint, [PassageVectors(unit(text), None) for text in texts]
 
@@ -133,10 +138,45 @@ async def test_workers_that_die_leave_the_rest_waiting_and_a_second_run_goes_on(
     assert len(await bases.documents("manual")) == 24
 
 
+async def test_files_are_read_by_workers_too_but_only_so_many_ahead_and_stored_in_order(
+    tmp_path: Path,
+) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for number in range(8):
+        (pages / f"page{number}.html").write_text(f"The valve {number} opens at {number} bar.")
+    crew, order = Threads(), list[str]()
+    bases = knowledge(load_settings(), Spread(Plain(), crew, "plain", None))
+    result = await ingest([pages], "valves", bases, lambda done, total, name: order.append(name))
+    assert (result.added, result.skipped) == (8, ())
+    assert order == [f"page{number}.html" for number in range(8)]
+    assert crew.most <= crew.width and crew.calls == 9  # eight to read, one batch to embed
+
+
+async def test_a_file_that_no_worker_is_left_to_read_stops_the_ingestion(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("The valve opens.")
+    bases = knowledge(load_settings(), Spread(Plain(), Threads(fails_at=1), "plain", None))
+    with pytest.raises(KnowledgeError, match=r"'page\.html' cannot be given away to be read: embed: its"):
+        await ingest([tmp_path / "page.html"], "valves", bases)
+
+
+async def test_a_process_reads_a_file_as_this_one_does(processes: Processes) -> None:
+    page = b"<html><title>Valves</title><p>The valve opens at 4 bar.</p></html>"
+    (document,) = await processes.run(spread.read, page, "valves.html", ".html")
+    assert isinstance(document, Document)
+    assert (document.document_id, document.title, document.text) == (
+        "valves.html",
+        "Valves",
+        "The valve opens at 4 bar.",
+    )
+    (skipped,) = await processes.run(spread.read, b"no PDF", "x.pdf", ".pdf")
+    assert isinstance(skipped, Skipped) and "not a PDF file" in skipped.reason
+
+
 async def test_workers_that_embed_otherwise_are_refused() -> None:
-    spread = Spread(Plain(), Threads(fingerprint="other"), "plain", None)
+    embedder = Spread(Plain(), Threads(fingerprint="other"), "plain", None)
     with pytest.raises(EmbedError, match="a worker embeds with other, this machine with f"):
-        await spread.embed_passages(["a"], [()])
+        await embedder.embed_passages(["a"], [()])
 
 
 @pytest.mark.slow
@@ -166,8 +206,9 @@ async def test_a_ray_cluster_of_two_nodes_loses_and_doubles_nothing(
         with pytest.raises(ValueError, match="no"):
             await crew.run(workmates.refuse, "no")
         settings = load_settings()
-        spread = Spread(build.embedder(settings), crew, settings.embedder, None)
-        bases = knowledge(settings, spread)
+        bases = knowledge(settings, Spread(build.embedder(settings), crew, settings.embedder, None))
+        (page,) = await crew.run(spread.read, b"<p>The valve opens.</p>", "valve.html", ".html")
+        assert isinstance(page, Document) and page.text == "The valve opens."
         killed: list[str] = []
 
         def progress(done: int, total: int, name: str) -> None:

@@ -4,40 +4,81 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Skipped
 from pipeline.knowledge.reading import files, furniture
 from pipeline.knowledge.reading.child import SECONDS, Reader
-from pipeline.knowledge.reading.files import Found
+from pipeline.knowledge.reading.files import Found, Outside
 from pipeline.knowledge.reading.kinds import printable
 
+Entry = tuple[Path, str] | Skipped  # a file with its name, or why there is none
 
-def read(paths: Iterable[Path], seconds: float = SECONDS) -> Iterator[Found]:
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """Who reads files elsewhere: `outside` does in another process what takes long, `width` at a time."""
+
+    outside: Outside
+    width: int
+
+
+def read(paths: Iterable[Path], seconds: float = SECONDS, helpers: Helpers | None = None) -> Iterator[Found]:
     """Yield the documents of the files and folders, and what had to be left out.
 
     A file in a folder is named by its path within that folder; hidden files are not read. `seconds`
     is the time a file may take. Raises KnowledgeError when a path does not exist.
     """
+    entries = (entry for path in paths for entry in _given(path))
+    yield from furniture.without(
+        list(_alone(entries, seconds) if helpers is None else _shared(entries, helpers))
+    )
+
+
+def _alone(entries: Iterable[Entry], seconds: float) -> Iterator[Found]:
     reader = Reader(seconds)
     try:
-        yield from furniture.without([candidate for path in paths for candidate in _given(path, reader)])
+        for entry in entries:
+            yield from _inside(entry, reader.read)
     finally:
         reader.close()
 
 
-def _given(path: Path, reader: Reader) -> Iterator[Found]:
+def _shared(entries: Iterable[Entry], helpers: Helpers) -> Iterator[Found]:
+    """Read some files ahead, no more than there are helpers, and yield what they hold in order."""
+    ahead: deque[Future[list[Found]]] = deque()
+    with ThreadPoolExecutor(helpers.width, "reading") as pool:
+        try:
+            for entry in entries:
+                ahead.append(pool.submit(_inside, entry, helpers.outside))
+                if len(ahead) > helpers.width:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
+
+
+def _inside(entry: Entry, outside: Outside) -> list[Found]:
+    return [entry] if isinstance(entry, Skipped) else list(files.read(*entry, outside))
+
+
+def _given(path: Path) -> Iterator[Entry]:
     if not path.exists():
         raise KnowledgeError(f"there is no file or folder {printable(str(path))!r}", "config")
     if path.is_dir():
-        yield from _folder(path, reader)
+        yield from listed(path)
     else:
-        yield from files.read(path, printable(path.name), reader.read)
+        yield path, printable(path.name)
 
 
-def listed(path: Path) -> Iterator[tuple[Path, str] | Skipped]:
+def listed(path: Path) -> Iterator[Entry]:
     """Yield the files of a folder with their names in it, and the links that are not followed."""
     top = os.path.realpath(path)
     seen: set[str] = set()
@@ -57,14 +98,6 @@ def listed(path: Path) -> Iterator[tuple[Path, str] | Skipped]:
         else:
             seen.add(real)
             yield file, name
-
-
-def _folder(path: Path, reader: Reader) -> Iterator[Found]:
-    for entry in listed(path):
-        if isinstance(entry, Skipped):
-            yield entry
-        else:
-            yield from files.read(*entry, reader.read)
 
 
 def _walk(folder: Path, top: str, seen: set[str]) -> Iterator[tuple[Path, str]]:
