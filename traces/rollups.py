@@ -27,7 +27,7 @@ HOURLY = {  # statement -> table
     "stages": "hourly_stages",
     "caches": "hourly_caches",
 }
-DAILY = ("daily", "daily_buckets", "daily_parts", "daily_sides", "daily_users")
+DAILY = ("daily", "daily_buckets", "daily_sides", "daily_users")
 # made by a sorter, out of the texts
 TOPICS = ("sortings", "topics", "asked", "missing", "latest", "hourly_topics", "daily_topics")
 _BY_TOPIC = ("hourly_topics", "daily_topics")

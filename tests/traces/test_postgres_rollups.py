@@ -101,6 +101,19 @@ def test_a_live_tail_that_reaches_into_closed_days_is_read_beside_them(address: 
     assert live.now.turns == sum(turn.turn.door != "eval" for turn in turns)
 
 
+def test_a_ledger_loses_the_table_that_no_question_was_asked_of(address: str, tmp_path: Path) -> None:
+    store = host(tmp_path, address, *traffic(3))
+    with psycopg.connect(address) as connection:  # as version 8 left it
+        table, view = f"{dialect.STORED}.daily_parts", f"{dialect.READ}.daily_parts"
+        connection.execute(f"create table {table} (part text not null)".encode())
+        connection.execute(f"create view {view} as select * from {table}".encode())  # noqa: S608 - constants
+        connection.execute(f"delete from {dialect.STORED}.migrations where version > 8".encode())  # noqa: S608
+    host(tmp_path, address, *traffic(3, seed=9))
+    with psycopg.connect(address) as connection:
+        there = connection.execute("select 1 from pg_class where relname = 'daily_parts'").fetchall()
+    assert there == [] and as_rebuilt(store, address)
+
+
 def test_an_older_ledger_gets_its_rollups_filled(address: str, tmp_path: Path) -> None:
     store = host(tmp_path, address, *traffic(30))
     whole = stored(address)

@@ -162,6 +162,22 @@ def test_a_store_from_before_these_rollups_gets_them(store: Store, journal: Jour
     assert len(stored(store)["conversations"]) == 20
 
 
+def test_a_store_loses_the_table_that_no_question_was_asked_of(store: Store, journal: Journal):
+    write(journal, *traffic(3))
+    store.drain()
+    with duck.writing(store.path) as connection:  # as migration 8 left it
+        connection.execute("create table daily_parts (part text not null, n bigint not null)")
+        connection.execute("insert into daily_parts values ('model', 3)")
+        connection.execute("delete from migrations where version > 8")
+    write(journal, *traffic(3, days=0.1))
+    Store(store.data_dir).drain()
+    with duck.writing(store.path) as connection:
+        assert not connection.execute(
+            "select 1 from duckdb_tables() where table_name = 'daily_parts'"
+        ).fetchall()
+    assert as_rebuilt(Store(store.data_dir))
+
+
 def test_long_windows_say_what_short_ones_would(store: Store, journal: Journal):
     turns = list(traffic(400, days=0.4))
     write(journal, *turns, *(thumb(turn, 1.0) for turn in turns[:20]), thumb(turns[30], -1.0))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from traces import rollups
 from traces.duck import SCHEMA
 from traces.records import json_columns
 from traces.rollups import DAILY, HOURLY, TALKED, TOPICS, questions
@@ -130,7 +131,8 @@ def rollup_views() -> Iterator[str]:
     The question itself makes that anew, out of stored and live rows; `rolling.roll_live` says what it is.
     """
     texts = "\n".join(path.read_text() for path in (ROLLED, *LATER))
-    tables = {name: dict(_COLUMN.findall(body)) for name, body in _TABLE.findall(texts) if name not in TOPICS}
+    every = _TABLE.findall(texts)
+    tables = {name: dict(_COLUMN.findall(body)) for name, body in every if name in rollups.TABLES}
     queries = questions()
     yield f"set local search_path = {READ}"
     for table, typed in tables.items():

@@ -64,9 +64,6 @@ create view daily as
 create view daily_buckets as
     select * from stored.daily_buckets where day not in (select day from live.dirty_days)
     union all by name select * from live.daily_buckets;
-create view daily_parts as
-    select * from stored.daily_parts where day not in (select day from live.dirty_days)
-    union all by name select * from live.daily_parts;
 create view daily_sides as
     select * from stored.daily_sides where day not in (select day from live.dirty_days)
     union all by name select * from live.daily_sides;
