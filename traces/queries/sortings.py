@@ -233,6 +233,29 @@ def of_topic(ledger: Rows, window: Window, topic: int | None, most: int) -> list
     return [row["turn_id"] for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A question without an answer in a window, its first and its last turn."""
+
+    words: int
+    times: int
+    people: int
+    first_at: datetime
+    missing_at: datetime
+    first_id: str
+    missing_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A turn that asked a question."""
+
+    words: int
+    started_at: datetime
+    turn_id: str
+    outcome: str
+
+
 _GAPS = """
     with here as (
         select words, turn_id, conversation_id, started_at from missing
@@ -266,32 +289,31 @@ _ASKED = """
 
 def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
     """Which questions had no answer, those asked most often first?"""
-    gaps = ledger.rows(_GAPS, most=most, **window.bound)
+    gaps = [_Gap(**row) for row in ledger.rows(_GAPS, most=most, **window.bound)]
     if not gaps:
         return []
-    newest = _newest(ledger, window, [gap["words"] for gap in gaps])
+    newest = _newest(ledger, window, [gap.words for gap in gaps])
     texts = ledger.rows(
         "select turn_id, question from missing where turn_id in (select unnest(cast($ids as text[])))",
-        ids=[gap["missing_id"] for gap in gaps],
+        ids=[gap.missing_id for gap in gaps],
     )
     questions = {row["turn_id"]: row["question"] for row in texts}
-    gaps.sort(key=lambda gap: (-gap["times"], gap["words"]))
+    gaps.sort(key=lambda gap: (-gap.times, gap.words))
     return [
         Missing(
-            gap["words"], questions[gap["missing_id"]], gap["times"], gap["people"], gap["first_id"],
-            gap["first_at"], last["turn_id"], last["started_at"],
-            last["started_at"] > gap["missing_at"] and last["outcome"] == "answered",
+            gap.words, questions[gap.missing_id], gap.times, gap.people, gap.first_id, gap.first_at,
+            last.turn_id, last.started_at, last.started_at > gap.missing_at and last.outcome == "answered",
         )
         for gap in gaps
-        for last in (newest[gap["words"]],)
+        for last in (newest[gap.words],)
     ]  # fmt: skip
 
 
-def _newest(ledger: Rows, window: Window, words: list[int]) -> dict[int, dict[str, Any]]:
+def _newest(ledger: Rows, window: Window, words: list[int]) -> dict[int, _Asking]:
     """Return the newest turn of a window in these words, of each."""
-    rows = ledger.rows(_LATEST, words=words, doors=list(window.doors))
-    rows.sort(key=lambda row: (row["started_at"], row["turn_id"]))
-    newest = {row["words"]: row for row in rows}
-    later = [key for key, row in newest.items() if row["started_at"] >= window.until]
+    turns = [_Asking(**row) for row in ledger.rows(_LATEST, words=words, doors=list(window.doors))]
+    turns.sort(key=lambda turn: (turn.started_at, turn.turn_id))
+    newest = {turn.words: turn for turn in turns}
+    later = [turn.words for turn in newest.values() if turn.started_at >= window.until]
     rows = ledger.rows(_ASKED, words=later, **window.bound) if later else []
-    return newest | {row["words"]: row for row in rows}
+    return newest | {row["words"]: _Asking(**row) for row in rows}
