@@ -31,12 +31,10 @@ def assemble(
     What does not fit goes in this order: the oldest turns, then the lowest-ranked passages; a
     single passage too long for the budget is cut at its end.
     """
-    messages = list(history)
     budget = context_tokens - estimate(version.text) - estimate(question)
     packed = _pack(retrieved.candidates, passages, budget)
     budget -= sum(estimate(candidate.passage.text or "") for candidate in packed)
-    while messages and sum(estimate(message.text) for message in messages) > budget:
-        del messages[:2]
+    messages = newest(history, budget)
     numbered = {candidate.passage.chunk_id: n for n, candidate in enumerate(packed, 1)}
     shortened = {candidate.passage.chunk_id: candidate for candidate in packed}
     everything = tuple(
@@ -58,6 +56,14 @@ def assemble(
         retrieved=replace(retrieved, candidates=everything),
         max_output_tokens=max_output_tokens,
     )
+
+
+def newest(history: Sequence[Message], budget: float) -> Sequence[Message]:
+    """Return the newest turns (a question and its answer each) that fit a budget of tokens."""
+    first = 0
+    while first < len(history) and sum(estimate(message.text) for message in history[first:]) > budget:
+        first += 2
+    return history[first:]
 
 
 def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.context.assemble import newest
 from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.knowledge.shelf import MemoryShelf, Shelf
@@ -70,10 +71,9 @@ def assemble_whole(
         for candidate in whole
     )
     prefix = before + "\n\n".join(blocks)
-    messages = [*history, Message("user", rest.strip())]
-    budget = context_tokens - estimate(version.text) - estimate(question)
-    while len(messages) > 1 and sum(estimate(message.text) for message in messages) > budget:
-        del messages[:2]
+    asking = Message("user", rest.strip())
+    budget = context_tokens - estimate(version.text) - estimate(question) - estimate(asking.text)
+    messages = [*newest(history, budget), asking]
     messages[0] = replace(messages[0], text=f"{prefix}\n\n{messages[0].text}")
     numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
     best = tuple(
