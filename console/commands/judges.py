@@ -253,10 +253,15 @@ def calibrate(
         calibration.remember(settings.data_dir, calibrated)
     if json:
         emit(calibrated.plain())
-        return
+    else:
+        _show_agreement(calibrated)
+
+
+def _show_agreement(calibrated: calibration.Calibration) -> None:
+    about = f"{calibrated.metric} by {calibrated.scorer} on {calibrated.labelled}"
     value = "cannot be told" if calibrated.value is None else f"{calibrated.value:.3f}"
     interval = "" if calibrated.ci_low is None else f" ({calibrated.ci_low:.3f} to {calibrated.ci_high:.3f})"
-    print(f"{scorer} by {name} on {sentences.name}: {calibrated.kind} {value}{interval}, n {calibrated.n}")
+    print(f"{about}: {calibrated.kind} {value}{interval}, n {calibrated.n}")
     if calibrated.failed or calibrated.not_applicable:
         print(f"{calibrated.failed} failed, {calibrated.not_applicable} not applicable; both are left out")
     if calibrated.people is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,12 +65,19 @@ def replay(
         finally:
             await pipeline.close()
 
+    _print(_ended(work()), json=json)
+
+
+def _ended(work: Coroutine[Any, Any, Played | Replay]) -> Played | Replay:
     try:
-        report = asyncio.run(work())
+        return asyncio.run(work)
     except EvalsetError as error:
         raise wrong(str(error)) from None
     except KeyboardInterrupt:
         raise failed("stopped; go on with the same command and --run ID (see eval list)") from None
+
+
+def _print(report: Played | Replay, *, json: bool) -> None:
     if json:
         emit(report.to_dict())
     elif isinstance(report, Played):

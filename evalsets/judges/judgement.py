@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from typing import Protocol
 
 from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
@@ -90,19 +91,8 @@ async def score(
     metrics of the same run, scored by another worker.
     """
     judgement = judgement or Judgement()
-    tasks: list[tuple[Sample, Judged]] = []
     recorded = _Recorder(run.run_id, worker.scorer, journal, judgement)
-    skip = set(done)
-    for sample in samples:
-        for metric in metrics:
-            if (sample.key, metric.name) in skip:
-                judgement.already += 1
-            elif (reason := missing(metric, sample)) is not None:
-                recorded.write(sample, metric.name, None, f"not applicable: {reason}")
-            elif (reason := broken(metric, sample)) is not None:
-                recorded.write(sample, metric.name, None, reason, failed=True)
-            else:
-                tasks.append((sample, metric))
+    tasks = list(_due(product(samples, metrics), recorded, set(done)))
     before = judgement.scored + judgement.failed
     given = (Task(place, metric.name, sample.inputs(metric)) for place, (sample, metric) in enumerate(tasks))
     try:
@@ -123,6 +113,21 @@ async def score(
     return judgement
 
 
+def _due(
+    pairs: Iterable[tuple[Sample, Judged]], recorded: _Recorder, done: set[tuple[str, str]]
+) -> Iterator[tuple[Sample, Judged]]:
+    """Yield what a judge is to be asked; record at once what needs no judge."""
+    for sample, metric in pairs:
+        if (sample.key, metric.name) in done:
+            recorded.judgement.already += 1
+        elif (reason := missing(metric, sample)) is not None:
+            recorded.write(sample, metric.name, None, f"not applicable: {reason}")
+        elif (reason := broken(metric, sample)) is not None:
+            recorded.write(sample, metric.name, None, reason, failed=True)
+        else:
+            yield sample, metric
+
+
 def summary(
     ledger: Rows, run_id: str, metrics: Sequence[str], scorer: str, seed: int = 0
 ) -> dict[str, Summary]:
@@ -138,12 +143,12 @@ class _Recorder:
         self._run_id = run_id
         self._scorer = scorer
         self._journal = journal
-        self._judgement = judgement
+        self.judgement = judgement
 
     def write(
         self, sample: Sample, name: str, value: float | None, reason: str | None, *, failed: bool = False
     ) -> None:
-        judgement, flagged = self._judgement, value is not None and addresses_judge(sample)
+        judgement, flagged = self.judgement, value is not None and addresses_judge(sample)
         judgement.scored += value is not None
         judgement.failed += failed
         judgement.not_applicable += value is None and not failed

@@ -18,6 +18,7 @@ from pipeline.knowledge.found import Found, Retrieved
 from pipeline.parts import Given
 from pipeline.settings import Settings
 from pipeline.text import sentences
+from pipeline.turn import Pipeline
 from traces.queries.turns import trace
 from traces.recorder import Recorder
 from traces.records import Trace
@@ -149,7 +150,14 @@ async def again(
         model=model,
         history=messages(history),
     )
-    pipeline = build.build(settings, **parts)
+    last = await _ended(build.build(settings, **parts), question)
+    if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
+        raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
+    return Played(_side(before), _side(last.trace), same_passages=not fresh)
+
+
+async def _ended(pipeline: Pipeline, question: Question) -> Event | None:
+    """Return the last event of one turn; the pipeline is closed after it."""
     last: Event | None = None
     try:
         await build.prepare(pipeline)
@@ -158,9 +166,7 @@ async def again(
                 last = event
     finally:
         await pipeline.close()
-    if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
-        raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
-    return Played(_side(before), _side(last.trace), same_passages=not fresh)
+    return last
 
 
 def _side(answer: Trace) -> PlayedTurn:

@@ -66,6 +66,21 @@ class Work:
     def begin(self, run_id: str, seed: int, settings: RunSettings, *, again: bool) -> list[Task]:
         """Write the run and its cases; return what is to do. With `again` a run of this id goes on."""
         evalset, variant = self._evalset, self._variant
+        self.run = self._row(run_id, seed, settings)
+        finished = self._resume() if again else set[tuple[str, int]]()
+        every = range(1, settings.repetitions + 1)
+        todo = [(case, n) for case in evalset.cases for n in every if (case.case_id, n) not in finished]
+        due = {case.case_id for case, _ in todo}
+        for case in evalset.cases:
+            if case.case_id in due:
+                self._pipeline.journal.write(replace(case, run_id=run_id))
+        self._asker = Asker(evalset, variant, self._pipeline, self._kb, run_id)
+        self._tell(at_once=True)
+        return todo
+
+    def _row(self, run_id: str, seed: int, settings: RunSettings) -> Run:
+        """Return the row of a run that begins, with what its evalset brings to its settings."""
+        evalset, variant = self._evalset, self._variant
         settings = replace(
             settings,
             title=evalset.title,
@@ -78,7 +93,7 @@ class Work:
             budget_usd=self._budget_usd,
             process=mine(),
         )
-        self.run = Run(
+        return Run(
             run_id=run_id,
             evalset=evalset.name,
             evalset_fingerprint=evalset.fingerprint,
@@ -96,16 +111,6 @@ class Work:
             seed=seed,
             cost_usd=None if self._unpriced else 0.0,
         )
-        finished = self._resume() if again else set[tuple[str, int]]()
-        every = range(1, settings.repetitions + 1)
-        todo = [(case, n) for case in evalset.cases for n in every if (case.case_id, n) not in finished]
-        due = {case.case_id for case, _ in todo}
-        for case in evalset.cases:
-            if case.case_id in due:
-                self._pipeline.journal.write(replace(case, run_id=run_id))
-        self._asker = Asker(evalset, variant, self._pipeline, self._kb, run_id)
-        self._tell(at_once=True)
-        return todo
 
     async def do(self, task: Task, place: int = 1) -> None:
         """Ask one case once, unless the money is spent; `place` counts the variants asked before it."""

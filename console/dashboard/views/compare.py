@@ -301,7 +301,12 @@ def _cases(compared: list[Comparison]) -> None:
             ),
             width=300,
         )
-    change = changed[name]
+    _changes(comparison, changed[name])
+
+
+def _changes(comparison: Comparison, change: Difference) -> None:
+    """List the cases that changed on one metric, losses first."""
+    name = change.metric
     columns = [data.read_scores(run, SHOWN).columns[name] for run in (comparison.a, comparison.b)]
     a, b = columns[0].values, columns[1].values
     order = sorted(

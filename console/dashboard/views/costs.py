@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 from typing import cast
 
@@ -164,50 +165,66 @@ def _models(seen: Costs) -> str:
     return markup.table(("Model", "Cost ", "Turns ", "Cached "), rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Supposed:
+    """A month that is supposed: how many conversations, how long its prompts, which models."""
+
+    conversations: int
+    scale: float
+    caching: Caching
+    models: list[str]
+
+
+def _supposed() -> _Supposed:
+    """Draw the switches of the forecast and return what they say."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        number = st.number_input(
+            "Conversations a month",
+            1,
+            1_000_000_000,
+            CONVERSATIONS,
+            100_000,
+            width=210,
+            key="talks_a_month",
+            bind="query-params",
+        )
+        scale = st.number_input(
+            "Prompt tokens ×", 0.1, 20.0, 1.0, 0.1, width=150, key="prompt_times", bind="query-params"
+        )
+        caching = st.segmented_control(
+            "Prompt caching",
+            ["observed", "on", "off"],
+            default="observed",
+            required=True,
+            key="caching",
+            bind="query-params",
+        )
+        models = [name for name in data.known_models() if name != "extractive"]
+        names = st.multiselect(
+            "Models",
+            models,
+            default=models[:4],
+            accept_new_options=True,
+            width="stretch",
+            key="priced",
+            bind="query-params",
+        )
+    return _Supposed(int(number), scale, cast("Caching", caching or "observed"), names)
+
+
 def _forecast(seen: Costs) -> None:
     with st.container(border=True):
         st.markdown("**Forecast of a month**", help="Real conversations at today's list prices: an estimate.")
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            number = st.number_input(
-                "Conversations a month",
-                1,
-                1_000_000_000,
-                CONVERSATIONS,
-                100_000,
-                width=210,
-                key="talks_a_month",
-                bind="query-params",
-            )
-            scale = st.number_input(
-                "Prompt tokens ×", 0.1, 20.0, 1.0, 0.1, width=150, key="prompt_times", bind="query-params"
-            )
-            caching = st.segmented_control(
-                "Prompt caching",
-                ["observed", "on", "off"],
-                default="observed",
-                required=True,
-                key="caching",
-                bind="query-params",
-            )
-            models = [name for name in data.known_models() if name != "extractive"]
-            names = st.multiselect(
-                "Models",
-                models,
-                default=models[:4],
-                accept_new_options=True,
-                width="stretch",
-                key="priced",
-                bind="query-params",
-            )
+        month = _supposed()
         basis = costs.traffic()
         try:
             forecasts = forecast_costs(
                 basis,
-                names,
+                month.models,
                 costs.prices(),
-                conversations=int(number),
-                scale=scale,
-                caching=cast("Caching", caching or "observed"),
+                conversations=month.conversations,
+                scale=month.scale,
+                caching=month.caching,
             )
         except TooLittle as error:
             st.info(str(error), icon=":material/hourglass_empty:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from html import escape
@@ -15,7 +16,7 @@ from evalsets.assigned import Assigned
 from evalsets.reasking import Reasked
 from evalsets.topics import Gap, Topic
 from pipeline.desk import desk
-from traces.queries.asked import Asked
+from traces.queries.asked import Asked, Leaving
 
 SECTIONS = ("Topics", "Unanswered", "Where people leave")
 MOST = 50
@@ -209,20 +210,24 @@ def _leaving(range_name: str, door: str) -> None:
             "No conversation is over yet", "One is, half an hour after its last turn.", key="no-leaving"
         )
         return
-    most = max(row.reached for row in topics.leaving)
+    _ends(topics.leaving)
+    _left_on(topics.sorted.topics)
+
+
+def _ends(leaving: Sequence[Leaving]) -> None:
+    """Show after which turn conversations end."""
+    most = max(row.reached for row in leaving)
     rows = [
         markup.row(
             [
-                markup.cell(
-                    f"{row.turn}{'+' if row is topics.leaving[-1] and row.turn >= 12 else ''}", "right"
-                ),
+                markup.cell(f"{row.turn}{'+' if row is leaving[-1] and row.turn >= 12 else ''}", "right"),
                 markup.cell(f"{row.reached:,}", "right"),
                 markup.cell(f"{row.ended:,}", "right"),
                 markup.cell(_bar(row.ended / row.reached) + format.share(row.ended / row.reached)),
                 markup.cell(format.share(row.unhappy / row.ended) if row.ended else "—", "right"),
             ]
         )
-        for row in topics.leaving
+        for row in leaving
     ]
     heads = [
         "After turn ",
@@ -232,9 +237,13 @@ def _leaving(range_name: str, door: str) -> None:
         "Of these without an answer ",
     ]
     markup.show(markup.table(heads, rows), key="leaving")
-    downloads.button([asdict(row) for row in topics.leaving], "leaving")
+    downloads.button([asdict(row) for row in leaving], "leaving")
     st.caption(f"{most:,} conversations that are over, turns of this range.")
-    left = sorted(topics.sorted.topics, key=lambda topic: -topic.ended)[:MOST_QUESTIONS]
+
+
+def _left_on(topics: Iterable[Topic]) -> None:
+    """Show which topics conversations end with."""
+    left = sorted(topics, key=lambda topic: -topic.ended)[:MOST_QUESTIONS]
     st.header("What they left on", anchor=False)
     lines = [
         markup.row(
