@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalsets.cases.evalset import messages
 from evalsets.evidence_sets import lines
 from evalsets.metrics.retrieval import retrieval
 from evalsets.metrics.stats import summary
@@ -57,7 +58,7 @@ def follow_ups(folder: Path) -> list[FollowUp]:
 def _tasks(folder: Path) -> list[FollowUp]:
     labels = relevant_documents(folder)
     return [
-        FollowUp(task["question"], _messages(task["history"]), task["rewrite"], labels[task["id"]])
+        FollowUp(task["question"], messages(task["history"]), task["rewrite"], labels[task["id"]])
         for task in lines(folder / "tasks.jsonl")
         if task["id"] in labels and task["history"]
     ]
@@ -75,10 +76,6 @@ def _turns(turns: Sequence[dict[str, object]]) -> list[FollowUp]:
         )
         for place, turn in enumerate(turns)
     ]
-
-
-def _messages(history: Sequence[dict[str, str]]) -> tuple[Message, ...]:
-    return tuple(Message("user" if m["role"] == "user" else "assistant", m["text"]) for m in history)
 
 
 async def recalls(standing: Standing, cases: Sequence[FollowUp], model: Model | None) -> list[float]:

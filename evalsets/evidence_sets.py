@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from evalsets.cases.cases import load_evalset
+from evalsets.cases.evalset import messages
 from pipeline.context.condenser import needs_history, rewrite, split
-from pipeline.events import Message
 from pipeline.extractive import evidence
 from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
@@ -148,8 +148,8 @@ async def searched(
     question: str, history: History, shelf: Shelf, embedder: MiniLM, answerable: bool, source: str
 ) -> Example:
     """Return a question as a turn would search for it."""
-    messages = tuple(Message(turn["role"], turn["text"]) for turn in history)
-    query = rewrite(question, messages) if needs_history(question, messages) else question
+    earlier = messages(history)
+    query = rewrite(question, earlier) if needs_history(question, earlier) else question
     vector = await embedder.embed_query(query)
     own, topic = split(query)
     if topic:
@@ -165,15 +165,10 @@ async def conversations(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Ex
     for row in lines(folder / "tasks.jsonl"):
         if row["answerability"] not in kinds:
             continue
-        history = [{"role": _role(turn["role"]), "text": turn["text"]} for turn in row["history"]]
         answerable = kinds[row["answerability"]]
-        example = await searched(row["question"], history, shelf, embedder, answerable, "mtrag_cloud")
+        example = await searched(row["question"], row["history"], shelf, embedder, answerable, "mtrag_cloud")
         examples.append(replace(example, pages=right.get(row["id"], frozenset())))
     return examples
-
-
-def _role(name: str) -> str:
-    return "user" if name == "user" else "assistant"
 
 
 def labels(path: Path) -> dict[str, frozenset[str]]:

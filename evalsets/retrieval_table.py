@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from evalsets import evidence_sets
 from evalsets.cases.cases import load_evalset
+from evalsets.cases.evalset import messages
 from evalsets.evidence_sets import lines
 from evalsets.metrics.retrieval import retrieval
 from evalsets.metrics.stats import summary
 from pipeline.context.condenser import needs_history, rewrite
 from pipeline.context.fusion import Weights, fuse
 from pipeline.context.retrieval import Retriever
-from pipeline.events import Message
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry, packed, schema, unpacked
@@ -151,10 +151,9 @@ def condensed(folder: Path) -> list[Asked]:
     cases: list[Asked] = []
     for task in lines(folder / "tasks.jsonl"):
         if task["id"] in relevant:
-            messages = tuple(Message(turn["role"], turn["text"]) for turn in task["history"])
-            question = task["question"]
-            leans = needs_history(question, messages)
-            cases.append(Asked(rewrite(question, messages) if leans else question, relevant[task["id"]]))
+            question, earlier = task["question"], messages(task["history"])
+            leans = needs_history(question, earlier)
+            cases.append(Asked(rewrite(question, earlier) if leans else question, relevant[task["id"]]))
     return cases
 
 

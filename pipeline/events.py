@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -164,3 +165,12 @@ def public(passage: Passage) -> dict[str, Any]:
         "text": passage.text,
         "kb": passage.kb,
     }
+
+
+async def last_event(events: AsyncGenerator[Event]) -> Event | None:
+    """Run a turn to its end and return its last event; None when there was no event."""
+    last: Event | None = None
+    async with aclosing(events):
+        async for event in events:
+            last = event
+    return last

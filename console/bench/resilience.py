@@ -13,7 +13,7 @@ from console.bench.corpus import KB, corpus, questions, save
 from console.bench.figures import Figure, Goal, quantile
 from console.bench.processes import BenchError, free_port, running, wait_for
 from pipeline.breaker import Policy
-from pipeline.events import Answer, Question
+from pipeline.events import Answer, Question, last_event
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.server import STUB_TOKENS, FaultServer
@@ -37,10 +37,8 @@ class Stage:
 
     async def turn(self) -> tuple[Answer | None, float]:
         """Hold one turn; None when it ended without an answer."""
-        last = None
         began = time.perf_counter()
-        async for event in self.pipeline.answer(Question(ASKED, "bench", "api", uuid7())):
-            last = event
+        last = await last_event(self.pipeline.answer(Question(ASKED, "bench", "api", uuid7())))
         return (last if isinstance(last, Answer) else None), time.perf_counter() - began
 
     def fail(self, openai: str = "ok", anthropic: str = "ok") -> None:

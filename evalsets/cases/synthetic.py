@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pipeline.errors import ModelError
 from pipeline.events import Message
@@ -247,9 +247,8 @@ def _misspelt(draft: Draft, chance: random.Random) -> Draft:
 async def _reply(model: Model, prompt: Prompt) -> tuple[str, Tokens]:
     texts: list[str] = []
     tokens = Tokens()
-    stream = cast("Any", model.stream(prompt, SECONDS))  # every model is an async generator
-    async with aclosing(stream) as events:
-        async for event in cast("AsyncIterator[Any]", events):
+    async with aclosing(model.stream(prompt, SECONDS)) as events:
+        async for event in events:
             if isinstance(event, Text):
                 texts.append(event.text)
             else:

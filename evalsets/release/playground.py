@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Unpack
 
@@ -12,7 +11,7 @@ from evalsets.release.replay import recorded_history, support
 from pipeline import build, providers
 from pipeline.context.cache import Scope
 from pipeline.errors import AnswerdeckError
-from pipeline.events import Answer, Event, Failed, Question
+from pipeline.events import Answer, Event, Failed, Question, last_event
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.parts import Given
@@ -158,15 +157,11 @@ async def again(
 
 async def _ended(pipeline: Pipeline, question: Question) -> Event | None:
     """Return the last event of one turn; the pipeline is closed after it."""
-    last: Event | None = None
     try:
         await build.prepare(pipeline)
-        async with aclosing(pipeline.answer(question)) as events:
-            async for event in events:
-                last = event
+        return await last_event(pipeline.answer(question))
     finally:
         await pipeline.close()
-    return last
 
 
 def _side(answer: Trace) -> PlayedTurn:

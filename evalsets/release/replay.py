@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -120,7 +120,7 @@ class Replaying:
         self.journal, self.store = pipeline.journal, pipeline.store
         self._pipeline = pipeline
 
-    def answer(self, question: Question) -> AsyncIterator[Event]:
+    def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Answer as the pipeline does."""
         return self._pipeline.answer(replace(question, door="replay", user_id="replay"))
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from evalsets.judges.cache import Cache, Kept
 from pipeline.data_folder import DataFolder
@@ -37,8 +37,7 @@ class Remembered:
             yield Stop(answer["reason"], Tokens(0, 0), reply.model, answer["abstained"], cache=SERVED)
             return
         texts: list[str] = []
-        events = cast("AsyncGenerator[ModelEvent]", self._model.stream(prompt, seconds))
-        async with aclosing(events):
+        async with aclosing(self._model.stream(prompt, seconds)) as events:
             async for event in events:
                 if isinstance(event, Text):
                     texts.append(event.text)

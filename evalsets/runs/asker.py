@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,7 +15,7 @@ from evalsets.metrics.metric import Measured, Metric, skipped
 from evalsets.metrics.table import measure, metrics_of
 from evalsets.metrics.unknowable import without_unknown
 from evalsets.runs.answer_cache import REPETITION, served
-from pipeline.events import Answer, Event, Failed, Question
+from pipeline.events import Answer, Event, Failed, Question, last_event
 from traces.queries.window import Rows
 from traces.recorder import Sink
 from traces.records import Case, Trace
@@ -47,7 +47,7 @@ class Askable(Protocol):
     def journal(self) -> Sink: ...
     @property
     def store(self) -> Readable: ...
-    def answer(self, question: Question) -> AsyncIterator[Event]: ...
+    def answer(self, question: Question) -> AsyncGenerator[Event]: ...
     async def retrieve(self, question: Question) -> Trace: ...
 
 
@@ -163,11 +163,7 @@ class Asker:
         )
         if self.variant.only == "retrieval":
             return await self.pipeline.retrieve(question)
-        last: Event | None = None
-        events = self.pipeline.answer(question)
-        async with aclosing(events) as stream:  # type: ignore[type-var] # an async generator in fact
-            async for event in stream:
-                last = event
+        last = await last_event(self.pipeline.answer(question))
         if isinstance(last, Answer) and last.trace is not None:
             return last.trace
         if isinstance(last, Failed):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from evalsets.runs.answer_cache import REPETITION, remember
-from pipeline.events import Event, Question
+from pipeline.events import Event, Question, last_event
 from pipeline.turn import Pipeline
 from pipeline.workers import Workers
 from traces.journal import Journal
@@ -34,7 +33,7 @@ class Elsewhere:
         self.rules, self.force = pipeline.rules, pipeline.force
         self.journal, self.store = pipeline.journal, pipeline.store
 
-    async def answer(self, question: Question) -> AsyncIterator[Event]:
+    async def answer(self, question: Question) -> AsyncGenerator[Event]:
         last, trace = await self._workers.run(answer, *self._order, REPETITION.get(), question)
         if trace is not None:
             self.journal.write(trace)
@@ -64,11 +63,8 @@ class Bench:
     async def answer(self, question: Question) -> tuple[Event | None, Trace | None]:
         traces: list[Trace] = []
         self.pipeline.observers.append(traces.append)
-        last: Event | None = None
         try:
-            async with aclosing(self.pipeline.answer(question)) as events:  # type: ignore[type-var] # a generator
-                async for event in events:
-                    last = event
+            last = await last_event(self.pipeline.answer(question))
         finally:
             self.pipeline.observers.remove(traces.append)
         return last, traces[-1] if traces else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Target:
         self._client: httpx2.AsyncClient | None = None
         self._free_at = 0.0  # on the monotonic clock; until then its rate limit lets nobody in
 
-    async def answer(self, question: Question) -> AsyncIterator[Event]:
+    async def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Ask once and yield the Answer, or Failed with the class of the error."""
         recorder = Recorder(_turn(question), self.journal)
         try:

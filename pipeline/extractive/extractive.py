@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -59,7 +59,7 @@ class Extractive:
 
     name = "extractive"
 
-    async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield the answer sentence by sentence; abstain when the evidence is weak."""
         reading = read(prompt.question, prompt.retrieved)
         input_tokens = estimate(prompt.question)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pipeline.events import Event, Failed
+from pipeline.events import Event, Failed, last_event
 from pipeline.http.problem import body, headers, status_of
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class EventStream(Response):
     """
 
     def __init__(
-        self, events: AsyncIterator[Event], encode: Callable[[Event], bytes], last: bytes = b""
+        self, events: AsyncGenerator[Event], encode: Callable[[Event], bytes], last: bytes = b""
     ) -> None:
         self.background = None
         self._events = events
@@ -58,7 +58,7 @@ class EventStream(Response):
 
     async def _write(self, send: Send) -> None:
         try:
-            async with _closing(self._events) as events:
+            async with aclosing(self._events) as events:
                 async for event in events:
                     if isinstance(event, Failed) and not self._begun:
                         await _refuse(event, send)
@@ -109,17 +109,9 @@ async def attended(work: Coroutine[Any, Any, T], receive: Receive) -> T | None:
         await asyncio.gather(worker, watcher, return_exceptions=True)
 
 
-async def last(events: AsyncIterator[Event]) -> Event:
+async def last(events: AsyncGenerator[Event]) -> Event:
     """Run a turn to its end and return its last event."""
-    final: Event = INTERNAL
-    async with _closing(events) as running:
-        async for event in running:
-            final = event
-    return final
-
-
-def _closing(events: AsyncIterator[Event]) -> aclosing[AsyncGenerator[Event]]:
-    return aclosing(cast("AsyncGenerator[Event]", events))  # turns are generators
+    return await last_event(events) or INTERNAL
 
 
 async def _left(receive: Receive) -> None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.breaker import Breaker, Permit
 from pipeline.errors import ErrorClass, ModelError
@@ -113,8 +112,7 @@ class Attempt:
         if (warm := getattr(self._model, "warm", None)) is not None:
             await warm()  # importing an SDK is our time, not the provider's
         self._began = self._ask.clock()
-        # Every model is an async generator; the Protocol promises the weaker AsyncIterator.
-        events = cast("AsyncGenerator[ModelEvent]", self._model.stream(self._ask.prompt, seconds))
+        events = self._model.stream(self._ask.prompt, seconds)
         with self._lateness.watched():
             self._late = self._lateness.seconds
             async with aclosing(events):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,7 +104,7 @@ class Model(Protocol):
         """The name used in configuration and traces, for example "openai:gpt-6-luna"."""
         ...
 
-    def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+    def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield Text… then one Stop, within `seconds`."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from pipeline.errors import ModelError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
@@ -38,7 +38,7 @@ class Scripted:
         self._replies = replies or ("",)
         self._spoken = 0
 
-    async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         reply = self._replies[min(self._spoken, len(self._replies) - 1)]
         self._spoken += 1
         self.prompts.append(prompt)

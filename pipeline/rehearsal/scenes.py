@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.breaker import Change, Policy
-from pipeline.events import Answer, Event, Failed, Question
+from pipeline.events import Answer, Event, Failed, Question, last_event
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.shadow import Servers, shadow
 from pipeline.rehearsal.sweep import rehearsed
@@ -145,10 +145,8 @@ class Drill:
         played.recorded += turn_id is not None and self._traced.count(turn_id) == 1
 
     async def _ask(self, text: str) -> Event:
-        last: Event = Failed("internal", "no event", None)
-        async for event in self._pipeline.answer(Question(text, "drill", "api", uuid7())):
-            last = event
-        return last
+        last = await last_event(self._pipeline.answer(Question(text, "drill", "api", uuid7())))
+        return last or Failed("internal", "no event", None)
 
     async def _recover(self, played: Played) -> None:
         """Ask until a turn is answered by the primary and nothing waits for the journal."""

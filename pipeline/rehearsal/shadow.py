@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -88,12 +88,11 @@ class PointedModel:
         self.name = model.name
         self._model, self._server, self._points = model, server, points
 
-    async def stream(self, prompt: Prompt, seconds: float) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         fault = self._points.next(f"model {self.name}", self.name.partition(":")[0])
         if fault is not None:
             self._server.script(fault)
-        events = cast("Any", self._model.stream(prompt, seconds))
-        async with aclosing(events):
+        async with aclosing(self._model.stream(prompt, seconds)) as events:
             async for event in events:
                 yield event
 

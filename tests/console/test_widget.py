@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def served(app: ASGIApp, host: str) -> Iterator[str]:
         thread.join()
 
 
-async def events(question: str) -> AsyncIterator[Event]:
+async def events(question: str) -> AsyncGenerator[Event]:
     if question == "fail":
         yield Failed("shed", "Too many questions are being answered right now.", None, 3.0)
         return

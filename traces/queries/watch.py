@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from traces.queries.window import Rows, Window
+from traces.records import ERRORS
 
 PARTS = {
     "prompt": "prompt",
@@ -121,7 +122,7 @@ def counts(
         """
         select cast(floor((extract(epoch from started_at) - $begin) / $step) as integer) as step,
                count(*) as turns,
-               count(*) filter (where outcome in ('failed', 'cut', 'degraded')) as errors,
+               count(*) filter (where outcome = any($errors)) as errors,
                count(hit) as searched,
                count(*) filter (where not hit) as missed,
                count(seconds) as timed,
@@ -140,6 +141,7 @@ def counts(
         """,
         begin=window.since.timestamp(),
         step=step_seconds,
+        errors=list(ERRORS),
         turn_seconds=turn_seconds,
         first_token_seconds=first_token_seconds,
         **window.bound,
