@@ -11,19 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
+from pipeline.rehearsal.loopback import Loopback
+
 FAULTS = ("ok", "broken", "truncated", "wrong_shape", "status500", "status429", "stall", "refusal", "drop")
 TOKENS = (800, 120)
 
 
-class JudgeStub:
-    """The server, in a thread with its own event loop."""
+class JudgeStub(Loopback):
+    """The server."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -36,19 +37,7 @@ class JudgeStub:
         self.fault_for: Callable[[str], str | None] = lambda _: None
         self.keep = True
         self._script: list[str] = []
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, daemon=True, name="judge-stub")
-        self._thread.start()
-        self._ready.wait(60)
-
-    @property
-    def openai_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def anthropic_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__()
 
     def script(self, *faults: str) -> None:
         unknown = set(faults) - set(FAULTS)
@@ -62,28 +51,7 @@ class JudgeStub:
         self.seconds, self.answer = 0.0, lambda _, schema: filled(schema, schema)
         self.fault_for = lambda _: None
 
-    def __enter__(self) -> JudgeStub:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # lets the aborted connections go
-        self._loop.close()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()

@@ -12,39 +12,25 @@ import argparse
 import asyncio
 import contextlib
 import json
-import threading
 import time
 from urllib.parse import parse_qsl
 
 from pipeline.rehearsal.call import Call, Request
 from pipeline.rehearsal.dialects import Anthropic, Dialect, Embeddings, OpenAI
 from pipeline.rehearsal.faults import FAULTS
+from pipeline.rehearsal.loopback import Loopback
 
 STUB_TOKENS = 154  # the reply length of the peers in the performance facts
 
 
-class FaultServer:
-    """The server, in a thread with its own event loop, on a free port of loopback."""
+class FaultServer(Loopback):
+    """The server: what it does is said by `default`, or by a script for the next requests."""
 
     def __init__(self, default: str = "ok", port: int = 0) -> None:
         self.default = default
         self.requests: list[Request] = []
-        self.port = port
         self._script: list[str] = []
-        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, daemon=True, name="rehearsal")
-        self._thread.start()
-        self._ready.wait(5)
-
-    @property
-    def openai_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def anthropic_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__(port)
 
     def script(self, *faults: str) -> None:
         """Set what the next requests meet: a name of FAULTS, with options as "status?code=503"."""
@@ -56,43 +42,7 @@ class FaultServer:
     def reset(self, default: str = "ok") -> None:
         self._script, self.requests, self.default = [], [], default
 
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-    def __enter__(self) -> FaultServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._connected, "127.0.0.1", self.port))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        self._loop.run_until_complete(self._hang_up())
-        self._loop.close()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = self._loop.create_task(self._accept(reader, writer))
-        self._open[writer] = task
-        task.add_done_callback(lambda _: self._open.pop(writer, None))
-
-    async def _hang_up(self) -> None:
-        """Close every connection, those too whose first request nobody has begun to read."""
-        writers = list(self._open)
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)  # the transports close in the loop's next round
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             early: bytes | None = b""
             while early is not None:
