@@ -35,12 +35,6 @@ def cases_needed(loss: float) -> int:
     return high
 
 
-def showing(cases: int) -> float | None:
-    """Return the smallest loss that so many cases show 4 times in 5; None when they show none at all."""
-    losses = [step / 100 for step in range(1, 101) if power(cases, step / 100) >= POWER]
-    return losses[0] if losses else None
-
-
 def _binomial(n: int, k: int, share: float) -> float:
     if share >= 1.0:
         return float(k == n)

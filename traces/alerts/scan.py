@@ -9,7 +9,6 @@ service pools time until it can speak.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from traces.alerts.counts import DAY, HOUR, Counts, Stretch
 from traces.alerts.evidence import at_least, likelihood, mean_over, so_few
@@ -160,15 +159,3 @@ def _silence(counts: Counts, past: Counts, floor: int) -> Finding | None:
             source = "the same hours of earlier days"
             return Finding(begun, end - begun, turns, 0.0, turns, mean, "usual", p, mean, source)
     return None
-
-
-@cache
-def _needed(n: int, rate: float, chance: float) -> int | None:
-    """Return the fewest bad of n that chance explains less often than `chance`."""
-    if n < FEWEST_BAD or at_least(n, n, rate, HEAVIEST) >= chance:
-        return None
-    low, high = FEWEST_BAD - 1, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if at_least(middle, n, rate, HEAVIEST) < chance else (middle, high)
-    return high
