@@ -123,14 +123,7 @@ def start(data_dir: Path, order: Wanted) -> Job:
 def estimate(data_dir: Path, order: Wanted) -> list[Expected]:
     """Return what each variant would take; raises ValueError."""
     try:
-        done = subprocess.run(
-            [*COMMAND, *order.arguments(), "--estimate"],
-            capture_output=True,
-            text=True,
-            timeout=ESTIMATE_SECONDS,
-            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
-            check=False,
-        )
+        done = _ended(data_dir, *COMMAND, *order.arguments(), "--estimate")
     except subprocess.TimeoutExpired:
         raise ValueError(f"it took over {ESTIMATE_SECONDS} s; the machine is busy") from None
     if done.returncode:
@@ -144,16 +137,8 @@ def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:
 
     A process of its own looks, for a document that was no candidate is searched again.
     """
-    command = [*COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json"]
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=ESTIMATE_SECONDS,
-            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
-            check=False,
-        )
+        done = _ended(data_dir, *COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json")
     except subprocess.TimeoutExpired:
         return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
     try:
@@ -161,6 +146,18 @@ def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:
         return result["stage"], result["sentence"]
     except (ValueError, KeyError):
         return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
+
+
+def _ended(data_dir: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a data folder and wait for its end; raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=ESTIMATE_SECONDS,
+        env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
+        check=False,
+    )
 
 
 def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
