@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands.asking import ask
-from console.commands.consent import Yes
+from console.commands.consent import Yes, reach
 from console.commands.evals import Json
 from console.commands.opened import drained
 from console.commands.screen import emit, failed, table, wrong
@@ -24,6 +24,9 @@ from evalsets.reports import record
 from evalsets.reports.reproduce import Reproduction, derive_from_ledger, derive_from_run
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
+from pipeline.build import prices
+from pipeline.models.model import Tokens
+from pipeline.settings import load_settings
 from traces.queries import runs
 from traces.queries.runs import UnknownRun
 from traces.records import Run, RunSettings
@@ -96,8 +99,8 @@ def bisect(
     """Name the change behind a drop: prompt, model and retrieval settings are tried one at a time."""
     try:
         with drained() as ledger:
-            first = runs.run(ledger, good)
-        finding = find_cause(drained, good, bad, metric, _asking(first, evalset, yes=yes, quiet=json))
+            both = runs.run(ledger, good), runs.run(ledger, bad)
+        finding = find_cause(drained, good, bad, metric, _asking(*both, evalset, yes=yes, quiet=json))
     except (runs.UnknownRun, Unlike) as error:
         raise wrong(str(error)) from None
     if json:
@@ -121,8 +124,8 @@ def bisect(
         print(f"not tried, cannot be switched from here: {text}")
 
 
-def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callable[[Trial], str]:
-    """Return what runs the evalset of `run` with one change."""
+def _asking(run: Run, bad: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callable[[Trial], str]:
+    """Return what runs the evalset of `run` with one change; consent that a later one needs comes first."""
     cases = _cases(run.evalset, evalset)
     if cases.fingerprint != run.evalset_fingerprint:
         was = run.evalset_fingerprint
@@ -130,6 +133,8 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
     plan = _plan(run.seed, run.settings.limit, run.settings.repetitions)
 
     def attempt(trial: Trial) -> str:
+        if any(_paid(side) for side in (run, bad)):
+            reach(yes=yes)
         print(f"Trying: {trial.title}", file=sys.stderr)
         outcome = _made(
             cases,
@@ -143,6 +148,13 @@ def _asking(run: Run, evalset: str | None, *, yes: bool, quiet: bool) -> Callabl
         return outcome.run_id
 
     return attempt
+
+
+def _paid(run: Run) -> bool:
+    """Say whether asking the cases of a run again may cost something."""
+    if run.only is not None or run.model is None:
+        return False
+    return prices(load_settings()).cost(run.model, Tokens(1, 1)).usd != 0.0
 
 
 def _cases(name: str, evalset: str | None) -> Evalset:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evalsets.metrics.metric import Measured
+from evalsets.metrics.scores import score_of
 from tests.console.terminal import Terminal, terminal
+from traces.journal import Journal
+from traces.queries import runs
+from traces.store import Store
 
 __all__ = ["terminal"]
 
@@ -28,6 +34,7 @@ def test_every_command_that_spends_refuses_without_a_terminal(
     run = json.loads(terminal.works("eval", "run", evalset, "--json"))["run_id"]
     report = tmp_path / "report.json"
     terminal.works("eval", "report", run, "--format", "json", "--out", str(report))
+    _worsen(tmp_path / "data", run)
     monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", PAID)
     monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", json.dumps([evalset]))
@@ -43,6 +50,7 @@ def test_every_command_that_spends_refuses_without_a_terminal(
         ("eval", "reproduce", str(paid_report), "--rerun", "--evalset", evalset),
         ("eval", "synthesise", "--kb", "mine", "--model", PAID),
         ("eval", "changed"),
+        ("eval", "bisect", "recall@5", "--good", "good", "--bad", "bad", "--evalset", evalset),
         ("prompts", "check", "answer@v1", "--run-evals"),
         ("replay",),
         ("replay", "--turn", turn),
@@ -50,6 +58,19 @@ def test_every_command_that_spends_refuses_without_a_terminal(
     ):
         code, _, error = terminal(*arguments)
         assert (code, error.strip().splitlines()[-1]) == (2, f"Error: {SENTENCE}"), arguments
+
+
+def _worsen(folder: Path, run_id: str) -> None:
+    """Write two runs like one there is: the second lost every case, and a paid model answered it."""
+    journal, store = Journal(folder / "journal"), Store(folder)
+    with store.read() as ledger:
+        run = runs.run(ledger, run_id)
+    for name, model, value in (("good", run.model, 1.0), ("bad", PAID, 0.0)):
+        journal.write(replace(run, run_id=name, model=model))
+        for case in range(12):
+            measured = Measured(value, name="recall@5")
+            journal.write(score_of(measured, f"{name}-{case}", name, f"case-{case}"))
+    journal.close()
 
 
 def _evalset(folder: Path) -> str:
