@@ -7,7 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import orjson
 
@@ -19,6 +19,73 @@ MOST_WAITING = 20_000  # spans whose trace is not whole yet
 QUIET_SECONDS = 30.0  # a trace without its first span is taken as whole after so long
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _VALUES = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": float, "bytesValue": str}
+
+
+class AnyValue(TypedDict, total=False):
+    """A value in OTLP's JSON form: one of these."""
+
+    stringValue: str
+    boolValue: bool
+    intValue: int
+    doubleValue: float
+    arrayValue: dict[str, list[AnyValue]]
+
+
+class Attribute(TypedDict):
+    """A named value in OTLP's JSON form."""
+
+    key: str
+    value: AnyValue
+
+
+class SpanEvent(TypedDict):
+    """An event of a span in OTLP's JSON form."""
+
+    timeUnixNano: int
+    name: str
+    attributes: list[Attribute]
+
+
+class SpanBody(TypedDict):
+    """A span in OTLP's JSON form."""
+
+    traceId: str
+    spanId: str
+    parentSpanId: NotRequired[str]
+    name: str
+    kind: int
+    startTimeUnixNano: int
+    endTimeUnixNano: int
+    attributes: list[Attribute]
+    status: NotRequired[Status]
+    events: NotRequired[list[SpanEvent]]
+
+
+class Status(TypedDict):
+    """How a span ended in OTLP's JSON form."""
+
+    code: int
+    message: str
+
+
+class ScopeSpans(TypedDict):
+    """The spans of one program in OTLP's JSON form."""
+
+    scope: dict[str, str]
+    spans: list[SpanBody]
+
+
+class ResourceSpans(TypedDict):
+    """The spans of one service in OTLP's JSON form."""
+
+    resource: dict[str, list[Attribute]]
+    scopeSpans: list[ScopeSpans]
+
+
+class ExportRequest(TypedDict):
+    """A request in OTLP's JSON form."""
+
+    resourceSpans: list[ResourceSpans]
 
 
 class Malformed(ValueError):
@@ -60,7 +127,7 @@ def reply(kind: str) -> bytes:
     return b"" if kind == "application/x-protobuf" else b"{}"
 
 
-def packed(request: dict[str, Any]) -> bytes:
+def packed(request: ExportRequest) -> bytes:
     """Return a request in OTLP's JSON form as protobuf, which every collector takes."""
     from google.protobuf.json_format import ParseDict
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

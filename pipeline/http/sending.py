@@ -8,11 +8,12 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.http import otlp
+from pipeline.http.otlp import AnyValue, Attribute, ExportRequest, ScopeSpans, SpanBody, SpanEvent
 from pipeline.settings import Settings
 from traces.records import Passage, Score, Span, Trace, Usage
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 2_000  # turns; what comes beyond is counted and left out
 BATCH, EVERY_SECONDS, SEND_SECONDS, END_SECONDS = 64, 1.0, 5.0, 3.0
+Facts = Mapping[str, object]  # attributes by their names; None is left out
 _KINDS = {"model": "LLM", "retrieval": "RETRIEVER", "guard": "GUARDRAIL"}
 log = logging.getLogger(__name__)
 
@@ -107,20 +109,20 @@ def sender(settings: Settings, version: str | None) -> Sender | None:
     return Sender(chosen.endpoint, headers, texts=chosen.texts, version=version)
 
 
-def request(traces: Iterable[Trace], *, texts: bool, version: str | None) -> dict[str, Any]:
+def request(traces: Iterable[Trace], *, texts: bool, version: str | None) -> ExportRequest:
     """Return turns as an OTLP request; without `texts` no question, answer, prompt or passage is in it."""
     service = {"service.name": "answerdeck", **({"service.version": version} if version else {})}
     spans = [span for trace in traces for span in _spans(trace, texts=texts)]
-    scope = {"scope": {"name": "answerdeck"}, "spans": spans}
+    scope: ScopeSpans = {"scope": {"name": "answerdeck"}, "spans": spans}
     return {"resourceSpans": [{"resource": {"attributes": _attributes(service)}, "scopeSpans": [scope]}]}
 
 
-def _spans(trace: Trace, *, texts: bool) -> Iterator[dict[str, Any]]:
+def _spans(trace: Trace, *, texts: bool) -> Iterator[SpanBody]:
     models = iter(trace.usages)
     searched = False
     spans = trace.spans or (_whole(trace),)
     for span in spans:
-        attributes: dict[str, Any] = {"openinference.span.kind": _KINDS.get(span.kind, "CHAIN")}
+        attributes: dict[str, object] = {"openinference.span.kind": _KINDS.get(span.kind, "CHAIN")}
         if span.span_id == 0:
             attributes |= _turn(trace, texts=texts)
         elif span.kind == "model" and (usage := next(models, None)):
@@ -135,10 +137,10 @@ def _whole(trace: Trace) -> Span:
     return Span(trace.turn.turn_id, 0, None, "turn", "turn", 0.0, trace.turn.seconds or 0.0, {})
 
 
-def _span(trace: Trace, span: Span, attributes: dict[str, Any]) -> dict[str, Any]:
+def _span(trace: Trace, span: Span, attributes: Facts) -> SpanBody:
     began = trace.turn.started_at + timedelta(seconds=span.start_seconds)
     nanoseconds = int(began.timestamp() * 1e6) * 1000
-    row: dict[str, Any] = {
+    row: SpanBody = {
         "traceId": trace.turn.turn_id.replace("-", ""),
         "spanId": _id(span.turn_id, span.span_id),
         "name": "invoke_agent answerdeck" if span.span_id == 0 else span.name,
@@ -157,7 +159,7 @@ def _span(trace: Trace, span: Span, attributes: dict[str, Any]) -> dict[str, Any
     return row
 
 
-def _turn(trace: Trace, *, texts: bool) -> dict[str, Any]:
+def _turn(trace: Trace, *, texts: bool) -> Facts:
     turn = trace.turn
     facts = {
         "gen_ai.operation.name": "invoke_agent",
@@ -175,7 +177,7 @@ def _turn(trace: Trace, *, texts: bool) -> dict[str, Any]:
     return {**facts, **({"input.value": turn.question, "output.value": turn.answer} if texts else {})}
 
 
-def _call(trace: Trace, usage: Usage, *, texts: bool) -> dict[str, Any]:
+def _call(trace: Trace, usage: Usage, *, texts: bool) -> Facts:
     maker, _, model = usage.model.rpartition(":")
     facts = {
         "gen_ai.operation.name": "chat",
@@ -203,8 +205,8 @@ def _message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}], ensure_ascii=False)
 
 
-def _documents(passages: Iterable[Passage], *, texts: bool) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _documents(passages: Iterable[Passage], *, texts: bool) -> Facts:
+    result: dict[str, object] = {}
     for number, passage in enumerate(passages):
         prefix = f"retrieval.documents.{number}.document"
         result[f"{prefix}.id"] = passage.chunk_id
@@ -213,7 +215,7 @@ def _documents(passages: Iterable[Passage], *, texts: bool) -> dict[str, Any]:
     return result
 
 
-def _score(score: Score) -> dict[str, Any]:
+def _score(score: Score) -> SpanEvent:
     facts = {
         "gen_ai.evaluation.name": score.name,
         "gen_ai.evaluation.score.value": score.value,
@@ -226,11 +228,11 @@ def _score(score: Score) -> dict[str, Any]:
     }
 
 
-def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+def _attributes(values: Facts) -> list[Attribute]:
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: object) -> AnyValue:
     match value:
         case bool():
             return {"boolValue": value}

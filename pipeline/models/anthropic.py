@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from pipeline.errors import ModelError
 from pipeline.models.call import streamed
@@ -24,6 +24,31 @@ MARK = {"type": "ephemeral"}
 # Anthropic caches no prompt under 4,096 tokens on its smaller models; our estimate errs by up to 30 %.
 CACHEABLE_TOKENS = 5_400
 STOPS = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refusal"}
+
+
+class _Block(TypedDict):
+    """A part of a message, as the API takes it."""
+
+    type: str
+    text: str
+    cache_control: NotRequired[dict[str, str]]
+
+
+class _Sent(TypedDict):
+    """A message, as the API takes it."""
+
+    role: str
+    content: str | list[_Block]
+
+
+class _Body(TypedDict):
+    """The body of a request."""
+
+    model: str
+    max_tokens: int
+    messages: list[_Sent]
+    stream: bool
+    system: NotRequired[list[_Block]]
 
 
 class AnthropicMessages:
@@ -96,27 +121,27 @@ class AnthropicMessages:
         headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
         return Wire(sdk, http, headers)
 
-    def _request(self, prompt: Prompt) -> dict[str, Any]:
-        request: dict[str, Any] = {
+    def _request(self, prompt: Prompt) -> _Body:
+        request: _Body = {
             "model": self._model,
             "max_tokens": prompt.max_output_tokens,
             "messages": _marked(prompt),
             "stream": True,
         }
         if prompt.system.strip():
-            block: dict[str, Any] = {"type": "text", "text": prompt.system}
+            block: _Block = {"type": "text", "text": prompt.system}
             if estimate(prompt.system) >= CACHEABLE_TOKENS:
                 block["cache_control"] = MARK
             request["system"] = [block]
         return request
 
 
-def _marked(prompt: Prompt) -> list[dict[str, Any]]:
+def _marked(prompt: Prompt) -> list[_Sent]:
     """Return the messages with a mark where a part ends that the next turn begins with, if it is long enough.
 
     That is the knowledge base at the beginning, and the conversation up to the present question.
     """
-    messages: list[dict[str, Any]] = []
+    messages: list[_Sent] = []
     length = estimate(prompt.system)
     for number, message in enumerate(prompt.messages):
         if not message.text.strip():  # the API refuses empty ones
@@ -124,10 +149,10 @@ def _marked(prompt: Prompt) -> list[dict[str, Any]]:
         parts = [message.text]
         if number == 0 and prompt.stable:
             parts = [message.text[: prompt.stable], message.text[prompt.stable :]]
-        blocks: list[dict[str, Any]] = []
+        blocks: list[_Block] = []
         for place, text in enumerate(parts):
             length += estimate(text)
-            block: dict[str, Any] = {"type": "text", "text": text}
+            block: _Block = {"type": "text", "text": text}
             ends = (len(parts) == 2 and place == 0) or number == len(prompt.messages) - 2
             if ends and length >= CACHEABLE_TOKENS:
                 block["cache_control"] = MARK

@@ -6,7 +6,7 @@ what is sent is the same.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def streamed(
-    wire: Wire[Any], url: str, body: dict[str, Any], watch: Watch
+    wire: Wire[Any], url: str, body: Mapping[str, object], watch: Watch
 ) -> AsyncGenerator[httpx2.Response]:
     """Open the response to a call; raises ModelError for a status that is none of success."""
     request = wire.http.build_request("POST", url, content=orjson.dumps(body), headers=wire.headers)
