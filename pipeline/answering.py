@@ -18,6 +18,7 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
 from pipeline.models.model import AnswerEvent, Broken, Prompt, Stop, Text
 from pipeline.routing import complexity
+from pipeline.talk import abstains
 
 
 class Answering:
@@ -171,7 +172,7 @@ class Answering:
 
 def _judge(turn: LiveTurn, stop: Stop) -> None:
     """Set the outcome by what the whole answer says."""
-    if stop.abstained or notices.abstains(turn.answer):
+    if stop.abstained or abstains(turn.answer):
         turn.end("no_context")
     elif stop.reason == "refusal":
         turn.end("refused", "refused")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -174,3 +174,18 @@ async def last_event(events: AsyncGenerator[Event]) -> Event | None:
         async for event in events:
             last = event
     return last
+
+
+def repeat(done: dict[str, Any]) -> Iterator[Event]:
+    """Repeat the events of a turn this client already got."""
+    passages = tuple(Passage(turn_id=done["turn_id"], rank=p["n"], **p) for p in done["passages"])
+    yield Started(done["turn_id"], done["conversation_id"])
+    yield Sources(passages)
+    yield Delta(done["answer"])
+    yield Answer(
+        **{
+            **done,
+            "citations": tuple(Citation(**citation) for citation in done["citations"]),
+            "passages": passages,
+        }
+    )

@@ -18,7 +18,7 @@ from pipeline.prompts.library import PromptVersion
 from pipeline.purse import Purse
 from pipeline.routing import NO_ROUTES, Routes
 from traces.recorder import Recorder
-from traces.records import Outcome, Passage
+from traces.records import Outcome, Passage, Turn
 
 log = logging.getLogger(__name__)
 _REFUSALS: dict[str, ErrorClass] = {
@@ -78,6 +78,11 @@ class LiveTurn:
         self.recollection = NOTHING  # what was remembered beside the last turns
         self.full = False  # whether older turns than those recalled exist
         self._seconds = seconds
+
+    @property
+    def row(self) -> Turn:
+        """What is recorded of it so far."""
+        return self.recorder.turn
 
     @property
     def left(self) -> float:

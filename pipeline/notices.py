@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from pipeline.events import Answer, Citation, Delta, Event, Sources, Started
 from pipeline.knowledge.standing import Lag
-from pipeline.talk import abstention
 from pipeline.text import words
-from traces.records import Passage
 
 _SPOKEN = Path(__file__).with_suffix(".toml")
 NOT_FOUND = "I could not find this in the documents."
@@ -55,12 +50,6 @@ NO_UPLOADS = "Documents of your own cannot be added here."
 WAITING = "{title} is still being indexed; please ask again in a moment for what it says."
 WAITING_ONE = "1 document is still being indexed; this answer does not know it yet."
 WAITING_MANY = "{count} documents are still being indexed; this answer does not know them yet."
-
-_ABSTENTION = re.compile(
-    r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"
-    r"|this is not in the documents|the (documents|passages) do not)",
-    re.IGNORECASE,
-)
 
 
 def slow_down(seconds: float) -> str:
@@ -110,23 +99,3 @@ def indexing(question: str, lag: Lag) -> str | None:
     if title is not None and shared[title]:
         return WAITING.format(title=repr(title))
     return WAITING_MANY.format(count=lag.pending) if lag.pending > 1 else WAITING_ONE
-
-
-def abstains(answer: str) -> bool:
-    """Tell whether an answer says that the documents do not have it, and cites nothing."""
-    return (bool(_ABSTENTION.match(answer)) or abstention(answer)) and "[" not in answer
-
-
-def again(done: dict[str, Any]) -> Iterator[Event]:
-    """Repeat the events of a turn this client already got."""
-    passages = tuple(Passage(turn_id=done["turn_id"], rank=p["n"], **p) for p in done["passages"])
-    yield Started(done["turn_id"], done["conversation_id"])
-    yield Sources(passages)
-    yield Delta(done["answer"])
-    yield Answer(
-        **{
-            **done,
-            "citations": tuple(Citation(**citation) for citation in done["citations"]),
-            "passages": passages,
-        }
-    )

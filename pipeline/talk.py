@@ -20,6 +20,11 @@ QUOTED = 200  # characters of an earlier question that are repeated
 QUOTING = frozenset({"simpler", "translate"})  # only a model that quotes must decline these
 _PIECES = re.compile(r"[.!?;,…。！？，、；\n]+|\s[-–—]\s|\s(?=thank|danke|merci|gracias|obrigad)")
 _KEPT = re.compile(r"[^\w\s'-]+")
+_ABSTENTION = re.compile(
+    r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"
+    r"|this is not in the documents|the (documents|passages) do not)",
+    re.IGNORECASE,
+)
 _ANY = re.compile(r"\w")
 
 
@@ -100,6 +105,11 @@ def unserved(question: str, texts: Iterable[str], served: frozenset[str] | None)
 def abstention(text: str) -> bool:
     """Tell whether a text is one of these sentences of "not found" or "not in this language"."""
     return any(text.strip() in (tongue.not_found, tongue.foreign) for tongue in _tongues().values())
+
+
+def abstains(answer: str) -> bool:
+    """Tell whether an answer says that the documents do not have it, and cites nothing."""
+    return (bool(_ABSTENTION.match(answer)) or abstention(answer)) and "[" not in answer
 
 
 def _without_letters(text: str) -> Talk | None:

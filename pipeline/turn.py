@@ -16,7 +16,7 @@ from pipeline.context.cache import Scope
 from pipeline.context.whole import assemble_whole, fits
 from pipeline.errand import errand
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
-from pipeline.events import Event, Message, Question, Sources
+from pipeline.events import Event, Message, Question, Sources, repeat
 from pipeline.frame import UNMETERED, Frame, malformed, refused
 from pipeline.guardrails.inbound import Verdict
 from pipeline.keeping import Lookup
@@ -48,7 +48,7 @@ class Pipeline(Frame):
             return
         done = await self._twin(question)
         if done is not None:
-            for event in notices.again(done):
+            for event in repeat(done):
                 yield event
             return
         try:
@@ -71,7 +71,7 @@ class Pipeline(Frame):
             return
         turn = self._open(question)
         steps = self._search if question.door == "search" else self._steps
-        self.backlog.begin(turn.recorder.turn)
+        self.backlog.begin(turn.row)
         with self._counted(turn) as alarm:
             try:
                 async with aclosing(steps(turn)) as events:
@@ -90,7 +90,7 @@ class Pipeline(Frame):
     def _indexing(self, turn: LiveTurn) -> None:
         """Tell the user of documents that are not indexed yet, when nothing else is to be told."""
         if turn.notice is None and turn.outcome in ("answered", "no_context"):
-            kb = turn.recorder.turn.kb
+            kb = turn.row.kb
             if kb is not None and kb != OWN:
                 turn.notice = notices.indexing(turn.text, self.knowledge.lags.of(kb))
 
@@ -323,8 +323,7 @@ class Pipeline(Frame):
         """Return who may share retrieved passages with this turn; our own trials take no part."""
         if turn.question.door in TRIALS or turn.own is not None:  # what is one person's is nobody else's
             return None
-        row = turn.recorder.turn
-        prompt = self._prompt("answer", turn).label
+        prompt, row = self._prompt("answer", turn).label, turn.row
         who = (turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
         return Scope(*who, workspace=turn.question.workspace)
 
@@ -384,7 +383,7 @@ class Pipeline(Frame):
         except KnowledgeError as error:
             turn.end("failed", error.error_class)
         else:
-            turn.end("answered" if turn.recorder.turn.hit else "no_context")
+            turn.end("answered" if turn.row.hit else "no_context")
         return self._close(turn)
 
 

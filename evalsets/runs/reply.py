@@ -11,7 +11,7 @@ from evalsets.metrics.unknowable import Seen
 from evalsets.runs.template import Reading, Template, absent, at
 from pipeline.citations import cited_numbers
 from pipeline.errors import ModelError
-from pipeline.notices import abstains
+from pipeline.talk import abstains
 from traces.records import Outcome, Passage
 
 _UNSURE = re.compile(
