@@ -152,7 +152,7 @@ LAZY = {
     "console/commands/mcp.py": "the MCP library comes with the server",
     "console/server.py": "numpy comes with the pipeline, and reads its number of threads then",
     "evalsets/runs/elsewhere.py": "a whole pipeline comes with a worker that asks",
-    "pipeline/knowledge/spread.py": "all providers come with a worker that embeds",
+    "pipeline/spread.py": "all providers come with a worker that embeds",
     "evalsets/judges/ragas_worker.py": "what is forbidden must be so before RAGAS comes",
     "pipeline/models/connection.py": "httpx2 comes with the wire",
     "traces/engines.py": "psycopg comes with PostgreSQL",
@@ -221,6 +221,21 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     }
     order = TopologicalSorter({name: modules(path) & names.keys() - {name} for name, path in names.items()})
     order.prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_folders_and_loose_files_of_a_room_stand_in_an_order(room: str) -> None:
+    """A folder counts as one: none imports a file that imports from that folder."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in shipped():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] != room:
+            continue
+        for name in modules(path):
+            other = name.split(".")
+            if other[0] == room and len(other) > 1 and other[1] != parts[1]:
+                graph[parts[1]].add(other[1])
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 PARTICIPLES = {"found", "one", "told", "made", "said", "known", "asked", "kept", "wanted"}

@@ -22,11 +22,11 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import Ingested
 from pipeline.knowledge.reading.kinds import printable
 from pipeline.knowledge.running import run, sentence
-from pipeline.knowledge.spread import Spread
 from pipeline.knowledge.tables import checked
 from pipeline.knowledge.watch import follow
 from pipeline.providers import embedder, embedder_url
 from pipeline.settings import load_settings
+from pipeline.spread import Spread
 from traces.errors import TracesError
 
 SHOWN = 50  # lines of one kind printed

@@ -18,11 +18,11 @@ from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.identity import Prepared
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.rows import Entry
-from pipeline.knowledge.spread import BATCH_CHUNKS
 from pipeline.knowledge.standing import Lag
 from pipeline.knowledge.vector_files import VectorFile
 
 log = logging.getLogger(__name__)
+BATCH_CHUNKS = 128  # per commit, rounded up to whole documents
 NAMED = 50  # waiting documents whose titles are kept
 Progress = Callable[[int, int, str], None]  # documents done, documents in all, the document's id
 Ready = dict[bytes, PassageVectors]

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import build
+from pipeline import build, spread
 from pipeline.build import knowledge
 from pipeline.errors import KnowledgeError
-from pipeline.knowledge import spread
 from pipeline.knowledge.documents import Document, Skipped
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
 from pipeline.knowledge.ingest import ingest, store
-from pipeline.knowledge.spread import Spread
 from pipeline.providers import workers
 from pipeline.settings import load_settings
+from pipeline.spread import Spread
 from pipeline.workers import Processes, WorkersError
 from tests import workmates
 

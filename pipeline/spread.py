@@ -15,10 +15,10 @@ from pipeline.knowledge.found import Vector
 from pipeline.knowledge.reading.child import Reader
 from pipeline.knowledge.reading.files import Found
 from pipeline.knowledge.reading.folders import Helpers
+from pipeline.knowledge.writer import BATCH_CHUNKS
 from pipeline.workers import Workers, WorkersError
 
 PIECE = 32  # passages a worker has at a time, about three seconds of a core
-BATCH_CHUNKS = 128  # chunks per commit, rounded up to whole documents
 
 
 class Spread:
