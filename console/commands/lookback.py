@@ -21,6 +21,7 @@ from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.metrics.table import find_metric
 from evalsets.release.bisect import Trial, Unlike, find_cause
 from evalsets.reports import record
+from evalsets.reports.compare import NothingInCommon
 from evalsets.reports.reproduce import Reproduction, derive_from_ledger, derive_from_run
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
@@ -101,7 +102,7 @@ def bisect(
         with drained() as ledger:
             both = runs.run(ledger, good), runs.run(ledger, bad)
         finding = find_cause(drained, good, bad, metric, _asking(*both, evalset, yes=yes, quiet=json))
-    except (runs.UnknownRun, Unlike) as error:
+    except (runs.UnknownRun, NothingInCommon, Unlike) as error:
         raise wrong(str(error)) from None
     if json:
         emit(finding.to_dict())

@@ -135,10 +135,14 @@ def packed(request: ExportRequest) -> bytes:
     for of_resource in request["resourceSpans"]:
         for of_scope in of_resource["scopeSpans"]:
             for span in of_scope["spans"]:  # its JSON form writes ids as hexadecimal, protobuf's as base64
-                for name in ("traceId", "spanId", "parentSpanId"):
-                    if name in span:
-                        span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
-    return ParseDict(request, ExportTraceServiceRequest()).SerializeToString()
+                span["traceId"], span["spanId"] = _base64(span["traceId"]), _base64(span["spanId"])
+                if "parentSpanId" in span:
+                    span["parentSpanId"] = _base64(span["parentSpanId"])
+    return ParseDict(dict(request), ExportTraceServiceRequest()).SerializeToString()
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
 
 
 def _of_json(body: bytes) -> Any:

@@ -13,6 +13,7 @@ from evalsets.metrics.scores import score_of
 from tests.console.terminal import Terminal, terminal
 from traces.journal import Journal
 from traces.queries import runs
+from traces.records import Case
 from traces.store import Store
 
 __all__ = ["terminal"]
@@ -34,7 +35,6 @@ def test_every_command_that_spends_refuses_without_a_terminal(
     run = json.loads(terminal.works("eval", "run", evalset, "--json"))["run_id"]
     report = tmp_path / "report.json"
     terminal.works("eval", "report", run, "--format", "json", "--out", str(report))
-    _worsen(tmp_path / "data", run)
     monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", PAID)
     monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", json.dumps([evalset]))
@@ -50,14 +50,19 @@ def test_every_command_that_spends_refuses_without_a_terminal(
         ("eval", "reproduce", str(paid_report), "--rerun", "--evalset", evalset),
         ("eval", "synthesise", "--kb", "mine", "--model", PAID),
         ("eval", "changed"),
-        ("eval", "bisect", "recall@5", "--good", "good", "--bad", "bad", "--evalset", evalset),
         ("prompts", "check", "answer@v1", "--run-evals"),
         ("replay",),
         ("replay", "--turn", turn),
         ("replay", "--turn", turn, "--fresh"),
     ):
-        code, _, error = terminal(*arguments)
-        assert (code, error.strip().splitlines()[-1]) == (2, f"Error: {SENTENCE}"), arguments
+        _refuses(terminal, *arguments)
+    _worsen(tmp_path / "data", run)
+    _refuses(terminal, "eval", "bisect", "recall@5", "--good", "good", "--bad", "bad", "--evalset", evalset)
+
+
+def _refuses(terminal: Terminal, *arguments: str) -> None:
+    code, out, error = terminal(*arguments)
+    assert (code, out, error.strip().splitlines()[-1:]) == (2, "", [f"Error: {SENTENCE}"]), arguments
 
 
 def _worsen(folder: Path, run_id: str) -> None:
@@ -68,6 +73,7 @@ def _worsen(folder: Path, run_id: str) -> None:
     for name, model, value in (("good", run.model, 1.0), ("bad", PAID, 0.0)):
         journal.write(replace(run, run_id=name, model=model))
         for case in range(12):
+            journal.write(Case(name, f"case-{case}", f"What is number {case}?"))
             measured = Measured(value, name="recall@5")
             journal.write(score_of(measured, f"{name}-{case}", name, f"case-{case}"))
     journal.close()
