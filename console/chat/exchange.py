@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline.events import Delta, Event, Failed, Retract, Sources, Started, public
 
-State = Literal["searching", "reading", "answering", "done", "stopped", "failed"]
+State = Literal["searching", "reading", "answering", "done", "stopped", "lost", "failed"]
 UNDER_WAY = ("searching", "reading", "answering")
 
 
@@ -84,3 +84,8 @@ def recorded(turn: Mapping[str, Any]) -> Exchange:
 def stopped(exchange: Exchange) -> Exchange:
     """Return the exchange as it stood when its reader stopped it."""
     return replace(exchange, state="stopped")
+
+
+def lost(exchange: Exchange) -> Exchange:
+    """Return the exchange as it stood when nobody had followed it for a while."""
+    return replace(exchange, state="lost")

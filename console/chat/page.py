@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ EXAMPLES = (
 _REGION_JS = """
 const events = ['ask', 'retry', 'undo', 'edit', 'rate', 'comment', 'dismiss', 'show', 'open',
   'remove', 'fresh', 'search', 'rename', 'pin', 'link', 'unlink', 'flip', 'forget', 'contact', 'choose',
-  'documents', 'discard'];
+  'documents', 'discard', 'resume'];
 element.addEventListener('click', (event) => {
   const control = event.target.closest('button[data-do], a[data-do]');
   if (!control || !events.includes(control.dataset.do)) return;
   event.preventDefault();
-  trigger(control.dataset.do, { ...control.dataset });
+  trigger(control.dataset.do, { ...control.dataset, key: window.answerdeck?.key() || '' });
 });
 element.addEventListener('submit', (event) => {
   const form = event.target.closest('form[data-do]');
@@ -59,7 +60,7 @@ element.addEventListener('change', (event) => {
 });
 watch('value', () => window.answerdeck && window.answerdeck.drawn(element));
 """
-_TAKE_JS = "(text) => window.answerdeck.take(text)"
+_TAKE_JS = "(text) => window.answerdeck.take(text)"  # the script runs before Gradio draws the box
 _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
@@ -76,7 +77,8 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     demo = Page(talk, console, look, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
-    style = (ASSETS / "chat.css").read_text() + look.style
+    style = (ASSETS / "chat.css").read_text() + look.style  # css= would prefix every selector
+    stream = (ASSETS / "stream.js").read_text()  # before Gradio's client takes its first step
     app.user_middleware.append(Middleware(edge.Edge))  # inside the API's own border, not around it
     return gr.mount_gradio_app(
         app,
@@ -84,7 +86,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
         path="/",
         root_path=settings.server.prefix or None,
         theme=_theme(),
-        head=f"<style>{style}</style>",  # css= would prefix every selector
+        head=f"<style>{style}</style><script>{stream}</script>",
         js=(ASSETS / "chat.js").read_text(),
         favicon_path=str(ASSETS / "favicon.png"),
         footer_links=[],
@@ -114,6 +116,7 @@ class Page:
         ) as demo:
             where = gr.Textbox(visible="hidden", label="Conversation")
             pending = gr.Textbox(visible="hidden", label="Question under way")
+            key = gr.Textbox(visible="hidden", label="Its key, made by the browser")
             top = _region(self._header("en"), "top")
             with gr.Row(elem_id="desk"):
                 drawer = _region(history.drawer([], "", datetime.now(UTC).date()), "drawer")
@@ -139,8 +142,8 @@ class Page:
                     fine = gr.HTML(self._fine_print("en"), apply_default_css=False)
                 panel = _region(sources.panel(None), "sources")
             page = [past, live, panel, where, drawer, choice]
-            taken = gr.on([box.submit, send.click], None, box, [pending, box], js=_TAKE_JS, queue=False)
-            _on(taken.then, self._ask, [where, pending], page)
+            taken = gr.on([box.submit, send.click], None, box, [pending, key, box], js=_TAKE_JS, queue=False)
+            _on(taken.then, self._ask, [where, pending, key], page)
             _on(stop.click, self._stop, None, None, queue=False)
             for region in (past, live):
                 _on(region.ask, self._ask_example, where, page)
@@ -157,6 +160,7 @@ class Page:
             _on(drawer.remove, self._remove, where, page)
             for region in (drawer, top):
                 _on(region.fresh, self._fresh, None, page)
+            _on(top.resume, self._resume, where, page)
             for act in ("search", "rename", "pin", "link", "unlink"):
                 _on(getattr(drawer, act), self._listed(act), where, page)
             _on(choice.choose, self._choose, None, None)
@@ -166,18 +170,25 @@ class Page:
             _on(demo.load, self._load, where, [*page, top, fine], js=_WHERE_JS)
         return demo
 
-    async def _ask(self, where: str, text: str, request: gr.Request) -> AsyncIterator[View]:
-        async for view in self._talk.ask(self._reader(request), where or "", text or ""):
-            yield _drawn(view)
+    async def _ask(self, where: str, text: str, key: str, request: gr.Request) -> AsyncGenerator[View]:
+        async for view in _shown(self._talk.ask(self._reader(request), where or "", text or "", key or "")):
+            yield view
 
-    async def _ask_example(self, where: str, request: gr.Request, event: gr.EventData) -> AsyncIterator[View]:
-        async for view in self._talk.ask(self._reader(request), where or "", _said(event, "text")):
-            yield _drawn(view)
+    async def _ask_example(
+        self, where: str, request: gr.Request, event: gr.EventData
+    ) -> AsyncGenerator[View]:
+        text, key = _said(event, "text"), _said(event, "key")
+        async for view in _shown(self._talk.ask(self._reader(request), where or "", text, key)):
+            yield view
 
-    async def _again(self, where: str, request: gr.Request, event: gr.EventData) -> AsyncIterator[View]:
+    async def _again(self, where: str, request: gr.Request, event: gr.EventData) -> AsyncGenerator[View]:
         turn_id, text = _said(event, "turn"), _said(event, "text")
-        async for view in self._talk.again(self._reader(request), where or "", turn_id, text):
-            yield _drawn(view)
+        async for view in _shown(self._talk.again(self._reader(request), where or "", turn_id, text)):
+            yield view
+
+    async def _resume(self, where: str, request: gr.Request) -> AsyncGenerator[View]:
+        async for view in _shown(self._talk.resume(self._reader(request), where or "")):
+            yield view
 
     async def _stop(self, request: gr.Request) -> None:
         self._talk.stop(self._reader(request))
@@ -201,8 +212,9 @@ class Page:
     async def _show(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         return _drawn(self._talk.show(self._reader(request), where or "", _said(event, "turn")))
 
-    async def _open(self, request: gr.Request, event: gr.EventData) -> View:
-        return _drawn(self._talk.open(self._reader(request), _said(event, "id")))
+    async def _open(self, request: gr.Request, event: gr.EventData) -> AsyncGenerator[View]:
+        async for view in _shown(self._talk.visit(self._reader(request), _said(event, "id"))):
+            yield view
 
     async def _remove(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         return _drawn(self._talk.remove(self._reader(request), _said(event, "id"), where or ""))
@@ -221,14 +233,18 @@ class Page:
     async def _fresh(self, request: gr.Request) -> View:
         return _drawn(self._talk.open(self._reader(request), ""))
 
-    async def _load(self, where: str, request: gr.Request) -> tuple[Any, ...]:
+    async def _load(self, where: str, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
         await self._examples.refresh()
         self._talk.examples = self._examples.texts
         reader = self._reader(request)
         await self._talk.choice.look(reader)
-        begun = self._talk.begun(reader)  # who asked before the page was ready keeps what came
-        view = View(None, None, None, None, None) if begun else self._talk.open(reader, where or "")
-        return (*_drawn(view), self._header(reader.tongue), self._fine_print(reader.tongue))
+        words_shown = (self._header(reader.tongue), self._fine_print(reader.tongue))
+        if self._talk.begun(reader):  # who asked before the page was ready keeps what came
+            yield (*_drawn(View(None, None, None, None, None)), *words_shown)
+            return
+        async for view in _shown(self._talk.visit(reader, where or "")):
+            yield (*view, *words_shown)
+            words_shown = (gr.skip(), gr.skip())
 
     async def _flip(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         return _drawn(self._talk.flip(self._reader(request), where or "", _said(event, "head")))
@@ -292,6 +308,13 @@ def _region(value: str, name: str) -> gr.HTML:
 def _drawn(view: View) -> Any:
     """Return the view for Gradio: parts that stay as they are become skips."""
     return tuple(gr.skip() if part is None else part for part in view)
+
+
+async def _shown(views: AsyncGenerator[View]) -> AsyncGenerator[Any]:
+    """Yield views for Gradio; when it leaves, they are left at once too."""
+    async with aclosing(views):
+        async for view in views:
+            yield _drawn(view)
 
 
 def _said(event: gr.EventData, name: str) -> str:

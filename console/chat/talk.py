@@ -10,33 +10,34 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 from markupsafe import Markup
 
 from console.chat import sources, suggest, thread
 from console.chat.choice import Choice
 from console.chat.contact import hand_over
-from console.chat.exchange import Exchange, recorded, stopped
+from console.chat.exchange import Exchange, recorded
 from console.chat.history import Link
+from console.chat.running import Run, Watch
 from console.chat.shelf import Reader, Shelf
 from console.chat.thread import REASONS, Contact, Look, Rating
 from console.chat.versions import placed
 from console.chat.why import why
-from pipeline import notices
 from pipeline.auth import DEFAULT
 from pipeline.context.memory import Memory
 from pipeline.errors import Refused
-from pipeline.events import Event, Failed, Question
+from pipeline.events import Question
 from pipeline.guardrails.inbound import clean
 from traces.ids import uuid7
 
 log = logging.getLogger(__name__)
-PAUSE = 0.16  # seconds between two updates of a streaming answer; each costs 3 to 4 ms of CPU
 KEPT = 2000  # conversations and ratings remembered beside the pipeline's memory
+K = TypeVar("K")
+V = TypeVar("V")
 _ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
@@ -49,15 +50,6 @@ class View(NamedTuple):
     conversation: str | None
     drawer: str | None
     choice: str | None = None
-
-
-@dataclass(slots=True)
-class Run:
-    """An answer that is streaming into a tab."""
-
-    task: asyncio.Task[None]
-    past: Markup
-    shown: bool = True  # False once the tab has turned to something else
 
 
 class Talk:
@@ -76,93 +68,127 @@ class Talk:
         self._greeting, self._webhook = greeting, webhook
         self.shelf = Shelf(pipeline.memory)
         self.choice = Choice(pipeline)
-        self._begun: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._tabs: OrderedDict[tuple[str, str], str] = OrderedDict()  # the conversation each shows
+        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()  # conversations of questions
         self._contacts: OrderedDict[str, Contact] = OrderedDict()
-        self._runs: dict[tuple[str, str], Run] = {}
+        self._runs: dict[tuple[str, str], Run] = {}  # by user and conversation
+        self._watches: dict[tuple[str, str], Watch] = {}  # by user and tab
         self._loose: OrderedDict[tuple[str, str], list[Exchange]] = OrderedDict()
         self._ratings: OrderedDict[str, Rating] = OrderedDict()
 
     def begun(self, reader: Reader) -> bool:
         """Tell whether something was asked in the reader's tab."""
-        return (reader.user_id, reader.tab) in self._begun
+        return bool(self._tabs.get((reader.user_id, reader.tab)))
 
     def open(self, reader: Reader, conversation: str) -> View:
         """Show a conversation of the reader's; an unknown one shows the empty page."""
-        self._leave(reader)
+        self._turn_to(reader, conversation)
         self.choice.leave(reader)
         exchanges = self._exchanges(reader, conversation)
         return self._view(reader, conversation if exchanges else "", exchanges)
 
+    async def visit(self, reader: Reader, conversation: str) -> AsyncGenerator[View]:
+        """Show a conversation of the reader's, and the answer that comes into it just now."""
+        yield self.open(reader, conversation)
+        async with aclosing(self._watch(reader, conversation)) as views:
+            async for view in views:
+                yield view
+
+    async def resume(self, reader: Reader, conversation: str) -> AsyncGenerator[View]:
+        """Show what became of the reader's tab while its connection was lost, or in another tab."""
+        conversation = self._tabs.get((reader.user_id, reader.tab), conversation)
+        if (reader.user_id, conversation) not in self._runs:
+            self._turn_to(reader, conversation)
+            exchanges = self._exchanges(reader, conversation)
+            yield self._view(reader, conversation if exchanges else "", exchanges)
+        async with aclosing(self._watch(reader, conversation)) as views:
+            async for view in views:
+                yield view
+
     def remove(self, reader: Reader, conversation: str, shown: str) -> View:
         """Delete a conversation; the shown one stays, unless it is the one deleted."""
+        if run := self._runs.pop((reader.user_id, conversation), None):
+            run.stop()
         self._memory(reader).forget(reader.user_id, conversation)
         self._loose.pop((reader.user_id, conversation), None)
         if conversation == shown:
             return self.open(reader, "")
         return self.listed(reader, shown)
 
-    async def ask(self, reader: Reader, conversation: str, text: str) -> AsyncIterator[View]:
-        """Answer a question, yielding the page as the answer comes."""
-        self._leave(reader)
-        self._begun[reader.user_id, reader.tab] = None
-        if len(self._begun) > KEPT:
-            self._begun.popitem(last=False)
+    async def ask(self, reader: Reader, conversation: str, text: str, key: str = "") -> AsyncGenerator[View]:
+        """Answer a question, yielding the page as the answer comes; a key sent again asks nothing anew."""
         text = clean(text).strip()
         if not text:
             yield self.open(reader, conversation)
             return
-        conversation = conversation if _ID.match(conversation) else uuid7()
-        earlier = self._exchanges(reader, conversation)
-        for exchange in earlier:
+        before = self._keys.get((reader.user_id, key)) if key else None
+        conversation = before or (conversation if _ID.match(conversation) else uuid7())
+        self._turn_to(reader, conversation)
+        if before is None:
+            await self._begin(reader, conversation, text, key if _ID.match(key) else None)
+        async with aclosing(self.resume(reader, conversation)) as views:
+            async for view in views:
+                yield view
+
+    async def _begin(self, reader: Reader, conversation: str, text: str, key: str | None) -> None:
+        """Let the answer to a question begin; one that still comes into the conversation is stopped."""
+        if key is not None:
+            _keep(self._keys, (reader.user_id, key), conversation)
+        if run := self._runs.get((reader.user_id, conversation)):
+            await run.close()
+        for exchange in self._exchanges(reader, conversation):
             self._close_form(exchange.turn_id)
         question = Question(
             text,
             user_id=reader.user_id,
             door="chat",
             conversation_id=conversation,
+            client_turn_id=key,
             tongue=reader.tongue,
             workspace=reader.workspace,
             kb=self.choice.kb(reader),
         )
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        run = Run(
-            asyncio.create_task(self._pump(question, queue)), self._turns(reader, conversation, earlier)
-        )
-        self._runs[reader.user_id, reader.tab] = run
+        run = Run(question, self._pipeline.answer(question), self._settled)
+        self._runs[reader.user_id, conversation] = run
+
+    async def _watch(self, reader: Reader, conversation: str) -> AsyncGenerator[View]:
+        """Yield the page as the answer comes that is under way in a conversation, if there is one."""
+        tab, run = (reader.user_id, reader.tab), self._runs.get((reader.user_id, conversation))
+        if run is None:
+            return
+        earlier = self._exchanges(reader, conversation)
+        watch = self._watches[tab] = Watch(run, self._turns(reader, conversation, earlier))
         state, panel, drawer = None, Markup(), Markup()
         try:
-            async with aclosing(_follow(text, queue)) as exchanges:
+            async with aclosing(run.follow()) as exchanges:
                 async for exchange in exchanges:
-                    if not run.shown:
+                    if self._watches.get(tab) is not watch:
                         return
-                    if not exchange.under_way:
-                        exchange = self._settle(reader, conversation, exchange)
                     if exchange.state != state:  # the panel and the list change with the state only
                         state, panel = exchange.state, self._panel(reader, exchange)
                         same = exchange.under_way and drawer
                         drawer = drawer if same else self.shelf.drawer(reader, conversation)
                     live = self._turns(reader, conversation, [exchange], earlier, live=True)
-                    yield View(run.past, live, panel, conversation, drawer)
+                    yield View(watch.past, live, panel, conversation, drawer)
         finally:
-            run.task.cancel()
-            if self._run(reader) is run:
-                del self._runs[reader.user_id, reader.tab]
+            if self._watches.get(tab) is watch:
+                del self._watches[tab]
 
-    def again(self, reader: Reader, conversation: str, turn_id: str, text: str = "") -> AsyncIterator[View]:
+    def again(self, reader: Reader, conversation: str, turn_id: str, text: str = "") -> AsyncGenerator[View]:
         """Ask a turn's question again, or another in its place; it and later turns become a version."""
         question = self._take_back(reader, conversation, turn_id, keep=True)
         return self.ask(reader, conversation, text or question)
 
     def undo(self, reader: Reader, conversation: str, turn_id: str) -> tuple[View, str]:
         """Take back a turn and the later ones; return its question to be written anew."""
-        self._leave(reader)
+        self._turn_to(reader, conversation)
         question = self._take_back(reader, conversation, turn_id)
         return self._view(reader, conversation, self._exchanges(reader, conversation)), question
 
     def stop(self, reader: Reader) -> None:
         """Stop the answer that streams into the reader's tab; what came so far stays."""
-        if run := self._run(reader):
-            run.task.cancel()
+        if watch := self._watches.get((reader.user_id, reader.tab)):
+            watch.run.stop()
 
     def show(self, reader: Reader, conversation: str, turn_id: str) -> View:
         """Show the sources of one turn in the panel."""
@@ -199,7 +225,7 @@ class Talk:
         """Show another version of a question, with what followed it."""
         parted = self._parted(reader, conversation)
         before = next((before for before, heads in parted.items() if head in heads), None)
-        if before is not None and not self._run(reader):
+        if before is not None and (reader.user_id, conversation) not in self._runs:
             self._memory(reader).history.show(reader.user_id, conversation, head)
             key = (reader.user_id, conversation)
             if key in self._loose:
@@ -226,22 +252,8 @@ class Talk:
             text = clean(message).strip()[:2000]
             letter = (self._webhook, reader.user_id, conversation, title, text, turns)
             state = "sent" if await asyncio.to_thread(hand_over, *letter) else "failed"
-        self._contacts[turn_id] = state
-        if len(self._contacts) > KEPT:
-            self._contacts.popitem(last=False)
+        _keep(self._contacts, turn_id, state)
         return self._refreshed(reader, conversation)
-
-    async def _pump(self, question: Question, queue: asyncio.Queue[Event | None]) -> None:
-        """Move the pipeline's events into the queue, then None; cancelling it closes the turn."""
-        try:
-            async with aclosing(self._pipeline.answer(question)) as events:
-                async for event in events:
-                    queue.put_nowait(event)
-        except Exception:  # the boundary of a page: the reader gets one calm sentence, the log the rest
-            log.exception("the chat could not answer")
-            queue.put_nowait(Failed("internal", notices.spoken(notices.SORRY_SOON, question.tongue), None))
-        finally:
-            queue.put_nowait(None)
 
     async def _feedback(
         self,
@@ -267,15 +279,16 @@ class Talk:
         loose = self._loose.get((reader.user_id, conversation), [])
         return sorted([*map(recorded, turns), *loose], key=lambda exchange: exchange.turn_id)
 
-    def _settle(self, reader: Reader, conversation: str, exchange: Exchange) -> Exchange:
+    def _settled(self, run: Run) -> None:
         """Hold a turn that memory does not keep; a turn without an id gets one to be named by."""
-        if exchange.state == "done":
-            return exchange
-        exchange = replace(exchange, turn_id=exchange.turn_id or uuid7())
-        self._loose.setdefault((reader.user_id, conversation), []).append(exchange)
-        if len(self._loose) > KEPT:
-            self._loose.popitem(last=False)
-        return exchange
+        key = (run.question.user_id, run.question.conversation_id or "")
+        if self._runs.get(key) is not run:  # its conversation was deleted
+            return
+        del self._runs[key]
+        if run.exchange.state == "done":
+            return
+        run.exchange = replace(run.exchange, turn_id=run.exchange.turn_id or uuid7())
+        _keep(self._loose, key, [*self._loose.get(key, ()), run.exchange])
 
     def _take_back(self, reader: Reader, conversation: str, turn_id: str, *, keep: bool = False) -> str:
         matching = [e for e in self._exchanges(reader, conversation) if e.turn_id == turn_id]
@@ -289,30 +302,24 @@ class Talk:
             self._loose[key] = [e for e in self._loose[key] if e.turn_id < turn_id]
         return matching[0].question
 
-    def _leave(self, reader: Reader) -> None:
-        """Stop what streams into the tab, which turns to something else now."""
-        if run := self._runs.pop((reader.user_id, reader.tab), None):
-            run.shown = False
-            run.task.cancel()
-
-    def _run(self, reader: Reader) -> Run | None:
-        return self._runs.get((reader.user_id, reader.tab))
+    def _turn_to(self, reader: Reader, conversation: str) -> None:
+        """Let the tab follow nothing any more; an answer that comes goes on for a while."""
+        self._watches.pop((reader.user_id, reader.tab), None)
+        _keep(self._tabs, (reader.user_id, reader.tab), conversation)
 
     def _close_form(self, turn_id: str) -> None:
         if self._ratings.get(turn_id) == "asking":
             self._rated(turn_id, "down")
 
     def _rated(self, turn_id: str, rating: Rating) -> None:
-        self._ratings[turn_id] = rating
-        if len(self._ratings) > KEPT:
-            self._ratings.popitem(last=False)
+        _keep(self._ratings, turn_id, rating)
 
     def _refreshed(self, reader: Reader, conversation: str) -> View:
         """Return the turns drawn anew; the one that streams right now draws itself."""
         exchanges = self._exchanges(reader, conversation)
-        if run := self._run(reader):
-            run.past = self._turns(reader, conversation, exchanges)
-            return View(run.past, None, None, None, None)
+        if watch := self._watches.get((reader.user_id, reader.tab)):
+            watch.past = self._turns(reader, conversation, exchanges)
+            return View(watch.past, None, None, None, None)
         past, live = self._split(reader, conversation, exchanges)
         return View(past, live, None, None, None)
 
@@ -379,20 +386,9 @@ class Talk:
         return sources.panel(exchange, reader.tongue, because)
 
 
-async def _follow(text: str, queue: asyncio.Queue[Event | None]) -> AsyncGenerator[Exchange]:
-    """Yield the exchange whenever there is something new to see of it, a few times a second."""
-    exchange = Exchange(text)
-    yield exchange
-    while exchange.under_way:
-        events = [await queue.get()]
-        while not queue.empty():
-            events.append(queue.get_nowait())
-        before = exchange
-        for event in events:
-            if exchange.under_way:
-                exchange = stopped(exchange) if event is None else exchange.follow(event)
-        if exchange.under_way and replace(before, turn_id=exchange.turn_id) == exchange:
-            continue
-        yield exchange
-        if exchange.under_way and exchange.answer:
-            await asyncio.sleep(PAUSE)
+def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    """Keep a value as the newest; the oldest go once there are too many."""
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > KEPT:
+        kept.popitem(last=False)

@@ -36,6 +36,10 @@ SCRIPTED = (
     "Try again",
     "Try again in {n} s",
     "Sending {name}: {percent} %",
+    "Sending…",
+    "Try now",
+    "No connection. What you asked is sent as soon as it is back.",
+    "The connection was lost. The answer goes on as soon as it is back.",
 )
 
 

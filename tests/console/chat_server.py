@@ -156,10 +156,12 @@ def serve(folder: Path, port: int) -> None:
     """Serve what `answerdeck serve` serves, with the scripted model in the provider's place."""
     import uvicorn
 
+    from console.chat import running
     from console.server import create
     from pipeline.build import knowledge
     from pipeline.knowledge.ingest import store
 
+    running.PATIENCE = 2.0
     configured = settings(folder, port)
     asyncio.run(store(DOCUMENTS, configured.kb, knowledge(configured)))
     app = create(configured, models=[Scripted(reply, gap_seconds=0.01)])

@@ -317,16 +317,45 @@ def test_light_dark_and_names(page: Page) -> None:
     assert page.evaluate("document.body.classList.contains('dark')")
 
 
-def test_a_question_that_cannot_be_sent_goes_back_into_the_box(browser: Browser, chat: str) -> None:
+def test_a_question_without_a_connection_waits_for_one(browser: Browser, chat: str) -> None:
     from playwright.sync_api import expect
 
     page = browser.new_context().new_page()
     page.goto(chat)
     page.wait_for_selector("#drawer .drawer")
     page.route("**/queue/join*", lambda route: route.abort())
-    begin(page, "Is anybody there?")
-    expect(page.get_by_label("Your question", exact=True)).to_have_value("Is anybody there?")
+    begin(page, "How do I descale the machine?")
+    expect(page.locator("#line")).to_contain_text("No connection.")
+    page.unroute("**/queue/join*")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#live .cite")).to_have_count(5)
+    expect(page.locator("#line")).to_be_hidden()
     page.context.close()
+
+
+def test_an_answer_goes_on_after_its_stream_was_lost(browser: Browser, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    page = browser.new_context().new_page()
+    page.goto(chat)
+    page.wait_for_selector("#drawer .drawer")
+    page.route("**/queue/data*", lambda route: route.abort(), times=1)
+    begin(page, "How do I descale the machine?")
+    expect(page.locator("#live .cite")).to_have_count(5)
+    expect(page.locator(".turn")).to_have_count(1)
+    page.context.close()
+
+
+def test_two_tabs_of_a_reader_stay_in_step(page: Page, chat: str) -> None:
+    from playwright.sync_api import expect
+
+    ask(page, "How do I descale the machine?")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator(".turn")).to_have_count(1)
+    ask(page, "How do I rinse the machine?")
+    expect(other.locator(".turn")).to_have_count(2)
+    other.close()
 
 
 def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:

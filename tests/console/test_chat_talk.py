@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from console.chat import history
+from console.chat import history, running
 from console.chat.talk import Reader, Talk, View
 from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.models.scripted import Scripted
@@ -119,16 +119,82 @@ async def test_stop_keeps_what_came_and_closes_the_turn(
     assert "You stopped this answer." in (again.live or "")
 
 
-async def test_a_reader_who_goes_away_closes_the_turn(
+async def leave(talk: Talk, reader: Reader = ADA) -> str:
+    """Ask, and go away in the middle of the answer, as Gradio does when a connection is lost."""
+    views = talk.ask(reader, "", "How do I descale the machine?")
+    async for view in views:
+        if "red drop" in (view.live or ""):
+            await views.aclose()
+            return view.conversation or ""
+    pytest.fail("the answer was over too soon")
+
+
+async def test_a_reader_who_goes_away_closes_the_turn_after_a_while(
+    talk: Talk, model: Scripted, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "PATIENCE", 0.02)
+    slowly(model)
+    conversation = await leave(talk)
+    await until(lambda: outcomes(pipeline) == ["abandoned"])
+    live = talk.open(ADA, conversation).live or ""
+    assert "The connection was lost before the answer was complete." in live
+    assert "red drop" in live
+    assert "Try again" in live
+
+
+@pytest.mark.parametrize("tab", ["tab-1", "another-tab"])
+async def test_a_reader_who_comes_back_sees_the_answer_go_on(
+    talk: Talk, model: Scripted, pipeline: Pipeline, tab: str
+) -> None:
+    slowly(model)
+    conversation = await leave(talk)
+    shown = "" if tab == ADA.tab else conversation  # the first view may have been lost as well
+    views = [view async for view in talk.resume(Reader("ada", tab), shown)]
+    assert 'aria-busy="true"' in (views[0].live or "")
+    assert (views[-1].live or "").count('class="cite"') == 5
+    assert outcomes(pipeline) == ["answered"]
+
+
+async def test_an_answer_goes_on_while_its_reader_looks_at_another_conversation(
     talk: Talk, model: Scripted, pipeline: Pipeline
 ) -> None:
     slowly(model)
     views = talk.ask(ADA, "", "How do I descale the machine?")
-    async for view in views:
-        if "red drop" in (view.live or ""):
-            break
-    await views.aclose()  # type: ignore[attr-defined]  # what Gradio does when the page is closed
+    conversation = (await anext(views)).conversation or ""
+    talk.open(ADA, "")
+    assert [view async for view in views] == []
+    views = [view async for view in talk.visit(ADA, conversation)]
+    assert (views[-1].live or "").count('class="cite"') == 5
+    assert len(turn_ids(pipeline, conversation)) == 1
+
+
+async def test_a_question_that_the_browser_sends_twice_is_asked_once(talk: Talk, pipeline: Pipeline) -> None:
+    for _ in range(2):
+        views = [view async for view in talk.ask(ADA, "", "How do I descale it?", "key-1")]
+    assert "red drop" in (views[-1].live or "")
+    assert outcomes(pipeline) == ["answered"]
+    await ask(talk, "How do I descale it?")
+    assert outcomes(pipeline) == ["answered", "answered"]
+
+
+async def test_a_question_in_a_conversation_whose_answer_still_comes_stops_that_one(
+    talk: Talk, model: Scripted, pipeline: Pipeline
+) -> None:
+    slowly(model)
+    conversation = await leave(talk)
+    views = await ask(talk, "How do I rinse it?", conversation, Reader("ada", "tab-3"))
+    assert "You stopped this answer." in (views[-1].past or "")
+    assert outcomes(pipeline) == ["abandoned", "answered"]
+
+
+async def test_a_conversation_that_is_deleted_takes_its_answer_along(
+    talk: Talk, model: Scripted, pipeline: Pipeline
+) -> None:
+    slowly(model)
+    conversation = await leave(talk)
+    talk.remove(ADA, conversation, "")
     await until(lambda: outcomes(pipeline) == ["abandoned"])
+    assert "What would you like to know?" in (talk.open(ADA, conversation).past or "")
 
 
 async def test_asking_again_replaces_the_turn(talk: Talk, pipeline: Pipeline) -> None:

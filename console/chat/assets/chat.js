@@ -142,6 +142,7 @@
     if (event.target.closest('#send') && (running() || !box().value.trim())) event.stopPropagation();
     if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
     if (event.target.closest('[data-do=fresh], [data-do=open]')) turning = true;
+    if (event.target.closest('[data-do]') && !event.target.closest('[data-do=resume], [data-do=open], [data-do=fresh]')) mine = true;
     if (event.target.closest('[data-do=fresh], [data-do=open]') && !phone.matches) setTimeout(() => box().focus());
     if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
   }, true);
@@ -178,8 +179,11 @@
     const turn = find('#live .turn');
     const now = running();
     const question = turn ? find('.bubble', turn).innerText : '';
-    if (now) sending = '';
+    if (now) arrived = true;
+    if (now) line('');
+    if (turn && !now && question === sending) sending = '';
     const began = now && (!wasRunning || question !== newest);
+    if (mine && (began || (wasRunning && !now))) news(!now);
     if (began) stick = true;
     if ((began || !phone.matches) && stick) requestAnimationFrame(follow);
     if (wasRunning && !now && !phone.matches && [document.body, find('#stop')].includes(document.activeElement)) box()?.focus();
@@ -225,13 +229,24 @@
       searching = false;
     }
     restoreDraft();
+    if (mine && !running()) news(true);
   };
+
+  // Other tabs of this reader stay in step: what was done here is drawn there too.
+  let mine = false; // something was done in this tab
+  const tabs = new BroadcastChannel('answerdeck');
+  const news = (last) => {
+    mine = !last;
+    tabs.postMessage('');
+  };
+  tabs.onmessage = () => { if (!running() && !sending) find('#top [data-do=resume]')?.click(); };
 
   // Searching while typing; the list is drawn anew, so the field gets its focus back.
   let searching = false;
   let pause = 0;
   document.addEventListener('input', (event) => {
     if (event.target.id !== 'search') return;
+    mine = false; // what is searched for concerns this tab alone
     clearTimeout(pause);
     pause = setTimeout(() => { searching = true; event.target.form.requestSubmit(); }, 350);
   });
@@ -301,26 +316,57 @@
   };
 
   // A question that could not be sent goes back into the box; who has been signed out signs in again.
-  let sending = '';
+  let sending = ''; // what was asked last, until its answer is over
+  let arrived = false; // whether the server has it
   const giveBack = () => {
+    line('');
     if (!sending || box().value) return;
     put(sending);
     sending = '';
     poll();
   };
-  const plain = window.fetch;
+  const below = window.fetch; // see stream.js
   window.fetch = async (...request) => {
-    const joining = String(request[0]?.url || request[0]).includes('/queue/join');
-    try {
-      const response = await plain(...request);
-      if (response.status === 401) location.assign('login');
-      if (joining && !response.ok) giveBack();
-      return response;
-    } catch (error) {
-      if (joining) giveBack();
-      throw error;
-    }
+    const response = await below(...request);
+    if (response.status === 401) location.assign('login');
+    if (!response.ok && String(request[0]?.url || request[0]).includes('/queue/join')) giveBack();
+    return response;
   };
+
+  // The line above the box: what the connection does while a question waits for it.
+  const line = (text, button = false) => {
+    let place = find('#line');
+    if (!place) {
+      place = Object.assign(document.createElement('div'), { id: 'line' });
+      place.setAttribute('role', 'status');
+      place.append(document.createElement('span'), Object.assign(document.createElement('button'), { type: 'button', className: 'quiet', onclick: () => window.answerdeckLine.wake() }));
+      find('#composer')?.before(place);
+    }
+    const [words_, again] = place.children;
+    if (words_.textContent !== text) words_.textContent = text;
+    again.textContent = say('Try now');
+    again.hidden = !button;
+    place.classList.toggle('shown', Boolean(text));
+  };
+  let broken = false;
+  const LINES = {
+    waiting: () => line(say(broken ? 'The connection was lost. The answer goes on as soon as it is back.' : 'No connection. What you asked is sent as soon as it is back.'), true),
+    lost: () => { broken = true; LINES.waiting(); },
+    resume: () => find('#top [data-do=resume]')?.click(),
+    back: () => {
+      line('');
+      if (!broken) return;
+      broken = false;
+      poll();
+      setTimeout(() => { // the server has been started anew, and does not know the question
+        const bubbles = [...document.querySelectorAll('.turn .bubble')];
+        if (sending && !running() && bubbles.at(-1)?.innerText !== sending) giveBack(); else if (!running()) sending = '';
+      }, 1000);
+    },
+  };
+  window.addEventListener('answerdeck-line', ({ detail }) => LINES[detail]());
+  window.addEventListener('pagehide', () => { if (sending && !arrived && !box().value) memory.set(draftOf ?? draftKey(), sending); });
+  const key = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
   // Own documents: sent one after the other; the list is drawn anew while one of them is read.
   let filesOpen = false;
@@ -391,10 +437,16 @@
   };
 
   window.answerdeck = {
+    key,
+    busy: running,
     take: (text) => {
-      sending = text;
-      if (text.trim()) memory.remove(draftOf ?? draftKey());
-      return [text, ''];
+      window.answerdeckLine.taken();
+      sending = text.trim();
+      arrived = false;
+      mine = true;
+      if (sending) memory.remove(draftOf ?? draftKey());
+      setTimeout(() => { if (sending && !arrived && !find('#line.shown')) line(say('Sending…')); }, 400);
+      return [text, key(), ''];
     },
     drawn: (element) => {
       const region = element.closest('#live, #past, #sources, #drawer, #top, #choice')?.id;
