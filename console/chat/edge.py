@@ -84,7 +84,12 @@ def workspace(request: Request) -> str:
 
 def guest(request: Any) -> str:
     """Return a name made from the browser's id, which does not give the id away."""
-    return _guest(request.cookies.get(COOKIE, ""), f"tab {request.session_hash}")
+    return _guest(request.cookies.get(COOKIE, ""), f"tab {tab(request)}")
+
+
+def tab(request: Any) -> str:
+    """Return the id of a browser's tab; what stands after a hyphen counts the connections it lost."""
+    return (request.session_hash or "").partition("-")[0]
 
 
 def _guest(value: str, otherwise: str) -> str:

@@ -287,7 +287,7 @@ class Page:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
         tongue = links.tongue(request.headers.get("accept-language", ""), self._look)
-        tab, console = request.session_hash or "", self._console
+        tab, console = edge.tab(request), self._console
         if isinstance(console, int):
             console = f"http://{host}:{console}"
         person = edge.person(request)

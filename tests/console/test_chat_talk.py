@@ -171,7 +171,7 @@ async def test_an_answer_goes_on_while_its_reader_looks_at_another_conversation(
 async def test_a_question_that_the_browser_sends_twice_is_asked_once(talk: Talk, pipeline: Pipeline) -> None:
     for _ in range(2):
         views = [view async for view in talk.ask(ADA, "", "How do I descale it?", "key-1")]
-    assert "red drop" in (views[-1].live or "")
+        assert "red drop" in (views[-1].live or "")
     assert outcomes(pipeline) == ["answered"]
     await ask(talk, "How do I descale it?")
     assert outcomes(pipeline) == ["answered", "answered"]
