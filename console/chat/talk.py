@@ -386,9 +386,9 @@ class Talk:
         return sources.panel(exchange, reader.tongue, because)
 
 
-def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
+def _keep(held: OrderedDict[K, V], key: K, value: V) -> None:
     """Keep a value as the newest; the oldest go once there are too many."""
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
+    held[key] = value
+    held.move_to_end(key)
+    while len(held) > KEPT:
+        held.popitem(last=False)
