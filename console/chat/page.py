@@ -146,16 +146,7 @@ class Page:
             _on(taken.then, self._ask, [where, pending, key], page)
             _on(stop.click, self._stop, None, None, queue=False)
             for region in (past, live):
-                _on(region.ask, self._ask_example, where, page)
-                _on(region.retry, self._again, where, page)
-                _on(region.edit, self._again, where, page)
-                _on(region.undo, self._undo, where, [*page, box])
-                _on(region.rate, self._rate, where, page)
-                _on(region.comment, self._comment, where, page)
-                _on(region.dismiss, self._dismiss, where, page)
-                _on(region.show, self._show, where, page)
-                _on(region.flip, self._flip, where, page)
-                _on(region.contact, self._contact, where, page)
+                self._connect(region, where, page, box)
             _on(drawer.open, self._open, None, page)
             _on(drawer.remove, self._remove, where, page)
             for region in (drawer, top):
@@ -169,6 +160,19 @@ class Page:
             _on(panel.forget, self._forget, where, page)
             _on(demo.load, self._load, where, [*page, top, fine], js=_WHERE_JS)
         return demo
+
+    def _connect(self, region: gr.HTML, where: gr.Textbox, page: list[Any], box: gr.Textbox) -> None:
+        """Connect the controls of turns."""
+        _on(region.ask, self._ask_example, where, page)
+        _on(region.retry, self._again, where, page)
+        _on(region.edit, self._again, where, page)
+        _on(region.undo, self._undo, where, [*page, box])
+        _on(region.rate, self._rate, where, page)
+        _on(region.comment, self._comment, where, page)
+        _on(region.dismiss, self._dismiss, where, page)
+        _on(region.show, self._show, where, page)
+        _on(region.flip, self._flip, where, page)
+        _on(region.contact, self._contact, where, page)
 
     async def _ask(self, where: str, text: str, key: str, request: gr.Request) -> AsyncGenerator[View]:
         async for view in _shown(self._talk.ask(self._reader(request), where or "", text or "", key or "")):
