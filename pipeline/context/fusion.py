@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.shelf import Keys, Scores
 
-SPARSE = 0.3  # weight of the learned-sparse z-scores; see the room's README
+SPARSE = 0.4  # weight of the learned-sparse z-scores; see the room's README
 NEAR = 20  # best chunks looked at per candidate wanted, to find enough different pages
 Numbers = NDArray[np.float64]
 

@@ -106,7 +106,7 @@ def test_the_third_voice_is_added_to_the_sum() -> None:
     cosines = Scores(keys, np.array([0.3, 0.2, 0.1], np.float32), keys, 0.2, 0.1)
     none, pieces = Scores.none(), Scores(keys[2:], np.array([4.0], np.float32), keys[2:], 1.0, 1.5)
     two, three = fuse(cosines, none, Weights()), fuse(cosines, none, Weights(), pieces)
-    assert three.fused - two.fused == pytest.approx(0.3 * np.array([-1, -1, 3]) / 1.5)
+    assert three.fused - two.fused == pytest.approx(0.4 * np.array([-1, -1, 3]) / 1.5)
     texts = Scores(keys[:1], np.array([2.0], np.float32), keys[:1], 1.0, 1.0)
     assert fuse(none, texts, Weights(), pieces).keys.tolist() == [0]  # without vectors the words alone decide
 
