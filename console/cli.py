@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from console.commands.lazy import Command, Group, LazyGroup
@@ -295,6 +297,7 @@ def answerdeck() -> None:
 
 def main() -> None:
     """Run the command line; problems we know end in one clear screen, not a traceback."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads spin beside others at work
     guarded(app)
 
 
