@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from traces.records import DEFAULT
+
 FILE = "gaps.jsonl"  # below the data folder
 
 
@@ -24,6 +26,11 @@ class Assigned:
     by: str
     at: str
     turn_id: str = ""  # the newest turn that asked it then
+
+
+def keyed(key: str, workspace: str | None) -> str:
+    """Return the key under which a workspace's notes about a question are kept."""
+    return key if workspace in (None, DEFAULT) else f"{workspace}: {key}"
 
 
 def note(folder: Path, key: str, *, to: str, closed: bool, note: str, by: str, turn_id: str = "") -> None:

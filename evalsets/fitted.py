@@ -159,6 +159,19 @@ def _name(words: Row, spoken: Mapping[str, Counter[str]]) -> str:
     return " · ".join(spoken[word].most_common(1)[0][0] for word in list(words)[:NAMING])
 
 
+def labels(questions: Sequence[tuple[int, str]], weights: Row, unknown: float) -> dict[int, tuple[str, str]]:
+    """Return a name and an example for each topic, by the words of these questions of it alone."""
+    own: dict[int, list[str]] = defaultdict(list)
+    for topic, question in questions:
+        own[topic].append(question)
+    names: list[str] = []
+    for texts in own.values():
+        frequency = Counter(word for text in texts for word in stems(text))
+        heavy = {word: times * weights.get(word, unknown) for word, times in frequency.items()}
+        names.append(_name(dict(sorted(heavy.items(), key=lambda pair: (-pair[1], pair[0]))), _spoken(texts)))
+    return {topic: (name, texts[-1]) for name, (topic, texts) in zip(_apart(names), own.items(), strict=True)}
+
+
 def _apart(names: list[str]) -> list[str]:
     seen: Counter[str] = Counter()
     for place, name in enumerate(names):

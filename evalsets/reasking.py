@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from evalsets import assigned
-from evalsets.assigned import Assigned
+from evalsets.assigned import Assigned, keyed
 from evalsets.topics import Gap, gaps
 from pipeline import build
 from pipeline.desk import desk
@@ -105,14 +105,14 @@ def _open(settings: Settings, kb: str) -> list[tuple[Gap, Place]]:
     assignments = assigned.read(settings.data_dir)
     now = datetime.now(UTC)
     with store.read() as ledger:
-        waiting = [
-            gap
-            for gap in gaps(ledger, Window(now - PAST, now))
-            if not gap.answered and not closed(gap, assignments.get(gap.key))
-        ]
+        waiting = [gap for gap in gaps(ledger, Window(now - PAST, now)) if not gap.answered]
         places = asked.places(ledger, [gap.newest_id for gap in waiting])
     pairs = [(gap, places[gap.newest_id]) for gap in waiting if gap.newest_id in places]
-    return [(gap, place) for gap, place in pairs if place.kb == kb][:MOST]
+    return [
+        (gap, place)
+        for gap, place in pairs
+        if place.kb == kb and not closed(gap, assignments.get(keyed(gap.key, place.workspace)))
+    ][:MOST]
 
 
 async def _asked(pipeline: Pipeline, gap: Gap, place: Place) -> Reasked | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from evalsets.fitted import Fit, fit, restored, stems
+from evalsets.fitted import Fit, fit, labels, restored, stems
 from traces.queries import asked, sortings
 from traces.queries.asked import Asked
 from traces.queries.sortings import Missing, Sums, Wording
@@ -17,6 +17,7 @@ from traces.records import NO_ANSWER
 NO_TOPIC = "other questions"
 MOST_UNSORTED = 5_000  # turns without a topic that a page sorts itself
 MOST_GAPS = 100
+NAMED = timedelta(days=31)  # in which a workspace's topics are named by its questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +150,24 @@ def _place(ledger: Rows, window: Window) -> _Place:
     """Return the fit in force, or one of the window's own questions before there is any."""
     waiting = _waiting(ledger, window)
     if not waiting:
-        return _Place(Fit({}, 0.0, ()), sortings.labels(ledger))
+        return _Place(Fit({}, 0.0, ()), _labels(ledger, window))
     stored = sortings.sorting(ledger)
     if stored is not None:
-        fitted = restored(stored, sortings.topics(ledger))
-    else:
-        volume = Counter(turn.question for turn in waiting)
-        fitted = fit([Wording(question, times) for question, times in volume.most_common()])
+        return _Place(restored(stored, sortings.topics(ledger)), _labels(ledger, window), waiting)
+    volume = Counter(turn.question for turn in waiting)
+    fitted = fit([Wording(question, times) for question, times in volume.most_common()])
     return _Place(fitted, {row.topic: (row.name, row.example) for row in fitted.topics}, waiting)
+
+
+def _labels(ledger: Rows, window: Window) -> dict[int, tuple[str, str]]:
+    """Return the name and the example of each topic; of a workspace alone, by its own people's words."""
+    kept = sortings.labels(ledger)
+    stored = sortings.sorting(ledger)
+    if stored is None or all(example for _, example in kept.values()):
+        return kept
+    questions = asked.sorted_ones(ledger, window.until - NAMED, window.until, MOST_UNSORTED)
+    own = labels(questions, stored.words["weights"], stored.words["unknown"])
+    return {**kept, **own}
 
 
 def _waiting(ledger: Rows, window: Window) -> list[Asked]:

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from traces.records import DEFAULT
+
 Role = Literal["user", "viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
-DEFAULT = "default"  # the workspace of everybody and everything that nobody put into another
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _WORKSPACE = re.compile(r"[a-z0-9-]{1,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

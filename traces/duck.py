@@ -26,6 +26,7 @@ _OURS: dict[str, Any] = {"python_enable_replacements": False}  # or SQL could na
 SCHEMA = Path(__file__).parent / "schema"
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # beside the store; the latter two after a kill
 ROLLUPS = 3  # the migration that makes the rollups, filled from what is there
+WORKSPACES = 9  # the one that tells whose turns they sum up
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
 _DAMAGED = (
@@ -248,10 +249,7 @@ def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
     _create(connection)
     connection.execute("create schema memory.live; use memory.live")
     _create(connection)
-    connection.execute("use memory.main")
-    connection.execute(views.whole())
-    connection.execute("create schema memory.settled; use memory.settled")
-    connection.execute(views.settled())
+    views.make(connection)
     connection.execute("use memory.main; detach stored")
     if not exporting:
         beside = [f"{path}{suffix}" for suffix in LOGS]
@@ -380,6 +378,6 @@ def _migrate(connection: duckdb.DuckDBPyConnection) -> None:
     for number, statements in enumerate(migrations()[stored:], stored + 1):
         connection.execute(statements)
         connection.execute("insert into migrations values ($n, now())", {"n": number})
-    if 0 < stored < ROLLUPS:
-        rollups.rebuild(connection)  # those of an older kind went with their tables
+    if 0 < stored < ROLLUPS or (0 < stored < WORKSPACES and rollups.shared(connection)):
+        rollups.rebuild(connection)  # those of an older kind went with their tables, or are of all together
     connection.commit()

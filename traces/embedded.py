@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import duck, marks, readers, rollups, segments
+from traces import duck, marks, readers, rollups, segments, views
 from traces.engine import Tables
 from traces.errors import StoreError
 from traces.indexed import Indexed, count, entries
@@ -106,7 +106,9 @@ class Embedded:
         return bad
 
     @contextmanager
-    def reading(self, tail_bytes: int, *, exporting: bool = False) -> Iterator[Ledger]:
+    def reading(
+        self, tail_bytes: int, *, exporting: bool = False, workspace: str | None = None
+    ) -> Iterator[Ledger]:
         """Open the file read-only beside the live tail; only an export may touch other files."""
         with holding(self._data_dir, "shared", READER_WAITS_SECONDS), ExitStack() as stack:
             opened = partial(readers.reading, self.path, exporting=exporting)
@@ -116,8 +118,10 @@ class Embedded:
             tail = live_rows(line for block in blocks for _, line in block.lines())
             duck.append_live(connection, tail)
             touched = rollups.touched(connection, tail)
+            if workspace is not None:
+                views.restrict(connection, workspace, tail)
             answers = duck.Reading(connection, self.name, touched, exporting=exporting)
-            yield Ledger(answers, hidden, partial(self._search, connection, tail))
+            yield Ledger(answers, hidden, partial(self._search, connection, tail), workspace)
 
     def _search(
         self,

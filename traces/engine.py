@@ -124,8 +124,10 @@ class Engine(Protocol):
         """Put a damaged store aside; returns its new name."""
         ...
 
-    def reading(self, tail_bytes: int, *, exporting: bool) -> AbstractContextManager[Ledger]:
-        """Open the ledger: drained rows and the journal's live tail as one."""
+    def reading(
+        self, tail_bytes: int, *, exporting: bool, workspace: str | None
+    ) -> AbstractContextManager[Ledger]:
+        """Open the ledger: drained rows and the journal's live tail as one, a workspace's own alone."""
         ...
 
     def survey(self) -> None:

@@ -14,6 +14,7 @@ from traces.words import Sought
 if TYPE_CHECKING:
     import pandas
 
+_BESIDE = 8  # times as many turns are looked at for those of one workspace
 Search = Callable[[Sought, datetime, datetime, int], list[str] | None]
 
 
@@ -26,8 +27,15 @@ class Ledger:
     too many to read live; they show once drained.
     """
 
-    def __init__(self, answers: Answers, hidden_bytes: int = 0, search: Search | None = None) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        hidden_bytes: int = 0,
+        search: Search | None = None,
+        workspace: str | None = None,
+    ) -> None:
         self._answers = answers
+        self._workspace = workspace  # whose rows alone are seen; None: all
         self._search = search
         self._answered: dict[str, list[dict[str, Any]]] = {}
         self.hidden_bytes = hidden_bytes
@@ -54,13 +62,27 @@ class Ledger:
 
     def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and at most so many rows of one SELECT that a person wrote; raises Refused."""
+        if self._workspace is not None:
+            raise Refused("SQL reads the whole ledger: only who may see every workspace can ask in it")
         if not isinstance(self._answers, Asking):
             raise Refused("this ledger is on another server; ask it there with a read-only account")
         return self._answers.ask(sql, most, seconds)
 
     def search(self, sought: Sought, since: datetime, until: datetime, most: int) -> list[str] | None:
         """Return the newest turns with these words, newest first; None where no index knows them all."""
-        return None if self._search is None else self._search(sought, since, until, most)
+        if self._search is None:
+            return None
+        if self._workspace is None:
+            return self._search(sought, since, until, most)
+        every = self._search(sought, since, until, most * _BESIDE)
+        return None if every is None else self._own(every, most, whole=len(every) < most * _BESIDE)
+
+    def _own(self, ids: list[str], most: int, *, whole: bool) -> list[str] | None:
+        """Return those of the turns that may be seen; None when others could hide more of them."""
+        sql = "select turn_id from turns where turn_id in (select unnest(cast($ids as text[])))"
+        seen = {row["turn_id"] for row in self.rows(sql, ids=ids)}
+        own = [turn_id for turn_id in ids if turn_id in seen]
+        return own[:most] if whole or len(own) >= most else None
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file; only a ledger opened with `exporting=True` may."""

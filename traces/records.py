@@ -24,6 +24,7 @@ NO_ANSWER: tuple[Outcome, ...] = (
     "cut",
     "degraded",
 )  # what leaves it open
+DEFAULT = "default"  # the workspace of what nobody put into another
 RunState = Literal["running", "finished", "stopped", "failed"]
 
 
@@ -202,6 +203,7 @@ class RunSettings:
     """What shaped a run besides its columns; None and empty are not set."""
 
     title: str | None = None  # of the evalset
+    workspace: str | None = None  # whose evalset it was; None: that of `default`
     source: str | None = None
     licence: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)  # metric -> least (or most) mean

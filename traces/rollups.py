@@ -16,7 +16,7 @@ from typing import Any
 
 from traces.engine import Connection, Tables
 from traces.histogram import RATIO, ZERO
-from traces.records import NO_ANSWER, PRODUCTION
+from traces.records import DEFAULT, NO_ANSWER, PRODUCTION
 from traces.rows import columns
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -192,7 +192,7 @@ def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime
             values = {**bound, **edges, "only": True, "ids": own}
             connection.execute(_statement("conversations", place), values)
     after = ended(connection, f"{place.prefix}conversations", ids)
-    return {hour for stretch in (*before.values(), *after.values()) for hour in stretch}
+    return {hour for _, *stretch in (*before, *after) for hour in stretch}
 
 
 def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> None:
@@ -203,22 +203,22 @@ def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> N
             connection.execute(_statement(name, place), bound)
 
 
-def ended(connection: Connection, table: str, ids: list[str]) -> dict[str, Stretch]:
-    """Return the hours in which conversations of a table began and ended."""
+def ended(connection: Connection, table: str, ids: list[str]) -> list[tuple[str, datetime, datetime]]:
+    """Return the hours in which conversations of a table began and ended; one id may be of two workspaces."""
     sql = f"""select conversation_id, date_trunc('hour', began), date_trunc('hour', ended)
         from {table} where conversation_id = any($ids)"""  # noqa: S608
     rows = connection.execute(sql, {"ids": ids}).fetchall()
-    return {key: (began.astimezone(UTC), over.astimezone(UTC)) for key, began, over in rows}
+    return [(key, began.astimezone(UTC), over.astimezone(UTC)) for key, began, over in rows]
 
 
 def days_of(hours: Iterable[datetime]) -> set[datetime]:
     return {hour.replace(hour=0) for hour in hours}
 
 
-def whole(changed: Touched, before: dict[str, Stretch]) -> dict[str, Stretch]:
+def whole(changed: Touched, before: Iterable[tuple[str, datetime, datetime]]) -> dict[str, Stretch]:
     """Return when the conversations began and ended, by what was known and what changed."""
     stretches = dict(changed.conversations)
-    for key, (began, over) in before.items():
+    for key, began, over in before:
         first, last = stretches[key]
         stretches[key] = min(first, began), max(last, over)
     return stretches
@@ -238,6 +238,12 @@ def roll_live(connection: Connection, changed: Touched) -> None:
     for day in days:
         for table in DAILY:
             connection.execute(_statement(table, LIVE), {"since": day, "until": day + DAY})
+
+
+def shared(connection: Connection) -> bool:
+    """Tell whether several workspaces have turns: sums made before there were any are of all together."""
+    sql = "select 1 from turns where workspace <> $default limit 1"
+    return bool(connection.execute(sql, {"default": DEFAULT}).fetchall())
 
 
 def rebuild(connection: Connection) -> None:

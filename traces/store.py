@@ -58,11 +58,14 @@ class Store:
         self._drainer = Drainer(self.journal, self.engine)
 
     @contextmanager
-    def read(self, *, exporting: bool = False) -> Iterator[Ledger]:
-        """Open the ledger for one page refresh; raises StoreBusy, StoreDamaged or StoreVersion."""
+    def read(self, *, exporting: bool = False, workspace: str | None = None) -> Iterator[Ledger]:
+        """Open the ledger for one page refresh; raises StoreBusy, StoreDamaged or StoreVersion.
+
+        With a workspace, whatever is asked sees what belongs to that one and nothing else.
+        """
         try:
             with ExitStack() as stack:
-                reading = partial(self.engine.reading, TAIL_BYTES, exporting=exporting)
+                reading = partial(self.engine.reading, TAIL_BYTES, exporting=exporting, workspace=workspace)
                 yield enter(stack, reading, self.patience)
         except StoreDamaged as error:
             self.engine.suspect(str(error))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from traces.engine import Connection, Tables
 
 _SQL = Path(__file__).parent / "schema" / "views.sql"
 _LIVE = re.compile(
@@ -23,3 +26,58 @@ def whole() -> str:
 def settled() -> str:
     """Return those of the stored rows alone: a question of them costs half as much."""
     return _LIVE.sub("", whole())
+
+
+SUMS = (
+    "hourly", "hourly_models", "hourly_buckets", "hourly_stages", "hourly_caches", "hourly_talks",
+    "hourly_left", "hourly_topics", "daily", "daily_buckets", "daily_sides", "daily_users", "daily_topics", "conversations",
+)  # fmt: skip
+_TURNS, _RUNS = "turn_id in (select turn_id from turns)", "run_id in (select run_id from runs)"
+_OWN = {  # in order: later ones ask earlier ones
+    "turns": "coalesce(workspace, 'default') = {workspace}",
+    "runs": "coalesce(settings->>'workspace', 'default') = {workspace}",
+    "cases": _RUNS,
+    **dict.fromkeys(("payloads", "spans", "passages", "usages", "asked", "missing"), _TURNS),
+    **dict.fromkeys(("scores", "score_history"), f"{_TURNS} or {_RUNS}"),
+    **dict.fromkeys(SUMS, "workspace = {workspace}"),
+    **dict.fromkeys(("rolled", "sortings", "topics"), "true"),
+}
+_HIDDEN = {"topics": "topic, 'Topic ' || topic as name, '' as example, words"}
+_LATEST = """
+    select words, door, started_at, turn_id, outcome
+    from (
+        select *, row_number() over (partition by words, door order by started_at desc, turn_id desc) as age
+        from asked where words in (select words from missing)
+    ) as aged
+    where age = 1
+"""
+
+
+def own(schema: str, workspace: str) -> Iterator[tuple[str, str]]:
+    """Yield the views of a workspace's own rows and their queries, in order, out of those of a schema.
+
+    `workspace` is the SQL that gives its name. What is in none of them is nobody's to see. Topics are
+    fitted to everybody's questions: their words place a question, their names and examples stay hidden.
+    """
+    for table, where in _OWN.items():
+        columns = _HIDDEN.get(table, "*")
+        yield table, f"select {columns} from {schema}.{table} where {where.format(workspace=workspace)}"  # noqa: S608
+    yield "latest", _LATEST  # the stored one knows the newest turn of all people
+
+
+def make(connection: Connection) -> None:
+    """Make in a reader the views of all rows, of the stored ones alone, and of a workspace's own of both."""
+    connection.execute("use memory.main")
+    connection.execute(whole())
+    connection.execute("create schema memory.settled; use memory.settled")
+    connection.execute(settled())
+    for schema in ("main", "settled"):
+        connection.execute(f"create schema memory.own_{schema}; use memory.own_{schema}")
+        for name, query in own(f"memory.{schema}", "getvariable('workspace')"):
+            connection.execute(f"create view {name} as {query}")
+
+
+def restrict(connection: Connection, workspace: str, tables: Tables) -> None:
+    """Let what is asked from here on see a workspace's own rows alone; `tables` is the live tail."""
+    connection.execute("set variable workspace = $workspace", {"workspace": workspace})
+    connection.execute("use memory.own_main" if tables else "use memory.own_settled")

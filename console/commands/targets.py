@@ -103,4 +103,4 @@ def _expected(cases: Evalset, form: Template, plan: Plan) -> str:
 def _target(form: Template, model: str | None) -> Target:
     settings = load_settings()
     store = build.store(settings)
-    return Target(form, build.journal(settings), store, model=model, key=_key())
+    return Target(form, build.journal(settings), store, model=model, key=_key(), workspace=settings.workspace)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from pipeline.desk import desk
 from traces.records import Case
 
 SETS = Path(__file__).parents[1] / "sets"
+_workspace: ContextVar[str | None] = ContextVar("workspace", default=None)  # the configuration's
 HEAD = frozenset("title owner source licence notice labels corpus kb thresholds rubric".split())  # noqa: SIM905
 
 
@@ -104,9 +107,20 @@ def _listed(path: Path, *_stamps: int) -> Listed:
     return Listed(path.stem, len(evalset.cases), *about, None, shipped)
 
 
+@contextmanager
+def belonging(workspace: str) -> Iterator[None]:
+    """Let the team's own sets be those of a workspace within it, whatever the configuration says."""
+    token = _workspace.set(workspace)
+    try:
+        yield
+    finally:
+        _workspace.reset(token)
+
+
 def own_folder() -> Path:
     """Return the folder of the workspace's own sets: in the data folder, so that they outlive an update."""
-    present = settings.load_settings()
+    workspace = _workspace.get()
+    present = settings.load_settings(**({} if workspace is None else {"workspace": workspace}))
     shelving.check(present)
     desk(present).look()
     return present.own.evalsets

@@ -212,7 +212,7 @@ def baseline(pipeline: Pipeline, evalset: Evalset) -> str:
         "finished",
         now,
         now,
-        settings=RunSettings(title=evalset.title),
+        settings=RunSettings(title=evalset.title, workspace=pipeline.rules.workspace),
         cases=len(evalset.cases),
         done=len(evalset.cases),
         failed=0,

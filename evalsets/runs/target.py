@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from pipeline.models.failures import failure
 from pipeline.models.watch import Limits
 from traces.ids import uuid7
 from traces.recorder import Recorder, Sink
-from traces.records import Trace, Turn, Usage
+from traces.records import DEFAULT, Trace, Turn, Usage
 
 if TYPE_CHECKING:
     import httpx2
@@ -40,8 +40,16 @@ class Target:
     force: Any = None
 
     def __init__(
-        self, template: Template, journal: Sink, store: Readable, *, model: str | None, key: str | None
+        self,
+        template: Template,
+        journal: Sink,
+        store: Readable,
+        *,
+        model: str | None,
+        key: str | None,
+        workspace: str = DEFAULT,
     ) -> None:
+        self.workspace = workspace  # that its turns are recorded for
         self.journal = journal
         self.store = store
         self.name = f"target:{template.host}" + (f"/{model}" if model else "")
@@ -54,7 +62,7 @@ class Target:
 
     async def answer(self, question: Question) -> AsyncGenerator[Event]:
         """Ask once and yield the Answer, or Failed with the class of the error."""
-        recorder = Recorder(_turn(question), self.journal)
+        recorder = Recorder(replace(_turn(question), workspace=self.workspace), self.journal)
         try:
             reply = await self._reply(question, recorder)
         except ModelError as error:

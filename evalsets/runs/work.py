@@ -84,6 +84,7 @@ class Work:
         settings = replace(
             settings,
             title=evalset.title,
+            workspace=getattr(self._pipeline.rules or self._pipeline, "workspace", None),  # a target's own
             source=evalset.source,
             licence=evalset.licence,
             thresholds=evalset.thresholds,

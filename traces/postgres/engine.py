@@ -67,7 +67,9 @@ class Postgres:
             yield Writing(connection, self.name, self._journal_id())
 
     @contextmanager
-    def reading(self, tail_bytes: int, *, exporting: bool = False) -> Iterator[Ledger]:
+    def reading(
+        self, tail_bytes: int, *, exporting: bool = False, workspace: str | None = None
+    ) -> Iterator[Ledger]:
         """Ask one snapshot of the ledger, with the tail of this host's journal."""
         with connected(self._address, self.name) as connection, naming(self.name):
             self._check(connection)
@@ -80,7 +82,10 @@ class Postgres:
                 connection.rollback()  # a segment went: its lines may be younger than the snapshot
             else:
                 raise StoreBusy(f"the journal beside {self.name} changes too fast; try again in a moment")
-            yield Ledger(reading.Reading(connection, self.name, touched), hidden)
+            if workspace is not None:
+                reading.restrict(connection, workspace)
+            answers = reading.Reading(connection, self.name, touched)
+            yield Ledger(answers, hidden, workspace=workspace)
             connection.rollback()
 
     def survey(self) -> None:

@@ -36,6 +36,12 @@ def begin(connection: psycopg.Connection, seconds: int) -> None:
     )
 
 
+def restrict(connection: psycopg.Connection, workspace: str) -> None:
+    """Let what is asked in this transaction from here on see a workspace's own rows alone."""
+    connection.execute("select set_config(%s, %s, true)", [dialect.WORKSPACE, workspace])
+    connection.execute(f"set local search_path = {dialect.OWN}".encode())
+
+
 def marks(connection: psycopg.Connection, journal: str) -> dict[str, int]:
     positions = connection.execute(
         f"select segment, drained_to from {dialect.STORED}.marks"  # noqa: S608 - a constant

@@ -40,7 +40,7 @@ def roll_live(connection: psycopg.Connection, changed: Touched) -> None:
     first, last = min(first for first, _ in stretches), max(last for _, last in stretches)
     _set(shared, "conversation", first, last + HOUR, ids)
     after = rollups.ended(shared, "conversations", ids)
-    talked = sorted({hour for stretch in (*before.values(), *after.values()) for hour in stretch})
+    talked = sorted({hour for _, *stretch in (*before, *after) for hour in stretch})
     _set(shared, "talk", talked[0], talked[-1] + HOUR, talked)
     [(through,)] = shared.execute("select max(through) from rolled").fetchall()
     touched = sorted(day for day in rollups.days_of({*hours, *talked}) if through and day < through)

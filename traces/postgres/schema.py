@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from traces import rollups
-from traces.duck import SCHEMA
+from traces.duck import SCHEMA, WORKSPACES
 from traces.errors import StoreVersion
 from traces.postgres import dialect
 from traces.postgres.rolling import Shared
@@ -62,10 +62,15 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
                 connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
         connection.execute(_JOURNALS)
-        if present < TABLES:
+        if present < TABLES or (present < WORKSPACES and rollups.shared(Shared(connection))):
             connection.execute("set local timezone = 'UTC'")
             rollups.rebuild(Shared(connection))
-        for statement in (*dialect.indexes(), *dialect.views(), *dialect.rollup_views()):
+        for statement in (
+            *dialect.indexes(),
+            *dialect.views(),
+            *dialect.rollup_views(),
+            *dialect.own_views(),
+        ):
             connection.execute(statement.encode())
 
 

@@ -37,6 +37,22 @@ class Place:
     workspace: str
 
 
+def sorted_ones(ledger: Rows, since: datetime, until: datetime, most: int) -> list[tuple[int, str]]:
+    """Which are the newest questions that have a topic, as they stand alone, each with it?"""
+    rows = ledger.rows(
+        """
+        select topic, substr(coalesce(turns.standalone, turns.question), 1, 500) as question
+        from asked join turns on turns.turn_id = asked.turn_id
+        where asked.started_at >= $since and asked.started_at < $until and topic is not null
+        order by asked.started_at desc, asked.turn_id desc limit $most
+        """,
+        since=since,
+        until=until,
+        most=most,
+    )
+    return [(row["topic"], row["question"]) for row in rows]
+
+
 _NEW = "and turn_id not in (select turn_id from asked where started_at >= $since and started_at < $until)"
 
 

@@ -220,6 +220,12 @@ def newest(ledger: Rows) -> datetime | None:
     return ledger.rows("select max(newest) as newest from hourly")[0]["newest"]
 
 
+def workspaces(ledger: Rows) -> list[str]:
+    """Of which workspaces are there turns?"""
+    rows = ledger.rows("select workspace from hourly group by workspace order by workspace")
+    return [row["workspace"] for row in rows]
+
+
 def models(ledger: Rows) -> list[str]:
     """Which models ever answered, in the order they first appeared?"""
     rows = ledger.rows(

@@ -5,9 +5,11 @@ select hour, door, name, count(*),
        count(*) filter (where wrong is not null),
        count(*) filter (where wrong = 'true'),
        sum(cast(case when abs(seconds) < 1e12 then seconds end as numeric(38, 12))),
-       sum(cast(case when abs(usd) < 1e12 then usd end as numeric(38, 12)))
+       sum(cast(case when abs(usd) < 1e12 then usd end as numeric(38, 12))),
+       workspace
 from (
     select date_trunc('hour', t.started_at) as hour, t.door, s.name,
+           coalesce(t.workspace, 'default') as workspace,
            s.attributes->>'hit' as hit, s.attributes->>'false' as wrong,
            case when s.attributes->>'saved_seconds' ~ '{number}'
                 then cast(s.attributes->>'saved_seconds' as double precision) end as seconds,
@@ -19,4 +21,4 @@ from (
       and (not $only or date_trunc('hour', t.started_at) = any($hours))
       and s.kind = 'cache'
 ) as looks
-group by hour, door, name
+group by hour, door, name, workspace

@@ -23,7 +23,8 @@ select date_trunc('day', hour at time zone 'UTC') at time zone 'UTC',
        cast(sum(resolved) as bigint),
        cast(sum(grounded_n) as bigint),
        sum(grounded),
-       sum(grounded_squares)
+       sum(grounded_squares),
+       workspace
 from hourly
 where hour >= $since and hour < $until
-group by 1, 2, 3, 4, 5, 6, 7, 8
+group by 1, 2, 3, 4, 5, 6, 7, 8, workspace

@@ -8,7 +8,8 @@ select date_trunc('day', hour at time zone 'UTC') at time zone 'UTC', door, topi
        cast(sum(down) as bigint),
        cast(sum(cost_n) as bigint),
        sum(cost_usd),
-       cast(sum(ended) as bigint)
+       cast(sum(ended) as bigint),
+       workspace
 from hourly_topics
 where hour >= $since and hour < $until
-group by 1, 2, 3
+group by 1, 2, 3, workspace

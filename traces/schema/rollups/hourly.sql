@@ -1,7 +1,7 @@
 -- The turns of some hours, with their ratings and groundedness: see the table `hourly`.
 insert into {to}hourly
 with chosen as (
-    select turn_id, started_at, door, model, prompt, kb, index_version, route, outcome, hit, attempts, error_class,
+    select turn_id, coalesce(workspace, 'default') as workspace, started_at, door, model, prompt, kb, index_version, route, outcome, hit, attempts, error_class,
            cost_usd, case when abs(cost_usd) < 1e12 then cost_usd else sign(cost_usd) * 1e12 end as usd,
            case when abs(cost_usd) < 1e9 then cost_usd else sign(cost_usd) * 1e9 end as squared, seconds,
            case when abs(seconds) < 1e12 then seconds else sign(seconds) * 1e12 end as lasted
@@ -48,8 +48,9 @@ select date_trunc('hour', started_at), door, model, prompt, kb, index_version, r
            where outcome = 'answered' and grounded.least >= {grounded} and coalesce(thumbs.value, 0) >= 0),
        count(grounded.value),
        sum(cast(grounded.value as numeric(38, 12))),
-       sum(cast(grounded.value * grounded.value as numeric(38, 12)))
+       sum(cast(grounded.value * grounded.value as numeric(38, 12))),
+       workspace
 from chosen
 left join thumbs on thumbs.turn_id = chosen.turn_id
 left join grounded on grounded.turn_id = chosen.turn_id
-group by 1, 2, 3, 4, 5, 6, 7, 8
+group by 1, 2, 3, 4, 5, 6, 7, 8, workspace

@@ -11,9 +11,10 @@ select date_trunc('hour', t.started_at), t.door, u.model,
        cast(sum(u.input_tokens) as numeric(38, 0)),
        cast(sum(u.output_tokens) as numeric(38, 0)),
        cast(sum(u.cache_read_tokens) as numeric(38, 0)),
-       cast(sum(u.cache_write_tokens) as numeric(38, 0))
+       cast(sum(u.cache_write_tokens) as numeric(38, 0)),
+       coalesce(t.workspace, 'default')
 from usages as u join turns as t on t.turn_id = u.turn_id
 where u.turn_id >= $first_id and u.turn_id <= $last_id
   and t.started_at >= $since and t.started_at < $until
   and (not $only or date_trunc('hour', t.started_at) = any($hours))
-group by 1, 2, 3
+group by 1, 2, 3, 14

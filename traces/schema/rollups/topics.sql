@@ -2,11 +2,13 @@
 insert into {to}hourly_topics
 with chosen as (
     select t.turn_id, date_trunc('hour', t.started_at) as hour, t.door, a.topic, a.fit, t.outcome, t.cost_usd,
+           coalesce(t.workspace, 'default') as workspace,
            case when abs(t.cost_usd) < 1e12 then t.cost_usd else sign(t.cost_usd) * 1e12 end as usd,
            c.ended = t.started_at as last
     from turns as t
     join asked as a on a.turn_id = t.turn_id
-    left join conversations as c on c.conversation_id = t.conversation_id
+    left join conversations as c
+        on c.conversation_id = t.conversation_id and c.workspace = coalesce(t.workspace, 'default')
     where t.started_at >= $since and t.started_at < $until and a.started_at >= $since and a.started_at < $until
       and (not $only or date_trunc('hour', t.started_at) = any($hours))
 ), thumbs as (
@@ -26,6 +28,7 @@ select hour, door, topic, fit, count(*),
        count(*) filter (where thumbs.value <= 0),
        count(cost_usd),
        sum(cast(usd as numeric(38, 12))),
-       count(*) filter (where last)
+       count(*) filter (where last),
+       workspace
 from chosen left join thumbs on thumbs.turn_id = chosen.turn_id
-group by 1, 2, 3, 4
+group by 1, 2, 3, 4, workspace
