@@ -91,18 +91,18 @@ def _talks(span: str) -> Any:
 @contextmanager
 def _configured(data_dir: Path) -> Iterator[None]:
     """Let the console's readers read this folder."""
-    from console.dashboard import data
+    from console.dashboard import installed
 
     before = os.environ.get("ANSWERDECK_DATA_DIR")
     os.environ["ANSWERDECK_DATA_DIR"] = str(data_dir)
-    data.settings.clear()
+    installed.settings.clear()
     try:
         yield
     finally:
         os.environ.pop("ANSWERDECK_DATA_DIR")
         if before is not None:
             os.environ["ANSWERDECK_DATA_DIR"] = before
-        data.settings.clear()
+        installed.settings.clear()
 
 
 def _timed(name: str, read: Callable[[], object], *, goals: bool) -> list[Figure]:

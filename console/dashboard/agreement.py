@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
-from console.dashboard import data, markup, palette
+from console.dashboard import data, markup, palette, whose
 from evalsets.judges import calibration
 from evalsets.judges.calibration import Calibration
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import find_metric, is_judged
+from pipeline.auth import DEFAULT
 from pipeline.desk import desk
 
 KINDS = {"spearman": "Spearman's ρ", "auc": "AUC"}
@@ -17,6 +18,8 @@ HEADS = ["Scorer", "Set", "Measure", "Agreement ", "95 % interval ", "n ", "Floo
 
 def table(metrics: set[str] | None = None) -> str:
     """Return the agreements on record as HTML, of these metrics or of all; empty when there is none."""
+    if whose.seen() not in (None, DEFAULT):
+        return ""  # the record is kept for `default`
     settings = data.settings()
     desk(settings).look()
     record = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from console.dashboard import boundary, visitor
+from console.dashboard import boundary, visitor, whose
 from console.dashboard.views import (
     alerts,
     annotate,
@@ -74,6 +74,7 @@ st.logo(ASSETS / "logo.svg", size="large", icon_image=ASSETS / "icon.svg")
 st.html(ASSETS / "console.css")
 monitor = ["", "turns", "costs", "topics", "conversations", "alerts", "models", "retrieval", "health"]
 monitor += ["breakers", "settings", "sql", *(["people"] if visitor.person().may("admin") else [])]
+monitor = [name for name in monitor if visitor.sees(name)]
 improve = ["knowledge", "evals", "compare", "history", "annotate", "prompts", "playground"]
 chosen = st.navigation(
     {
@@ -86,5 +87,6 @@ if chosen is named:
 if chosen is pages[""] and "turn" in st.query_params:
     st.switch_page(pages["turns"], query_params={"turn": st.query_params["turn"]})
 visitor.sign()
+whose.pick()
 visitor.enter(chosen.url_path)
 boundary.guarded(chosen.run, chosen.title)()

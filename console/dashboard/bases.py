@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import streamlit as st
 
-from console.dashboard import data, jobs, visitor
+from console.dashboard import data, jobs, visitor, whose
 from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
 from pipeline import build, providers
+from pipeline.auth import DEFAULT
 from pipeline.context.search_test import Hit, search_test
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
@@ -29,7 +30,7 @@ from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.knowledge.standing import Release, Status
 from pipeline.knowledge.versions import Difference
 
-STARTED = "console/ingestions"  # below the data folder
+STARTED = "console/ingestions"  # below the folder of the workspace
 UPLOADS = "uploads"
 COMMAND = (sys.executable, "-m", "console.cli", "ingest")
 KINDS = [kind.removeprefix(".") for kind in FILE_KINDS.split()]
@@ -65,13 +66,31 @@ def knowledge() -> Knowledge:
 
 
 def names() -> list[str]:
-    """Return the knowledge bases, the one that answers first."""
-    answering = data.settings().kb
-    return sorted(_run(knowledge().names()), key=lambda name: (name != answering, name))
+    """Return the knowledge bases of the workspace that is looked at, the one that answers first."""
+    first = answering()
+    return sorted(filter(_seen, _run(knowledge().names())), key=lambda name: (name != first, name))
+
+
+def answering() -> str:
+    """Return the knowledge base that answers when none is chosen; for the first documents, a name for it."""
+    owners, own = visitor.people().workspaces, whose.own()
+    return owners.main(own, data.settings().kb) or (data.settings().kb if own == DEFAULT else own)
+
+
+def check(kb: str) -> None:
+    """Raise Problem when a knowledge base is another workspace's, whether it is there or not."""
+    if not _seen(kb):
+        raise Problem(f"There is no knowledge base {kb!r} here.", "Choose one of the list.")
+
+
+def _seen(kb: str) -> bool:
+    return whose.everything() or visitor.people().workspaces.of(kb) == whose.own()
 
 
 def read(kb: str) -> Base:
     """Return all that the page shows of a knowledge base."""
+
+    check(kb)
 
     async def everything() -> Base:
         bases = knowledge()
@@ -99,18 +118,21 @@ def statuses() -> list[Status]:
 
 def difference(kb: str, before: str, after: str) -> Difference:
     """Return what changed from one version to another."""
+    check(kb)
     return _run(knowledge().difference(kb, before, after))
 
 
 def search(kb: str, question: str) -> list[Hit]:
     """Return what a question finds."""
+    check(kb)
     bases = knowledge()
     return _run(search_test(build.retriever(data.settings(), bases), question, kb))
 
 
-@st.cache_data(max_entries=20, show_spinner="Reading every sentence …")
+@whose.cached(max_entries=20, show_spinner="Reading every sentence …")
 def suspects(kb: str, version: str) -> list[Suspect]:
     """Return the sentences of a version that instruct the assistant, the most certain first."""
+    check(kb)
     del version  # tells the cache that the contents changed
     planted = guards(data.settings(), embedder()).planted
     passages = _run(knowledge().passages(kb))
@@ -121,18 +143,21 @@ def suspects(kb: str, version: str) -> list[Suspect]:
 def rollback(kb: str, version: str) -> str:
     """Go back to a version; returns the label in force."""
     visitor.need("editor", "roll a knowledge base back")
+    check(kb)
     return _run(knowledge().rollback(kb, version))
 
 
 def forget(kb: str, documents: Sequence[str]) -> str:
     """Remove documents; returns the version to take them back from."""
     visitor.need("editor", "remove documents")
+    check(kb)
     return _run(knowledge().forget(kb, documents))
 
 
 def restore(kb: str, documents: Sequence[str], version: str) -> str:
     """Take documents back as a version has them; returns the label in force."""
     visitor.need("editor", "take documents back")
+    check(kb)
     return _run(knowledge().restore(kb, documents, version))
 
 
@@ -141,6 +166,7 @@ def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
 
     Raises Problem when two files of one drop have the same name, or a name is none.
     """
+    _own(kb)
     place = folder / UPLOADS / kb
     place.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
@@ -158,10 +184,20 @@ def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
     return paths
 
 
+def _own(kb: str) -> None:
+    """Let a knowledge base that is still to be made belong to the workspace that is looked at."""
+    visitor.need("editor", "add documents")
+    owners, own = visitor.people().workspaces, whose.own()
+    if own != DEFAULT and owners.of(kb) == DEFAULT and kb not in _run(knowledge().names()):
+        owners.give(own, kb, visitor.name())
+    check(kb)
+
+
 def ingest(kb: str, paths: Sequence[Path], *, prune: bool = False) -> Job:
     """Start to ingest files in a process of its own."""
     visitor.need("editor", "add documents")
-    folder = data.settings().data_dir
+    check(kb)
+    folder = data.settings().own.path
     key = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     command = [*COMMAND, *map(str, paths), "--kb", kb, "--json", *(["--prune"] if prune else [])]
     return jobs.launch(folder, STARTED, key, command, kb)
@@ -178,6 +214,7 @@ def resume(job: ingestions.Job) -> Job:
 
 def ingested(kb: str) -> list[ingestions.Job]:
     """Return the ingestions of a knowledge base, the newest first."""
+    check(kb)
     return [job for job in running.running_jobs(knowledge()).list(100) if job.kb == kb]
 
 
@@ -189,13 +226,13 @@ def files(job: ingestions.Job) -> list[ingestions.JobFile]:
 def unborn(kb: str, recorded: Sequence[ingestions.Job]) -> list[Job]:
     """Return the ingestions started here that noted nothing yet, or ended before they could."""
     newest = max((job.began_at for job in recorded), default=0.0)
-    started = jobs.remembered(data.settings().data_dir, STARTED).values()
+    started = jobs.remembered(data.settings().own.path, STARTED).values()
     return [item for item in started if item.title == kb and _at(item) > newest]
 
 
 def output(job: Job) -> str:
     """Return the end of what an ingestion printed."""
-    return jobs.output(data.settings().data_dir, job.run_id, STARTED)
+    return jobs.output(data.settings().own.path, job.run_id, STARTED)
 
 
 def _at(job: Job) -> float:

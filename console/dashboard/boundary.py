@@ -9,6 +9,8 @@ from typing import ParamSpec
 
 import streamlit as st
 
+from console.dashboard import whose
+from evalsets.cases import cases
 from traces.ids import uuid7
 
 P = ParamSpec("P")
@@ -21,7 +23,8 @@ def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
     @wraps(draw)
     def drawn(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            draw(*arguments, **options)
+            with cases.belonging(whose.own()):
+                draw(*arguments, **options)
         except Exception:  # the boundary of a page: nobody sees a traceback, the log has all of it
             reference = uuid7()[-8:]
             log.exception("page %r failed, reference %s", name, reference)

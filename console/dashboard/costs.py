@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 
 from console import format
-from console.dashboard import data
+from console.dashboard import data, whose
 from evalsets.forecast import Projection, Traffic, project
 from pipeline import build
 from pipeline.guardrails.budget import Budget, BudgetReport
@@ -60,7 +60,7 @@ class Costs:
         return counts
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+@whose.cached(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
 def read() -> Costs:
     """Return the costs of the last 30 days, today included."""
     now = datetime.now(UTC)
@@ -89,7 +89,7 @@ def read() -> Costs:
     )
 
 
-@st.cache_data(ttl=60, max_entries=2, show_spinner=False)
+@whose.cached(ttl=60, max_entries=2, show_spinner=False)
 def traffic() -> Traffic:
     """Return the calls that a forecast rests on: production's newest conversations."""
     now = datetime.now(UTC)

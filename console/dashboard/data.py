@@ -11,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import filters, readiness
+from console.dashboard import filters, installed, readiness, whose
+from console.dashboard.installed import Problem
 from evalsets.cases import from_turn
 from evalsets.cases.cases import list_sets
 from evalsets.metrics import columns
@@ -20,8 +21,7 @@ from evalsets.reports import findings
 from evalsets.reports.compare import Comparison, NothingInCommon, compare_runs
 from evalsets.reports.content import ComparisonReport, RunReport
 from pipeline import build, shelving
-from pipeline.errors import ConfigurationError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
@@ -46,15 +46,6 @@ STEPS = {
     StoreVersion: "`answerdeck traces drain` brings an older one up to date; for a newer one, install the "
     "version of Answerdeck that wrote it.",
 }
-
-
-class Problem(Exception):
-    """Something keeps a page from showing data: what happened, and what to do next."""
-
-    def __init__(self, what: str, next_step: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.next_step = next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +88,16 @@ class Listing:
     newest: datetime | None
 
 
-@st.cache_resource
 def settings() -> Settings:
-    """Return the configuration, or raise Problem naming what is wrong with it."""
-    try:
-        return load_settings()
-    except ConfigurationError as error:
-        raise Problem(f"The configuration cannot be used: {error}", "Correct it and restart.") from None
+    """Return the configuration for the workspace that is looked at; raises Problem."""
+    return installed.settings(whose.own())
 
 
 @contextmanager
 def ledger() -> Iterator[Ledger]:
-    """Open the ledger for one refresh; whatever keeps it closed becomes a Problem."""
+    """Open the ledger for one refresh, of the workspace that is looked at; raises Problem."""
     try:
-        with build.store(settings()).read() as opened:
+        with build.store(settings()).read(workspace=whose.seen()) as opened:
             yield opened
     except StoreError as error:
         step = STEPS.get(type(error), "Run `answerdeck doctor` to see what is wrong.")
@@ -119,7 +106,7 @@ def ledger() -> Iterator[Ledger]:
         raise Problem(f"The data folder cannot be read: {error}.", "Check ANSWERDECK_DATA_DIR.") from error
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
+@whose.cached(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
 def read_overview(range_name: str, door: str) -> Overview:
     """Return what the Overview shows for a range and a door."""
     window, step = filters.window(range_name, door), filters.step(range_name)
@@ -143,7 +130,7 @@ def read_overview(range_name: str, door: str) -> Overview:
         )
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=100, show_spinner=False)
+@whose.cached(ttl=FRESH_SECONDS, max_entries=100, show_spinner=False)
 def read_listing(which: Filter, page: int) -> Listing:
     """Return a page of the turns that match, newest first."""
     with ledger() as opened:
@@ -152,7 +139,7 @@ def read_listing(which: Filter, page: int) -> Listing:
         return Listing(looked.rows, looked.matching, looked.more, models, newest)
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+@whose.cached(ttl=60, max_entries=20, show_spinner=False)
 def choices(range_name: str) -> Choices:
     """Return the models and prompts seen in a range, for the filters."""
     window = filters.window(range_name, "all")
@@ -160,7 +147,7 @@ def choices(range_name: str) -> Choices:
         return listing.choices(opened, window.since, window.until)
 
 
-@st.cache_data(ttl=60, max_entries=1, show_spinner=False)
+@whose.cached(ttl=60, max_entries=1, show_spinner=False)
 def models() -> list[str]:
     """Return all models ever used, in order of first use."""
     with ledger() as opened:
@@ -173,7 +160,7 @@ def find_turns(part: str) -> list[str]:
         return listing.named(opened, part)
 
 
-@st.cache_data(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
+@whose.cached(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
 def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
     """Return a turn with all that is recorded of it, the ids of its conversation's turns, and the models."""
     with ledger() as opened:
@@ -288,7 +275,7 @@ def read_runs(evalset: str | None = None, limit: int = 100) -> list[Run]:
         return runs.runs(opened, evalset=evalset, limit=limit)
 
 
-@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+@whose.cached(ttl=10, max_entries=50, show_spinner=False)
 def read_means(evalset: str, metric: str) -> dict[str, Summary]:
     """Return {run: its mean with interval and n} of a metric, over the finished runs of an evalset."""
     with ledger() as opened:
@@ -299,7 +286,7 @@ def read_means(evalset: str, metric: str) -> dict[str, Summary]:
     return {run_id: mean for run_id, mean in means.items() if mean is not None and mean.mean is not None}
 
 
-@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+@whose.cached(ttl=10, max_entries=50, show_spinner=False)
 def metrics(evalset: str) -> list[str]:
     """Return what the finished runs of an evalset were scored on."""
     with ledger() as opened:
@@ -316,7 +303,7 @@ def judged_state(run: Run) -> str:
     return f"{run.state} {run.done} {sorted(run.settings.judges.items())}"
 
 
-@st.cache_data(max_entries=300, show_spinner=False)
+@whose.cached(max_entries=300, show_spinner=False)
 def _scores(run_id: str, state: str, names: tuple[str, ...] | None, _run: Run) -> RunScores:
     with ledger() as opened:
         scored = columns.columns(runs.scores_of(opened, run_id))
@@ -324,23 +311,23 @@ def _scores(run_id: str, state: str, names: tuple[str, ...] | None, _run: Run) -
     return RunScores(_run, scored, columns.summary(shown, _run.seed or 0))
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+@whose.cached(ttl=60, max_entries=20, show_spinner=False)
 def read_cases(run_id: str) -> dict[str, RunCase]:
     """Return the cases of a run by id, each with its answer."""
     with ledger() as opened:
         return {case.case_id: case for case in runs.cases_of(opened, run_id)}
 
 
-@st.cache_data(ttl=10, show_spinner=False)
+@whose.cached(ttl=10, show_spinner=False)
 def evalsets() -> dict[str, int]:
     """Return the evalsets, shipped and the team's own, and how many cases each has."""
-    return {row.name: row.cases for row in list_sets() if not row.problem}
+    return {row.name: row.cases for row in list_sets(settings().own.evalsets) if not row.problem}
 
 
-@st.cache_data(ttl=10, show_spinner=False)
+@whose.cached(ttl=10, show_spinner=False)
 def unreadable() -> dict[str, str]:
     """Return the evalsets that cannot be used, each with its first problem."""
-    return {row.name: row.problem for row in list_sets() if row.problem}
+    return {row.name: row.problem for row in list_sets(settings().own.evalsets) if row.problem}
 
 
 def prompts() -> list[str]:
@@ -357,7 +344,7 @@ def known_models() -> list[str]:
     return list(dict.fromkeys([name for name in configured if name] + models()))
 
 
-@st.cache_data(max_entries=100, ttl=300, show_spinner=False)
+@whose.cached(max_entries=100, ttl=300, show_spinner=False)
 def compare(baseline: str, candidate: str, states: tuple[str, str]) -> Comparison:
     """Return a run against a baseline; `states` tells what was scored since apart."""
     with ledger() as opened:

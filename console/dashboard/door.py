@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.launch import HEALTH
-from pipeline.auth import DEFAULT, LOCAL, Person
+from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import cookie
 from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn
 from pipeline.http.routes.sign_in import sign_in, sign_out, way
@@ -35,7 +35,7 @@ class Door:
         if scope["type"] == "http" and scope["path"] in _OWN:
             response = await self._own(Request(scope, receive), person)
             await response(scope, receive, send)
-        elif scope["path"] == HEALTH or (person is not None and person.keeps(LEAST)):
+        elif scope["path"] == HEALTH or (person is not None and person.may(LEAST)):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
@@ -57,7 +57,7 @@ class Door:
             return await self._elsewhere.arrive(request)
         if request.method == "POST":
             return await sign_in(request, self._people, self._elsewhere)
-        wrong = FOREIGN if person is not None and not person.keeps(LEAST) else ""
+        wrong = FOREIGN if person is not None and not person.may(LEAST) else ""
         return HTMLResponse(page(wrong, way(request, self._elsewhere)))
 
 
@@ -71,7 +71,7 @@ def visitor(people: People, cookies: str) -> Person | None:
 
 def _refusal(scope: Scope, person: Person | None) -> Response:
     if person is not None:
-        return HTMLResponse(page(FOREIGN), 403 if person.workspace == DEFAULT else 404)
+        return HTMLResponse(page(FOREIGN), 403)
     if scope["method"] == "GET" and "text/html" in _header(scope, b"accept"):
         return RedirectResponse("/login", 303)
     return PlainTextResponse("Please sign in at /login.", 401)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
-from console.dashboard import data, visitor
+from console.dashboard import data, installed, visitor
 from evalsets.cases import team
 from evalsets.cases.cases import Listed, list_sets, load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
@@ -122,7 +122,7 @@ def decide(names: list[str]) -> str | None:
             gated.choose(data.settings(), names)
     except (AnswerdeckError, OSError) as error:
         return str(error)
-    data.settings.clear()
+    installed.settings.clear()
     return None
 
 

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from console.dashboard import visitor
+from console.dashboard import data, visitor
+from pipeline.auth import DEFAULT
 from traces.ids import uuid7
 from traces.processes import born
 from traces.records import Run
 
-FOLDER = "console/jobs"  # below the data folder
+FOLDER = "console/jobs"  # below the folder of the workspace
 LOG_BYTES = 4_000
 ESTIMATE_SECONDS = 120
 _children: dict[str, subprocess.Popen[bytes]] = {}  # of this console, so that ended ones are waited for
@@ -113,17 +114,17 @@ class Expected:
     most_usd: float | None
 
 
-def start(data_dir: Path, order: Wanted) -> Job:
+def start(folder: Path, order: Wanted) -> Job:
     """Start `answerdeck eval run` in a process group of its own and remember it."""
     key = uuid7()
     named = ["--run", key] if order.variants == 1 else []
-    return launch(data_dir, FOLDER, key, [*COMMAND, *order.arguments(), *named, "--yes"], order.title)
+    return launch(folder, FOLDER, key, [*COMMAND, *order.arguments(), *named, "--yes"], order.title)
 
 
-def estimate(data_dir: Path, order: Wanted) -> list[Expected]:
+def estimate(order: Wanted) -> list[Expected]:
     """Return what each variant would take; raises ValueError."""
     try:
-        done = _ended(data_dir, *COMMAND, *order.arguments(), "--estimate")
+        done = _ended(*COMMAND, *order.arguments(), "--estimate")
     except subprocess.TimeoutExpired:
         raise ValueError(f"it took over {ESTIMATE_SECONDS} s; the machine is busy") from None
     if done.returncode:
@@ -132,13 +133,13 @@ def estimate(data_dir: Path, order: Wanted) -> list[Expected]:
     return [Expected(row["variant"], row["calls"], row["usd"], row.get("most_usd")) for row in rows]
 
 
-def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:
+def blame(turn_id: str, name: str) -> tuple[str | None, str]:
     """Return the stage at which a turn lost a document, and the sentence; (None, the reason) when unknown.
 
     A process of its own looks, for a document that was no candidate is searched again.
     """
     try:
-        done = _ended(data_dir, *COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json")
+        done = _ended(*COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json")
     except subprocess.TimeoutExpired:
         return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
     try:
@@ -148,16 +149,18 @@ def blame(data_dir: Path, turn_id: str, name: str) -> tuple[str | None, str]:
         return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
 
 
-def _ended(data_dir: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on a data folder and wait for its end; raises subprocess.TimeoutExpired."""
+def _ended(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command for the workspace that is looked at to its end; raises subprocess.TimeoutExpired."""
     return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=ESTIMATE_SECONDS,
-        env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
-        check=False,
+        command, capture_output=True, text=True, timeout=ESTIMATE_SECONDS, env=environment(), check=False
     )
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a command that works for the workspace that is looked at."""
+    present = data.settings()
+    whose = {} if present.workspace == DEFAULT else {"ANSWERDECK_WORKSPACE": present.workspace}
+    return {**os.environ, "ANSWERDECK_DATA_DIR": str(present.data_dir.absolute()), **whose}
 
 
 def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
@@ -172,10 +175,10 @@ def of_runs(runs: Iterable[Run], started: dict[str, Job]) -> dict[str, Job]:
     return by_run
 
 
-def launch(data_dir: Path, place: str, key: str, command: list[str], title: str) -> Job:
+def launch(below: Path, place: str, key: str, command: list[str], title: str) -> Job:
     """Start a command in a process group of its own and remember it under `place` by its key."""
     visitor.need("editor", "start work")
-    folder = data_dir / place
+    folder = below / place
     folder.mkdir(parents=True, exist_ok=True)
     with _log(folder, key).open("wb") as log:
         process = subprocess.Popen(
@@ -183,7 +186,7 @@ def launch(data_dir: Path, place: str, key: str, command: list[str], title: str)
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "ANSWERDECK_DATA_DIR": str(data_dir.absolute())},
+            env=environment(),
             start_new_session=True,
         )
     _children[key] = process
@@ -192,10 +195,10 @@ def launch(data_dir: Path, place: str, key: str, command: list[str], title: str)
     return job
 
 
-def remembered(data_dir: Path, place: str = FOLDER) -> dict[str, Job]:
+def remembered(below: Path, place: str = FOLDER) -> dict[str, Job]:
     """Return the jobs started from here, by run, newest first."""
     jobs_by_id: dict[str, Job] = {}
-    for path in sorted((data_dir / place).glob("*.json"), reverse=True)[:50]:
+    for path in sorted((below / place).glob("*.json"), reverse=True)[:50]:
         try:
             job = Job(**json.loads(path.read_text()))
         except (ValueError, TypeError, OSError):
@@ -221,10 +224,10 @@ def stop(job: Job) -> None:
         os.killpg(job.pid, signal.SIGINT)
 
 
-def output(data_dir: Path, run_id: str, place: str = FOLDER) -> str:
+def output(below: Path, run_id: str, place: str = FOLDER) -> str:
     """Return the end of what the job printed."""
     try:
-        text = _log(data_dir / place, run_id).read_bytes()[-LOG_BYTES:]
+        text = _log(below / place, run_id).read_bytes()[-LOG_BYTES:]
     except FileNotFoundError:
         return ""
     return text.decode(errors="replace").strip()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import streamlit as st
-
-from console.dashboard import data, filters
+from console.dashboard import data, filters, whose
 from evalsets.topics import Gap, Sorted, gaps, questions, topics
 from traces.queries import asked, conversations, overview
 from traces.queries.asked import Asked, Leaving
@@ -48,7 +46,7 @@ class Listing:
     newest: datetime | None
 
 
-@st.cache_data(ttl=10, max_entries=10, show_spinner=False)
+@whose.cached(ttl=10, max_entries=10, show_spinner=False)
 def read_topics(range_name: str, door: str) -> Topics:
     """Return the topics of a range."""
     with data.ledger() as opened:
@@ -61,14 +59,14 @@ def read_questions(range_name: str, door: str, topic: str, most: int) -> list[As
         return questions(opened, filters.window(range_name, door), topic, most)
 
 
-@st.cache_data(ttl=2, max_entries=10, show_spinner=False)
+@whose.cached(ttl=2, max_entries=10, show_spinner=False)
 def read_gaps(range_name: str, door: str) -> Gaps:
     """Return what had no answer in a range."""
     with data.ledger() as opened:
         return Gaps(gaps(opened, filters.window(range_name, door)), overview.newest(opened))
 
 
-@st.cache_data(ttl=10, max_entries=10, show_spinner=False)
+@whose.cached(ttl=10, max_entries=10, show_spinner=False)
 def read_leaving(range_name: str, door: str) -> Left:
     """Return where people left in a range."""
     window = filters.window(range_name, door)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from traces.queries.versions import Live
 from traces.records import Run
 
 COMMAND = (sys.executable, "-m", "console.cli", "prompts")
-FOLDER = "console/releases"  # of jobs, below the data folder
+FOLDER = "console/releases"  # of jobs, below the folder of the workspace
 CHECK_SECONDS = 90
 LIVE_DAYS = 30
 
@@ -109,7 +108,7 @@ def decision(version: PromptVersion) -> Decision:
     newest = [(run.run_id, run.state) for run in data.read_runs(limit=5)]
     path = force().path
     stamp = path.stat().st_mtime_ns if path.exists() else 0
-    state = f"{newest} {data.settings().gate.evalsets}"
+    state = f"{data.settings().workspace} {newest} {data.settings().gate.evalsets}"
     return _decision(version.label, version.fingerprint, stamp, state)
 
 
@@ -171,18 +170,18 @@ def live_since(name: str, at: str) -> dict[str, Live]:
 def run_evals(label: str) -> None:
     """Start the runs the gate is missing, in a process of its own."""
     command = [*COMMAND, "check", label, "--run-evals", "--yes", "--json"]
-    jobs.launch(data.settings().data_dir, FOLDER, label, command, f"evals for {label}")
+    jobs.launch(data.settings().own.path, FOLDER, label, command, f"evals for {label}")
 
 
 def under_way(label: str) -> bool:
     """Say whether the evals of a version run now."""
-    job = jobs.remembered(data.settings().data_dir, FOLDER).get(label)
+    job = jobs.remembered(data.settings().own.path, FOLDER).get(label)
     return job is not None and jobs.alive(job)
 
 
 def output(label: str) -> str:
     """Return the end of what the evals of a version printed."""
-    return jobs.output(data.settings().data_dir, label, FOLDER)
+    return jobs.output(data.settings().own.path, label, FOLDER)
 
 
 def actor() -> str:
@@ -191,7 +190,11 @@ def actor() -> str:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "ANSWERDECK_DATA_DIR": str(Path(data.settings().data_dir).absolute())}
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=CHECK_SECONDS, env=env, check=False
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=CHECK_SECONDS,
+        env=jobs.environment(),
+        check=False,
     )

@@ -125,7 +125,7 @@ def keep(request: Asked) -> Path | None:
     """Keep the template under the data folder for the process that asks; None where none is needed."""
     if request.template is None:
         return None
-    folder = data.settings().data_dir / FOLDER
+    folder = data.settings().own.path / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid7()}.json"
     path.write_text(request.template, "utf-8")

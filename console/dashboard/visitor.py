@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import streamlit as st
 
-from console.dashboard import data
+from console.dashboard import installed
 from console.dashboard.door import visitor
 from pipeline import build
-from pipeline.auth import LOCAL, Person, Role
+from pipeline.auth import DEFAULT, LOCAL, Person, Role
 from pipeline.http.middleware import COOKIE
 from pipeline.people import People
 
@@ -39,6 +39,12 @@ PAGES: dict[str, Role] = {
     "people": "admin",
     "settings": "admin",
 }
+# The pages that show one workspace; all others are about the whole installation.
+WITHIN = frozenset(
+    {"", "home", "overview", "costs", "evals", "compare", "history", "knowledge", "models", "turns", "topics"}
+    | {"conversations", "annotate", "retrieval", "playground", "prompts"}
+)
+TOGETHER: dict[str, Role] = {"alerts": "admin", "sql": "admin"}  # they show the turns of all workspaces
 _WHO: dict[Role, str] = {
     "user": "people who signed in",
     "viewer": "viewers and those above them",
@@ -51,7 +57,7 @@ _WHO: dict[Role, str] = {
 @st.cache_resource
 def people() -> People:
     """Return who may come in."""
-    return build.people(data.settings())
+    return build.people(installed.settings(DEFAULT))
 
 
 def token() -> str:
@@ -70,7 +76,7 @@ def person() -> Person:
 
 def _under() -> str:
     """Return the path under which the console lies; empty without one."""
-    return data.settings().server.console_prefix
+    return installed.settings(DEFAULT).server.console_prefix
 
 
 def _end() -> NoReturn:
@@ -90,15 +96,30 @@ def name() -> str:
         return "unknown"
 
 
+def least(address: str) -> Role:
+    """Return the least role that sees a page; one of all turns is for admins where workspaces share them."""
+    if address in TOGETHER and len(people().workspaces.list()) > 1:
+        return TOGETHER[address]
+    return PAGES.get(address, "admin")
+
+
+def sees(address: str) -> bool:
+    """Tell whether a page is the person's to look at at all: one of the whole installation may not be."""
+    return address in WITHIN or person().keeps(least(address))
+
+
 def enter(address: str) -> None:
     """Let the person see the page of this address, or end it with a sentence that says who may."""
-    need(PAGES.get(address, "admin"), "see this page")
+    if address not in WITHIN and person().workspace != DEFAULT:
+        st.error(f"This page is about all workspaces; you belong to {person().workspace}.")
+        _end()
+    need(least(address), "see this page")
 
 
 def need(role: Role, deed: str) -> None:
     """Go on only for a person with the role or a higher one; `deed` says what it is needed for."""
     result = person()
-    if not result.keeps(role):
+    if not result.may(role):
         st.error(f"Only {_WHO[role]} may {deed}; you are signed in as {result.name} ({result.role}).")
         _end()
 

@@ -20,7 +20,7 @@ _settings = load_settings()
 _server, _people = _settings.server, build.people(_settings)
 app = st.App(
     SCRIPT,
-    routes=exports.routes(_people, lambda: build.store(_settings).read()),
+    routes=exports.routes(_people, lambda workspace: build.store(_settings).read(workspace=workspace)),
     middleware=[
         Middleware(Proxied, prefix=_server.console_prefix, trusted=_server.trusted_proxies),
         Middleware(Door, people=_people, elsewhere=provider_sign_in(_settings, _people)),

@@ -82,7 +82,9 @@ def test_conversations_are_read_to_the_last(store: Store) -> None:
 @pytest.fixture
 def client(store: Store) -> Iterator[TestClient]:
     people = People(None, Keys(""))
-    with TestClient(Starlette(routes=exports.routes(people, store.read))) as client:
+    with TestClient(
+        Starlette(routes=exports.routes(people, lambda workspace: store.read(workspace=workspace)))
+    ) as client:
         client.app_state["people"] = people
         yield client
     people.close()
@@ -123,7 +125,7 @@ def test_viewers_may_not_take_away_what_people_asked(client: TestClient) -> None
 
 
 def test_a_busy_store_is_a_sentence_before_anything_is_sent() -> None:
-    def busy() -> Ledger:
+    def busy(_: str | None) -> Ledger:
         raise StoreBusy("it is held")
 
     people = People(None, Keys(""))

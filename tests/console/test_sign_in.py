@@ -271,12 +271,12 @@ def test_workspaces_are_looked_after_on_the_page(people: People, monkeypatch: py
     assert not app.exception
 
 
-def test_the_console_is_nothing_to_another_workspace(people: People) -> None:
+def test_the_door_lets_in_viewers_of_every_workspace_and_no_users(people: People) -> None:
     people.workspaces.add("sales", "test")
-    people.add_user("eva", "admin", PASSWORD, "test", "sales")
-    token = people.sign_in("eva", PASSWORD, "")
-    refused = window(people).get("/", headers={"cookie": f"{COOKIE}={token}"})
-    assert refused.status_code == 404
+    for role, status in (("user", 403), ("viewer", 200)):
+        people.add_user(f"{role}-of-sales", role, PASSWORD, "test", "sales")
+        token = people.sign_in(f"{role}-of-sales", PASSWORD, "")
+        assert window(people).get("/", headers={"cookie": f"{COOKIE}={token}"}).status_code == status
 
 
 def _people_page() -> None:

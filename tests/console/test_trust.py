@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.dashboard import agreement, data
+from console.dashboard import agreement, data, installed
 from evalsets.judges.calibration import Calibration, remember
 from tests import synthetic
 from tests.console.console_server import page, shown
@@ -30,7 +30,7 @@ def made(**changed: Any) -> Calibration:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
-    data.settings.clear()
+    installed.settings.clear()
     return tmp_path
 
 

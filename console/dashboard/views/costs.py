@@ -9,7 +9,7 @@ from typing import cast
 import streamlit as st
 
 from console import format
-from console.dashboard import costs, data, drawing, markup, notices, palette
+from console.dashboard import costs, data, drawing, markup, notices, palette, whose
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
 from evalsets.forecast import Caching, Forecast, TooLittle, forecast_costs
@@ -27,8 +27,9 @@ def page() -> None:
         if not seen.by_day:
             notices.note("No costs yet", "No model was called in the last 30 days.", key="no-costs")
             return
-        budget = costs.budgets()
-        _alerts()
+        budget = costs.budgets() if whose.everything() else BudgetReport(None)  # they are everybody's
+        if whose.everything():
+            _alerts()
         _tiles(seen, budget)
         _spending(seen, budget)
         with st.grid(2, min_column_width=330, gap="small"):

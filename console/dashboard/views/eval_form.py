@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from console import format
-from console.dashboard import data, jobs, notices, target_form, visitor
+from console.dashboard import data, jobs, notices, target_form, visitor, whose
 from console.dashboard.jobs import CONFIGURED, Expected, Wanted
 from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
@@ -78,7 +78,7 @@ def _other(sets: dict[str, int]) -> None:
     if st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready) and chatbot:
         visitor.need("editor", "start work")
         job = jobs.start(
-            data.settings().data_dir,
+            data.settings().own.path,
             Wanted(
                 name or "", limit=limit, repetitions=int(repetitions), judge=judge, metrics=tuple(metrics),
                 target=chatbot.url, target_model=chatbot.model or None, template=target_form.keep(chatbot),
@@ -132,7 +132,7 @@ def _more(order: Wanted, judged: list[str]) -> Wanted:
     )
 
 
-@st.cache_data(ttl=10, show_spinner=False)
+@whose.cached(ttl=10, show_spinner=False)
 def _judged(evalset: str) -> list[str]:
     """Return the metrics that a judge can score on an evalset."""
     with suppress(EvalsetError):
@@ -160,7 +160,7 @@ def _start(order: Wanted) -> None:
         if estimates:
             st.caption(_price(estimates, order.budget_usd))
     if pressed:
-        job = jobs.start(data.settings().data_dir, order)
+        job = jobs.start(data.settings().own.path, order)
         st.toast(f"Started {job.title}", icon=":material/science:")
 
 
@@ -175,7 +175,7 @@ def _held(order: Wanted, runs: int) -> str | None:
 def _estimate(key: str, order: Wanted) -> None:
     try:
         with st.spinner("Assembling a few prompts …"):
-            rows = jobs.estimate(data.settings().data_dir, order)
+            rows = jobs.estimate(order)
     except (ValueError, OSError) as error:
         st.error(f"No estimate: {notices.plain(str(error))}")
         return

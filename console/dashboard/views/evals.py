@@ -43,7 +43,7 @@ def page() -> None:
             return
         eval_form.draw()
         runs = data.read_runs()
-        started = jobs.remembered(data.settings().data_dir)
+        started = jobs.remembered(data.settings().own.path)
         if _under_way(runs, started) or _unborn(runs, started):
             st.fragment(boundary.guarded(_watch, "evals"), run_every=WATCH_SECONDS)()
         _list(runs, started)
@@ -60,7 +60,7 @@ def _broken() -> None:
 def _watch() -> None:
     """Draw what runs now; drawn again each second, and the whole page once when nothing runs any more."""
     with notices.problems():
-        runs, started = data.read_runs(), jobs.remembered(data.settings().data_dir)
+        runs, started = data.read_runs(), jobs.remembered(data.settings().own.path)
         going, unborn = _under_way(runs, started), _unborn(runs, started)
         ours = jobs.of_runs(going, started)
         for run in going:
@@ -98,7 +98,7 @@ def _starting(job: jobs.Job) -> None:
         st.status(f"Starting {job.title} …", state="running")
         return
     with st.status(f"{job.title} did not start", state="error", expanded=True):
-        output = jobs.output(data.settings().data_dir, job.run_id)
+        output = jobs.output(data.settings().own.path, job.run_id)
         st.code(output or "It ended without a word.", language=None)
 
 

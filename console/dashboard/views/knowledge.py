@@ -65,7 +65,7 @@ def page() -> None:
 def _choice() -> str:
     """Draw the choice of knowledge base; a new name makes a new one with the first file."""
     kbs = bases.names()
-    answering = data.settings().kb
+    answering = bases.answering()
     names = kbs if answering in kbs else [answering, *kbs]
     query = st.query_params.get("kb", "")
     if query and query not in names:

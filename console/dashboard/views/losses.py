@@ -6,12 +6,12 @@ from html import escape
 
 import streamlit as st
 
-from console.dashboard import data, markup
+from console.dashboard import data, markup, whose
 from evalsets.reports import losses
 from evalsets.reports.losses import Stage
 
 
-@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+@whose.cached(ttl=60, max_entries=20, show_spinner=False)
 def _stages(run_id: str) -> list[Stage]:
     with data.ledger() as opened:
         return losses.of_run(opened, run_id)

@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, filters, intervals, markup, notices
+from console.dashboard import data, downloads, filters, intervals, markup, notices, whose
 from traces.queries.sides import Side, sides
 
 HEADS = ["Prompt and model", "Turns ", "Groundedness ", "Thumbs up ", "Errors ", "Retrieval hit ",
@@ -36,7 +36,7 @@ def page() -> None:
         downloads.button([asdict(side) for side in traffic], f"models-and-prompts-{range_name}")
 
 
-@st.cache_data(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
+@whose.cached(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
 def read(range_name: str, door: str) -> list[Side]:
     """Return the pairs of a range, the busiest first."""
     with data.ledger() as opened:

@@ -72,7 +72,7 @@ def cases_of(run: Run) -> str:
 
 
 def _head(run: Run) -> str:
-    chip = state_chip(run, jobs.of_runs([run], jobs.remembered(data.settings().data_dir)))
+    chip = state_chip(run, jobs.of_runs([run], jobs.remembered(data.settings().own.path)))
     title = f"{escape(run.evalset)} · {escape(format.variant(run.variant))}"
     return f'<div class="head"><h1>{title}</h1><div class="chips">{chip}</div></div>'
 

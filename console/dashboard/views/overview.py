@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import boundary, clock, costs, data, drawing, filters, markup, notices, palette
+from console.dashboard import boundary, clock, costs, data, drawing, filters, markup, notices, palette, whose
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
 from traces.alerts.standing import Standing
@@ -45,7 +45,8 @@ def body(range_name: str, door: str) -> None:
             return
         for note in seen.notes:
             st.warning(note, icon=":material/hourglass_top:")
-        _alerts()
+        if whose.everything():  # they are about all workspaces
+            _alerts()
         if not seen.now.turns:
             notices.none_in_range(seen.newest, range_name, door)
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from html import escape
@@ -11,7 +10,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import data, markup, notices
+from console.dashboard import data, jobs, markup, notices
 from evalsets.release.playground import Played, PlayedTurn
 
 COMMAND = (sys.executable, "-m", "console.cli", "replay")
@@ -62,13 +61,12 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Playe
         raise data.Problem(f"{history} with this id: {turn!r}", "Copy the whole id from the Turns page.")
     options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
     options += ["--fresh"] if fresh else []
-    folder = str(data.settings().data_dir.absolute())
     done = subprocess.run(
         [*COMMAND, "--turn", source_turns[0], "--json", *options],
         capture_output=True,
         text=True,
         timeout=SECONDS,
-        env={**os.environ, "ANSWERDECK_DATA_DIR": folder},
+        env=jobs.environment(),
         check=False,
     )
     if done.returncode:

@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import clock, data, filters, intervals, markup, notices
+from console.dashboard import clock, data, filters, intervals, markup, notices, whose
 from console.dashboard.views import standings
 from traces.queries import caches, searches
 from traces.queries.caches import Served
@@ -53,7 +53,7 @@ def page() -> None:
         standings.draw()
 
 
-@st.cache_data(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
+@whose.cached(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
 def read(range_name: str, door: str) -> Retrieval:
     """Return what the page shows."""
     window = filters.window(range_name, door)

@@ -7,13 +7,13 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import bases, downloads, markup, palette
+from console.dashboard import bases, downloads, markup, palette, whose
 from pipeline.knowledge.standing import Status
 
 HEADS = ["Knowledge base", "In force", "Documents ", "Waiting ", "Oldest waits ", "Failed ", "Canary"]
 
 
-@st.cache_data(ttl=30, max_entries=1, show_spinner="Looking at the knowledge bases …")
+@whose.cached(ttl=30, max_entries=1, show_spinner="Looking at the knowledge bases …")
 def read() -> list[Status]:
     """Return how each knowledge base stands; what is wrong with one is in its own words."""
     return bases.statuses()

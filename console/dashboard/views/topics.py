@@ -10,7 +10,18 @@ from html import escape
 import streamlit as st
 
 from console import format
-from console.dashboard import clock, data, downloads, filters, markup, notices, palette, people, releases
+from console.dashboard import (
+    clock,
+    data,
+    downloads,
+    filters,
+    markup,
+    notices,
+    palette,
+    people,
+    releases,
+    whose,
+)
 from evalsets import assigned, reasking
 from evalsets.assigned import Assigned
 from evalsets.reasking import Reasked
@@ -124,7 +135,7 @@ def _gaps(range_name: str, door: str) -> None:
     desk(data.settings()).look()
     assignments = assigned.read(data.settings().data_dir)
     reasked = reasking.read(data.settings().data_dir)
-    rows = [_gap(gap, assignments.get(gap.key), reasked.get(gap.key)) for gap in read.gaps[:MOST]]
+    rows = [_gap(gap, assignments.get(_key(gap)), reasked.get(_key(gap))) for gap in read.gaps[:MOST]]
     heads = ["Question", "Asked ", clock.head("First, newest, asked again"), "State", "With whom"]
     markup.show(markup.table(heads, rows), key="gaps")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -132,7 +143,7 @@ def _gaps(range_name: str, door: str) -> None:
             [
                 {"question": gap.question, "times": gap.times, "conversations": gap.people,
                  "first": gap.first_at, "newest": gap.newest_at,
-                 "state": state(gap, assignments.get(gap.key), reasked.get(gap.key))}
+                 "state": state(gap, assignments.get(_key(gap)), reasked.get(_key(gap)))}
                 for gap in read.gaps
             ],
             "unanswered",
@@ -142,6 +153,10 @@ def _gaps(range_name: str, door: str) -> None:
             "itself, of the embedded model, after documents came."
         )
     _assign(read.gaps[:MOST], assignments)
+
+
+def _key(gap: Gap) -> str:
+    return assigned.keyed(gap.key, whose.seen())
 
 
 def state(gap: Gap, last: Assigned | None, reasked: Reasked | None) -> str:
@@ -180,7 +195,7 @@ def _gap(gap: Gap, last: Assigned | None, reasked: Reasked | None) -> str:
 def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
         gap = st.selectbox("Question", gaps, format_func=lambda gap_row: gap_row.question[:120], width=420)
-        last = assignments.get(gap.key) if gap else None
+        last = assignments.get(_key(gap)) if gap else None
         to = st.text_input("With whom", value=last.to if last else "", max_chars=100, width=170)
         text = st.text_input("Note", value=last.note if last else "", max_chars=500, width=240)
         for label, closed in (("Assign", False), ("Close", True)):
@@ -189,7 +204,7 @@ def _assign(gaps: list[Gap], assignments: dict[str, Assigned]) -> None:
                 with desk(settings).together():
                     assigned.note(
                         settings.data_dir,
-                        gap.key,
+                        _key(gap),
                         to=to,
                         closed=closed,
                         note=text,

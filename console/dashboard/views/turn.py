@@ -54,7 +54,7 @@ def _blame(trace: Trace) -> None:
         )
         if chunk_id and st.button("Where was it lost?", icon=":material/search:"):
             with st.spinner("Looking …"):
-                result, problem = jobs.blame(data.settings().data_dir, trace.turn.turn_id, chunk_id)
+                result, problem = jobs.blame(trace.turn.turn_id, chunk_id)
             text = (
                 f"**{notices.plain(result)}** {notices.plain(problem)}" if result else notices.plain(problem)
             )
