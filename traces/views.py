@@ -30,7 +30,8 @@ def settled() -> str:
 
 SUMS = (
     "hourly", "hourly_models", "hourly_buckets", "hourly_stages", "hourly_caches", "hourly_talks",
-    "hourly_left", "hourly_topics", "daily", "daily_buckets", "daily_sides", "daily_users", "daily_topics", "conversations",
+    "hourly_left", "hourly_topics", "daily", "daily_buckets", "daily_sides", "daily_users", "daily_topics",
+    "conversations",
 )  # fmt: skip
 _TURNS, _RUNS = "turn_id in (select turn_id from turns)", "run_id in (select run_id from runs)"
 _OWN = {  # in order: later ones ask earlier ones
