@@ -161,13 +161,13 @@ def _place(ledger: Rows, window: Window) -> _Place:
 
 def _labels(ledger: Rows, window: Window) -> dict[int, tuple[str, str]]:
     """Return the name and the example of each topic; of a workspace alone, by its own people's words."""
-    kept = sortings.labels(ledger)
+    common = sortings.labels(ledger)
     stored = sortings.sorting(ledger)
-    if stored is None or all(example for _, example in kept.values()):
-        return kept
+    if stored is None or all(example for _, example in common.values()):
+        return common
     questions = asked.sorted_ones(ledger, window.until - NAMED, window.until, MOST_UNSORTED)
     own = labels(questions, stored.words["weights"], stored.words["unknown"])
-    return {**kept, **own}
+    return {**common, **own}
 
 
 def _waiting(ledger: Rows, window: Window) -> list[Asked]:
