@@ -22,7 +22,6 @@ from pipeline.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.shelves import Shelf
 from pipeline.settings import Settings
-from pipeline.troubles import troubles
 from traces.store import drain_forever
 
 START_SECONDS = 180
@@ -80,8 +79,6 @@ def supervise(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     children = _children(settings)
-    for trouble in troubles(settings):
-        print(trouble, file=sys.stderr, flush=True)
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
     threading.Thread(target=_canaries, args=(settings, stop), name="canaries", daemon=True).start()

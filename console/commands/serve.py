@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,8 @@ from console.launch import command, environment
 from console.server import run
 from console.supervisor import supervise
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
+from pipeline.troubles import troubles
 
 Port = Annotated[int | None, typer.Option(help="Port of chat and API; default from the configuration.")]
 
@@ -39,6 +41,7 @@ def serve(
     """Start the chat page and the HTTP API alone."""
     logs()
     settings = load_settings(**_ports(port, None))
+    Thread(target=_tell, args=(settings,), name="troubles", daemon=True).start()
     run(settings, host or settings.server.host, workers or settings.server.workers, chat=chat)
 
 
@@ -51,6 +54,12 @@ def console(
     if problems := taken(settings.server.host, ports, {"server.console_port": "--port"}):
         raise ConfigurationError(problems)
     os.execve(sys.executable, command(settings), environment(settings))
+
+
+def _tell(settings: Settings) -> None:
+    """Name the engines elsewhere that cannot be used now; the server starts meanwhile."""
+    for trouble in troubles(settings):
+        print(trouble, file=sys.stderr, flush=True)
 
 
 def _ports(port: int | None, console_port: int | None) -> dict[str, Any]:

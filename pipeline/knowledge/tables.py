@@ -34,12 +34,14 @@ _PATIENCE = {
     "connect_timeout": "5s",
     "timeout": "30s",
 }
-_BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what it means)
-    (r"NoSuchBucket|404 Not Found", "has no such bucket"),
+_LOOK = "look at knowledge.place, AWS_ENDPOINT and the AWS_ variables of the credentials"
+_BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what it means, what to do)
+    (r"NoSuchBucket|404 Not Found", "has no such bucket", _LOOK),
     (r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch",
-     "refuses the credentials"),
-    (r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b", "is overloaded"),
-    (r"", "cannot be reached"),
+     "refuses the credentials", _LOOK),
+    (r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b",
+     "is overloaded", "run the same command again in a while"),
+    (r"", "cannot be reached", _LOOK),
 )  # fmt: skip
 SOURCE = "source"
 _NOTHING = "arrow_cast(NULL, 'Binary')"
@@ -259,11 +261,9 @@ def plainly(kb: str) -> Iterator[None]:
                 "store_missing",
             ) from error
         if re.search(r'store: "S3"|object_store|aws', text := str(error)):
-            why = next(means for pattern, means in _BUCKET_TROUBLE if re.search(pattern, text))
+            why, remedy = next(rest for pattern, *rest in _BUCKET_TROUBLE if re.search(pattern, text))
             raise KnowledgeError(
-                f"the object store of knowledge base {kb!r} {why}; look at knowledge.place, AWS_ENDPOINT and"
-                " the AWS_ variables of the credentials",
-                "store_refused",
+                f"the object store of knowledge base {kb!r} {why}; {remedy}", "store_refused"
             ) from error
         if (refusal := refused(error)) is not None:
             raise KnowledgeError(f"knowledge base {kb!r}: {refusal}", "store_refused") from error

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
+from pipeline.knowledge.tables import plainly
 from pipeline.settings import load_settings
 from tests.databases import Databases
 from traces.postgres.lease import Leases
@@ -142,6 +143,13 @@ async def test_what_an_object_store_refuses_is_one_line(
     with pytest.raises(KnowledgeError, match=problem) as caught:
         await store(PAGES, "valves", knowledge)
     assert "\n" not in str(caught.value)
+
+
+def test_an_overloaded_object_store_is_one_to_come_back_to() -> None:
+    answer = 'store: "S3", source: Client error with status 503 Service Unavailable: <Code>SlowDown</Code>'
+    line = "'valves' is overloaded; run the same command again"
+    with pytest.raises(KnowledgeError, match=line), plainly("valves"):
+        raise OSError(f"LanceError(IO): Generic S3 error, object_store {answer}")
 
 
 def test_a_lease_is_free_when_its_holder_is_gone(postgres: Databases) -> None:

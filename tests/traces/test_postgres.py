@@ -22,7 +22,7 @@ from traces.export import export_jsonl, export_parquet
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.postgres import dialect, schema
-from traces.postgres.connection import check_writable
+from traces.postgres.connection import check_writable, naming
 from traces.postgres.tables import REST_SECONDS, SharedTables
 from traces.queries import free
 from traces.queries.turns import trace
@@ -261,6 +261,14 @@ def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal
     )
     with pytest.raises(StoreVersion, match="schema version 99"):
         shared.drain()
+
+
+def test_a_full_disk_is_named_also_where_nobody_is_let_in_any_more() -> None:
+    import psycopg
+
+    said = "connection failed: FATAL:  could not write init file: No space left on device\nIs it full?"
+    with pytest.raises(StoreError, match="^turns has no space left$"), naming("turns"):
+        raise psycopg.OperationalError(said)
 
 
 def test_a_server_that_went_silent_is_not_waited_for(address: str) -> None:

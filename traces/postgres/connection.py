@@ -76,9 +76,16 @@ def naming(what: str) -> Iterator[None]:
     except errors.InsufficientPrivilege as error:
         raise StoreError(f"{what} does not let its user do that: {_line(error)}") from error
     except psycopg.OperationalError as error:
-        refused = "password" in str(error) or "authentication" in str(error)
-        why = _REFUSED if refused else f"cannot be reached: {_line(error)}"
-        raise StoreError(f"{what} {why}") from error
+        raise StoreError(f"{what} {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """Return why the server could not be asked."""
+    text = str(error)
+    if "No space left on device" in text:  # it lets nobody in any more
+        return _SPACE
+    refused = "password" in text or "authentication" in text
+    return _REFUSED if refused else f"cannot be reached: {_line(error)}"
 
 
 def check_writable(address: str) -> None:
