@@ -17,7 +17,7 @@ from pipeline.guardrails.folding import clean, fold
 from pipeline.guardrails.moderated import opinion
 from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.rules import RULES, Category, Rule, read
-from pipeline.knowledge.embedding import EmbedError
+from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
 from pipeline.languages import language
 from pipeline.spelling import doubtful
 from pipeline.text import sentences
@@ -35,6 +35,7 @@ UNITS = 8  # sentences of one message that the classifier looks at by themselves
 READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
 MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
 NEARLY = 0.2  # probability by words alone that is suspicious
+CLOSE = 0.1  # to the line, where the little that a query's quicker vector is off could decide
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
 
@@ -54,6 +55,10 @@ class Embedding(Protocol):
     """Where the vectors come from; raises EmbedError."""
 
     async def embed_query(self, text: str) -> Vector: ...
+
+    async def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Spans]
+    ) -> Sequence[PassageVectors]: ...
 
 
 class Inbound:
@@ -197,12 +202,26 @@ class Inbound:
                 continue
             vector = None if foreign or (beside and _short(unit)) else await self._vector(unit)
             read += len(unit) if beside and vector is not None else 0
-            for label in ("harm", "injection", "distress"):
-                probability = self._classifier.probability(label, features, vector, foreign=foreign)
-                line = self._classifier.threshold(label, vector=vector is not None, foreign=foreign)
-                over = probability >= line
-                highest[label] = max(highest.get(label, (0.0, False)), (probability, over), key=_by_line)
+            scores = self._against_lines(features, vector, foreign=foreign)
+            if vector is not None and any(abs(score - line) < CLOSE for score, line in scores.values()):
+                vector = await self._vector(unit, exact=True)
+                scores = self._against_lines(features, vector, foreign=foreign)
+            for label, (score, line) in scores.items():
+                highest[label] = max(highest.get(label, (0.0, False)), (score, score >= line), key=_by_line)
         return highest
+
+    def _against_lines(
+        self, features: Buckets, vector: Vector | None, *, foreign: bool
+    ) -> dict[Label, tuple[float, float]]:
+        """Return for each label the probability of a unit, and the line that it is held to."""
+        classifier, seen = self._classifier, vector is not None
+        return {
+            label: (
+                classifier.probability(label, features, vector, foreign=foreign),
+                classifier.threshold(label, vector=seen, foreign=foreign),
+            )
+            for label in ("harm", "injection", "distress")
+        }
 
     def _units(self, text: str) -> list[tuple[str, Buckets]]:
         """Return the whole text and its sentences, those with the worst words when there are many."""
@@ -230,11 +249,16 @@ class Inbound:
             self._classifier.probability(label, features) for label in ("harm", "injection", "distress")
         )
 
-    async def _vector(self, text: str) -> Vector | None:
+    async def _vector(self, text: str, *, exact: bool = False) -> Vector | None:
+        """Return a text's vector; `exact` is that of the graph which the weights were fitted with."""
         if self._embedder is None:
             return None
         try:
-            return await asyncio.wait_for(self._embedder.embed_query(text), EMBED_SECONDS)
+            async with asyncio.timeout(EMBED_SECONDS):
+                if not exact:
+                    return await self._embedder.embed_query(text)
+                [row] = await self._embedder.embed_passages([text], [()])
+                return row.vector
         except (EmbedError, TimeoutError) as error:
             log.warning("the guard goes by words alone: %s", error)
             return None
