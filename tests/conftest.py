@@ -6,15 +6,18 @@ import gc
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+import httpcore2
 import pytest
 import slipcover.pytest_plugin as counting
 from hypothesis import settings
@@ -24,6 +27,8 @@ if counting._slipcover_instance is not None:
     counting._slipcover_instance.immediate = True
 
 from tests.databases import Databases, Sessions, databases, sessions  # counted from here on
+from tests.ready_stores import ready_stores
+from tests.ready_stores import shipped_stores as shipped_stores  # a fixture
 
 settings.register_profile("answerdeck", deadline=None)
 settings.load_profile("answerdeck")
@@ -44,6 +49,27 @@ def _is_local(host: object) -> bool:
         return ipaddress.ip_address(text).is_loopback or text == "0.0.0.0"
     except ValueError:
         return False
+
+
+LONGEST = {  # they wait for processes, pages and kills more than they compute
+    "test_chat_page",
+    "test_overview_browser",
+    "test_spending",
+    "test_supervisor",
+    "test_stopping",
+    "test_metrics",
+    "test_process",
+    "test_real_local",
+    "test_object_store",
+    "test_killed",
+    "test_lost_files",
+    "test_postgres_killed",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: a worker that comes to one last keeps everybody waiting."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def pytest_collection_finish() -> None:
@@ -79,6 +105,22 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("ANSWERDECK_") or name in {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores_at_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stores and readers of a test lie ready; `shipped_stores` has them made as the program does."""
+    with ready_stores(tmp_path_factory.getbasetemp()):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_at_hand() -> Iterator[None]:
+    """Read the machine's certificates once and not for each client: nobody whom they vouch for is called."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture

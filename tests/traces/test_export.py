@@ -26,6 +26,8 @@ from traces.retention import erase, prune_turns
 from traces.rows import TABLES
 from traces.store import Store, drain_forever
 
+pytestmark = pytest.mark.usefixtures("shipped_stores")
+
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 

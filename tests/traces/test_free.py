@@ -12,6 +12,8 @@ from traces.journal import Journal
 from traces.queries import free
 from traces.store import Store
 
+pytestmark = pytest.mark.usefixtures("shipped_stores")
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:

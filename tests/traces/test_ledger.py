@@ -22,6 +22,8 @@ from traces.records import Case, Run, RunSettings, Span, SpanKind, Usage
 from traces.rows import TABLES, columns
 from traces.store import Store
 
+pytestmark = pytest.mark.usefixtures("shipped_stores")
+
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
