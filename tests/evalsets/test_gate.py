@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,11 +31,35 @@ WIDE = Limits(loss=0.3)  # what 30 cases can show
 THRESHOLDS = {"hit@5": 0.9}
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The stage of all tests here: their runs lie in one ledger, as a team's do."""
+    return Stage(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    made = Stage(tmp_path)
-    made.absent = {"c29"}
-    return made
+def stage(home: Stage) -> Stage:
+    return calm(home)
+
+
+def calm(stage: Stage) -> Stage:
+    """Let everything go well on a stage, and nothing be in the documents for the last case."""
+    stage.wrong, stage.absent, stage.broken = set(), {"c29"}, {}
+    return stage
+
+
+@pytest.fixture(scope="module")
+def alike(home: Stage) -> tuple[str, str]:
+    """Two equal runs in which all went well; tests look at them and leave them as they are."""
+    return asyncio.run(run(calm(home))), asyncio.run(run(home))
+
+
+@pytest.fixture(scope="module")
+def newly(home: Stage) -> tuple[str, str]:
+    """A run with the guarded cases c3 and c4, and one in which c3 fails newly."""
+    before = asyncio.run(run(calm(home), {"c3", "c4"}))
+    home.wrong = {"c3"}
+    return before, asyncio.run(run(home, {"c3", "c4"}))
 
 
 async def run(stage: Stage, tagged: set[str] | None = None, **columns: Any) -> str:
@@ -56,18 +81,17 @@ def state(verdict: Verdict, name: str) -> str:
     return next(one.state for one in verdict.checks if one.name == name)
 
 
-async def test_an_equal_candidate_passes(stage: Stage) -> None:
-    verdict = judge(stage, await run(stage), await run(stage))
+def test_an_equal_candidate_passes(stage: Stage, alike: tuple[str, str]) -> None:
+    verdict = judge(stage, *alike)
     assert verdict.passed
     assert verdict.reasons == []
     assert state(verdict, "recall@5") == "passed"
     assert {one.state for one in verdict.checks} == {"passed"}
 
 
-async def test_a_worse_candidate_is_stopped_with_its_cases(stage: Stage) -> None:
-    before = await run(stage)
+async def test_a_worse_candidate_is_stopped_with_its_cases(stage: Stage, alike: tuple[str, str]) -> None:
     stage.wrong = {f"c{i}" for i in range(12)}
-    verdict = judge(stage, await run(stage), before, thresholds={})
+    verdict = judge(stage, await run(stage), alike[0], thresholds={})
     assert not verdict.passed
     assert any("worse on Hit@5" in reason and "12 of 29 cases" in reason for reason in verdict.reasons)
     hit = next(one for one in verdict.checks if one.name == "hit@5")
@@ -78,17 +102,17 @@ async def test_a_worse_candidate_is_stopped_with_its_cases(stage: Stage) -> None
 
 async def test_a_missed_threshold_stops_it_even_when_nothing_changed(stage: Stage) -> None:
     stage.wrong = {f"c{i}" for i in range(5)}
-    verdict = judge(stage, await run(stage), await run(stage))
+    both = await run(stage), await run(stage)
+    verdict = judge(stage, *both)
     assert verdict.reasons == ["Hit@5 is 0.828, below the evalset's threshold of 0.900"]
-    missing = judge(stage, await run(stage), await run(stage), thresholds={"must_contain": 1.0})
+    missing = judge(stage, *both, thresholds={"must_contain": 1.0})
     assert missing.reasons == ["Must contain has a threshold and was not measured"]
 
 
-async def test_too_many_failures_stop_it(stage: Stage) -> None:
-    before = await run(stage)
+async def test_too_many_failures_stop_it(stage: Stage, alike: tuple[str, str]) -> None:
     for i in range(3):
         stage.broken[f"c{i}"] = RuntimeError("boom")
-    verdict = judge(stage, await run(stage), before)
+    verdict = judge(stage, await run(stage), alike[0])
     assert any("Groundedness: only 90% of the cases could be scored" in reason for reason in verdict.reasons)
 
 
@@ -105,16 +129,17 @@ async def test_too_many_failures_stop_it(stage: Stage) -> None:
         (replace(FACTS, model="openai:x"), f"model {MODEL} in the run, openai:x now"),
     ],
 )
-async def test_a_run_on_something_else_does_not_count(stage: Stage, facts: Facts, said: str) -> None:
-    verdict = judge(stage, await run(stage), await run(stage), facts)
+def test_a_run_on_something_else_does_not_count(
+    stage: Stage, alike: tuple[str, str], facts: Facts, said: str
+) -> None:
+    verdict = judge(stage, *alike, facts)
     assert len(verdict.reasons) == 1
     assert said in verdict.reasons[0]
 
 
-async def test_a_guarded_case_may_not_fail_newly(stage: Stage) -> None:
-    before = await run(stage, {"c3", "c4"})
+async def test_a_guarded_case_may_not_fail_newly(stage: Stage, newly: tuple[str, str]) -> None:
+    before, after = newly
     stage.wrong = {"c3"}
-    after = await run(stage, {"c3", "c4"})
     verdict = judge(stage, after, before)
     assert verdict.reasons == ["1 guarded case newly failing: c3 (Hit@5)"]
     assert judge(stage, before, after).passed
@@ -123,28 +148,25 @@ async def test_a_guarded_case_may_not_fail_newly(stage: Stage) -> None:
     assert state(known, "guard") == "noted"
 
 
-async def test_time_and_cost_have_room(stage: Stage, tmp_path: Path) -> None:
-    before = await run(stage)
-    dearer = Stage(tmp_path, usd=0.00105)
-    dearer.absent = stage.absent
-    verdict = judge(stage, await run(dearer), before)
+async def test_time_and_cost_have_room(stage: Stage, alike: tuple[str, str]) -> None:
+    dearer = await run(calm(Stage(stage.store.data_dir, usd=0.00105)))
+    verdict = judge(stage, dearer, alike[0])
     assert verdict.passed
     assert state(verdict, "cost_usd") == "noted"
-    verdict = judge(stage, await run(dearer), before, limits=replace(WIDE, dearer=0.01))
+    verdict = judge(stage, dearer, alike[0], limits=replace(WIDE, dearer=0.01))
     assert "+5%, and 1% is allowed" in verdict.reasons[0]
 
 
-async def test_an_unfinished_run_and_the_same_run_are_refused(stage: Stage) -> None:
-    whole = await run(stage)
+async def test_an_unfinished_run_and_the_same_run_are_refused(stage: Stage, alike: tuple[str, str]) -> None:
+    whole = alike[0]
     assert "the same run" in judge(stage, whole, whole).reasons[0]
     some = await runner.run(make_set(30), Variant(), stage.pipeline, runner.Plan(limit=20), kb="k")
     assert "only 20 of the baseline's 30 cases" in judge(stage, some.run_id, whole).reasons[0]
 
 
-async def test_it_is_told_to_people_and_build_servers(stage: Stage) -> None:
-    before = await run(stage, {"c3"})
-    stage.wrong = {"c3"}
-    verdict = judge(stage, await run(stage, {"c3"}), before)
+def test_it_is_told_to_people_and_build_servers(stage: Stage, newly: tuple[str, str]) -> None:
+    before, after = newly
+    verdict = judge(stage, after, before)
     assert Verdict.read(json.loads(json.dumps(verdict.to_dict()))) == verdict
     text = gate_report.markdown(verdict)
     assert text.startswith("## Gate not passed: answer@v1 · local:scripted on small")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import pytest
@@ -73,10 +74,13 @@ def test_noisy_scores_need_more_cases() -> None:
 @pytest.mark.parametrize("loss", [0.05, 0.1, 0.2, 0.5])
 def test_the_stated_power_is_what_a_simulation_finds(loss: float) -> None:
     n, random = power.cases_needed(loss), np.random.default_rng(1)
-    refused = 0
-    for _ in range(400):
-        lost = (random.random(n) < loss).astype(float)
-        refused += losses([1.0] * n, list(1.0 - lost), loss)["groundedness"].shown(loss)
+
+    @cache  # which of the cases are lost makes no difference
+    def shown(lost: int) -> bool:
+        after = [0.0] * lost + [1.0] * (n - lost)
+        return losses([1.0] * n, after, loss)["groundedness"].shown(loss)
+
+    refused = sum(shown(int((random.random(n) < loss).sum())) for _ in range(400))
     assert refused / 400 == pytest.approx(power.power(n, loss), abs=0.06)
     assert power.power(n, loss) >= power.POWER > power.power(max(n // 2, 1), loss)
 
