@@ -55,15 +55,23 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the five made-up runs."""
+    """A data folder with the five made-up runs, to read; who writes makes a copy."""
     folder = tmp_path_factory.mktemp("runs")
     journal = Journal(folder / "journal")
     for record in synthetic.runs():
         journal.write(record)
     journal.close()
     Store(folder).drain()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def busy_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with five days of made-up traffic and the five runs, to read or to copy."""
+    folder = tmp_path_factory.mktemp("busy")
+    synthetic.write(folder, 1_500, days=5, detailed=200)
     return folder
 
 

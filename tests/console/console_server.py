@@ -56,7 +56,7 @@ def page(name: str, **params: str) -> AppTest:
 
     streamlit.cache_data.clear()
     streamlit.cache_resource.clear()
-    app = AppTest.from_function(_script, default_timeout=30)
+    app = AppTest.from_function(_script, default_timeout=100)
     app.session_state["which"] = name
     for key, value in params.items():
         app.query_params[key] = value

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests import synthetic
 from tests.console.console_server import VIEWS, page, shown
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal
@@ -69,11 +68,11 @@ def write(folder: Path, records: Iterator[Record]) -> None:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(busy_days: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A data folder of each kind."""
-    made = {name: tmp_path_factory.mktemp(name) for name in ("empty", "tiny", "large", "hostile")}
+    made = {name: tmp_path_factory.mktemp(name) for name in ("empty", "tiny", "hostile")}
+    made["large"] = busy_days
     write(made["tiny"], iter([make_trace(started_at=NOW)]))
-    synthetic.write(made["large"], 1_500, days=5, detailed=100)
     write(made["hostile"], hostile())
     sets = made["hostile"] / "evalsets"
     sets.mkdir()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import synthetic
 from tests.console.console_server import page, shown
 from traces.journal import Journal
-from traces.records import Run
+from traces.queries import runs
+from traces.store import Store
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -56,13 +57,17 @@ def test_one_variant_alone_did_not_change(five_runs: Path, monkeypatch: pytest.M
     assert "were the same in all these runs" in app.caption[-1].value
 
 
-def test_a_bisections_trials_are_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path))
-    journal = Journal(tmp_path / "journal")
-    for record in synthetic.runs():
-        if isinstance(record, Run) and record.only is None:
-            record = replace(record, settings=replace(record.settings, trial="passages 5 → 1"))
-        journal.write(record)
+def test_a_bisections_trials_are_no_history(
+    five_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(five_runs, folder)
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(folder))
+    journal = Journal(folder / "journal")
+    with Store(folder).read() as ledger:
+        for run in runs.runs(ledger):
+            if run.only is None:
+                journal.write(replace(run, settings=replace(run.settings, trial="passages 5 → 1")))
     journal.close()
     app = page("history")
     assert not app.exception

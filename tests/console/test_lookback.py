@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,23 +11,16 @@ from typer.testing import CliRunner, Result
 
 from console.cli import app
 from evalsets.reports import findings, report
-from tests import synthetic
-from traces.journal import Journal
 from traces.queries import runs
 from traces.store import Store
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(five_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with the five made-up runs, and the report of one."""
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
-    journal = Journal(tmp_path / "data" / "journal")
-    for record in synthetic.runs():
-        journal.write(record)
-    journal.close()
-    store = Store(tmp_path / "data")
-    store.drain()
-    with store.read() as ledger:
+    shutil.copytree(five_runs, tmp_path / "data")
+    with Store(tmp_path / "data").read() as ledger:
         run = next(run for run in runs.runs(ledger) if run.only is None)
         report.write(findings.of_run(ledger, run.run_id), "json", tmp_path / "report.json")
     return tmp_path

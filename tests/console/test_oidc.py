@@ -20,7 +20,6 @@ from pipeline.errors import ConfigurationError
 from pipeline.http import oidc
 from pipeline.http.api import create_app
 from pipeline.http.provided import provider_sign_in
-from pipeline.models.scripted import Scripted
 from pipeline.people import People
 from pipeline.settings import Settings, load_settings
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, new_key
@@ -68,7 +67,7 @@ async def door(kind: str = "chat", prefix: str = "", **more: Any) -> AsyncIterat
         settings = configured(issuer, **more)
         people = build.people(settings)
         if kind == "chat":
-            app: Any = create_app(await make_pipeline(Scripted("It is so [1].")), settings, people=people)
+            app: Any = create_app(await make_pipeline(documents=()), settings, people=people)
         else:
             inside = Starlette(routes=[Route("/", lambda _: PlainTextResponse("inside"))])
             app = Door(inside, people=people, elsewhere=provider_sign_in(settings, people))

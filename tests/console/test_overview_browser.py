@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import synthetic
 from tests.console.axe import violations
 from tests.console.console_server import serving
 from traces.alerts import standing
 from traces.alerts.standing import Standing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
+RUNS_OFF = "(e => e.scrollWidth - e.clientWidth)(document.querySelector('[data-testid=stMain]'))"
 IDLE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("console")
-    synthetic.write(folder, 3_000, days=8, detailed=300)
+def console(busy_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("console") / "data"
+    shutil.copytree(busy_days, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ANSWERDECK_DATA_DIR", raising=False)
         began = datetime.now(UTC) - timedelta(days=4)
@@ -37,11 +39,19 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """One window: its tabs share what they have fetched."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    yield context.new_page()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def tab(window: BrowserContext) -> Iterator[Page]:
+    page = window.new_page()
+    yield page
+    page.close()
 
 
 def go(tab: Page, address: str) -> None:
@@ -101,14 +111,9 @@ def test_a_link_with_a_turn_opens_it_from_the_front_page(console: str, tab: Page
     tab.get_by_role("heading", name=f"Turn {turn[-8:]}").wait_for()
 
 
-@pytest.mark.parametrize("path", ["/?range=7d", "/turns?last=7d", "/evals", "/compare"])
-def test_nothing_runs_off_a_phone(console: str, browser: Browser, path: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    tab = context.new_page()
-    go(tab, console + path)
-    tab.wait_for_timeout(800)
-    over = tab.evaluate(
-        "(e => e.scrollWidth - e.clientWidth)(document.querySelector('[data-testid=stMain]'))"
-    )
-    context.close()
-    assert over == 0
+def test_nothing_runs_off_a_phone(console: str, tab: Page) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    for path in ("/?range=7d", "/turns?last=7d", "/evals", "/compare"):
+        go(tab, console + path)
+        tab.wait_for_timeout(800)
+        assert tab.evaluate(RUNS_OFF) == 0, path

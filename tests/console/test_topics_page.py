@@ -151,12 +151,12 @@ def test_an_unanswered_question_is_given_to_somebody_and_closed(folder: Path) ->
     assert [row.closed for row in assigned.read(folder).values()] == [True]
 
 
-@pytest.mark.parametrize("part", ["Topics", "Unanswered", "Where people leave"])
-def test_a_month_of_traffic_shows_in_every_section(folder: Path, part: str) -> None:
-    write(folder, *synthetic.history(300, days=3, detailed=300))
-    app = page("topics", topics_part=part, topics_last="30d")
-    assert not app.exception
-    assert "<table" in shown(app)
+def test_days_of_traffic_show_in_every_section(folder: Path) -> None:
+    write(folder, *synthetic.history(200, days=3, detailed=200))
+    for part in ("Topics", "Unanswered", "Where people leave"):
+        app = page("topics", topics_part=part, topics_last="30d")
+        assert not app.exception, part
+        assert "<table" in shown(app), part
 
 
 def test_a_conversation_reads_as_its_user_saw_it(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from console.dashboard import agreement, data, installed
 from evalsets.judges.calibration import Calibration, remember
-from tests import synthetic
 from tests.console.console_server import page, shown
 from tests.factories import make_trace
 from traces.journal import Journal
@@ -48,12 +48,9 @@ def test_each_scorer_has_its_agreement_floor_and_standing(folder: Path) -> None:
     assert "factual" not in agreement.table({"faithfulness"}).lower()
 
 
-def test_annotate_and_runs_show_it(folder: Path) -> None:
+def test_annotate_and_runs_show_it(folder: Path, five_runs: Path) -> None:
+    shutil.copytree(five_runs, folder, dirs_exist_ok=True)
     remember(folder, made(metric="groundedness", scorer="answerdeck@1"))
-    journal = Journal(folder / "journal")
-    for record in synthetic.runs():
-        journal.write(record)
-    journal.close()
     assert "Spearman" in shown(page("annotate"))
     run = next(run for run in data.read_runs() if run.only is None)
     assert "Spearman" in shown(page("evals", run=run.run_id))

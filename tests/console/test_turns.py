@@ -34,6 +34,20 @@ def write(folder: Path, *records: Record) -> None:
     journal.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("busy")
+    write(folder, *traffic())
+    return folder
+
+
+@pytest.fixture
+def busy(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The module's data folder with some turns, to read."""
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(shared))
+    return shared
+
+
 def traffic() -> list[Record]:
     def turn(number: int, **columns: Any) -> Trace:
         at = NOW - timedelta(minutes=10 * number)
@@ -75,10 +89,9 @@ def traffic() -> list[Record]:
         ({"text": "?!"}, []),
     ],
 )
-def test_each_filter_keeps_what_it_names(folder: Path, columns: dict[str, Any], questions: list[int]) -> None:
-    write(folder, *traffic())
+def test_each_filter_keeps_what_it_names(busy: Path, columns: dict[str, Any], questions: list[int]) -> None:
     which = Filter(since=NOW - timedelta(days=1), until=NOW + timedelta(minutes=1), **columns)
-    with Store(folder).read() as ledger:
+    with Store(busy).read() as ledger:
         rows = listing.page(ledger, which, 25, 0)
         matching = listing.count(ledger, which)
     minutes = [round((NOW - row.started_at).total_seconds() / 600) for row in rows]
@@ -86,10 +99,9 @@ def test_each_filter_keeps_what_it_names(folder: Path, columns: dict[str, Any], 
     assert matching == len(questions)
 
 
-def test_pages_follow_each_other_without_gap(folder: Path) -> None:
-    write(folder, *traffic())
+def test_pages_follow_each_other_without_gap(busy: Path) -> None:
     which = Filter(since=NOW - timedelta(days=1), until=NOW + timedelta(minutes=1))
-    with Store(folder).read() as ledger:
+    with Store(busy).read() as ledger:
         pages = [listing.page(ledger, which, 2, offset) for offset in (0, 2, 4)]
     ids = [row.turn_id for rows in pages for row in rows]
     assert len(ids) == len(set(ids)) == 5
@@ -105,8 +117,7 @@ def test_a_turn_is_found_by_either_end_of_its_id(folder: Path) -> None:
         assert listing.named(ledger, "%") == []
 
 
-def test_the_list_shows_the_turns_of_the_address(folder: Path) -> None:
-    write(folder, *traffic())
+def test_the_list_shows_the_turns_of_the_address(busy: Path) -> None:
     app = page("turns", last="24h", outcome="failed")
     html = shown(app)
     assert not app.exception
@@ -114,16 +125,14 @@ def test_the_list_shows_the_turns_of_the_address(folder: Path) -> None:
     assert app.caption[-1].value == "1 turn, newest first"
 
 
-def test_an_alert_link_narrows_to_its_time_span(folder: Path) -> None:
-    write(folder, *traffic())
+def test_an_alert_link_narrows_to_its_time_span(busy: Path) -> None:
     since, until = (NOW - timedelta(minutes=25)).isoformat(), (NOW - timedelta(minutes=15)).isoformat()
     html = shown(page("turns", since=since, until=until))
     assert "question 2" in html and "question 1" not in html
     assert "show all" in html
 
 
-def test_no_match_says_what_to_do(folder: Path) -> None:
-    write(folder, *traffic())
+def test_no_match_says_what_to_do(busy: Path) -> None:
     assert "Loosen a filter" in shown(page("turns", q="nothing like it"))
 
 
