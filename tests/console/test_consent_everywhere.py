@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from evalsets.metrics.metric import Measured
 from evalsets.metrics.scores import score_of
+from pipeline.rehearsal.server import FaultServer
 from tests.console.terminal import Terminal, terminal
 from traces.journal import Journal
 from traces.queries import runs
@@ -24,8 +26,14 @@ CASE = {"id": "a", "question": "What do bounce keys ignore?", "relevant_ids": ["
 SENTENCE = "this spends money and there is no terminal to ask at; add --yes to agree to it"
 
 
+@pytest.fixture
+def models() -> Iterator[FaultServer]:
+    with FaultServer("ok") as server:
+        yield server
+
+
 def test_every_command_that_spends_refuses_without_a_terminal(
-    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: FaultServer
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("ANSWERDECK_KB", "mine")
@@ -36,16 +44,18 @@ def test_every_command_that_spends_refuses_without_a_terminal(
     report = tmp_path / "report.json"
     terminal.works("eval", "report", run, "--format", "json", "--out", str(report))
     monkeypatch.setenv("ANSWERDECK_MODELS__PRIMARY", PAID)
-    monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("ANSWERDECK_MODELS__OPENAI__BASE_URL", models.openai_url)
     monkeypatch.setenv("ANSWERDECK_GATE__EVALSETS", json.dumps([evalset]))
     paid_report = tmp_path / "paid.json"
     paid_report.write_text(report.read_text().replace("extractive", PAID))
     for arguments in (
         ("eval", "run", evalset),
+        ("eval", "run", evalset, "--model", PAID, "--json"),
         ("eval", "run", evalset, "--model", "extractive", "--model", PAID),
         ("eval", "run", evalset, "--model", "extractive", "--judge", PAID),
         ("eval", "run", evalset, "--target", "https://chat.example.com/v1", "--target-model", "m"),
         ("eval", "score", run, "--judge", PAID),
+        ("eval", "score", run, "--judge", PAID, "--budget", "100"),
         ("eval", "calibrate", "faithfulness", "walkup", "--judge", PAID),
         ("eval", "reproduce", str(paid_report), "--rerun", "--evalset", evalset),
         ("eval", "synthesise", "--kb", "mine", "--model", PAID),
@@ -58,6 +68,7 @@ def test_every_command_that_spends_refuses_without_a_terminal(
         _refuses(terminal, *arguments)
     _worsen(tmp_path / "data", run)
     _refuses(terminal, "eval", "bisect", "recall@5", "--good", "good", "--bad", "bad", "--evalset", evalset)
+    assert len(models.requests) == 0
 
 
 def _refuses(terminal: Terminal, *arguments: str) -> None:
