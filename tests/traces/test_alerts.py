@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
     what = Watch(targets=("somebody",))
     minute = timedelta(minutes=1)
     turns(store, NOW - timedelta(days=2), NOW, 2 * minute)
+    store.drain()
     assert firing(check(store, what, now=NOW)) == []
     turns(store, NOW, NOW + timedelta(hours=6), minute, hit=False, prompt="answer@v2")
     store.drain()  # of the live tail every check would read every line
@@ -121,6 +123,7 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
     assert "prompt answer@v1 → answer@v2" in heard[0]
     assert "/turns?since=" in heard[0] and "missed=true" in heard[0]
     turns(store, NOW + timedelta(hours=6), NOW + timedelta(hours=9), minute)
+    store.drain()
     for minutes in range(0, 180, 10):
         now = NOW + timedelta(hours=6, minutes=minutes)
         book = check(store, what, now=now)
@@ -135,6 +138,15 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
     assert events == [("over", "hit_rate"), ("firing", "hit_rate")]
 
 
+@pytest.fixture(scope="module")
+def calm_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with three days of turns that end two hours before now, to copy."""
+    store = Store(tmp_path_factory.mktemp("calm"))
+    turns(store, NOW - timedelta(days=3), NOW - timedelta(hours=2), timedelta(minutes=2), cost_usd=0.01)
+    store.drain()
+    return store.data_dir
+
+
 @pytest.mark.parametrize(
     ("columns", "rule"),
     [
@@ -147,8 +159,10 @@ def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Stor
         ({"cost_usd": 0.5}, "cost_per_conversation"),
     ],
 )
-def test_each_rule_sees_its_own_kind_of_trouble(store: Store, columns: dict[str, object], rule: str) -> None:
-    turns(store, NOW - timedelta(days=3), NOW - timedelta(hours=2), timedelta(minutes=2), cost_usd=0.01)
+def test_each_rule_sees_its_own_kind_of_trouble(
+    calm_days: Path, store: Store, columns: dict[str, object], rule: str
+) -> None:
+    shutil.copytree(calm_days, store.data_dir)
     turns(store, NOW - timedelta(hours=2), NOW, timedelta(minutes=1), **{"cost_usd": 0.01} | columns)
     assert firing(check(store, Watch(), now=NOW)) == [rule]
 
