@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from evalsets.reports.record import NotAReport
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import Stage, make_set
-from tests.evalsets.test_gate import FACTS, WIDE, state
+from tests.evalsets.test_gate import FACTS, WIDE, calm, state
 from traces.records import RunSettings
 
 
@@ -28,23 +29,41 @@ async def run(stage: Stage, *, contents: str | None = "aa" * 16, prefix: str = "
     return made.run_id
 
 
-async def written(folder: Path, **more: Any) -> Path:
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The stage of another ledger, on which a turn costs twice as much."""
+    return calm(Stage(tmp_path_factory.mktemp("elsewhere"), usd=0.002))
+
+
+async def written(elsewhere: Stage, **more: Any) -> Path:
     """Return the report of a run that another ledger holds."""
-    elsewhere = Stage(folder / "elsewhere", usd=0.002)
-    elsewhere.absent = {"c29"}
     run_id = await run(elsewhere, **more)
-    elsewhere.store.drain()
-    path = folder / "baseline.json"
+    path = elsewhere.store.data_dir / f"{run_id}.json"
     with elsewhere.store.read() as ledger:
         report.write(findings.of_run(ledger, run_id), "json", path)
     return path
 
 
+@pytest.fixture(scope="module")
+def baseline(elsewhere: Stage) -> Path:
+    """The report of a run there that asked the cases over the same documents."""
+    return asyncio.run(written(elsewhere))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("here"))
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    stage = Stage(tmp_path / "here")
-    stage.absent = {"c29"}
-    return stage
+def stage(home: Stage) -> Stage:
+    return calm(home)
+
+
+@pytest.fixture(scope="module")
+def candidate(home: Stage) -> str:
+    """A run here in which all went well."""
+    return asyncio.run(run(calm(home)))
 
 
 def judge(stage: Stage, candidate: str, path: Path) -> Verdict:
@@ -53,36 +72,35 @@ def judge(stage: Stage, candidate: str, path: Path) -> Verdict:
         return check(ledger, FACTS, candidate, record.read(path), limits=WIDE)
 
 
-async def test_scores_decide_times_and_costs_do_not(stage: Stage, tmp_path: Path) -> None:
-    path = await written(tmp_path)
-    verdict = judge(stage, await run(stage), path)
+async def test_scores_decide_times_and_costs_do_not(stage: Stage, candidate: str, baseline: Path) -> None:
+    verdict = judge(stage, candidate, baseline)
     assert verdict.passed, verdict.reasons
     assert state(verdict, "baseline") == "passed" and state(verdict, "hit@5") == "passed"
     assert {state(verdict, name) for name in ("seconds", "first_token_seconds", "cost_usd")} == {"noted"}
     cost = next(row for row in verdict.checks if row.name == "cost_usd")
     assert "another ledger" in cost.text and cost.baseline == pytest.approx(2 * (cost.candidate or 0))
     stage.wrong = {f"c{i}" for i in range(12)}
-    worse = judge(stage, await run(stage), path)
+    worse = judge(stage, await run(stage), baseline)
     assert any("worse on Hit@5" in reason and "12 of 29 cases" in reason for reason in worse.reasons)
 
 
-async def test_other_documents_and_other_cases_are_refused(stage: Stage, tmp_path: Path) -> None:
-    mine = await run(stage)
-    other = judge(stage, mine, await written(tmp_path, contents="bb" * 16))
+async def test_other_documents_and_other_cases_are_refused(
+    stage: Stage, candidate: str, elsewhere: Stage
+) -> None:
+    other = judge(stage, candidate, await written(elsewhere, contents="bb" * 16))
     assert any(
         "was made over other documents (bbbbbbbb in knowledge base k" in text for text in other.reasons
     )
-    silent = judge(stage, mine, await written(tmp_path, contents=None))
+    silent = judge(stage, candidate, await written(elsewhere, contents=None))
     assert any("does not say over which documents" in text for text in silent.reasons)
-    path = await written(tmp_path, cases=make_set(20).cases)
-    assert any("only 19 of the candidate's 30 cases" in text for text in judge(stage, mine, path).reasons)
+    fewer = judge(stage, candidate, await written(elsewhere, cases=make_set(20).cases))
+    assert any("only 19 of the candidate's 30 cases" in text for text in fewer.reasons)
     with pytest.raises(NothingInCommon, match="share no case"):
-        judge(stage, mine, await written(tmp_path, prefix="d"))
+        judge(stage, candidate, await written(elsewhere, prefix="d"))
 
 
-async def test_a_file_that_holds_no_run_is_named(tmp_path: Path) -> None:
-    path = await written(tmp_path)
-    whole = json.loads(path.read_text())
+def test_a_file_that_holds_no_run_is_named(baseline: Path, tmp_path: Path) -> None:
+    whole, path = json.loads(baseline.read_text()), tmp_path / "broken.json"
     for broken, says in (
         ({**whole, "kind": "comparison", "a": {}, "b": {}, "differences": []}, "report of a comparison"),
         ({key: value for key, value in whole.items() if key != "record"}, "written by another version"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
 import shutil
-from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,13 +27,12 @@ EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> | `a` \x0b'
 # the keys of the JSON report, which other tools read
 METRIC = ["name", "title", "what", "better", "unit", "headline", "mean", "ci_low", "ci_high", "n"]
 METRIC += ["failed", "not_applicable", "coverage", "threshold", "passed"]
-Reported = Callable[[], Awaitable[RunReport]]
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Reported:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> RunReport:
     async def make() -> RunReport:
-        stage = Stage(tmp_path)
+        stage = Stage(tmp_path_factory.mktemp("small"))
         stage.wrong = {"c1", "c4"}
         stage.broken["c2"] = KnowledgeError(EVIL)
         evalset = make_set(15, title=f"Small {EVIL}", thresholds={"hit@5": 0.95, "abstention_correct": 0.5})
@@ -41,7 +40,7 @@ def made(tmp_path: Path) -> Reported:
         with stage.store.read() as ledger:
             return findings.of_run(ledger, found.run_id)
 
-    return make
+    return asyncio.run(make())
 
 
 @pytest.fixture
@@ -55,8 +54,8 @@ async def compared(tmp_path: Path) -> ComparisonReport:
         return findings.of_comparison(ledger, compare.compare_runs(ledger, "run-a", "run-b"))
 
 
-async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
-    text = report.html(await made())
+def test_the_html_needs_nothing_from_outside(small: RunReport) -> None:
+    text = report.html(small)
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert not re.search(r'(src|href)="|@import|url\(', text)
@@ -74,20 +73,19 @@ async def test_the_html_needs_nothing_from_outside(made: Reported, caplog: pytes
     assert "1 of 15 cases failed" in text
 
 
-async def test_the_dict_knows_every_case(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
-    found = await made()
-    written = json.loads(report.json(found))
+def test_the_dict_knows_every_case(small: RunReport) -> None:
+    written = json.loads(report.json(small))
     assert [*written] == ["kind", *(field.name for field in fields(RunReport))]
     assert [*written["cases"][0]] == CASE and [*written["worst"][0]] == [*CASE, "why"]
     assert [*written["metrics"][0]] == METRIC
     failed = next(case for case in written["cases"] if case["case_id"] == "c2")["scores"]["hit@5"]
     assert [*failed] == ["value", "failed", "reason"]
-    assert len(found.cases) == 15
-    hit = next(row for row in found.metrics if row.name == "hit@5")
+    assert len(small.cases) == 15
+    hit = next(row for row in small.metrics if row.name == "hit@5")
     assert (hit.n, hit.failed, hit.passed) == (13, 1, False)
     assert hit.coverage == pytest.approx(13 / 14)
-    assert found.worst[0].case_id == "c2"
-    assert {"c1", "c4"} <= {case.case_id for case in found.worst}
+    assert small.worst[0].case_id == "c2"
+    assert {"c1", "c4"} <= {case.case_id for case in small.worst}
 
 
 async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
@@ -101,16 +99,15 @@ async def test_the_report_says_what_the_run_said(tmp_path: Path) -> None:
     assert rows == found.metrics
 
 
-async def test_markdown_cells_hold_no_markup(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
-    text = report.markdown(await made())
+def test_markdown_cells_hold_no_markup(small: RunReport) -> None:
+    text = report.markdown(small)
     row = next(line for line in text.splitlines() if line.startswith("| c2"))
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert "<script>" not in text.replace("\\<script\\>", "")
 
 
-async def test_csv_has_no_formula(made: Reported, caplog: pytest.LogCaptureFixture) -> None:
-    found = await made()
-    found = replace(found, cases=(replace(found.cases[0], question=EVIL), *found.cases[1:]))
+def test_csv_has_no_formula(small: RunReport) -> None:
+    found = replace(small, cases=(replace(small.cases[0], question=EVIL), *small.cases[1:]))
     rows = list(csv.DictReader(io.StringIO(report.csv(found))))
     assert len(rows) == 15
     assert rows[0]["question"].startswith("'=HYPERLINK")
@@ -120,10 +117,8 @@ async def test_csv_has_no_formula(made: Reported, caplog: pytest.LogCaptureFixtu
     assert by_case["c1"]["recall@5"] == "0.0"
 
 
-async def test_junit_fails_what_misses_its_threshold(
-    made: Reported, caplog: pytest.LogCaptureFixture
-) -> None:
-    root = ElementTree.fromstring(report.junit(await made()))
+def test_junit_fails_what_misses_its_threshold(small: RunReport) -> None:
+    root = ElementTree.fromstring(report.junit(small))
     cases, metrics = root
     # hit@5 misses it, abstention_correct passes 0.5 with 95 % coverage only
     failed = {test.get("name") for test in metrics if test.find("failure") is not None}
@@ -157,27 +152,26 @@ async def test_a_comparison_in_every_text_format(compared: ComparisonReport) -> 
     assert newly and "newly failed" in (newly[0].findtext("failure") or "")
 
 
-async def test_formats_are_checked(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = await made()
+def test_formats_are_checked(small: RunReport, tmp_path: Path) -> None:
     with pytest.raises(report.ReportError, match="no format 'docx'; there are html"):
-        report.write(found, "docx", tmp_path / "x")
-    report.write(found, "md", tmp_path / "new" / "x.md")
+        report.write(small, "docx", tmp_path / "x")
+    report.write(small, "md", tmp_path / "new" / "x.md")
     assert (tmp_path / "new" / "x.md").read_text().startswith("**answer@v1")
 
 
-async def test_a_pdf_without_a_browser_says_so(
-    made: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_pdf_without_a_browser_says_so(
+    small: RunReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(report.ReportError, match="none is installed; take html"):
-        report.pdf(await made(), tmp_path / "x.pdf")
+        report.pdf(small, tmp_path / "x.pdf")
 
 
 @pytest.mark.browser
-async def test_a_pdf(made: Reported, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pdf(small: RunReport, tmp_path: Path) -> None:
     if not any(map(shutil.which, report.BROWSERS)):
         pytest.skip("no Chromium is installed")
-    report.pdf(await made(), tmp_path / "x.pdf")
+    report.pdf(small, tmp_path / "x.pdf")
     assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
 
 

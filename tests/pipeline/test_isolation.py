@@ -114,8 +114,8 @@ async def leaks(folder: Path, turns: int) -> tuple[int, int]:
     return len(order), leaked
 
 
-async def test_500_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
-    assert await leaks(tmp_path, 500) == (500, 0)
+async def test_350_interleaved_turns_leak_nothing(tmp_path: Path) -> None:
+    assert await leaks(tmp_path, 350) == (350, 0)
 
 
 @pytest.mark.slow

@@ -244,14 +244,14 @@ def test_what_closed_days_say_is_what_their_turns_say(store: Store, journal: Jou
 
 
 def test_erasing_the_newest_days_opens_them_again(store: Store, journal: Journal):
-    turns = list(traffic(90))
+    turns = [turn for turn in traffic(90) if turn.turn.user_id in ("user-0", "user-1")]
     newest = replace(turns[-1].turn, user_id="eve", started_at=NOON + timedelta(days=2), turn_id=uuid7())
     write(journal, *turns, replace(turns[-1], turn=newest, usages=(), spans=(), passages=()))
     store.drain()
     retention.erase(store, "eve")
     assert stored(store)["rolled"] == [(NOON.replace(hour=0),)]
     assert as_rebuilt(store)
-    for user in range(5):
+    for user in range(2):
         retention.erase(store, f"user-{user}")
     assert not any(stored(store).values())
 
