@@ -89,7 +89,10 @@ def test_a_foreign_program_holding_the_file_is_busy_not_damage(store: Store, jou
     assert ids(store) == sorted(keys)
 
 
-def test_a_waiting_drainer_goes_before_new_readers(store: Store, journal: Journal):
+def test_a_waiting_drainer_goes_before_new_readers(
+    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("traces.embedded.WRITER_WAITS_SECONDS", 60.0)  # readers without end would outlast it
     record(journal, 1)
     store.drain()
     stop = threading.Event()
