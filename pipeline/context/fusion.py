@@ -38,7 +38,7 @@ def fuse(cosines: Scores, texts: Scores, weights: Weights, pieces: Scores | None
     """Score all rows by z(cosine) + text x z(BM25) + sparse x z(expansion), all over the whole table.
 
     Every text match has its cosine in `cosines`, or there are no cosines at all. A row that shares
-    no word with the query has a BM25 of 0. `pieces` are None where passages have no expansions.
+    no word with the query has a BM25 of 0. `pieces` have all rows; None where passages have no expansions.
     """
     every = cosines if len(cosines.keys) else texts
     size, hits = len(every.keys), np.searchsorted(every.keys, texts.keys)
@@ -49,16 +49,13 @@ def fuse(cosines: Scores, texts: Scores, weights: Weights, pieces: Scores | None
     if len(cosines.keys):
         fused += (cosine - cosines.mean) / cosines.deviation
     if pieces is not None:
-        fused += weights.sparse * _standard(every.keys, pieces)
+        about = pieces.values if len(pieces.keys) == size else _of(pieces, every.keys)
+        fused += weights.sparse * (about - pieces.mean) / pieces.deviation
     return Pool(every.keys, every.pages, cosine, text, fused)
 
 
-def _standard(keys: Keys, scores: Scores) -> Numbers:
-    """Return the z-score of each row, whose score is 0 where it has none."""
-    values = np.zeros(len(keys))
-    there = np.isin(scores.keys, keys, assume_unique=True)
-    values[np.searchsorted(keys, scores.keys[there])] = scores.values[there]
-    return (values - scores.mean) / scores.deviation
+def _of(scores: Scores, keys: Keys) -> NDArray[np.float32]:
+    return scores.values[np.searchsorted(scores.keys, keys)]
 
 
 def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pipeline.knowledge.chunking import Chunk
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.knowledge.index import Knowledge
 
+log = logging.getLogger(__name__)
 ROWS = 128  # expanded and stored at a time
 
 
@@ -36,6 +38,8 @@ async def complete(knowledge: Knowledge, kb: str) -> bool:
         return False
     table = await knowledge.completed(kb)
     with plainly(kb):
+        if (count := await lacking(table)) > ROWS:
+            log.warning("%d passages of %r get the words they are about, 30 a second", count, kb)
         while rows := (await _lacking(table).limit(ROWS).to_arrow()):
             await _expand(table, rows, use)
         return await lacking(await knowledge.in_force(kb)) > 0

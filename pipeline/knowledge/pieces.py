@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.expansion import STORED, asked
 
-Places = NDArray[np.int64]
-
 
 class Pieces:
     """An inverted index of expansions by their place in a list; five bytes a piece of a passage.
@@ -36,11 +34,10 @@ class Pieces:
         there = [expansion for expansion in expansions if expansion is not None]
         return cls(there) if there and len(there) == len(expansions) else None
 
-    def search(self, query: str) -> tuple[Places, NDArray[np.float32]]:
-        """Return the places of the texts that are about a piece of the query, in order, and their scores."""
+    def scores(self, query: str) -> NDArray[np.float32]:
+        """Return how much each text is about the pieces of the query; 0 where it is about none."""
         scores = np.zeros(self._size, np.float32)
         for piece in asked(query):
             postings = slice(self._ends[piece - 1] if piece else 0, self._ends[piece])
             scores[self._places[postings]] += self._rarity[piece] * self._weights[postings]
-        places = np.flatnonzero(scores)
-        return places, scores[places]
+        return scores

@@ -155,7 +155,9 @@ class MemoryShelf:
         """Return the cosine of every row with the vector."""
         if not self.chunks:
             return Scores.none()
-        values = self._matrix @ vector
+        return self._every(self._matrix @ vector)
+
+    def _every(self, values: NDArray[np.float32]) -> Scores:
         return Scores(
             np.arange(len(values)), values, self._pages, float(values.mean()), _positive(values.std())
         )
@@ -172,11 +174,10 @@ class MemoryShelf:
         return scores
 
     async def by_pieces(self, query: str) -> Scores:
-        """Return the rows whose expansions have word pieces of the query; none when a row lacks its own."""
+        """Return how much each row is about the query's word pieces; none when a row has no expansion."""
         if self._pieces is None:
             return Scores.none()
-        keys, values = self._pieces.search(query)
-        return Scores(keys, values, self._pages[keys], *spread(values, self.chunks))
+        return self._every(self._pieces.scores(query))
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]:
         """Return the exact cosine of each row with the vector."""

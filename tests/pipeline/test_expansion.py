@@ -18,7 +18,7 @@ from pipeline.knowledge.expansion import STORED, Expander, ExpansionError, packe
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
 from pipeline.knowledge.pieces import Pieces
-from pipeline.knowledge.shelf import EXPANSION, Scores
+from pipeline.knowledge.shelf import EXPANSION, Scores, Shelf
 from tests.factories import make_turn
 from tests.fake_embedder import WordEmbedder
 from traces.recorder import Collected, Recorder
@@ -69,23 +69,27 @@ async def sparse(bases: Knowledge) -> str:
 
 async def reached(bases: Knowledge, question: str = "vehicle") -> list[str]:
     shelf = await bases.open("kb")
-    return [row.document_id for row in await shelf.rows((await shelf.by_pieces(question)).keys.tolist())]
+    return await about_it(shelf, question)
+
+
+async def about_it(shelf: Shelf, question: str = "vehicle") -> list[str]:
+    scores = await shelf.by_pieces(question)
+    return [row.document_id for row in await shelf.rows(scores.keys[scores.values > 0].tolist())]
 
 
 def test_a_text_is_reached_by_a_word_it_does_not_have() -> None:
     index = Pieces.of(Synonyms().expand([page.text for page in PAGES]))
     assert index is not None
-    places, scores = index.search("Where is the vehicle?")
-    assert places.tolist() == [0] and scores[0] > 0
-    assert [len(index.search(query)[0]) for query in ("", "the of and", "?!", "zebra")] == [0, 0, 0, 0]
+    assert (index.scores("Where is the vehicle?") > 0).tolist() == [True, False, False]
+    assert not any(index.scores(query).any() for query in ("", "the of and", "?!", "zebra"))
 
 
 def test_a_piece_of_fewer_texts_counts_more_and_a_repeated_one_once() -> None:
     index = Pieces.of([about("red car"), about("red tea"), about("red bread")])
     assert index is not None
-    scores = index.search("red tea")[1]
+    scores = index.scores("red tea")
     assert int(scores.argmax()) == 1 and scores[0] == scores[2] > 0
-    assert (index.search("red red red tea")[1] == scores).all()
+    assert (index.scores("red red red tea") == scores).all()
 
 
 def test_no_index_is_made_where_a_passage_has_no_expansion() -> None:
@@ -104,11 +108,12 @@ def test_the_heaviest_pieces_are_stored() -> None:
 def test_the_third_voice_is_added_to_the_sum() -> None:
     keys = np.arange(3)
     cosines = Scores(keys, np.array([0.3, 0.2, 0.1], np.float32), keys, 0.2, 0.1)
-    none, pieces = Scores.none(), Scores(keys[2:], np.array([4.0], np.float32), keys[2:], 1.0, 1.5)
+    none, pieces = Scores.none(), Scores(keys, np.array([0, 0, 4], np.float32), keys, 1.0, 1.5)
     two, three = fuse(cosines, none, Weights()), fuse(cosines, none, Weights(), pieces)
     assert three.fused - two.fused == pytest.approx(0.4 * np.array([-1, -1, 3]) / 1.5)
     texts = Scores(keys[:1], np.array([2.0], np.float32), keys[:1], 1.0, 1.0)
-    assert fuse(none, texts, Weights(), pieces).keys.tolist() == [0]  # without vectors the words alone decide
+    bare, heard = fuse(none, texts, Weights()), fuse(none, texts, Weights(), pieces)
+    assert heard.keys.tolist() == [0] and heard.fused - bare.fused == pytest.approx(-0.4 / 1.5)
 
 
 async def test_what_passages_are_about_is_stored_with_them(tmp_path: Path) -> None:
@@ -181,7 +186,7 @@ async def test_a_large_knowledge_base_is_neither_expanded_nor_asked(tmp_path: Pa
     bases = knowledge(tmp_path, expander, memory_chunks=2)
     await store(PAGES, "kb", bases)
     assert not (await bases.open("kb")).expanded and expander.texts == []
-    assert not len((await (await bases.open("kb")).by_pieces("vehicle")).keys)
+    assert await reached(bases) == []
     assert (await sparse(bases)).startswith("silent: a knowledge base of this size")
     await store(PAGES[:2], "kb", bases, prune=True)
     assert await reached(bases) == ["car"]
@@ -194,12 +199,10 @@ async def test_own_documents_are_heard_when_both_have_expansions(tmp_path: Path)
     for bases in (base, mute):
         await store(PAGES, "kb", bases)
     both = Beside(await base.open("kb"), await own.open("kb"))
-    rows = await both.rows((await both.by_pieces("vehicle")).keys.tolist())
-    assert sorted(row.document_id for row in rows) == ["car", "van"]
-    alone = Beside(None, await own.open("kb"))
-    assert len((await alone.by_pieces("vehicle")).keys) == 1
+    assert sorted(await about_it(both)) == ["car", "van"]
+    assert await about_it(Beside(None, await own.open("kb"))) == ["van"]
     partly = Beside(await mute.open("kb"), await own.open("kb"))
-    assert not partly.expanded and not len((await partly.by_pieces("vehicle")).keys)
+    assert not partly.expanded and await about_it(partly) == []
 
 
 def test_a_missing_or_exchanged_file_is_said_and_raises_nothing_else(
@@ -230,4 +233,5 @@ def test_the_model_knows_words_that_a_text_does_not_have() -> None:
     texts = ["To change the wallpaper of the desktop, right-click it.", CAR.text, ""]
     index = Pieces.of(Expander().expand(texts))
     assert index is not None
-    assert [index.search(word)[0].tolist() for word in ("computer", "engine", "zebra")] == [[0], [1], []]
+    places = [np.flatnonzero(index.scores(word)).tolist() for word in ("computer", "engine", "zebra")]
+    assert places == [[0], [1], []]
