@@ -35,14 +35,6 @@ def assemble(
     packed = _pack(retrieved.candidates, passages, budget)
     budget -= sum(estimate(candidate.passage.text or "") for candidate in packed)
     messages = newest(history, budget)
-    numbered = {candidate.passage.chunk_id: n for n, candidate in enumerate(packed, 1)}
-    shortened = {candidate.passage.chunk_id: candidate for candidate in packed}
-    everything = tuple(
-        _number(
-            shortened.get(candidate.passage.chunk_id, candidate), numbered.get(candidate.passage.chunk_id)
-        )
-        for candidate in retrieved.candidates
-    )
     boundary = _boundary(question, packed)
     system, user = version.fill(
         passages="\n\n".join(_block(candidate, n, boundary) for n, candidate in enumerate(packed, 1)),
@@ -53,9 +45,17 @@ def assemble(
         system=system,
         messages=(*messages, Message("user", user)),
         question=standalone,
-        retrieved=replace(retrieved, candidates=everything),
+        retrieved=replace(retrieved, candidates=_numbered(retrieved.candidates, packed)),
         max_output_tokens=max_output_tokens,
     )
+
+
+def _numbered(candidates: Sequence[Found], packed: Sequence[Found]) -> tuple[Found, ...]:
+    """Return all candidates, those that reached the prompt as they stand there, with their numbers."""
+    numbers = {candidate.passage.chunk_id: n for n, candidate in enumerate(packed, 1)}
+    shortened = {candidate.passage.chunk_id: candidate for candidate in packed}
+    keyed = ((candidate.passage.chunk_id, candidate) for candidate in candidates)
+    return tuple(_number(shortened.get(key, candidate), numbers.get(key)) for key, candidate in keyed)
 
 
 def newest(history: Sequence[Message], budget: float) -> Sequence[Message]:

@@ -44,7 +44,7 @@ class Patience:
 LEISURE = Patience(embed=120.0, search=120.0, open=300.0)  # who asks by hand waits for a busy machine
 
 
-class Guards:
+class SearchBreakers:
     """The guarded calls to one knowledge base; its full-text index fails by itself."""
 
     def __init__(self, kb: str, breakers: Breakers, patience: Patience) -> None:
@@ -60,7 +60,7 @@ class Search:
 
     query: str
     kb: str
-    guards: Guards
+    guards: SearchBreakers
     shelf: Shelf
     recorder: Recorder
     parent: int
@@ -108,7 +108,7 @@ class Retriever:
         self._reranker = reranker
         rests = self._breakers.get(f"reranker {reranker.name}", LOCAL)
         self._reranking = Guarded(rests, patience.rerank, RerankError)
-        self._guards: dict[str, Guards] = {}
+        self._guards: dict[str, SearchBreakers] = {}
         self._candidates = candidates
         self._passages = passages
         self._weights = weights
@@ -206,21 +206,28 @@ class Retriever:
         if candidates:
             leader = next(i for i, row in enumerate(rows) if row.chunk_id == candidates[0].passage.chunk_id)
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
-            try:
-                with recorder.span("widen", "retrieval", parent):
-                    neighbours = await guards.rows.call(partial(shelf.rows, around.tolist()))
-                    candidates = (widen(candidates[0], neighbours), *candidates[1:])
-            except KnowledgeError as error:
-                log.warning("the first passage stays as short as it is: %s", error)
+            candidates = await self._widened(search, candidates, around.tolist())
         return Retrieved(query, vector, candidates, kb, shelf.version, shelf.embedder, degraded, fallback)
 
-    async def _beside(self, kb: str, own: str | None) -> tuple[Guards, Shelf, str | None]:
+    async def _widened(
+        self, search: Search, candidates: tuple[Found, ...], around: list[int]
+    ) -> tuple[Found, ...]:
+        """Return the candidates, the first one with what stands around it on its page."""
+        try:
+            with search.recorder.span("widen", "retrieval", search.parent):
+                neighbours = await search.guards.rows.call(partial(search.shelf.rows, around))
+                return (widen(candidates[0], neighbours), *candidates[1:])
+        except KnowledgeError as error:
+            log.warning("the first passage stays as short as it is: %s", error)
+            return candidates
+
+    async def _beside(self, kb: str, own: str | None) -> tuple[SearchBreakers, Shelf, str | None]:
         """Return what is searched, and why the own documents are not among it although they should be."""
         shelf: Shelf | None = None
         missing, private = None, self._knowledge.private
         if own is not None and private is not None:
             if OWN not in self._guards:  # everybody's together: one person's are no dependency by themselves
-                self._guards[OWN] = Guards(OWN, self._breakers, self._patience)
+                self._guards[OWN] = SearchBreakers(OWN, self._breakers, self._patience)
             try:
                 shelf = await self._guards[OWN].open.call(partial(private.open, own))
                 if shelf.embedder != self._knowledge.embedder.fingerprint:
@@ -233,12 +240,12 @@ class Retriever:
         guards, base = await self._open(kb)
         return guards, base if shelf is None else Beside(base, shelf), missing
 
-    async def _open(self, kb: str) -> tuple[Guards, Shelf]:
+    async def _open(self, kb: str) -> tuple[SearchBreakers, Shelf]:
         """Return the knowledge base; one that does not exist, a user's word perhaps, gets no breaker."""
         if kb not in self._guards:
             if not self._knowledge.exists(kb):
                 await self._knowledge.open(kb)  # raises store_missing
-            self._guards[kb] = Guards(kb, self._breakers, self._patience)
+            self._guards[kb] = SearchBreakers(kb, self._breakers, self._patience)
         guards = self._guards[kb]
         return guards, await guards.open.call(partial(self._knowledge.open, kb))
 

@@ -75,20 +75,18 @@ def assemble_whole(
     budget = context_tokens - estimate(version.text) - estimate(question) - estimate(asking.text)
     messages = [*newest(history, budget), asking]
     messages[0] = replace(messages[0], text=f"{prefix}\n\n{messages[0].text}")
-    numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
-    best = tuple(
-        replace(candidate, passage=replace(candidate.passage, n=numbers.get(candidate.passage.chunk_id)))
-        for candidate in retrieved.candidates
-    )
-    prompt = Prompt(
-        system,
-        tuple(messages),
-        standalone,
-        replace(retrieved, candidates=best),
-        max_output_tokens,
-        stable=len(prefix),
-    )
+    best = replace(retrieved, candidates=_numbered(retrieved.candidates, whole))
+    prompt = Prompt(system, tuple(messages), standalone, best, max_output_tokens, stable=len(prefix))
     return prompt, _rows(whole, retrieved)
+
+
+def _numbered(candidates: Sequence[Found], whole: Sequence[Found]) -> tuple[Found, ...]:
+    """Return the candidates with the numbers that they have in the whole knowledge base."""
+    numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
+    return tuple(
+        replace(candidate, passage=replace(candidate.passage, n=numbers.get(candidate.passage.chunk_id)))
+        for candidate in candidates
+    )
 
 
 def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:

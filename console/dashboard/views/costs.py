@@ -57,12 +57,7 @@ def _tiles(seen: Costs, budget: BudgetReport) -> None:
     usd = seen.resolved.cost_usd
     tiles = (
         ("Today (UTC)", format.usd(seen.today), _of(limits.get("day")), "Since midnight, all doors."),
-        (
-            "This month (UTC)",
-            format.usd(end.spent),
-            _of(limits.get("month")),
-            "Calendar month, all doors.",
-        ),
+        ("This month (UTC)", format.usd(end.spent), _of(limits.get("month")), "Calendar month, all doors."),
         (
             "Month's end",
             format.usd(end.usd),
