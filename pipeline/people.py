@@ -54,7 +54,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AccessEvent:
     """An audit line: what happened when to whose access, and by whom."""
 
     at: str
@@ -278,12 +278,12 @@ class People:
         with self._accounts.change() as db:
             note(db, event, name, actor, detail)
 
-    def events(self, most: int = 200) -> list[Event]:
+    def events(self, most: int = 200) -> list[AccessEvent]:
         """Return the newest audit lines, newest first."""
         rows = self._accounts.rows(
             "select at, event, name, actor, detail from events order by at desc limit ?", most
         )
-        return [Event(**row) for row in rows]
+        return [AccessEvent(**row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""

@@ -19,7 +19,7 @@ from traces.engine import Engine
 _SLIM = ".slim.jsonl.gz"
 
 
-class Kept(Protocol):
+class TurnStore(Protocol):
     """Where turns are kept: a journal and the engine it is drained into."""
 
     @property
@@ -43,7 +43,7 @@ class Erased:
     left: tuple[str, ...]  # what may still hold the user's turns and is out of reach here
 
 
-def prune_turns(store: Kept, payload_days: int, now: datetime) -> Pruned:
+def prune_turns(store: TurnStore, payload_days: int, now: datetime) -> Pruned:
     """Forget prompts, raw responses and passage texts older than `payload_days`; turns stay."""
     before = now - timedelta(days=payload_days)
     stripped = [
@@ -61,7 +61,7 @@ def prune_turns(store: Kept, payload_days: int, now: datetime) -> Pruned:
 
 
 def erase(
-    store: Kept,
+    store: TurnStore,
     user_id: str,
     more_turns: Collection[str] = (),
     cases: Collection[str] = (),

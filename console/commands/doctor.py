@@ -26,7 +26,7 @@ from traces.queries.window import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing looked at. `ok` None means: works without it."""
 
     what: str
@@ -46,13 +46,13 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         raise typer.Exit(1)
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
+def _findings(settings: Settings) -> Iterator[Check]:
     problems = [*_problems(settings), *exposed(settings, settings.server.host)]
-    yield from (Finding("configuration", False, problem) for problem in problems)
+    yield from (Check("configuration", False, problem) for problem in problems)
     if any(problem.startswith("data_dir:") for problem in problems):
         return  # nothing else can be looked at
     if not problems:
-        yield Finding("configuration", True, "every key is known and valid")
+        yield Check("configuration", True, "every key is known and valid")
     yield from _data(settings)
     yield from asyncio.run(_knowledge(settings))
     yield from _models(settings)
@@ -62,9 +62,9 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _sessions(settings)
     for name, port in (("chat", settings.server.port), ("console", settings.server.console_port)):
         running = _listens("127.0.0.1", port)
-        yield Finding(f"{name} port {port}", None if running else True, "in use" if running else "free")
+        yield Check(f"{name} port {port}", None if running else True, "in use" if running else "free")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
-    yield Finding("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
+    yield Check("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
 
 
 def _problems(settings: Settings) -> list[str]:
@@ -76,21 +76,21 @@ def _problems(settings: Settings) -> list[str]:
     return []
 
 
-def _data(settings: Settings) -> Iterator[Finding]:
+def _data(settings: Settings) -> Iterator[Check]:
     folder = settings.data_dir.absolute()
     usage = shutil.disk_usage(folder if folder.exists() else folder.parent)
     free = usage.free / 1e9
-    yield Finding("data folder", free > 1, f"{folder} ({free:.0f} GB free)")
+    yield Check("data folder", free > 1, f"{folder} ({free:.0f} GB free)")
 
 
-async def _knowledge(settings: Settings) -> list[Finding]:
+async def _knowledge(settings: Settings) -> list[Check]:
     chosen = providers.embedder(settings)
-    findings: list[Finding] = []
+    findings: list[Check] = []
     try:
         vector = await chosen.embed_query("Does the embedder work?")
-        findings.append(Finding("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
+        findings.append(Check("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
-        findings.append(Finding("embedder", False, str(error)))
+        findings.append(Check("embedder", False, str(error)))
     knowledge = build.knowledge(settings, chosen)
     status = await knowledge.status(settings.kb)
     if status.version is not None:
@@ -100,21 +100,21 @@ async def _knowledge(settings: Settings) -> list[Finding]:
             status = replace(status, problem=str(error))
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
     if status.problem is not None and settings.kb in await knowledge.names():
-        findings.append(Finding(f"knowledge base {settings.kb}", False, status.problem))
+        findings.append(Check(f"knowledge base {settings.kb}", False, status.problem))
     elif not knowledge.exists(settings.kb) and settings.kb != build.SAMPLE_KB:
         hint = f"there is none of this name; make it with: answerdeck ingest PATH --kb {settings.kb}"
-        findings.append(Finding(f"knowledge base {settings.kb}", False, hint))
+        findings.append(Check(f"knowledge base {settings.kb}", False, hint))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
-        findings.append(Finding(f"knowledge base {settings.kb}", None, hint))
+        findings.append(Check(f"knowledge base {settings.kb}", None, hint))
     else:
-        findings.append(Finding(f"knowledge base {settings.kb}", True, about))
+        findings.append(Check(f"knowledge base {settings.kb}", True, about))
         voice = status.sparse or ""
-        findings.append(Finding("learned-sparse voice", voice.startswith("heard") or None, voice))
+        findings.append(Check("learned-sparse voice", voice.startswith("heard") or None, voice))
     return findings
 
 
-def _models(settings: Settings) -> Iterator[Finding]:
+def _models(settings: Settings) -> Iterator[Check]:
     models = settings.models
     urls = {
         "openai": models.openai.base_url or "https://api.openai.com",
@@ -126,14 +126,12 @@ def _models(settings: Settings) -> Iterator[Finding]:
         port = url.port or (443 if url.scheme == "https" else 80)
         reached = _listens(url.hostname or "", port)
         where = f"{url.hostname}:{port}"
-        yield Finding(
-            f"model {name}", reached, f"{where} answers" if reached else f"{where} is not reachable"
-        )
+        yield Check(f"model {name}", reached, f"{where} answers" if reached else f"{where} is not reachable")
     if models.primary == "extractive":
-        yield Finding("model extractive", True, "built in, needs nothing")
+        yield Check("model extractive", True, "built in, needs nothing")
 
 
-def _limits(settings: Settings) -> Iterator[Finding]:
+def _limits(settings: Settings) -> Iterator[Check]:
     """Say whether the expected peak fits what the providers allow."""
     used = dict.fromkeys(name.partition(":")[0] for name in _used(settings))
     endpoints = {name: getattr(settings.models, name) for name in used}
@@ -144,7 +142,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         return
     turns = settings.limits.expected_turns_per_minute
     if turns is None:
-        yield Finding("provider limits", None, "set limits.expected_turns_per_minute to see whether they fit")
+        yield Check("provider limits", None, "set limits.expected_turns_per_minute to see whether they fit")
         return
     calls, tokens, source = _per_turn(settings)
     for name, endpoint in limited.items():
@@ -155,7 +153,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         for what, need, limit in needs:
             if limit is not None:
                 about = f"{turns} turns a minute need {need:,.0f} of {limit:,} ({source})"
-                yield Finding(f"{name} {what} a minute", need <= limit, about)
+                yield Check(f"{name} {what} a minute", need <= limit, about)
 
 
 def _per_turn(settings: Settings) -> tuple[float, float, str]:
@@ -172,7 +170,7 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
     return 1.0, float(most), "the largest turn there may be, for want of traffic"
 
 
-def _prices(settings: Settings) -> Iterator[Finding]:
+def _prices(settings: Settings) -> Iterator[Check]:
     """Say which models a budget cannot count."""
     budgets = settings.budgets
     if budgets.user_day_usd is None and budgets.day_usd is None and budgets.month_usd is None:
@@ -181,7 +179,7 @@ def _prices(settings: Settings) -> Iterator[Finding]:
     for name in _used(settings):
         if prices.rates(name) is None:
             what = "its turns count in no budget" if budgets.unpriced == "allow" else "it is never asked"
-            yield Finding(f"price of {name}", False, f'unknown: {what}; set models.prices."{name}"')
+            yield Check(f"price of {name}", False, f'unknown: {what}; set models.prices."{name}"')
 
 
 def _used(settings: Settings) -> list[str]:
@@ -190,24 +188,24 @@ def _used(settings: Settings) -> list[str]:
     return list(dict.fromkeys(name for name in names if name and name != "extractive"))
 
 
-def _traces(settings: Settings) -> Iterator[Finding]:
+def _traces(settings: Settings) -> Iterator[Check]:
     if settings.ledger.get_secret_value() != EMBEDDED:
         trouble = ledger_trouble(settings)
-        yield Finding("ledger", trouble is None, trouble or build.store(settings).engine.name)
+        yield Check("ledger", trouble is None, trouble or build.store(settings).engine.name)
     health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
     if health.quarantined and health.trouble is None:
         trouble = f"damaged files were put aside and rebuilt: {trouble}"
     drainer = f"drained by process {health.drainer}" if health.drainer else "nobody drains now; `up` does"
     works = True if health.drainer else None
-    yield Finding("traces", False if health.trouble else works, trouble or drainer)
+    yield Check("traces", False if health.trouble else works, trouble or drainer)
 
 
-def _sessions(settings: Settings) -> Iterator[Finding]:
+def _sessions(settings: Settings) -> Iterator[Check]:
     address = settings.sessions.get_secret_value()
     if address != EMBEDDED:
         trouble = sessions_trouble(settings)
-        yield Finding("sessions", trouble is None, trouble or redis_server.shown(address))
+        yield Check("sessions", trouble is None, trouble or redis_server.shown(address))
 
 
 def _listens(host: str, port: int) -> bool:

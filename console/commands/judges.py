@@ -20,7 +20,7 @@ from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.rubric import Criterion
 from evalsets.judges import calibration, judgement, labelled, process
-from evalsets.judges.judge_metrics import Estimate, Sample, estimate
+from evalsets.judges.judge_metrics import JudgingEstimate, Sample, estimate
 from evalsets.judges.judgement import Judgement
 from evalsets.judges.process import Worker
 from evalsets.judges.rubric import Marker
@@ -99,7 +99,7 @@ def score_run(
 def judged(
     run: str, judge: str, metrics: str | None, budget: float | None, *, yes: bool, quiet: bool
 ) -> JudgedRun:
-    """Estimate, ask for consent, judge, and return what came of it."""
+    """JudgingEstimate, ask for consent, judge, and return what came of it."""
     settings = load_settings()
     job = process.job(judge, settings, budget_usd=budget)
     chosen(
@@ -197,7 +197,7 @@ async def _score(
         journal.close()
 
 
-def _agree(expected: Estimate, judge: str, *, yes: bool) -> None:
+def _agree(expected: JudgingEstimate, judge: str, *, yes: bool) -> None:
     price = "at an unknown price" if expected.usd is None else f"about ${expected.usd:.2f}"
     version = f" ({expected.price_version})" if expected.price_version else ""
     agree(

@@ -21,7 +21,7 @@ PLACES = ", ".join(f"{{{{{place}}}}}" for place in template.PLACES)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TargetRequest:
     """Another chatbot: its address, the model to name to it, and the template's JSON of its own form."""
 
     url: str
@@ -37,7 +37,7 @@ def other() -> bool:
     return chosen == OTHER
 
 
-def draw() -> Asked | None:
+def draw() -> TargetRequest | None:
     """Draw the fields; return what they say, or None while they do not fit."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         url = st.text_input(
@@ -68,7 +68,7 @@ def draw() -> Asked | None:
     except (ConfigurationError, ValueError) as error:
         st.error(notices.plain(str(error)), icon=":material/rule:")
         return None
-    return Asked(url, model, text)
+    return TargetRequest(url, model, text)
 
 
 def _own(url: str) -> str:
@@ -121,7 +121,7 @@ def _object(name: str, text: str | None) -> dict[str, str]:
     return value
 
 
-def keep(request: Asked) -> Path | None:
+def keep(request: TargetRequest) -> Path | None:
     """Keep the template under the data folder for the process that asks; None where none is needed."""
     if request.template is None:
         return None

@@ -50,7 +50,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class JudgingEstimate:
     """What judging will take before it is asked, remembered replies not counted. `usd` None: no price."""
 
     samples: int
@@ -87,7 +87,9 @@ def addresses_judge(sample: Sample) -> bool:
     return any(_TO_THE_JUDGE.search(text) for text in (sample.response, *sample.retrieved_contexts))
 
 
-def estimate(samples: Sequence[Sample], metrics: Sequence[Judged], model: str, prices: Prices) -> Estimate:
+def estimate(
+    samples: Sequence[Sample], metrics: Sequence[Judged], model: str, prices: Prices
+) -> JudgingEstimate:
     """Return the calls, tokens and dollars that these metrics will take on these samples."""
     calls = characters = prompts = done = 0
     for sample in samples:
@@ -104,4 +106,4 @@ def estimate(samples: Sequence[Sample], metrics: Sequence[Judged], model: str, p
     mean = Tokens((tokens.input_tokens or 0) // max(calls, 1), REPLY_TOKENS)  # tiers go by the call
     usd = None if rates is None else (rates.cost(mean) or 0.0) * calls
     version = None if rates is None else rates.version
-    return Estimate(done, calls, tokens.input_tokens or 0, tokens.output_tokens or 0, usd, version)
+    return JudgingEstimate(done, calls, tokens.input_tokens or 0, tokens.output_tokens or 0, usd, version)

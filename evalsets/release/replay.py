@@ -55,7 +55,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ReplayEstimate:
     """What a replay will cost, from the tokens the turns took; None is unknown."""
 
     turns: int
@@ -181,16 +181,16 @@ def again(ledger: Ledger, run_id: str) -> Evalset:
     return Evalset(NAME, run.evalset_fingerprint, cases, title=run.settings.title or NAME)
 
 
-def expected(ledger: Ledger, turn_ids: Sequence[str], model: str, prices: Prices) -> Estimate:
+def expected(ledger: Ledger, turn_ids: Sequence[str], model: str, prices: Prices) -> ReplayEstimate:
     """Return what asking recorded turns again will cost with a model, from the tokens they took before."""
     turns = traces(ledger, turn_ids)
     usages = [usage for trace in turns for usage in trace.usages if usage.input_tokens is not None]
     if not usages:
-        return Estimate(len(turn_ids), prices.cost(model, Tokens()).usd)
+        return ReplayEstimate(len(turn_ids), prices.cost(model, Tokens()).usd)
     costs = [prices.cost(model, Tokens(usage.input_tokens, usage.output_tokens)).usd for usage in usages]
     measured = [cost for cost in costs if cost is not None]
     usd = sum(measured) / len(turns) * len(turn_ids) if len(measured) == len(costs) else None
-    return Estimate(len(turn_ids), usd)
+    return ReplayEstimate(len(turn_ids), usd)
 
 
 def baseline(pipeline: Pipeline, evalset: Evalset) -> str:

@@ -36,7 +36,7 @@ class Packing(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class KeptElsewhere:
     """What another machine keeps for a question."""
 
     vector: Vector
@@ -90,7 +90,7 @@ class SharedShelves(Shelves[E]):
     def _here(self, key: tuple[Any, ...], query: str, vector: Vector) -> E | None:
         """Return what is known here; what only the server keeps is fetched, and forgotten when it is gone."""
         while (entry := super().like(key, query, vector)) is not None:
-            if not isinstance(entry, Elsewhere):
+            if not isinstance(entry, KeptElsewhere):
                 return entry
             packed = self._ask(lambda client, name=entry.name: client.get(self._server.key(name)))
             shelf = self[key]
@@ -123,7 +123,7 @@ class SharedShelves(Shelves[E]):
                 shelf.drop(question)
         elif not here:
             vector = np.frombuffer(fields[b"vector"], np.float32)
-            super().keep(key, question, cast("E", Elsewhere(vector, fields[b"name"].decode())))
+            super().keep(key, question, cast("E", KeptElsewhere(vector, fields[b"name"].decode())))
 
     def _index(self, key: tuple[Any, ...]) -> str:
         """Return the key's name on the server, which repeats nobody's name."""

@@ -46,7 +46,7 @@ _UNKNOWING = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Backing:
     """The passage sentence to highlight: passage number and character offsets in its text."""
 
     n: int
@@ -66,7 +66,7 @@ class SentenceCheck:
     support: Support
     score: float | None
     numbers: tuple[int, ...] = ()
-    evidence: Evidence | None = None
+    evidence: Backing | None = None
     reasons: tuple[str, ...] = ()
 
 
@@ -222,7 +222,7 @@ def _compare(plain: str, cited: Cited, bound: bool) -> SentenceCheck:
     best = max(range(len(cited.lines)), key=cited.shares.__getitem__, default=None)
     evidence = None
     if best is not None and score >= PARTLY and cited.lines[best].end > cited.lines[best].start:
-        evidence = Evidence(cited.owners[best], cited.lines[best].start, cited.lines[best].end)
+        evidence = Backing(cited.owners[best], cited.lines[best].start, cited.lines[best].end)
     return SentenceCheck(plain, support, min(score, 1.0), (), evidence, tuple(reasons))
 
 

@@ -30,7 +30,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Documents(Dependency):
+class KnowledgeState(Dependency):
     """The knowledge base in force."""
 
     version: str | None
@@ -93,11 +93,11 @@ class Health:
         kind, _, kb = name.partition(" ")
         return kind not in ("knowledge", "full-text") or kb == self._pipeline.rules.kb
 
-    async def _knowledge(self) -> Documents:
+    async def _knowledge(self) -> KnowledgeState:
         status = await self._pipeline.knowledge.status(self._pipeline.rules.kb)
         detail = status.problem or (None if status.chunks else f"knowledge base {status.kb!r} is empty")
         state = "ok" if detail is None else "degraded" if status.chunks else "down"
-        return Documents("knowledge", state, detail, status.version, status.documents)
+        return KnowledgeState("knowledge", state, detail, status.version, status.documents)
 
     def _prompts(self) -> Dependency:
         detail = trouble(self._pipeline.prompts, self._pipeline.force)

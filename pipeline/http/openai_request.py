@@ -117,7 +117,7 @@ class Completions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SpokenQuestion:
     """The question of a request, what was said before, and what of the question was not read."""
 
     text: str
@@ -139,7 +139,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def question_of(request: Completions) -> Asked:
+def question_of(request: Completions) -> SpokenQuestion:
     """Return what is asked; raises Refused (400) that names the field for what cannot be done."""
     _refuse(request)
     spoken = [
@@ -159,7 +159,7 @@ def question_of(request: Completions) -> Asked:
             "no_question", f"messages.{last}", "The last message must be the user's question; put one there."
         )
     text = _asked(request.messages[last], f"messages.{last}.content")
-    return Asked(text, tuple(_history(spoken[:-1])), tuple(request.messages[last].unread))
+    return SpokenQuestion(text, tuple(_history(spoken[:-1])), tuple(request.messages[last].unread))
 
 
 def json_key(request: Completions) -> str | None:

@@ -35,7 +35,7 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptVersion:
     """What is remembered of a released table version, so that it need not be read again."""
 
     contents: str
@@ -63,14 +63,14 @@ async def tagged(table: AsyncTable) -> list[Tag]:
     return sorted(tags, key=lambda tag: tag.number)
 
 
-async def keep(table: AsyncTable, at: AsyncTable | None, number: int, file: Path) -> Kept:
+async def keep(table: AsyncTable, at: AsyncTable | None, number: int, file: Path) -> KeptVersion:
     """Return what a version holds, from the file beside the table or by reading it."""
     versions = _load(file)
     if str(number) in versions:
         return versions[str(number)]
     version = at or table
     contents = await tables.contents(version)
-    kept_version = Kept(digest(contents), len(contents), await version.count_rows())
+    kept_version = KeptVersion(digest(contents), len(contents), await version.count_rows())
     _save(file, {**versions, str(number): kept_version})
     return kept_version
 
@@ -101,7 +101,9 @@ async def created(table: AsyncTable) -> dict[int, datetime]:
     }
 
 
-def releases(tags: Sequence[Tag], times: Mapping[int, datetime], held: Mapping[int, Kept]) -> list[Release]:
+def releases(
+    tags: Sequence[Tag], times: Mapping[int, datetime], held: Mapping[int, KeptVersion]
+) -> list[Release]:
     """Return one row per label, newest first; the label of the last tag is current."""
     first: dict[str, Tag] = {}
     for tag in tags:
@@ -134,14 +136,16 @@ async def clean(table: AsyncTable, most: int) -> None:
     await table.optimize(cleanup_older_than=age)
 
 
-def _load(file: Path) -> dict[str, Kept]:
+def _load(file: Path) -> dict[str, KeptVersion]:
     try:
-        return {number: Kept(**values) for number, values in json.loads(file.read_text("utf-8")).items()}
+        return {
+            number: KeptVersion(**values) for number, values in json.loads(file.read_text("utf-8")).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _save(file: Path, versions: Mapping[str, Kept]) -> None:
+def _save(file: Path, versions: Mapping[str, KeptVersion]) -> None:
     part = file.with_suffix(f".{os.getpid()}.part")
     part.write_text(
         json.dumps({number: asdict(kept_version) for number, kept_version in versions.items()}), "utf-8"

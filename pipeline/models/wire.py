@@ -19,7 +19,7 @@ LONGEST_HEAD = 64_000  # bytes of a response's head
 IDLE_SECONDS = 30.0
 
 
-class Connection(asyncio.Protocol):
+class WireConnection(asyncio.Protocol):
     """One connection to a server, one exchange at a time."""
 
     def __init__(self) -> None:
@@ -166,8 +166,8 @@ class Wire(httpx2.AsyncBaseTransport):
         self._connect_seconds = connect_seconds
         self._kept = idle
         self._tls: ssl.SSLContext | None = None
-        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
-        self._all: set[Connection] = set()
+        self._idle: dict[tuple[str, str, int], list[WireConnection]] = {}
+        self._all: set[WireConnection] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; the response's stream gives the connection back when it is closed."""
@@ -189,7 +189,7 @@ class Wire(httpx2.AsyncBaseTransport):
             self._drop(connection)
         self._idle.clear()
 
-    def give(self, server: tuple[str, str, int], connection: Connection) -> None:
+    def give(self, server: tuple[str, str, int], connection: WireConnection) -> None:
         """Take a connection back after an exchange."""
         idle = self._idle.setdefault(server, [])
         if connection.ready and len(idle) < self._kept and connection in self._all:
@@ -198,7 +198,7 @@ class Wire(httpx2.AsyncBaseTransport):
         else:
             self._drop(connection)
 
-    def _take(self, server: tuple[str, str, int]) -> Connection | None:
+    def _take(self, server: tuple[str, str, int]) -> WireConnection | None:
         idle = self._idle.get(server, [])
         while idle:
             connection = idle.pop()
@@ -207,7 +207,7 @@ class Wire(httpx2.AsyncBaseTransport):
             self._drop(connection)
         return None
 
-    async def _connect(self, server: tuple[str, str, int]) -> Connection:
+    async def _connect(self, server: tuple[str, str, int]) -> WireConnection:
         scheme, host, port = server
         if scheme == "https" and self._tls is None:
             self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
@@ -215,7 +215,7 @@ class Wire(httpx2.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_seconds):
-                _, connection = await loop.create_connection(Connection, host, port, ssl=tls)
+                _, connection = await loop.create_connection(WireConnection, host, port, ssl=tls)
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(f"no connection to {host}:{port} in time") from error
         except (OSError, ssl.SSLError) as error:
@@ -223,16 +223,16 @@ class Wire(httpx2.AsyncBaseTransport):
         self._all.add(connection)
         return connection
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: WireConnection) -> None:
         self._all.discard(connection)
         connection.close()
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, wire: Wire, server: tuple[str, str, int], connection: Connection) -> None:
+    def __init__(self, wire: Wire, server: tuple[str, str, int], connection: WireConnection) -> None:
         self._wire = wire
         self._server = server
-        self._connection: Connection | None = connection
+        self._connection: WireConnection | None = connection
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while self._connection is not None and (received := await self._connection.read()):

@@ -18,7 +18,7 @@ STEP = timedelta(seconds=STEP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judging:
     """How a rule stands now, the proof if it fires, and whether that is news."""
 
     standing: Standing
@@ -26,7 +26,7 @@ class Judged:
     event: str | None = None  # firing | over
 
 
-def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judged:
+def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judging:
     """Return how a rule stands now. The last step of the counts ends now."""
     end = len(counts)
 
@@ -42,11 +42,11 @@ def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judg
         return _firing(rule, counts, past, standing, now)
     finding = scan(rule, counts, past, step(standing.calm_from))
     if finding is not None:
-        return Judged(_fired(standing, finding, end, now), finding, "firing")
-    return Judged(_quiet(rule, counts, standing, now))
+        return Judging(_fired(standing, finding, end, now), finding, "firing")
+    return Judging(_quiet(rule, counts, standing, now))
 
 
-def _firing(rule: Rule, counts: Counts, past: Counts, standing: Standing, now: datetime) -> Judged:
+def _firing(rule: Rule, counts: Counts, past: Counts, standing: Standing, now: datetime) -> Judging:
     end = len(counts)
     first = end - int((now - (standing.began or now)) / STEP)
     fired = end - int((now - (standing.fired_at or now)) / STEP)
@@ -54,11 +54,11 @@ def _firing(rule: Rule, counts: Counts, past: Counts, standing: Standing, now: d
     incident = Incident(first, fired, rate, standing.worst or rate, reference, standing.calm_steps or CALM)
     calm = over(rule, counts, past, incident)
     if calm is not None:
-        return Judged(ended(standing, now, now - (end - calm) * STEP), None, "over")
+        return Judging(ended(standing, now, now - (end - calm) * STEP), None, "over")
     hour = counts.between(end - HOUR, end)
     if rule.kind == "silence" or hour.n < FEWEST_BAD or hour.rate <= (standing.worst or 0.0):
-        return Judged(standing)
-    return Judged(replace(standing, worst=hour.rate))
+        return Judging(standing)
+    return Judging(replace(standing, worst=hour.rate))
 
 
 def _fired(standing: Standing, finding: Finding, end: int, now: datetime) -> Standing:

@@ -100,7 +100,7 @@ def read(folder: Path) -> Book:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AlertChange:
     """What happened to an alert: `began` is ISO text, `by` the person who did it."""
 
     at: datetime
@@ -115,7 +115,7 @@ class Event:
     by: str | None
 
     @classmethod
-    def read(cls, line: str) -> Event:
+    def read(cls, line: str) -> AlertChange:
         """Return the event of a line; raises ValueError for half a line."""
         row = json.loads(line)
         names = ("key", "rule", "text", "began", "value", "reference", "cause", "by")
@@ -128,7 +128,7 @@ class Event:
 
 def note(folder: Path, event: str, standing: Standing, at: datetime, by: str | None = None) -> None:
     """Append to the history what happened to an alert."""
-    row = Event(
+    row = AlertChange(
         at,
         event,
         standing.key,
@@ -147,16 +147,16 @@ def note(folder: Path, event: str, standing: Standing, at: datetime, by: str | N
         os.close(file)
 
 
-def history(folder: Path, limit: int = 100, key: str | None = None) -> list[Event]:
+def history(folder: Path, limit: int = 100, key: str | None = None) -> list[AlertChange]:
     """Return what happened, the newest first; half a line at the end is left out."""
     try:
         lines = (folder / HISTORY).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    events: list[Event] = []
+    events: list[AlertChange] = []
     for line in reversed(lines):
         try:
-            event = Event.read(line)
+            event = AlertChange.read(line)
         except ValueError:
             continue
         if key is None or key in (event.key, event.rule):
@@ -166,7 +166,7 @@ def history(folder: Path, limit: int = 100, key: str | None = None) -> list[Even
     return events
 
 
-def rewrite(folder: Path, stays: Callable[[Event], bool]) -> None:
+def rewrite(folder: Path, stays: Callable[[AlertChange], bool]) -> None:
     """Write the history again without some of its events, whole or not at all."""
     events = [event for event in reversed(history(folder, limit=1_000_000)) if stays(event)]
     draft = folder / f"{HISTORY}.new"

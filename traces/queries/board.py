@@ -73,7 +73,7 @@ class Talks(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Figures:
     """How many turns there were, how good, how fast and how dear; shares of nothing are None."""
 
     turns: int
@@ -88,7 +88,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole(Facts):
+class Whole(Figures):
     """The facts of a whole window."""
 
     conversations: int
@@ -98,7 +98,7 @@ class Whole(Facts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Facts):
+class Step(Figures):
     """The facts of a step, which is counted from the window's begin."""
 
     step: int

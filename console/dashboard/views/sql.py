@@ -25,7 +25,7 @@ CELL = 300  # characters of a cell drawn
 
 
 @dataclass(slots=True)
-class Asked:
+class QueryAnswer:
     """The question of this person's page and what came of it."""
 
     sql: str
@@ -58,17 +58,17 @@ def page() -> None:
             if st.button("Ask", type="primary", icon=":material/play_arrow:"):
                 st.session_state["sql_asked"] = _ask(sql or "")
             _keep(path, name, sql or "", queries)
-        query: Asked | None = st.session_state.get("sql_asked")
+        query: QueryAnswer | None = st.session_state.get("sql_asked")
         if query is not None:
             _answer(query)
 
 
-def _ask(sql: str) -> Asked:
+def _ask(sql: str) -> QueryAnswer:
     try:
         with data.ledger() as opened:
-            return Asked(sql, answer=free.ask(opened, sql))
+            return QueryAnswer(sql, answer=free.ask(opened, sql))
     except (Refused, StoreError) as error:
-        return Asked(sql, why=str(error))
+        return QueryAnswer(sql, why=str(error))
 
 
 def _keep(path: Any, name: str | None, sql: str, queries: dict[str, free.Saved]) -> None:
@@ -91,7 +91,7 @@ def _keep(path: Any, name: str | None, sql: str, queries: dict[str, free.Saved])
         notices.done(None, "Forgotten")
 
 
-def _answer(query: Asked) -> None:
+def _answer(query: QueryAnswer) -> None:
     if query.answer is None:
         st.error(notices.plain(query.why or ""), icon=":material/rule:")
         return
