@@ -32,9 +32,9 @@ from evalsets.metrics.table import JUDGED
 from pipeline import build, providers
 from pipeline.desk import desk
 from pipeline.settings import Settings, load_settings
-from traces.journal import Journal
 from traces.queries import runs
 from traces.records import Run
+from traces.store import Store
 
 DEFAULT = ("faithfulness", "answer_relevancy")
 RUBRIC = "rubric"  # stands for every criterion of the evalset
@@ -171,10 +171,10 @@ def _workers(metrics: Sequence[Judged], job: Job, settings: Settings) -> Iterato
 
 
 async def _score(
-    store: Any, job: Job, row: Run, samples: Sequence[Sample], names: list[Judged], *, quiet: bool
+    store: Store, job: Job, row: Run, samples: Sequence[Sample], names: list[Judged], *, quiet: bool
 ) -> tuple[dict[str, str], Judgement]:
     """Return who scored each metric, and what became of the scores."""
-    journal, result, scorers = Journal(store.journal), Judgement(), dict[str, str]()
+    journal, result, scorers = build.journal(load_settings()), Judgement(), dict[str, str]()
     try:
         with bars(quiet) as step:
             for worker_of, metrics in _workers(names, job, load_settings()):

@@ -234,12 +234,12 @@ def read_live(name: str, since: datetime) -> dict[str, Live]:
 
 def write(score: Score) -> None:
     """Record a score that somebody gave in the console."""
-    _journal(build.store(settings()).journal).write(score)
+    _journal(settings().data_dir).write(score)
 
 
 @st.cache_resource
-def _journal(folder: Path) -> Journal:
-    return Journal(folder)
+def _journal(data_dir: Path) -> Journal:
+    return build.journal(settings())
 
 
 def _notes(health: Health, hidden_bytes: int) -> list[str]:
