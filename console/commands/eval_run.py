@@ -31,6 +31,7 @@ from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
 from evalsets.runs.work import too_many_failed
 from pipeline import shelving
+from pipeline.prompts.library import name_of
 from pipeline.settings import load_settings
 
 Texts = list[str] | None
@@ -267,7 +268,7 @@ def _onward(comparison: Comparison) -> None:
     if a.model != b.model or a.prompt == b.prompt or a.settings.trial or b.settings.trial or b.prompt is None:
         return
     label = b.prompt.split()[0]
-    if label != shelving.force(load_settings()).label(label.partition("@")[0]):
+    if label != shelving.force(load_settings()).label(name_of(label)):
         print(f"Put it in force: answerdeck prompts promote {label}")
 
 

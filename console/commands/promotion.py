@@ -27,7 +27,7 @@ from evalsets.release.release import evidence, run_missing
 from evalsets.release.verdict import Evidence
 from pipeline import build, gated, shelving
 from pipeline.prompts.force import Change, Force
-from pipeline.prompts.library import Library, PromptError
+from pipeline.prompts.library import Library, PromptError, name_of
 from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 
@@ -49,7 +49,7 @@ def check(
             _get(pipeline, label)
             _run_missing(pipeline, settings, label, yes=yes, quiet=json)
         proofs = _evidence(pipeline, settings, label)
-        in_force = pipeline.force.label(label.partition("@")[0])
+        in_force = pipeline.force.label(name_of(label))
     if json:
         emit({"prompt": label, "in_force": in_force, "passed": not any(proof.reasons for proof in proofs),
               "evalsets": [proof.to_dict() for proof in proofs]})  # fmt: skip
@@ -76,7 +76,7 @@ def promote(
     """Put a version in force once its evalsets passed on exactly what would answer."""
     if override and not (reason or "").strip():
         raise wrong("--override needs --reason 'why the gate is wrong here'")
-    name = label.partition("@")[0]
+    name = name_of(label)
     with _opened() as (pipeline, settings):
         _get(pipeline, label)
         if pipeline.force.label(name) == label and pipeline.force.standing(name).canary is None:
@@ -118,7 +118,7 @@ def canary(
 ) -> None:
     """Answer a share of the conversations with a version; it is taken back when it does worse."""
     prompts, force = _standing()
-    name, who = label.partition("@")[0], actor or _user()
+    name, who = name_of(label), actor or _user()
     _known(force, name)
     try:
         if share and force.label(name) == label:
@@ -179,7 +179,7 @@ def _get(pipeline: Pipeline, label: str) -> None:
         pipeline.prompts.get(label)
     except PromptError as error:
         raise wrong(str(error)) from None
-    _known(pipeline.force, label.partition("@")[0])
+    _known(pipeline.force, name_of(label))
 
 
 def _known(force: Force, name: str) -> None:

@@ -20,7 +20,7 @@ from evalsets.runs.runner import Progress, Side, Variant
 from evalsets.runs.warm import warm
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
-from pipeline.prompts.library import Library
+from pipeline.prompts.library import Library, name_of
 from traces.queries import runs
 from traces.records import RunSettings
 
@@ -96,7 +96,7 @@ async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) 
     Runs that were not made side by side are made again: their times cannot be compared.
     """
     missing: list[Missing] = []
-    name = _name(label)
+    name = name_of(label)
     for evalset in map(load_evalset, evalsets):
         versions = tuple(dict.fromkeys((pipeline.force.label(name), label)))
         kb = await corpora.prepare(evalset, pipeline.knowledge)
@@ -159,7 +159,7 @@ def rollback(prompts: Library, force: Force, name: str, *, actor: str, reason: s
 
 
 async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Limits) -> Evidence:
-    name = _name(label)
+    name = name_of(label)
     versions = [label, pipeline.force.label(name)]
     kb = evalset.kb or (corpora.SAMPLE_KB if evalset.sample else None)
     if evalset.corpus is not None:
@@ -203,7 +203,3 @@ def _logged(proofs: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
             (proof.verdict.candidate.run_id, proof.verdict.baseline.run_id) if proof.verdict else (None, None)
         )
         yield {"evalset": proof.evalset, "run": ids[0], "baseline": ids[1], "reasons": list(proof.reasons)}
-
-
-def _name(label: str) -> str:
-    return label.partition("@")[0]

@@ -176,6 +176,11 @@ class Library:
         return version
 
 
+def name_of(label: str) -> str:
+    """Return the prompt of a label: "answer" of "answer@v2"."""
+    return label.partition("@")[0]
+
+
 def parse(path: Path) -> PromptVersion:
     """Read a prompt file; raises PromptError saying what is wrong with it."""
     try:
