@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Unpack
 
 from console.binding import exposed, narrowed, taken
+from console.sole import sole
 from pipeline.errors import ConfigurationError
 from pipeline.http.stopping import SIGNALS
 from pipeline.settings import Settings, load_settings
@@ -26,9 +27,14 @@ CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat 
 
 def run(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
     """Serve until SIGTERM or Ctrl-C; running turns may end first, see `pipeline.http.stopping`."""
+    _check(settings, host, workers, chat)
+    with sole(settings):
+        _serve(settings, host, workers, chat=chat)
+
+
+def _serve(settings: Settings, host: str, workers: int, *, chat: bool) -> None:
     import uvicorn
 
-    _check(settings, host, workers, chat)
     options = {
         "host": host,
         "port": settings.server.port,

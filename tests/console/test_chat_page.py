@@ -364,6 +364,8 @@ def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     ask(page, "How do I descale the machine?")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.evaluate("window.scrollTo(0, 0)")
+    expect(page.get_by_label("Your question", exact=True)).to_be_in_viewport(ratio=1)
     page.get_by_role("link", name="2 sources").click()
     expect(page.locator("#source-1")).to_be_in_viewport()
     page.get_by_role("button", name="Back to the answer").click()

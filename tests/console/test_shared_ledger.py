@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 from console.alerts import check
 from console.cli import app
 from console.commands import doctor
+from console.sole import sole
 from pipeline import build
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load_settings
@@ -86,3 +88,21 @@ def test_a_wrong_address_ends_the_start_without_the_password(monkeypatch: pytest
     assert "s3cret" not in str(caught.value)
     monkeypatch.setenv("ANSWERDECK_LEDGER", "embedded")
     assert ledger_trouble(load_settings()) is None
+
+
+def test_one_machine_of_a_ledger_has_peoples_own_documents(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = load_settings(data_dir=tmp_path / "a", chat={"uploads": "private"})
+    there = load_settings(data_dir=tmp_path / "b", chat={"uploads": "private"})
+    with sole(here):
+        with sole(here), sole(load_settings(data_dir=tmp_path / "b")):  # a second server; one without uploads
+            pass
+        with pytest.raises(ConfigurationError, match="ANSWERDECK_CHAT__UPLOADS=off"), sole(there):
+            pass
+    with sole(there):
+        pass
+    assert not caplog.records
+    with sole(load_settings(data_dir=tmp_path / "c", chat={"uploads": "private"}, ledger=GONE)):
+        assert "cannot be looked up" in caplog.text
+        assert "s3cret" not in caplog.text

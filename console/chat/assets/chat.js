@@ -142,6 +142,7 @@
     if (event.target.closest('#send') && (running() || !box().value.trim())) event.stopPropagation();
     if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
     if (event.target.closest('[data-do=fresh], [data-do=open]')) turning = true;
+    if (event.target.closest('[data-do=forget]')) forgetting = true;
     if (event.target.closest('[data-do]') && !event.target.closest('[data-do=resume], [data-do=open], [data-do=fresh]')) mine = true;
     if (event.target.closest('[data-do=fresh], [data-do=open]') && !phone.matches) setTimeout(() => box().focus());
     if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
@@ -209,7 +210,18 @@
     if (open && open.dataset.turn !== form) requestAnimationFrame(() => open.scrollIntoView({ block: 'nearest', behavior: 'smooth' }));
     form = open?.dataset.turn || '';
   };
+  let whyOf = ''; // the turn whose "Why" is open: it stays so when the panel is drawn anew
+  let forgetting = false;
+  document.addEventListener('toggle', (event) => {
+    if (event.target.id === 'why') whyOf = event.target.open ? find('#sources .panel').dataset.turn : '';
+  }, true);
   const drawnPanel = () => {
+    const why = document.getElementById('why');
+    if (why && whyOf === find('#sources .panel').dataset.turn) {
+      why.open = true;
+      if (forgetting) find('summary', why).focus({ preventScroll: true });
+    }
+    forgetting = false;
     if (wanted && find('#sources .panel')?.dataset.turn === wanted.turn) {
       reveal(wanted);
       wanted = null;
@@ -350,7 +362,7 @@
   };
   let broken = false;
   const LINES = {
-    waiting: () => line(say(broken ? 'The connection was lost. The answer goes on as soon as it is back.' : 'No connection. What you asked is sent as soon as it is back.'), true),
+    waiting: () => line(say(broken ? 'The connection was lost. The answer goes on as soon as it is back.' : 'No connection. What you asked is sent as soon as it is back.'), true) ?? poll(),
     lost: () => { broken = true; LINES.waiting(); },
     resume: () => find('#top [data-do=resume]')?.click(),
     back: () => {

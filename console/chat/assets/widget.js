@@ -135,10 +135,11 @@
 
   /* Markdown as far as answers use it: paragraphs, lists, code, bold, citations. Everything else stays text. */
   const inline = (parent, text, cite) => {
-    for (const part of text.split(/(\[\d{1,2}\]|\*\*[^*]+\*\*|`[^`]+`)/)) {
+    for (const part of text.split(/(\[\d{1,2}\]|\*\*[^*]+\*\*|\*[^*\s](?:[^*]*[^*\s])?\*|`[^`]+`)/)) {
       const mark = /^\[(\d{1,2})\]$/.exec(part);
       if (mark) parent.append(cite(Number(mark[1])) || '');
       else if (part.startsWith('**') && part.length > 4) parent.append(make('strong', {}, part.slice(2, -2)));
+      else if (part.startsWith('*') && part.length > 2) parent.append(make('em', {}, part.slice(1, -1)));
       else if (part.startsWith('`') && part.length > 2) parent.append(make('code', {}, part.slice(1, -1)));
       else parent.append(part);
     }
