@@ -46,7 +46,7 @@ class Upload(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class KnowledgeBase:
     """A knowledge base: how it stands, its documents by title, and its versions, the newest first."""
 
     status: Status
@@ -87,21 +87,21 @@ def _seen(kb: str) -> bool:
     return whose.everything() or visitor.people().workspaces.of(kb) == whose.own()
 
 
-def read(kb: str) -> Base:
+def read(kb: str) -> KnowledgeBase:
     """Return all that the page shows of a knowledge base."""
 
     check(kb)
 
-    async def everything() -> Base:
+    async def everything() -> KnowledgeBase:
         bases = knowledge()
         status = await bases.status(kb)
         if status.version is None:
-            return Base(status, [], [])
+            return KnowledgeBase(status, [], [])
         stored = await bases.documents(kb)
         documents = sorted(
             stored.values(), key=lambda document: (document.title.casefold(), document.document_id)
         )
-        return Base(status, documents, await bases.history(kb))
+        return KnowledgeBase(status, documents, await bases.history(kb))
 
     return _run(everything())
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import bases, boundary, clock, data, downloads, jobs, markup, notices, palette
-from console.dashboard.bases import Base
+from console.dashboard.bases import KnowledgeBase
 from console.dashboard.views import knowledge_checks
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.ingestions import Job
@@ -110,7 +110,7 @@ def _empty(kb: str) -> None:
     )
 
 
-def _facts(base: Base) -> None:
+def _facts(base: KnowledgeBase) -> None:
     status = base.status
     lag = f"{status.pending:,} waiting" if status.pending else "none"
     if status.lag_seconds:
@@ -185,7 +185,7 @@ def _files(job: Job) -> None:
 # Sections
 
 
-def _documents(base: Base) -> None:
+def _documents(base: KnowledgeBase) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         text = st.text_input(
             "Search",
@@ -256,7 +256,7 @@ def _undo(kb: str) -> None:
             notices.done(None, f"They are back; {kb} answers from version {now}.")
 
 
-def _ingestions(base: Base) -> None:
+def _ingestions(base: KnowledgeBase) -> None:
     ingests = bases.ingested(base.status.kb)
     for job in bases.unborn(base.status.kb, ingests)[:1]:
         if not jobs.alive(job):
@@ -310,7 +310,7 @@ def _when(job: Job) -> str:
     return clock.plain(datetime.fromtimestamp(job.began_at, UTC))
 
 
-def _versions(base: Base) -> None:
+def _versions(base: KnowledgeBase) -> None:
     kb, labels = base.status.kb, [release.version for release in base.releases]
     rows = [
         markup.row(

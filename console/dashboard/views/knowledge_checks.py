@@ -9,13 +9,13 @@ import streamlit as st
 
 from console import format
 from console.dashboard import bases, data, downloads, markup, notices
-from console.dashboard.bases import Base
+from console.dashboard.bases import KnowledgeBase
 from pipeline.context.search_test import Hit
 
 MOST_SUSPECTS = 200
 
 
-def search(base: Base) -> None:
+def search(base: KnowledgeBase) -> None:
     question = st.text_input(
         "A question, as users ask it", key="ask", bind="query-params", max_chars=2000, width=640
     ).strip()
@@ -59,7 +59,7 @@ def _place(rank: int | None, score: float | None) -> str:
     return f"{rank}" + markup.small(format.score(score))
 
 
-def suspicious(base: Base) -> None:
+def suspicious(base: KnowledgeBase) -> None:
     st.caption(
         "Sentences that read as instructions to the assistant. What becomes of them in a turn: "
         f"{data.settings().guardrails.planted} (guardrails.planted)."
@@ -82,7 +82,7 @@ def suspicious(base: Base) -> None:
     downloads.button([asdict(candidate) for candidate in suspects], "suspicious")
 
 
-def settings(base: Base) -> None:
+def settings(base: KnowledgeBase) -> None:
     configured, status = data.settings(), base.status
     retrieval = configured.retrieval
     rows = [
