@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from console import erasing
+from console.commands.reading import Workspace, reading
 from console.commands.screen import emit, table, wrong
 from console.commands.traces import Json
 from pipeline import build
@@ -27,6 +28,7 @@ def export(
     format: Annotated[str, typer.Option(help="jsonl (whole turns) or parquet (a file a table).")] = "jsonl",
     since: Annotated[str | None, typer.Option(help="From this time on, ISO 8601; UTC.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    workspace: Workspace = None,
 ) -> None:
     """Write the recorded turns to files."""
     if format not in ("jsonl", "parquet"):
@@ -34,10 +36,9 @@ def export(
     if format == "parquet" and (since or until):
         raise wrong("--since and --until go with --format jsonl only")
     began, ended = _moment(since), _moment(until)
-    store = build.store(load_settings())
-    store.drain()
+    build.store(load_settings()).drain()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with store.read(exporting=True) as ledger:
+    with reading(workspace, exporting=True) as ledger:
         if format == "parquet":
             for file in export_parquet(ledger, out):
                 print(file)

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from console.commands.reading import configured
 from console.commands.screen import wrong
 from evalsets.runs.runner import Variant
-from pipeline import build
+from pipeline import build, shelving
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.library import PromptError
 from pipeline.sections import check_model
@@ -24,9 +25,11 @@ PATIENCE_SECONDS = 60.0  # two runs on a loaded machine keep the ledger from eac
 
 def drained() -> AbstractContextManager[Ledger]:
     """Open the ledger, all of the journal moved in: a run just finished is many lines."""
-    store = waiting(build.store(load_settings()))
+    settings = load_settings()
+    shelving.check(settings)
+    store = waiting(build.store(settings))
     store.drain()
-    return store.read()
+    return store.read(workspace=configured(settings))
 
 
 def waiting(store: Store) -> Store:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from console.commands.reading import Workspace, reading
 from console.commands.screen import emit, failed, table
 from evalsets.sorting import Sorter
 from pipeline import build
@@ -28,10 +29,11 @@ def _store() -> Store:
 def show(
     turn_id: Annotated[str, typer.Argument(help="The id of a turn.")],
     blame: Annotated[str | None, typer.Option(help="A chunk or document id: where was it lost?")] = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Show all that was recorded of a turn, or where it lost a passage."""
-    with _store().read() as ledger:
+    with reading(workspace) as ledger:
         turn = trace(ledger, turn_id)
     if turn is None:
         raise failed(f"there is no turn {turn_id!r}; list the latest with: answerdeck traces tail")
@@ -81,19 +83,21 @@ def _blame(turn: Trace, name: str, json: bool) -> None:
 
 def tail(
     limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """List the latest turns."""
-    _list(None, limit, json)
+    _list(None, limit, workspace, json)
 
 
 def search(
     text: Annotated[str, typer.Argument(help="A part of the question or the answer.")],
     limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many turns.")] = 20,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Find turns by their question or answer."""
-    _list(text, limit, json)
+    _list(text, limit, workspace, json)
 
 
 def drain(json: Json = False) -> None:
@@ -118,8 +122,8 @@ def rebuild() -> None:
     print("All sums and topics were made anew.")
 
 
-def _list(text: str | None, limit: int, json: bool) -> None:
-    with _store().read() as ledger:
+def _list(text: str | None, limit: int, workspace: str | None, json: bool) -> None:
+    with reading(workspace) as ledger:
         rows = ledger.rows(
             "select turn_id, started_at, user_id, outcome, model, seconds, question from turns"
             " where cast($text as varchar) is null or question ilike $text or answer ilike $text"

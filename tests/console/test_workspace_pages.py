@@ -23,6 +23,7 @@ from pipeline.http.middleware import COOKIE
 from pipeline.people import People
 from pipeline.prompts.library import SHIPPED
 from tests.console.console_server import shown
+from tests.console.terminal import Terminal
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal
 from traces.queries.filter import Filter
@@ -219,3 +220,25 @@ def test_a_download_holds_what_the_person_may_see(
 def test_with_one_workspace_there_is_nothing_to_choose() -> None:
     assert whose.of(Person("ada", "admin"), whose.ALL) is None
     assert whose.of(Person("vic", "viewer"), "sales") is None
+
+
+def test_commands_read_one_workspace_or_all(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Terminal(monkeypatch, capsys)
+    assert OURS in run.works("traces", "tail") and THEIRS in run.works("traces", "tail")
+    ours = {"ANSWERDECK_WORKSPACE": "sales"}
+    for text in (
+        run.works("traces", "tail", "--workspace", "sales"),
+        run.works("traces", "search", "kept", env=ours),
+        run.works("eval", "list", env=ours),
+    ):
+        assert THEIRS not in text
+    assert OURS in run.works("traces", "show", f"{OURS}-turn", "--workspace", "sales")
+    code, _, error = run("traces", "show", f"{THEIRS}-turn", "--workspace", "sales")
+    assert code == 1 and "there is no turn" in error
+    run.works("traces", "export", "--out", str(tmp_path / "x.jsonl"), "--workspace", "sales")
+    assert THEIRS not in (tmp_path / "x.jsonl").read_text()
+    run.works("traces", "export", "--out", str(tmp_path / "x"), "--format", "parquet", "--workspace", "sales")
+    code, _, error = run("traces", "tail", "--workspace", "nowhere")
+    assert code == 2 and "no workspace 'nowhere'" in error
