@@ -42,9 +42,9 @@ def test_forty_incidents_are_seen_and_end_when_they_are_over(capsys: pytest.Capt
 
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(900)
-def test_sixty_clean_days_of_all_rules_have_at_most_an_alarm_a_week() -> None:
-    alarms = {rule.key: clean(rule, 400, 60, every=6) for rule in JUDGED}
-    assert sum(alarms.values()) <= 60 / 7
+def test_thirty_clean_days_of_all_rules_have_at_most_an_alarm_a_week() -> None:
+    alarms = {rule.key: clean(rule, 400, 30, every=6) for rule in JUDGED}
+    assert sum(alarms.values()) <= 30 / 7
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ class Crew:
 
 
 @pytest.mark.usefixtures("unmeasured")
-@pytest.mark.parametrize("kills", [8, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_kills_of_drainers_writers_and_the_server_lose_and_double_nothing(
     postgres: Databases, tmp_path: Path, kills: int
 ) -> None:
