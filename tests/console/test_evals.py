@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import streamlit
 
 from console.dashboard import charts, data, jobs
 from console.dashboard.jobs import Wanted
@@ -33,7 +34,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def runs(five_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(five_runs))
-    page("evals")
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
     return data.read_runs()
 
 
