@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pipeline import build, guards
@@ -45,6 +50,10 @@ DOCUMENTS = (
 )
 
 
+APART = {"limits", "memory", "data_dir", "prompts"}  # settings that leave the documents as they are
+_shelved: dict[tuple[str, str], Path] = {}  # knowledge base and embedder -> the documents as they are stored
+
+
 async def make_pipeline(
     *models: Model,
     documents: Sequence[Document] = DOCUMENTS,
@@ -58,9 +67,27 @@ async def make_pipeline(
     if models:
         given["gateway"] = Gateway(models, Extractive(), prices=Prices())
     pipeline = build.build(configured, **given)
-    if documents:
+    if documents is DOCUMENTS and not parts and settings.keys() <= APART:
+        await _shelve(pipeline)
+    elif documents:
         await store(documents, pipeline.rules.kb, pipeline.knowledge)
     return pipeline
+
+
+async def _shelve(pipeline: Pipeline) -> None:
+    """Store the usual documents; they are embedded and written once a process, and copied from then on."""
+    kb, knowledge = pipeline.rules.kb, pipeline.knowledge
+    key = kb, knowledge.embedder.fingerprint
+    configured = {name for name in os.environ if name.startswith("ANSWERDECK_")} - {"ANSWERDECK_DATA_DIR"}
+    if knowledge.exists(kb) or configured:
+        await store(DOCUMENTS, kb, knowledge)
+    elif key in _shelved:
+        shutil.copytree(_shelved[key], knowledge.folder, dirs_exist_ok=True)
+    else:
+        await store(DOCUMENTS, kb, knowledge)
+        _shelved[key] = Path(tempfile.mkdtemp(prefix="shelved"))
+        atexit.register(shutil.rmtree, _shelved[key], ignore_errors=True)
+        shutil.copytree(knowledge.folder, _shelved[key], dirs_exist_ok=True)
 
 
 async def ask(pipeline: Pipeline, text: str, **fields: Any) -> tuple[Answer | Failed, list[Event]]:
