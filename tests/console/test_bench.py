@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from console.bench import console, scale, trace, turns
+from console.bench import console, scale, trace, traffic, turns
 from console.bench.client import Batch
 from console.bench.corpus import KB, corpus, questions, save
 from console.bench.engines import Sessions
@@ -199,6 +199,7 @@ def test_nothing_is_lost_or_doubled_while_each_engine_is_killed(tmp_path: Path) 
 def test_every_page_reads_a_made_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "QUICK", (600,))
     monkeypatch.setattr(console, "TIMES", 1)
+    monkeypatch.setattr(traffic, "DAYS", 6)  # each is a piece of work by itself
     figures = console.measure(tmp_path, quick=True, progress=lambda _: None)
     assert {figure.unit for figure in figures} == {"ms", "ms CPU", "turns/s"} and len(figures) >= 50
     with Store(tmp_path / "foreign").read() as ledger:

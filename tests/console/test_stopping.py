@@ -31,11 +31,11 @@ def post(port: int) -> tuple[int, str | None, str]:
 
 
 @pytest.mark.parametrize(
-    ("streams", "grace"), [(8, 12.0), pytest.param(50, 20.0, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("streams", "grace"), [(8, 6.0), pytest.param(50, 20.0, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_all_streams_end_with_a_marker(tmp_path: Path, streams: int, grace: float) -> None:
     data, port = tmp_path / "data", free_port()
-    with FaultServer("ok?words=2000&rate=10") as models:
+    with FaultServer("ok?words=2000&rate=20") as models:
         env = {
             **os.environ,
             "ANSWERDECK_DATA_DIR": str(data),
@@ -60,7 +60,7 @@ def test_all_streams_end_with_a_marker(tmp_path: Path, streams: int, grace: floa
             server.send_signal(signal.SIGTERM)
             wait_for(lambda: not ready(port))
             assert post(port)[:2] == (503, "10")
-            assert server.wait(60) == 0  # long before the 200 seconds that the answers take
+            assert server.wait(60) == 0  # long before the 100 seconds that the answers take
             for reader in readers:
                 reader.join(60)
         finally:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from traces.store import Store
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -101,13 +103,12 @@ def test_up_answers_on_both_addresses_and_records_the_turn(up: Any) -> None:
     assert answer["citations"][0]["document_id"].startswith("backup-and-restore")
     assert process.poll() is None
 
-    def stored() -> bool:
-        env = {**os.environ, "ANSWERDECK_DATA_DIR": str(folder / "data")}
-        command = [sys.executable, "-m", "console.cli", "traces", "show", answer["turn_id"], "--json"]
-        return subprocess.run(command, capture_output=True, cwd=ROOT, env=env).returncode == 0
-
-    wait_for(stored)
-    assert (folder / "data" / "traces.duckdb").exists()
+    wait_for((folder / "data" / "traces.duckdb").exists)
+    store = Store(folder / "data")
+    store.patience = 30.0  # the server drains beside us
+    with store.read() as ledger:
+        rows = ledger.rows("select outcome from turns where turn_id = $turn", turn=answer["turn_id"])
+    assert rows == [{"outcome": "answered"}]
 
 
 @pytest.mark.timeout(180)
