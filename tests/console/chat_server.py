@@ -141,7 +141,7 @@ def chat(server: Chat) -> str:
 
 
 def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    for _ in range(3_000):  # a slow machine: its process ends by itself where it cannot start
         try:
             urllib.request.urlopen(f"{address}/readyz", timeout=5).close()
             return

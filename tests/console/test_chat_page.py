@@ -17,7 +17,7 @@ from tests.console.chat_server import chat as chat  # fixtures
 from tests.console.chat_server import server as server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
 UNDER_WAY = "#live .turn:is(.searching, .reading, .answering)"
@@ -26,11 +26,19 @@ UNNAMED = """() => [...document.querySelectorAll('button, a, textarea, input:not
   .map((e) => e.outerHTML.slice(0, 120))"""
 
 
-@pytest.fixture
-def page(browser: Browser, chat: str) -> Iterator[Page]:
-    """A fresh reader's page; afterwards: nothing was fetched from elsewhere and nothing broke."""
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """One window, so that what was fetched for a page is there for the next."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window: BrowserContext, chat: str) -> Iterator[Page]:
+    """A fresh reader's page; afterwards: nothing was fetched from elsewhere and nothing broke."""
+    window.clear_cookies()
+    page = window.new_page()
     problems: list[str] = []
     page.on("request", lambda request: problems.extend(outside(chat, request.url)))
     page.on("pageerror", lambda error: problems.extend(broken(str(error))))
@@ -39,7 +47,8 @@ def page(browser: Browser, chat: str) -> Iterator[Page]:
     page.wait_for_selector("html[data-words]")  # its script has begun
     page.wait_for_selector("#drawer .drawer")
     yield page
-    context.close()
+    page.evaluate("localStorage.clear(), sessionStorage.clear()")
+    page.close()
     assert problems == []
 
 
