@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,6 +30,9 @@ ROLLUPS = 3  # the migration that makes the rollups, filled from what is there
 WORKSPACES = 10  # the one that tells whose turns they sum up
 _BUSY = ("set lock on file", "conflicting lock", "already attached", "different configuration")
 _NEWER = ("newer version of duckdb", "with version number")
+MOST_PARSED = 500
+_PARSED: dict[str, duckdb.Statement] = {}  # a question costs as much to parse as to answer
+atexit.register(_PARSED.clear)  # or duckdb complains that they outlive it
 _DAMAGED = (
     "not a valid duckdb",
     "checksum",
@@ -81,23 +85,30 @@ class Reading:
         self._touched: Touched | None = touched  # by the live tail, and not rolled up yet
         self._exporting = exporting
 
-    def _prepare(self, sql: str) -> None:
-        """Refuse what is no question, and roll the live tail up before the first one about rollups."""
-        import duckdb
-
-        if not self._exporting:
-            kinds = [statement.type for statement in self._connection.extract_statements(sql)]
-            if kinds != [duckdb.StatementType.SELECT]:
-                raise StoreError("the ledger answers one question at a time, and changes nothing: use select")
+    def _prepare(self, sql: str) -> Any:
+        """Return the question in a text, parsed; the first about rollups has the live tail rolled up."""
         if self._touched is not None and self._touched.hours and rollups.ASKED.search(sql):
             rollups.roll_live(self._connection, self._touched)
             self._touched = None
+        return sql if self._exporting else self._question(sql)
+
+    def _question(self, sql: str) -> duckdb.Statement:
+        """Return a text as the one question that it is, parsed once; refuse any other."""
+        import duckdb
+
+        if sql not in _PARSED:
+            statements = self._connection.extract_statements(sql)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise StoreError("the ledger answers one question at a time, and changes nothing: use select")
+            if len(_PARSED) >= MOST_PARSED:
+                _PARSED.clear()
+            _PARSED[sql] = statements[0]
+        return _PARSED[sql]
 
     def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`, JSON columns decoded."""
         with naming(self._name):
-            self._prepare(sql)
-            answer = self._connection.execute(sql, params)
+            answer = self._connection.execute(self._prepare(sql), params)
             names = [column[0] for column in answer.description or ()]
             json_at = [column[0] for column in answer.description or () if str(column[1]) == "JSON"]
             while rows := answer.fetchmany(size):
@@ -111,16 +122,14 @@ class Reading:
     def columns(self, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer as one array a column; for many rows of numbers without a null."""
         with naming(self._name):
-            self._prepare(sql)
-            return self._connection.execute(sql, params).fetchnumpy()
+            return self._connection.execute(self._prepare(sql), params).fetchnumpy()
 
     def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""
         with naming(self._name), warnings.catch_warnings():
             # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
             warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
-            self._prepare(sql)
-            return self._connection.execute(sql, params).df()
+            return self._connection.execute(self._prepare(sql), params).df()
 
     def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and at most so many rows of one SELECT a person wrote; raises Refused."""
@@ -131,9 +140,9 @@ class Reading:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Refused("write one SELECT: nothing else is allowed here, and one question at a time")
-            self._prepare(sql)
+            question = self._prepare(sql)
             clock.start()
-            answer = self._connection.execute(statements[0])
+            answer = self._connection.execute(question)
             columns = tuple(column[0] for column in answer.description or ())
             return columns, answer.fetchmany(most)
         except duckdb.InterruptException:

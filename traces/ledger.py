@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
 _BESIDE = 8  # times as many turns are looked at for those of one workspace
+FEW, SHORT = 100, 10_000  # rows of an answer, characters of its question, that are remembered
 Search = Callable[[Sought, datetime, datetime, int], list[str] | None]
 
 
@@ -42,11 +43,13 @@ class Ledger:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Return the answer as one dict per row, JSON columns decoded, times in UTC."""
-        if params:
-            return [row for batch in self.batches(sql, **params) for row in batch]
-        if sql not in self._answered:  # several questions of a page begin with the same one
-            self._answered[sql] = [row for batch in self.batches(sql) for row in batch]
-        return [dict(row) for row in self._answered[sql]]
+        question = f"{sql} {params}" if params else sql
+        if question in self._answered:  # figures of a page share questions
+            return [dict(row) for row in self._answered[question]]
+        rows = [row for batch in self.batches(sql, **params) for row in batch]
+        if len(rows) <= FEW and len(question) <= SHORT:
+            self._answered[question] = [dict(row) for row in rows]
+        return rows
 
     def batches(self, sql: str, size: int = 1000, **params: Any) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`; nothing else may be asked before the last is taken."""

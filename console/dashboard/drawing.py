@@ -210,7 +210,8 @@ def _times(walls: Times, *, across: bool) -> str:
         return ""
     begin = (walls[0] - _EPOCH).total_seconds()
     length = (walls[-1] - walls[0]).total_seconds()
-    stride = next((stride for stride in _STRIDES if length / stride <= _MOST_TICKS), _STRIDES[-1])
+    fit = (stride for stride in _STRIDES if length / stride <= _MOST_TICKS)
+    stride = next(fit, _STRIDES[-1]) if length else _DAY
     texts: list[str] = []
     for number in range(math.ceil(begin / stride), math.floor((begin + length) / stride) + 1):
         at = _EPOCH + timedelta(seconds=number * stride)

@@ -21,7 +21,7 @@ from traces.errors import Refused, StoreBusy, StoreError, StoreVersion
 from traces.export import export_jsonl, export_parquet
 from traces.ids import uuid7
 from traces.journal import Journal
-from traces.postgres import dialect, schema
+from traces.postgres import dialect, ready, schema
 from traces.postgres.connection import check_writable, naming
 from traces.postgres.tables import REST_SECONDS, SharedTables
 from traces.queries import free
@@ -284,6 +284,29 @@ def test_a_server_that_went_silent_is_not_waited_for(address: str) -> None:
     now[0] += REST_SECONDS
     assert tables.execute("select 1").fetchone() == (1,), "the next statement connects anew"
     tables.close()
+
+
+def test_readers_share_a_connection_that_forgets_and_is_replaced_when_it_ends(
+    shared: Store, alive: Journal, address: str
+) -> None:
+    record(alive, 1)
+    shared.drain()
+    whose = "select pg_backend_pid() as pid, current_setting('jit') as jit"
+
+    def asked() -> dict[str, Any]:
+        with shared.read() as ledger:
+            [row] = ledger.rows(whose)
+            ledger.ask("select pg_advisory_lock(7)", 1, 5)
+            return row
+
+    first = asked()
+    assert asked() == first and first["jit"] == "off"
+    assert run(address, "select 1 from pg_locks where locktype = 'advisory' and objid = 7") == []
+    run(address, f"select pg_terminate_backend({first['pid']})")
+    assert asked()["pid"] != first["pid"]
+    with pytest.raises(ZeroDivisionError), shared.read():
+        raise ZeroDivisionError
+    assert address not in {place for _, place, _, _ in ready._ready}, "what broke is not lent again"
 
 
 def test_a_locked_table_is_busy_not_broken(

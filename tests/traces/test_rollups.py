@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+import numpy
 import pytest
 
 from tests.factories import make_passage, make_trace
@@ -30,7 +31,7 @@ from traces.queries import (
     versions,
 )
 from traces.queries.window import Window
-from traces.records import PRODUCTION, Score, Span, Trace, Usage
+from traces.records import PRODUCTION, Payload, Score, Span, Trace, Usage
 from traces.store import Store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -241,6 +242,60 @@ def test_what_closed_days_say_is_what_their_turns_say(store: Store, journal: Jou
     assert first.seconds_p95 == pytest.approx(exactly[0]["p95"], rel=0.01)
     assert sum(row.turns for row in spent) == len(people)
     assert facts.conversations == len({turn.conversation_id for turn in people})
+
+
+def test_where_people_left_is_what_their_conversations_say(store: Store, journal: Journal):
+    write(journal, *traffic(240, days=3))
+    store.drain()
+    late = next(traffic(1)).turn
+    longer = [
+        replace(late, conversation_id="talk-7", turn_id=uuid7(), started_at=NOON - timedelta(minutes=minute))
+        for minute in range(16)
+    ]
+    with store.read() as ledger:
+        for turns in ([], longer):
+            write(journal, *(Trace(turn, Payload(turn.turn_id)) for turn in turns))
+            with store.read() as later:
+                for since in (timedelta(days=2), timedelta(days=3, minutes=17), timedelta(minutes=20)):
+                    for until in (NOON, NOON - timedelta(minutes=20)):
+                        window = Window(NOON - since, until)
+                        assert asked.leaving(later, window) == _left(later, window)
+        assert sum(row.ended for row in asked.leaving(ledger, WEEK)) == 80 - 26  # those of evals
+
+
+def _left(ledger: Any, window: Window) -> list[asked.Leaving]:
+    """Return the same out of the conversations alone."""
+    rows = ledger.rows(
+        "select least(turns, 12) as turn, count(*) as ended,"
+        " count(*) filter (where outcome <> 'answered') as unhappy from conversations"
+        " where began >= $since and began < $until and ended < $quiet and door = any($doors) group by 1",
+        quiet=window.until - timedelta(minutes=30),
+        **window.bound,
+    )
+    ends = {row["turn"]: row for row in rows}
+    result: list[asked.Leaving] = []
+    for turn in range(1, max(ends, default=0) + 1):
+        row = ends.get(turn, {"ended": 0, "unhappy": 0})
+        reached = sum(row["ended"] for number, row in ends.items() if number >= turn)
+        result.append(asked.Leaving(turn, reached, row["ended"], row["unhappy"]))
+    return result
+
+
+def test_counts_are_added_up_by_step_and_metric():
+    random = Random(8)
+    buckets = [*range(-40, 40), histogram.ZERO]
+    rows = [(random.randint(-3, 5), random.randint(0, 1), random.choice(buckets), random.randint(1, 9))
+            for _ in range(900)]  # fmt: skip
+    expected: dict[tuple[int, int], dict[int, int]] = {}
+    for step, place, bucket, number in rows:
+        counts = expected.setdefault((step, place), {})
+        counts[bucket] = counts.get(bucket, 0) + number
+    result = histogram.counted(*numpy.array(rows).T)
+    assert {key: dict(zip(*counts, strict=True)) for key, counts in result.items()} == expected
+    assert all(sorted(buckets) == buckets for buckets, _ in result.values())
+    only = numpy.array([[0, 0, histogram.ZERO, 3]]).T
+    assert histogram.counted(*only) == {(0, 0): ([histogram.ZERO], [3])}
+    assert histogram.counted(*only[:, :0]) == {}
 
 
 def test_erasing_the_newest_days_opens_them_again(store: Store, journal: Journal):

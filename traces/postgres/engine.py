@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from traces import rollups, segments
 from traces.errors import StoreBusy, StoreError, StoreVersion
 from traces.ledger import Ledger
-from traces.postgres import dialect, reading, schema
+from traces.postgres import dialect, reading, ready, schema
 from traces.postgres.connection import connected, naming, shown
 from traces.postgres.rolling import Shared
 from traces.postgres.writing import Writing
@@ -71,7 +71,7 @@ class Postgres:
         self, tail_bytes: int, *, exporting: bool = False, workspace: str | None = None
     ) -> Iterator[Ledger]:
         """Ask one snapshot of the ledger, with the tail of this host's journal."""
-        with connected(self._address, self.name) as connection, naming(self.name):
+        with ready.lent(self._address, self.name) as connection, naming(self.name):
             self._check(connection)
             for _ in range(_LOOKS):
                 before = segments.live(self._journal)

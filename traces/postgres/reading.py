@@ -32,7 +32,8 @@ def begin(connection: psycopg.Connection, seconds: int) -> None:
     connection.execute(
         "begin transaction isolation level repeatable read read only;"
         f" set local statement_timeout = '{seconds}s'; set local timezone = 'UTC';"
-        f" set local search_path = {dialect.READ}".encode()
+        # compiling a question takes longer than answering it out of rollups
+        f" set local search_path = {dialect.READ}; set local jit = off".encode()
     )
 
 

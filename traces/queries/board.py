@@ -22,6 +22,7 @@ _HOURS = """
     from {source}
     group by 1, 2
 """
+_SUMMED = "outcome, turns, searched, hits, cost_usd, unpriced, rated, up"
 # step -2 is all that was before both windows, step -1 the window before
 _TALKS = """
     select case when hour < $since then -2 when hour < $middle then -1
@@ -123,7 +124,7 @@ def board(ledger: Columns, window: Window, step_seconds: int) -> Board:
     window, before = window.hours, window.before().hours
     steps_of = {"begin": window.since.timestamp(), "step": step_seconds}
     both = Window(before.since, window.until, window.doors)
-    source, bound = rolled.sums(ledger, both, step_seconds, window.since)
+    source, bound = rolled.sums(ledger, both, _SUMMED, step_seconds, window.since)
     hours = [Hour(**row) for row in ledger.rows(_HOURS.replace("{source}", source), **steps_of, **bound)]
     talks = [Talks(**row) for row in ledger.rows(_TALKS, middle=window.since, **steps_of, **both.bound)]
     steps = rolled.histograms(ledger, window, step_seconds)
@@ -234,12 +235,12 @@ def _outcomes(hours: list[Hour]) -> dict[str, int]:
 
 
 def _merged(steps: Iterable[dict[str, Histogram]]) -> dict[str, Histogram]:
-    whole: dict[str, Counter[int]] = {}
+    whole: dict[str, dict[int, int]] = {}
     for step in steps:
         for metric, (buckets, counts) in step.items():
-            counted = whole.setdefault(metric, Counter())
+            counted = whole.setdefault(metric, {})
             for bucket, number in zip(buckets, counts, strict=True):
-                counted[bucket] += number
+                counted[bucket] = counted.get(bucket, 0) + number
     return {
         metric: (sorted(counted), [counted[bucket] for bucket in sorted(counted)])
         for metric, counted in whole.items()

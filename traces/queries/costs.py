@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from traces.queries import rolled
 from traces.queries.window import Rows, Window
@@ -151,40 +152,43 @@ def resolved(ledger: Rows, window: Window) -> Resolved:
 
     All turns' known costs count, those of the unresolved ones too.
     """
-    source, bound = rolled.sums(ledger, window.hours)
-    [row] = ledger.rows(
-        # constants
-        f"""
-        select cast(coalesce(sum(turns), 0) as bigint) as turns,
-               cast(sum(cost_usd) as double precision) as cost_usd,
-               cast(coalesce(sum(unpriced), 0) as bigint) as unpriced,
-               cast(coalesce(sum(resolved), 0) as bigint) as resolved
-        from {source}
-        """,  # noqa: S608
-        **bound,
+    rows = _by_route(ledger, window)
+    prices = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+    return Resolved(
+        turns=sum(row["turns"] for row in rows),
+        conversations=rolled.conversations(ledger, window.hours),
+        cost_usd=sum(prices) if prices else None,
+        unpriced=sum(row["unpriced"] for row in rows),
+        resolved=sum(row["resolved"] for row in rows),
     )
-    return Resolved(conversations=rolled.conversations(ledger, window.hours), **row)
 
 
 def routes(ledger: Rows, window: Window) -> list[RouteCost]:
     """How many turns took each route, and what did they cost?"""
-    source, bound = rolled.sums(ledger, window.hours)
-    rows = ledger.rows(
+    result: list[RouteCost] = []
+    for row in _by_route(ledger, window):
+        if row["route"] in ("cheap", "strong"):
+            result.append(RouteCost(row["route"], row["turns"], row["cost_usd"], row["stopped"]))
+        elif row["stopped"]:
+            result.append(RouteCost(row["route"], row["stopped"], None, row["stopped"]))
+    return sorted(result, key=lambda route: -route.turns)
+
+
+def _by_route(ledger: Rows, window: Window) -> list[dict[str, Any]]:
+    """Add up the turns of each route; asked once for all that a page says of them."""
+    source, bound = rolled.sums(ledger, window.hours, "route, turns, cost_usd, unpriced, resolved, stopped")
+    return ledger.rows(
         # constants
         f"""
-        select route, cast(sum(case when route in ('cheap', 'strong') then turns else stopped end) as bigint)
-                   as turns,
-               cast(sum(case when route in ('cheap', 'strong') then cost_usd end) as double precision)
-                   as cost_usd,
+        select route, cast(sum(turns) as bigint) as turns,
+               cast(sum(cost_usd) as double precision) as cost_usd,
+               cast(sum(unpriced) as bigint) as unpriced,
+               cast(sum(resolved) as bigint) as resolved,
                cast(sum(stopped) as bigint) as stopped
-        from {source}
-        where route in ('cheap', 'strong') or stopped > 0
-        group by route
-        order by turns desc
+        from {source} group by route order by turns desc, route
         """,  # noqa: S608
         **bound,
     )
-    return [RouteCost(**row) for row in rows]
 
 
 def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[Calls]:

@@ -41,7 +41,8 @@ _ASKED = {
 }
 LIKE = r" and (question ilike $pattern escape '\' or answer ilike $pattern escape '\')"
 _TEXT = "lower(concat(question, ' ', answer))"
-_SPELLED = f" and regexp_replace({_TEXT}, ${{name}}, '') <> {_TEXT}"
+# most texts lack the word, which is soon seen
+_SPELLED = f" and strpos({_TEXT}, ${{word}}) > 0 and regexp_replace({_TEXT}, ${{name}}, '') <> {_TEXT}"
 _THUMBS = """
               select turn_id from scores
               where name = 'feedback' and value is not null and turn_id >= $first and turn_id <= $last
@@ -212,11 +213,15 @@ def matching(ledger: Words, which: Filter) -> Query:
 
 def _spelled(text: str) -> tuple[str, dict[str, str]]:
     """Return what looks for words in the texts themselves."""
-    patterns = words.sought(text).patterns
-    if not patterns:
+    sought = words.sought(text)
+    if not sought.phrases:
         return LIKE, {"pattern": like(text)}
-    names = {f"pattern{number}": pattern for number, pattern in enumerate(patterns)}
-    return "".join(_SPELLED.replace("{name}", name) for name in names), names
+    sql, bound = "", dict[str, str]()
+    for number, (phrase, pattern) in enumerate(zip(sought.phrases, sought.patterns, strict=True)):
+        name, word = f"pattern{number}", f"word{number}"
+        sql += _SPELLED.replace("{name}", name).replace("{word}", word)
+        bound |= {name: pattern, word: max(phrase, key=len)}
+    return sql, bound
 
 
 def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:

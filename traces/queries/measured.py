@@ -53,6 +53,10 @@ _ROLLED = """
     sum(seconds_n) as seconds_n, sum(seconds) as seconds, sum(seconds_squares) as seconds_squares,
     sum(cost_n) as cost_n, sum(cost_usd) as cost, sum(cost_squares) as cost_squares
 """
+_SUMMED = """
+    outcome, turns, searched, hits, rated_turns, down, grounded_n, grounded, grounded_squares,
+    seconds_n, seconds, seconds_squares, cost_n, cost_usd, cost_squares
+"""
 _PARTS = ("grounded", "seconds", "cost")
 _COUNTS = ("turns", "errors", "searched", "hits", "rated", "down", "grounded_n", "seconds_n", "cost_n")
 
@@ -61,8 +65,8 @@ def groups(
     ledger: Rows, window: Window, shape: type[Shape], keys: tuple[str, ...], where: str, **bound: Any
 ) -> list[Shape]:
     """Measure the groups of a window's whole hours by the rollups; `where` is a constant, `keys` too."""
-    source, ends = rolled.sums(ledger, window)
     listed = ", ".join(keys)
+    source, ends = rolled.sums(ledger, window, f"{_SUMMED}, {listed}")
     rows = ledger.rows(
         f"select {listed}, {_ROLLED} from {source} where {where} group by {listed}",  # noqa: S608
         errors=list(ERRORS),

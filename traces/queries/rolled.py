@@ -26,10 +26,8 @@ _BUCKETS = """
     where metric in ({metrics}) and door in ({doors}) and {0} >= ${2} and {0} < ${3}
 """
 _SUMS = """
-    select {0} as moment, model, prompt, kb, index_version, route, outcome, turns, oldest, newest, searched,
-           hits, called, stopped, unpriced, cost_n, cost_usd, cost_squares, seconds_n, seconds,
-           seconds_squares, rated, up, rated_turns, down, resolved, grounded_n, grounded, grounded_squares
-    from {1} where door in (select unnest(cast($doors as text[]))) and {0} >= ${2} and {0} < ${3}
+    select {columns} from {table}
+    where door in (select unnest(cast($doors as text[]))) and {moment} >= ${since} and {moment} < ${until}
 """
 # those that went on in a window: begun before its end, less those that ended before its begin
 _TALKS = """
@@ -125,14 +123,20 @@ def histograms(
 
 
 def sums(
-    rows: Rows, window: Window, step_seconds: int | None = None, begin: datetime | None = None
+    rows: Rows, window: Window, names: str, step_seconds: int | None = None, begin: datetime | None = None
 ) -> tuple[str, dict[str, datetime | list[str]]]:
     """Return what to select the sums of a window's whole hours from, and what that binds.
 
-    Rows have the columns of `hourly`, but `moment`, and no door. Steps begin at `begin`, or the window's.
+    It has the named columns of `hourly`, and `moment`: each name costs time. Steps begin at `begin`, or the
+    window's.
     """
     stretches, ends = pieces(rows, window, step_seconds, begin)
-    source = " union all ".join(_SUMS.format(moment, table, *edges) for moment, table, *edges in stretches)
+    source = " union all ".join(
+        _SUMS.format(
+            columns=f"{moment} as moment, {names}", table=table, moment=moment, since=since, until=until
+        )
+        for moment, table, since, until in stretches
+    )
     return f"({source}) as sums", {"doors": list(window.doors), **ends}
 
 

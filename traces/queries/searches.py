@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from traces.queries import rolled
 from traces.queries.window import Columns, Rows, Window, ends
 from traces.rollups import NEAR
 
+MOST_VERSIONS = 50
 BUCKETS = NEAR  # of the cosine of the best passage, from 0 to 1
 
 
@@ -96,26 +95,27 @@ def stages(ledger: Rows, window: Window) -> dict[str, dict[str, int]]:
 
 def hit_rate(ledger: Rows, window: Window) -> float | None:
     """What share of the turns that searched found a passage above the floor? None when none searched."""
-    source, bound = _sums(ledger, window)
-    [row] = ledger.rows(f"select sum(searched) as searched, sum(hits) as hits from {source}", **bound)  # noqa: S608
-    return float(row["hits"] / row["searched"]) if row["searched"] else None
+    by_version = _by_version(ledger, window)
+    searched = sum(version.searched for version in by_version)
+    return sum(version.hits for version in by_version) / searched if searched else None
 
 
 def versions(ledger: Rows, window: Window) -> list[Version]:
     """What did each version of each knowledge base do? The one used last comes first."""
-    source, bound = _sums(ledger, window)
+    return _by_version(ledger, window)[:MOST_VERSIONS]
+
+
+def _by_version(ledger: Rows, window: Window) -> list[Version]:
+    names = "kb, index_version, searched, hits, oldest, newest"
+    source, bound = rolled.sums(ledger, window.hours, names) if window.long else (_TURNS, window.bound)
     rows = ledger.rows(
         # constants
         f"""
         select kb, index_version, cast(sum(searched) as bigint) as searched,
                cast(sum(hits) as bigint) as hits, min(oldest) as first, max(newest) as last
         from {source} where searched > 0
-        group by kb, index_version order by max(newest) desc limit 50
+        group by kb, index_version order by max(newest) desc
         """,  # noqa: S608
         **bound,
     )
     return [Version(**row) for row in rows]
-
-
-def _sums(ledger: Rows, window: Window) -> tuple[str, Mapping[str, Any]]:
-    return rolled.sums(ledger, window.hours) if window.long else (_TURNS, window.bound)

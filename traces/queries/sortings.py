@@ -173,10 +173,9 @@ def wordings(ledger: Rows, window: Window, share: str, most: int) -> list[Wordin
 
 
 _PART = """
-    select topic, {later} as later, {moment} < $quiet as over, turns, refused, unanswered, rated, down,
-           cost_n, cost_usd, ended
-    from {table}_topics where door in (select unnest(cast($doors as text[])))
-      and {moment} >= ${since} and {moment} < ${until}
+    select topic, {moment} >= $middle as later, {moment} < $quiet as over, turns, refused, unanswered, rated,
+           down, cost_n, cost_usd, ended
+    from {table}_topics where door in (select unnest(cast($doors as text[]))) and ({times})
 """
 
 
@@ -184,15 +183,7 @@ def sums(ledger: Rows, window: Window) -> list[Sums]:
     """Return the sums of each topic over the whole hours of a window, None's those of none."""
     hours = window.hours
     middle = Window(hours.since + (hours.until - hours.since) / 2, hours.until, hours.doors).hours.since
-    parts: list[str] = []
-    bound: dict[str, datetime] = {}
-    halves = (Window(hours.since, middle), Window(middle, hours.until))
-    for later, half in enumerate(halves):
-        stretches, edges = pieces(ledger, half, None)
-        bound |= {f"{name}_{later}": value for name, value in edges.items()}
-        for moment, table, since, until in stretches:
-            names = {"since": f"{since}_{later}", "until": f"{until}_{later}"}
-            parts.append(_PART.format(later=("false", "true")[later], moment=moment, table=table, **names))
+    source, edges = _halves(ledger, hours, middle)
     rows = ledger.rows(
         # constants
         f"""
@@ -207,14 +198,32 @@ def sums(ledger: Rows, window: Window) -> list[Sums]:
                cast(sum(cost_usd) as double precision) as cost_usd,
                cast(coalesce(sum(turns) filter (where over), 0) as bigint) as over,
                cast(coalesce(sum(ended) filter (where over), 0) as bigint) as ended
-        from ({" union all ".join(parts)}) as parts
+        from ({source}) as parts
         group by topic order by turns desc, topic
         """,  # noqa: S608
         doors=list(window.doors),
+        middle=middle,
         quiet=window.until - QUIET - timedelta(hours=1),
-        **bound,
+        **edges,
     )
     return [Sums(**row) for row in rows]
+
+
+def _halves(ledger: Rows, hours: Window, middle: datetime) -> tuple[str, dict[str, datetime]]:
+    """Return what to add up on both sides of a middle, and what it binds: closed days, and hours around."""
+    times: dict[tuple[str, str], list[str]] = {}
+    bound: dict[str, datetime] = {}
+    for half, part in enumerate((Window(hours.since, middle), Window(middle, hours.until))):
+        stretches, edges = pieces(ledger, part, None)
+        bound |= {f"{name}_{half}": value for name, value in edges.items()}
+        for moment, table, since, until in stretches:
+            stretch = f"({moment} >= ${since}_{half} and {moment} < ${until}_{half})"
+            times.setdefault((moment, table), []).append(stretch)
+    parts = [
+        _PART.format(moment=moment, table=table, times=" or ".join(stretches))
+        for (moment, table), stretches in times.items()
+    ]
+    return " union all ".join(parts), bound
 
 
 def of_topic(ledger: Rows, window: Window, topic: int | None, most: int) -> list[str]:
