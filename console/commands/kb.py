@@ -10,7 +10,7 @@ import typer
 
 from console.commands.screen import emit, table, wrong
 from pipeline.build import knowledge, retriever
-from pipeline.context.search_test import search_test
+from pipeline.context.ranks import search_test
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge

@@ -18,7 +18,7 @@ from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
 from pipeline import build, providers
 from pipeline.auth import DEFAULT
-from pipeline.context.search_test import Hit, search_test
+from pipeline.context.ranks import Hit, search_test
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
 from pipeline.guards import guards

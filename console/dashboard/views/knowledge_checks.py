@@ -10,7 +10,7 @@ import streamlit as st
 from console import format
 from console.dashboard import bases, data, downloads, markup, notices
 from console.dashboard.bases import KnowledgeBase
-from pipeline.context.search_test import Hit
+from pipeline.context.ranks import Hit
 
 MOST_SUSPECTS = 200
 
