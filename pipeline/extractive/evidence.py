@@ -24,7 +24,7 @@ from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
 from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
-from pipeline.spelling import PARTICLES, doubtful, joined, mended, vocabulary
+from pipeline.spelling import doubtful, joinable, joined, mended, vocabulary
 from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -194,7 +194,7 @@ class Page:
         numbered = tuple(f for f in retrieved.candidates if f.passage.n is not None)
         self.passages = tuple(f for f in numbered or retrieved.candidates[:READ] if f.passage.text)
         texts = [f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages]
-        if not PARTICLES.isdisjoint(tokens(question)):
+        if joinable(question, texts):
             question = joined(question, vocabulary(texts))
         self.question = question
         self.kind = kind(question)

@@ -19,7 +19,8 @@ LAYERS, HEADS = 6, 12
 EPSILON = 1e-12
 INPUT, OUTPUT = "ids", "mean"
 LOUD = (63, 99, 127, 157, 223, 267, 338, 383)  # channels with values up to 28; others stay below 5
-LOWEST = -0.2  # of what GELU gives, in shares of a word piece's highest value; it never goes below -0.17
+LOWEST = -0.2  # of what GELU gives, in shares of a word piece's highest value
+LEAST = 0.85  # that this value is taken for: GELU never goes below -0.17
 _EMBEDDINGS = "inner.embeddings."
 
 
@@ -108,12 +109,11 @@ class _Writer:
 
     def _narrowed(self, wide: str, by: tuple[Array, Array]) -> str:
         """Return what GELU gave, rounded with one scale for each word piece, times an int8 matrix."""
-        graph, zero = self._graph, round(-255 * LOWEST / (1 - LOWEST))
-        highest = graph.node("ReduceMax", wide, axes=(2,), keepdims=1)
-        step, zero = (
-            graph.constant(np.array(1 / (255 - zero), np.float32)),
-            graph.constant(np.array(zero, np.uint8)),
-        )
+        graph, lowest = self._graph, round(-255 * LOWEST / (1 - LOWEST))
+        least = graph.constant(np.array(LEAST, np.float32))
+        highest = graph.node("Max", graph.node("ReduceMax", wide, axes=(2,), keepdims=1), least)
+        step = graph.constant(np.array(1 / (255 - lowest), np.float32))
+        zero = graph.constant(np.array(lowest, np.uint8))
         rounded = graph.node("QuantizeLinear", graph.node("Div", wide, highest), step, zero)
         matrix, scales = map(graph.constant, by)
         product = graph.node("MatMulIntegerToFloat", rounded, matrix, step, scales, zero)

@@ -10,7 +10,7 @@ from pipeline.extractive.home import others
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found
-from pipeline.spelling import joined
+from pipeline.spelling import joinable, joined
 from pipeline.text import sentences
 from tests.factories import make_passage
 from tests.pipeline.test_doubt import KILN, answer, prompt
@@ -59,6 +59,16 @@ def test_a_verb_and_its_particle_are_one_word_where_documents_write_one(
     text: str, words: set[str], written: str
 ) -> None:
     assert joined(text, frozenset(words)) == written
+    assert joinable(text, [" ".join(words)]) or text == written
+
+
+@pytest.mark.parametrize(
+    "document", ["A roll-back takes a second.", "ROLL‐BACK", "ﬁne: Rollback", "rollbacks"]
+)
+def test_the_letters_in_a_row_ask_for_the_vocabulary(document: str) -> None:
+    assert joinable("How do I roll it back?", [document])
+    assert not joinable("How do I roll it back?", ["Roll it and hold it back."])
+    assert not joinable("How do I back the kiln?", [document])
 
 
 def test_a_page_about_other_things_of_the_same_count_is_another() -> None:
