@@ -16,6 +16,7 @@ from pipeline.guardrails.classifier import LANGUAGES, Buckets, Classifier, Label
 from pipeline.guardrails.folding import clean, fold
 from pipeline.guardrails.moderated import opinion
 from pipeline.guardrails.moderator import GREY, Moderator
+from pipeline.guardrails.quoting import own_words
 from pipeline.guardrails.rules import RULES, Category, Rule, read
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
 from pipeline.languages import language
@@ -94,7 +95,10 @@ class Inbound:
         verdict = self.check(text)
         if verdict.action == "refuse":
             return verdict
-        return self._classified(text, verdict, await self._scores(text))
+        scores = await self._scores(text)
+        if scores.get("distress", (0.0, False))[1] and (said := own_words(text)) != text:
+            scores["distress"] = (await self._scores(said))["distress"]
+        return self._classified(text, verdict, scores)
 
     async def conversation(
         self, text: str, history: Sequence[Message], system: str
