@@ -96,8 +96,8 @@ class Inbound:
         if verdict.action == "refuse":
             return verdict
         scores = await self._scores(text)
-        if scores.get("distress", (0.0, False))[1] and (said := own_words(text)) != text:
-            scores["distress"] = (await self._scores(said))["distress"]
+        if scores.get("distress", (0.0, False))[1] and (own := own_words(text)) != text:
+            scores["distress"] = (await self._scores(own))["distress"]
         return self._classified(text, verdict, scores)
 
     async def conversation(
