@@ -268,7 +268,7 @@ def counts(settings: Settings) -> Counts:
 def sessions(settings: Settings, space: str = "") -> RedisServer | None:
     """Return a connection to what all machines keep together, or to a space of it; None when alone."""
     address = settings.sessions.get_secret_value()
-    return None if address == EMBEDDED else RedisServer(address, space=space, rests=rest(address))
+    return None if address == EMBEDDED else RedisServer(address, space=space, rests=rest(address), exact=True)
 
 
 def _admission(settings: Settings) -> Admission:

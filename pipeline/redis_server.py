@@ -19,6 +19,7 @@ WAIT_SECONDS = 0.25  # for an answer: a turn is held up that long, once a rest
 REST_SECONDS = 2.0  # after a failure nobody asks again for so long
 SCHEMES = ("redis", "rediss", "unix")
 KEEPS = "noeviction"
+LOOK_SECONDS = 60.0  # between two looks at whether the server keeps what it is told
 _PREFIX = "answerdeck:"
 _PROBE = "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])"
 
@@ -47,7 +48,10 @@ def rest(address: str) -> Rest:
 
 
 class RedisServer:
-    """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError."""
+    """Redis or what speaks its protocol; a script is run with nothing between. Raises SessionsError.
+
+    With `exact` it is not used while it throws keys away: limits would go with them, and nobody would know.
+    """
 
     def __init__(
         self,
@@ -57,11 +61,17 @@ class RedisServer:
         texts: bool = True,
         space: str = "",
         rests: Rest | None = None,
+        exact: bool = False,
     ) -> None:
         import redis
 
         self.name = shown(address)
+        self._clock = clock
         self._rest = rests or Rest(clock)
+        self._exact = exact
+        self._unfit: str | None = None
+        self._looks_at = float("-inf")
+        self._denial = redis.ResponseError
         self._prefix = f"{_PREFIX}{space}"  # apart from what others keep there
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._client: redis.Redis = redis.Redis.from_url(
@@ -85,6 +95,8 @@ class RedisServer:
         """Ask once; after a failure nobody is kept waiting for a while."""
         self._rest.check()
         try:
+            if self._exact:
+                self._look()
             return question(self._client)
         except self._failures as error:
             line = (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -95,13 +107,30 @@ class RedisServer:
     def check(self) -> None:
         """Say whether the server keeps what it is told; raises SessionsError in one line when it does not."""
         self.run(_PROBE, ("probe",), ())
-        memory: Any = self.ask(lambda client: client.info("memory"))
+        self._looks_at = float("-inf")
+        self.ask(lambda _: self._look())
+
+    def _look(self) -> None:
+        """Look now and then at what the server does when it is full; raises SessionsError."""
+        if self._clock() >= self._looks_at:
+            self._unfit = self._thrown_away()
+            self._looks_at = self._clock() + (LOOK_SECONDS if self._unfit is None else REST_SECONDS)
+        if self._unfit is not None:
+            raise SessionsError(self._unfit)
+
+    def _thrown_away(self) -> str | None:
+        """Say that keys are thrown away; None when they are kept, or when that may not be asked."""
+        try:
+            memory: Any = self._client.info("memory")
+        except self._denial:
+            return None
         policy = memory.get("maxmemory_policy", KEEPS)
-        if memory.get("maxmemory") and policy != KEEPS:
-            raise SessionsError(
-                f"{self.name} throws keys away when it is full (maxmemory-policy {policy}), and limits with"
-                f" them: set maxmemory-policy {KEEPS}"
-            )
+        if not memory.get("maxmemory") or policy == KEEPS:
+            return None
+        return (
+            f"{self.name} throws keys away when it is full (maxmemory-policy {policy}), and limits with"
+            f" them: set maxmemory-policy {KEEPS}"
+        )
 
     def close(self) -> None:
         self._client.close()

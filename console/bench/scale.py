@@ -52,7 +52,10 @@ def measure(folder: Path, *, quick: bool, progress: Callable[[str], None]) -> li
             host.start(stack)
             host.drain(stack, ledger)
         doors = _doors(stack, hosts, folder, progress)
-        figures = asyncio.run(_scenes(stack, hosts, doors, (postgres, redis), quick, progress))
+        try:
+            figures = asyncio.run(_scenes(stack, hosts, doors, (postgres, redis), quick, progress))
+        except ExceptionGroup as errors:  # of the users and of who kills: the first says what went wrong
+            raise errors.exceptions[0] from errors
         progress("scale: what the ledger holds")
         return [*figures, *sharing(folder, redis)]
 

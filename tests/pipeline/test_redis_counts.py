@@ -187,6 +187,34 @@ async def test_when_it_is_gone_turns_go_on_at_half_the_limit_and_nothing_doubles
     quota.close()
 
 
+async def test_a_server_that_throws_keys_away_is_not_counted_on(shared_sessions: Sessions) -> None:
+    clock = Clock()
+    server = RedisServer(shared_sessions.address, clock, exact=True)
+    quota = Quota(10, counts=RedisCounts(server))
+
+    def change(**settings: str) -> None:
+        other = RedisServer(shared_sessions.address)
+        for name, value in settings.items():
+            other.ask(lambda client, name=name, value=value: client.config_set(name.replace("_", "-"), value))
+        other.close()
+
+    assert await quota.take("ada", "a") is None and not quota.alone
+    change(maxmemory="3mb", maxmemory_policy="allkeys-lru")
+    assert await quota.take("ada", "b") is None and not quota.alone  # looked at a moment ago
+    clock.now += redis_server.LOOK_SECONDS
+    assert [await quota.take("ada", f"c{n}") for n in range(10)].count(None) == 5
+    assert quota.alone
+    with pytest.raises(
+        SessionsError, match=r"throws keys away when it is full \(maxmemory-policy allkeys-lru"
+    ):
+        server.check()
+    change(maxmemory_policy="noeviction")
+    clock.now += redis_server.REST_SECONDS
+    await quota.take("ada", "d")
+    assert not quota.alone
+    quota.close()
+
+
 async def test_a_turn_says_that_it_was_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERDECK_SESSIONS", GONE)
     pipeline = build.build(load_settings())
