@@ -66,7 +66,7 @@ class Ledger:
     def ask(self, sql: str, most: int, seconds: float) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return columns and at most so many rows of one SELECT that a person wrote; raises Refused."""
         if self._workspace is not None:
-            raise Refused("SQL reads the whole ledger: only who may see every workspace can ask in it")
+            raise Refused("SQL reads the whole ledger: ask it of all workspaces together, not of one")
         if not isinstance(self._answers, Asking):
             raise Refused("this ledger is on another server; ask it there with a read-only account")
         return self._answers.ask(sql, most, seconds)

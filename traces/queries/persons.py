@@ -50,7 +50,9 @@ LEFT = {
     "scores": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
     "cases": "case_id = any($cases)",
     **dict.fromkeys(("conversations", "daily_users"), "user_id = $user"),
-    **dict.fromkeys(("payloads", "spans", "passages", "usages", "asked", "missing"), "turn_id = any($turns)"),
+    **dict.fromkeys(
+        ("payloads", "spans", "passages", "usages", "asked", "missing", "latest"), "turn_id = any($turns)"
+    ),
 }
 
 
