@@ -59,8 +59,8 @@ async def events(question: str) -> AsyncGenerator[Event]:
     yield Sources((PASSAGE,))
     yield Delta("1. First draft [1].")
     yield Retract("", "leak")
-    yield Delta(f"1. Turn the **left** knob {HOSTILE}\n2. Wait.")
-    text = f"1. Turn the **left** knob {HOSTILE}\n2. Wait."
+    yield Delta(f"1. Turn the **left** of *it* knob {HOSTILE}\n2. Wait.")
+    text = f"1. Turn the **left** of *it* knob {HOSTILE}\n2. Wait."
     yield Answer(
         "t", "conversation-1", "answered", text, (Citation(1, "c1", "d1", "Oven", ""),), (PASSAGE,), {},
         None, None, None, notice="Only a part of the search worked for this answer.",
@@ -124,6 +124,7 @@ def test_a_visitor_asks_checks_a_source_and_thanks(page: Page, shop: Shop) -> No
     told = page.locator(".told")
     assert told.locator("li").count() == 2
     assert told.locator("strong").inner_text() == "left"
+    assert told.locator("em").inner_text() == "it"
     assert told.locator("img").count() == 0
     assert "First draft" not in told.inner_text()
     assert page.get_by_text("Only a part of the search").first.is_visible()
