@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -108,6 +107,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(tmp_path / "data"))
 
 
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give back `__main__`: Streamlit puts the page it draws there, and new processes would import that."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def stores_at_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stores and readers of a test lie ready; `shipped_stores` has them made as the program does."""
@@ -122,18 +127,6 @@ def certificates_at_hand() -> Iterator[None]:
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave a test out of the measured lines, its processes too: it repeats at length what others reach."""
-    trace, trace_of_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]  # None ends it
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-    yield
-    threading.settrace(trace_of_threads)  # type: ignore[arg-type]
-    sys.settrace(trace)
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,6 @@ def test_a_page_draws_over(
     assert [one.value[2:26] for one in app.error] == alone
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", sorted(VIEWS))
 def test_an_address_may_say_anything(
     name: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,6 @@ from tests.factories import make_turn
 from traces.records import Case, Payload, Trace
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_pairs_of_rows_left_out_are_ordered_rightly() -> None:
     rows = fit_agreement.rows()
     assert len(rows) * len(fit_agreement.PAIRS) == 400
@@ -26,7 +25,6 @@ def test_pairs_of_rows_left_out_are_ordered_rightly() -> None:
     assert fmean(baseline.values()) < 0.4
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_an_invented_sentence_hardly_ever_raises_it() -> None:
     raised = 0
     for row in fit_agreement.rows():

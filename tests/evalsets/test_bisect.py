@@ -73,7 +73,6 @@ async def test_the_change_behind_the_drop_is_named(world: World) -> None:
     assert "(95 %)" in found.sentence
 
 
-@pytest.mark.usefixtures("unmeasured")
 async def test_changes_that_only_hurt_together_are_tried_together(world: World) -> None:
     world.rule = lambda variant, passages: passages == 1 and variant.prompt == "answer@v2"
     await world.run("answer@v2", "m1", 1, "bad-2")

@@ -48,7 +48,6 @@ def test_the_shipped_labels_are_about_the_handbook_as_it_is() -> None:
         assert all(text in pages[row["page"]].splitlines() for text in row["contexts"]), row["id"]
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_our_groundedness_agrees_with_people() -> None:
     begin, rated = public("begin"), public("mtrag_human_eval")
     found = calibration.calibrate(begin, "groundedness", SCORER, calibration.grounded(begin))

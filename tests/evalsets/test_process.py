@@ -43,7 +43,6 @@ def process(code: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_scores_and_prompts_are_those_of_ragas() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.evalsets.plain_ragas"],

@@ -70,7 +70,6 @@ def test_noisy_scores_need_more_cases() -> None:
     assert noisy.blind and noisy.needed > 80
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("loss", [0.05, 0.1, 0.2, 0.5])
 def test_the_stated_power_is_what_a_simulation_finds(loss: float) -> None:
     n, random = power.cases_needed(loss), np.random.default_rng(1)
@@ -85,7 +84,6 @@ def test_the_stated_power_is_what_a_simulation_finds(loss: float) -> None:
     assert power.power(n, loss) >= power.POWER > power.power(max(n // 2, 1), loss)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_a_candidate_that_is_no_worse_is_rarely_refused() -> None:
     random, refused = np.random.default_rng(2), 0
     for n in (5, 8, 20, 97):
@@ -102,7 +100,6 @@ def test_the_noise_of_the_arithmetic_is_no_difference() -> None:
     assert (both.wins, both.losses, both.ties) == ((), (), 1)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_times_that_are_truly_a_fifth_slower_are_found_in_heavy_noise() -> None:
     random, right, wrong = np.random.default_rng(5), 0, 0
     for _ in range(200):

@@ -263,7 +263,6 @@ STEPS = st.one_of(
 Calls = list[tuple[Permit, dict[str, float]]]
 
 
-@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(STEPS, st.integers(0, 50)), max_size=60))
 def test_it_does_what_the_naive_one_does(steps: list[tuple[tuple[str, float], int]]) -> None:

@@ -97,7 +97,6 @@ def test_the_summary_tells_the_turns_before_the_window_and_stays_short(tmp_path:
     assert extended("", "q" * 5000, "a" * 5000).count("\n") == 0
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_turn_2000_costs_what_turn_10_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 0
 

@@ -14,7 +14,6 @@ import pytest
 from traces.store import Store
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kills", [5, *(pytest.param(kills, marks=pytest.mark.slow) for kills in (20, 100))])
 def test_no_turn_is_lost_or_doubled(tmp_path: Path, kills: int) -> None:
     data = tmp_path / "data"

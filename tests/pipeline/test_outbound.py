@@ -110,7 +110,6 @@ def test_rewrites(said: str, shown: str) -> None:
     assert stream(said, 3)[0] == shown
 
 
-@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.data())
 def test_pieces_do_not_matter_and_nothing_forbidden_leaves(parts: list[str], data: st.DataObject) -> None:

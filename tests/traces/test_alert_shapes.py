@@ -26,7 +26,6 @@ def latest(name: str) -> float:
     return max((limit for kind, limit in LATEST_MINUTES.items() if kind in name), default=180.0)
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(900)
 def test_forty_incidents_are_seen_and_end_when_they_are_over(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(shape.name, play(shape, 100 + number)) for number, shape in enumerate(SHAPES)]
@@ -40,7 +39,6 @@ def test_forty_incidents_are_seen_and_end_when_they_are_over(capsys: pytest.Capt
     assert [name for name, one in rows if (one.delay_minutes or 0.0) > latest(name)] == []
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(900)
 def test_thirty_clean_days_of_all_rules_have_at_most_an_alarm_a_week() -> None:
     alarms = {rule.key: clean(rule, 400, 30, every=6) for rule in JUDGED}

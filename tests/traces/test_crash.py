@@ -91,7 +91,6 @@ class Crew:
         return self.acknowledged.read_text().splitlines() if self.acknowledged.exists() else []
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, kills: int):
     choose = random.Random(kills)

@@ -98,7 +98,6 @@ def sound(value: Any) -> Any:
     return value
 
 
-@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(any_trace(), min_size=1, max_size=15))
 def test_a_trace_comes_back_as_it_was_recorded(tmp_path: Path, recorded: list[Any]):

@@ -73,7 +73,6 @@ class Crew:
         return [line for file in files if file.exists() for line in file.read_text().splitlines()]
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kills", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_kills_of_drainers_writers_and_the_server_lose_and_double_nothing(
     postgres: Databases, tmp_path: Path, kills: int
