@@ -10,6 +10,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from console.dashboard import whose
+from console.dashboard.installed import Problem
 from evalsets.cases import cases
 from traces.ids import uuid7
 
@@ -23,7 +24,7 @@ def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
     @wraps(draw)
     def drawn(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            with cases.belonging(whose.own()):
+            with cases.belonging(_workspace()):
                 draw(*arguments, **options)
         except Exception:  # the boundary of a page: nobody sees a traceback, the log has all of it
             reference = uuid7()[-8:]
@@ -31,6 +32,14 @@ def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
             _tell(reference)
 
     return drawn
+
+
+def _workspace() -> str | None:
+    """Return whose evalsets a page works with; None while the configuration is broken, as the page says."""
+    try:
+        return whose.own()
+    except Problem:
+        return None
 
 
 def _tell(reference: str) -> None:

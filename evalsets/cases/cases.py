@@ -108,8 +108,8 @@ def _listed(path: Path, *_stamps: int) -> Listed:
 
 
 @contextmanager
-def belonging(workspace: str) -> Iterator[None]:
-    """Let the team's own sets be those of a workspace within it, whatever the configuration says."""
+def belonging(workspace: str | None) -> Iterator[None]:
+    """Let the team's own sets be those of a workspace within it; None is the configuration's."""
     token = _workspace.set(workspace)
     try:
         yield
