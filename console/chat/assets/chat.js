@@ -451,7 +451,9 @@
   window.answerdeck = {
     key,
     busy: running,
-    take: (text) => {
+    take: (given) => {
+      const text = given.trim() ? given : box().value; // what was typed before Gradio listened it does not know
+      if (text !== given) put('');
       window.answerdeckLine.taken();
       sending = text.trim();
       arrived = false;

@@ -137,6 +137,7 @@
   const box = () => document.querySelector('#box textarea');
   const again = () => {
     if (pressed === null || box()?.value !== pressed || window.answerdeck?.busy()) { pressed = null; return; }
+    box().dispatchEvent(new Event('input', { bubbles: true })); // typed before Gradio listened, too
     document.querySelector('#send').click();
     setTimeout(again, 250);
   };
