@@ -55,7 +55,7 @@ _TURNS = """
            substr(question, 1, 240) as question, outcome, error_class, model, prompt,
            first_token_seconds, seconds, cost_usd, attempts, input_tokens, output_tokens, hit
     from turns
-    where turn_id in (select unnest(cast($ids as text[])))
+    where turn_id >= $first and turn_id <= $last and turn_id in (select unnest(cast($ids as text[])))
     order by started_at desc, turn_id desc
 """
 _CONVERSATIONS = """)
@@ -68,7 +68,8 @@ _RATINGS = """
         select turn_id, value, row_number() over (
             partition by turn_id, source, user_id order by created_at desc, score_id desc) as age
         from score_history
-        where name = 'feedback' and turn_id in (select unnest(cast($ids as text[])))
+        where name = 'feedback' and turn_id >= $first and turn_id <= $last
+          and turn_id in (select unnest(cast($ids as text[])))
     ) as words
     where age = 1 and value is not null group by turn_id
 """
@@ -167,9 +168,14 @@ def _rows(ledger: Rows, turn_ids: list[str]) -> list[TurnRow]:
     """Read some turns, and no text of any other."""
     if not turn_ids:
         return []
-    rows = ledger.rows(_TURNS, ids=turn_ids)
+    rows = ledger.rows(_TURNS, **_between(turn_ids))
     rating = ratings(ledger, [row["turn_id"] for row in rows])
     return [TurnRow(**row, rating=rating.get(row["turn_id"])) for row in rows]
+
+
+def _between(turn_ids: list[str]) -> dict[str, Any]:
+    """Bind some turns and their ends: ids sort by time, so little lies between those of a page."""
+    return {"ids": turn_ids, "first": min(turn_ids), "last": max(turn_ids)}
 
 
 def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
@@ -249,7 +255,7 @@ def ratings(ledger: Rows, turn_ids: list[str]) -> dict[str, float]:
     """How were these turns rated? The last word of a person counts, and of several people the worst."""
     if not turn_ids:
         return {}
-    rows = ledger.rows(_RATINGS, ids=turn_ids)
+    rows = ledger.rows(_RATINGS, **_between(turn_ids))
     return {row["turn_id"]: row["rating"] for row in rows}
 
 
