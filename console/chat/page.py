@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
-from console.chat import edge, history, links, markup, own, sources, thread, widget, words
+from console.chat import early, edge, history, links, markup, own, sources, thread, widget, words
 from console.chat.brand import Brand, brand
 from console.chat.shelf import Reader
 from console.chat.suggest import Examples
@@ -86,7 +86,6 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
         path="/",
         root_path=settings.server.prefix or None,
         theme=_theme(),
-        head=f"<style>{style}</style><script>{stream}</script>",
         js=(ASSETS / "chat.js").read_text(),
         favicon_path=str(ASSETS / "favicon.png"),
         footer_links=[],
@@ -97,7 +96,12 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
         enable_monitoring=False,
         pwa=False,
         max_file_size=1,
-        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
+        app_kwargs={
+            "openapi_url": None,
+            "docs_url": None,
+            "redoc_url": None,
+            "middleware": [Middleware(early.Early, f"<style>{style}</style><script>{stream}</script>")],
+        },
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from console.chat import edge
+from console.chat import early, edge
 from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import PERSON
 
@@ -103,3 +104,18 @@ def test_an_address_of_the_openai_protocol_that_is_not_ours_is_told_the_right_on
 )
 def test_the_right_addresses_are_let_through(path: str) -> None:
     assert client().get(path).status_code == 200
+
+
+def test_the_page_begins_with_our_script_and_is_compressed() -> None:
+    app = FastAPI(middleware=[Middleware(early.Early, "<script>ours()</script>")])
+    page = "<html><head><script>theirs()</script></head>" + "long " * 200
+
+    @app.get("/{path:path}")
+    def show(path: str) -> HTMLResponse:
+        return HTMLResponse(page)
+
+    first, other = TestClient(app).get("/"), TestClient(app).get("/file")
+    assert first.text == page.replace("<head>", "<head><script>ours()</script>")
+    assert first.headers["content-encoding"] == "gzip"
+    assert other.text == page
+    assert "content-encoding" not in other.headers

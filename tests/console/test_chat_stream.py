@@ -107,3 +107,18 @@ def test_a_server_that_knows_the_session_no_more_counts_as_lost(run: Any) -> Non
       await tick(); await tick();
       return states;
     """) == ["lost"]
+
+
+def test_what_is_sent_before_the_button_is_drawn_is_sent_by_it(run: Any) -> None:
+    sent = run("""
+      document.body.innerHTML = '<div id="box"><textarea>Ask me</textarea></div>';
+      const box = document.querySelector('textarea');
+      const key = new KeyboardEvent('keydown', { key: 'Enter', bubbles: true });
+      window.answerdeck = { busy: () => false };
+      box.dispatchEvent(key);
+      await new Promise((go) => setTimeout(go, 300));
+      document.body.insertAdjacentHTML('beforeend', '<button id="send"></button>');
+      const send = document.querySelector('#send');
+      return await new Promise((go) => send.addEventListener('click', () => go(box.value)));
+    """)
+    assert sent == "Ask me"

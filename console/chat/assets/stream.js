@@ -138,7 +138,7 @@
   const again = () => {
     if (pressed === null || box()?.value !== pressed || window.answerdeck?.busy()) { pressed = null; return; }
     box().dispatchEvent(new Event('input', { bubbles: true })); // typed before Gradio listened, too
-    document.querySelector('#send').click();
+    document.querySelector('#send')?.click(); // drawn after the box
     setTimeout(again, 250);
   };
   const press = () => {
