@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from console.bench.figures import Figure, Goal
 from pipeline import foreign
@@ -39,13 +38,18 @@ def measure(folder: Path, *, quick: bool) -> Figure:
     return Figure("console", what, "turns/s", tuple(rates), (), Goal(LEAST, "value", "least"))
 
 
-def _request(numbers: range) -> dict[str, Any]:
-    service = [{"key": "service.name", "value": {"stringValue": "another-bot"}}]
+def _request(numbers: range) -> otlp.ExportRequest:
+    service: list[otlp.Attribute] = [{"key": "service.name", "value": {"stringValue": "another-bot"}}]
     spans = [_span(number, place) for number in numbers for place in range(SPANS)[::-1]]
-    return {"resourceSpans": [{"resource": {"attributes": service}, "scopeSpans": [{"spans": spans}]}]}
+    scope = {"name": "another-bot"}
+    return {
+        "resourceSpans": [
+            {"resource": {"attributes": service}, "scopeSpans": [{"scope": scope, "spans": spans}]}
+        ]
+    }
 
 
-def _span(number: int, place: int) -> dict[str, Any]:
+def _span(number: int, place: int) -> otlp.SpanBody:
     began = time.time_ns() - 2_000_000_000 + place * 1_000_000
     texts = {
         "input.value": TEXT[: len(TEXT) // 2],
@@ -55,9 +59,10 @@ def _span(number: int, place: int) -> dict[str, Any]:
     return {
         "traceId": f"{number + 1:032x}",
         "spanId": f"{number * SPANS + place + 1:016x}",
-        **({"parentSpanId": f"{number * SPANS + 1:016x}"} if place else {}),
+        "parentSpanId": f"{number * SPANS + 1:016x}" if place else "",
+        "kind": 1,
         "name": f"step {place}",
-        "startTimeUnixNano": str(began),
-        "endTimeUnixNano": str(began + 1_000_000_000 - place),
+        "startTimeUnixNano": began,
+        "endTimeUnixNano": began + 1_000_000_000 - place,
         "attributes": [{"key": key, "value": {"stringValue": text}} for key, text in texts.items()],
     }
