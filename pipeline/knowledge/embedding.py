@@ -212,8 +212,8 @@ class MiniLM:
         return vector
 
     def vector(self, text: str) -> Vector:
-        """Return the vector of a short text here and now: what `embed_query` gives, without its thread."""
-        return self._query(sendable(text[:QUERY_CHARACTERS]))
+        """Return the vector of a short text now, by the model's own graph: figures stay comparable."""
+        return self._exact(_pieces(sendable(text[:QUERY_CHARACTERS])))
 
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         """Return one PassageVectors per text; spans are character offsets in it."""
@@ -221,8 +221,10 @@ class MiniLM:
 
     def _query(self, text: str) -> Vector:
         quick, pieces = quick_session(), _pieces(text)
-        mean = _mean(self._states([pieces[1:-1]])[0]) if quick is None else _meant(quick, pieces)
-        return checked(mean, self.dimensions)
+        return self._exact(pieces) if quick is None else checked(_meant(quick, pieces), self.dimensions)
+
+    def _exact(self, pieces: list[int]) -> Vector:
+        return checked(_mean(self._states([pieces[1:-1]])[0]), self.dimensions)
 
     def _passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         encodings = [_tokenizer().encode(text, add_special_tokens=False) for text in texts]
