@@ -14,7 +14,7 @@ from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors, S
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.reading.child import Reader
 from pipeline.knowledge.reading.files import Found
-from pipeline.knowledge.reading.folders import Helpers
+from pipeline.knowledge.reading.folders import Readers
 from pipeline.knowledge.writer import BATCH_CHUNKS
 from pipeline.workers import Workers, WorkersError
 
@@ -31,14 +31,14 @@ class Spread:
         self._workers = workers
         self._order = (name, base_url)
 
-    def readers(self) -> Helpers:
+    def readers(self) -> Readers:
         """Return who reads files; asked in a thread beside the running event loop."""
         loop = asyncio.get_running_loop()
 
         def outside(path: Path, name: str, kind: str) -> list[Found]:
             return asyncio.run_coroutine_threadsafe(self._read(path, name, kind), loop).result()
 
-        return Helpers(outside, self._workers.width)
+        return Readers(outside, self._workers.width)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._embedder, name)

@@ -45,8 +45,8 @@ async def ask(
     Ends the command without consent.
     """
     with ExitStack() as stack:
-        helpers = crew(on, stack)
-        return await _ask(cases, variants, plan, retrieval, helpers, cache=cache, yes=yes, quiet=quiet)
+        workers = crew(on, stack)
+        return await _ask(cases, variants, plan, retrieval, workers, cache=cache, yes=yes, quiet=quiet)
 
 
 async def _ask(
@@ -54,7 +54,7 @@ async def _ask(
     variants: Sequence[Variant],
     plan: Plan,
     retrieval: Mapping[str, Any] | None,
-    helpers: Workers | None,
+    workers: Workers | None,
     *,
     cache: bool,
     yes: bool,
@@ -75,13 +75,13 @@ async def _ask(
             its, settings = searches[variant.retrieval]
             usd = await _agreed(cases, variant, plan, its, settings, kb, yes=yes)
             chatbot: Askable = its
-            if helpers is not None:
-                chatbot = Elsewhere(its, helpers, _changed(variants, variant, retrieval), cache=cache)
+            if workers is not None:
+                chatbot = Elsewhere(its, workers, _changed(variants, variant, retrieval), cache=cache)
             search = settings.retrieval.model_dump()
             sides.append(Side(variant, estimate_usd=usd, pipeline=chatbot, search=search))
         plan = replace(plan, settings=replace(plan.settings, contents=standing.contents))
-        if helpers is not None:
-            plan = replace(plan, concurrency=helpers.width)
+        if workers is not None:
+            plan = replace(plan, concurrency=workers.width)
         models = [model for variant in variants if (model := variant.pinned(pipeline).model)]
         for text in tried(variants):
             await warm(searches[text][0], kb, cases.cases[0].question, models)

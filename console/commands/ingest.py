@@ -56,10 +56,10 @@ def ingest(
 
 def _spread(on: str | None, stack: ExitStack) -> Spread | None:
     """Return an embedder that works at a place until the stack ends; None when it is to be here."""
-    if (helpers := crew(on, stack)) is None:
+    if (workers := crew(on, stack)) is None:
         return None
     settings = load_settings()
-    return Spread(embedder(settings), helpers, settings.embedder, embedder_url(settings))
+    return Spread(embedder(settings), workers, settings.embedder, embedder_url(settings))
 
 
 def _ingest(

@@ -125,9 +125,9 @@ async def ingest(
     cannot be written.
     """
     places = _places(paths)
-    readers = getattr(knowledge.embedder, "readers", None)
-    helpers = None if readers is None else readers()
-    items = await asyncio.to_thread(lambda: list(read(places, helpers=helpers)))
+    elsewhere = getattr(knowledge.embedder, "readers", None)
+    readers = None if elsewhere is None else elsewhere()
+    items = await asyncio.to_thread(lambda: list(read(places, readers=readers)))
     documents = [item for item in items if isinstance(item, Document)]
     skipped = [(item.name, item.reason) for item in items if isinstance(item, Skipped)]
     scope = Scope.of(places, items)

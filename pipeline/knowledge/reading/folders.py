@@ -21,14 +21,14 @@ Entry = tuple[Path, str] | Skipped  # a file with its name, or why there is none
 
 
 @dataclass(frozen=True, slots=True)
-class Helpers:
+class Readers:
     """Who reads files elsewhere: `outside` does in another process what takes long, `width` at a time."""
 
     outside: Outside
     width: int
 
 
-def read(paths: Iterable[Path], seconds: float = SECONDS, helpers: Helpers | None = None) -> Iterator[Found]:
+def read(paths: Iterable[Path], seconds: float = SECONDS, readers: Readers | None = None) -> Iterator[Found]:
     """Yield the documents of the files and folders, and what had to be left out.
 
     A file in a folder is named by its path within that folder; hidden files are not read. `seconds`
@@ -36,7 +36,7 @@ def read(paths: Iterable[Path], seconds: float = SECONDS, helpers: Helpers | Non
     """
     entries = (entry for path in paths for entry in _given(path))
     yield from furniture.without(
-        list(_alone(entries, seconds) if helpers is None else _shared(entries, helpers))
+        list(_alone(entries, seconds) if readers is None else _shared(entries, readers))
     )
 
 
@@ -49,14 +49,14 @@ def _alone(entries: Iterable[Entry], seconds: float) -> Iterator[Found]:
         reader.close()
 
 
-def _shared(entries: Iterable[Entry], helpers: Helpers) -> Iterator[Found]:
-    """Read some files ahead, no more than there are helpers, and yield what they hold in order."""
+def _shared(entries: Iterable[Entry], readers: Readers) -> Iterator[Found]:
+    """Read some files ahead, no more than there are readers, and yield what they hold in order."""
     ahead: deque[Future[list[Found]]] = deque()
-    with ThreadPoolExecutor(helpers.width, "reading") as pool:
+    with ThreadPoolExecutor(readers.width, "reading") as pool:
         try:
             for entry in entries:
-                ahead.append(pool.submit(_inside, entry, helpers.outside))
-                if len(ahead) > helpers.width:
+                ahead.append(pool.submit(_inside, entry, readers.outside))
+                if len(ahead) > readers.width:
                     yield from ahead.popleft().result()
             while ahead:
                 yield from ahead.popleft().result()
