@@ -20,10 +20,28 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
+    from pipeline.people import People
+
 START_SECONDS = 60
 VIEWS = tuple(  # every page the navigation offers
     re.findall(r"^ +(\w+),$", (launch.FOLDER / "app.py").read_text().partition(")\n")[0], re.MULTILINE)
 )
+
+
+@contextmanager
+def forgetting(people: People) -> Iterator[People]:
+    """Let the console know these people and nothing of earlier tests; they are closed at the end."""
+    import streamlit
+
+    from console.dashboard import visitor
+
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
+    yield people
+    visitor.people().close()
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
+    people.close()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
@@ -23,6 +22,7 @@ from pipeline.auth import LOCAL, ROLES, Keys, Person, Role
 from pipeline.data_folder import DataFolder
 from pipeline.http.middleware import COOKIE
 from pipeline.people import AccessError, People
+from tests.console.console_server import forgetting
 from tests.console.terminal import Terminal, terminal
 
 __all__ = ["terminal"]
@@ -43,13 +43,8 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[People]:
     opened = People(DataFolder(tmp_path).people, Keys(""))
     for role in ROLES:
         opened.add_user(role, role, PASSWORD, "boss")
-    streamlit.cache_data.clear()
-    streamlit.cache_resource.clear()
-    yield opened
-    visitor.people().close()
-    streamlit.cache_data.clear()
-    streamlit.cache_resource.clear()
-    opened.close()
+    with forgetting(opened):
+        yield opened
 
 
 async def _page(_: Any) -> PlainTextResponse:

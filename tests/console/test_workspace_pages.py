@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import streamlit
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
@@ -22,7 +21,7 @@ from pipeline.data_folder import DataFolder
 from pipeline.http.middleware import COOKIE
 from pipeline.people import People
 from pipeline.prompts.library import SHIPPED
-from tests.console.console_server import shown
+from tests.console.console_server import forgetting, shown
 from tests.console.terminal import Terminal
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal
@@ -93,13 +92,8 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[People]:
     prompt = DataFolder(tmp_path).prompts / "answer" / "v9.md"
     prompt.parent.mkdir(parents=True)
     prompt.write_text((SHIPPED / "answer" / "v1.md").read_text() + f"Mind the {THEIRS}.\n")
-    streamlit.cache_data.clear()
-    streamlit.cache_resource.clear()
-    yield opened
-    visitor.people().close()
-    streamlit.cache_data.clear()
-    streamlit.cache_resource.clear()
-    opened.close()
+    with forgetting(opened):
+        yield opened
 
 
 def _page() -> None:
