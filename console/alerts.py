@@ -10,7 +10,7 @@ from typing import Any
 
 from console.senders import addresses, send
 from pipeline import build, shelving
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.standing import Lag

@@ -11,7 +11,7 @@ import pipeline.places
 import traces.places
 from evalsets.places import Cases
 from pipeline import desk
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Force
 from pipeline.settings import load_settings

@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.tools import Tools
 from pipeline import build
+from pipeline.access.people import People
 from pipeline.auth import LOCAL, Person
 from pipeline.errors import AnswerdeckError
 from pipeline.http.middleware import PERSON, Border
 from pipeline.http.origins import Origins
 from pipeline.http.problem import problem
-from pipeline.people import People
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 from traces.errors import StoreError, TracesError

@@ -19,7 +19,7 @@ from pipeline.settings import Settings, load_settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pipeline.parts import Given
+    from pipeline.steps.parts import Given
     from pipeline.turn import Pipeline
 
 CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat page for example

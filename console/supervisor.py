@@ -18,7 +18,7 @@ from console.launch import HEALTH, command, environment
 from evalsets.release.canary import watch_forever
 from evalsets.sorting import Sorter
 from pipeline import build, shelving
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.shelves import Shelf
 from pipeline.settings import Settings

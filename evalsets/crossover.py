@@ -29,7 +29,7 @@ from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load_settings
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 
 MODEL = "claude-haiku-5-5"
 SIZES = (5, 20, 50, 100)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from evalsets.fit_evidence import Array, Fit, fit
 from evalsets.judges import labelled
 from pipeline.guardrails import deviation, support
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from traces.records import Passage
 
 Mask = NDArray[np.bool_]

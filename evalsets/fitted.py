@@ -11,7 +11,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 from traces.queries.sortings import Sorting, TopicRow, Wording
 
 ALIKE = 0.30  # least cosine between a question and its topic

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.guardrails.planted import LONGEST, contexts
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 OWN = Path(__file__).parent / "training"
 HAZARDS = frozenset({"cse", "hte", "iwp", "ncr", "vcr", "src", "ssh", "prv", "dfm"})

@@ -12,7 +12,7 @@ from evalsets import assigned
 from evalsets.cases import jsonl, team
 from evalsets.topics import key
 from pipeline.auth import DEFAULT
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from traces.places import Person, Place
 
 

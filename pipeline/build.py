@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from pipeline.admission import Admission
+from pipeline.access.people import People
+from pipeline.access.workspaces import Workspaces
 from pipeline.auth import DEFAULT, Keys
 from pipeline.breaker import Breaker, Change, Policy
 from pipeline.breakers import Breakers, changes
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.answers import AnswerCache
 from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
@@ -22,7 +24,7 @@ from pipeline.context.memory import TABLES, Memory
 from pipeline.context.reach import Reach
 from pipeline.context.retrieval import LEISURE, Patience, Retriever
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
-from pipeline.data_folder import DataFolder
+from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.desk import desk
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
@@ -33,8 +35,6 @@ from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
-from pipeline.guards import guards, moderator, rules
-from pipeline.keeping import Keeping
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import ensure_sample
@@ -43,18 +43,18 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.news import News
-from pipeline.parts import Given, Parts
-from pipeline.people import People
-from pipeline.private import spaces
+from pipeline.own_documents.private import spaces
 from pipeline.prompts.library import Library, PromptError
 from pipeline.prompts.shelves import Shelf, Shelves
 from pipeline.providers import embedder, expander, model, paces, reranker
-from pipeline.redis_server import RedisServer, rest
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
+from pipeline.steps.admission import Admission
+from pipeline.steps.guards import guards, moderator, rules
+from pipeline.steps.keeping import Keeping
+from pipeline.steps.parts import Given, Parts
+from pipeline.steps.whole import Wholes
 from pipeline.turn import Pipeline
-from pipeline.whole import Wholes
-from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
 from traces.journal import Journal
 from traces.postgres.lease import Leases

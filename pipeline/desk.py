@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pipeline.data_folder import DataFolder
-from pipeline.mirror import Folders, contents, write
+from pipeline.configuration.data_folder import DataFolder
+from pipeline.databases.mirror import Folders, contents, write
 from pipeline.settings import Settings
 from traces.engine import EMBEDDED
 from traces.errors import StoreError

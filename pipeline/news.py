@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.breaker import Change
+from pipeline.databases.redis_server import REST_SECONDS, RedisServer
 from pipeline.errors import SessionsError
-from pipeline.redis_server import REST_SECONDS, RedisServer
 from traces.ids import uuid7
 
 log = logging.getLogger(__name__)

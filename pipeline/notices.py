@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.knowledge.standing import Lag
-from pipeline.text import words
+from pipeline.text.sentences import words
 
 _SPOKEN = Path(__file__).with_suffix(".toml")
 NOT_FOUND = "I could not find this in the documents."

@@ -8,12 +8,12 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.accounts import ACCOUNTS
+from pipeline.access.accounts import ACCOUNTS
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.memory import TABLES
 from pipeline.context.shared_cache import CACHED
-from pipeline.data_folder import DataFolder
-from pipeline.redis_server import RedisServer
-from pipeline.spaces import INCOMING, owner
+from pipeline.databases.redis_server import RedisServer
+from pipeline.own_documents.spaces import INCOMING, owner
 from traces.engine import EMBEDDED
 from traces.places import Person, Place
 from traces.postgres.tables import SharedTables

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from pipeline.configuration.sections import RERANKERS
 from pipeline.context.reranker import Embedded, Remote, Reranker
+from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.embedding import Embedder, MiniLM, Remembered
@@ -15,8 +17,6 @@ from pipeline.models.model import Model
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.pace import Pace
 from pipeline.ray_cluster import RayCluster
-from pipeline.redis_server import RedisServer, rest
-from pipeline.sections import RERANKERS
 from pipeline.settings import Settings
 from pipeline.shared_vectors import SharedVectors
 from pipeline.workers import Processes, Workers, WorkersError

@@ -18,12 +18,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from pipeline import gated, redis_server
 from pipeline.auth import DEFAULT, is_workspace, workspace_named
-from pipeline.chat_section import Chat
-from pipeline.data_folder import DataFolder
-from pipeline.errors import ConfigurationError
-from pipeline.sections import (
+from pipeline.configuration import gated
+from pipeline.configuration.chat_section import Chat
+from pipeline.configuration.data_folder import DataFolder
+from pipeline.configuration.sections import (
     RERANKERS,
     Alerts,
     Auth,
@@ -42,6 +41,8 @@ from pipeline.sections import (
     Telemetry,
     Traces,
 )
+from pipeline.databases import redis_server
+from pipeline.errors import ConfigurationError
 from traces import engines
 from traces.engine import EMBEDDED
 

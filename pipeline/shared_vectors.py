@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
 from pipeline.knowledge.embedding import Remembered
 from pipeline.knowledge.found import Vector
-from pipeline.redis_server import RedisServer
 
 log = logging.getLogger(__name__)
 SECONDS = 86_400

@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from pipeline.accounts import ACCOUNTS, AccessError, Accounts
+from pipeline.access.accounts import ACCOUNTS, AccessError, Accounts
+from pipeline.access.workspaces import Workspaces
 from pipeline.auth import DEFAULT
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
+from pipeline.databases.mirror import Mirror
 from pipeline.errors import ConfigurationError
-from pipeline.mirror import Mirror
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
 from pipeline.prompts.shelves import Shelf
 from pipeline.settings import Settings
-from pipeline.workspaces import Workspaces
 from traces.engine import EMBEDDED
 from traces.errors import Unknown
 from traces.postgres.files import SharedFiles

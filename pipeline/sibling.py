@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from pipeline.build import build
-from pipeline.parts import Given
 from pipeline.settings import Settings
+from pipeline.steps.parts import Given
 from pipeline.turn import Pipeline
 
 SHARED = (

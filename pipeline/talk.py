@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.events import Message
-from pipeline.languages import LETTERS, language
+from pipeline.text.languages import LETTERS, language
 
 PHRASES = Path(__file__).parent / "talk.toml"
 LONGEST = 120  # characters; who writes more has something to ask

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
-from pipeline.text import STOP_WORDS
-from pipeline.tokens import estimate
+from pipeline.text.sentences import STOP_WORDS
+from pipeline.text.tokens import estimate
 
 Kind = Literal["title", "tags", "follow_ups", "queries"]
 TITLE_WORDS = 5

@@ -9,25 +9,25 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 
 from pipeline import notices
-from pipeline.answering import Answering
-from pipeline.codes import codes, forms, written
 from pipeline.context.assemble import assemble
 from pipeline.context.cache import Scope
 from pipeline.context.whole import assemble_whole, fits
-from pipeline.errand import errand
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
 from pipeline.events import Event, Message, Question, Sources, repeat
-from pipeline.frame import UNMETERED, Frame, malformed, refused
 from pipeline.guardrails.inbound import Verdict
-from pipeline.keeping import Lookup
 from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.live_turn import LiveTurn
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
+from pipeline.steps.answering import Answering
+from pipeline.steps.errand import errand
+from pipeline.steps.frame import UNMETERED, Frame, malformed, refused
+from pipeline.steps.keeping import Lookup
+from pipeline.steps.live_turn import LiveTurn
 from pipeline.talk import heard, not_found, reply, unserved
-from pipeline.text import words
-from pipeline.tokens import estimate
+from pipeline.text.codes import codes, forms, written
+from pipeline.text.sentences import words
+from pipeline.text.tokens import estimate
 from traces.records import TRIALS, Trace
 
 log = logging.getLogger(__name__)

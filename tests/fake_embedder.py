@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
 from pipeline.knowledge.found import Vector
-from pipeline.text import words
+from pipeline.text.sentences import words
 
 
 class WordEmbedder:

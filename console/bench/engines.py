@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 
 from console.bench.processes import BenchError, free_port, running, wait_for
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
-from pipeline.redis_server import RedisServer
 from traces.errors import StoreError
 from traces.ids import uuid7
 from traces.postgres.connection import connect, connected

@@ -20,11 +20,11 @@ from console.bench.processes import BenchError
 from console.bench.replicas import KEY, WAIT_SECONDS, Crowd, Host, ingesting
 from pipeline.auth import digest
 from pipeline.build import knowledge
+from pipeline.databases.redis_server import RedisServer
 from pipeline.guardrails.counts import Counts, Limits, SharedCounts
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending, Sums
-from pipeline.redis_server import RedisServer
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load_settings
 from traces.store import Store

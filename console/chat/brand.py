@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.chat_section import PICTURES, Chat
+from pipeline.configuration.chat_section import PICTURES, Chat
 
 ASSETS = Path(__file__).parent / "assets"
 READABLE = 4.5  # least contrast of text, WCAG 2 AA

@@ -11,7 +11,7 @@ from console.chat import markup
 from console.chat.shelf import Reader
 from pipeline import notices
 from pipeline.knowledge.reading.files import FILE_KINDS
-from pipeline.spaces import Spaces
+from pipeline.own_documents.spaces import Spaces
 
 KEPT = 2000  # tabs whose choice is remembered
 

@@ -14,7 +14,7 @@ from console.chat.brand import Brand
 from pipeline.context.exported import Form, exported
 from pipeline.context.memory import Memory
 from pipeline.http.problem import problem
-from pipeline.languages import accepted
+from pipeline.text.languages import accepted
 
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from console.chat import edge, links
 from console.chat.brand import Brand
 from pipeline.http.routes.documents import Documents, Name, Owner
-from pipeline.spaces import Spaces
+from pipeline.own_documents.spaces import Spaces
 
 
 def serve(app: FastAPI, spaces: Spaces | None, look: Brand) -> None:

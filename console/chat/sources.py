@@ -15,7 +15,7 @@ from console.chat.exchange import Exchange
 from console.chat.words import say
 from pipeline.auth import DEFAULT
 from pipeline.citations import MARKER
-from pipeline.text import sentences, words
+from pipeline.text.sentences import sentences, words
 
 SNIPPET = 320  # characters shown of a passage before it is unfolded
 Span = tuple[int, int]

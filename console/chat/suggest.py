@@ -13,8 +13,8 @@ from console.chat.exchange import Exchange
 from evalsets.cases import synthetic
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.index import Knowledge
-from pipeline.languages import language
-from pipeline.text import words
+from pipeline.text.languages import language
+from pipeline.text.sentences import words
 
 EXAMPLES = 4
 FOLLOWING = 3

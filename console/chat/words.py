@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.languages import SPOKEN
+from pipeline.text.languages import SPOKEN
 
 FILE = Path(__file__).with_suffix(".tsv")  # a line a text: English, then each language
 

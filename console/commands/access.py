@@ -14,8 +14,8 @@ import typer
 from console.commands.evals import Json
 from console.commands.screen import emit, table, wrong
 from pipeline import build
+from pipeline.access.people import AccessError, Account, People
 from pipeline.auth import DEFAULT
-from pipeline.people import AccessError, Account, People
 from pipeline.settings import load_settings
 
 Name = Annotated[str, typer.Argument(help="A name of letters, digits, '.', '_', '@' or '-'.")]

@@ -11,9 +11,9 @@ import typer
 from console.commands.kb import chosen, knowledge_bases, there
 from console.commands.screen import emit, failed, wrong
 from pipeline.build import build, prepare
+from pipeline.configuration.sections import check_model
 from pipeline.events import Answer, Delta, Failed, Question, Retract
 from pipeline.prompts.library import PromptError
-from pipeline.sections import check_model
 from pipeline.settings import load_settings
 
 

@@ -15,7 +15,7 @@ from console.format import usd
 from evalsets.capacity import SIZES, PerTurn, Plan, Site, TooMany, plan
 from evalsets.forecast import forecast_costs
 from pipeline import build
-from pipeline.sections import check_model
+from pipeline.configuration.sections import check_model
 from pipeline.settings import Settings, load_settings
 
 MODELS = ("anthropic:claude-haiku-5-5", "openai:gpt-6-luna")

@@ -18,8 +18,8 @@ from evalsets.cases.imported import Imported
 from evalsets.cases.row import row_of
 from evalsets.cases.synthetic import Made
 from pipeline import build, providers
+from pipeline.configuration.sections import check_model
 from pipeline.models.model import Tokens, disconnect
-from pipeline.sections import check_model
 from pipeline.settings import Settings, load_settings
 from traces.queries import listing
 from traces.queries.turns import trace

@@ -12,7 +12,7 @@ from console.commands.screen import emit, table, wrong
 from console.format import usd
 from evalsets.forecast import Assumed, Basis, Caching, Forecast, Traffic, forecast_costs
 from pipeline import build
-from pipeline.sections import check_model
+from pipeline.configuration.sections import check_model
 from pipeline.settings import load_settings
 from traces.queries import costs
 from traces.queries.costs import DayCost, calls

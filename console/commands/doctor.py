@@ -15,7 +15,8 @@ import typer
 
 from console.binding import exposed
 from console.commands.screen import emit, table
-from pipeline import build, providers, redis_server
+from pipeline import build, providers
+from pipeline.databases import redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
 from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from console.commands.screen import emit, failed, table
 from evalsets.runs.guardboard import measure
 from pipeline.build import store
-from pipeline.guards import guards
 from pipeline.settings import load_settings
+from pipeline.steps.guards import guards
 from traces.errors import StoreError
 from traces.queries.refusals import Overrides, overrides
 from traces.store import Store

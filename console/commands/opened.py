@@ -10,9 +10,9 @@ from console.commands.reading import configured
 from console.commands.screen import wrong
 from evalsets.runs.runner import Variant
 from pipeline import build, shelving
+from pipeline.configuration.sections import check_model
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.library import PromptError
-from pipeline.sections import check_model
 from pipeline.settings import Settings, load_settings
 from pipeline.sibling import close_sibling, sibling
 from pipeline.turn import Pipeline

@@ -25,7 +25,8 @@ from evalsets.release.canary import begin_canary, end_canary
 from evalsets.release.gate import limits_of
 from evalsets.release.release import evidence, run_missing
 from evalsets.release.verdict import Evidence
-from pipeline import build, gated, shelving
+from pipeline import build, shelving
+from pipeline.configuration import gated
 from pipeline.prompts.force import Change, Force
 from pipeline.prompts.library import Library, PromptError, name_of
 from pipeline.settings import Settings, load_settings

@@ -19,8 +19,8 @@ from evalsets.release.playground import Played
 from evalsets.release.replay import Replay, again, expected, recorded, replay_turns
 from evalsets.runs.runner import Variant
 from pipeline.build import build, prepare, prices
+from pipeline.configuration.sections import check_model
 from pipeline.prompts.library import PromptError
-from pipeline.sections import check_model
 from pipeline.settings import Settings, load_settings
 from pipeline.turn import Pipeline
 from traces.queries.runs import UnknownRun

@@ -21,7 +21,6 @@ from pipeline.auth import DEFAULT
 from pipeline.context.ranks import Hit, search_test
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
-from pipeline.guards import guards
 from pipeline.knowledge import ingestions, running
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.identity import Stored
@@ -29,6 +28,7 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.knowledge.standing import Release, Status
 from pipeline.knowledge.versions import Difference
+from pipeline.steps.guards import guards
 
 STARTED = "console/ingestions"  # below the folder of the workspace
 UPLOADS = "uploads"

@@ -7,12 +7,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.launch import HEALTH
+from pipeline.access.people import People
 from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import cookie
 from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn
 from pipeline.http.routes.sign_in import sign_in, sign_out, way
 from pipeline.http.sign_in_page import page
-from pipeline.people import People
 
 _OWN = ("/login", "/logout", WAY, BACK)
 LEAST = "viewer"  # who may look at the console at all

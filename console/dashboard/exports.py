@@ -20,8 +20,8 @@ from starlette.routing import Route
 from console.dashboard import whose
 from console.dashboard.door import visitor
 from console.dashboard.downloads import lines
+from pipeline.access.people import People
 from pipeline.auth import Person, Role
-from pipeline.people import People
 from traces.errors import StoreError
 from traces.ledger import Ledger
 from traces.queries import everything

@@ -10,9 +10,9 @@ import streamlit as st
 from console.dashboard import installed
 from console.dashboard.door import visitor
 from pipeline import build
+from pipeline.access.people import People
 from pipeline.auth import DEFAULT, LOCAL, Person, Role
 from pipeline.http.middleware import COOKIE
-from pipeline.people import People
 
 # The least role that sees a page, by its address; a page that is not named here is for admins alone.
 PAGES: dict[str, Role] = {

@@ -16,7 +16,7 @@ from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import MemoryShelf, Row
 from pipeline.models.model import Model, Prompt, Text, Tokens
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 TAG = "synthetic"
 SECONDS = 60.0

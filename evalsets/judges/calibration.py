@@ -18,7 +18,7 @@ from evalsets.judges.task import Task
 from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import is_judged
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.extractive.evidence import strength
 from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.chunking import chunk

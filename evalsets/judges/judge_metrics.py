@@ -10,7 +10,7 @@ from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import ABSTAINED, BROKEN
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from pipeline.tokens import by_length
+from pipeline.text.tokens import by_length
 
 REPLY_TOKENS = 150  # of one call; a statement and its reason take about 50
 _TO_THE_JUDGE = re.compile(

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.judges.task import Job, Opinion, Task
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
+from pipeline.configuration.sections import PROVIDERS, check_model
 from pipeline.errors import AnswerdeckError, ConfigurationError
-from pipeline.sections import PROVIDERS, check_model
 from pipeline.settings import Settings
 
 START_SECONDS = 120.0  # importing RAGAS takes ten

@@ -17,8 +17,8 @@ import numpy as np
 
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.found import Vector
-from pipeline.polarity import contradicted, numbers, opposites
-from pipeline.text import STOP_WORDS, sentences, stem, tokens
+from pipeline.text.polarity import contradicted, numbers, opposites
+from pipeline.text.sentences import STOP_WORDS, sentences, stem, tokens
 
 FEATURES = (
     *("odd_number", "opposite", "denies", "negation", "swapped_words", "new_share", "swapped_distance"),

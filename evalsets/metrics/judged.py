@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evalsets.cases.rubric import Criterion
 from evalsets.metrics.metric import About, Metric
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 from traces.records import Case, RunSettings
 
 

@@ -10,7 +10,7 @@ from evalsets.metrics.stats import wilson
 from pipeline.context.condenser import needs_history
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Question
-from pipeline.routing import Complexity, complexity
+from pipeline.steps.routing import Complexity, complexity
 from pipeline.turn import Pipeline
 from traces.records import Case
 

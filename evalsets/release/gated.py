@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalsets.cases.cases import load_evalset
-from pipeline import gated, settings
+from pipeline import settings
+from pipeline.configuration import gated
 from pipeline.errors import AnswerdeckError
 from pipeline.settings import Settings
 

@@ -14,9 +14,9 @@ from pipeline.errors import AnswerdeckError
 from pipeline.events import Answer, Event, Failed, Question, last_event
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.parts import Given
 from pipeline.settings import Settings
-from pipeline.text import sentences
+from pipeline.steps.parts import Given
+from pipeline.text.sentences import sentences
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
 from traces.recorder import Recorder

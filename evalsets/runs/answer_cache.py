@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.judges.cache import Cache, Kept
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from traces.records import Usage
 

@@ -15,7 +15,7 @@ from evalsets.cases.cases import load_evalset
 from evalsets.metrics.stats import wilson
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.planted import Planted
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 NAME = "guardrails"
 SETS = Path(__file__).parents[1] / "sets"

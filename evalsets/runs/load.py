@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from evalsets.cases.evalset import EvalsetError
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from traces.locks import try_lock
 from traces.records import Load
 

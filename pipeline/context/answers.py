@@ -9,8 +9,8 @@ from typing import Literal
 
 from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, Shelves
 from pipeline.knowledge.found import Vector
-from pipeline.polarity import contradicted, numbers, opposites
-from pipeline.text import words
+from pipeline.text.polarity import contradicted, numbers, opposites
+from pipeline.text.sentences import words
 
 SHARED = 0.5  # share of the shorter answer's content words that two answers to one question share
 

@@ -10,7 +10,7 @@ from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 
 COPY_CHARACTERS = 200  # a text as long as this is a copy, whatever its title
 

@@ -22,7 +22,7 @@ from pipeline.knowledge.found import Retrieved
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt, Stop, Text
 from pipeline.prompts.library import PromptVersion
-from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
 from traces.recorder import Recorder
 
 LONGEST = 400  # characters of a question rewritten by a model; more is not a question

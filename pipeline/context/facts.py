@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.events import Message
-from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens, words
+from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens, words
 
 LONGEST = 200  # characters of a statement; more is a story
 PER_TURN = 5

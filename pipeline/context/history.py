@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from pipeline.auth import DEFAULT, digest
-from pipeline.linked import Database
-from pipeline.transactions import transaction
+from pipeline.databases.linked import Database
+from pipeline.databases.transactions import transaction
 
 SHARE_SECONDS = 7 * 24 * 3600.0
 LONGEST_TITLE = 120

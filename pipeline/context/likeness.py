@@ -12,8 +12,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from pipeline.polarity import contradicted, digits, negates, numbers, opposites
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.polarity import contradicted, digits, negates, numbers, opposites
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 THRESHOLD = 0.86  # cosine; 0 of 200 near misses pass, see tests/pipeline/test_cache.py for the hit rate
 

@@ -16,10 +16,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from pipeline import columns
 from pipeline.auth import DEFAULT
 from pipeline.breaker import Breaker
-from pipeline.columns import WORKSPACE
 from pipeline.context.facts import (
     NOTHING,
     PER_USER,
@@ -34,9 +32,11 @@ from pipeline.context.history import SCHEMA, History, forget_versions
 from pipeline.context.reach import Reach
 from pipeline.context.summary import extended
 from pipeline.context.uploads import UPLOADS, Uploads
+from pipeline.databases import columns
+from pipeline.databases.columns import WORKSPACE
+from pipeline.databases.linked import Database, Linked
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
-from pipeline.linked import Database, Linked
 from traces.errors import StoreError
 from traces.ids import uuid7
 from traces.postgres.tables import SharedTables

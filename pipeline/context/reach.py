@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.events import Message
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import orjson
 
 from pipeline.context.answers import AnswerEntry, Kept
 from pipeline.context.cache import Entry, Shelves, Vectored
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
 from pipeline.knowledge.found import Found, Retrieved, Vector
-from pipeline.redis_server import RedisServer
 from traces.ids import uuid7
 from traces.records import Passage
 

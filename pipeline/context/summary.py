@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.citations import unmarked
-from pipeline.text import rarity, sentences, words
+from pipeline.text.sentences import rarity, sentences, words
 
 LINE = 180  # characters of a turn
 LONGEST = 1_200  # characters of the whole

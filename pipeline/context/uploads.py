@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.auth import DEFAULT
-from pipeline.linked import Database
-from pipeline.transactions import transaction
+from pipeline.databases.linked import Database
+from pipeline.databases.transactions import transaction
 
 State = Literal["waiting", "reading", "ready", "failed"]
 UPLOADS = """
 create table if not exists uploads (
     upload_id text primary key, user_id text not null, workspace text not null, name text not null,
     bytes integer not null, pages integer, state text not null,
-    reason text,           -- why it failed: a name of pipeline.spaces.SENTENCES
+    reason text,           -- why it failed: a name of pipeline.own_documents.spaces.SENTENCES
     added_at text not null,
     process text not null  -- who reads it, as JSON
 );

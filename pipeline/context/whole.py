@@ -12,7 +12,7 @@ from pipeline.knowledge.found import Found, Retrieved
 from pipeline.knowledge.shelf import MemoryShelf, Shelf
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 from traces.records import Passage
 
 MARKERS_TOKENS = 24  # the lines around a passage

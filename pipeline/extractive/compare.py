@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import empty
-from pipeline.polarity import negates
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.polarity import negates
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 _SIDES = (
     r"\bbetween (?P<a>.+?) and (?P<b>.+)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.context.condenser import COMMON
-from pipeline.text import STOP_WORDS, rarity, tokens
+from pipeline.text.sentences import STOP_WORDS, rarity, tokens
 
 TAKEN = 3  # words of the first part that a pronoun of the second one stands for
 _ASKS = r"(?:how|what|when|where|who|which|why|can|could|does|do|did|is|are|was|should|may)"

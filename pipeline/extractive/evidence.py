@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codes import codes, forms, written
 from pipeline.context.condenser import COMMON, split
 from pipeline.extractive import home
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
@@ -23,9 +22,10 @@ from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
-from pipeline.polarity import affirms, avoids, negates, opposites, turns_away
-from pipeline.spelling import doubtful, joinable, joined, mended, vocabulary
-from pipeline.text import STOP_WORDS, rarity, sentences, stem, tokens
+from pipeline.text.codes import codes, forms, written
+from pipeline.text.polarity import affirms, avoids, negates, opposites, turns_away
+from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
+from pipeline.text.spelling import doubtful, joinable, joined, mended, vocabulary
 
 Numbers = NDArray[np.float64]
 WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evidence.py

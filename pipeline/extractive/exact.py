@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from string import ascii_lowercase
 
-from pipeline.codes import codes
-from pipeline.text import STOP_WORDS
+from pipeline.text.codes import codes
+from pipeline.text.sentences import STOP_WORDS
 
 _NUMBERED = re.compile(r"\b([^\W\d_]{2,}):?\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months

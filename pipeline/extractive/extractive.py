@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import groupby
 
 from pipeline.citations import MARKER
-from pipeline.codes import codes
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.double import halves
@@ -24,8 +23,9 @@ from pipeline.extractive.rows import ROW
 from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
-from pipeline.text import STOP_WORDS, stem, tokens
-from pipeline.tokens import estimate
+from pipeline.text.codes import codes
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
+from pipeline.text.tokens import estimate
 
 SENTENCES = 5  # of prose in an answer
 MOST_SENTENCES = 7  # when those beyond are at least so probable; evidence F1 of the answers on

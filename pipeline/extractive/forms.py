@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 COMMON = 0.4  # share of the texts from which on a word tells none of them: the product's name
 FEW = 2  # texts that may all be about one thing

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
-from pipeline.text import STOP_WORDS, list_marker, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, list_marker, stem, tokens
 
 Numbers = NDArray[np.float64]
 INHERITED = 0.9  # share of a heading's probability that the sentence under it has

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text import STOP_WORDS, stem
+from pipeline.text.sentences import STOP_WORDS, stem
 
 OTHER = 2.0  # odds that a page about other things of the same count loses
 _COUNTED = re.compile(r"\b(two|three|both|several) ([a-z]{3,})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 _KINDS = (
     ("when", r"\b(when|what (?:year|date|day|time)|which year)\b"),

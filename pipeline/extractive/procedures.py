@@ -9,7 +9,7 @@ from itertools import groupby
 
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.wording import LABEL, links
-from pipeline.text import list_marker
+from pipeline.text.sentences import list_marker
 
 _NUMBER = re.compile(r"\(?(\d{1,3})[.)]$")
 DANGLING = re.compile(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.text import stem, tokens
+from pipeline.text.sentences import stem, tokens
 
 Span = tuple[int, int]
 _FIELD = re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S")

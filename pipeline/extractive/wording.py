@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.text import list_marker
+from pipeline.text.sentences import list_marker
 
 POINTER = re.compile(
     r"\W*(?:(?:if not, )?see|refer to|for (?:more|further) (?:information|details|help|on))\b", re.IGNORECASE

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.transactions import transaction
+from pipeline.databases.transactions import transaction
 
 log = logging.getLogger(__name__)
 MINUTE = 60.0

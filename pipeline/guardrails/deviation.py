@@ -16,8 +16,8 @@ from math import exp, log
 from pathlib import Path
 
 from pipeline.guardrails.lines import Line, Words, stated, together
-from pipeline.polarity import contradicted, contrary, negations, opposites
-from pipeline.text import STOP_WORDS, rarity, stem, tokens
+from pipeline.text.polarity import contradicted, contrary, negations, opposites
+from pipeline.text.sentences import STOP_WORDS, rarity, stem, tokens
 
 WEIGHTS = Path(__file__).parent / "deviation.json"
 PAIRED = 0.1  # how much more two lines must share than one, to be compared as one

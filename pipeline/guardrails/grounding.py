@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pipeline.citations import MARKER
 from pipeline.guardrails.lines import Titled, opened
 from pipeline.guardrails.support import contradicts
-from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
 
 STOP_WORD = 0.75  # weight of a stop word; "I" and "you" tell chat from documents
 PRECISION = 0.4  # weight of content-word precision, beside words in one sentence; figures: evalsets/README.md

@@ -19,9 +19,9 @@ from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.quoting import own_words
 from pipeline.guardrails.rules import RULES, Category, Rule, read
 from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
-from pipeline.languages import language
-from pipeline.spelling import doubtful
-from pipeline.text import sentences
+from pipeline.text.languages import language
+from pipeline.text.sentences import sentences
+from pipeline.text.spelling import doubtful
 
 __all__ = ["RULES", "Inbound", "Policy", "Rule", "Verdict", "clean"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from pipeline.text import STOP_WORDS, sentences, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, sentences, stem, tokens
 
 STOP_WORD = 0.5  # weight of a stop word beside a content word
 AKIN = 0.5  # what a word counts whose beginning is there: "installer" for "installation"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline.guardrails.lines import Numbered
 from pipeline.guardrails.support import SentenceCheck, check, checks
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 Policy = Literal["mark", "retract", "off"]
 MARK = " *(not in the sources)*"

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.guardrails.classifier import Classifier, buckets
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.text import STOP_WORDS, sentences, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, sentences, stem, tokens
 
 Policy = Literal["hold", "mark", "off"]
 Spans = Sequence[tuple[int, int]]

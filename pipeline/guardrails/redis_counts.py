@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.databases.redis_server import RedisServer
 from pipeline.guardrails.counts import MINUTE, Limits
-from pipeline.redis_server import RedisServer
 
 # Drops what is older than a minute, then counts the turn if it fits; returns the seconds to wait.
 # KEYS: turns by their time, tokens by turn, whose turn it is. ARGV: turn, who, requests, tokens, held, minute

@@ -10,9 +10,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
 from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, Sums, Total
-from pipeline.redis_server import RedisServer
 from traces.ids import uuid7
 
 log = logging.getLogger(__name__)

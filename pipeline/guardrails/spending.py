@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.linked import Linked
-from pipeline.transactions import transaction
+from pipeline.databases.linked import Linked
+from pipeline.databases.transactions import transaction
 
 log = logging.getLogger(__name__)
 EVERYBODY = ""

@@ -11,9 +11,9 @@ from typing import Literal
 from pipeline.citations import MARKER
 from pipeline.guardrails.deviation import Cited, deviation, measure, threshold
 from pipeline.guardrails.lines import REMEMBERED, Line, Numbered, Titled, opened, stated, together
-from pipeline.languages import language
-from pipeline.polarity import contradicted, counted, digits, numbers, one_unit, opposites
-from pipeline.text import STOP_WORDS, list_marker, sentences, stem, tokens
+from pipeline.text.languages import language
+from pipeline.text.polarity import contradicted, counted, digits, numbers, one_unit, opposites
+from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
 
 Support = Literal["supported", "partly", "unsupported", "uncited", "unchecked"]
 

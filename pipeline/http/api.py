@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from fastapi import APIRouter, FastAPI
 
 from pipeline import build
+from pipeline.access.people import People
 from pipeline.http import sending
 from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
@@ -33,7 +34,6 @@ from pipeline.http.routes import (
     turns,
 )
 from pipeline.http.stopping import gently
-from pipeline.people import People
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
 

@@ -15,10 +15,10 @@ import orjson
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.access.people import People, Unreachable
 from pipeline.auth import LOCAL, Person
 from pipeline.http.origins import GUEST, Origins, grants, visitor
 from pipeline.http.problem import problem
-from pipeline.people import People, Unreachable
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2 as httpx
 
+from pipeline.access.people import Pending
 from pipeline.auth import DEFAULT, ROLES, Person, Role, named
 from pipeline.errors import AnswerdeckError
-from pipeline.people import Pending
 
 ALGORITHMS = [
     "RS256",

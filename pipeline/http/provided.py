@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.access.people import People
 from pipeline.http.oidc import Client, Provider
 from pipeline.http.provider_sign_in import ProviderSignIn
-from pipeline.people import People
 from pipeline.settings import Settings
 
 

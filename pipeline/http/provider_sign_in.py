@@ -9,12 +9,12 @@ import logging
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from pipeline.access.people import AccessError, People
 from pipeline.auth import Person
 from pipeline.http.middleware import COOKIE
 from pipeline.http.oidc import ENDED, NOWHERE, ODD, OidcError, Provider
 from pipeline.http.proxied import PREFIX
 from pipeline.http.sign_in_page import page
-from pipeline.people import AccessError, People
 from traces.errors import Unknown
 
 log = logging.getLogger(__name__)

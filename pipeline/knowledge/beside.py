@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.shelf import Keys, MemoryShelf, Row, Scores, Shelf
-from pipeline.text import tokens
+from pipeline.text.sentences import tokens
 
 OWN = "Your documents"  # what they are called in passages and citations; no knowledge base can be
 FAR = 1 << 62  # the keys of the own rows lie so far below theirs, so they are negative

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codes import forms
-from pipeline.spelling import vocabulary
-from pipeline.text import words
+from pipeline.text.codes import forms
+from pipeline.text.sentences import words
+from pipeline.text.spelling import vocabulary
 
 K1 = 1.2
 B = 0.75

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from pipeline.knowledge.documents import Document
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
 _WORD = re.compile(r"\w+|[^\w\s]")

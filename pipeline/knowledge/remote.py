@@ -21,7 +21,7 @@ from pipeline.knowledge.embedding import (
     sendable,
 )
 from pipeline.knowledge.found import Vector
-from pipeline.tokens import by_length
+from pipeline.text.tokens import by_length
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codes import written
 from pipeline.knowledge.bm25 import Bm25
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.pieces import Pieces
-from pipeline.spelling import doubtful, joined, respelt
+from pipeline.text.codes import written
+from pipeline.text.spelling import doubtful, joined, respelt
 
 COLUMNS = ["chunk_id", "document_id", "title", "url", "text", "spans", "sentences", "checksum"]
 SCREENED = "screened"  # tables made before there was a passage guard lack it

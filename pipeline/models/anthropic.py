@@ -14,7 +14,7 @@ from pipeline.models.reading import Reading, answer
 from pipeline.models.structured import Form, Reply, post
 from pipeline.models.usage import count
 from pipeline.models.watch import Limits, Watch
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.events import Message
 from pipeline.models.model import Broken, Prompt, Stop, Tokens
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 GO_ON = (
     "Your answer broke off here. Begin its last sentence again and go on from there to the end."

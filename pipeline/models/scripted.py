@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from pipeline.errors import ModelError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 
 Reply = str | ModelError | Sequence[str | float | ModelError]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline import tokens
 from pipeline.models.model import Prompt, Tokens
+from pipeline.text import tokens
 
 ABSURD = 50_000_000  # no call of today's models comes near
 

@@ -12,16 +12,15 @@ from typing import Any, cast
 from pipeline import build, providers, shelving
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.context.retrieval import Patience, Retriever
-from pipeline.data_folder import DataFolder
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.spending import Spending
-from pipeline.guards import rules
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder, PassageVectors, Spans
 from pipeline.knowledge.found import Vector
@@ -34,12 +33,13 @@ from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model, ModelEvent, Prompt
 from pipeline.models.openai import OpenAIChat
 from pipeline.models.prices import Prices
-from pipeline.parts import Given
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import Settings
+from pipeline.steps.guards import rules
+from pipeline.steps.parts import Given
 from pipeline.turn import Pipeline
 from traces.journal import Journal
 

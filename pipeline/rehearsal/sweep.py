@@ -16,12 +16,12 @@ import orjson
 
 from pipeline import notices
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
-from pipeline.frame import SPARE_SECONDS
 from pipeline.http.frames import frame
 from pipeline.rehearsal.call import WORDS
 from pipeline.rehearsal.points import KINDS, Point, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow
 from pipeline.settings import Settings, load_settings
+from pipeline.steps.frame import SPARE_SECONDS
 from pipeline.turn import Pipeline
 from traces.ids import uuid7
 from traces.store import Store

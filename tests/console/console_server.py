@@ -20,7 +20,7 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
-    from pipeline.people import People
+    from pipeline.access.people import People
 
 START_SECONDS = 60
 VIEWS = tuple(  # every page the navigation offers

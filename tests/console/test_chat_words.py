@@ -9,7 +9,7 @@ import pytest
 
 from console.chat import history, thread, why, words
 from console.chat.markup import render
-from pipeline.languages import SPOKEN, accepted
+from pipeline.text.languages import SPOKEN, accepted
 
 TEMPLATES = Path(words.__file__).parent / "templates"
 _SAID = re.compile(r"_\('((?:[^'\\]|\\.)*)'|(?:tool|flip)\('([^']+)'")

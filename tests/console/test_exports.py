@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from console.dashboard import downloads, exports, markup
+from pipeline.access.people import People
 from pipeline.auth import Keys
 from pipeline.http.middleware import COOKIE
-from pipeline.people import People
 from tests.factories import make_score, make_trace
 from traces.errors import StoreBusy
 from traces.journal import Journal

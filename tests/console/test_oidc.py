@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from console.dashboard.door import Door
 from pipeline import build
+from pipeline.access.people import People
 from pipeline.errors import ConfigurationError
 from pipeline.http import oidc
 from pipeline.http.api import create_app
 from pipeline.http.provided import provider_sign_in
-from pipeline.people import People
 from pipeline.settings import Settings, load_settings
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, new_key
 from tests.pipeline.served import served

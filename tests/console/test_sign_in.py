@@ -17,11 +17,11 @@ from streamlit.testing.v1 import AppTest
 
 from console.dashboard import bases, jobs, releases, visitor
 from console.dashboard.door import Door
-from pipeline import passwords
+from pipeline.access import passwords
+from pipeline.access.people import AccessError, People
 from pipeline.auth import LOCAL, ROLES, Keys, Person, Role
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.http.middleware import COOKIE
-from pipeline.people import AccessError, People
 from tests.console.console_server import forgetting
 from tests.console.terminal import Terminal, terminal
 

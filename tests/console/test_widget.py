@@ -16,13 +16,13 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from console.chat import widget
+from pipeline.access.people import People
 from pipeline.auth import Keys
 from pipeline.events import Answer, Citation, Delta, Event, Failed, Retract, Sources, Started
 from pipeline.http.frames import frame
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
 from pipeline.http.streaming import EventStream
-from pipeline.people import People
 from traces.records import Passage
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from streamlit.testing.v1 import AppTest
 from console.dashboard import agreement, bases, data, exports, jobs, visitor, whose
 from evalsets.cases import cases, team
 from evalsets.cases.evalset import EvalsetError
-from pipeline import passwords
+from pipeline.access import passwords
+from pipeline.access.people import People
 from pipeline.auth import Keys, Person
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.http.middleware import COOKIE
-from pipeline.people import People
 from pipeline.prompts.library import SHIPPED
 from tests.console.console_server import forgetting, shown
 from tests.console.terminal import Terminal

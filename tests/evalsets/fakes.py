@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsets.cases.evalset import Evalset, fingerprint
-from pipeline import build, guards
+from pipeline import build
 from pipeline.context.cache import Scope
 from pipeline.errors import ModelError
 from pipeline.extractive.extractive import Extractive
@@ -21,6 +21,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.scripted import Reply, Scripted
 from pipeline.prompts.library import SHIPPED, Library
 from pipeline.settings import load_settings
+from pipeline.steps import guards
 from tests.factories import make_passage
 from traces.recorder import Recorder
 from traces.records import Case, Turn

@@ -14,7 +14,7 @@ from evalsets.fit_evidence import HOME, MODELS, auc, f1, fit, fit_home
 from pipeline.extractive.evidence import WEIGHTS
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from evalsets.cases.cases import load_evalset
 from evalsets.metrics.routing import Routed, misroutes
-from pipeline.routing import Complexity
+from pipeline.steps.routing import Complexity
 from traces.records import Case
 
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from pipeline import build
-from pipeline.intake import bring
-from pipeline.parts import Given
-from pipeline.private import private
+from pipeline.own_documents.intake import bring
+from pipeline.own_documents.private import private
+from pipeline.own_documents.spaces import Bounds, Spaces
 from pipeline.settings import load_settings
-from pipeline.spaces import Bounds, Spaces
+from pipeline.steps.parts import Given
 
 
 def own(bounds: Bounds = Bounds(1_000_000, 3, 20, 90), **settings: Any) -> Given:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from pipeline import notices
-from pipeline.admission import Admission
 from pipeline.events import Answer, Failed
 from pipeline.models.scripted import Scripted
+from pipeline.steps.admission import Admission
 from tests.pipeline.turns import ask, make_pipeline
 
 LID = "What happens when I close the lid of my laptop?"

@@ -10,8 +10,8 @@ import pytest
 from evalsets import fit_support
 from pipeline.guardrails.deviation import WEIGHTS
 from pipeline.guardrails.support import check, features
-from pipeline.polarity import contrary
-from pipeline.text import stem
+from pipeline.text.polarity import contrary
+from pipeline.text.sentences import stem
 from tests.factories import make_passage
 
 PASSAGES = [

@@ -11,7 +11,7 @@ from pipeline.events import Message
 from pipeline.models.anthropic import AnthropicMessages
 from pipeline.models.model import Prompt, Text, Tokens
 from pipeline.rehearsal.server import FaultServer
-from pipeline.tokens import by_length
+from pipeline.text.tokens import by_length
 from tests.waiting import hung_up
 from tests.wire import ANSWER, ask, make_prompt
 

@@ -5,7 +5,7 @@ from pipeline.events import Message
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import Library
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 from tests.factories import make_passage
 
 

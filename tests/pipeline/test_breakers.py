@@ -98,7 +98,7 @@ async def test_records_wait_in_memory_while_the_journal_cannot_be_written(
 
 
 async def test_a_turn_ends_by_its_deadline_whatever_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.frame.SPARE_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.steps.frame.SPARE_SECONDS", 0.1)
     pipeline = await make_pipeline(Scripted(SAID), rules={"turn_seconds": 0.1})
 
     async def hang(*_: object) -> None:

@@ -18,7 +18,7 @@ from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.spending import Spending
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
-from pipeline.routing import Routes
+from pipeline.steps.routing import Routes
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import ask, make_pipeline, recorded
 

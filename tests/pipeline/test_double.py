@@ -10,8 +10,8 @@ from pipeline.extractive.home import others
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.found import Found
-from pipeline.spelling import joinable, joined
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
+from pipeline.text.spelling import joinable, joined
 from tests.factories import make_passage
 from tests.pipeline.test_doubt import KILN, answer, prompt
 

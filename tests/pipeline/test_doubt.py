@@ -10,7 +10,7 @@ from pipeline.extractive.reading import Reading, Sentence
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt, Text
 from pipeline.talk import unsure
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 DOUBT = "I am not sure which of these you mean:"

@@ -14,7 +14,7 @@ import pytest
 from pipeline.knowledge.embedding import EmbedError, MiniLM, checked
 from pipeline.knowledge.remote import RemoteEmbedder
 from pipeline.models.pace import Pace
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 Script = Callable[[dict[str, Any]], tuple[int, Any]]
 

@@ -11,7 +11,7 @@ from pipeline.extractive import evidence
 from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read, strength
 from pipeline.extractive.kinds import kind, names
 from pipeline.knowledge.found import Found, Retrieved
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 BRIGHTNESS = (

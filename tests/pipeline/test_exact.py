@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.codes import codes, forms, parted, written
 from pipeline.events import Answer
 from pipeline.extractive.exact import about_another, lacking
 from pipeline.extractive.rows import narrowed, statements
 from pipeline.guardrails.markup import Markup
 from pipeline.knowledge.documents import Document
-from pipeline.polarity import avoids, opposites
-from pipeline.spelling import mended, respelt, vocabulary
-from pipeline.text import sentences
+from pipeline.text.codes import codes, forms, parted, written
+from pipeline.text.polarity import avoids, opposites
+from pipeline.text.sentences import sentences
+from pipeline.text.spelling import mended, respelt, vocabulary
 from tests.pipeline.turns import ask, make_pipeline
 
 FAULTS = Document(

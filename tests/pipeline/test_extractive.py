@@ -10,7 +10,7 @@ from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt, Stop, Text
 from pipeline.notices import NOT_FOUND
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 BOUNCE = """What to do when fingers press a key twice in a hurry.

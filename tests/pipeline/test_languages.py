@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.languages import language
+from pipeline.text.languages import language
 
 
 @pytest.mark.parametrize(

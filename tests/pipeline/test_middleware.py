@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from pipeline.access.people import People
 from pipeline.auth import Keys
 from pipeline.http.middleware import PERSON, Border, fault
 from pipeline.http.origins import Origins
-from pipeline.people import People
 from tests.pipeline.served import served
 
 

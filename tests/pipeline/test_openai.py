@@ -16,7 +16,7 @@ import pytest
 from pipeline.models.model import Text, Tokens
 from pipeline.models.openai import OpenAIChat
 from pipeline.rehearsal.server import FaultServer
-from pipeline.tokens import by_length
+from pipeline.text.tokens import by_length
 from tests.waiting import hung_up, until
 from tests.wire import ANSWER, ask, make_prompt
 

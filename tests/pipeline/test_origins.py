@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pipeline.access.people import People
 from pipeline.auth import Keys
 from pipeline.errors import ConfigurationError
 from pipeline.http.middleware import PERSON, Border
 from pipeline.http.origins import Origins
-from pipeline.people import People
 from pipeline.settings import load_settings
 
 SHOP = "https://shop.example.com"

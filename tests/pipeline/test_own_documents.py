@@ -12,7 +12,7 @@ import pytest
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.documents import Document, Skipped, cleaned
 from pipeline.knowledge.reading.folders import read
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 

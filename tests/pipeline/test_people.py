@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pipeline import passwords
-from pipeline.accounts import ACCOUNTS
+from pipeline.access import passwords
+from pipeline.access.accounts import ACCOUNTS
+from pipeline.access.people import SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.auth import Keys, Person, digest
 from pipeline.http.api import create_app
 from pipeline.http.middleware import COOKIE
 from pipeline.models.scripted import Scripted
-from pipeline.people import SESSION_SECONDS, TRIES, TRY_SECONDS, AccessError, People, Throttled
 from pipeline.places import places
 from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load_settings

@@ -15,7 +15,7 @@ from pipeline.knowledge.ingest import store
 from pipeline.knowledge.shelf import SCREENED
 from pipeline.knowledge.tables import Tables
 from pipeline.models.scripted import Scripted
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.fake_embedder import WordEmbedder
 from tests.pipeline.turns import ask, make_pipeline, recorded
 

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from pipeline import build, redis_server
+from pipeline import build
+from pipeline.databases import redis_server
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import ConfigurationError, SessionsError
 from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.counts import Limits, SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
-from pipeline.redis_server import RedisServer
 from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load_settings
 from pipeline.troubles import troubles
@@ -26,7 +27,7 @@ CHILD = """
 import asyncio, sys
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
-from pipeline.redis_server import RedisServer
+from pipeline.databases.redis_server import RedisServer
 
 async def main():
     counts = RedisCounts(RedisServer(sys.argv[1]))
@@ -241,5 +242,5 @@ def test_what_is_wrong_is_one_line_without_the_password(monkeypatch: pytest.Monk
     with pytest.raises(ConfigurationError, match="sessions: no such place") as wrong:
         load_settings()
     assert "s3cret" not in str(wrong.value)
-    monkeypatch.setattr("pipeline.redis_server.find_spec", lambda _: None)
+    monkeypatch.setattr("pipeline.databases.redis_server.find_spec", lambda _: None)
     assert "answerdeck[redis]" in (redis_server.wrong(GONE) or "")

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.events import Answer, Delta, Retract
 from pipeline.models.scripted import Scripted
-from pipeline.routing import Routes, complexity
+from pipeline.steps.routing import Routes, complexity
 from pipeline.turn import Pipeline
 from tests.factories import make_passage
 from tests.pipeline.turns import ask, make_pipeline, recorded, said

@@ -16,11 +16,11 @@ from pipeline.breaker import Breaker, Change
 from pipeline.context.answers import AnswerCache, Asked, Kept
 from pipeline.context.cache import Scope, SemanticCache
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
+from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
 from pipeline.knowledge.found import Found, Retrieved, Vector
 from pipeline.news import News
 from pipeline.places import places
-from pipeline.redis_server import RedisServer
 from pipeline.settings import load_settings
 from pipeline.shared_vectors import SharedVectors
 from pipeline.troubles import troubles

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pipeline import build
+from pipeline.databases.redis_server import REST_SECONDS, RedisServer
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
-from pipeline.redis_server import REST_SECONDS, RedisServer
 from pipeline.rehearsal.clock import Clock
 from pipeline.settings import load_settings
 from tests.databases import Sessions
@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from pipeline.guardrails.budget import Budget, Limits
 from pipeline.guardrails.shared_spending import SharedSpending
-from pipeline.redis_server import RedisServer
+from pipeline.databases.redis_server import RedisServer
 
 name = sys.argv[3]
 budget = Budget(SharedSpending(Path(sys.argv[1]), RedisServer(sys.argv[2])), Limits(day_usd=1.0))

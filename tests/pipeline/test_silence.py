@@ -16,16 +16,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipeline import build
-from pipeline.accounts import ACCOUNTS, Unreachable
+from pipeline.access.accounts import ACCOUNTS, Unreachable
+from pipeline.access.people import People
+from pipeline.access.workspaces import Workspaces
 from pipeline.auth import Keys, digest
 from pipeline.errors import KnowledgeError
 from pipeline.events import Answer
 from pipeline.http.middleware import Border
 from pipeline.http.origins import Origins
 from pipeline.knowledge.lock import lock
-from pipeline.people import People
 from pipeline.settings import load_settings
-from pipeline.workspaces import Workspaces
 from tests.databases import Databases
 from tests.pipeline.turns import ask
 from traces.errors import StoreError
@@ -118,7 +118,7 @@ def test_whose_the_documents_are_is_what_was_read_last(
     workspaces.give("sales", "prices", "ada")
     assert workspaces.of("prices") == "sales"
     monkeypatch.setattr(SharedTables, "execute", silence.execute)
-    monkeypatch.setattr("pipeline.workspaces.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.access.workspaces.WAIT_SECONDS", 0.01)
     now[0] += 10.0
     assert workspaces.of("prices") == "sales"
     silence._over.set()

@@ -14,20 +14,20 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pipeline import intake
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.uploads import Upload
-from pipeline.data_folder import DataFolder
 from pipeline.errors import Refused
 from pipeline.events import Answer
 from pipeline.http.api import create_app
-from pipeline.intake import Order, bring
 from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.documents import Document
 from pipeline.models.scripted import Scripted
+from pipeline.own_documents import intake
+from pipeline.own_documents.intake import Order, bring
+from pipeline.own_documents.private import private
+from pipeline.own_documents.spaces import Bounds, Spaces, space, titled
 from pipeline.places import places
-from pipeline.private import private
 from pipeline.settings import load_settings
-from pipeline.spaces import Bounds, Spaces, space, titled
 from pipeline.turn import Pipeline
 from tests.pipeline.own import own
 from tests.pipeline.served import served

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.guardrails.support import check, checks
-from pipeline.polarity import contradicted, numbers, opposites
+from pipeline.text.polarity import contradicted, numbers, opposites
 from tests.factories import make_passage
 
 PASSAGES = [

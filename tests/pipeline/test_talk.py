@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import languages
 from pipeline.events import Message, Sources
 from pipeline.talk import abstention, heard, not_found, reply, unserved, unsure
+from pipeline.text import languages
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
 

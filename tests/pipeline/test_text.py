@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import list_marker, sentences, stem, tokens, words
+from pipeline.text.sentences import list_marker, sentences, stem, tokens, words
 
 
 def cut(text: str) -> list[str]:

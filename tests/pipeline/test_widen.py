@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.context.widen import widen
 from pipeline.knowledge.found import Found
 from pipeline.knowledge.shelf import Row
-from pipeline.text import sentences
+from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 

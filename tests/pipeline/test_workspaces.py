@@ -15,7 +15,9 @@ from evalsets.cases.cases import list_sets, load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.release import gated
 from pipeline import build, shelving
-from pipeline.accounts import AccessError, Accounts, Unreachable
+from pipeline.access.accounts import AccessError, Accounts, Unreachable
+from pipeline.access.people import People
+from pipeline.access.workspaces import Workspaces
 from pipeline.auth import Keys, Person, digest
 from pipeline.context.memory import Memory
 from pipeline.errors import ConfigurationError
@@ -25,11 +27,9 @@ from pipeline.knowledge.ingest import store
 from pipeline.models.gateway import Gateway
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
-from pipeline.people import People
 from pipeline.prompts.library import PromptError
 from pipeline.rehearsal.clock import Clock
 from pipeline.settings import Settings, load_settings
-from pipeline.workspaces import Workspaces
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
 from traces.errors import Unknown
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import build, guards
+from pipeline import build
 from pipeline.events import Answer, Delta, Event, Failed, Question
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.documents import Document
@@ -19,8 +19,9 @@ from pipeline.knowledge.ingest import store
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices
-from pipeline.parts import Given
 from pipeline.settings import load_settings
+from pipeline.steps import guards
+from pipeline.steps.parts import Given
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
 from traces.records import Trace

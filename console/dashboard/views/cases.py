@@ -13,7 +13,7 @@ from console.dashboard.views import sets
 from evalsets.cases import team
 from evalsets.cases.evalset import ANSWERABILITY, Evalset
 from evalsets.cases.row import row_of
-from pipeline import gated
+from pipeline.configuration import gated
 from traces.ids import uuid7
 from traces.records import Case
 

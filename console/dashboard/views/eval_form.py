@@ -14,7 +14,7 @@ from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
 from evalsets.metrics.judged import MARKED
 from evalsets.metrics.table import JUDGED, find_metric, judged_of
-from pipeline.sections import PROVIDERS
+from pipeline.configuration.sections import PROVIDERS
 
 SETTINGS = (CONFIGURED, "passages=3", "passages=8", "text_weight=0", "floor=0.2")
 FREE = ("extractive",)

@@ -11,8 +11,8 @@ from typing import Any
 import streamlit as st
 
 from console.dashboard import bases, clock, downloads, markup, visitor
+from pipeline.access.people import AccessError, Account
 from pipeline.auth import DEFAULT, ROLES
-from pipeline.people import AccessError, Account
 from traces.errors import Unknown
 
 _STATE = {True: "active", False: "out"}

@@ -17,7 +17,7 @@ from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
 from evalsets.release import onward
 from evalsets.release.verdict import Check, Evidence, Verdict
-from pipeline import gated
+from pipeline.configuration import gated
 from pipeline.prompts.force import Change
 from pipeline.prompts.library import PromptError
 

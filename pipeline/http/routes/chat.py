@@ -13,7 +13,7 @@ from pipeline.http.frames import frame
 from pipeline.http.problem import problem
 from pipeline.http.replies import whole
 from pipeline.http.streaming import EventStream, attended, last
-from pipeline.languages import accepted
+from pipeline.text.languages import accepted
 from pipeline.turn import Pipeline
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

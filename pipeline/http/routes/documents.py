@@ -16,8 +16,8 @@ from pipeline.errors import Refused
 from pipeline.http.access import User
 from pipeline.http.problem import problem
 from pipeline.http.replies import reply
-from pipeline.languages import accepted
-from pipeline.spaces import Spaces
+from pipeline.own_documents.spaces import Spaces
+from pipeline.text.languages import accepted
 
 ARRIVE_SECONDS = 300.0  # for one file
 Name = Annotated[str, Query(min_length=1, max_length=1000)]

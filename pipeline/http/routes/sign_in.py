@@ -8,10 +8,10 @@ import math
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from pipeline.access.people import AccessError, People, Throttled
 from pipeline.http.middleware import COOKIE, cookie
 from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn, button
 from pipeline.http.sign_in_page import page
-from pipeline.people import AccessError, People, Throttled
 
 WRONG_SECONDS = 0.5  # a wrong try waits this long for its answer
 

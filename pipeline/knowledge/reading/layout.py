@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from pipeline.knowledge.reading.grid import Heads
-from pipeline.text import rarity
+from pipeline.text.sentences import rarity
 
 Interval = tuple[float, float]
 Box = tuple[float, float, float, float]

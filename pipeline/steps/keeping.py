@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pipeline.context.answers import AnswerCache, Asked, Hit, Kept, disagree
 from pipeline.context.cache import Scope
 from pipeline.guardrails.marking import MARK, plain
-from pipeline.live_turn import LiveTurn
 from pipeline.models.model import AnswerEvent, Prompt, Stop, Text, Tokens
 from pipeline.prompts.library import PromptVersion
+from pipeline.steps.live_turn import LiveTurn
 from traces.recorder import OpenSpan
 from traces.records import Usage
 

@@ -17,10 +17,10 @@ from pipeline import notices
 from pipeline.context.memory import Memory
 from pipeline.context.uploads import State, Upload
 from pipeline.errors import AnswerdeckError, Refused
-from pipeline.intake import Brought, Order, take_out
 from pipeline.knowledge.documents import clean
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading.files import FILE_KINDS
+from pipeline.own_documents.intake import Brought, Order, take_out
 from traces.ids import uuid7
 from traces.processes import Process, gone, mine
 

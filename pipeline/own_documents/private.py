@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.memory import Memory
-from pipeline.data_folder import DataFolder
 from pipeline.guardrails.planted import screen
-from pipeline.intake import outside
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
+from pipeline.own_documents.intake import outside
+from pipeline.own_documents.spaces import Bounds, Spaces
 from pipeline.providers import embedder, expander
 from pipeline.settings import Settings
-from pipeline.spaces import Bounds, Spaces
 
 
 def private(settings: Settings, vectors: Embedder | None = None) -> Knowledge:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pipeline import passwords
-from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
+from pipeline.access import passwords
+from pipeline.access.accounts import AccessError, Accounts, Unreachable, note, now
+from pipeline.access.workspaces import Workspaces
 from pipeline.auth import DEFAULT, ROLES, Keys, Person, Role, digest, named
-from pipeline.data_folder import DataFolder
-from pipeline.linked import Database
-from pipeline.workspaces import Workspaces
+from pipeline.configuration.data_folder import DataFolder
+from pipeline.databases.linked import Database
 from traces.errors import Unknown
 from traces.postgres.tables import SharedTables
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 
-VOCABULARY = Path(__file__).parent / "knowledge" / "vocab.txt"  # most frequent words first
+VOCABULARY = Path(__file__).parents[1] / "knowledge" / "vocab.txt"  # most frequent words first
 FIRST_WORD = 1996  # line of the most frequent word; special tokens and letters come before it
 RAREST = 40_000  # the rank of words that are not in the vocabulary
 FOLDED = 120  # characters of the longest line in a text that was folded to a width

@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import notices
-from pipeline.accounts import AccessError
-from pipeline.alarm import Alarm
+from pipeline.access.accounts import AccessError
 from pipeline.auth import DEFAULT
-from pipeline.closing import answer_of, record
 from pipeline.context.facts import personal
 from pipeline.errors import ConversationsError, KnowledgeError
 from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.inbound import clean
 from pipeline.knowledge.beside import OWN
-from pipeline.languages import language
-from pipeline.live_turn import LiveTurn
-from pipeline.operations import Operations
-from pipeline.purse import Purse
+from pipeline.steps.alarm import Alarm
+from pipeline.steps.closing import answer_of, record
+from pipeline.steps.live_turn import LiveTurn
+from pipeline.steps.operations import Operations
+from pipeline.steps.purse import Purse
+from pipeline.text.languages import language
 from traces.ids import uuid7
 from traces.recorder import Recorder
 from traces.records import TRIALS, Trace, Turn

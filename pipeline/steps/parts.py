@@ -7,30 +7,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from pipeline.admission import Admission
+from pipeline.access.workspaces import Workspaces
 from pipeline.breakers import Breakers
 from pipeline.context.cache import Scope
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
+from pipeline.databases.mirror import Mirror
 from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.guardrails.quota import Quota
-from pipeline.keeping import Keeping
 from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
-from pipeline.live_turn import Rules
-from pipeline.mirror import Mirror
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.news import News
+from pipeline.own_documents.spaces import Spaces
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
 from pipeline.prompts.shelves import Shelves
-from pipeline.spaces import Spaces
-from pipeline.whole import Wholes
-from pipeline.workspaces import Workspaces
+from pipeline.steps.admission import Admission
+from pipeline.steps.keeping import Keeping
+from pipeline.steps.live_turn import Rules
+from pipeline.steps.whole import Wholes
 from traces.journal import Journal
 from traces.recorder import Recorder
 from traces.store import Store

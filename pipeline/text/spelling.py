@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from pipeline.text import FIRST_WORD, VOCABULARY, tokens
+from pipeline.text.sentences import FIRST_WORD, VOCABULARY, tokens
 
 NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LONG
 LONG = 6

@@ -8,7 +8,7 @@ from pipeline.events import Question
 from pipeline.guardrails.budget import Budget, Saving
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
-from pipeline.tokens import estimate
+from pipeline.text.tokens import estimate
 from traces.records import TRIALS, Trace
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.accounts import AccessError, Accounts, Unreachable, note, now
+from pipeline.access.accounts import AccessError, Accounts, Unreachable, note, now
 from pipeline.auth import DEFAULT, workspace_named
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from traces.errors import Unknown
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pipeline import notices
-from pipeline.alarm import Alarms
 from pipeline.auth import DEFAULT
-from pipeline.backlog import Backlog
 from pipeline.breaker import Breaker, BreakerReport, Policy
 from pipeline.breakers import reports
 from pipeline.errors import KnowledgeError, Refused
-from pipeline.parts import Parts
+from pipeline.steps.alarm import Alarms
+from pipeline.steps.backlog import Backlog
+from pipeline.steps.parts import Parts
 from traces.errors import JournalError
 from traces.ids import uuid7
 from traces.records import Score, Trace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pipeline.text import STOP_WORDS, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disable activate/deactivate
     lock/unlock mute/unmute connect/disconnect show/hide add/remove add/delete create/delete

@@ -15,9 +15,9 @@ from pipeline.guardrails.moderator import Handling, Moderator
 from pipeline.guardrails.outbound import Outbound
 from pipeline.guardrails.planted import Planted
 from pipeline.knowledge.embedding import Embedder, MiniLM
-from pipeline.live_turn import Rules
-from pipeline.routing import Routes
 from pipeline.settings import Settings
+from pipeline.steps.live_turn import Rules
+from pipeline.steps.routing import Routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def guards(settings: Settings, vectors: Embedder | None = None, moderated: Moder
 def code_version() -> str:
     """Return 8 hex digits over the pipeline's sources: what is running, whatever its tag says."""
     digest = hashlib.sha256()
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline import columns
-from pipeline.columns import WORKSPACE
+from pipeline.databases import columns
+from pipeline.databases.columns import WORKSPACE
+from pipeline.databases.linked import Database
+from pipeline.databases.transactions import transaction
 from pipeline.errors import AnswerdeckError
-from pipeline.linked import Database
-from pipeline.transactions import transaction
 from traces.errors import StoreError
 from traces.postgres.tables import SharedTables
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.text import sentences, tokens
+from pipeline.text.sentences import sentences, tokens
 from traces.records import Passage
 
 COMPLEX_FROM = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice, pairwise
 
-from pipeline.text import STOP_WORDS
+from pipeline.text.sentences import STOP_WORDS
 
 PARTS = 300  # words and numbers of a question that are looked at; a pasted log has thousands
 LONGEST = 4  # words that one code may have been typed as

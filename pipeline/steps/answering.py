@@ -12,12 +12,12 @@ from pipeline.events import Event, Retract
 from pipeline.guardrails.grounding import ground
 from pipeline.guardrails.marking import Marking, answer_checks, plain
 from pipeline.guardrails.outbound import Outbound, OutboundStream
-from pipeline.live_turn import LiveTurn, Rules
 from pipeline.models.broken import finished, whole
 from pipeline.models.gateway import Gateway
 from pipeline.models.merged import merged
 from pipeline.models.model import AnswerEvent, Broken, Prompt, Stop, Text
-from pipeline.routing import complexity
+from pipeline.steps.live_turn import LiveTurn, Rules
+from pipeline.steps.routing import complexity
 from pipeline.talk import abstains
 
 

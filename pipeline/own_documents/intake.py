@@ -166,7 +166,7 @@ async def outside(order: Order, data_dir: Path) -> Brought:
 
 def _started(data_dir: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.intake_process"],
+        [sys.executable, "-m", "pipeline.own_documents.intake_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The process that reads one file (`python -m pipeline.intake_process`): an order in, its end out."""
+"""The process that reads one file, run by its module's name: an order in, its end out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import threading
 from dataclasses import asdict
 
 from pipeline.errors import AnswerdeckError
-from pipeline.intake import Brought, Order, bring
-from pipeline.private import private
+from pipeline.own_documents.intake import Brought, Order, bring
+from pipeline.own_documents.private import private
 from pipeline.settings import load_settings
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from pipeline.errors import KnowledgeError
 from pipeline.guardrails.planted import Planted
-from pipeline.live_turn import LiveTurn
-from pipeline.parts import Finder
+from pipeline.steps.live_turn import LiveTurn
+from pipeline.steps.parts import Finder
 
 NEXT = 5  # passages looked at for next questions
 log = logging.getLogger(__name__)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import notices
-from pipeline.alarm import Over, Reason
 from pipeline.auth import DEFAULT
 from pipeline.context.facts import NOTHING
 from pipeline.errors import ErrorClass, KnowledgeError, ModelError, Refused
 from pipeline.events import Delta, Event, Failed, Message, Question, Sources, Started
-from pipeline.languages import language
 from pipeline.prompts.library import PromptVersion
-from pipeline.purse import Purse
-from pipeline.routing import NO_ROUTES, Routes
+from pipeline.steps.alarm import Over, Reason
+from pipeline.steps.purse import Purse
+from pipeline.steps.routing import NO_ROUTES, Routes
+from pipeline.text.languages import language
 from traces.recorder import Recorder
 from traces.records import Outcome, Passage, Turn
 

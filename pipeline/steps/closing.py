@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipeline import notices
 from pipeline.citations import cited_numbers
 from pipeline.events import Answer, Citation
-from pipeline.live_turn import LiveTurn
+from pipeline.steps.live_turn import LiveTurn
 from traces.records import Passage, Trace
 
 
