@@ -14,7 +14,7 @@ VENDORS = {
     "anthropic": {"pipeline/models"},
     "apprise": {"console/senders.py"},
     "duckdb": {"traces/duck.py"},
-    "gradio": {"console/chat/page.py"},
+    "gradio": {"console/chat/controls.py"},
     "lancedb": {"pipeline/knowledge/tables.py"},
     "onnxruntime": {"pipeline/knowledge/embedding.py"},
     "mcp": {"console/mcp_server.py"},

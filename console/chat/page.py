@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -11,17 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
-import gradio as gr
-import gradio.themes as themes
 from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
 from console.chat import early, edge, history, links, markup, own, sources, thread, widget, words
 from console.chat.brand import Brand, brand
+from console.chat.controls import gr, themes
 from console.chat.shelf import Reader
 from console.chat.suggest import Examples
 from console.chat.talk import Talk, View
