@@ -6,14 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Send
 
 from console.chat import widget
 from pipeline.access.people import People
@@ -56,6 +56,9 @@ async def events(question: str) -> AsyncGenerator[Event]:
         yield Failed("shed", "Too many questions are being answered right now.", None, 3.0)
         return
     yield Started("t", "conversation-1")
+    if question == "break":
+        yield Delta("It stands in the ")
+        raise ConnectionError  # the stream ends without a last event
     yield Sources((PASSAGE,))
     yield Delta("1. First draft [1].")
     yield Retract("", "leak")
@@ -65,6 +68,17 @@ async def events(question: str) -> AsyncGenerator[Event]:
         "t", "conversation-1", "answered", text, (Citation(1, "c1", "d1", "Oven", ""),), (PASSAGE,), {},
         None, None, None, notice="Only a part of the search worked for this answer.",
     )  # fmt: skip
+
+
+class Broken(EventStream):
+    """A stream that ends in its midst, as when the server is killed."""
+
+    async def _write(self, send: Send) -> None:
+        async with aclosing(self._events) as events:
+            with suppress(ConnectionError):
+                async for event in events:
+                    await self._event(event, send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +91,14 @@ def shop() -> Iterator[Shop]:
     @ours.post("/api/chat")
     async def chat(request: Request) -> Response:
         body = await request.json()
-        asked.append({**body, "cookie": request.headers.get("cookie", "")})
-        return EventStream(events(body["question"]), frame)
+        again = any(body["client_turn_id"] == before.get("client_turn_id") for before in asked)
+        heard = {name: request.headers.get(name, "") for name in ("cookie", "accept-language")}
+        asked.append({**body, **heard})
+        if body["question"] == "break" and not again:
+            return Broken(events("break"), frame)
+        if body["question"] == "busy" and not again:
+            return Response('{"error": {"message": "Please wait."}}', 429, {"Retry-After": "1"})
+        return EventStream(events("again" if again else body["question"]), frame)
 
     @ours.post("/api/feedback")
     async def feedback(request: Request) -> Response:
@@ -146,6 +166,62 @@ def test_a_refusal_is_said_and_the_keyboard_closes(page: Page) -> None:
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
     assert page.evaluate("document.activeElement.shadowRoot.activeElement.ariaLabel") == "Chat öffnen"
+
+
+def ids(shop: Shop, question: str) -> list[str]:
+    return [body["client_turn_id"] for body in shop[1] if body.get("question") == question]
+
+
+def test_a_cut_answer_is_asked_for_again_under_its_own_id(page: Page, shop: Shop) -> None:
+    ask(page, "break")
+    page.get_by_text("Keine Verbindung. Ihre Frage wird gesendet").first.wait_for()
+    assert "It stands in the" in page.locator(".told").inner_text()
+    page.get_by_role("button", name="Noch einmal versuchen").click()
+    page.locator(".thumbs").wait_for()
+    assert len(ids(shop, "break")) == 2 and len(set(ids(shop, "break"))) == 1
+    assert page.locator(".asked").count() == 1 and page.locator(".again").count() == 0
+    assert "It stands in the" not in page.locator(".told").inner_text()
+    assert page.evaluate("document.activeElement.shadowRoot.activeElement.localName") == "textarea"
+
+
+def test_without_a_connection_a_question_waits_for_it(page: Page, shop: Shop) -> None:
+    page.context.set_offline(True)
+    ask(page, "Where is the kettle?")
+    page.get_by_text("Keine Verbindung. Ihre Frage wird gesendet").first.wait_for()
+    assert ids(shop, "Where is the kettle?") == []
+    page.context.set_offline(False)
+    page.locator(".thumbs").wait_for()
+    assert len(ids(shop, "Where is the kettle?")) == 1
+    assert [body["accept-language"] for body in shop[1] if body.get("question")][-1] == "de"
+
+
+def test_a_refusal_for_a_while_counts_down_and_can_be_tried_again(page: Page, shop: Shop) -> None:
+    ask(page, "busy")
+    page.get_by_role("button", name="Noch einmal versuchen", exact=True).click()  # once it may be pressed
+    page.locator(".thumbs").wait_for()
+    assert len(set(ids(shop, "busy"))) == 1
+
+
+def test_the_next_page_shows_what_was_asked_and_what_was_being_written(page: Page, shop: Shop) -> None:
+    ask(page, "How do I start it?")
+    page.locator(".thumbs").wait_for()
+    page.get_by_role("textbox", name="Ihre Frage").fill("And how do I")
+    page.goto(shop[0])
+    page.get_by_role("button", name="Chat öffnen").click()
+    assert "left" in page.locator(".told").inner_text()
+    assert page.get_by_role("textbox", name="Ihre Frage").input_value() == "And how do I"
+    page.get_by_role("button", name="Neues Gespräch").click()
+    page.goto(shop[0])
+    page.get_by_role("button", name="Chat öffnen").click()
+    assert page.locator(".told").count() == 0 and page.get_by_text("Guten Tag!").is_visible()
+
+
+def test_a_page_that_is_not_allowed_says_so_and_stops_trying(page: Page, shop: Shop) -> None:
+    page.goto(shop[0].replace("localhost", "127.0.0.1"))
+    page.get_by_role("button", name="Chat öffnen").click()
+    ask(page, "May I?")
+    page.locator(".wrong").get_by_text("Diese Seite darf den Chat noch nicht benutzen.").wait_for()
+    assert page.locator(".again").count() == 0 and ids(shop, "May I?") == []
 
 
 def test_the_script_is_small_and_loads_nothing_else() -> None:

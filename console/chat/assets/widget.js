@@ -11,32 +11,38 @@
       greeting: 'Ask anything that our documents answer.', fresh: 'New conversation', you: 'You asked', answer: 'Answer',
       source: 'Source', sources: 'Sources', good: 'Helpful', bad: 'Not helpful', thanks: 'Thank you.', seeking: 'Searching…',
       offline: 'The chat cannot be reached. Please try again in a moment.', origin: 'This page may not use the chat yet.',
-      cut: 'The connection ended before the answer did. Please ask again.', stopped: 'Stopped.', openSource: 'Open the page' },
+      cut: 'The connection ended before the answer did. Please ask again.', stopped: 'Stopped.', openSource: 'Open the page',
+      lost: 'No connection. Your question is sent as soon as it is back.', again: 'Try again', soon: 'Try again in {n} s' },
     de: { open: 'Chat öffnen', close: 'Chat schließen', title: 'Fragen Sie uns', ask: 'Ihre Frage', send: 'Senden', stop: 'Anhalten',
       greeting: 'Fragen Sie, was unsere Dokumente beantworten.', fresh: 'Neues Gespräch', you: 'Sie fragten', answer: 'Antwort',
       source: 'Quelle', sources: 'Quellen', good: 'Hilfreich', bad: 'Nicht hilfreich', thanks: 'Danke.', seeking: 'Suche…',
       offline: 'Der Chat ist nicht erreichbar. Bitte versuchen Sie es gleich noch einmal.', origin: 'Diese Seite darf den Chat noch nicht benutzen.',
-      cut: 'Die Verbindung endete vor der Antwort. Bitte fragen Sie noch einmal.', stopped: 'Angehalten.', openSource: 'Seite öffnen' },
+      cut: 'Die Verbindung endete vor der Antwort. Bitte fragen Sie noch einmal.', stopped: 'Angehalten.', openSource: 'Seite öffnen',
+      lost: 'Keine Verbindung. Ihre Frage wird gesendet, sobald sie wieder da ist.', again: 'Noch einmal versuchen', soon: 'Noch einmal versuchen in {n} s' },
     fr: { open: 'Ouvrir le chat', close: 'Fermer le chat', title: 'Une question ?', ask: 'Votre question', send: 'Envoyer', stop: 'Arrêter',
       greeting: 'Posez une question à nos documents.', fresh: 'Nouvelle conversation', you: 'Vous avez demandé', answer: 'Réponse',
       source: 'Source', sources: 'Sources', good: 'Utile', bad: 'Pas utile', thanks: 'Merci.', seeking: 'Recherche…',
       offline: 'Le chat est injoignable. Veuillez réessayer dans un instant.', origin: 'Cette page ne peut pas encore utiliser le chat.',
-      cut: 'La connexion s’est arrêtée avant la réponse. Veuillez redemander.', stopped: 'Arrêté.', openSource: 'Ouvrir la page' },
+      cut: 'La connexion s’est arrêtée avant la réponse. Veuillez redemander.', stopped: 'Arrêté.', openSource: 'Ouvrir la page',
+      lost: 'Pas de connexion. Votre question sera envoyée dès qu’elle sera rétablie.', again: 'Réessayer', soon: 'Réessayer dans {n} s' },
     es: { open: 'Abrir el chat', close: 'Cerrar el chat', title: 'Pregúntenos', ask: 'Su pregunta', send: 'Enviar', stop: 'Detener',
       greeting: 'Pregunte lo que responden nuestros documentos.', fresh: 'Nueva conversación', you: 'Usted preguntó', answer: 'Respuesta',
       source: 'Fuente', sources: 'Fuentes', good: 'Útil', bad: 'No útil', thanks: 'Gracias.', seeking: 'Buscando…',
       offline: 'No se puede acceder al chat. Inténtelo de nuevo en un momento.', origin: 'Esta página aún no puede usar el chat.',
-      cut: 'La conexión terminó antes que la respuesta. Pregunte de nuevo.', stopped: 'Detenido.', openSource: 'Abrir la página' },
+      cut: 'La conexión terminó antes que la respuesta. Pregunte de nuevo.', stopped: 'Detenido.', openSource: 'Abrir la página',
+      lost: 'Sin conexión. Su pregunta se enviará en cuanto vuelva.', again: 'Intentar de nuevo', soon: 'Intentar de nuevo en {n} s' },
     pt: { open: 'Abrir o chat', close: 'Fechar o chat', title: 'Pergunte-nos', ask: 'Sua pergunta', send: 'Enviar', stop: 'Parar',
       greeting: 'Pergunte o que os nossos documentos respondem.', fresh: 'Nova conversa', you: 'Você perguntou', answer: 'Resposta',
       source: 'Fonte', sources: 'Fontes', good: 'Útil', bad: 'Não útil', thanks: 'Obrigado.', seeking: 'Procurando…',
       offline: 'Não é possível acessar o chat. Tente de novo em instantes.', origin: 'Esta página ainda não pode usar o chat.',
-      cut: 'A conexão terminou antes da resposta. Pergunte de novo.', stopped: 'Parado.', openSource: 'Abrir a página' },
+      cut: 'A conexão terminou antes da resposta. Pergunte de novo.', stopped: 'Parado.', openSource: 'Abrir a página',
+      lost: 'Sem conexão. A sua pergunta será enviada assim que ela voltar.', again: 'Tentar de novo', soon: 'Tentar de novo em {n} s' },
     zh: { open: '打开聊天', close: '关闭聊天', title: '向我们提问', ask: '您的问题', send: '发送', stop: '停止',
       greeting: '您可以询问我们文档中的任何内容。', fresh: '新对话', you: '您的提问', answer: '回答',
       source: '来源', sources: '来源', good: '有帮助', bad: '没有帮助', thanks: '谢谢。', seeking: '正在搜索…',
       offline: '暂时无法连接聊天，请稍后再试。', origin: '此页面尚未获准使用聊天。',
-      cut: '连接在回答结束之前中断，请再问一次。', stopped: '已停止。', openSource: '打开页面' },
+      cut: '连接在回答结束之前中断，请再问一次。', stopped: '已停止。', openSource: '打开页面',
+      lost: '连接已断开。恢复后会立即发送您的问题。', again: '重试', soon: '{n} 秒后重试' },
   };
   const lang = (data.lang || document.documentElement.lang || navigator.language || 'en').slice(0, 2).toLowerCase();
   const words = WORDS[lang] || WORDS.en;
@@ -63,6 +69,8 @@
       background: var(--accent); color: var(--on); white-space: pre-wrap; overflow-wrap: anywhere; }
     .told { margin: 0 0 14px; overflow-wrap: anywhere; } .told p { margin: 0 0 8px; } .told ol, .told ul { margin: 0 0 8px; padding-inline-start: 22px; }
     .told pre { margin: 0 0 8px; padding: 8px 10px; overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; font-size: 13px; }
+    .line { margin-bottom: 8px; font-size: 13.5px; } .line p { margin: 0 0 6px; } .again { min-height: 32px; padding: 4px 12px; border: 1px solid var(--line); border-radius: 9px;
+      background: none; color: var(--chip-ink); font-weight: 600; } .again:disabled { color: var(--soft); cursor: default; }
     .notice { color: var(--soft); font-size: 13.5px; } .wrong { color: var(--bad); }
     .chip { margin: 0 1px; padding: 0 6px; min-width: 24px; height: 24px; border: 0; border-radius: 6px; background: var(--chip); color: var(--chip-ink);
       font-size: 12.5px; font-weight: 600; vertical-align: baseline; }
@@ -112,17 +120,22 @@
   };
   const random = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
   const guest = kept('guest') || kept('guest', random());
+  const parsed = (name, otherwise) => { try { return JSON.parse(kept(name)) ?? otherwise; } catch { return otherwise; } };
   let conversation = kept('conversation');
   let underway = null;
+  const TRIES = [1, 2, 4, 8, 10]; // seconds before the next try, while nothing can be reached
+  const SILENCE = 45000; // milliseconds; the server says something every 10 s
+  const TURNS = 20; // shown again when the visitor goes to the next page
 
-  const headers = () => ({ 'Content-Type': 'application/json', 'X-Answerdeck-Guest': guest, ...(data.key ? { Authorization: 'Bearer ' + data.key } : {}) });
+  const headers = () => ({ 'Content-Type': 'application/json', 'Accept-Language': lang, 'X-Answerdeck-Guest': guest, ...(data.key ? { Authorization: 'Bearer ' + data.key } : {}) });
 
-  async function* events(response) {
+  async function* events(response, heard) {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      heard();
       const frames = (rest + value).split('\n\n');
       rest = frames.pop();
       for (const frame of frames) {
@@ -164,7 +177,7 @@
 
   const host = make('div', { 'data-answerdeck': '' });
   const root = host.attachShadow({ mode: 'open' });
-  const talk = make('div', { class: 'talk', role: 'log', tabindex: 0, 'aria-label': data.title || words.title });
+  const talk = make('div', { class: 'talk', role: 'log', 'aria-live': 'off', tabindex: 0, 'aria-label': data.title || words.title });
   const live = make('p', { class: 'unseen', role: 'status' });
   const box = make('textarea', { rows: 1, placeholder: words.ask, 'aria-label': words.ask, maxlength: 4000, dir: 'auto' });
   const send = make('button', { class: 'send' }, words.send);
@@ -195,10 +208,17 @@
     (open ? box : launch).focus();
   }
   function begin() {
-    if (underway) underway.abort();
-    conversation = kept('conversation', null);
-    talk.replaceChildren(make('p', { class: 'greeting', dir: 'auto' }, data.greeting || words.greeting));
+    const before = underway;
+    underway = null;
+    before?.abort();
+    send.textContent = words.send;
+    for (const name of ['conversation', 'turns', 'asked']) kept(name, null);
+    conversation = null;
+    welcome();
     box.focus();
+  }
+  function welcome() {
+    talk.replaceChildren(make('p', { class: 'greeting', dir: 'auto' }, data.greeting || words.greeting));
   }
 
   const card = (passage) => make('details', { 'data-n': passage.n }, make('summary', { dir: 'auto' }, `${passage.n} · ${passage.title || words.source}`),
@@ -218,72 +238,163 @@
     return row;
   }
 
-  async function ask(question) {
-    const text = make('div', { class: 'told' }, make('p', { class: 'notice' }, words.seeking));
-    const below = make('div');
+  /* The place of a turn in the talk: its question, its text, and what stands below that. */
+  function place(question, id) {
+    const turn = { question, id, answer: '', passages: [], text: make('div', { class: 'told' }), below: make('div') };
     talk.querySelector('.greeting')?.remove();
-    talk.append(make('div', { class: 'asked', dir: 'auto' }, make('span', { class: 'unseen' }, words.you + ': '), question), text, below);
+    talk.append(make('div', { class: 'asked', dir: 'auto' }, make('span', { class: 'unseen' }, words.you + ': '), question), turn.text, turn.below);
     talk.scrollTop = talk.scrollHeight;
-    const say = (sentence, kind) => { below.prepend(make('p', { class: kind, dir: 'auto' }, sentence)); live.textContent = sentence; };
-    let passages = [], answer = '', ended = false, drawn = 0;
-    const cite = (n) => passages.some((passage) => passage.n === n) && make('button', { class: 'chip', type: 'button', 'aria-label': `${words.source} ${n}`, onclick: () => {
-      const source = below.querySelector(`details[data-n="${n}"]`);
+    return turn;
+  }
+  const say = (turn, sentence, kind, ...more) => {
+    turn.below.querySelector('.line')?.remove();
+    turn.below.prepend(make('div', { class: 'line ' + kind }, make('p', { dir: 'auto' }, sentence), ...more));
+    live.textContent = sentence;
+    talk.scrollTop = talk.scrollHeight;
+  };
+  const paint = (turn) => {
+    const cite = (n) => turn.passages.some((passage) => passage.n === n) && make('button', { class: 'chip', type: 'button', 'aria-label': `${words.source} ${n}`, onclick: () => {
+      const source = turn.below.querySelector(`details[data-n="${n}"]`);
       if (source) { source.open = true; source.scrollIntoView({ block: 'nearest' }); source.querySelector('summary').focus(); }
     } }, String(n));
-    const paint = () => {
-      const low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
-      draw(text, answer, cite);
-      if (low) talk.scrollTop = talk.scrollHeight;
-    };
-    underway = new AbortController();
+    const low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+    draw(turn.text, turn.answer, cite);
+    if (low) talk.scrollTop = talk.scrollHeight;
+  };
+  function complete(turn, done) {
+    Object.assign(turn, { answer: done.answer, passages: done.passages });
+    turn.below.replaceChildren();
+    paint(turn);
+    turn.below.append(...done.passages.map(card), thumbs(done.turn_id));
+    if (done.notice) say(turn, done.notice, 'notice');
+  }
+  const keep = (question, done) => {
+    const cited = done.passages.filter((passage) => done.citations.some((citation) => citation.n === passage.n));
+    const turn = { answer: done.answer, passages: cited.map(({ n, title, url, text }) => ({ n, title, url, text })), turn_id: done.turn_id, notice: done.notice };
+    kept('turns', JSON.stringify([...parsed('turns', []), { question, done: turn }].slice(-TURNS)));
+    kept('asked', null);
+    return turn;
+  };
+
+  async function ask(question) {
+    const turn = place(question, random());
+    kept('asked', JSON.stringify({ question, id: turn.id }));
+    await persist(turn);
+  }
+
+  /* Ask until there is an answer, the visitor stops it, or more tries are no use. The id of a turn goes with
+     each try, so that the server answers it once. */
+  async function persist(turn) {
+    const control = underway = new AbortController();
+    let cuts = 0, closed = 0, trouble;
     send.textContent = words.stop;
+    if (!turn.answer) turn.text.replaceChildren(make('p', { class: 'notice' }, words.seeking));
+    for (let tries = 0; ; tries += 1) {
+      trouble = await attempt(turn, control);
+      if (!trouble || control.signal.aborted || !trouble.lost) break;
+      cuts += trouble.begun ? 1 : 0;
+      if (!trouble.begun && await reachable()) closed += 1; // it answers, but not this page: or it came back just now
+      if (closed > 1) trouble = { sentence: words.origin, final: true };
+      if (closed > 1 || cuts > 1 || (tries >= TRIES.length && navigator.onLine)) break;
+      say(turn, words.lost, 'notice', retry(() => wake()));
+      await rest(TRIES[Math.min(tries, TRIES.length - 1)], control.signal);
+      if (control.signal.aborted) break;
+    }
+    if (underway !== control) return; // a new conversation was begun
+    underway = null;
+    send.textContent = words.send;
+    if (control.signal.aborted) { kept('asked', null); say(turn, words.stopped, 'notice', retry(() => underway || persist(turn))); }
+    else if (trouble) say(turn, trouble.sentence || words.offline, 'wrong', ...(trouble.final ? [] : [retry(() => underway || persist(turn), trouble.after)]));
+    if (trouble?.final) kept('asked', null);
+    if (trouble && !turn.answer) turn.text.replaceChildren();
+    talk.scrollTop = talk.scrollHeight;
+  }
+  const retry = (act, after = 0) => {
+    const button = make('button', { class: 'again', type: 'button', onclick: () => { button.closest('.line').remove(); box.focus(); act(); } });
+    const until = Date.now() + 1000 * after;
+    const tick = () => {
+      const left = Math.ceil((until - Date.now()) / 1000);
+      button.disabled = left > 0;
+      button.textContent = left > 0 ? words.soon.replace('{n}', left) : words.again;
+      if (left > 0) setTimeout(tick, 500);
+    };
+    tick();
+    return button;
+  };
+  let wake = () => {};
+  const rest = (seconds, signal) => new Promise((go) => {
+    wake = go;
+    setTimeout(go, 1000 * seconds);
+    signal.addEventListener('abort', go);
+  });
+  addEventListener('online', () => wake());
+  const reachable = () => fetch(server + '/healthz', { mode: 'no-cors', credentials: 'omit', cache: 'no-store' }).then(() => true, () => false);
+
+  /* Ask once. Return null when there is an answer, else what is wrong: lost when a later try may help by itself. */
+  async function attempt(turn, control) {
+    let drawn = 0, begun = false, quiet = 0;
+    const silent = new AbortController();
+    control.signal.addEventListener('abort', () => silent.abort());
+    const heard = () => { clearTimeout(quiet); quiet = setTimeout(() => silent.abort(), SILENCE); };
     try {
-      const response = await fetch(server + '/api/chat', { method: 'POST', headers: { ...headers(), Accept: 'text/event-stream' }, credentials: 'omit', signal: underway.signal,
-        body: JSON.stringify({ question, client_turn_id: random(), ...(conversation ? { conversation_id: conversation } : {}), ...(data.kb ? { kb: data.kb } : {}) }) });
-      if (!response.ok && !(response.headers.get('content-type') || '').startsWith('text/event-stream')) {
-        const body = await response.json().catch(() => null);
-        throw Object.assign(new Error(), { sentence: (body && body.error && body.error.message) || words.offline });
-      }
-      for await (const [name, body] of events(response)) {
-        if (name === 'turn') conversation = kept('conversation', body.conversation_id);
-        else if (name === 'sources') passages = body;
-        else if (name === 'delta') { answer += body.text; if (Date.now() - drawn > 80) { paint(); drawn = Date.now(); } }
-        else if (name === 'retract') { answer = body.text; paint(); }
-        else if (name === 'error') throw Object.assign(new Error(), { sentence: body.message });
+      heard();
+      const response = await fetch(server + '/api/chat', { method: 'POST', headers: { ...headers(), Accept: 'text/event-stream' }, credentials: 'omit',
+        signal: silent.signal,
+        body: JSON.stringify({ question: turn.question, client_turn_id: turn.id, ...(conversation ? { conversation_id: conversation } : {}), ...(data.kb ? { kb: data.kb } : {}) }) });
+      if (!response.ok && !(response.headers.get('content-type') || '').startsWith('text/event-stream')) return await refused(response);
+      for await (const [name, body] of events(response, heard)) {
+        begun = true;
+        if (name === 'turn') { conversation = kept('conversation', body.conversation_id); turn.answer = ''; turn.below.replaceChildren(); }
+        else if (name === 'sources') turn.passages = body;
+        else if (name === 'delta') { turn.answer += body.text; if (Date.now() - drawn > 80) { paint(turn); drawn = Date.now(); } }
+        else if (name === 'retract') { turn.answer = body.text; paint(turn); }
+        else if (name === 'error') return { sentence: body.message, after: body.retry_after };
         else if (name === 'done') {
-          ended = true;
-          answer = body.answer;
-          passages = body.passages;
-          paint();
-          below.append(...body.passages.filter((passage) => body.citations.some((citation) => citation.n === passage.n)).map(card), thumbs(body.turn_id));
-          if (body.notice) say(body.notice, 'notice');
-          live.textContent = `${words.answer}: ${answer.replace(/\[\d{1,2}\]/g, '')}`;
+          conversation = kept('conversation', body.conversation_id);
+          complete(turn, keep(turn.question, body));
+          live.textContent = `${words.answer}: ${body.answer.replace(/\[\d{1,2}\]/g, '')}${body.notice ? ' ' + body.notice : ''}`;
+          return null;
         }
       }
-      if (!ended) { paint(); say(words.cut, 'wrong'); }
-    } catch (error) {
-      if (answer) paint(); else text.replaceChildren();
-      if (error.name === 'AbortError') say(words.stopped, 'notice');
-      else say(error.sentence || words.offline, 'wrong');
+      throw new Error('it ended');
+    } catch {
+      if (turn.answer) paint(turn);
+      return { lost: true, begun, sentence: begun ? words.cut : words.offline };
     } finally {
-      underway = null;
-      send.textContent = words.send;
-      talk.scrollTop = talk.scrollHeight;
+      clearTimeout(quiet);
     }
+  }
+  async function refused(response) {
+    const body = await response.json().catch(() => null);
+    if (!body?.error?.message) return { lost: true, sentence: words.offline }; // a proxy in between: the server is away
+    const busy = response.status === 429 || response.status >= 500;
+    return { sentence: body.error.message, final: !busy, after: Number(response.headers.get('retry-after')) || 0 };
+  }
+
+  /* What this tab has asked so far, on the page the visitor came from. */
+  function restore() {
+    for (const { question, done } of parsed('turns', [])) complete(place(question, ''), done);
+    const { question, id } = parsed('asked', {});
+    if (question) { const turn = place(question, id); say(turn, words.cut, 'wrong', retry(() => underway || persist(turn))); }
+    live.textContent = '';
+    box.value = kept('draft') || '';
   }
 
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     if (underway) { underway.abort(); return; }
     const question = box.value.trim();
-    if (question) { box.value = ''; ask(question); }
+    if (question) { box.value = ''; kept('draft', null); ask(question); }
   });
   box.addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); if (!underway) form.requestSubmit(); }
   });
   panel.addEventListener('keydown', (event) => { if (event.key === 'Escape') show(false); });
 
-  begin();
-  const place = () => document.body.append(host);
-  if (document.body) place(); else addEventListener('DOMContentLoaded', place);
+  box.addEventListener('input', () => kept('draft', box.value || null));
+
+  welcome();
+  restore();
+  const put = () => document.body.append(host);
+  if (document.body) put(); else addEventListener('DOMContentLoaded', put);
 })();
