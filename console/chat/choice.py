@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from console.chat import markup
-from console.chat.shelf import Reader
+from console.chat.archive import Archive
+from console.chat.reader import Reader
 from pipeline import notices
 from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.own_documents.spaces import Spaces
@@ -19,8 +20,8 @@ KEPT = 2000  # tabs whose choice is remembered
 class Choice:
     """Draws what can be chosen. A conversation that goes on keeps to what it was asked from last."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
+    def __init__(self, pipeline: Any, archive: Archive) -> None:
+        self._pipeline, self._archive = pipeline, archive
         self._spaces: Spaces | None = pipeline.spaces
         self._bases: dict[str, list[str]] = {}  # by workspace, the main one first
         self._chosen: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -46,25 +47,27 @@ class Choice:
         kb = self._chosen.get((reader.user_id, reader.tab))
         return kb if kb is not None and self._pipeline.readable(reader.workspace, kb) else None
 
-    def drawn(self, reader: Reader, conversation: str) -> Markup:
-        """Return what can be chosen; nothing when there is no choice."""
-        bases = self._bases.get(reader.workspace, [])
-        memory = self._pipeline.memory.within(reader.workspace)
-        chosen = self.kb(reader) or (memory.chosen(reader.user_id, conversation) if conversation else None)
-        return markup.render(
-            "choice.html", bases=bases, chosen=chosen, tongue=reader.tongue, **self._own(reader)
-        )
+    async def drawn(self, reader: Reader, conversation: str) -> Markup:
+        """Return what can be chosen, and that the conversations cannot be reached; nothing without either."""
+        bases, chosen = self._bases.get(reader.workspace, []), self.kb(reader)
+        if chosen is None and conversation:
+            memory = self._archive.of(reader)
+            chosen = await self._archive.call(reader, memory.chosen, reader.user_id, conversation)
+        own = await self._own(reader)
+        shown = {"bases": bases, "chosen": chosen, "tongue": reader.tongue, "away": self._archive.away}
+        return markup.render("choice.html", **shown, **own)
 
     async def discard(self, reader: Reader, document_id: str) -> None:
         """Remove one of the reader's documents."""
         if self._spaces is not None:
             await self._spaces.remove(reader.user_id, reader.workspace, document_id)
 
-    def _own(self, reader: Reader) -> dict[str, Any]:
+    async def _own(self, reader: Reader) -> dict[str, Any]:
         """Return what is shown of the reader's documents."""
         if self._spaces is None:
             return {"own": False}
-        uploads = self._spaces.listed(reader.user_id, reader.workspace)
+        listing = self._spaces.listed
+        uploads = await self._archive.call(reader, listing, reader.user_id, reader.workspace) or []
         files = [
             {
                 "id": upload.upload_id,

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from console.chat import early, edge, history, links, markup, own, sources, thread, widget, words
 from console.chat.brand import Brand, brand
 from console.chat.controls import gr, themes
-from console.chat.shelf import Reader
+from console.chat.reader import Reader
 from console.chat.suggest import Examples
 from console.chat.talk import Talk, View
 from pipeline.build import SAMPLE_KB
@@ -197,7 +197,7 @@ class Page:
         self._talk.stop(self._reader(request))
 
     async def _undo(self, where: str, request: gr.Request, event: gr.EventData) -> tuple[Any, ...]:
-        view, question = self._talk.undo(self._reader(request), where or "", _said(event, "turn"))
+        view, question = await self._talk.undo(self._reader(request), where or "", _said(event, "turn"))
         return (*_drawn(view), question)
 
     async def _rate(self, where: str, request: gr.Request, event: gr.EventData) -> View:
@@ -210,31 +210,31 @@ class Page:
         return _drawn(await self._talk.comment(self._reader(request), where or "", turn_id, tags, comment))
 
     async def _dismiss(self, where: str, request: gr.Request, event: gr.EventData) -> View:
-        return _drawn(self._talk.dismiss(self._reader(request), where or "", _said(event, "turn")))
+        return _drawn(await self._talk.dismiss(self._reader(request), where or "", _said(event, "turn")))
 
     async def _show(self, where: str, request: gr.Request, event: gr.EventData) -> View:
-        return _drawn(self._talk.show(self._reader(request), where or "", _said(event, "turn")))
+        return _drawn(await self._talk.show(self._reader(request), where or "", _said(event, "turn")))
 
     async def _open(self, request: gr.Request, event: gr.EventData) -> AsyncGenerator[View]:
         async for view in _shown(self._talk.visit(self._reader(request), _said(event, "id"))):
             yield view
 
     async def _remove(self, where: str, request: gr.Request, event: gr.EventData) -> View:
-        return _drawn(self._talk.remove(self._reader(request), _said(event, "id"), where or ""))
+        return _drawn(await self._talk.remove(self._reader(request), _said(event, "id"), where or ""))
 
     async def _choose(self, request: gr.Request, event: gr.EventData) -> None:
         self._talk.choice.choose(self._reader(request), _said(event, "text"))
 
     async def _documents(self, where: str, request: gr.Request) -> Markup:
-        return self._talk.choice.drawn(self._reader(request), where or "")
+        return await self._talk.choice.drawn(self._reader(request), where or "")
 
     async def _discard(self, where: str, request: gr.Request, event: gr.EventData) -> Markup:
         reader = self._reader(request)
         await self._talk.choice.discard(reader, _said(event, "id"))
-        return self._talk.choice.drawn(reader, where or "")
+        return await self._talk.choice.drawn(reader, where or "")
 
     async def _fresh(self, request: gr.Request) -> View:
-        return _drawn(self._talk.open(self._reader(request), ""))
+        return _drawn(await self._talk.open(self._reader(request), ""))
 
     async def _load(self, where: str, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
         await self._examples.refresh()
@@ -250,11 +250,11 @@ class Page:
             words_shown = (gr.skip(), gr.skip())
 
     async def _flip(self, where: str, request: gr.Request, event: gr.EventData) -> View:
-        return _drawn(self._talk.flip(self._reader(request), where or "", _said(event, "head")))
+        return _drawn(await self._talk.flip(self._reader(request), where or "", _said(event, "head")))
 
     async def _forget(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         turn_id, fact_id = _said(event, "turn"), _said(event, "id")
-        return _drawn(self._talk.forget(self._reader(request), where or "", turn_id, fact_id))
+        return _drawn(await self._talk.forget(self._reader(request), where or "", turn_id, fact_id))
 
     async def _contact(self, where: str, request: gr.Request, event: gr.EventData) -> View:
         turn_id, value, comment = _said(event, "turn"), _said(event, "value"), _said(event, "comment")
@@ -270,12 +270,12 @@ class Page:
             if act == "search":
                 shelf.search(reader, _said(event, "text"))
             elif act == "rename":
-                shelf.rename(reader, key, _said(event, "text"))
+                await shelf.rename(reader, key, _said(event, "text"))
             elif act == "pin":
-                shelf.pin(reader, key, pinned=_said(event, "value") == "yes")
+                await shelf.pin(reader, key, pinned=_said(event, "value") == "yes")
             else:
-                link = shelf.share(reader, key) if act == "link" else shelf.unshare(reader, key)
-            return _drawn(self._talk.listed(reader, where or "", link))
+                link = await (shelf.share(reader, key) if act == "link" else shelf.unshare(reader, key))
+            return _drawn(await self._talk.listed(reader, where or "", link))
 
         return listed
 

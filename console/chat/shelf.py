@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from markupsafe import Markup
 
 from console.chat import history
+from console.chat.archive import Archive
 from console.chat.history import Link
-from pipeline.auth import DEFAULT
-from pipeline.context.memory import Memory
+from console.chat.reader import Reader
 from pipeline.guardrails.folding import clean
 
 KEPT = 2000  # tabs whose search is remembered
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who looks at the page, in one browser tab; `console` is its address, for operators only."""
-
-    user_id: str
-    tab: str
-    login: str | None = None  # the name somebody signed in with
-    console: str | None = None
-    tongue: str = "en"  # the language of the browser
-    workspace: str = DEFAULT
+LISTED = 100  # conversations
 
 
 class Shelf:
     """Draws the list for each tab, as its reader searched it last."""
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
         self._searches: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    def drawer(self, reader: Reader, conversation: str, link: Link | None = None) -> Markup:
-        """Return the list with one conversation as the current one."""
+    async def drawer(self, reader: Reader, conversation: str, link: Link | None = None) -> Markup | None:
+        """Return the list with one conversation as the current one; None while it cannot be read."""
         search = self._searches.get((reader.user_id, reader.tab), "")
+        listing = self._archive.of(reader).history.conversations
+        conversations = await self._archive.call(reader, listing, reader.user_id, LISTED, search)
+        if conversations is None:
+            return None
         return history.drawer(
-            self._memory.within(reader.workspace).history.conversations(reader.user_id, search=search),
+            conversations,
             conversation,
             datetime.now(UTC).date(),
             reader.login,
@@ -58,18 +51,22 @@ class Shelf:
         while len(self._searches) > KEPT:
             self._searches.popitem(last=False)
 
-    def rename(self, reader: Reader, conversation: str, name: str) -> None:
-        self._memory.within(reader.workspace).history.label(reader.user_id, conversation, title=clean(name))
+    async def rename(self, reader: Reader, conversation: str, name: str) -> None:
+        label = partial(self._archive.of(reader).history.label, title=clean(name))
+        await self._archive.call(reader, label, reader.user_id, conversation)
 
-    def pin(self, reader: Reader, conversation: str, *, pinned: bool) -> None:
-        self._memory.within(reader.workspace).history.label(reader.user_id, conversation, pinned=pinned)
+    async def pin(self, reader: Reader, conversation: str, *, pinned: bool) -> None:
+        label = partial(self._archive.of(reader).history.label, pinned=pinned)
+        await self._archive.call(reader, label, reader.user_id, conversation)
 
-    def share(self, reader: Reader, conversation: str) -> Link | None:
+    async def share(self, reader: Reader, conversation: str) -> Link | None:
         """Make a link to the conversation as it is now; None when there is no such one."""
-        token = self._memory.within(reader.workspace).history.share(reader.user_id, conversation)
+        share = self._archive.of(reader).history.share
+        token = await self._archive.call(reader, share, reader.user_id, conversation)
         return None if token is None else Link(conversation, f"shared/{token}")
 
-    def unshare(self, reader: Reader, conversation: str) -> Link:
-        """End all links to the conversation."""
-        self._memory.within(reader.workspace).history.unshare(reader.user_id, conversation)
-        return Link(conversation, None)
+    async def unshare(self, reader: Reader, conversation: str) -> Link | None:
+        """End all links to the conversation; None when that cannot be done now."""
+        unshare = self._archive.of(reader).history.unshare
+        ended = await self._archive.call(reader, unshare, reader.user_id, conversation)
+        return None if ended is None else Link(conversation, None)

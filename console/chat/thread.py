@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from console.chat import markup
 from console.chat.exchange import Exchange
+from pipeline import notices
 
-Rating = Literal["up", "down", "asking", "thanked"]  # asking: a thumb down whose form is open
+Rating = Literal["up", "down", "asking", "thanked", "failed"]  # asking: a thumb down whose form is open
 REASONS = {
     "not_correct": "Not correct",
     "not_complete": "Not complete",
@@ -61,5 +62,6 @@ def turn(exchange: Exchange, look: Look) -> Markup:
         html=markup.answer(exchange.answer, exchange.turn_id, titles),
         cited=markup.cited(exchange.answer) & titles.keys(),
         reasons=REASONS,
+        not_kept=notices.spoken(notices.NOT_KEPT, look.tongue),
         tongue=look.tongue,
     )

@@ -15,7 +15,7 @@ import pytest
 from console.chat.brand import ASSETS, CARDS, READABLE, _read, brand, colours, contrast
 from console.chat.contact import hand_over
 from console.chat.page import Page
-from console.chat.shelf import Reader
+from console.chat.reader import Reader
 from console.chat.suggest import Examples, Excerpt, examples, following
 from console.chat.talk import Talk
 from pipeline.errors import ConfigurationError

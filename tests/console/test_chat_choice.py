@@ -6,10 +6,11 @@ import httpx2 as httpx
 from fastapi import FastAPI
 
 from console.chat import edge, own
+from console.chat.archive import Archive
 from console.chat.brand import brand
 from console.chat.choice import KEPT, Choice
 from console.chat.exchange import recorded
-from console.chat.shelf import Reader
+from console.chat.reader import Reader
 from console.chat.sources import panel
 from console.chat.talk import Talk
 from console.chat.why import why
@@ -27,28 +28,32 @@ async def test_the_choice_is_the_tabs_then_the_conversations() -> None:
     pipeline = await make_pipeline(Scripted("It sleeps [1]."))
     talk = Talk(pipeline)
     await talk.choice.look(ADA)
-    assert talk.choice.drawn(ADA, "").strip() == ""  # one knowledge base: nothing to choose
+    assert (await talk.choice.drawn(ADA, "")).strip() == ""  # one knowledge base: nothing to choose
     await store(DOCUMENTS[1:2], "lids", pipeline.knowledge)
     await store(DOCUMENTS[2:], "secret", pipeline.knowledge)
     pipeline.workspaces.add("sales", "test")
     pipeline.workspaces.give("sales", "secret", "test")
     await talk.choice.look(ADA)
-    drawn = talk.choice.drawn(ADA, "")
+    drawn = await talk.choice.drawn(ADA, "")
     assert '<option value="default" selected>' in drawn and "secret" not in drawn
     talk.choice.choose(ADA, "secret")  # what a browser claims is not believed
     assert talk.choice.kb(ADA) is None
     talk.choice.choose(ADA, "lids")
     views = [view async for view in talk.ask(ADA, "", "What does the lid do?")]
     conversation = views[-1].conversation or ""
-    assert '<option value="lids" selected>' in (talk.open(Reader("ada", "tab-2"), conversation).choice or "")
-    assert '<option value="default" selected>' in (talk.open(ADA, "").choice or "")  # a new conversation
+    assert '<option value="lids" selected>' in (
+        (await talk.open(Reader("ada", "tab-2"), conversation)).choice or ""
+    )
+    assert '<option value="default" selected>' in (
+        (await talk.open(ADA, "")).choice or ""
+    )  # a new conversation
     eva = Reader("eva", "t", workspace="sales")
     talk.examples = ("Titles of default?",)
-    assert "Titles of" in (talk.open(ADA, "").past or "") and "Titles of" not in (
-        talk.open(eva, "").past or ""
+    assert "Titles of" in ((await talk.open(ADA, "")).past or "") and "Titles of" not in (
+        (await talk.open(eva, "")).past or ""
     )
     await talk.choice.look(eva)
-    assert talk.choice.drawn(eva, "").strip() == ""
+    assert (await talk.choice.drawn(eva, "")).strip() == ""
     for n in range(KEPT + 1):
         talk.choice._bases["default"] = ["lids"]
         talk.choice.choose(Reader("ada", f"t{n}"), "lids")
@@ -76,8 +81,8 @@ async def test_documents_are_listed_named_in_answers_and_removed() -> None:
             names == ["trip.md"] and (await http.get("/documents", headers=other)).json()["documents"] == []
         )
     guest = edge._guest("a" * 22, "")
-    reader, choice = Reader(guest, "t", tongue="de"), Choice(pipeline)
-    drawn = choice.drawn(reader, "")
+    reader, choice = Reader(guest, "t", tongue="de"), Choice(pipeline, Archive(pipeline.memory))
+    drawn = await choice.drawn(reader, "")
     assert "Ihre Dokumente (1)" in " ".join(drawn.split()) and "1 Seite" in drawn
     talk = Talk(pipeline)
     views = [view async for view in talk.ask(reader, "", "When does the ferry to Zanzibar leave?")]
@@ -86,5 +91,5 @@ async def test_documents_are_listed_named_in_answers_and_removed() -> None:
     assert 'class="place base">Ihre Dokumente' in shown and "(default, Ihre Dokumente)" in shown
     [upload] = pipeline.spaces.listed(guest, "default")
     await choice.discard(reader, upload.upload_id)
-    assert "trip.md" not in choice.drawn(reader, "")
+    assert "trip.md" not in await choice.drawn(reader, "")
     await pipeline.close()

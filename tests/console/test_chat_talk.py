@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from console.chat import history, running
-from console.chat.talk import Reader, Talk, View
+from console.chat.reader import Reader
+from console.chat.talk import Talk, View
 from pipeline.guardrails.outbound import Outbound, OutboundStream
 from pipeline.models.scripted import Scripted
 from pipeline.turn import Pipeline
@@ -82,10 +83,10 @@ async def test_earlier_turns_are_read_from_memory_not_from_the_browser(talk: Tal
 
 async def test_a_conversation_of_somebody_else_stays_closed(talk: Talk, pipeline: Pipeline) -> None:
     conversation = (await ask(talk, "My secret"))[-1].conversation or ""
-    view = talk.open(BOB, conversation)
+    view = await talk.open(BOB, conversation)
     assert "secret" not in "".join(part or "" for part in view)
-    talk.remove(BOB, conversation, conversation)
-    talk.undo(BOB, conversation, turn_ids(pipeline, conversation)[0])
+    await talk.remove(BOB, conversation, conversation)
+    await talk.undo(BOB, conversation, turn_ids(pipeline, conversation)[0])
     assert len(turn_ids(pipeline, conversation)) == 1
 
 
@@ -93,7 +94,7 @@ async def test_a_conversation_of_somebody_else_stays_closed(talk: Talk, pipeline
 async def test_a_malformed_conversation_id_begins_a_new_one(talk: Talk, conversation: str) -> None:
     view = (await ask(talk, "Hello", conversation))[-1]
     assert view.conversation != conversation
-    assert "An example?" in (talk.open(ADA, conversation).past or "")
+    assert "An example?" in ((await talk.open(ADA, conversation)).past or "")
 
 
 async def test_updates_are_merged_to_a_few_a_second(talk: Talk, model: Scripted, pipeline: Pipeline) -> None:
@@ -115,7 +116,7 @@ async def test_stop_keeps_what_came_and_closes_the_turn(
     assert "You stopped this answer." in (view.live or "")
     assert "red drop" in (view.live or "")
     assert outcomes(pipeline) == ["abandoned"]
-    again = talk.open(ADA, view.conversation or "")
+    again = await talk.open(ADA, view.conversation or "")
     assert "You stopped this answer." in (again.live or "")
 
 
@@ -136,7 +137,7 @@ async def test_a_reader_who_goes_away_closes_the_turn_after_a_while(
     slowly(model)
     conversation = await leave(talk)
     await until(lambda: outcomes(pipeline) == ["abandoned"])
-    live = talk.open(ADA, conversation).live or ""
+    live = (await talk.open(ADA, conversation)).live or ""
     assert "The connection was lost before the answer was complete." in live
     assert "red drop" in live
     assert "Try again" in live
@@ -161,7 +162,7 @@ async def test_an_answer_goes_on_while_its_reader_looks_at_another_conversation(
     slowly(model)
     views = talk.ask(ADA, "", "How do I descale the machine?")
     conversation = (await anext(views)).conversation or ""
-    talk.open(ADA, "")
+    await talk.open(ADA, "")
     assert [view async for view in views] == []
     views = [view async for view in talk.visit(ADA, conversation)]
     assert (views[-1].live or "").count('class="cite"') == 5
@@ -192,9 +193,9 @@ async def test_a_conversation_that_is_deleted_takes_its_answer_along(
 ) -> None:
     slowly(model)
     conversation = await leave(talk)
-    talk.remove(ADA, conversation, "")
+    await talk.remove(ADA, conversation, "")
     await until(lambda: outcomes(pipeline) == ["abandoned"])
-    assert "What would you like to know?" in (talk.open(ADA, conversation).past or "")
+    assert "What would you like to know?" in ((await talk.open(ADA, conversation)).past or "")
 
 
 async def test_asking_again_replaces_the_turn(talk: Talk, pipeline: Pipeline) -> None:
@@ -215,7 +216,7 @@ async def test_asking_again_replaces_the_turn(talk: Talk, pipeline: Pipeline) ->
 
 async def test_undo_gives_the_question_back(talk: Talk, pipeline: Pipeline) -> None:
     conversation = (await ask(talk, "How do I descale it?"))[-1].conversation or ""
-    view, question = talk.undo(ADA, conversation, turn_ids(pipeline, conversation)[0])
+    view, question = await talk.undo(ADA, conversation, turn_ids(pipeline, conversation)[0])
     assert question == "How do I descale it?"
     assert "An example?" in (view.past or "")
 
