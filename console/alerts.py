@@ -85,10 +85,28 @@ def edit(settings: Settings, rule: Rule, changes: Mapping[str, Any], *, by: str,
         return rules.edit(settings.data_dir, rule, changes, by=by, reason=reason)
 
 
+def make(settings: Settings, rule: Rule, workspace: str, *, by: str) -> Rule:
+    """Make a rule like this one for a workspace alone, on all machines; raises RuleError."""
+    with desk(settings).together():
+        return rules.make(settings.data_dir, rule, workspace, by=by)
+
+
 def restore(settings: Settings, rule: Rule, version: int, *, by: str) -> Rule:
     """Take back one edit of a rule on all machines; raises RuleError."""
     with desk(settings).together():
         return rules.restore(settings.data_dir, rule, version, by=by)
+
+
+def difference(edit: Edit) -> str:
+    """Return what an edit changed, in words; what a rule was made with is no change."""
+    changes = [(name, edit.was[name], now) for name, now in edit.now.items() if name in edit.was]
+    return ", ".join(f"{name}: {_word(was)} → {_word(now)}" for name, was, now in changes)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def mute(settings: Settings, key: str, hours: float, *, by: str) -> datetime | None:

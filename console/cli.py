@@ -217,7 +217,8 @@ ALERTS = Group(
             "alerts:reset", "Take what happens now for usual from now on: the alert ends without being over."
         ),
         "rules": Command(
-            "alerts:rules", "Show the rules, or change one; every change is kept with who, when and why."
+            "alerts:rules",
+            "Show, make or change rules; every change is kept with who, when and why.",
         ),
     },
 )

@@ -15,6 +15,7 @@ from types import FrameType
 
 from console.binding import narrowed, taken
 from console.launch import HEALTH, command, environment
+from console.senders import addresses
 from evalsets.release.canary import watch_forever
 from evalsets.sorting import Sorter
 from pipeline import build, shelving
@@ -28,6 +29,7 @@ START_SECONDS = 180
 STOP_SECONDS = 30
 PATIENCE_SECONDS = 60  # after that a chat without its knowledge base is better than none
 ALERT_SECONDS = 60.0
+UNHEARD_SECONDS = 300.0  # between checks of alerts while nobody is told: each costs a second or two of CPU
 RESTARTS = 3  # within a minute; after that the whole stops
 
 
@@ -82,8 +84,8 @@ def supervise(settings: Settings) -> int:
     drainer = threading.Thread(target=_drain, args=(settings, stop), name="drainer", daemon=True)
     drainer.start()
     threading.Thread(target=_canaries, args=(settings, stop), name="canaries", daemon=True).start()
-    if settings.alerts.webhooks:
-        threading.Thread(target=_alert, args=(stop,), name="alerts", daemon=True).start()
+    pause = alert_seconds(settings)
+    threading.Thread(target=_alert, args=(stop, pause), name="alerts", daemon=True).start()
     print("Starting Answerdeck …", flush=True)
     for child in children:
         child.start()
@@ -146,10 +148,15 @@ def _canaries(settings: Settings, stop: threading.Event) -> None:
     watch_forever(shelves, build.store(settings).read, stop)
 
 
-def _alert(stop: threading.Event) -> None:
-    """Look for alerts every minute, in a process of its own, and tell the webhooks."""
+def alert_seconds(settings: Settings) -> float:
+    """Return how long to wait between two checks of the alerts: longer while nobody is told."""
+    return ALERT_SECONDS if addresses(settings) else UNHEARD_SECONDS
+
+
+def _alert(stop: threading.Event, pause: float) -> None:
+    """Look for alerts again and again, in a process of its own, and tell whoever is to be told."""
     command = [sys.executable, "-m", "console.cli", "alerts", "check", "--post"]
-    while not stop.wait(ALERT_SECONDS):
+    while not stop.wait(pause):
         try:
             subprocess.run(
                 command,

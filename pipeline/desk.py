@@ -179,6 +179,7 @@ def of(data_dir: Path, ledger: str) -> Desk:
     folder = DataFolder(data_dir)
     shared = {
         "alerts": (data_dir, ("alerts.json", "alert-history.jsonl", "alert-rules.jsonl")),
+        "deeds": (data_dir, ("deeds.jsonl",)),
         "gaps": (data_dir, ("gaps.jsonl",)),
         "gate": (data_dir, (folder.gate.name,)),
         "calibrations": (data_dir, (folder.calibrations.name,)),

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from console import alerts
+from console.commands.access import access
 from console.commands.screen import emit, failed, table, wrong
 from console.senders import addresses
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 from traces.alerts import standing
-from traces.alerts.rules import RuleError, find_rule
+from traces.alerts.rules import OF, Rule, RuleError, find_rule
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -98,27 +99,42 @@ def rules(
     on: Annotated[bool | None, typer.Option("--on/--off", help="Whether it is judged at all.")] = None,
     reason: Annotated[str, typer.Option(help="Why, for who comes after.")] = "",
     restore: Annotated[int | None, typer.Option(help="Take back this version.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="Make one like it for this workspace.")] = None,
     json: Json = False,
 ) -> None:
-    """Show the rules, or change one; every change is kept with who, when and why."""
+    """Show, make or change rules; every change is kept with who, when and why."""
     settings = load_settings()
-    rule_book = alerts.rule_book(settings)
     edits = {"limit": limit, "change": change, "severity": severity, "on": on}
     changes = {name: value for name, value in edits.items() if value is not None}
     try:
-        chosen = rule_book.values() if key is None else [find_rule(rule_book, key)]
-        if key is None and (changes or restore):
-            raise RuleError("name the rule to change")
-        if restore is not None:
-            chosen = [alerts.restore(settings, rule_book[key or ""], restore, by=_me())]
-        elif changes:
-            chosen = [alerts.edit(settings, rule_book[key or ""], changes, by=_me(), reason=reason)]
+        if key is None:
+            if changes or restore or workspace:
+                raise RuleError("name the rule to change")
+            chosen = list(alerts.rule_book(settings).values())
+        else:
+            rule = _named(settings, key, workspace)
+            if restore is not None:
+                rule = alerts.restore(settings, rule, restore, by=_me())
+            elif changes:
+                rule = alerts.edit(settings, rule, changes, by=_me(), reason=reason)
+            chosen, key = [rule], rule.key
     except RuleError as error:
         raise wrong(str(error)) from None
     if json:
         emit([asdict(rule) for rule in chosen])
         return
-    _show(list(chosen), alerts.edits(settings, key))
+    _show(chosen, alerts.edits(settings, key))
+
+
+def _named(settings: Settings, key: str, workspace: str | None) -> Rule:
+    """Return the rule of a key, that of a workspace where one is named: made when there is none yet."""
+    rule_book = alerts.rule_book(settings)
+    rule = find_rule(rule_book, key)
+    if workspace is None:
+        return rule
+    with access() as people:
+        people.workspaces.check(workspace)
+    return rule_book.get(f"{key}{OF}{workspace}") or alerts.make(settings, rule, workspace, by=_me())
 
 
 def _show(chosen: list[Any], edits: list[Any]) -> None:

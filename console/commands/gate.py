@@ -115,7 +115,8 @@ def changed(yes: Yes = False, json: Json = False) -> None:
 def _judge(baseline: str, run: str | None, model: str | None) -> Verdict:
     settings = load_settings()
     file = Path(baseline)
-    report = record.read(file) if file.is_file() or file.suffix == ".json" else None
+    named_file = file.is_file() or file.suffix == ".json" or len(file.parts) > 1
+    report = record.read(file) if named_file else None
     with drained() as ledger:
         first = report.run if report else runs.run(ledger, baseline)
         candidate = runs.run(ledger, run) if run else _newest(ledger, first)

@@ -11,6 +11,7 @@ import typer
 from console.commands.screen import emit, table, wrong
 from pipeline.build import knowledge, retriever
 from pipeline.context.ranks import search_test
+from pipeline.deeds import note
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.index import Knowledge
@@ -113,6 +114,7 @@ def rollback(
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))
     now = asyncio.run(knowledge.rollback(chosen_kb, version))
+    note(load_settings(), f"knowledge base {chosen_kb}: back to {version}")
     print(f"{chosen_kb} answers from version {now}.")
 
 
@@ -129,11 +131,13 @@ def remove(
     chosen_kb = there(knowledge, chosen(name, kb, default))
     if document:
         before = asyncio.run(knowledge.forget(chosen_kb, document))
+        note(load_settings(), f"knowledge base {chosen_kb}: {len(document)} documents removed")
         print(f"{len(document)} removed. Undo: answerdeck kb restore {before} --kb {chosen_kb} …")
         return
     if not yes:
         typer.confirm(f"Delete {chosen_kb!r} with all its versions? This cannot be undone", abort=True)
     asyncio.run(knowledge.remove(chosen_kb))
+    note(load_settings(), f"knowledge base {chosen_kb}: deleted with all its versions")
     print(f"{chosen_kb} is deleted.")
 
 
@@ -146,6 +150,7 @@ def restore(
     knowledge, default = knowledge_bases()
     chosen_kb = there(knowledge, chosen(None, kb, default))
     now = asyncio.run(knowledge.restore(chosen_kb, documents, version))
+    note(load_settings(), f"knowledge base {chosen_kb}: {len(documents)} documents taken back")
     print(f"{chosen_kb} answers from version {now}.")
 
 

@@ -14,6 +14,7 @@ from console.commands.reading import Workspace, reading
 from console.commands.screen import emit, table, wrong
 from console.commands.traces import Json
 from pipeline import build
+from pipeline.deeds import note
 from pipeline.settings import load_settings
 from traces import certificate
 from traces.certificate import Line
@@ -81,6 +82,7 @@ def erase(
 def _erase(store: Store, user: str, out: Path | None, json: bool) -> None:
     erasure = erasing.erase(store, user)
     text, page = certificate.save(erasure, out or store.data_dir / CERTIFICATES)
+    note(load_settings(), "a person erased, certificate {erasure.digest[:12]}")
     if json:
         emit({**asdict(erasure), "complete": erasure.complete, "certificate": str(text)})
     else:

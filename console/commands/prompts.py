@@ -9,6 +9,7 @@ import typer
 
 from console.commands.screen import emit, table, wrong
 from pipeline import shelving
+from pipeline.deeds import note
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from pipeline.settings import load_settings
 
@@ -69,6 +70,7 @@ def new(
         raise wrong(f"there is no prompt {name!r}; known: {names}")
     path = library.new(name, _get(source) if source else versions[-1])
     label, settings = f"{name}@{path.stem}", load_settings()
+    note(settings, f"prompt {label} begun")
     against, evalset = shelving.force(settings).label(name), settings.gate.evalsets[0]
     print(f"Edit {path}, then try it: answerdeck ask --prompt {label} '…'")
     if name == "answer":

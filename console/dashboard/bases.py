@@ -19,6 +19,7 @@ from console.dashboard.jobs import Job
 from pipeline import build, providers
 from pipeline.auth import DEFAULT
 from pipeline.context.ranks import Hit, search_test
+from pipeline.deeds import note
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
 from pipeline.knowledge import ingestions, running
@@ -144,21 +145,27 @@ def rollback(kb: str, version: str) -> str:
     """Go back to a version; returns the label in force."""
     visitor.need("editor", "roll a knowledge base back")
     check(kb)
-    return _run(knowledge().rollback(kb, version))
+    now = _run(knowledge().rollback(kb, version))
+    note(data.settings(), f"knowledge base {kb}: back to {version}")
+    return now
 
 
 def forget(kb: str, documents: Sequence[str]) -> str:
     """Remove documents; returns the version to take them back from."""
     visitor.need("editor", "remove documents")
     check(kb)
-    return _run(knowledge().forget(kb, documents))
+    before = _run(knowledge().forget(kb, documents))
+    note(data.settings(), f"knowledge base {kb}: {len(documents)} documents removed")
+    return before
 
 
 def restore(kb: str, documents: Sequence[str], version: str) -> str:
     """Take documents back as a version has them; returns the label in force."""
     visitor.need("editor", "take documents back")
     check(kb)
-    return _run(knowledge().restore(kb, documents, version))
+    now = _run(knowledge().restore(kb, documents, version))
+    note(data.settings(), f"knowledge base {kb}: {len(documents)} documents taken back")
+    return now
 
 
 def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
@@ -198,6 +205,7 @@ def ingest(kb: str, paths: Sequence[Path], *, prune: bool = False) -> Job:
     visitor.need("editor", "add documents")
     check(kb)
     folder = data.settings().own.path
+    note(data.settings(), f"knowledge base {kb}: {len(paths)} files to be added")
     key = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     command = [*COMMAND, *map(str, paths), "--kb", kb, "--json", *(["--prune"] if prune else [])]
     return jobs.launch(folder, STARTED, key, command, kb)

@@ -9,9 +9,10 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from console.dashboard import whose
+from console.dashboard import visitor, whose
 from console.dashboard.installed import Problem
 from evalsets.cases import cases
+from pipeline.deeds import acting
 from traces.ids import uuid7
 
 P = ParamSpec("P")
@@ -24,7 +25,7 @@ def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
     @wraps(draw)
     def drawn(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            with cases.belonging(_workspace()):
+            with cases.belonging(_workspace()), acting(visitor.name):
                 draw(*arguments, **options)
         except Exception:  # the boundary of a page: nobody sees a traceback, the log has all of it
             reference = uuid7()[-8:]

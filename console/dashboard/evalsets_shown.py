@@ -19,6 +19,7 @@ from evalsets.cases.look import Look, look
 from evalsets.cases.row import row_of
 from evalsets.cases.undo import Step, step
 from evalsets.release import gated
+from pipeline.deeds import note
 from pipeline.desk import desk
 from pipeline.errors import AnswerdeckError
 
@@ -137,6 +138,7 @@ def undo() -> str | None:
     try:
         if undoing is not None:
             undoing.undo()
+            note(data.settings(), f"evalset {undoing.name}: {undoing.what} taken back")
     except (EvalsetError, OSError) as error:
         return str(error)
     refresh()

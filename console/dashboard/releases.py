@@ -16,6 +16,7 @@ from evalsets.release import canary, release
 from evalsets.release.in_force import trial
 from evalsets.release.verdict import Evidence
 from pipeline import shelving
+from pipeline.deeds import note
 from pipeline.prompts.force import AuditError, Change, Force, Overtaken
 from pipeline.prompts.library import Library, PromptError, PromptVersion
 from traces.queries.versions import Live
@@ -100,6 +101,7 @@ def save(name: str, source: PromptVersion, text: str) -> str:
     """Write a text as the next version; return its label. Raises PromptError saying what is wrong."""
     visitor.need("editor", "write prompts")
     path = library().new(name, source, text if text.endswith("\n") else text + "\n")
+    note(data.settings(), f"prompt {name}@{path.stem} written after {source.label}")
     return f"{name}@{path.stem}"
 
 

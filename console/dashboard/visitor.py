@@ -41,10 +41,23 @@ PAGES: dict[str, Role] = {
 }
 # The pages that show one workspace; all others are about the whole installation.
 WITHIN = frozenset(
-    {"", "home", "overview", "costs", "evals", "compare", "history", "knowledge", "models", "turns", "topics"}
+    {
+        "",
+        "home",
+        "overview",
+        "costs",
+        "alerts",
+        "evals",
+        "compare",
+        "history",
+        "knowledge",
+        "models",
+        "turns",
+        "topics",
+    }
     | {"conversations", "annotate", "retrieval", "playground", "prompts"}
 )
-TOGETHER: dict[str, Role] = {"alerts": "admin", "sql": "admin"}  # they show the turns of all workspaces
+TOGETHER: dict[str, Role] = {"sql": "admin"}  # it shows the turns of all workspaces
 _WHO: dict[Role, str] = {
     "user": "people who signed in",
     "viewer": "viewers and those above them",

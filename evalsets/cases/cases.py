@@ -117,10 +117,15 @@ def belonging(workspace: str | None) -> Iterator[None]:
         _workspace.reset(token)
 
 
+def own_settings() -> settings.Settings:
+    """Return the configuration for the workspace whose sets are worked with."""
+    workspace = _workspace.get()
+    return settings.load_settings(**({} if workspace is None else {"workspace": workspace}))
+
+
 def own_folder() -> Path:
     """Return the folder of the workspace's own sets: in the data folder, so that they outlive an update."""
-    workspace = _workspace.get()
-    present = settings.load_settings(**({} if workspace is None else {"workspace": workspace}))
+    present = own_settings()
     shelving.check(present)
     desk(present).look()
     return present.own.evalsets

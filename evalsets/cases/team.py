@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from evalsets.cases import jsonl
-from evalsets.cases.cases import SETS, load_evalset, own_folder
+from evalsets.cases.cases import SETS, load_evalset, own_folder, own_settings
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.row import case, row_of
-from pipeline import settings
+from pipeline.deeds import note
 from pipeline.desk import desk
 from traces.records import Case
 
@@ -31,20 +31,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _shared(change: Callable[P, T]) -> Callable[P, T]:
-    """Change the team's own folder for all machines; another folder is a machine's own affair."""
+def _shared(deed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Change the team's own folder for all machines, and note who did; another folder is one's own affair."""
 
-    @wraps(change)
-    def everywhere(*args: P.args, **named: P.kwargs) -> T:
-        if named.get("folder") is not None:
-            return change(*args, **named)
-        with desk(settings.load_settings()).together():
-            return change(*args, **named)
+    def decorate(change: Callable[P, T]) -> Callable[P, T]:
+        @wraps(change)
+        def everywhere(*args: P.args, **named: P.kwargs) -> T:
+            if named.get("folder") is not None:
+                return change(*args, **named)
+            present = own_settings()
+            with desk(present).together():
+                result = change(*args, **named)
+                if result is not False:  # nothing was there to be removed
+                    note(present, f"evalset {args[0]}: {deed}")
+                return result
 
-    return everywhere
+        return everywhere
+
+    return decorate
 
 
-@_shared
+@_shared("saved")
 def save(
     name: str,
     rows: Sequence[Row],
@@ -84,7 +91,7 @@ def save(
     return path
 
 
-@_shared
+@_shared("a case added")
 def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, str] | None = None) -> Case:
     """Append a case to a set of the team's, which is begun when there is none, and return the case.
 
@@ -115,7 +122,7 @@ def add(name: str, row: Row, *, folder: Path | None = None, head: Mapping[str, s
     return case_added
 
 
-@_shared
+@_shared("cases imported")
 def extend(
     name: str, rows: Sequence[Row], *, corpus: Sequence[Row] | None = None, folder: Path | None = None
 ) -> tuple[list[Row], list[str]]:
@@ -155,7 +162,7 @@ def _ids(key: str) -> Iterator[str]:
     yield from (f"{key}-{number}" for number in count(2))
 
 
-@_shared
+@_shared("a case removed")
 def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     """Take a case out again; False when it is not there. The last case takes the set with it."""
     path = _path(name, folder or own_folder())
@@ -174,7 +181,7 @@ def remove(name: str, case_id: str, *, folder: Path | None = None) -> bool:
     return True
 
 
-@_shared
+@_shared("a case changed")
 def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None) -> Case:
     """Change fields of a case of the team's and return it; a field set to None is cleared.
 
@@ -197,7 +204,7 @@ def change(name: str, case_id: str, changes: Row, *, folder: Path | None = None)
     return case_changed
 
 
-@_shared
+@_shared("deleted")
 def delete(name: str, *, folder: Path | None = None) -> Path:
     """Take one of the team's sets out of the lists; return the file its cases are kept in.
 

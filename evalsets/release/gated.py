@@ -8,6 +8,7 @@ from pathlib import Path
 from evalsets.cases.cases import load_evalset
 from pipeline import settings
 from pipeline.configuration import gated
+from pipeline.deeds import note
 from pipeline.errors import AnswerdeckError
 from pipeline.settings import Settings
 
@@ -33,4 +34,6 @@ def choose(present: Settings, evalsets: Sequence[str]) -> list[str]:
         raise NotChosen(
             f"ANSWERDECK_GATE__EVALSETS in the environment or .env says {', '.join(now)}; unset it first"
         )
+    if now != present.gate.evalsets:
+        note(present, f"gate: {', '.join(present.gate.evalsets)} → {', '.join(now)}")
     return now

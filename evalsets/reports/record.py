@@ -84,7 +84,11 @@ def load(path: Path) -> dict[str, Any]:
     """Return a report that `eval report --format json` wrote; raises NotAReport."""
     try:
         report = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise NotAReport(f"there is no file {path}; `eval report RUN --format json` writes one") from None
+    except OSError as error:
+        raise NotAReport(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise NotAReport(f"{path} cannot be read as JSON: {error}") from None
     kind = report.get("kind") if isinstance(report, dict) else None
     parts = {"run": ("run", "metrics", "versions"), "comparison": ("a", "b", "differences", "versions")}

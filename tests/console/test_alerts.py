@@ -191,6 +191,14 @@ def test_the_command_line_checks_mutes_edits_and_remembers() -> None:
     assert call(app, ["alerts", "rules", "error_rate", "--limit", "7"]).exit_code == 2
     assert call(app, ["alerts", "rules", "error_rate", "--restore", "1"]).exit_code == 0
     assert call(app, ["alerts", "reset", "error_rate"]).exit_code == 0
+    assert (
+        "error_rate@default" in call(app, ["alerts", "rules", "error_rate", "--workspace", "default"]).output
+    )
+    for wrong in (
+        ["spend", "--workspace", "default"],
+        ["--restore", "1"],
+    ):
+        assert call(app, ["alerts", "rules", *wrong]).exit_code == 2
     events = [row["event"] for row in json.loads(call(app, ["alerts", "history", "--json"]).output)]
     assert events == ["reset", "mute", "firing"]
     sent = call(app, ["alerts", "test"])

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from console import supervisor
+from pipeline.settings import load_settings
 from traces.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def test_alerts_are_judged_while_nobody_is_told_too() -> None:
+    """Only how often differs: a target of another kind than a webhook is somebody."""
+    assert supervisor.alert_seconds(load_settings()) == 300
+    for somebody in ({"webhooks": ["http://127.0.0.1:9/x"]}, {"targets": ["json://127.0.0.1:9/x"]}):
+        assert supervisor.alert_seconds(load_settings(alerts=somebody)) == 60
 
 
 def wait_for(condition: Any, seconds: float = 90) -> Any:

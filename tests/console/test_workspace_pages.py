@@ -24,6 +24,8 @@ from pipeline.prompts.library import SHIPPED
 from tests.console.console_server import forgetting, shown
 from tests.console.terminal import Terminal
 from tests.factories import make_passage, make_score, make_trace
+from traces.alerts import changing, rules
+from traces.alerts.standing import Standing, keeping
 from traces.journal import Journal
 from traces.queries.filter import Filter
 from traces.records import Case, Record, Run, RunSettings, Trace
@@ -144,8 +146,34 @@ def test_an_editor_of_default_sees_default_alone(people: People, monkeypatch: py
     for which in ("overview", "turns", "costs", "evals"):
         _, text = look(which, workspace="sales", range="7d", last="7d")
         assert THEIRS in text and OURS not in text
-    app, _ = look("alerts")  # its figures are of all turns
+    app, _ = look("sql")  # its figures are of all turns
     assert "Only admins" in app.error[0].value
+
+
+def test_people_see_make_and_edit_the_alert_rules_of_their_workspace(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules.make(tmp_path, rules.shipped()["error_rate"], "default", by=THEIRS)
+    changing.mute(tmp_path, "error_rate@default", 4.0, by=THEIRS)
+    with keeping(tmp_path) as book:
+        book.checked_at = NOW
+        for key in ("error_rate@default", "silence"):
+            book.standings[key] = Standing(key, key, "firing", NOW, NOW, text=THEIRS)
+    signed_in(people, "eva", monkeypatch)
+    assert "No rule is for sales alone" in shown(look("alerts")[0])
+    app, _ = look("alerts", alerts="Rules", rule="error_rate@default")
+    next(button for button in app.button if button.label == "Make it").click().run()
+    assert rules.load(tmp_path)["error_rate@sales"].workspace == "sales"
+    app, text = look("alerts", alerts="Rules", rule="error_rate@sales")
+    app.number_input[0].set_value(0.05)
+    next(button for button in app.button if button.label == "Save as a new version").click().run()
+    assert rules.load(tmp_path)["error_rate@sales"].limit == 0.05
+    for section in ("Now", "Rules", "History", "Mute and test"):
+        _, text = look("alerts", alerts=section)
+        assert THEIRS not in text and "all rules" not in text and "our fault" not in text
+    assert THEIRS not in look("overview")[1]
+    signed_in(people, "ada", monkeypatch)
+    assert THEIRS in look("alerts")[1] and THEIRS in look("overview")[1]
 
 
 def test_an_admin_chooses_by_the_address_and_in_the_sidebar(
@@ -168,7 +196,7 @@ def test_pages_of_the_installation_are_closed_to_other_workspaces(
 ) -> None:
     signed_in(people, "eva", monkeypatch)
     closed = [address for address in visitor.PAGES if not visitor.sees(address)]
-    assert sorted(closed) == ["alerts", "breakers", "health", "people", "settings", "sql"]
+    assert sorted(closed) == ["breakers", "health", "people", "settings", "sql"]
     app, _ = look("health")
     assert "you belong to sales" in app.error[0].value
 
@@ -236,4 +264,6 @@ def test_commands_read_one_workspace_or_all(
     assert THEIRS not in (tmp_path / "x.jsonl").read_text()
     run.works("traces", "export", "--out", str(tmp_path / "x"), "--format", "parquet", "--workspace", "sales")
     code, _, error = run("traces", "tail", "--workspace", "nowhere")
+    assert code == 2 and "no workspace 'nowhere'" in error
+    code, _, error = run("alerts", "rules", "error_rate", "--workspace", "nowhere")
     assert code == 2 and "no workspace 'nowhere'" in error

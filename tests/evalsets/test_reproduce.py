@@ -89,8 +89,10 @@ async def test_what_is_no_report_and_no_run_is_said(stage: Stage, tmp_path: Path
     (tmp_path / "x.json").write_text(json.dumps({"kind": "run"}))
     with pytest.raises(NotAReport, match="no report of a run"):
         record.load(tmp_path / "x.json")
-    with pytest.raises(NotAReport, match="cannot be read"):
+    with pytest.raises(NotAReport, match="there is no file"):
         record.load(tmp_path / "missing.json")
+    with pytest.raises(NotAReport, match="Is a directory"):
+        record.load(tmp_path)
     written = told(stage, tmp_path, "run-a")
     written["run"]["run_id"] = "gone"
     with stage.store.read() as ledger, pytest.raises(UnknownRun):

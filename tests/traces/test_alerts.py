@@ -243,6 +243,35 @@ def test_rules_are_data_with_versions(tmp_path: Path) -> None:
             rules.edit(tmp_path, rule, wrong, by="ada", reason="")
 
 
+def test_a_rule_of_a_workspace_judges_its_turns_alone(store: Store) -> None:
+    for workspace, outcome in (("default", "answered"), ("sales", "failed"), ("sales", "answered")):
+        turns(
+            store, NOW - timedelta(days=1), NOW, timedelta(minutes=30), outcome=outcome, workspace=workspace
+        )
+    base = rules.edit(store.data_dir, rules.shipped()["error_rate"], {"limit": 0.9}, by="ada", reason="")
+    made = rules.make(store.data_dir, base, "sales", by="eva")
+    assert (made.key, made.limit, made.version) == ("error_rate@sales", 0.9, 2)
+    rules.edit(store.data_dir, made, {"limit": 0.2}, by="eva", reason="")
+    rules.make(store.data_dir, rules.shipped()["error_rate"], "default", by="ada")
+    book = check(store, Watch(targets=("a",)), now=NOW)
+    assert firing(book) == ["error_rate@sales"]
+    standing_now = book.standings["error_rate@sales"]
+    assert standing_now.text.startswith("Error rate of sales: 50.0% (48 of 96")
+    assert "workspace=sales" in (standing_now.link or "")
+    assert [row.key for row in standing.history(store.data_dir, workspace="sales")] == ["error_rate@sales"]
+    assert standing.history(store.data_dir, workspace="default") == []
+    changing.mute(store.data_dir, "error_rate@sales", 1.0, by="eva")
+    rules.restore(store.data_dir, made, 2, by="eva")
+    assert not rules.load(store.data_dir)["error_rate@sales"].on
+    for rule, wrong in (
+        (base, "already"),
+        (rules.shipped()["drain_lag"], "cannot be made"),
+        (made, "cannot"),
+    ):
+        with pytest.raises(RuleError, match=wrong):
+            rules.make(store.data_dir, rule, "sales", by="eva")
+
+
 def test_a_damaged_book_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / "alerts.json").write_text('{"standings": {"a"')
     assert standing.read(tmp_path).standings == {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from traces.alerts.rules import RuleError, shipped
+from traces.alerts.rules import RuleError, load
 from traces.alerts.standing import Standing, keeping, note
 
 ALL = "*"
@@ -16,8 +16,9 @@ def mute(folder: Path, key: str, hours: float, *, by: str, now: datetime | None 
     """Tell nobody of a rule (or one alert, or all) for some hours; 0 ends it. Returns until when."""
     now = now or datetime.now(UTC)
     with keeping(folder) as book:
-        if key != ALL and key not in shipped() and key not in book.standings:
-            raise RuleError(f"there is no rule or alert {key!r}; rules are {', '.join(shipped())}")
+        rules = load(folder)
+        if key != ALL and key not in rules and key not in book.standings:
+            raise RuleError(f"there is no rule or alert {key!r}; rules are {', '.join(rules)}")
         until = now + timedelta(hours=hours) if hours > 0 else None
         book.mutes.pop(key, None)
         if until is not None:

@@ -34,7 +34,6 @@ class Gauge:
     subject: str
     value: float
     text: str
-    link: str | None = None
 
     @property
     def key(self) -> str:

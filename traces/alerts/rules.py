@@ -18,6 +18,7 @@ Severity = Literal["page", "notice"]
 SHIPPED = Path(__file__).parent / "rules.toml"
 EDITS = "alert-rules.jsonl"  # below the data folder: one edit a line, never rewritten
 EDITABLE = ("limit", "change", "severity", "on")
+OF = "@"  # between a rule as shipped and the workspace that one of the same kind was made for
 
 
 class RuleError(TracesError):
@@ -41,6 +42,12 @@ class Rule:
     on: bool = True
     shows: Mapping[str, str] | None = None  # which filters of the Turns page show what is behind it
     version: int = 0  # 0 as shipped, then the number of the edit
+    workspace: str | None = None  # whose turns alone are judged; None: those of all together
+
+    @property
+    def shipped_key(self) -> str:
+        """The key of the rule as shipped that this one is, or was made after."""
+        return self.key.partition(OF)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,12 @@ def shipped(limits: Mapping[str, float | None] | None = None) -> dict[str, Rule]
 
 
 def load(folder: Path, limits: Mapping[str, float | None] | None = None) -> dict[str, Rule]:
-    """Return the rules in force: as shipped, configured, then edited; raises RuleError."""
+    """Return the rules in force: as shipped, configured, then made and edited; raises RuleError."""
     rules = shipped(limits)
     for edit in edits(folder):
-        if edit.key in rules:
-            rules[edit.key] = replace(rules[edit.key], **edit.now, version=edit.version)
+        rule = rules.get(edit.key) or _of_workspace(rules, edit.key)
+        if rule is not None:
+            rules[edit.key] = replace(rule, **edit.now, version=edit.version)
     return rules
 
 
@@ -95,9 +103,48 @@ def edits(folder: Path) -> list[Edit]:
 def edit(folder: Path, rule: Rule, changes: Mapping[str, Any], *, by: str, reason: str) -> Rule:
     """Change a rule and keep who did it and why; raises RuleError naming what is wrong."""
     now = _checked(rule, changes)
-    version = len(edits(folder)) + 1
     was = {name: getattr(rule, name) for name in now}
-    entry = asdict(Edit(version, rule.key, datetime.now(UTC), by, reason, was, now))
+    return _append(folder, rule, was, now, by, reason)
+
+
+def make(folder: Path, rule: Rule, workspace: str, *, by: str, reason: str = "") -> Rule:
+    """Begin to judge a workspace's turns by a rule of its own, as strict as `rule` is now.
+
+    Raises RuleError for a figure that is measured of the whole installation, and where there is one already.
+    """
+    if rule.kind == "gauge" or rule.workspace is not None:
+        raise RuleError(
+            f"rule {rule.key!r} cannot be made for one workspace; it can be: {', '.join(_apart())}"
+        )
+    key = _within(rule, workspace).key
+    if any(edit.key == key for edit in edits(folder)):
+        raise RuleError(f"there is a rule {key!r} already; change that one")
+    now = {name: getattr(rule, name) for name in EDITABLE} | {"on": True}
+    return _append(folder, _within(rule, workspace), {"on": False}, now, by, reason)
+
+
+def _apart() -> list[str]:
+    """Return the rules that can be made for one workspace: those that count turns."""
+    return [key for key, rule in shipped().items() if rule.kind != "gauge"]
+
+
+def _of_workspace(rules: Mapping[str, Rule], key: str) -> Rule | None:
+    """Return what a rule that was made for a workspace began as; None when it is no such rule."""
+    base, _, workspace = key.partition(OF)
+    rule = rules.get(base)
+    return _within(rule, workspace) if workspace and rule is not None else None
+
+
+def _within(rule: Rule, workspace: str) -> Rule:
+    key, title = f"{rule.key}{OF}{workspace}", f"{rule.title} of {workspace}"
+    return replace(rule, key=key, title=title, workspace=workspace)
+
+
+def _append(
+    folder: Path, rule: Rule, was: Mapping[str, Any], now: Mapping[str, Any], by: str, reason: str
+) -> Rule:
+    version = len(edits(folder)) + 1
+    entry = asdict(Edit(version, rule.key, datetime.now(UTC), by, reason, dict(was), dict(now)))
     line = json.dumps(entry | {"at": entry["at"].isoformat()}) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     file = os.open(folder / EDITS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -115,6 +162,11 @@ def restore(folder: Path, rule: Rule, version: int, *, by: str) -> Rule:
         if earlier.version == version and earlier.key == rule.key:
             return edit(folder, rule, earlier.was, by=by, reason=f"back to before version {version}")
     raise RuleError(f"rule {rule.key!r} has no version {version}; see: answerdeck alerts rules {rule.key}")
+
+
+def concerns(key: str, workspace: str | None) -> bool:
+    """Tell whether a rule is of a workspace; with None, of all together, each is."""
+    return workspace is None or key.partition(OF)[2] == workspace
 
 
 def find_rule(rules: Mapping[str, Rule], key: str) -> Rule:

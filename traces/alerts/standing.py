@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from traces.alerts.rules import concerns
+
 State = Literal["ok", "firing", "resolved", "no data"]
 STANDINGS = "alerts.json"  # below the data folder
 HISTORY = "alert-history.jsonl"
@@ -113,12 +115,13 @@ class AlertChange:
     reference: float | None
     cause: str | None
     by: str | None
+    link: str | None  # to the turns behind it
 
     @classmethod
     def read(cls, line: str) -> AlertChange:
         """Return the event of a line; raises ValueError for half a line."""
         row = json.loads(line)
-        names = ("key", "rule", "text", "began", "value", "reference", "cause", "by")
+        names = ("key", "rule", "text", "began", "value", "reference", "cause", "by", "link")
         return cls(datetime.fromisoformat(row["at"]), row["event"], *(row.get(name) for name in names))
 
     def line(self) -> str:
@@ -139,6 +142,7 @@ def note(folder: Path, event: str, standing: Standing, at: datetime, by: str | N
         standing.reference,
         standing.cause,
         by,
+        standing.link,
     )
     file = os.open(folder / HISTORY, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -147,8 +151,13 @@ def note(folder: Path, event: str, standing: Standing, at: datetime, by: str | N
         os.close(file)
 
 
-def history(folder: Path, limit: int = 100, key: str | None = None) -> list[AlertChange]:
-    """Return what happened, the newest first; half a line at the end is left out."""
+def history(
+    folder: Path, limit: int = 100, key: str | None = None, workspace: str | None = None
+) -> list[AlertChange]:
+    """Return what happened, the newest first, to all rules or one workspace's.
+
+    Half a line at the end is left out.
+    """
     try:
         lines = (folder / HISTORY).read_text("utf-8").splitlines()
     except FileNotFoundError:
@@ -159,7 +168,7 @@ def history(folder: Path, limit: int = 100, key: str | None = None) -> list[Aler
             event = AlertChange.read(line)
         except ValueError:
             continue
-        if key is None or key in (event.key, event.rule):
+        if (key is None or key in (event.key, event.rule)) and concerns(event.rule, workspace):
             events.append(event)
         if len(events) == limit:
             break

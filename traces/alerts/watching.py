@@ -56,12 +56,15 @@ def check(store: Store, what: Watch, readings: Readings = Readings(), now: datet
         _drop(book, rules)
         readings = replace(readings, gauges=(*readings.gauges, gauges.drain(store.health())))
         try:
-            with store.read() as ledger:
-                _judge_counts(data_dir, ledger, what, rules, book, now)
-                readings = replace(readings, gauges=(*readings.gauges, *_measured(ledger, what, now)))
+            for workspace in dict.fromkeys((None, *(rule.workspace for rule in rules.values()))):
+                own = {key: rule for key, rule in rules.items() if rule.workspace == workspace}
+                with store.read(workspace=workspace) as ledger:
+                    _judge_counts(data_dir, ledger, what, own, book, now)
+                    if workspace is None:
+                        readings = replace(readings, gauges=(*readings.gauges, *_measured(ledger, what, now)))
         except StoreError:
             readings = replace(readings, unread=readings.unread | RULES_OF_THE_LEDGER)
-        _judge_gauges(data_dir, readings, rules, book, now)
+        _judge_gauges(data_dir, readings, what, rules, book, now)
         announce(book, rules, what.targets, what.quiet, now)
         book.checked_at = now
         return book
@@ -124,14 +127,14 @@ def _measured(ledger: Rows, what: Watch, now: datetime) -> list[Gauge]:
 
 
 def _judge_gauges(
-    folder: Path, readings: Readings, rules: Mapping[str, Rule], book: Book, now: datetime
+    folder: Path, readings: Readings, what: Watch, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
     gauges = [reading for reading in readings.gauges if reading.rule in rules]
     over = {reading.key: reading for reading in gauges if reading.value > (rules[reading.rule].limit or 0)}
     for key, gauge in over.items():
         standing = book.standings.get(key, Standing(key, gauge.rule))
         if standing.state != "firing":
-            standing = _begun(standing, gauge, rules[gauge.rule], now)
+            standing = _begun(standing, gauge, rules[gauge.rule], what, now)
             note(folder, "firing", standing, now)
         book.standings[key] = replace(standing, calm_from=None, text=gauge.text, worst=gauge.value)
     for key, standing in list(book.standings.items()):
@@ -143,7 +146,8 @@ def _judge_gauges(
             book.standings[key] = Standing(key, key, "no data" if key in readings.unread else "ok", now)
 
 
-def _begun(standing: Standing, gauge: Gauge, rule: Rule, now: datetime) -> Standing:
+def _begun(standing: Standing, gauge: Gauge, rule: Rule, what: Watch, now: datetime) -> Standing:
+    turns = wording.link(what.console_url, rule, now - UNPRICED_SINCE, now, {}) if rule.shows else None
     return replace(
         standing,
         state="firing",
@@ -154,7 +158,7 @@ def _begun(standing: Standing, gauge: Gauge, rule: Rule, now: datetime) -> Stand
         value=gauge.value,
         reference=rule.limit,
         text=gauge.text,
-        link=gauge.link,
+        link=turns,
         told=False,
     )
 

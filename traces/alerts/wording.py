@@ -17,8 +17,9 @@ def sentence(rule: Rule, finding: Finding, objectives: Mapping[str, float]) -> s
     span = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
     usual = "" if finding.usual is None else f", usually {figure(rule, finding.usual)} ({finding.source})"
     if rule.kind == "silence":
+        whose = f" of {rule.workspace}" if rule.workspace else ""
         return (
-            f"Silence: {finding.n} turns in {span}, where {finding.reference:,.0f} are usual"
+            f"Silence{whose}: {finding.n} turns in {span}, where {finding.reference:,.0f} are usual"
             " (the same hours of earlier days)."
         )
     what = _title(rule, objectives)
@@ -44,7 +45,9 @@ def link(
     """Return the address of the turns behind an alert."""
     shown = dict(rule.shows or {})
     if shown.get("slower") == "objective":
-        shown["slower"] = f"{objectives.get(rule.key, 0):g}"
+        shown["slower"] = f"{objectives.get(rule.shipped_key, 0):g}"
+    if rule.workspace is not None:
+        shown["workspace"] = rule.workspace
     span = {"since": began.isoformat(timespec="seconds"), "until": now.isoformat(timespec="seconds")}
     return f"{console_url.rstrip('/')}/turns?{urlencode(span | shown)}"
 
@@ -61,7 +64,7 @@ def figure(rule: Rule, value: float | None) -> str:
 
 
 def _title(rule: Rule, objectives: Mapping[str, float]) -> str:
-    objective = objectives.get(rule.key)
+    objective = objectives.get(rule.shipped_key)
     return rule.title if objective is None else f"{rule.title} ({objective:g} s)"
 
 

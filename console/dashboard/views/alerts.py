@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import clock, data, downloads, markup, notices, palette, releases, visitor
+from console.dashboard import clock, data, downloads, markup, notices, palette, releases, visitor, whose
 from console.senders import addresses
 from traces.alerts import changing, standing
-from traces.alerts.rules import Edit, Rule
+from traces.alerts.rules import Edit, Rule, concerns
 from traces.alerts.standing import Book, Standing
 from traces.errors import TracesError
 
@@ -62,15 +61,20 @@ def _now() -> None:
     if book.checked_at is None:
         notices.note(
             "Nothing was judged yet",
-            "While <code>answerdeck up</code> runs, all rules are judged every minute; "
+            "While <code>answerdeck up</code> runs, all rules are judged every minute, every five while "
+            "nobody is told; "
             "<code>answerdeck alerts check</code> judges them once.",
             key="no-check",
         )
         return
     now = datetime.now(UTC)
     rule_by_name = _rules()
+    if not rule_by_name:
+        _no_rules()
+        return
     order = {"firing": 0, "resolved": 1, "no data": 2, "ok": 3}
-    rows = sorted(book.standings.values(), key=lambda alert: (order[alert.state], alert.key))
+    own = [alert for alert in book.standings.values() if concerns(alert.rule, whose.seen())]
+    rows = sorted(own, key=lambda alert: (order[alert.state], alert.key))
     heads = ["State", "What", clock.head("Since"), "Likely cause", "Turns"]
     lines = [_standing(alert, book, rule_by_name, now) for alert in rows]
     markup.show(markup.table(heads, lines), key="standings")
@@ -83,20 +87,27 @@ def _standing(alert: Standing, book: Book, rule_by_name: dict[str, Rule], now: d
     if book.muted(alert, now):
         state += " " + markup.chip("muted", STATES["muted"])
     text = alert.text if alert.state in ("firing", "resolved") else ""
-    turns = f'<a href="{escape(alert.link)}">show</a>' if alert.link else "—"
     return markup.row(
         [
             markup.cell(state),
             markup.cell(f"<b>{escape(title)}</b>" + markup.small(escape(text)), "text"),
             markup.cell(clock.minute(alert.began if alert.state == "firing" else alert.since)),
             markup.cell(escape(alert.cause or "—"), "text"),
-            markup.cell(turns),
+            markup.cell(_turns(alert.link)),
         ]
     )
 
 
+def _turns(link: str | None) -> str:
+    return f'<a href="{escape(link)}">show</a>' if link else "—"
+
+
 def _edit() -> None:
     rule_by_name = _rules()
+    _make()
+    if not rule_by_name:
+        _no_rules()
+        return
     heads = ["Rule", "Limit ", "Above the usual ", "Tells", "Judged", "Version "]
     markup.show(markup.table(heads, [_rule(rule) for rule in rule_by_name.values()]), key="rules")
     key = st.selectbox(
@@ -106,6 +117,37 @@ def _edit() -> None:
     if key:
         _form(rule_by_name[key])
         _versions(rule_by_name[key], alerts.edits(data.settings(), key))
+
+
+def _no_rules() -> None:
+    notices.note(
+        f"No rule is for {escape(whose.own())} alone",
+        "Make one under <b>Rules</b>: it judges the turns of this workspace, from the next check on. "
+        "Rules about all workspaces together are shown to admins of the installation.",
+        key="no-rules",
+    )
+
+
+def _make() -> None:
+    """Offer to judge the turns of one workspace by a rule of its own."""
+    names = whose.known() if whose.everything() else [whose.own()]
+    if len(whose.known()) == 1:
+        return
+    rule_by_name = alerts.rule_book(data.settings())
+    shipped = [key for key, rule in rule_by_name.items() if rule.kind != "gauge" and rule.workspace is None]
+    with (
+        st.form("make-rule", clear_on_submit=True),
+        st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
+    ):
+        key = st.selectbox(
+            "Make a rule like", shipped, format_func=lambda name: rule_by_name[name].title, width=420
+        )
+        workspace = st.selectbox("for the workspace", names, width=180)
+        pressed = st.form_submit_button("Make it", icon=":material/add:")
+    if pressed and key and workspace:
+        visitor.need("editor", "change alerts")
+        made = alerts.make(data.settings(), rule_by_name[key], workspace, by=releases.actor())
+        notices.done(None, f"{made.title} is judged with the next check")
 
 
 def _rule(rule: Rule) -> str:
@@ -168,7 +210,7 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
                 markup.cell(str(edit.version), "right"),
                 markup.cell(clock.minute(edit.at)),
                 markup.cell(escape(edit.by)),
-                markup.cell(escape(_difference(edit)), "text"),
+                markup.cell(escape(alerts.difference(edit)), "text"),
                 markup.cell(escape(edit.reason or "—"), "text"),
             ]
         )
@@ -184,18 +226,8 @@ def _versions(rule: Rule, edits: list[Edit]) -> None:
             notices.done(None, f"Version {version} is taken back")
 
 
-def _difference(edit: Edit) -> str:
-    return ", ".join(f"{name}: {_word(edit.was[name])} → {_word(now)}" for name, now in edit.now.items())
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _history() -> None:
-    rows = standing.history(alerts.folder(data.settings()), MOST)
+    rows = standing.history(alerts.folder(data.settings()), MOST, workspace=whose.seen())
     if not rows:
         notices.note(
             "Nothing happened yet", "What fires, ends, is muted or reset is listed here.", key="quiet"
@@ -209,11 +241,12 @@ def _history() -> None:
                 markup.cell(f"<b>{escape(row.key)}</b>" + markup.small(escape(row.text or "")), "text"),
                 markup.cell(escape(row.cause or "—"), "text"),
                 markup.cell(escape(row.by or "—")),
+                markup.cell(_turns(row.link)),
             ]
         )
         for row in rows
     ]
-    heads = [clock.head("When"), "What happened", "Alert", "Likely cause", "Who"]
+    heads = [clock.head("When"), "What happened", "Alert", "Likely cause", "Who", "Turns"]
     markup.show(markup.table(heads, lines), key="history")
     downloads.button([asdict(row) for row in rows], "alert-history")
 
@@ -221,9 +254,10 @@ def _history() -> None:
 def _quiet() -> None:
     settings, now = data.settings(), datetime.now(UTC)
     rule_by_name = _rules()
+    everything = [changing.ALL] if whose.everything() else []
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
         key = st.selectbox(
-            "Mute", [changing.ALL, *rule_by_name], width=420,
+            "Mute", [*everything, *rule_by_name], width=420,
             format_func=lambda name: "all rules" if name == changing.ALL else rule_by_name[name].title,
         )  # fmt: skip
         hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
@@ -232,13 +266,16 @@ def _quiet() -> None:
             alerts.mute(settings, key, hours, by=releases.actor())
             st.rerun()
     for name, until in alerts.standing(settings).mutes.items():
-        if until > now:
+        if until > now and concerns(name, whose.seen()):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(notices.plain(f"{name} is muted until {clock.plain(until, '%d %b %H:%M')}"))
                 if st.button("End it", key=f"unmute-{name}"):
                     visitor.need("editor", "change alerts")
                     alerts.mute(settings, name, 0, by=releases.actor())
                     st.rerun()
+    if not everything:
+        st.caption("Who is told is configured for the whole installation; its admins test that.")
+        return
     address_names = addresses(settings)
     st.header("Who is told", anchor=False)
     if not address_names:
@@ -252,7 +289,9 @@ def _quiet() -> None:
 
 
 def _rules() -> dict[str, Rule]:
-    return alerts.rule_book(data.settings())
+    """Return the rules of whose turns are looked at, by key."""
+    rule_book, seen = alerts.rule_book(data.settings()), whose.seen()
+    return {key: rule for key, rule in rule_book.items() if concerns(key, seen)}
 
 
 DRAW = {"Now": _now, "Rules": _edit, "History": _history, "Mute and test": _quiet}

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from console.dashboard import data
+from console.dashboard import boundary, data
 from evalsets.cases import from_turn, team
 from evalsets.cases.evalset import ANSWERABILITY, EvalsetError
 from traces.records import Trace
@@ -47,6 +47,10 @@ def button(trace: Trace) -> None:
 
 @st.dialog("Add as case", width="large")
 def _form(trace: Trace) -> None:
+    boundary.guarded(_fields, "Add as case")(trace)  # a dialog is drawn again without its page
+
+
+def _fields(trace: Trace) -> None:
     row = _drafted(trace)
     names = [FIRST_SET, *(name for name in team.names() if name != FIRST_SET)]
     name = st.selectbox("Evalset", names, accept_new_options=True, help="One of yours, or type a new name.")

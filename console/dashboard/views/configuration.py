@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
 import streamlit as st
 
 from console import format
-from console.dashboard import clock, data, downloads, markup, notices, releases
-from pipeline import build
+from console.audit import named, read
+from console.dashboard import clock, data, downloads, markup, notices, visitor, whose
 from pipeline.configured import Entry, configured
-from traces.alerts import rules
-from traces.errors import TracesError
+from pipeline.deeds import Deed
 
 SOURCES = {"environment": "#6366f1", ".env": "#0891b2", "config.toml": "#64748b", "default": "#94a3b8"}
 PARTS = ("Settings", "Audit")
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """Something that somebody changed."""
-
-    at: datetime
-    who: str
-    what: str
-    why: str
+MOST = 200  # lines drawn
 
 
 def page() -> None:
@@ -38,38 +27,9 @@ def page() -> None:
             label_visibility="collapsed",
         )  # fmt: skip
         if part == "Audit":
-            _audit(deeds())
+            _audit()
         else:
             _settings(configured(data.settings()))
-
-
-def deeds() -> list[Deed]:
-    """Return what was changed, the newest first: prompts, alert rules, breakers."""
-    listed = [
-        Deed(
-            datetime.fromisoformat(change.at),
-            change.actor,
-            f"{change.action} {change.before} → {change.after}",
-            change.reason or "",
-        )
-        for change in releases.changes()
-    ]
-    try:
-        edits = rules.edits(data.settings().data_dir)
-    except TracesError as error:
-        raise data.Problem(f"The edits of the alert rules cannot be read: {error}", "Restore them.") from None
-    listed += [
-        Deed(edit.at, edit.by, f"alert rule {edit.key}: {edit.was} → {edit.now}", edit.reason)
-        for edit in edits
-    ]
-    listed += [
-        Deed(
-            change.at, "the chat",
-            f"breaker {change.name}: {change.old} → {change.new}", change.reason,
-        )
-        for change in build.breaker_changes(data.settings())
-    ]  # fmt: skip
-    return sorted(listed, key=lambda deed: deed.at, reverse=True)
 
 
 def _settings(entries: list[Entry]) -> None:
@@ -94,12 +54,25 @@ def _settings(entries: list[Entry]) -> None:
     )
 
 
-def _audit(changes: list[Deed]) -> None:
-    if not changes:
+def _audit() -> None:
+    """Draw who changed what, the newest first, with a search in it."""
+    audit = read(data.settings(), visitor.people())
+    for trouble in audit.troubles:
+        st.warning(notices.plain(trouble), icon=":material/warning:")
+    if not audit.deeds:
         notices.note(
-            "Nothing was changed yet", "Promotions, alert rules and breakers show here.", key="no-deeds"
+            "Nothing was changed yet",
+            "Prompts, alert rules, mutes, users, keys, workspaces, evalsets, the gate, knowledge bases, "
+            "erasures and breakers show here.",
+            key="no-deeds",
         )
         return
+    word = st.text_input(
+        "Search", key="deed", bind="query-params", placeholder="a name, or what was done", max_chars=100,
+        width=300,
+    )  # fmt: skip
+    several = len(whose.known()) > 1
+    matching = [deed for deed in (named(row, several) for row in audit.deeds) if _says(deed, word)]
     now = datetime.now(UTC)
     rows = [
         markup.row(
@@ -110,8 +83,14 @@ def _audit(changes: list[Deed]) -> None:
                 markup.cell(escape(deed.why or "—"), "text quiet"),
             ]
         )
-        for deed in changes[:200]
+        for deed in matching[:MOST]
     ]
     markup.show(markup.table([clock.head("When"), "Who", "What", "Why"], rows), key="deeds")
-    table = [{"when": deed.at, "who": deed.who, "what": deed.what, "why": deed.why} for deed in changes]
+    if len(matching) > MOST:
+        st.caption(f"The newest {MOST} of {len(matching):,}; the download holds all.")
+    table = [{"when": deed.at, "who": deed.who, "what": deed.what, "why": deed.why} for deed in matching]
     downloads.button(table, "audit")
+
+
+def _says(deed: Deed, word: str) -> bool:
+    return word.strip().casefold() in f"{deed.who} {deed.what} {deed.why}".casefold()

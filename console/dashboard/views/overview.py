@@ -12,6 +12,7 @@ from console import alerts, format
 from console.dashboard import boundary, clock, costs, data, drawing, filters, markup, notices, palette, whose
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
+from traces.alerts.rules import concerns
 from traces.alerts.standing import Standing
 from traces.errors import TracesError
 
@@ -45,8 +46,7 @@ def body(range_name: str, door: str) -> None:
             return
         for note in seen.notes:
             st.warning(note, icon=":material/hourglass_top:")
-        if whose.everything():  # they are about all workspaces
-            _alerts()
+        _alerts()
         if not seen.now.turns:
             notices.none_in_range(seen.newest, range_name, door)
             return
@@ -59,7 +59,8 @@ def _alerts() -> None:
     """Draw what fires by the rules of the Alerts page; nothing here judges for itself."""
     open_alerts = firing()
     lines = [_sentence(standing) for standing in open_alerts]
-    lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in costs.alerts()]
+    budgets = costs.alerts() if whose.everything() else []  # they are about all workspaces
+    lines += [f"{escape(text)} {markup.link('Open Costs', '/costs')}" for _, text in budgets]
     if lines:
         html = "".join(f'<div class="alert" role="alert">{WARNING}<div>{line}</div></div>' for line in lines)
         markup.show(html, key="alerts")
@@ -76,7 +77,9 @@ def firing() -> list[Standing]:
     open_alerts = [
         standing
         for standing in book.standings.values()
-        if standing.state == "firing" and not book.muted(standing, now)
+        if standing.state == "firing"
+        and not book.muted(standing, now)
+        and concerns(standing.rule, whose.seen())
     ]
     return sorted(open_alerts, key=lambda result: result.began or now, reverse=True)
 
