@@ -146,8 +146,8 @@ def _make() -> None:
         pressed = st.form_submit_button("Make it", icon=":material/add:")
     if pressed and key and workspace:
         visitor.need("editor", "change alerts")
-        made = alerts.make(data.settings(), rule_by_name[key], workspace, by=releases.actor())
-        notices.done(None, f"{made.title} is judged with the next check")
+        rule = alerts.make(data.settings(), rule_by_name[key], workspace, by=releases.actor())
+        notices.done(None, f"{rule.title} is judged with the next check")
 
 
 def _rule(rule: Rule) -> str:
