@@ -9,11 +9,11 @@ from functools import partial
 
 from console import alerts
 from pipeline import build, deeds
+from pipeline.access.people import People
 from pipeline.auth import DEFAULT
-from pipeline.data_folder import DataFolder
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.deeds import Deed
 from pipeline.errors import AnswerdeckError
-from pipeline.people import People
 from pipeline.prompts.force import Force
 from pipeline.settings import Settings
 from traces.alerts import rules, standing

@@ -13,10 +13,11 @@ from console import alerts
 from console.audit import named, read
 from evalsets.cases import cases, team
 from evalsets.release import gated
-from pipeline import deeds, passwords
+from pipeline import deeds
+from pipeline.access import passwords
+from pipeline.access.people import People
 from pipeline.auth import Keys
-from pipeline.data_folder import DataFolder
-from pipeline.people import People
+from pipeline.configuration.data_folder import DataFolder
 from pipeline.settings import Settings, load_settings
 from tests.console.console_server import forgetting, page, shown
 from tests.console.terminal import Terminal
