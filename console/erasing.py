@@ -13,6 +13,7 @@ from evalsets.places import Cases
 from pipeline import desk
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.errors import AnswerdeckError
+from pipeline.knowledge.elsewhere import tends_itself
 from pipeline.prompts.force import Force
 from pipeline.settings import load_settings
 from traces import certificate
@@ -25,6 +26,10 @@ KEPT = {
     "runs": "which evalset ran when and with what result; they hold no words",
     "counts": "totals of metrics and hourly sums name nobody",
     "this certificate": "the name of the person and the ids of the erased turns, so that it can be checked",
+}
+TENDED = {
+    "the team's documents at LanceDB's service": "they are not the person's; earlier versions are deleted by"
+    " the service itself, which cannot be proved from here"
 }
 
 
@@ -63,7 +68,8 @@ def verify(store: Store, file: Path) -> list[Line]:
 def _kept(store: Store, user_id: str) -> dict[str, str]:
     own = sum(_entries(folder.audit, user_id) for _, folder in DataFolder(store.data_dir).everywhere())
     audit = {f"{own} entries of the audit log": "who released which prompt; a chain that breaks when altered"}
-    return KEPT | (audit if own else {})
+    tended = tends_itself(load_settings().knowledge.place)
+    return KEPT | (audit if own else {}) | (TENDED if tended else {})
 
 
 def _entries(log: Path, user_id: str) -> int:

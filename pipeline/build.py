@@ -35,10 +35,10 @@ from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
+from pipeline.knowledge.elsewhere import Elsewhere
 from pipeline.knowledge.embedding import Embedder, EmbedError
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import ensure_sample
-from pipeline.knowledge.tables import Elsewhere
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Model
 from pipeline.models.prices import Prices

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     def _leased(self) -> Settings:
         if self.knowledge.place != EMBEDDED and self.ledger.get_secret_value() == EMBEDDED:
             raise ValueError(
-                "knowledge.place: documents in an object store need ANSWERDECK_LEDGER=postgresql://…, whose"
+                "knowledge.place: documents that machines share need ANSWERDECK_LEDGER=postgresql://…, whose"
                 " database keeps two machines from writing at once"
             )
         return self
@@ -189,7 +189,7 @@ def _unreadable(error: SettingsError) -> str:
 
 
 def _missing_keys(settings: Settings) -> list[str]:
-    """Name the secrets that the chosen models need and the environment lacks."""
+    """Name the secrets that the chosen models and places need and the environment lacks."""
     models = settings.models
     routes = (models.routes.cheap, models.routes.strong)
     names = [name or "" for name in (models.primary, models.fallback, *routes, settings.embedder)]
@@ -197,6 +197,8 @@ def _missing_keys(settings: Settings) -> list[str]:
     problems: list[str] = []
     secrets = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
     secrets |= {name: key for name, key in RERANKERS.items() if key}
+    names.append(settings.knowledge.place)
+    secrets |= {"db": "LANCEDB_API_KEY"}  # of db://database
     for provider, variable in secrets.items():
         if any(name.startswith(f"{provider}:") for name in names):
             value = os.environ.get(variable, "")

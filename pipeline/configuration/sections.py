@@ -21,6 +21,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Policy = Literal["block", "flag", "off"]
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+_DATABASE = re.compile(r"db://[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # of LanceDB's own service
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 PROVIDERS = ("openai", "anthropic", "local")
 RERANKERS = {  # with the variable that holds the key, when they want one
@@ -160,8 +161,8 @@ class KnowledgeBases(Section):
     @field_validator("place")
     @classmethod
     def _place(cls, value: str) -> str:
-        if value != EMBEDDED and not _BUCKET.fullmatch(value):
-            raise ValueError('no such place; use "embedded" or s3://bucket/prefix')
+        if value != EMBEDDED and not _BUCKET.fullmatch(value) and not _DATABASE.fullmatch(value):
+            raise ValueError('no such place; use "embedded", s3://bucket/prefix or db://database')
         return value.rstrip("/")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import large, tables, versions
+from pipeline.knowledge.elsewhere import Elsewhere
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.expansion import Expander, heard
 from pipeline.knowledge.identity import Stored
@@ -23,7 +24,6 @@ from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
 from pipeline.knowledge.shelf import COLUMNS, EXPANSION, SCREENED, Held, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
 from pipeline.knowledge.tables import (
-    Elsewhere,
     Tables,
     checked,
     label,
@@ -44,9 +44,9 @@ CHECK_SECONDS = 1.0  # how long a new version may go unnoticed
 
 
 class Knowledge:
-    """All knowledge bases under one folder, or of an object store; readers see new versions within a second.
+    """All knowledge bases under one folder, or elsewhere; readers see new versions within a second.
 
-    With an object store the folder holds this machine's notes only.
+    When they lie elsewhere the folder holds this machine's notes only.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Knowledge:
         self.memory_chunks = memory_chunks
         self._releases = releases
         self._screen = screen
-        self._tables = Tables(folder, None if elsewhere is None else elsewhere.bucket)
+        self._tables = Tables(folder, None if elsewhere is None else elsewhere.address)
         self.private: Knowledge | None = None  # people's own documents, where they may add some
         self._held: dict[str, Held] = {}
         self.lags = Lags(folder)
@@ -83,7 +83,7 @@ class Knowledge:
         return self._tables.exists(kb)
 
     async def look(self, kb: str) -> None:
-        """Learn in a thread what an object store holds, so that `exists` waits for nothing after this."""
+        """Learn in a thread what the shared address holds, so that `exists` waits for nothing after this."""
         if self._leases is not None:
             with suppress(KnowledgeError):
                 await asyncio.to_thread(self.exists, kb)
@@ -114,7 +114,10 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        lag, used = Lag.load(self.lags.path(kb)), size(self.folder / f"{kb}.lance")  # 0 in an object store
+        lag, used = (
+            Lag.load(self.lags.path(kb)),
+            size(self.folder / f"{kb}.lance"),
+        )  # 0 when elsewhere
         left = {"pending": lag.pending, "failed": lag.failed, "lag_seconds": lag.seconds()}
         try:
             newest = await self._tables.open(kb)
@@ -310,7 +313,7 @@ class Knowledge:
         table = await self._tables.open(kb)
         with plainly(kb):
             many = await table.count_rows() > self.memory_chunks
-            await tables.index(table, vectors=many)
+            await tables.index(table, vectors=many, tended=self._tables.tended)
             if many:
                 large.save(self._probes(kb), await large.measure(table))
             number = await table.version()
@@ -327,7 +330,7 @@ class Knowledge:
             name = label(number) if not same else f"{same[-1].label}.{number}"
             if not tags or tags[-1].number != number:
                 await table.tags.create(name, number)
-            await versions.clean(table, self._releases)
+            await versions.clean(table, self._releases, tended=self._tables.tended)
         self._forget(kb)
         return name.partition(".")[0] if not tags or tags[-1].number != number else tags[-1].label
 

@@ -1,4 +1,4 @@
-"""Which tables there are in an object store, asked for in a thread: a silent store holds nobody up."""
+"""Which tables there are at a shared address, asked for in a thread: a silent store holds nobody up."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Listing:
             self._names, self._failure, self._asking = asking.result(wait), None, None
         except TimeoutError:
             self._failure = self._failure or KnowledgeError(
-                f"the object store did not answer within {wait:g} s; look at knowledge.place and"
-                " AWS_ENDPOINT",
+                f"the store of the documents did not answer within {wait:g} s; look at knowledge.place and"
+                " at the address its variables name",
                 "store_refused",
             )
         except Exception as error:  # whatever the store's client raises, its caller names

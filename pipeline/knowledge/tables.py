@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import KnowledgeError
+from pipeline.knowledge import elsewhere
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.listing import Listing
 from pipeline.knowledge.rows import EMBEDDER
 from pipeline.knowledge.shelf import EXPANSION, SCREENED
-from traces.postgres.lease import Leases
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -27,22 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEY = re.compile(r"[0-9a-f]{32}")
+INDEX_SECONDS = 300.0  # how long a service may take to make indexes
 STALE_SECONDS = 1.0  # how long a table handle may miss another process's writes
-_PATIENCE = {
-    "client_max_retries": "3",
-    "client_retry_timeout": "10",
-    "connect_timeout": "5s",
-    "timeout": "30s",
-}
-_LOOK = "look at knowledge.place, AWS_ENDPOINT and the AWS_ variables of the credentials"
-_BUCKET_TROUBLE = (  # what an object store answers: (in an error's text, what it means, what to do)
-    (r"NoSuchBucket|404 Not Found", "has no such bucket", _LOOK),
-    (r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch",
-     "refuses the credentials", _LOOK),
-    (r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b",
-     "is overloaded", "run the same command again in a while"),
-    (r"", "cannot be reached", _LOOK),
-)  # fmt: skip
 SOURCE = "source"
 _NOTHING = "arrow_cast(NULL, 'Binary')"
 LATER = {SOURCE: "''", SCREENED: _NOTHING, EXPANSION: _NOTHING}  # columns that old tables lack
@@ -57,23 +42,16 @@ _REFUSALS = (  # what the system says when it refuses: (in an error's text, the 
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Where machines keep tables together: an address such as s3://bucket/prefix, and who may write."""
-
-    bucket: str
-    leases: Leases
-
-
 class Tables:
-    """The open tables of one folder, or of an object store: credentials come from the environment."""
+    """The open tables of one folder, or of an address machines share."""
 
-    def __init__(self, folder: Path, bucket: str | None = None) -> None:
+    def __init__(self, folder: Path, address: str | None = None) -> None:
         self._folder = folder
-        self._bucket = bucket
+        self._address = address
+        self.tended = elsewhere.tends_itself(address)
         self._connection: AsyncConnection | None = None
         self._open: dict[str, AsyncTable] = {}
-        self._listing = Listing(lambda: _listed(bucket or ""))
+        self._listing = Listing(lambda: _listed(address or ""))
 
     async def connect(self) -> AsyncConnection:
         """Return the connection; the first call imports LanceDB."""
@@ -82,15 +60,15 @@ class Tables:
 
             make(self._folder)
             self._connection = await lancedb.connect_async(
-                self._bucket or str(self._folder),
+                self._address or str(self._folder),
                 read_consistency_interval=timedelta(seconds=STALE_SECONDS),
-                storage_options=_PATIENCE if self._bucket else None,
+                **(elsewhere.options(self._address) if self._address else {}),
             )
         return self._connection
 
     def exists(self, kb: str) -> bool:
-        """Say whether there is such a table; asks an object store at most every second, and not for long."""
-        if self._bucket is None:
+        """Say whether there is such a table; asks a shared address at most every second, and not for long."""
+        if self._address is None:
             return (self._folder / f"{checked(kb)}.lance").is_dir()
         if kb in self._open:
             return True
@@ -101,7 +79,7 @@ class Tables:
 
     async def open(self, kb: str) -> AsyncTable:
         """Return the table at its newest version; raises KnowledgeError store_missing."""
-        gone = self._bucket is None and not self.exists(kb)
+        gone = self._address is None and not self.exists(kb)
         if gone or checked(kb) not in self._open:
             self._open.pop(kb, None)
             with plainly(kb):
@@ -149,25 +127,44 @@ class Tables:
         self._listing.forget()
 
 
-def _listed(bucket: str) -> list[str]:
+def _listed(address: str) -> list[str]:
     import lancedb
 
-    return lancedb.connect(bucket, storage_options=_PATIENCE).list_tables().tables
+    return lancedb.connect(address, **elsewhere.options(address)).list_tables().tables
 
 
-async def index(table: AsyncTable, *, vectors: bool) -> None:
-    """Make the indexes that are missing and bring new rows into all of them."""
+async def index(table: AsyncTable, *, vectors: bool, tended: bool) -> None:
+    """Make the indexes that are missing and bring new rows into all of them.
+
+    A service that tends its tables makes indexes while we wait, and brings new rows into them later;
+    searches see those rows all the same.
+    """
     from lancedb.index import FTS, BTree, IvfRq
 
     indexed = {column for item in await table.list_indices() for column in item.columns}
-    for column, config in (("searched", FTS()), ("chunk_id", BTree()), ("document_key", BTree())):
-        if column not in indexed:
-            await table.create_index(column, config=config)
-    if vectors and "vector" not in indexed:
-        await table.create_index("vector", config=IvfRq(distance_type="cosine"))
+    configs = {"searched": FTS(), "chunk_id": BTree(), "document_key": BTree()}
+    if vectors:
+        configs["vector"] = IvfRq(distance_type="cosine")
+    new = configs.keys() - indexed
+    for column in sorted(new):
+        await table.create_index(column, config=configs[column])
+    if tended:
+        await _indexed(table, new)
+        return
     await table.optimize(cleanup_older_than=KEEP)
     if await fragments(table) > 1:  # pieces merge only once the indexes cover all of them
         await table.optimize(cleanup_older_than=KEEP)
+
+
+async def _indexed(table: AsyncTable, columns: Set[str]) -> None:
+    """Wait until new indexes are there: a release would be without those that come after it."""
+    names = [item.name for item in await table.list_indices() if columns & set(item.columns)]
+    try:
+        await table.wait_for_index(names, timedelta(seconds=INDEX_SECONDS))
+    except (RuntimeError, TimeoutError) as error:
+        if elsewhere.trouble(error) is not None:
+            raise
+        log.warning("the indexes of %r are not ready after %g s: %.200s", table.name, INDEX_SECONDS, error)
 
 
 async def fingerprint(table: AsyncTable) -> str:
@@ -255,16 +252,15 @@ def plainly(kb: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
-        if isinstance(error, ValueError) and "was not found" in str(error):
+        gone = getattr(error, "status_code", None) == 404  # as LanceDB's service says it
+        if gone or (isinstance(error, ValueError) and "was not found" in str(error)):
             raise KnowledgeError(
                 f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
                 "store_missing",
             ) from error
-        if re.search(r'store: "S3"|object_store|aws', text := str(error)):
-            why, remedy = next(rest for pattern, *rest in _BUCKET_TROUBLE if re.search(pattern, text))
-            raise KnowledgeError(
-                f"the object store of knowledge base {kb!r} {why}; {remedy}", "store_refused"
-            ) from error
+        if (trouble := elsewhere.trouble(error)) is not None:
+            store, why = trouble
+            raise KnowledgeError(f"the {store} of knowledge base {kb!r} {why}", "store_refused") from error
         if (refusal := refused(error)) is not None:
             raise KnowledgeError(f"knowledge base {kb!r}: {refusal}", "store_refused") from error
         reason = str(error).partition(", /")[0]  # the rest is a path on the machine Lance was built on

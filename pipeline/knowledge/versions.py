@@ -121,13 +121,18 @@ def releases(
     ]
 
 
-async def clean(table: AsyncTable, most: int) -> None:
-    """Keep the newest releases readable; delete the tags of older ones and all versions before them."""
+async def clean(table: AsyncTable, most: int, *, tended: bool) -> None:
+    """Keep the newest releases readable; delete the tags of older ones and all versions before them.
+
+    Who tends tables itself deletes such versions when it likes: it offers nobody else a way to.
+    """
     tags = await tagged(table)
     labels = list(dict.fromkeys(tag.label for tag in reversed(tags)))[:most]
     for tag in tags:
         if tag.label not in labels:
             await table.tags.delete(tag.name)
+    if tended:
+        return
     oldest = min((tag.number for tag in tags if tag.label in labels), default=None)
     times = await created(table)
     if oldest is None or oldest not in times or min(times, default=oldest) >= oldest:

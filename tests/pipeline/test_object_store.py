@@ -169,9 +169,9 @@ def test_a_lease_is_free_when_its_holder_is_gone(postgres: Databases) -> None:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        ("s3://team/x", "knowledge.place: documents in an object store need ANSWERDECK_LEDGER"),
-        ("gopher://team", 'no such place; use "embedded" or s3://bucket/prefix'),
-        ("s3://", 'no such place; use "embedded" or s3://bucket/prefix'),
+        ("s3://team/x", "knowledge.place: documents that machines share need ANSWERDECK_LEDGER"),
+        ("gopher://team", 'no such place; use "embedded", s3://bucket/prefix or db://database'),
+        ("s3://", 'no such place; use "embedded", s3://bucket/prefix or db://database'),
     ],
 )
 def test_a_wrong_place_is_one_line(place: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
