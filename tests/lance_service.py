@@ -171,7 +171,8 @@ def _found(table: Any, body: Body) -> pa.Table:
     """Return the rows that a query asks for."""
     if full_text := body.get("full_text_query"):
         match = full_text["query"]["match"]
-        query = table.search(MatchQuery(match["terms"], match["column"]), query_type="fts")
+        words: Any = MatchQuery(match["terms"], match["column"])  # pyright: ignore[reportCallIssue] its fields have defaults
+        query = table.search(words, query_type="fts")
     elif body.get("vector"):
         query = table.search(body["vector"], vector_column_name="vector").distance_type(body["distance_type"])
         query = query.nprobes(body["nprobes"])
@@ -255,7 +256,7 @@ def serving(folder: Path) -> Iterator[tuple[LanceService, str]]:
 
         do_GET = do_POST
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
