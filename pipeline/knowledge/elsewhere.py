@@ -15,6 +15,7 @@ from traces.postgres.lease import Leases
 
 SERVICE = "db://"
 SERVICE_KEY = "LANCEDB_API_KEY"
+REGION = "us-east-1"  # of the service, where LANCEDB_REGION names none
 _PATIENCE = {
     "client_max_retries": "3",
     "client_retry_timeout": "10",
@@ -49,21 +50,32 @@ class Elsewhere:
     leases: Leases
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What LanceDB's `connect` is told beside the address, by its own names."""
+
+    storage_options: dict[str, str] | None = None
+    api_key: str | None = None
+    region: str = REGION
+    host_override: str | None = None
+    client_config: dict[str, Any] | None = None
+
+
 def tends_itself(address: str | None) -> bool:
     """Say whether tables there are compacted and cleaned by who keeps them, and by nobody else."""
     return address is not None and address.startswith(SERVICE)
 
 
-def options(address: str) -> dict[str, Any]:
+def options(address: str) -> Options:
     """Return what LanceDB is told to connect with; the key of its service comes from the environment."""
     if not tends_itself(address):
-        return {"storage_options": _PATIENCE}
-    return {
-        "api_key": os.environ.get(SERVICE_KEY),
-        "region": os.environ.get("LANCEDB_REGION") or "us-east-1",
-        "host_override": os.environ.get("LANCEDB_HOST_OVERRIDE") or None,
-        "client_config": _SERVICE_PATIENCE,
-    }
+        return Options(storage_options=_PATIENCE)
+    return Options(
+        api_key=os.environ.get(SERVICE_KEY),
+        region=os.environ.get("LANCEDB_REGION") or REGION,
+        host_override=os.environ.get("LANCEDB_HOST_OVERRIDE") or None,
+        client_config=_SERVICE_PATIENCE,
+    )
 
 
 def trouble(error: Exception) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Tables:
             self._connection = await lancedb.connect_async(
                 self._address or str(self._folder),
                 read_consistency_interval=timedelta(seconds=STALE_SECONDS),
-                **(elsewhere.options(self._address) if self._address else {}),
+                **(asdict(elsewhere.options(self._address)) if self._address else {}),
             )
         return self._connection
 
@@ -130,7 +131,7 @@ class Tables:
 def _listed(address: str) -> list[str]:
     import lancedb
 
-    return lancedb.connect(address, **elsewhere.options(address)).list_tables().tables
+    return lancedb.connect(address, **asdict(elsewhere.options(address))).list_tables().tables
 
 
 async def index(table: AsyncTable, *, vectors: bool, tended: bool) -> None:
