@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from contextlib import aclosing
 
+from pipeline.context.undoing import undone
 from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
@@ -128,10 +129,14 @@ def rewrite(question: str, history: Sequence[Message]) -> str:
     """Return the question with the words of the last topic in brackets, or as it is when there is none.
 
     The topic is the last user question that stood by itself, and the last one; only their rarest
-    words are taken, since whole old turns pull the search back to what is answered already.
+    words are taken, since whole old turns pull the search back to what is answered already. What asks
+    how to undo it becomes the question before with the contrary act.
     """
     stems = {stem(word) for word in tokens(question)}
     questions = [message.text for message in history if message.role == "user"][-LOOK_BACK:]
+    contrary = undone(question, questions[-1]) if questions else None
+    if contrary is not None:
+        return contrary
     new = [[word for word in _content(text) if stem(word) not in stems] for text in questions]
     topic = list(dict.fromkeys(_topic(questions, new) + _rarest(new[-1] if new else [], LAST_WORDS)))
     return f"{question.strip()}  ({' '.join(topic)})" if topic else question

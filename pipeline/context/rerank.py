@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.shelf import Row
+from pipeline.text.codes import codes
 
 SECOND = 0.3  # weight of the second-best chunk of the same page: support from the neighbourhood
 ALONE = 1.0  # how far below its best chunk a page without a second one is taken to be
@@ -58,3 +59,16 @@ def _best(row: Row, vector: Vector, otherwise: float) -> float:
     if row.vectors is None or not len(row.vectors):
         return otherwise
     return float((row.vectors @ vector).max())
+
+
+def coded(query: str, texts: Sequence[str], order: list[int], first: int) -> list[int]:
+    """Return the order with the best text that has a code of the query last of the first, when none has."""
+    query_codes = codes(query)
+    if not query_codes:
+        return order
+    having = [place for place, number in enumerate(order) if query_codes & codes(texts[number])]
+    if not having or having[0] < first:
+        return order
+    moved = order[having[0]]
+    rest = [number for number in order if number != moved]
+    return [*rest[: first - 1], moved, *rest[first - 1 :]]

@@ -15,7 +15,7 @@ from pipeline.breakers import Breakers, Guarded
 from pipeline.context.cache import Hit, Scope, SemanticCache, differ
 from pipeline.context.condenser import split
 from pipeline.context.fusion import Numbers, Pool, Weights, best, fuse, joined, measured, ranks, strangers
-from pipeline.context.rerank import capped
+from pipeline.context.rerank import capped, coded
 from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError
@@ -202,7 +202,7 @@ class Retriever:
                 Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
             )
             fallback = "instead_of" in span.attributes
-            candidates = self._found(pool, places, rows, scores, kb)
+            candidates = self._found(pool, places, rows, scores, query, kb)
         if candidates:
             leader = next(i for i, row in enumerate(rows) if row.chunk_id == candidates[0].passage.chunk_id)
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
@@ -329,7 +329,7 @@ class Retriever:
             self._cache.close()
 
     def _found(
-        self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers, kb: str
+        self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers, query: str, kb: str
     ) -> tuple[Found, ...]:
         """Order the candidates by their scores and spread the first places over documents."""
         fused_ranks = np.argsort(np.argsort(-pool.fused[places], kind="stable")) + 1
@@ -337,6 +337,7 @@ class Retriever:
         text_ranks = ranks(pool.texts, places)
         order = np.argsort(-scores, kind="stable").tolist()
         order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
+        order = coded(query, [row.text for row in rows], order, self._passages)
         candidates: list[Found] = []
         for rank, number in enumerate(order, 1):
             row, place = rows[number], int(places[number])

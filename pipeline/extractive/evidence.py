@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.context.condenser import COMMON, split
 from pipeline.extractive import home
+from pipeline.extractive.definitions import defining
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.headings import inherited
@@ -23,7 +24,7 @@ from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
 from pipeline.text.codes import codes, forms, written
-from pipeline.text.polarity import affirms, avoids, negates, opposites, turns_away
+from pipeline.text.polarity import affirms, alike, avoids, negates, opposites, turns_away
 from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
 from pipeline.text.spelling import doubtful, joinable, joined, mended, vocabulary
 
@@ -40,6 +41,8 @@ NAMED = 1.5  # how much likelier a sentence with the code asked for is
 EXACT = 0.6  # the least probability and strength of an exact code
 ALIKEROWS = 3  # rows with every word of the question from which on the words tell them not apart
 ALONE = 2.0  # how far a passage without others is ahead of the next
+DEFINES = 3.0  # factor on the odds of a sentence that says what the thing asked for is or does
+DEFINED = 1.0  # odds that a passage with such a sentence gains
 TELLS_NOT = 0.6  # factor on the odds of a sentence that says nothing to do, for "how do I"
 UNMET = 0.4  # what is left of the strength when a phone number is asked for and none is there
 
@@ -93,6 +96,9 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         strength_ *= UNMET
     if page.kind == "how":
         odds = probabilities / (1 - probabilities) * np.where(page.doing > 0, 1.0, TELLS_NOT)
+        probabilities = odds / (1 + odds)
+    if page.defining.any():
+        odds = probabilities / (1 - probabilities) * np.where(page.defining > 0, DEFINES, 1.0)
         probabilities = odds / (1 + odds)
     probabilities, strength_ = _exactly(page, probabilities, strength_)
     probabilities = inherited(page, probabilities)
@@ -239,6 +245,7 @@ class Page:
         self.contrary = [False] * len(self.texts)
         counted = [tokens(text) for text in self.texts]
         self.doing = np.array([does(text) for text in self.texts], float)
+        self.defining = np.array(defining(split(self.question)[0], self.texts), float)
         self.lengths = np.array([len(words) for words in counted], float)
         self.stems = [frozenset(stem(word) for word in words if word not in STOP_WORDS) for words in counted]
         self.titles = [
@@ -250,9 +257,14 @@ class Page:
         if vectors and self.vector is not None and len(vectors) == len(self.passages) and self.texts:
             self.vectors = True
             self.cosines = (np.concatenate(vectors) @ self.vector).astype(float)
-        self.matches = np.array([[word in stems for word in self.words] for stems in self.stems], float)
+        like = [alike(word) | {word} for word in self.words]
+        self.matches = np.array(
+            [[not words.isdisjoint(stems) for words in like] for stems in self.stems], float
+        )
         self.matches = self.matches.reshape(len(self.texts), len(self.words))
-        self.titled = np.array([[word in title for word in self.words] for title in self.titles], float)
+        self.titled = np.array(
+            [[not words.isdisjoint(title) for words in like] for title in self.titles], float
+        )
         self.titled = self.titled.reshape(len(self.passages), len(self.words))
 
     def sentence_features(self) -> dict[str, Numbers]:
@@ -313,6 +325,10 @@ class Page:
     def homes(self) -> Numbers:
         """Return the odds that each passage is the one that answers."""
         odds = _model("home" if self.vectors else "home_lexical").odds(home.features(self))
+        if self.defining.any():
+            there = np.zeros(len(self.passages))
+            np.maximum.at(there, self.rows, self.defining)
+            odds = odds + DEFINED * there
         return odds - home.OTHER * home.others(self.question, [f.passage.title for f in self.passages])
 
     def home(self) -> int:

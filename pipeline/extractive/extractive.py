@@ -42,6 +42,8 @@ HOW_TITLE = 0.5  # share of the question's words beyond which a page with steps 
 LISTED = 4  # items from which on a list is shortened to those that are asked for
 SHORT = 2  # sentences of each of two pages when none is sure to be meant
 AGREED = 0.8  # share of the words of the shorter of two answers, for both to say the same
+ALONE = 3.0  # how much likelier than all other sentences a page's purpose must be to be told
+REPEATED = 0.4  # share of the answer before from which on a part of it is that answer again
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
@@ -164,11 +166,13 @@ def _how(question: str, reading: Reading) -> Reading:
 
 
 def _repeats(prompt: Prompt, own: str, answer: str) -> bool:
-    """Tell whether the answer has the one given just before, to another question."""
+    """Tell whether the answer has the one given just before, or is most of it, to another question."""
     before = prompt.messages[-3:-1]
     if len(before) < 2 or before[1].role != "assistant" or before[0].role != "user":
         return False
-    return _bare(before[1].text) in _bare(answer) and _bare(before[0].text) != _bare(own)
+    earlier, now = _bare(before[1].text), _bare(answer)
+    most = now in earlier and len(now) >= REPEATED * len(earlier)
+    return (earlier in now or most) and _bare(before[0].text) != _bare(own)
 
 
 def _bare(text: str) -> str:
@@ -186,8 +190,7 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
     if best and best.lead:
         inside.add(id(best.lead))
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
-    summaries = _summaries(reading.sentences)
-    prose = [s for s in prose if id(s) not in summaries] or prose
+    prose = _substance(prose, _summaries(reading.sentences), bare=best is None)
     room = min(most, BESIDE_STEPS) if best else most
     chosen = _distinct(_pick(prose, reading.sentences, room))
     if best:
@@ -275,6 +278,15 @@ def _summaries(sentences: Sequence[Sentence]) -> set[int]:
         for s, after in pairs
         if s.position == 0 and (after is None or not after.same_line) and SUMMARY.match(s.text)
     }
+
+
+def _substance(prose: Sequence[Sentence], summaries: set[int], *, bare: bool) -> list[Sentence]:
+    """Leave out what a page is for, unless no steps follow (`bare`) and it alone is likely to answer."""
+    others = [s for s in prose if id(s) not in summaries]
+    if others and not bare:
+        return others
+    likely = max((s.probability for s in others), default=0.0)
+    return others + [s for s in prose if id(s) in summaries and s.probability > ALONE * likely]
 
 
 def _distinct(sentences: Sequence[Sentence]) -> list[Sentence]:

@@ -6,8 +6,13 @@ import re
 
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
+_ASKS = r"(?:is|are|was|were|am|do|does|did|can|could|will|would|should|shall|must|may|has|have|had)"
 _KINDS = (
-    ("when", r"\b(when|what (?:year|date|day|time)|which year)\b"),
+    (
+        "when",  # but not "what happens when it is full"
+        rf"\bwhen(?=(?: exactly)? {_ASKS}\b|\W*$)|\bsince when\b"
+        r"|\b(?:what (?:year|date|day|time)|which year)\b",
+    ),
     ("number", r"\bhow (?:many|much|long|old|far|tall|big|large|often|high|deep|fast)\b|\bwhat percentage\b"),
     ("who", r"\bwho(?:m|se)?\b"),
     ("where", r"\bwhere\b|\bwhat (?:city|country|place|state)\b"),

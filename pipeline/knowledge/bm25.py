@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text.codes import forms
+from pipeline.text.codes import codes, forms
 from pipeline.text.sentences import words
 from pipeline.text.spelling import vocabulary
 
@@ -32,7 +32,7 @@ class Bm25:
         self._words: dict[str, int] = {}
         self.vocabulary = vocabulary(texts)
         self.codes = forms(texts)
-        counts = [Counter(map(self._number, words(text))) for text in texts]
+        counts = [Counter(map(self._number, [*words(text), *_whole(text)])) for text in texts]
         lengths = np.array([count.total() for count in counts], np.float64)
         terms = np.fromiter((term for count in counts for term in count), np.int64)
         times = np.fromiter((n for count in counts for n in count.values()), np.float64)
@@ -56,8 +56,13 @@ class Bm25:
         return places, scores[places]
 
     def _terms(self, query: str) -> list[int]:
-        numbers = (self._words.get(word) for word in dict.fromkeys(words(query)))
+        numbers = (self._words.get(word) for word in dict.fromkeys([*words(query), *_whole(query)]))
         return [term for term in numbers if term is not None][:QUERY_WORDS]
 
     def _number(self, word: str) -> int:
         return self._words.setdefault(word, len(self._words))
+
+
+def _whole(text: str) -> list[str]:
+    """Return the codes of a text as words by themselves, so that EX_KB is more than an EX and a KB."""
+    return [f"={code}" for code in codes(text)]

@@ -18,6 +18,7 @@ _CODE = re.compile(
     r"|(?<![\w/:.])[A-Z]{2,}(?:[-:/_][A-Za-z0-9]+)+"
     r"|(?<![\w.,])(?!\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b)\d+(?:\.\d+){2,}(?![\w,])"
     r"|(?i:(?<=\bversion )|(?<=\brelease ))\d+(?:\.\d+)+(?![\w,])"
+    r"|(?i:(?<=\bhttp )|(?<=\bstatus )|(?<=\berror )|(?<=\bcode ))\d{3,5}(?!\w|[,.]\d)"
 )
 _QUANTITY = re.compile(
     r"v\d+$|\d+[a-z]{3,}$|\d+(?:st|nd|rd|th|s|x|mm|cm|km|kg|mb|gb|kb|tb|ms|hz|khz|mhz|ghz|am|pm|h|min|d|p|k|m|g|v|w|l)?$"
@@ -26,7 +27,7 @@ _BETWEEN_DIGITS = re.compile(r"(?<=\d)[-:/_ ](?=\d)")
 _MARKS = re.compile(r"(?<!\d)[-:/_. ]+|[-:/_. ]+(?!\d)")
 _ANY_MARK = re.compile(r"[-:/_. ]")
 _LIKELY = re.compile(r"\d|[A-Z]{2}[-:/_]")
-_BEFORE = ("version", "release")
+_BEFORE = frozenset({"version", "release", "http", "status", "error", "code"})
 _PART = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -102,7 +103,7 @@ def _together(question: str, run: list[re.Match[str]]) -> bool:
 def _spelt(text: str) -> list[str]:
     """Return the codes of a text as it spells them; quantities are none."""
     spelt = (match.group().strip(".:/-") for match in _CODE.finditer(_likely(text)))
-    return [code for code in spelt if not _QUANTITY.match(plain(code))]
+    return [code for code in spelt if code.isdigit() or not _QUANTITY.match(plain(code))]
 
 
 def _likely(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
@@ -15,6 +15,15 @@ _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disabl
     pair/unpair pin/unpin attach/detach freeze/thaw plug/unplug wrap/unwrap push/pull enter/exit
     expand/collapse zip/unzip archive/unarchive register/unregister save/discard keep/discard
     heat/cool start/stop"""
+_SAME = (
+    "remove delete erase discard drop clear",
+    "undo revert rollback restore reverse",
+    "disable deactivate off",
+    "enable activate on",
+    "show list view display",
+    "change edit modify adjust",
+    "create make begin",
+)
 _QUALITIES = """before/after above/below minimum/maximum min/max first/last cheaper/dearer cheap/expensive
     cheapest/dearest more/less more/fewer most/least inside/outside ascending/descending
     public/private internal/external required/optional mandatory/optional manual/automatic
@@ -145,6 +154,17 @@ def affirms(text: str, other: str) -> bool:
     acts = {word for word in _states(text) if word in table}
     alike = {word for word, against in table.items() if any(against & table[act] for act in acts)}
     return bool((acts | alike) & _states(other))
+
+
+def alike(word: str) -> frozenset[str]:
+    """Return the stems that name the same act as a stem does, itself not among them; mostly none."""
+    return _alike().get(word, frozenset())
+
+
+@cache
+def _alike() -> dict[str, frozenset[str]]:
+    groups = [frozenset(map(stem, group.split())) for group in _SAME]
+    return {word: group - {word} for group in groups for word in group}
 
 
 def _affixed(word: str, others: frozenset[str]) -> frozenset[str]:

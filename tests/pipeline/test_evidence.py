@@ -143,3 +143,22 @@ def test_what_one_side_buys_the_other_sells() -> None:
     page = retrieved("The driver sells single tickets only. A refund takes a week.")
     sentence = read("Can I buy a ticket from the driver?", page).sentences[0]
     assert not sentence.contrary
+
+
+def test_an_act_is_met_by_another_word_for_it() -> None:
+    page = retrieved("Press the lever to delete a rule.", BACKUP)
+    assert strength("How do I erase a rule?", page) > strength("How do I paint a rule?", page)
+
+
+@pytest.mark.parametrize(
+    ("question", "asks"),
+    [
+        ("When does the ferry leave?", "when"),
+        ("and when exactly is it open?", "when"),
+        ("since when is it there", "when"),
+        ("What happens when it is full?", "other"),
+        ("I want a note when the water is high", "other"),
+    ],
+)
+def test_when_asks_for_a_time_only_as_a_question(question: str, asks: str) -> None:
+    assert kind(question) == asks

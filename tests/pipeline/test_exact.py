@@ -233,3 +233,20 @@ def test_a_row_whose_corner_is_empty_keeps_its_label() -> None:
 )
 def test_of_a_row_the_columns_asked_for_are_shown(question: str, row: str, shown: str) -> None:
     assert narrowed(question, row) == shown
+
+
+def test_a_status_is_a_code_after_its_name_only() -> None:
+    assert codes("HTTP 429, status 503. Error 7.") == {"429", "503"}
+    assert codes("Wait 429 seconds, at 503 Main Street.") == frozenset()
+
+
+async def test_the_passage_with_a_code_is_read_although_others_rank_before_it() -> None:
+    near = [
+        Document(
+            f"d{i}", f"Pump setting {i}", f"The pump setting {i} is for the pump. What is it for? Pumps.", ""
+        )
+        for i in range(8)
+    ]
+    rare = Document("start", "Begin", "Open the hut and write `PUMP_DIR=north` on the slate by the door.", "")
+    reply = await answer("what is the setting PUMP_DIR of the pump for", *near, rare)
+    assert "PUMP_DIR=north" in reply.answer

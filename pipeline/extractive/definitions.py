@@ -1,0 +1,42 @@
+"""Knows when a question asks what a thing is, and which sentence says it: "A gate decides whether …"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pipeline.text.sentences import STOP_WORDS, stem, tokens
+
+LONGEST = 3  # words of a term; more is a question about it
+_ASKS = re.compile(
+    r"^\W*(?:(?:and|so|ok|hi|hello)\W+)?(?:what(?:['’]s| is| are| exactly is)|what does|define|explain)"
+    r" (?:meant by )?(?:(?:a|an|the|this|that|these) )?(?P<term>[^,;:?!.]+?)"
+    r"(?: mean| do| good for| for| here| exactly)*\W*$",
+    re.IGNORECASE,
+)
+_SAYS = re.compile(
+    r"^\W*(?:(?:a|an|the|every|each) )?(?P<subject>(?:\S+ ){1,4}?)(?:is|are|means?|[a-z]{2,}s)\b",
+    re.IGNORECASE,
+)
+
+
+def term(question: str) -> frozenset[str]:
+    """Return the stems of the thing of which it is asked what it is, none when something else is asked."""
+    match = _ASKS.match(question)
+    stems = _content(match["term"]) if match else frozenset[str]()
+    return stems if len(stems) <= LONGEST else frozenset()
+
+
+def defining(question: str, texts: Sequence[str]) -> list[bool]:
+    """Tell of each sentence whether it is about the thing asked for and says what it is or does."""
+    thing = term(question)
+    return [bool(thing) and _subject(text) == thing for text in texts]
+
+
+def _subject(text: str) -> frozenset[str]:
+    match = _SAYS.match(text)
+    return _content(match["subject"]) if match else frozenset()
+
+
+def _content(text: str) -> frozenset[str]:
+    return frozenset(stem(token) for token in tokens(text) if token not in STOP_WORDS)
