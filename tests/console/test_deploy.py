@@ -176,6 +176,23 @@ def test_the_image_is_made_of_what_is_there(tmp_path: Path) -> None:
     assert {pin.partition("==")[0] for pin in pins} >= {"psycopg", "psycopg-binary", "redis"}
 
 
+def test_the_image_leaves_out_what_nothing_reads_and_no_more(tmp_path: Path) -> None:
+    """The step is the Containerfile's own, run over a folder that stands for the image's packages."""
+    deploy("compose", tmp_path)
+    (step,) = re.findall(
+        r"^RUN cd /opt\S+ \\\n((?: .*\n)+)", (tmp_path / "Containerfile").read_text(), re.MULTILINE
+    )
+    gone = ["pandas/tests/a.py", "numpy/lib/tests/b.py", "pyarrow/include/c.h", "gradio/x.js.map"]
+    gone += ["pydeck/nbextension/d.js", "pyarrow/libarrow_flight.so.2600", "pyarrow/_flight.abi.so"]
+    stays = ["pandas/testing.py", "pyarrow/libarrow.so.2600", "pydeck/bindings/e.py", "gradio/x.js"]
+    packages = tmp_path / "site-packages"
+    for name in [*gone, *stays]:
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).touch()
+    subprocess.run(["/bin/sh", "-ec", "true" + step], cwd=packages, check=True)
+    assert sorted(stays) == sorted(str(f.relative_to(packages)) for f in packages.rglob("*") if f.is_file())
+
+
 def test_nginx_streams_and_believes_nobody(tmp_path: Path) -> None:
     for kind, upstream in (("compose", "answerdeck:7860"), ("systemd", "127.0.0.1:7860")):
         deploy(kind, tmp_path / kind)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -222,3 +224,17 @@ async def test_a_ray_cluster_of_two_nodes_loses_and_doubles_nothing(
         crew.close()
     finally:
         cluster.shutdown()
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = ModuleType("ray")
+
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out during startup.\nAnd more")
+
+    monkeypatch.setattr(ray, "init", init, raising=False)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr("pipeline.ray_cluster.find_spec", lambda _: object())
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(WorkersError, match="at this machine: The current node timed out during startup.$"):
+        workers("ray")
