@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -184,13 +185,18 @@ def test_the_image_leaves_out_what_nothing_reads_and_no_more(tmp_path: Path) -> 
     )
     gone = ["pandas/tests/a.py", "numpy/lib/tests/b.py", "pyarrow/include/c.h", "gradio/x.js.map"]
     gone += ["pydeck/nbextension/d.js", "pyarrow/libarrow_flight.so.2600", "pyarrow/_flight.abi.so"]
-    stays = ["pandas/testing.py", "pyarrow/libarrow.so.2600", "pydeck/bindings/e.py", "gradio/x.js"]
+    stays = ["pandas/testing.py", "pyarrow/libarrow_substrait.so.2600", "pydeck/bindings/e.py", "gradio/x.js"]
     packages = tmp_path / "site-packages"
     for name in [*gone, *stays]:
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
         (packages / name).touch()
     subprocess.run(["/bin/sh", "-ec", "true" + step], cwd=packages, check=True)
     assert sorted(stays) == sorted(str(f.relative_to(packages)) for f in packages.rglob("*") if f.is_file())
+    arrow = importlib.util.find_spec("pyarrow")
+    assert arrow is not None and arrow.origin is not None
+    (core,) = Path(arrow.origin).parent.glob("lib.*.so")
+    needs = set(re.findall(rb"libarrow_[a-z_]+", core.read_bytes()))
+    assert b"libarrow_substrait" in needs and not any(b"flight" in name for name in needs)
 
 
 def test_nginx_streams_and_believes_nobody(tmp_path: Path) -> None:
