@@ -98,7 +98,11 @@ def load(path: Path) -> Certificate:
     try:
         row = json.loads(path.read_text("utf-8"))
         return Certificate(**row | {"lines": [Line(**line) for line in row["lines"]]})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except FileNotFoundError:
+        raise CertificateError(f"there is no file {path}; `traces erase` says where it wrote one") from None
+    except OSError as error:
+        raise CertificateError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError) as error:
         raise CertificateError(f"{path} is no erasure certificate ({error}); give the .json file") from None
 
 

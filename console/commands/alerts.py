@@ -153,7 +153,8 @@ def _show(chosen: list[Any], edits: list[Any]) -> None:
     table(("rule", "what", "limit", "change", "severity", "", "version"), rows)
     for rule in edits:
         print(
-            f"version {rule.version}, {_when(rule.at)} by {rule.by}: {rule.was} → {rule.now}  {rule.reason}"
+            f"version {rule.version}, {_when(rule.at)} UTC by {rule.by}:"
+            f" {alerts.difference(rule)}  {rule.reason}".rstrip()
         )
 
 

@@ -80,7 +80,8 @@ chosen = st.navigation(
     {
         "Monitor": [*(pages[name] for name in monitor), named],
         "Improve": [pages[name] for name in improve],
-    }
+    },
+    expanded=True,  # with the choice of workspace below them, half of the pages would be hidden
 )
 if chosen is named:
     st.switch_page(pages[""], query_params=dict(st.query_params))

@@ -13,6 +13,13 @@ import streamlit as st
 from console import format
 
 DAY = timedelta(days=1)
+RENAMED = {  # browsers still name these zones as they were called before
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Asia/Saigon": "Asia/Ho_Chi_Minh",
+    "Europe/Kiev": "Europe/Kyiv",
+}
 
 
 def zone() -> tzinfo:
@@ -26,7 +33,8 @@ def zone() -> tzinfo:
 
 def head(title: str) -> str:
     """Return the head of a column of times: "Time (Berlin)"; a space at its end stays."""
-    name = getattr(zone(), "key", "UTC").rpartition("/")[2].replace("_", " ")
+    key = getattr(zone(), "key", "UTC")
+    name = RENAMED.get(key, key).rpartition("/")[2].replace("_", " ")
     return f"{title.rstrip()} ({name}){' ' if title.endswith(' ') else ''}"
 
 

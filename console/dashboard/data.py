@@ -40,7 +40,8 @@ from traces.store import Health, Ledger
 FRESH_SECONDS = 2  # how long a page may show what it read before
 PAGE_SIZE = 25
 STEPS = {
-    StoreBusy: "It frees itself within seconds; reload the page.",
+    StoreBusy: "It frees itself within seconds, then reload the page; where another program has opened "
+    "the file, close that one.",
     StoreDamaged: "Nothing is lost: the drainer sets the file aside and rebuilds it from the journal. "
     "If nothing drains, run `answerdeck traces drain`.",
     StoreVersion: "`answerdeck traces drain` brings an older one up to date; for a newer one, install the "

@@ -204,6 +204,9 @@ def _edges(step: int, steps: int, *, across: bool) -> tuple[float, float]:
     return max((step - 0.5) / (steps - 1), 0.0), min((step + 0.5) / (steps - 1), 1.0)
 
 
+_EDGE, _CLOSE = 0.97, 0.19  # shares of the axis
+
+
 def _times(walls: Times, *, across: bool) -> str:
     """Return the texts of the axis of time, seven at most."""
     if not walls:
@@ -220,7 +223,9 @@ def _times(walls: Times, *, across: bool) -> str:
         day = f"{at:%d %b}".lstrip("0")
         first = not texts or not (at.hour or at.minute)
         text = day if stride >= _DAY else f"{at:%H:%M}" + (f"<br>{day}" if first else "")
-        end = ' class="end"' if place > 0.97 else ""
+        if place > _EDGE and texts and stride < _CLOSE * length:
+            continue  # drawn to the left of its place, it would touch the one before
+        end = ' class="end"' if place > _EDGE else ""
         texts.append(f'<span{end} style="left:{place:.2%}">{text}</span>')
     return "".join(texts)
 

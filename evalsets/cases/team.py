@@ -42,7 +42,7 @@ def _shared(deed: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             present = own_settings()
             with desk(present).together():
                 result = change(*args, **named)
-                if result is not False:  # nothing was there to be removed
+                if result:  # else nothing was there to be removed
                     note(present, f"evalset {args[0]}: {deed}")
                 return result
 

@@ -100,6 +100,8 @@ def test_turns_are_asked_looked_at_exported_and_erased(ready: Terminal, tmp_path
     assert erased["complete"]
     assert "nothing" in ready.works("traces", "erase", "--verify", erased["certificate"])
     assert read(ready, "traces", "erase", "--verify", erased["certificate"])
+    _, _, error = ready("traces", "erase", "--verify", "nope.json")
+    assert "there is no file nope.json" in error
     assert len(read(ready, "traces", "tail")) == 1
 
 

@@ -64,6 +64,7 @@ def test_a_scale_ends_at_a_round_number_above_all(most: float, texts: list[str])
         (times(25, hours=1), ["00:00 20 Nov", "06:00", "12:00", "18:00", "00:00 21 Nov"]),
         (times(28, hours=6), ["20 Nov", "21 Nov", "22 Nov", "23 Nov", "24 Nov", "25 Nov", "26 Nov"]),
         (times(30, days=1), ["23 Nov", "28 Nov", "3 Dec", "8 Dec", "13 Dec", "18 Dec"]),
+        (times(29, days=1), ["23 Nov", "28 Nov", "3 Dec", "8 Dec", "13 Dec"]),  # 18 Dec would touch it
         (times(1, days=1), ["20 Nov"]),
         ([], []),
     ],

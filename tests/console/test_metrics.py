@@ -54,6 +54,26 @@ async def test_every_metric_of_dashboard_and_rules_exists_and_none_is_forgotten(
     assert 'answerdeck_searches_total{hit="yes"} 1.0' in text
 
 
+async def test_labels_of_dashboard_and_rules_are_those_of_their_metrics() -> None:
+    pipeline = await make_pipeline(Scripted("Close it. [1]"))
+    metrics = Metrics(pipeline)
+    metrics.observe(make_trace(outcome="failed", error_class="timeout", hit=True, refusal="limit:x"))
+    metrics.observe(make_trace(outcome="refused", refusal="injection:x"))
+    await pipeline.close()
+    labels: dict[str, set[str]] = {"answerdeck_cache_lookups_total": {"cache", "hit"}}
+    for name, inside in re.findall(r"^(answerdeck_\w+)\{(.*)\} ", metrics.text().decode(), re.MULTILINE):
+        labels.setdefault(name, set()).update(re.findall(r'(\w+)="', inside))
+    labels["answerdeck_budget_used_ratio"] = {"period"}
+    for text in expressions():
+        names = set(NAME.findall(text))
+        named = set(re.findall(r'(\w+)=~?"', text))
+        named |= {word.strip() for group in re.findall(r"by \(([^)]*)\)", text) for word in group.split(",")}
+        assert named <= set().union(*(labels.get(name, set()) for name in names)), text
+        assert all(
+            name.endswith(("_total", "_bucket")) for name in re.findall(r"(?:rate|increase)\((\w+)", text)
+        )
+
+
 async def test_labels_are_bounded() -> None:
     pipeline = await make_pipeline()
     metrics = Metrics(pipeline)

@@ -51,9 +51,9 @@ class Readings:
 def unpriced(ledger: Rows, window: Window) -> Iterator[Gauge]:
     """Yield each model without a price that answered in a window."""
     for row in watch.unpriced(ledger, window):
-        number = row.turns
-        text = f"{number} turn{'s' if number > 1 else ''} of {row.model} in 24 h have no known price"
-        yield Gauge("unpriced", row.model, number, f"{text}; set models.prices for it.")
+        number, (turns, have) = row.turns, ("turn", "has") if row.turns == 1 else ("turns", "have")
+        text = f"{number} {turns} of {row.model} in 24 h {have} no known price; set models.prices for it."
+        yield Gauge("unpriced", row.model, number, text)
 
 
 def drain(health: Health) -> Gauge:

@@ -124,6 +124,8 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
     if not seen.before.turns:
         parts = [f"No turns in the previous {range_name} to compare with"]
     parts.append(f"data up to {clock.plain(seen.newest)}")
+    if seen.step >= clock.DAY:
+        parts.append("days are those of UTC")
     if seen.now.cost_usd is not None:
         parts.append(f"{format.usd(seen.now.cost_usd)} in all")
     if seen.now.rated:
