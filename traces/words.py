@@ -21,6 +21,7 @@ _WORD = re.compile(f"[{UNSPACED}]|[{LETTERS}]+?(?=[^{LETTERS}]|[{UNSPACED}]|$)")
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _CLOSE = re.compile(f"[{UNSPACED}]")
 _SLOTS = 4  # numbers a millisecond: small steps make a small index; those of a crowded one lie after it
+_MOST_ENDINGS = 40  # of a word only begun: each takes a millisecond to look up
 _CROWD_MS = 5_000  # how far after it, at most
 _SCHEMA = """
 create table ids (n integer primary key, turn_id text not null);
@@ -43,8 +44,7 @@ class Sought:
     @property
     def match(self) -> str:
         """The search in the language of FTS5."""
-        quoted = [f'"{" ".join(phrase)}"' for phrase in self.phrases]
-        return " AND ".join(quoted) + (" *" if self.begun else "")
+        return " AND ".join(map(_quoted, self.phrases)) + (" *" if self.begun else "")
 
     @property
     def patterns(self) -> list[str]:
@@ -54,6 +54,10 @@ class Sought:
             _pattern(phrase, begun=self.begun and number == last)
             for number, phrase in enumerate(self.phrases)
         ]
+
+
+def _quoted(phrase: Sequence[str]) -> str:
+    return f'"{" ".join(phrase)}"'
 
 
 def sought(text: str) -> Sought:
@@ -147,9 +151,42 @@ class Words:
                 "select turn_id from words join ids on ids.n = words.rowid"
                 " where words match ? and words.rowid >= ? and words.rowid < ?"
                 " order by words.rowid desc limit ?",
-                (sought.match, _slot(since), _slot(until) + _CROWD_MS * _SLOTS, most),
+                (_match(connection, sought), _slot(since), _slot(until) + _CROWD_MS * _SLOTS, most),
             )
             return [turn_id for (turn_id,) in rows.fetchall()]
+
+
+def _match(connection: sqlite3.Connection, sought: Sought) -> str:
+    """Return a search in the language of FTS5 that can stop at the newest turns.
+
+    Of a word that is only begun FTS5 adds up all turns before it gives the first. So the few words that begin
+    so are named; of many, or of letters that FTS5 may spell otherwise, it has to do that.
+    """
+    *begin, last = sought.phrases[-1]
+    if not (sought.begun and last.isascii() and last.isalnum()):
+        return sought.match
+    endings = _begin_with(connection, last)
+    if len(endings) > _MOST_ENDINGS:
+        return sought.match
+    ways = " OR ".join(f'"{" ".join((*begin, word))}"' for word in endings or [last])
+    return " AND ".join((*(_quoted(phrase) for phrase in sought.phrases[:-1]), f"({ways})"))
+
+
+def _begin_with(connection: sqlite3.Connection, begin: str) -> list[str]:
+    """Return the words of the index that begin so, one more than is of use at most."""
+    connection.execute(
+        "create virtual table if not exists temp.spelled using fts5vocab(main, words, instance)"
+    )
+    words: list[str] = []
+    after = begin
+    while len(words) <= _MOST_ENDINGS:
+        sql = "select term from temp.spelled where term >= ? limit 1"
+        word = next((term for (term,) in connection.execute(sql, (after,))), "")
+        if not word.startswith(begin):
+            break
+        words.append(word)
+        after = word + "\x01"  # before every longer word
+    return words
 
 
 def _made(name: str) -> sqlite3.Connection:

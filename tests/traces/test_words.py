@@ -16,7 +16,7 @@ from traces.journal import Journal
 from traces.queries import listing
 from traces.queries.filter import Filter
 from traces.store import Store
-from traces.words import sought, split
+from traces.words import Words, sought, split
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TEXTS = (
@@ -139,3 +139,20 @@ def test_more_turns_than_a_search_names_are_told(folder: Path, monkeypatch: pyte
 def test_words_are_split_alike_everywhere() -> None:
     assert split("Wie geht's? foo.bar e\u0301") == ["wie", "geht", "s", "foo", "bar", "é"]
     assert sought("?! --").phrases == ()
+
+
+@pytest.mark.parametrize("text", ["wor", "word1", "even word", '"even" word2', "odd-wor", "nothing", "éclai"])
+def test_a_word_that_is_begun_means_the_same_spelled_out(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = Words(None)
+    entries = [
+        (uuid7(), NOW + timedelta(seconds=n), f"{'odd' if n % 2 else 'even'} word{n} éclair", None)
+        for n in range(60)
+    ]
+    words.fill(entries, last=True)
+    ends = NOW, NOW + timedelta(minutes=2)
+    few = words.search(sought(text), *ends, 20)
+    monkeypatch.setattr("traces.words._MOST_ENDINGS", 100)
+    spelled = words.search(sought(text), *ends, 20)
+    monkeypatch.setattr("traces.words._MOST_ENDINGS", -1)  # all are added up
+    assert few == spelled == words.search(sought(text), *ends, 20)
+    assert bool(few) == (text != "nothing")
