@@ -57,11 +57,6 @@ class Limit:
     name: str
 
 
-def draw(html: str, key: str) -> None:
-    """Put a chart on the page."""
-    markup.show(html, key=key)
-
-
 def latency(times: Times, p50: Numbers, p95: Numbers, p99: Numbers, objective: float) -> str:
     """Draw the latency percentiles and the objective for the 95th."""
     values = {"p50": p50, "p95": p95, "p99": p99}

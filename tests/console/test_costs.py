@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,8 @@ def test_the_page_shows_spending_users_and_a_forecast(folder: Path) -> None:
     html = shown(app)
     assert "is half used" in html
     assert "unpriced: 1 turns" in html
-    assert [tile.label for tile in app.metric][:3] == ["Today (UTC)", "This month (UTC)", "Month's end"]
+    names = re.findall("<dt>([^<]*)<", html)
+    assert names[:3] == ["Today (UTC)", "This month (UTC)", "Month&#x27;s end"]
     assert "as answered" in html
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from traces.records import Record, Trace, Usage
 from traces.store import Health, Store
 
 NOW = datetime.now(UTC)
+TILE = re.compile(r"<dt>([^<]*)<.*?<dd><b>([^<]*)</b>(?:<span[^>]*>([^<]*)</span>)?</dd>")
 
 
 def ago(**length: float) -> datetime:
@@ -128,7 +130,7 @@ def test_the_page_shows_eight_facts_with_their_change(folder: Path) -> None:
     write(folder, *now, *before)
     app = page("overview", range="24h")
     assert not app.exception
-    values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    values = {name: (value, change) for name, value, change in TILE.findall(shown(app))}
     assert list(values) == [
         "Turns",
         "First token p50",
@@ -139,8 +141,8 @@ def test_the_page_shows_eight_facts_with_their_change(folder: Path) -> None:
         "Cost per conversation",
         "Thumbs-up share",
     ]
-    assert values["Turns"] == ("8", "+100.0%")
-    assert values["Latency p95"] == ("1.20 s", "+19.6%")  # out of a histogram: within 1 %
+    assert values["Turns"] == ("8", "▲ +100.0%")
+    assert values["Latency p95"] == ("1.20 s", "▲ +19.6%")  # out of a histogram: within 1 %
     assert values["Retrieval hit rate"][0] == "100.0%"
     assert values["Thumbs-up share"][0] == "—"
     assert "data up to" in shown(app)

@@ -9,7 +9,7 @@ from typing import cast
 import streamlit as st
 
 from console import format
-from console.dashboard import costs, data, drawing, markup, notices, palette, whose
+from console.dashboard import cards, costs, data, drawing, markup, notices, palette, whose
 from console.dashboard.costs import Costs
 from console.dashboard.views.overview import WARNING
 from evalsets.forecast import Caching, Forecast, TooLittle, forecast_costs
@@ -17,6 +17,7 @@ from pipeline.guardrails.budget import BudgetReport
 from traces.queries.costs import DayCost
 
 CONVERSATIONS = 1_000_000
+PRICED = "at dated prices, cached tokens included."
 
 
 def page() -> None:
@@ -28,30 +29,31 @@ def page() -> None:
             notices.note("No costs yet", "No model was called in the last 30 days.", key="no-costs")
             return
         budget = costs.budgets() if whose.everything() else BudgetReport(None)  # they are everybody's
-        if whose.everything():
-            _alerts()
-        _tiles(seen, budget)
-        _spending(seen, budget)
-        with st.grid(2, min_column_width=330, gap="small"):
-            with st.container(border=True, height="stretch"):
-                st.markdown("**Who spends most**", help="Production turns of the last 30 days.")
-                markup.show(_users(seen), key="users")
-            with st.container(border=True, height="stretch"):
-                st.markdown("**Models**", help="All doors, evals included, of the last 30 days.")
-                markup.show(_models(seen), key="models")
+        drawn = (
+            _alerts() if whose.everything() else "",
+            _tiles(seen, budget),
+            cards.cards(
+                [cards.card("Spending per day (UTC)", f"Model calls {PRICED}", _spending(seen, budget))]
+            ),
+            cards.cards(
+                (
+                    cards.card("Who spends most", "Production turns of the last 30 days.", _users(seen)),
+                    cards.card("Models", "All doors, evals included, of the last 30 days.", _models(seen)),
+                )
+            ),
+        )
+        markup.show("".join(drawn), key="costs")
         _forecast(seen)
 
 
-def _alerts() -> None:
-    lines = [
-        f'<div class="alert" role="alert">{WARNING}<div>{escape(text)}</div></div>'
+def _alerts() -> str:
+    return "".join(
+        f'<div class="alert apart" role="alert">{WARNING}<div>{escape(text)}</div></div>'
         for _, text in costs.alerts()
-    ]
-    if lines:
-        markup.show("".join(lines), key="budget-alerts")
+    )
 
 
-def _tiles(seen: Costs, budget: BudgetReport) -> None:
+def _tiles(seen: Costs, budget: BudgetReport) -> str:
     limits = {used.name: used.limit_usd for used in budget.budgets}
     end, number = seen.projection, seen.resolved.resolved
     usd = seen.resolved.cost_usd
@@ -86,32 +88,32 @@ def _tiles(seen: Costs, budget: BudgetReport) -> None:
             "cache writes taken off.",
         ),
     )
-    with st.grid(3, min_column_width=158, gap="small"):
-        for title, value, note, definition in tiles:
-            st.metric(title, value, note, delta_color="off", delta_arrow="off", help=definition, border=True)
+    return cards.tiles(
+        (
+            cards.tile(title, value, definition, cards.note(below))
+            for title, value, below, definition in tiles
+        ),
+        across=3,
+    )
 
 
 def _of(limit: float | None) -> str:
     return "no budget set" if limit is None else f"of {format.usd(limit)}"
 
 
-def _spending(seen: Costs, budget: BudgetReport) -> None:
+def _spending(seen: Costs, budget: BudgetReport) -> str:
     place = {day: number for number, day in enumerate(seen.days)}
     names = [name for name in seen.models if any(row.model == name and row.cost_usd for row in seen.by_day)]
-    with st.container(border=True):
-        st.markdown("**Spending per day (UTC)**", help="Model calls at dated prices, cached tokens included.")
-        if not names:
-            markup.show('<div class="none quiet">Nothing was spent.</div>', key="spent-none")
-            return
-        by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.days) for name in names}
-        for row in seen.by_day:
-            if row.model in by_model and row.day in place:
-                by_model[row.model][place[row.day]] = row.cost_usd or 0.0
-        colours = palette.model_colours(seen.models)
-        times = [drawing.midnight(day) for day in seen.days]
-        usd = next((used.limit_usd for used in budget.budgets if used.name == "day"), None)
-        limit = None if usd is None else drawing.Limit(usd, f"day budget {format.usd(usd)}")
-        drawing.draw(drawing.cost(times, by_model, colours, limit), key="spending")
+    if not names:
+        return '<div class="none quiet">Nothing was spent.</div>'
+    by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.days) for name in names}
+    for row in seen.by_day:
+        if row.model in by_model and row.day in place:
+            by_model[row.model][place[row.day]] = row.cost_usd or 0.0
+    times = [drawing.midnight(day) for day in seen.days]
+    usd = next((used.limit_usd for used in budget.budgets if used.name == "day"), None)
+    limit = None if usd is None else drawing.Limit(usd, f"day budget {format.usd(usd)}")
+    return drawing.cost(times, by_model, palette.model_colours(seen.models), limit)
 
 
 def _users(seen: Costs) -> str:

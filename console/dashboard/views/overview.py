@@ -9,7 +9,19 @@ from urllib.parse import urlsplit, urlunsplit
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import boundary, clock, costs, data, drawing, filters, markup, notices, palette, whose
+from console.dashboard import (
+    boundary,
+    cards,
+    clock,
+    costs,
+    data,
+    drawing,
+    filters,
+    markup,
+    notices,
+    palette,
+    whose,
+)
 from console.dashboard.data import Overview
 from console.dashboard.tiles import TILES
 from traces.alerts.rules import concerns
@@ -50,9 +62,8 @@ def body(range_name: str, door: str) -> None:
         if not seen.now.turns:
             notices.none_in_range(seen.newest, range_name, door)
             return
-        _tiles(seen, range_name)
-        _caption(seen, range_name, door)
-        _charts(seen, range_name, door)
+        parts = _tiles(seen, range_name), _caption(seen, range_name, door), _charts(seen, range_name, door)
+        markup.show("".join(parts), key="board")
 
 
 def _alerts() -> None:
@@ -99,27 +110,21 @@ def inside(link: str) -> str:
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
-def _tiles(seen: Overview, range_name: str) -> None:
+def _tiles(seen: Overview, range_name: str) -> str:
+    """Return the facts, each with its change and its line."""
     compared = bool(seen.before.turns)
-    with st.grid(4, min_column_width=158, gap="small"):
-        for tile in TILES:
-            now = getattr(seen.now, tile.column)
-            before = getattr(seen.before, tile.column) if compared else None
-            delta, colour = tile.delta(now, before)
-            line = [value for value in seen.column(tile.column) if value is not None]
-            st.metric(
-                tile.title,
-                tile.write(now),
-                delta,
-                delta_color=colour,
-                help=f"{tile.definition}\n\nPrevious {range_name}: {tile.write(before)}.",
-                border=True,
-                chart_data=line if len(line) > 2 else None,
-                height="stretch",
-            )
+    drawn: list[str] = []
+    for tile in TILES:
+        now = getattr(seen.now, tile.column)
+        before = getattr(seen.before, tile.column) if compared else None
+        definition = f"{tile.definition}\n\nPrevious {range_name}: {tile.write(before)}."
+        line = [value for value in seen.column(tile.column) if value is not None]
+        changed = cards.change(*tile.delta(now, before))
+        drawn.append(cards.tile(tile.title, tile.write(now), definition, changed, line))
+    return cards.tiles(drawn, across=4)
 
 
-def _caption(seen: Overview, range_name: str, door: str) -> None:
+def _caption(seen: Overview, range_name: str, door: str) -> str:
     parts = [f"Changes are against the previous {range_name}"]
     if not seen.before.turns:
         parts = [f"No turns in the previous {range_name} to compare with"]
@@ -133,7 +138,7 @@ def _caption(seen: Overview, range_name: str, door: str) -> None:
     line = f'<span class="quiet small">{escape(" · ".join(parts))}</span>'
     if seen.now.unpriced:
         line += f' <span class="quiet">·</span> {_unpriced(seen, range_name, door)}'
-    markup.show(line, key="caption")
+    return f'<p class="line-of-words">{line}</p>'
 
 
 def _unpriced(seen: Overview, range_name: str, door: str) -> str:
@@ -142,23 +147,24 @@ def _unpriced(seen: Overview, range_name: str, door: str) -> str:
     return markup.link(f"unpriced: {format.count(seen.now.unpriced)} turns ({models})", where)
 
 
-def _charts(seen: Overview, range_name: str, door: str) -> None:
-    with st.grid(2, min_column_width=330, gap="small"):
-        with st.container(border=True, height="stretch"):
-            _title("Latency percentiles", "Whole turn, by the time it began.")
-            p50, p95, p99 = (seen.column(f"latency_{name}") for name in ("p50", "p95", "p99"))
-            objective = data.settings().alerts.turn_seconds
-            drawing.draw(drawing.latency(seen.times, p50, p95, p99, objective), key="latency")
-        with st.container(border=True, height="stretch"):
-            _title("Cost by model", "Model calls at dated prices, cached tokens included.")
-            _cost(seen)
-        with st.container(border=True, height="stretch"):
-            _title("Retrieval hit rate and errors", "Share of turns; see the tiles for the definitions.")
-            shares = drawing.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate"))
-            drawing.draw(shares, key="rates")
-        with st.container(border=True, height="stretch"):
-            _title("Outcomes", "How the turns ended; each bar opens its turns.")
-            markup.show(_outcomes(seen, range_name, door), key="outcomes")
+def _charts(seen: Overview, range_name: str, door: str) -> str:
+    p50, p95, p99 = (seen.column(f"latency_{name}") for name in ("p50", "p95", "p99"))
+    objective = data.settings().alerts.turn_seconds
+    drawn = (
+        (
+            "Latency percentiles",
+            "Whole turn, by the time it began.",
+            drawing.latency(seen.times, p50, p95, p99, objective),
+        ),
+        ("Cost by model", "Model calls at dated prices, cached tokens included.", _cost(seen)),
+        (
+            "Retrieval hit rate and errors",
+            "Share of turns; see the tiles for the definitions.",
+            drawing.rates(seen.times, seen.column("hit_rate"), seen.column("error_rate")),
+        ),
+        ("Outcomes", "How the turns ended; each bar opens its turns.", _outcomes(seen, range_name, door)),
+    )
+    return cards.cards(cards.card(*parts) for parts in drawn)
 
 
 def _outcomes(seen: Overview, range_name: str, door: str) -> str:
@@ -177,29 +183,23 @@ def _outcomes(seen: Overview, range_name: str, door: str) -> str:
     return f'<div class="bars">{"".join(bars)}</div>'
 
 
-def _cost(seen: Overview) -> None:
+def _cost(seen: Overview) -> str:
     priced = [row for row in seen.cost if row.cost_usd is not None]
     unpriced = sorted({row.model for row in seen.cost if row.unpriced})
     names = [model for model in seen.models if any(row.model == model for row in priced)]
     if not any(row.cost_usd for row in priced):
-        _free(names, unpriced)
-        return
+        return _free(names, unpriced)
     by_model: dict[str, list[float | None]] = {name: [0.0] * len(seen.times) for name in names}
     for row in priced:
         by_model[row.model][row.step] = row.cost_usd
-    colours = palette.model_colours(seen.models)
-    drawing.draw(drawing.cost(seen.times, by_model, colours), key="cost")
+    return drawing.cost(seen.times, by_model, palette.model_colours(seen.models))
 
 
-def _free(free: list[str], unpriced: list[str]) -> None:
+def _free(free: list[str], unpriced: list[str]) -> str:
     lines: list[str] = []
     if free:
         lines.append(f"Nothing was spent: {', '.join(free)} costs nothing per call.")
     if unpriced:
         lines.append(f"No known price: {', '.join(unpriced)}.")
     text = " ".join(lines) or "No model was called."
-    markup.show(f'<div class="none quiet" style="margin-top:18px">{escape(text)}</div>', key="cost-none")
-
-
-def _title(title: str, definition: str) -> None:
-    st.markdown(f"**{title}**", help=definition)
+    return f'<div class="none quiet" style="margin-top:18px">{escape(text)}</div>'
