@@ -293,7 +293,7 @@ def detach(connection: duckdb.DuckDBPyConnection) -> bool:
     import duckdb
 
     try:
-        connection.execute("detach stored")
+        connection.execute("use memory.main; detach stored")
         filled = connection.execute(
             "select table_name from duckdb_tables() where schema_name = 'live' and estimated_size > 0"
         ).fetchall()
@@ -332,7 +332,7 @@ def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
             for row in newest:
                 with suppress(Unfit):
                     append(connection, {table: [row]})
-    connection.execute("use memory.main" if tables else "use memory.settled")
+    views.choose(connection, tables)
 
 
 def compact(path: Path) -> None:

@@ -27,13 +27,19 @@ def middle(bucket: int) -> float:
 
 
 def counted(
-    steps: numpy.ndarray, places: numpy.ndarray, buckets: numpy.ndarray, counts: numpy.ndarray
+    steps: numpy.ndarray,
+    places: numpy.ndarray,
+    lists: Sequence[Sequence[int]],
+    numbers: Sequence[Sequence[int]],
 ) -> dict[tuple[int, int], Histogram]:
-    """Add counts up: return the histogram of each step and place; all four are as long."""
+    """Add histograms up: return that of each step and place; each has a list of buckets and one of counts."""
     import numpy
 
     if not len(steps):
         return {}
+    lengths = [len(row) for row in lists]
+    steps, places = numpy.repeat(steps, lengths), numpy.repeat(places, lengths)
+    buckets, counts = numpy.concatenate(lists), numpy.concatenate(numbers)
     zero = buckets == ZERO
     low = int(numpy.where(zero, buckets.max(), buckets).min()) - 1  # stands for zero here
     bins = numpy.where(zero, 0, buckets - low)

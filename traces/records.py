@@ -18,6 +18,7 @@ TRIALS: tuple[Door, ...] = ("eval", "replay")  # the doors of our own trials, wh
 ERRANDS: tuple[Door, ...] = ("task", "search")  # what programs ask for themselves: titles, tags, passages
 FOREIGN: tuple[Door, ...] = ("otlp",)  # turns of other programs, which sent their spans here
 ERRORS: tuple[Outcome, ...] = ("failed", "cut", "degraded")  # the outcomes an error rate counts
+SPOKEN: tuple[Source, ...] = ("user", "reviewer")  # sources of scores of which a person's last word counts
 NO_ANSWER: tuple[Outcome, ...] = (
     "no_context",
     "failed",

@@ -23,11 +23,11 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HOURLY = {  # statement -> table
     "hourly": "hourly",
     "models": "hourly_models",
-    "buckets": "hourly_buckets",
+    "histograms": "hourly_histograms",
     "stages": "hourly_stages",
     "caches": "hourly_caches",
 }
-DAILY = ("daily", "daily_buckets", "daily_sides", "daily_users")
+DAILY = ("daily", "daily_histograms", "daily_sides", "daily_users")
 # made by a sorter, out of the texts
 TOPICS = ("sortings", "topics", "asked", "missing", "latest", "hourly_topics", "daily_topics")
 _BY_TOPIC = ("hourly_topics", "daily_topics")

@@ -14,6 +14,7 @@ _LIVE = re.compile(
     r"\s+union all by name select \* from live\.\w+|\s+where \w+ not in \(select \w+ from live\.\w+\)"
     r"|create table live\.[^;]+;"
 )
+_PLAIN = re.compile(r"create view (\w+) as\s+select \* from stored\.\1;")
 
 
 @cache
@@ -28,9 +29,15 @@ def settled() -> str:
     return _LIVE.sub("", whole())
 
 
+@cache
+def judged() -> str:
+    """Return those of the stored rows that are more than a table of the store under its own name."""
+    return _PLAIN.sub("", settled())
+
+
 SUMS = (
-    "hourly", "hourly_models", "hourly_buckets", "hourly_stages", "hourly_caches", "hourly_talks",
-    "hourly_left", "hourly_topics", "daily", "daily_buckets", "daily_sides", "daily_users", "daily_topics",
+    "hourly", "hourly_models", "hourly_histograms", "hourly_stages", "hourly_caches", "hourly_talks",
+    "hourly_left", "hourly_topics", "daily", "daily_histograms", "daily_sides", "daily_users", "daily_topics",
     "conversations",
 )  # fmt: skip
 _TURNS, _RUNS = "turn_id in (select turn_id from turns)", "run_id in (select run_id from runs)"
@@ -72,10 +79,20 @@ def make(connection: Connection) -> None:
     connection.execute(whole())
     connection.execute("create schema memory.settled; use memory.settled")
     connection.execute(settled())
+    connection.execute("create schema memory.judged; use memory.judged")
+    connection.execute(judged())
     for schema in ("main", "settled"):
         connection.execute(f"create schema memory.own_{schema}; use memory.own_{schema}")
         for name, query in own(f"memory.{schema}", "getvariable('workspace')"):
             connection.execute(f"create view {name} as {query}")
+
+
+def choose(connection: Connection, tables: Tables) -> None:
+    """Let what is asked from here on see all rows: without a live tail, the store's tables themselves.
+
+    Each view between a question and its table is a millisecond of planning.
+    """
+    connection.execute("use memory.main" if tables else "set search_path = 'memory.judged,stored.main'")
 
 
 def restrict(connection: Connection, workspace: str, tables: Tables) -> None:

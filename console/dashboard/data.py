@@ -168,7 +168,7 @@ def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
         turn = trace(opened, turn_id)
         if turn is None:
             return None
-        conversation = listing.conversation(opened, turn.turn.conversation_id)
+        conversation = listing.conversation(opened, turn.turn.conversation_id, turn.turn.started_at)
         return turn, conversation, overview.models(opened)
 
 

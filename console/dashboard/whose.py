@@ -109,7 +109,7 @@ def cached(**options: Any) -> Callable[[Callable[P, R]], Cached[P, R]]:
     return decorate
 
 
-@st.cache_data(ttl=60, max_entries=1, show_spinner=False)
+@st.cache_resource(ttl=60, max_entries=1, show_spinner=False)
 def _recorded(folder: str) -> list[str]:
     """Return the workspaces that turns of a data folder were recorded of; none while it cannot be read."""
     del folder  # tells the cache whose turns

@@ -42,7 +42,7 @@ def draft(trace: Trace, before: list[Trace]) -> dict[str, Any]:
 
 def earlier(ledger: Ledger, trace: Trace) -> list[Trace]:
     """Return the turns of the same conversation that came before, oldest first."""
-    ids = listing.conversation(ledger, trace.turn.conversation_id)
+    ids = listing.conversation(ledger, trace.turn.conversation_id, trace.turn.started_at)
     if trace.turn.turn_id not in ids:
         return []
     before = ids[: ids.index(trace.turn.turn_id)][-KEPT_BEFORE:]

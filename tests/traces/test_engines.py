@@ -37,6 +37,7 @@ from traces.queries import (
     reviews,
     rolled,
     runs,
+    sample,
     searches,
     sides,
     sortings,
@@ -64,6 +65,7 @@ class Known:
 
     turn_ids: list[str]
     conversation_ids: list[str]
+    started_at: datetime  # of the first turn
     user_id: str
     run_ids: list[str]
     case_ids: list[str]
@@ -80,6 +82,7 @@ def known(ledger: Ledger) -> Known:
     return Known(
         [row["turn_id"] for row in newest],
         [row["conversation_id"] for row in newest],
+        newest[0]["started_at"],
         newest[0]["user_id"],
         [row["run_id"] for row in made],
         [row["case_id"] for row in cases],
@@ -150,7 +153,9 @@ QUESTIONS: dict[str, Ask] = {
         listing.named(ledger, k.turn_ids[0][:6]),
         listing.named(ledger, "_%"),
     ],
-    "listing.conversation": lambda ledger, k: listing.conversation(ledger, k.conversation_ids[0]),
+    "listing.conversation": lambda ledger, k: listing.conversation(
+        ledger, k.conversation_ids[0], k.started_at
+    ),
     "listing.ratings": lambda ledger, _: listing.ratings(
         ledger, [row.turn_id for row in listing.page(ledger, replace(EVERYBODY, rating="up"), 9, 0)]
     ),
@@ -200,6 +205,7 @@ QUESTIONS: dict[str, Ask] = {
     "searches.hit_rate": lambda ledger, _: searches.hit_rate(ledger, MONTH),
     "searches.scores": lambda ledger, _: searches.scores(ledger, MONTH),
     "searches.stages": lambda ledger, _: searches.stages(ledger, MONTH),
+    "sample.draws": lambda ledger, _: sample.draws(ledger, MONTH.doors, "3", 20, 2),
     "searches.versions": lambda ledger, _: searches.versions(ledger, MONTH),
     "sides.sides": lambda ledger, _: sides.sides(ledger, MONTH),
     "traffic.exchanges": lambda ledger, _: traffic.exchanges(ledger, "default", SINCE, UNTIL),

@@ -163,20 +163,22 @@ def test_a_store_from_before_these_rollups_gets_them(store: Store, journal: Jour
     assert len(stored(store)["conversations"]) == 20
 
 
-def test_a_store_loses_the_table_that_no_question_was_asked_of(store: Store, journal: Journal):
-    write(journal, *traffic(3))
+def test_histograms_of_a_row_a_bucket_become_one_row_each(store: Store, journal: Journal):
+    write(journal, *traffic(30))
     store.drain()
+    expected = stored(store)
     with duck.writing(store.path) as connection:  # as migration 8 left it
         connection.execute("create table daily_parts (part text not null, n bigint not null)")
-        connection.execute("insert into daily_parts values ('model', 3)")
+        for span, at in (("hourly", "hour"), ("daily", "day")):
+            connection.execute(
+                f"create table {span}_buckets as select metric, {at}, door, unnest(buckets) as bucket,"  # noqa: S608
+                f" unnest(counts) as n from {span}_histograms; drop table {span}_histograms"
+            )
         connection.execute("delete from migrations where version > 8")
-    write(journal, *traffic(3, days=0.1))
-    Store(store.data_dir).drain()
     with duck.writing(store.path) as connection:
-        assert not connection.execute(
-            "select 1 from duckdb_tables() where table_name = 'daily_parts'"
-        ).fetchall()
-    assert as_rebuilt(Store(store.data_dir))
+        tables = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    assert not tables & {"daily_parts", "hourly_buckets", "daily_buckets"}
+    assert stored(store) == expected and as_rebuilt(store)
 
 
 def test_long_windows_say_what_short_ones_would(store: Store, journal: Journal):
@@ -284,18 +286,20 @@ def _left(ledger: Any, window: Window) -> list[asked.Leaving]:
 def test_counts_are_added_up_by_step_and_metric():
     random = Random(8)
     buckets = [*range(-40, 40), histogram.ZERO]
-    rows = [(random.randint(-3, 5), random.randint(0, 1), random.choice(buckets), random.randint(1, 9))
-            for _ in range(900)]  # fmt: skip
+    steps, places = ([random.randint(*ends) for _ in range(200)] for ends in ((-3, 5), (0, 1)))
+    lists = [sorted(random.sample(buckets, random.randint(1, 9))) for _ in steps]
+    numbers = [[random.randint(1, 9) for _ in row] for row in lists]
     expected: dict[tuple[int, int], dict[int, int]] = {}
-    for step, place, bucket, number in rows:
+    for step, place, row, more in zip(steps, places, lists, numbers, strict=True):
         counts = expected.setdefault((step, place), {})
-        counts[bucket] = counts.get(bucket, 0) + number
-    result = histogram.counted(*numpy.array(rows).T)
+        for bucket, number in zip(row, more, strict=True):
+            counts[bucket] = counts.get(bucket, 0) + number
+    result = histogram.counted(numpy.array(steps), numpy.array(places), lists, numbers)
     assert {key: dict(zip(*counts, strict=True)) for key, counts in result.items()} == expected
     assert all(sorted(buckets) == buckets for buckets, _ in result.values())
-    only = numpy.array([[0, 0, histogram.ZERO, 3]]).T
-    assert histogram.counted(*only) == {(0, 0): ([histogram.ZERO], [3])}
-    assert histogram.counted(*only[:, :0]) == {}
+    zero, none = numpy.array([0]), numpy.array(())
+    assert histogram.counted(zero, zero, [[histogram.ZERO]], [[3]]) == {(0, 0): ([histogram.ZERO], [3])}
+    assert histogram.counted(none, none, [], []) == {}
 
 
 def test_erasing_the_newest_days_opens_them_again(store: Store, journal: Journal):

@@ -11,18 +11,17 @@ import orjson
 
 from traces import rollups
 from traces.duck import SCHEMA
-from traces.records import json_columns
+from traces.records import SPOKEN, json_columns
 from traces.rollups import DAILY, HOURLY, TALKED, TOPICS, questions
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
 from traces.views import SUMS, own
 
 ROLLED = SCHEMA / "003_rollups.sql"  # the rollups that a ledger of before had as views
-LATER = (SCHEMA / "008_leaving.sql",)  # where there are more of them
+LATER = (SCHEMA / "008_leaving.sql", SCHEMA / "011_histograms.sql")  # where there are more of them
 STORED = "answerdeck"  # the schema of the tables
 READ = "answerdeck_read"  # the schema of the views that questions are asked of
 OWN = "answerdeck_own"  # that of the views of one workspace's rows
 WORKSPACE = "answerdeck.workspace"  # the setting that names it
-SPOKEN = ("user", "reviewer")  # sources of scores of which the last word counts
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|\$([a-z_][a-z_0-9]*)|%")
 _TEXT = re.compile(r"^(    \S+) text\b", re.MULTILINE)

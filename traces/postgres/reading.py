@@ -87,8 +87,9 @@ class Reading:
             self._prepare(sql)
             cursor.execute(dialect.bound(sql).encode(), params)
             names = [column.name for column in cursor.description or ()]
-            rows = numpy.array(cursor.fetchall()).reshape(-1, len(names))
-            return dict(zip(names, rows.T, strict=True))
+            columns = zip(*cursor.fetchall(), strict=True)
+            arrays = [column if isinstance(column[0], list) else numpy.array(column) for column in columns]
+            return dict(zip(names, arrays or [numpy.array(())] * len(names), strict=True))
 
     def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""

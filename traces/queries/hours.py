@@ -1,36 +1,36 @@
-"""In which hours the turns of a list began: a page of them then reads those hours, not all turns."""
+"""In which days and hours the turns of a list began: a page of them then reads those, not all turns."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from traces.queries import rolled
 from traces.queries.filter import Filter
 from traces.queries.window import Rows, Window
 from traces.records import ERRORS
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _MEASURES = {
-    "missed": "sum(searched - hits)",
-    "unpriced": "sum(unpriced)",
-    "up": "sum(rated_turns - down)",
-    "down": "sum(down)",
-    "none": "sum(turns - rated_turns)",
+    "missed": "searched - hits",
+    "unpriced": "unpriced",
+    "up": "rated_turns - down",
+    "down": "down",
+    "none": "turns - rated_turns",
 }
-_HOURS = """
-    select hour, cast({measure} as bigint) as n from hourly
-    where hour >= $since and hour < $until and door = any($doors)
-      and (cast($outcome as text) is null or outcome = $outcome)
-      and (cast($model as text) is null or model = $model)
-      and (cast($prompt as text) is null or prompt = $prompt)
-      and (not $errors or outcome = any($error_outcomes))
-    group by hour having {measure} > 0 order by hour desc
-"""
+_CHOSEN = {
+    "outcome": "outcome = $outcome",
+    "model": "model = $model",
+    "prompt": "prompt = $prompt",
+    "errors": "outcome = any($error_outcomes)",
+}
+_NAME = re.compile(r"[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """How many turns of a list began from one time to another, at most an hour later."""
+    """How many turns of a list began from one time to another, an hour or a whole day later."""
 
     since: datetime
     until: datetime
@@ -53,27 +53,41 @@ def measure(which: Filter) -> str | None:
     unknown = which.user_id, which.min_seconds, which.run_id, which.text
     if len(special) > 1 or any(value is not None for value in unknown):
         return None
-    return _MEASURES[special[0]] if special else "sum(turns)"
+    return _MEASURES[special[0]] if special else "turns"
 
 
 def counts(ledger: Rows, which: Filter) -> list[Stretch] | None:
-    """How many turns of a filter began in each hour, newest first? None when rollups cannot tell.
+    """How many turns of a filter began in each day that is over and each hour around, newest first?
 
-    They know whole hours only; of an end of the window that lies within an hour nothing is said here.
+    None when rollups cannot tell. They know whole hours only; of an end of the window that lies within an
+    hour nothing is said here.
     """
     counted = measure(which)
     if counted is None or not Window(which.since, which.until).long:
         return None
-    ends = {"since": first_hour(which.since), "until": last_hour(which.until)}
-    chosen = {name: getattr(which, name) for name in ("outcome", "model", "prompt", "errors")}
+    window = Window(first_hour(which.since), last_hour(which.until), which.doors)
+    chosen = {name: getattr(which, name) for name in _CHOSEN}
+    chosen = {name: value for name, value in chosen.items() if value not in (None, False)}
+    names = set(_NAME.findall(counted)) | {"outcome" if name == "errors" else name for name in chosen}
+    source, bound = rolled.sums(ledger, window, ", ".join(sorted(names)))
+    where = " and ".join(_CHOSEN[name] for name in chosen)
+    if chosen.pop("errors", False):
+        chosen["error_outcomes"] = list(ERRORS)
     rows = ledger.rows(
-        _HOURS.replace("{measure}", counted),
-        doors=list(which.doors),
-        error_outcomes=list(ERRORS),
+        # constants
+        f"""
+        select moment, cast(sum({counted}) as bigint) as n from {source} {"where" if where else ""} {where}
+        group by moment having sum({counted}) > 0 order by moment desc
+        """,  # noqa: S608
         **chosen,
-        **ends,
+        **bound,
     )
-    return [Stretch(row["hour"], row["hour"] + HOUR, row["n"]) for row in rows]
+    days = rolled.closed_days(ledger, window)
+    return [
+        Stretch(at, at + (DAY if days and days[0] <= at < days[1] else HOUR), row["n"])
+        for row in rows
+        for at in (row["moment"],)
+    ]
 
 
 def first_hour(moment: datetime) -> datetime:

@@ -288,16 +288,23 @@ def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
     return [row["turn_id"] for row in rows]
 
 
-def conversation(ledger: Rows, conversation_id: str) -> list[str]:
-    """Which turns make up a conversation, oldest first (200 at most)? Their ids."""
+def conversation(ledger: Rows, conversation_id: str, at: datetime) -> list[str]:
+    """Which turns make up the conversation that went on at a moment, oldest first, 200 at most?"""
+    [ends] = ledger.rows(
+        """
+        select min(began) as began, max(ended) as ended from conversations
+        where conversation_id = $conversation_id and began <= $at and ended >= $at
+        """,
+        conversation_id=conversation_id,
+        at=at,
+    )
     rows = ledger.rows(
         """
         select turn_id from turns
-        where started_at >= (select min(began) from conversations where conversation_id = $conversation_id)
-          and started_at <= (select max(ended) from conversations where conversation_id = $conversation_id)
-          and conversation_id = $conversation_id
+        where started_at >= $began and started_at <= $ended and conversation_id = $conversation_id
         order by started_at, turn_id limit 200
         """,
         conversation_id=conversation_id,
+        **ends,
     )
     return [row["turn_id"] for row in rows]

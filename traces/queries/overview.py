@@ -222,7 +222,7 @@ def newest(ledger: Rows) -> datetime | None:
 
 def workspaces(ledger: Rows) -> list[str]:
     """Of which workspaces are there turns?"""
-    rows = ledger.rows("select workspace from hourly group by workspace order by workspace")
+    rows = ledger.rows("select workspace from hourly_talks group by workspace order by workspace")
     return [row["workspace"] for row in rows]
 
 

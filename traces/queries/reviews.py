@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from hashlib import md5
+from typing import Any, Literal
 
+from traces.queries import sample
+from traces.queries.sample import Draw
 from traces.queries.window import Rows, ends
 
 Queue = Literal["thumbs_down", "low_groundedness", "random", "disagreement"]
@@ -40,14 +43,13 @@ class Given:
 
 
 # every score of some turns; of what a person said of a turn, the last word counts
-_SAID = """
+_GRADED = """
     with said as (
         select turn_id, name, value, source, user_id, row_number() over (
             partition by turn_id, name, source,
                 case when source in ('user', 'reviewer') then user_id else score_id end
             order by created_at desc, score_id desc) as age
-        from score_history
-        where turn_id >= $first and turn_id <= $last and turn_id in (select unnest(cast($ids as text[])))
+        from ({scores}) as given
     ), graded as (
         select turn_id,
                min(value) filter (where name = 'feedback') as thumb,
@@ -59,12 +61,21 @@ _SAID = """
                bool_or(source = 'reviewer' and user_id = $reviewer) as reviewed
         from said where age = 1 group by turn_id
     )
+"""
+_SCORES = """
+    select turn_id, name, value, source, user_id, score_id, created_at from score_history
+    where turn_id >= $first{n} and turn_id <= $last{n} and turn_id in (select unnest(cast($ids{n} as text[])))
+"""
+_SAID = (
+    _GRADED.format(scores=_SCORES.format(n=""))  # noqa: S608 - constants
+    + """
     select turns.turn_id, thumb, groundedness, apart, coalesce(reviewed, false) as reviewed
     from turns left join graded on graded.turn_id = turns.turn_id
     where turns.turn_id >= $first and turns.turn_id <= $last
       and turns.turn_id in (select unnest(cast($ids as text[]))) and door = any($doors)
       and (thumb <= 0 or (outcome = 'answered' and answer is not null))
 """
+)
 # the hours that hold so many of the newest turns with a thumb down
 _DOWN_SINCE = """
     select min(hour) as since from (
@@ -83,21 +94,13 @@ _LOW = """
     where name = 'groundedness' and source in ('online', 'eval') and value < $low
     order by value, turn_id limit $most
 """
-_GRADED = """
+_BY_PEOPLE = """
     select distinct turn_id from score_history
     where name = 'faithfulness' and source = 'reviewer' and value is not null
 """
-_MANY = """
-    select cast(coalesce(sum(case when outcome = 'answered' then turns else down end), 0) as bigint) as n
-    from hourly where door = any($doors)
-"""
-# the millisecond in which a turn began is as good as chance, and far cheaper than a hash of all ids
-_SAMPLE = """
-    select turn_id from turns
-    where door = any($doors)
-      and mod(cast(floor(extract(epoch from started_at) * 1000) as bigint), $of) = $place
-    order by md5(turn_id || $seed), turn_id
-"""
+_ALL = (
+    "select turn_id from turns where door = any($doors) order by md5(turn_id || $seed), turn_id limit $most"
+)
 SPARE = 4  # candidates for each turn wanted
 
 
@@ -117,13 +120,13 @@ def queue(
             row for row in waiting(_down(ledger, doors, limit)) if row.thumb is not None and row.thumb <= 0
         ]
     elif which == "disagreement":
-        graded = waiting([row["turn_id"] for row in ledger.rows(_GRADED)])
+        graded = waiting([row["turn_id"] for row in ledger.rows(_BY_PEOPLE)])
         apart = [(row.apart, row) for row in graded if row.apart is not None and row.apart >= APART]
         rows = [row for _, row in sorted(apart, key=lambda pair: (-pair[0], pair[1].turn_id))]
     elif which == "low_groundedness":
         rows = _lowest(ledger, limit, waiting)
     else:
-        rows = _sample(ledger, doors, seed, limit, waiting)
+        rows = _sample(ledger, doors, seed, limit, reviewer, waiting)
     return rows[:limit]
 
 
@@ -148,16 +151,43 @@ def _lowest(ledger: Rows, limit: int, waiting: Callable[[list[str]], list[Waitin
 
 
 def _sample(
-    ledger: Rows, doors: tuple[str, ...], seed: int, limit: int, waiting: Callable[[list[str]], list[Waiting]]
+    ledger: Rows,
+    doors: tuple[str, ...],
+    seed: int,
+    limit: int,
+    reviewer: str,
+    waiting: Callable[[list[str]], list[Waiting]],
 ) -> list[Waiting]:
-    """Return turns by chance, the same for a seed."""
-    of = max(ledger.rows(_MANY, doors=list(doors))[0]["n"] // (limit * SPARE), 1)
-    while True:
-        bound = {"of": of, "place": seed * 7919 % of, "seed": str(seed)}
-        rows = waiting([row["turn_id"] for row in ledger.rows(_SAMPLE, doors=list(doors), **bound)])
-        if len(rows) >= limit or of == 1:
-            return rows
-        of = max(of // SPARE, 1)
+    """Return turns by chance, the same for a seed; of very many, those of a few hours drawn by chance."""
+    draws = sample.draws(ledger, doors, str(seed), limit, SPARE)
+    rows = _of_draws(ledger, draws, reviewer) if draws else []
+    most = limit * SPARE
+    while len(rows) < limit:
+        bound = {"doors": list(doors), "seed": str(seed), "most": most}
+        ids = [row["turn_id"] for row in ledger.rows(_ALL, **bound)]
+        rows = waiting(ids)
+        if len(ids) < most:
+            break
+        most *= SPARE
+    return rows
+
+
+def _of_draws(ledger: Rows, draws: list[Draw], reviewer: str) -> list[Waiting]:
+    """Return as many turns of each draw as it asks for, mixed."""
+    filled = [draw for draw in draws if draw.turns]
+    bound: dict[str, Any] = {"reviewer": reviewer}
+    for n, draw in enumerate(filled):
+        ids = list(draw.turns)
+        bound |= {f"ids{n}": ids, f"first{n}": min(ids), f"last{n}": max(ids)}
+    scores = " union all ".join(_SCORES.format(n=n) for n in range(len(filled)))
+    sql = _GRADED.format(scores=scores) + " select * from graded"  # noqa: S608 - constants
+    graded = {row["turn_id"]: Waiting(**row) for row in ledger.rows(sql, **bound)} if filled else {}
+    rows: list[Waiting] = []
+    for draw in filled:
+        every = (graded.get(key, Waiting(key, None, None, None, False)) for key in draw.turns)
+        fit = [row for row in every if draw.turns[row.turn_id] or (row.thumb is not None and row.thumb <= 0)]
+        rows += fit[: draw.most]
+    return sorted(rows, key=lambda row: md5(row.turn_id.encode(), usedforsecurity=False).digest())
 
 
 def given(ledger: Rows) -> list[Given]:

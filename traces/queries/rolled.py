@@ -18,11 +18,11 @@ _DAY = timedelta(days=1)
 BUCKET = f"case when seconds > 0 then cast(floor(ln(seconds) / ln({RATIO})) as integer) else {ZERO} end"
 ALL_SECONDS = 1e12  # a step as long as any window
 _PEOPLE = ["people"]  # the histograms of all doors that people use, added up already
-# many rows of few numbers: adding them up is left to arrays, and lists of names are spelled out for the scan
-_BUCKETS = """
+# adding them up is left to arrays, and lists of names are spelled out for the scan
+_HISTOGRAMS = """
     select cast(floor((extract(epoch from {0}) - $begin) / $step) as integer) as step,
-           case metric {places} end as place, bucket, n
-    from {1}_buckets
+           case metric {places} end as place, buckets, counts
+    from {1}_histograms
     where metric in ({metrics}) and door in ({doors}) and {0} >= ${2} and {0} < ${3}
 """
 _SUMS = """
@@ -107,7 +107,7 @@ def histograms(
     }
     answer = ledger.columns(
         " union all ".join(
-            _BUCKETS.format(moment, table, *edges, **parts) for moment, table, *edges in stretches
+            _HISTOGRAMS.format(moment, table, *edges, **parts) for moment, table, *edges in stretches
         ),
         begin=window.since.timestamp(),
         step=step_seconds or ALL_SECONDS,
@@ -116,7 +116,7 @@ def histograms(
         **ends,
     )
     result: dict[int, dict[str, Histogram]] = {}
-    counted = histogram.counted(answer["step"], answer["place"], answer["bucket"], answer["n"])
+    counted = histogram.counted(answer["step"], answer["place"], answer["buckets"], answer["counts"])
     for (step, place), buckets in counted.items():
         result.setdefault(step, {})[metrics[place]] = buckets
     return result

@@ -49,9 +49,9 @@ create view hourly as
 create view hourly_models as
     select * from stored.hourly_models where hour not in (select hour from live.dirty)
     union all by name select * from live.hourly_models;
-create view hourly_buckets as
-    select * from stored.hourly_buckets where hour not in (select hour from live.dirty)
-    union all by name select * from live.hourly_buckets;
+create view hourly_histograms as
+    select * from stored.hourly_histograms where hour not in (select hour from live.dirty)
+    union all by name select * from live.hourly_histograms;
 create view hourly_stages as
     select * from stored.hourly_stages where hour not in (select hour from live.dirty)
     union all by name select * from live.hourly_stages;
@@ -61,9 +61,9 @@ create view hourly_caches as
 create view daily as
     select * from stored.daily where day not in (select day from live.dirty_days)
     union all by name select * from live.daily;
-create view daily_buckets as
-    select * from stored.daily_buckets where day not in (select day from live.dirty_days)
-    union all by name select * from live.daily_buckets;
+create view daily_histograms as
+    select * from stored.daily_histograms where day not in (select day from live.dirty_days)
+    union all by name select * from live.daily_histograms;
 create view daily_sides as
     select * from stored.daily_sides where day not in (select day from live.dirty_days)
     union all by name select * from live.daily_sides;
