@@ -23,7 +23,11 @@ _PATIENCE = {
     "timeout": "30s",
 }
 _SERVICE_PATIENCE: dict[str, Any] = {
-    "retry_config": {"retries": 3, "connect_retries": 2, "read_retries": 2},
+    "retry_config": {
+        "retries": 3,
+        "connect_retries": 2,
+        "read_retries": 0,
+    },  # a silent one is not asked again
     "timeout_config": {"timeout": 30, "connect_timeout": 5},
 }
 _BUCKET = "look at knowledge.place, AWS_ENDPOINT and the AWS_ variables of the credentials"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator, Sequence, Set
@@ -83,6 +84,8 @@ class Tables:
         gone = self._address is None and not self.exists(kb)
         if gone or checked(kb) not in self._open:
             self._open.pop(kb, None)
+            if self._address is not None:  # names what is wrong sooner than opening a table would
+                await asyncio.to_thread(self.exists, kb)
             with plainly(kb):
                 self._open[kb] = await (await self.connect()).open_table(kb)
         return self._open[kb]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from console import erasing
 from pipeline import build
 from pipeline.errors import ConfigurationError, KnowledgeError
-from pipeline.knowledge import elsewhere
+from pipeline.knowledge import elsewhere, listing
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
@@ -131,6 +132,16 @@ async def test_a_service_that_is_not_there_is_one_line(
     monkeypatch.setenv("LANCEDB_HOST_OVERRIDE", "http://127.0.0.1:1")
     with pytest.raises(KnowledgeError, match="service of knowledge base 'valves' cannot be reached; look at"):
         await store(PAGES, "valves", machine(tmp_path / "west"))
+
+
+async def test_a_silent_service_is_not_waited_for(
+    service: LanceService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "WAIT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("LANCEDB_HOST_OVERRIDE", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(KnowledgeError, match="did not answer within 0.15 s; look at knowledge.place"):
+            await store(PAGES, "valves", machine(tmp_path / "west"))
 
 
 def test_without_a_key_nothing_starts(service: LanceService, monkeypatch: pytest.MonkeyPatch) -> None:
