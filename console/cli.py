@@ -128,7 +128,8 @@ TRACES = Group(
         ),
         "export": Command("ledger:export", "Write the recorded turns to files."),
         "prune": Command(
-            "ledger:prune", "Forget prompts, raw responses and passage texts that are older; the turns stay."
+            "ledger:prune",
+            "Forget older prompts, raw responses and passage texts; whole turns where a time is set.",
         ),
         "move": Command(
             "moving:move",

@@ -120,7 +120,8 @@ def _children(settings: Settings) -> list[Child]:
 def _drain(settings: Settings, stop: threading.Event) -> None:
     """Move the journal into the store until told to stop, and once more after that."""
     store = build.store(settings)
-    drain_forever(store, stop, payload_days=settings.traces.payload_days, after=Sorter(store).tend)
+    days, tend = settings.traces, Sorter(store).tend
+    drain_forever(store, stop, payload_days=days.payload_days, after=tend, turn_days=days.turn_days)
 
 
 def _run_changed(settings: Settings) -> None:

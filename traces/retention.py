@@ -17,6 +17,9 @@ from traces.drainer import Drainer
 from traces.engine import Engine
 
 _SLIM = ".slim.jsonl.gz"
+_BARE = ".bare.jsonl.gz"  # of a segment whose turns were forgotten
+_AT_A_TIME = 20_000  # turns forgotten in one transaction
+NOBODY = ""  # is nobody's name
 
 
 class TurnStore(Protocol):
@@ -49,7 +52,7 @@ def prune_turns(store: TurnStore, payload_days: int, now: datetime) -> Pruned:
     stripped = [
         path
         for path in segments.drained(store.journal)
-        if not path.name.endswith(_SLIM) and path.stat().st_mtime < before.timestamp()
+        if not path.name.endswith((_SLIM, _BARE)) and path.stat().st_mtime < before.timestamp()
     ]
     for path in stripped:
         _rewrite(path, _without_texts, path.with_name(segments.name(path) + _SLIM))
@@ -58,6 +61,34 @@ def prune_turns(store: TurnStore, payload_days: int, now: datetime) -> Pruned:
     with store.engine.window() as window:
         payloads, passages = window.forget_texts(before)
     return Pruned(payloads, passages, len(stripped))
+
+
+def forget_turns(store: TurnStore, turn_days: int, now: datetime) -> int:
+    """Delete turns older than `turn_days` with all that belongs to them, and return how many.
+
+    The sums that pages read lose them too. Turns of runs stay, for they belong to reports.
+    """
+    before = now - timedelta(days=turn_days)
+
+    def old(entry: dict[str, Any]) -> bool:
+        kind, row = entry.get("kind"), entry.get("turn") or entry
+        if kind not in ("trace", "begun", "score") or row.get("run_id") is not None:
+            return False
+        return datetime.fromisoformat(row["created_at" if kind == "score" else "started_at"]) < before
+
+    for path in segments.drained(store.journal):
+        if not path.name.endswith(_BARE) and path.stat().st_mtime < before.timestamp():
+            bare = path.with_name(segments.name(path) + _BARE)
+            _rewrite(path, lambda entry: None if old(entry) else entry, bare)
+    if not store.engine.exists():
+        return 0
+    number = 0
+    with store.engine.window() as window:
+        sql = "select turn_id from turns where started_at < $before and run_id is null limit $most"
+        while rows := window.rows(sql, before=before, most=_AT_A_TIME):
+            window.erase_user(NOBODY, [row["turn_id"] for row in rows], ())
+            number += len(rows)
+    return number
 
 
 def erase(

@@ -19,7 +19,7 @@ from traces.engine import EMBEDDED
 from traces.errors import StoreBusy, StoreDamaged, StoreError
 from traces.ledger import Ledger
 from traces.locks import enter
-from traces.retention import prune_turns
+from traces.retention import forget_turns, prune_turns
 
 TAIL_BYTES = 16 << 20
 DAY_SECONDS = 86_400.0
@@ -111,6 +111,7 @@ class Store:
         every_seconds: float,
         payload_days: int | None = None,
         after: Callable[[Drained], None] | None = None,
+        turn_days: int | None = None,
     ) -> None:
         """Be the drainer while elected, until `stop` is set; returns when another process is.
 
@@ -123,12 +124,19 @@ class Store:
                 drained = self._drain()
                 if after:
                     after(drained)
-                if payload_days is not None and time.monotonic() >= prune_at:
-                    prune_turns(self, payload_days, datetime.now(UTC))
+                if time.monotonic() >= prune_at:
+                    self._forget(payload_days, turn_days)
                     prune_at += DAY_SECONDS
                 stop.wait(max(every_seconds, AFTER_WINDOW_SECONDS) if drained.windows else every_seconds)
             if won:
                 self._drain()
+
+    def _forget(self, payload_days: int | None, turn_days: int | None) -> None:
+        now = datetime.now(UTC)
+        if payload_days is not None:
+            prune_turns(self, payload_days, now)
+        if turn_days is not None:
+            forget_turns(self, turn_days, now)
 
     def _drain(self) -> Drained:
         try:
@@ -171,16 +179,18 @@ def drain_forever(
     every_seconds: float = 0.3,
     payload_days: int | None = None,
     after: Callable[[Drained], None] | None = None,
+    turn_days: int | None = None,
 ) -> None:
     """Drain until `stop` is set, whenever no other process does; never raises.
 
-    With `payload_days`, bulky texts older than that are forgotten, at the start and once a day.
+    With `payload_days`, bulky texts older than that are forgotten, at the start and once a day; with
+    `turn_days` whole turns.
     What goes wrong is logged once and stays in `Store.health().trouble` until it is over.
     """
     last: str | None = None
     while not stop.is_set():
         try:
-            store.keep_draining(stop, every_seconds, payload_days, after)
+            store.keep_draining(stop, every_seconds, payload_days, after, turn_days)
         except StoreBusy as error:
             log.info("draining waits: %s", error)
         except Exception as error:  # the named boundary: the chat goes on, the journal keeps all

@@ -20,7 +20,7 @@ from traces import certificate
 from traces.certificate import Line
 from traces.export import export_jsonl, export_parquet
 from traces.places import CERTIFICATES
-from traces.retention import prune_turns
+from traces.retention import forget_turns, prune_turns
 from traces.store import Store
 
 
@@ -49,15 +49,23 @@ def export(
 
 def prune(
     days: Annotated[int | None, typer.Option(min=1, help="Default: traces.payload_days.")] = None,
+    turn_days: Annotated[
+        int | None, typer.Option(min=1, help="Whole turns too; default: traces.turn_days, else kept.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget prompts, raw responses and passage texts that are older; the turns stay."""
+    """Forget older prompts, raw responses and passage texts; whole turns where a time is set."""
     settings = load_settings()
-    days = days or settings.traces.payload_days
+    days, turn_days = days or settings.traces.payload_days, turn_days or settings.traces.turn_days
+    whole = "" if turn_days is None else f", and whole turns older than {turn_days} days"
     if not yes:
-        typer.confirm(f"Forget the texts of turns older than {days} days? This cannot be undone", abort=True)
-    pruned = prune_turns(build.store(settings), days, datetime.now(UTC))
+        typer.confirm(f"Forget texts older than {days} days{whole}? This cannot be undone", abort=True)
+    store, now = build.store(settings), datetime.now(UTC)
+    pruned = prune_turns(store, days, now)
     print(f"Forgot {pruned.payloads} prompts and responses, {pruned.passages} passage texts.")
+    note(settings, f"texts older than {days} days forgotten{whole}")
+    if turn_days is not None:
+        print(f"Forgot {forget_turns(store, turn_days, now)} turns.")
 
 
 def erase(

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from pipeline.auth import Keys, Role
 from traces.alerts.quiet import Quiet
@@ -340,6 +340,15 @@ class Auth(Section):
 class Traces(Section):
     durability: Literal["background", "fsync"]
     payload_days: int = Field(ge=1)
+    turn_days: int | None = Field(None, ge=1)
+
+    @field_validator("turn_days")
+    @classmethod
+    def _payloads_first(cls, value: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get("payload_days", 1)
+        if value is not None and value < least:
+            raise ValueError(f"must not be under traces.payload_days ({least}): texts go first")
+        return value
 
 
 class Gate(Section):

@@ -95,7 +95,7 @@ def test_turns_are_asked_looked_at_exported_and_erased(ready: Terminal, tmp_path
     assert "2 turns" in ready.works("traces", "export", "--out", str(tmp_path / "out" / "turns.jsonl"))
     ready.works("traces", "export", "--out", str(tmp_path / "parquet"), "--format", "parquet")
     assert list((tmp_path / "parquet").glob("*.parquet"))
-    assert "Forgot" in ready.works("traces", "prune", "--days", "1", "--yes")
+    assert "Forgot 0 turns" in ready.works("traces", "prune", "--days", "1", "--turn-days", "9", "--yes")
     erased = read(ready, "traces", "erase", "--user", "eve", "--yes")
     assert erased["complete"]
     assert "nothing" in ready.works("traces", "erase", "--verify", erased["certificate"])

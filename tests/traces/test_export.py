@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,12 @@ import pytest
 
 from tests.factories import make_passage, make_score, make_trace
 from traces import segments
-from traces.errors import StoreError
+from traces.errors import StoreBusy, StoreError
 from traces.export import export_jsonl, export_parquet
 from traces.journal import Journal
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
-from traces.retention import erase, prune_turns
+from traces.retention import erase, forget_turns, prune_turns
 from traces.rows import TABLES
 from traces.store import Store, drain_forever
 
@@ -163,6 +164,35 @@ def test_old_texts_are_pruned_and_turns_stay_even_after_a_rebuild(store: Store):
             assert trace(ledger, new.turn.turn_id) == new
 
 
+def test_old_turns_go_whole_and_a_rebuild_does_not_bring_them_back(store: Store):
+    def turn(days: int, **columns: Any) -> Trace:
+        trace = user_trace("ada", f"word{days}")
+        return replace(trace, turn=replace(trace.turn, started_at=NOW - timedelta(days=days), **columns))
+
+    old, evaluated, new = turn(400), turn(390, door="eval", run_id="r1"), turn(20)
+    record(store, old, evaluated)
+    record(store, make_score(old.turn.turn_id, created_at=NOW - timedelta(days=399)))
+    store.drain()
+    for path in segments.drained(store.journal):
+        os.utime(path, ((NOW - timedelta(days=380)).timestamp(),) * 2)
+    record(store, new)
+    store.drain()
+    assert forget_turns(store, 401, NOW) == 0
+    assert forget_turns(store, 365, NOW) == 1
+    assert forget_turns(store, 365, NOW) == 0
+    assert prune_turns(store, 30, NOW).segments == 0
+    kept = {evaluated.turn.turn_id, new.turn.turn_id}
+    for rebuilt in (False, True):
+        if rebuilt:
+            store.path.write_bytes(b"")
+            Store(store.data_dir).drain()
+        with store.read() as ledger:
+            assert {row["turn_id"] for row in ledger.rows("select turn_id from turns")} == kept
+            assert {row["turn_id"] for row in ledger.rows("select turn_id from spans")} <= kept
+            assert ledger.rows("select count(*) as n from scores") == [{"n": 0}]
+    assert not any(b"word400" in gzip.decompress(p.read_bytes()) for p in segments.drained(store.journal))
+
+
 def test_the_drainer_prunes_by_itself(store: Store):
     old = user_trace("ada", "old")
     old = replace(old, turn=replace(old.turn, started_at=datetime.now(UTC) - timedelta(days=40)))
@@ -175,10 +205,10 @@ def test_the_drainer_prunes_by_itself(store: Store):
         payload = old.payload
         while payload.prompt is not None:
             assert time.monotonic() < until
-            with store.read() as ledger:
+            with suppress(StoreBusy), store.read() as ledger:  # the schema is made under the lock
                 found = trace(ledger, old.turn.turn_id)
-            assert found is not None
-            payload = found.payload
+                assert found is not None
+                payload = found.payload
     finally:
         stop.set()
         drainer.join()

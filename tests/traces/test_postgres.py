@@ -27,7 +27,7 @@ from traces.postgres.tables import REST_SECONDS, SharedTables
 from traces.queries import free
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
-from traces.retention import erase, prune_turns
+from traces.retention import erase, forget_turns, prune_turns
 from traces.rows import TABLES, columns
 from traces.store import Store
 
@@ -223,6 +223,10 @@ def test_old_texts_are_forgotten_month_by_month_and_turns_stay(
         assert ledger.rows("select count(*) as n from turns") == [{"n": 7}]
         assert ledger.rows("select count(*) as n from payloads") == [{"n": 2}]
     assert prune_turns(shared, 23, NOW).payloads == 0
+    assert forget_turns(shared, 80, NOW) == 2
+    with shared.read() as ledger:
+        assert ledger.rows("select count(*) as n from spans where turn_id = 'imported-1'") == [{"n": 0}]
+        assert ledger.rows("select count(*) as n from turns") == [{"n": 5}]
 
 
 def test_the_months_bounds_hold_every_id_of_the_month() -> None:
