@@ -12,7 +12,7 @@ from pipeline.auth import LOCAL, Person
 from pipeline.http.middleware import cookie
 from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn
 from pipeline.http.routes.sign_in import sign_in, sign_out, way
-from pipeline.http.sign_in_page import page
+from pipeline.http.sign_in_page import SignInPage
 
 _OWN = ("/login", "/logout", WAY, BACK)
 LEAST = "viewer"  # who may look at the console at all
@@ -58,7 +58,7 @@ class Door:
         if request.method == "POST":
             return await sign_in(request, self._people, self._elsewhere)
         wrong = FOREIGN if person is not None and not person.may(LEAST) else ""
-        return HTMLResponse(page(wrong, way(request, self._elsewhere)))
+        return HTMLResponse(SignInPage().of(request, way(request, self._elsewhere)).drawn(wrong))
 
 
 def visitor(people: People, cookies: str) -> Person | None:
@@ -71,7 +71,7 @@ def visitor(people: People, cookies: str) -> Person | None:
 
 def _refusal(scope: Scope, person: Person | None) -> Response:
     if person is not None:
-        return HTMLResponse(page(FOREIGN), 403)
+        return HTMLResponse(SignInPage().drawn(FOREIGN), 403)
     if scope["method"] == "GET" and "text/html" in _header(scope, b"accept"):
         return RedirectResponse("/login", 303)
     return PlainTextResponse("Please sign in at /login.", 401)

@@ -33,6 +33,7 @@ from pipeline.http.routes import (
     spans,
     turns,
 )
+from pipeline.http.sign_in_page import SignInPage
 from pipeline.http.stopping import gently
 from pipeline.settings import Settings
 from pipeline.turn import Pipeline
@@ -129,4 +130,4 @@ def _routers(pipeline: Pipeline, settings: Settings, people: People, work: Work)
     yield work.foreigners.routes()
     yield operations.routes(work.health, work.metrics)
     yield breakers.routes(pipeline)
-    yield sign_in.routes(people, provider_sign_in(settings, people))
+    yield sign_in.routes(people, provider_sign_in(settings, people), SignInPage(settings.chat.name))

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2 as httpx
 
+from pipeline import notices
 from pipeline.access.people import Pending
 from pipeline.auth import DEFAULT, ROLES, Person, Role, named
 from pipeline.errors import AnswerdeckError
@@ -31,11 +32,8 @@ CALL_SECONDS = 5.0
 LONGEST = 1_000_000  # bytes of a provider's answer
 LEEWAY_SECONDS = 60  # between its clock and ours
 KNOWN_SECONDS = 3600.0  # that its addresses and keys are remembered
-ODD = "Your organisation's sign-in did not work. Please try again; if it stays, tell an admin."
-AWAY = "Your organisation's sign-in cannot be reached right now. Please try again in a moment."
-ENDED = "This sign-in has ended. Please begin again."
-NOWHERE = "You are signed in, but belong to no workspace here yet. Please ask an admin for one."
-FOREIGN = "You are signed in, but have no role here yet. Please ask an admin for one."
+ODD, AWAY, ENDED = notices.ELSEWHERE_ODD, notices.ELSEWHERE_AWAY, notices.ELSEWHERE_ENDED
+NOWHERE, FOREIGN = notices.NO_WORKSPACE, notices.NO_ROLE
 
 
 class OidcError(AnswerdeckError):

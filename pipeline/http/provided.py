@@ -24,4 +24,4 @@ def provider_sign_in(settings: Settings, people: People) -> ProviderSignIn | Non
         default_role=oidc.default_role,
         workspace_claim=oidc.workspace_claim,
     )
-    return ProviderSignIn(Provider(client), people)
+    return ProviderSignIn(Provider(client), people, settings.chat.name)

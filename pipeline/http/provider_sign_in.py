@@ -14,7 +14,7 @@ from pipeline.auth import Person
 from pipeline.http.middleware import COOKIE
 from pipeline.http.oidc import ENDED, NOWHERE, ODD, OidcError, Provider
 from pipeline.http.proxied import PREFIX
-from pipeline.http.sign_in_page import page
+from pipeline.http.sign_in_page import SignInPage
 from traces.errors import Unknown
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,9 @@ WAY, BACK = "/login/provider", "/login/callback"
 class ProviderSignIn:
     """Signs people in by a provider; what goes wrong is one calm sentence and a line of the audit log."""
 
-    def __init__(self, provider: Provider, people: People) -> None:
+    def __init__(self, provider: Provider, people: People, name: str = "Answerdeck") -> None:
         self._provider = provider
+        self._look = SignInPage(name)
         self._people = people
 
     async def leave(self, request: Request) -> Response:
@@ -79,7 +80,7 @@ class ProviderSignIn:
         where = f" from {request.client.host}" if request.client else ""
         line = f"{error.reason}{where}"
         await asyncio.to_thread(self._people.note, "provider sign-in refused", None, None, line)
-        response = HTMLResponse(page(str(error), button(request)), 401)
+        response = HTMLResponse(self._look.of(request, button(request)).drawn(str(error)), 401)
         response.delete_cookie(STATE)
         return response
 

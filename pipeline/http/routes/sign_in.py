@@ -11,23 +11,28 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pipeline.access.people import AccessError, People, Throttled
 from pipeline.http.middleware import COOKIE, cookie
 from pipeline.http.provider_sign_in import BACK, WAY, ProviderSignIn, button
-from pipeline.http.sign_in_page import page
+from pipeline.http.sign_in_page import SignInPage
 
+PLAIN = SignInPage()
 WRONG_SECONDS = 0.5  # a wrong try waits this long for its answer
 
 
-def routes(people: People, elsewhere: ProviderSignIn | None = None) -> APIRouter:
+def routes(people: People, elsewhere: ProviderSignIn | None = None, look: SignInPage = PLAIN) -> APIRouter:
     """Return the routes of this resource; `elsewhere` signs in by a provider."""
     router = APIRouter()
 
     @router.get("/login")
     async def show(request: Request) -> Response:
         closed = await people.ask(lambda: people.closed)
-        return HTMLResponse(page("", way(request, elsewhere))) if closed else RedirectResponse("/", 303)
+        return (
+            HTMLResponse(look.of(request, way(request, elsewhere)).drawn())
+            if closed
+            else RedirectResponse("/", 303)
+        )
 
     @router.post("/login")
     async def login(request: Request) -> Response:
-        return await sign_in(request, people, elsewhere)
+        return await sign_in(request, people, elsewhere, look)
 
     if elsewhere is not None:
         router.add_api_route(WAY, elsewhere.leave, methods=["GET"])
@@ -45,8 +50,11 @@ def way(request: Request, elsewhere: ProviderSignIn | None) -> str:
     return "" if elsewhere is None else button(request)
 
 
-async def sign_in(request: Request, people: People, elsewhere: ProviderSignIn | None = None) -> Response:
+async def sign_in(
+    request: Request, people: People, elsewhere: ProviderSignIn | None = None, look: SignInPage = PLAIN
+) -> Response:
     """Begin a session and go to the page, or say in the form what is wrong."""
+    shown = look.of(request, way(request, elsewhere))
     form = await request.form(max_files=0, max_fields=10)
     name, secret = str(form.get("name", "")), str(form.get("secret") or form.get("key", ""))
     address = request.client.host if request.client else ""
@@ -54,10 +62,10 @@ async def sign_in(request: Request, people: People, elsewhere: ProviderSignIn | 
         token = await asyncio.to_thread(people.sign_in, name, secret.strip() if not name else secret, address)
     except Throttled as held:
         wait = {"Retry-After": str(math.ceil(held.seconds))}
-        return HTMLResponse(page(str(held), way(request, elsewhere)), 429, wait)
+        return HTMLResponse(shown.drawn(str(held)), 429, wait)
     except AccessError as wrong:
         await asyncio.sleep(WRONG_SECONDS)
-        return HTMLResponse(page(str(wrong), way(request, elsewhere)), 401)
+        return HTMLResponse(shown.drawn(str(wrong)), 401)
     response = RedirectResponse("/", 303)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
