@@ -38,7 +38,7 @@ def serve(app: FastAPI, memory: Memory, look: Brand) -> None:
         code = tongue(request.headers.get("accept-language", ""), look)
         title, turns = conversation or (look.name, [])
         page = markup.render(
-            "shared.html", title=title, turns=[_shown(turn) for turn in turns], brand=look, tongue=code
+            "shared.html", title=title, turns=[_shown(turn, code) for turn in turns], brand=look, tongue=code
         )
         return HTMLResponse(page, 200 if conversation else 404, headers=_PRIVATE)
 
@@ -48,14 +48,14 @@ def tongue(header: str, look: Brand) -> str:
     return (accepted(header) or "en") if look.language == "auto" else look.language
 
 
-def _shown(turn: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(turn: Mapping[str, Any], tongue: str) -> dict[str, Any]:
     titles = {citation["n"]: citation["title"] for citation in turn["citations"]}
     sources = [
         {"n": c["n"], "title": c["title"], "url": markup.web_address(c["url"])} for c in turn["citations"]
     ]
     return {
         "question": turn["question"],
-        "html": markup.answer(turn["answer"], turn["turn_id"], titles),
+        "html": markup.answer(turn["answer"], turn["turn_id"], titles, tongue),
         "notice": turn["notice"],
         "sources": sources,
     }

@@ -26,11 +26,12 @@ from console.chat import words
 from console.chat.icons import icon
 from pipeline.citations import MARKER, cited_numbers
 
+SOURCE = "Source {n}: {title}"
 _DULL = ("", "stable", "latest", "en", "docs", "users", "index")  # steps of an address that say nothing
 _OPEN_MARKER = re.compile(r"\s?\[\d{0,3}$")
 _CHIP = Markup(
     '<a class="cite" href="#source-{n}" data-do="show" data-turn="{turn}" data-n="{n}" data-k="{k}"'
-    ' title="{title}" aria-label="Source {n}: {title}">{n}</a>'
+    ' title="{title}" aria-label="{label}">{n}</a>'
 )
 
 
@@ -47,12 +48,12 @@ def cited(answer: str) -> set[int]:
     return cited_numbers(answer)
 
 
-def answer(text: str, turn_id: str, titles: Mapping[int, str]) -> Markup:
+def answer(text: str, turn_id: str, titles: Mapping[int, str], tongue: str = "en") -> Markup:
     """Return an answer's Markdown as HTML, its `[n]` as citation chips where n has a title.
 
     Raw HTML is shown as text, images become links, and links lead to web addresses only.
     """
-    return _answer(text, turn_id, tuple(titles.items()))
+    return _answer(text, turn_id, tuple(titles.items()), tongue)
 
 
 def web_address(url: str) -> str | None:
@@ -77,8 +78,8 @@ def place(url: str, fallback: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _answer(text: str, turn_id: str, titles: tuple[tuple[int, str], ...]) -> Markup:
-    env = {"turn": turn_id, "titles": dict(titles)}
+def _answer(text: str, turn_id: str, titles: tuple[tuple[int, str], ...], tongue: str) -> Markup:
+    env = {"turn": turn_id, "titles": dict(titles), "tongue": tongue}
     return Markup(_MARKDOWN.render(_OPEN_MARKER.sub("", text), env))
 
 
@@ -97,14 +98,15 @@ def _chips(state: StateCore) -> None:
         for child in token.children:
             links += {"link_open": 1, "link_close": -1}.get(child.type, 0)
             if child.type == "text" and not links:
-                children += _pieces(child, state.env["titles"], state.env["turn"], seen)
+                children += _pieces(child, state.env, seen)
             else:
                 seen.update(map(int, MARKER.findall(child.content)))
                 children.append(child)
         token.children = children
 
 
-def _pieces(token: Token, titles: dict[int, str], turn_id: str, seen: Counter[int]) -> list[Token]:
+def _pieces(token: Token, env: Mapping[str, Any], seen: Counter[int]) -> list[Token]:
+    titles, turn_id, tongue = env["titles"], env["turn"], env["tongue"]
     pieces: list[Token] = []
     end = 0
     for match in MARKER.finditer(token.content):
@@ -114,15 +116,16 @@ def _pieces(token: Token, titles: dict[int, str], turn_id: str, seen: Counter[in
             continue
         before = token.content[end : match.start()]
         pieces.append(Token("text", "", 0, content=before.rstrip(" ")))
-        pieces.append(Token("chip", "", 0, content=_chip(n, seen[n] - 1, turn_id, titles[n])))
+        pieces.append(Token("chip", "", 0, content=_chip(n, seen[n] - 1, turn_id, titles[n], tongue)))
         end = match.end()
     pieces.append(Token("text", "", 0, content=token.content[end:]))
     return pieces
 
 
 @lru_cache(maxsize=2048)
-def _chip(n: int, k: int, turn_id: str, title: str) -> str:
-    return str(_CHIP.format(n=n, k=k, turn=turn_id, title=title))
+def _chip(n: int, k: int, turn_id: str, title: str, tongue: str) -> str:
+    label = words.say(tongue, SOURCE, n=n, title=title)
+    return str(_CHIP.format(n=n, k=k, turn=turn_id, title=title, label=label))
 
 
 def _markdown() -> MarkdownIt:

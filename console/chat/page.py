@@ -73,7 +73,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
     style = (ASSETS / "chat.css").read_text() + look.style  # css= would prefix every selector
-    stream = (ASSETS / "stream.js").read_text()  # before Gradio's client takes its first step
+    scripts = [(ASSETS / name).read_text() for name in ("stream.js", "forms.js")]  # before Gradio's client
     app.user_middleware.append(Middleware(edge.Edge))  # inside the API's own border, not around it
     return gr.mount_gradio_app(
         app,
@@ -95,7 +95,9 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(early.Early, f"<style>{style}</style><script>{stream}</script>")],
+            "middleware": [
+                Middleware(early.Early, f"<style>{style}</style><script>{''.join(scripts)}</script>")
+            ],
         },
     )
 

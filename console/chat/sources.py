@@ -50,7 +50,7 @@ def panel(exchange: Exchange | None, tongue: str = "en", why: Markup = Markup())
     rest = [_card(p, [], unfolded=False) for p in exchange.passages if p["n"] not in claims]
     if not cited:
         return _panel(exchange.turn_id, "absent", "", [], rest, tongue=tongue, why=why)
-    count = say(tongue, "{n} cited", n=len(cited))
+    count = say(tongue, "1 cited") if len(cited) == 1 else say(tongue, "{n} cited", n=len(cited))
     return _panel(exchange.turn_id, "cited", count, cited, rest, tongue=tongue, why=why)
 
 

@@ -59,7 +59,7 @@ def turn(exchange: Exchange, look: Look) -> Markup:
         "thread.html",
         turn=exchange,
         look=look,
-        html=markup.answer(exchange.answer, exchange.turn_id, titles),
+        html=markup.answer(exchange.answer, exchange.turn_id, titles, look.tongue),
         cited=markup.cited(exchange.answer) & titles.keys(),
         reasons=REASONS,
         not_kept=notices.spoken(notices.NOT_KEPT, look.tongue),

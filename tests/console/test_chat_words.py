@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.chat import history, thread, why, words
-from console.chat.markup import render
+from console.chat.markup import SOURCE, answer, render
 from pipeline.text.languages import SPOKEN, accepted
 
 TEMPLATES = Path(words.__file__).parent / "templates"
@@ -24,6 +24,7 @@ def texts() -> set[str]:
         for first, second in _SAID.findall(path.read_text("utf-8"))
     }
     ages = ("Today", "Yesterday", "Last 7 days", "Earlier", "Pinned")
+    shown |= {SOURCE, "1 cited"}
     return shown | set(words.SCRIPTED) | set(thread.REASONS.values()) | set(why.SUPPORTS.values()) | set(ages)
 
 
@@ -43,6 +44,7 @@ def test_no_line_is_left_that_nothing_shows() -> None:
 
 def test_a_page_is_drawn_in_the_language() -> None:
     assert "您想了解什么？" in thread.welcome((), None, "zh")
+    assert 'aria-label="来源 1：Oven"' in answer("Turn it [1].", "t", {1: "Oven"}, "zh")
     assert "Willkommen" in thread.welcome((), "Willkommen", "de")
     assert "Rechercher" not in render("fine_print.html", disclaimer="Own & only", tongue="fr")
     assert "Own &amp; only" in render("fine_print.html", disclaimer="Own & only", tongue="fr")

@@ -96,14 +96,7 @@
     return list ? `${text}\n\n${list}` : text;
   };
 
-  // Editing an earlier question in its place.
-  const rewrite = (turn, on) => {
-    const form = find('.rewrite', turn);
-    form.hidden = !on;
-    turn.classList.toggle('rewriting', on);
-    const area = find('textarea', form);
-    if (on) { area.focus(); area.setSelectionRange(area.value.length, area.value.length); } else find('[data-local=edit-question]', turn).focus();
-  };
+  const { rewrite } = window.answerdeckForms; // see forms.js
   const more = (button, item) => {
     const on = item.classList.toggle('more');
     button.setAttribute('aria-expanded', String(on));
@@ -470,6 +463,7 @@
       if (region === 'drawer') drawnDrawer();
       if (region === 'top') drawnTop();
       if (region === 'choice') drawnChoice();
+      window.answerdeckForms.drawn(phone.matches ? null : box());
     },
   };
 
