@@ -22,6 +22,7 @@ from console.chat.suggest import Examples
 from console.chat.talk import Talk, View
 from pipeline.build import SAMPLE_KB
 from pipeline.settings import Settings
+from pipeline.text.languages import SPOKEN
 
 ASSETS = Path(__file__).parent / "assets"
 EXAMPLES = (
@@ -55,6 +56,7 @@ element.addEventListener('change', (event) => {
 });
 watch('value', () => window.answerdeck && window.answerdeck.drawn(element));
 """
+EARLY = ("first.js", "stream.js", "forms.js")
 _TAKE_JS = "(text) => window.answerdeck.take(text)"  # the script runs before Gradio draws the box
 _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
 
@@ -73,7 +75,8 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
     style = (ASSETS / "chat.css").read_text() + look.style  # css= would prefix every selector
-    scripts = [(ASSETS / name).read_text() for name in ("stream.js", "forms.js")]  # before Gradio's client
+    script = "".join((ASSETS / name).read_text() for name in EARLY)  # before Gradio's client takes a step
+    about = f'data-tongue="{look.language}" data-spoken="{" ".join(SPOKEN)}"'
     app.user_middleware.append(Middleware(edge.Edge))  # inside the API's own border, not around it
     return gr.mount_gradio_app(
         app,
@@ -96,7 +99,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
             "docs_url": None,
             "redoc_url": None,
             "middleware": [
-                Middleware(early.Early, f"<style>{style}</style><script>{''.join(scripts)}</script>")
+                Middleware(early.Early, f"<style>{style}</style><script {about}>{script}</script>")
             ],
         },
     )

@@ -167,6 +167,25 @@ def test_a_thumb_down_asks_what_was_wrong(page: Page, server: Chat) -> None:
     assert server.comments(turn or "") == ["It does not say where."]
 
 
+def test_what_is_being_written_and_the_focus_outlive_a_new_drawing(page: Page) -> None:
+    focused = "[document.activeElement.dataset.value ?? '', document.activeElement.id.split('-')[0]]"
+    ask(page, "How do I descale the machine?")
+    page.locator("#live [data-local=edit-question]").click()
+    page.locator("#live .rewrite textarea").fill("How do I rin")
+    page.locator("#live [data-value=up]").focus()
+    page.keyboard.press("Enter")  # the answer is drawn anew, with its thumb
+    page.locator("#live [data-value=up].pressed").wait_for()
+    assert page.evaluate(focused) == ["up", ""]
+    assert page.locator("#live .rewrite textarea").input_value() == "How do I rin"
+    page.locator("#live .rewrite textarea").press("Escape")
+    page.locator("#live [data-value=down]").press("Enter")
+    page.locator("#live .comment").wait_for()
+    page.wait_for_function("document.activeElement.closest('.comment')")
+    page.locator("#live .comment [data-do=dismiss]").press("Enter")
+    page.locator("#live .comment").wait_for(state="detached")
+    page.wait_for_function("document.activeElement.closest('#live .foot')")
+
+
 def test_conversations_come_back_and_can_be_deleted(page: Page, browser: Browser) -> None:
     from playwright.sync_api import expect
 

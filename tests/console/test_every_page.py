@@ -54,10 +54,13 @@ def hostile() -> Iterator[Record]:
             run_id, TRICK, "0123", TRICK, "finished", NOW - timedelta(hours=number), cases=1, done=1,
             error=TRICK, prompt=TRICK, model=TRICK,
         )  # fmt: skip
-        made = make_trace(door="eval", run_id=run_id, case_id=TRICK, question=TRICK, started_at=NOW)
+        made = make_trace(
+            door="eval", run_id=run_id, case_id=TRICK, question=TRICK, answer=TRICK, started_at=NOW
+        )
         yield made
         yield Case(run_id, TRICK, TRICK, reference=TRICK)
-        yield make_score(made.turn.turn_id, "groundedness", 0.5, reason=TRICK, run_id=run_id, case_id=TRICK)
+        change = {"value": 0.5 - 0.3 * number, "reason": TRICK}  # so that the case is shown as changed
+        yield make_score(made.turn.turn_id, "groundedness", run_id=run_id, case_id=TRICK, **change)
 
 
 def write(folder: Path, records: Iterator[Record]) -> None:

@@ -57,18 +57,24 @@
     const turn = rewritten && find(`.turn[data-turn="${rewritten}"]:not(.rewriting)`);
     if (turn && find('.rewrite', turn)) show(turn, true);
   };
-  const seen = (root, selector) => (root && selector ? [...root.querySelectorAll(selector)].find((other) => !other.disabled && other.checkVisibility()) : undefined);
+  const all = (root, selector) => (root && selector ? [...root.querySelectorAll(selector)] : []);
   const refocus = (otherwise) => {
-    if (!last || ![null, document.body].includes(document.activeElement)) return;
+    const now = document.activeElement;
+    const stays = now && now !== document.body && !now.disabled && now.checkVisibility({ visibilityProperty: true });
+    if (!last || (stays && !/rate|contact/.test(last.marks))) return;
+    const { marks: own, region, from, to } = last;
     const turn = last.turn && find(`.turn[data-turn="${last.turn}"]`);
     const item = last.item && find(`.item[data-conversation="${last.item}"]`);
-    const form = seen(turn, '.comment input, .comment textarea');
-    const same = seen(item || turn || document.getElementById(last.region), last.marks);
-    const opened = form && !same?.matches('textarea, input') ? form : same; // a form that this control opened
-    const next = opened || seen(item, '.open') || seen(turn, '.foot .tool') || (last.region === 'drawer' ? seen(document, '#drawer .fresh') : otherwise);
-    const { from, to } = last;
-    next?.focus({ preventScroll: true });
-    if (next && next === same && typeof from === 'number' && next.matches('textarea, [name=text]')) next.setSelectionRange(from, to);
+    const same = all(item || turn || document.getElementById(region), own);
+    const form = /rate|contact/.test(own) ? all(turn, '.comment :is(input, textarea)') : []; // it opens one
+    const written = same.some((other) => other.matches('textarea, input'));
+    const rest = [...all(item, '.open'), ...all(turn, '.foot .tool'), ...(region === 'drawer' ? all(document, '#drawer .fresh') : [otherwise])];
+    for (const next of written ? [...same, ...rest] : [...form, ...same, ...rest]) {
+      next?.focus({ preventScroll: true }); // what is hidden or disabled does not take it
+      if (next && next === document.activeElement) break;
+    }
+    const area = document.activeElement;
+    if (typeof from === 'number' && written && same.includes(area)) area.setSelectionRange(from, to);
   };
 
   window.answerdeckForms = {
