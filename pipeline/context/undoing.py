@@ -29,7 +29,7 @@ _CONTRARY = """activate=deactivate add=remove allow=forbid archive=restore assig
     lock=unlock make=delete merge=split mount=unmount mute=unmute open=close pair=unpair pin=unpin
     publish=withdraw register=unregister remove=restore set=remove share=unshare
     show=hide start=stop stop=start subscribe=unsubscribe uninstall=install unlock=lock upload=delete"""
-_CONTRARIES = dict(pair.split("=") for pair in _CONTRARY.split())
+_CONTRARIES = {act: other for act, _, other in (pair.partition("=") for pair in _CONTRARY.split())}
 _APART = frozenset({"remove", "delete", "exclude", "disconnect", "detach", "unload"})
 
 

@@ -15,9 +15,11 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _SAYS = re.compile(
-    r"^\W*(?:(?:a|an|the|every|each) )?(?P<subject>(?:\S+ ){1,4}?)(?:is|are|means?|[a-z]{2,}s)\b",
+    r"^\W*(?:(?:a|an|the|every|each) )?(?P<subject>(?:\S+ ){1,4}?)"
+    r"(?:(?:is|are)(?! \w+ed\b)|means?|[a-z]{3,}s)\b",
     re.IGNORECASE,
 )
+_BOLD = re.compile(r"\*\*(?P<term>[^*\n]{2,40})\*\*")
 
 
 def term(question: str) -> frozenset[str]:
@@ -30,12 +32,17 @@ def term(question: str) -> frozenset[str]:
 def defining(question: str, texts: Sequence[str]) -> list[bool]:
     """Tell of each sentence whether it is about the thing asked for and says what it is or does."""
     thing = term(question)
-    return [bool(thing) and _subject(text) == thing for text in texts]
+    return [bool(thing) and (_subject(text) == thing or thing in _set_off(text)) for text in texts]
 
 
 def _subject(text: str) -> frozenset[str]:
     match = _SAYS.match(text)
     return _content(match["subject"]) if match else frozenset()
+
+
+def _set_off(text: str) -> list[frozenset[str]]:
+    """Return the terms that a sentence sets in bold type, as one does where a term is explained."""
+    return [_content(match["term"]) for match in _BOLD.finditer(text)] if not text.startswith("#") else []
 
 
 def _content(text: str) -> frozenset[str]:

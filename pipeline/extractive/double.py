@@ -13,6 +13,12 @@ _JOINED = re.compile(
     rf"(?P<first>\W*{_ASKS}\b.+?)(?:\?\s+(?:and +)?|,? and (?:also )?|; *)(?P<second>{_ASKS}\b.{{6,}})",
     re.IGNORECASE | re.DOTALL,
 )
+_SHORT = re.compile(  # "Where is it, and for how long?"
+    r"\W*(?P<asks>where|who|what|which|when|how|why) "
+    r"(?P<rest>(?:is|are|was|were|do|does|did|can|may|must) .+?),? and "
+    r"(?P<second>(?:for |since )?how (?:long|often|many|much)|(?:since |until )?when|where|why|by whom)\W*",
+    re.IGNORECASE,
+)
 _PRONOUN = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those)\b", re.IGNORECASE)
 
 
@@ -21,6 +27,9 @@ def halves(question: str) -> tuple[str, str] | None:
 
     What a pronoun of the second one stands for follows it in brackets, as the condenser writes it.
     """
+    short = _SHORT.fullmatch(question)
+    if short is not None:
+        return f"{short['asks']} {short['rest']}", f"{short['second']} {short['rest']}"
     match = _JOINED.fullmatch(question.strip())
     if match is None:
         return None

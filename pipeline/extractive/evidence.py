@@ -258,9 +258,11 @@ class Page:
             self.vectors = True
             self.cosines = (np.concatenate(vectors) @ self.vector).astype(float)
         like = [alike(word) | {word} for word in self.words]
-        self.matches = np.array(
-            [[not words.isdisjoint(stems) for words in like] for stems in self.stems], float
-        )
+        stated = [
+            stems | {"off"} if "off" in words else stems
+            for stems, words in zip(self.stems, counted, strict=True)
+        ]
+        self.matches = np.array([[not words.isdisjoint(stems) for words in like] for stems in stated], float)
         self.matches = self.matches.reshape(len(self.texts), len(self.words))
         self.titled = np.array(
             [[not words.isdisjoint(title) for words in like] for title in self.titles], float

@@ -18,8 +18,8 @@ _ACTS = """on/off on/disable on/deactivate off/enable off/activate enable/disabl
 _SAME = (
     "remove delete erase discard drop clear",
     "undo revert rollback restore reverse",
-    "disable deactivate off",
-    "enable activate on",
+    "disable deactivate off false",
+    "enable activate true",
     "show list view display",
     "change edit modify adjust",
     "create make begin",
@@ -44,11 +44,12 @@ _QUALITIES = """before/after above/below minimum/maximum min/max first/last chea
     increase/fall rise/fall succeed/fail drop/add moving/staying kept/discarded"""
 _SWITCH = re.compile(
     r"\b(?:turn|switch|power|toggle|set|put|is|are|be|was|keep|stay|leave)(?:e?s|e?d|n?ing|t?ing)?\b"
-    r"(?:[^\w.!?\n]+[\w'’-]+){0,7}?[^\w.!?\n]+(?P<state>on|off)\b(?:\W+(?:or|and|to|then)\W+(?P<other>on"
+    r"(?:[^\w.!?;:\n]+[\w'’-]+){0,7}?[^\w.!?;:\n]+(?P<state>on|off)\b(?:\W+(?:or|and|to|then)\W+(?P<other>on"
     r"|off)\b)?"
     r"|\b(?:to|is|are|them|it) (?P<there>on|off)\b",
     re.IGNORECASE,
 )
+_UNLESS = re.compile(r"\bunless\b", re.IGNORECASE)
 _NEGATION = re.compile(
     r"\b(?:not(?! only)|n[o']t(?! only)|no(?! longer than| more than| later than)|never|without|cannot"
     r"|can't|neither|nor|none|nobody|nothing"
@@ -145,6 +146,8 @@ def _states(text: str) -> frozenset[str]:
     words = set(_stems(text) - {"on", "off"})
     for match in _SWITCH.finditer(text):
         words.update(state.lower() for state in match.groups() if state)
+    if words & {"on", "off"} and _UNLESS.search(text):  # "off unless it is true" tells of both
+        words |= {"on", "off"}
     return frozenset(words)
 
 

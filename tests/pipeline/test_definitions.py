@@ -33,6 +33,13 @@ def test_a_sentence_defines_what_it_begins_with() -> None:
     ]
     assert defining("What is a weir?", texts) == [True, False, True, False]
     assert defining("How do I open a weir?", texts) == [False] * 4
+    texts = [
+        "A dam with a gap is a **weir**.",
+        "A weir is closed in May.",
+        "# **Weir**",
+        "Use the **weir gate**.",
+    ]
+    assert defining("What is a weir?", texts) == [True, False, False, False]
 
 
 def test_the_defining_sentence_and_its_page_lead() -> None:

@@ -28,6 +28,8 @@ SHED = ("shed", "The shed", "The shed opens at seven. Its key hangs beside the d
         ),
         ("How do I add a cup? And how do I move it?", ("How do I add a cup", "how do I move it?  (add cup)")),
         ("Where is the kiln; who may use it?", ("Where is the kiln", "who may use it?  (kiln)")),
+        ("Where is the kiln, and since when?", ("Where is the kiln", "since when is the kiln")),
+        ("Who may use it and how often?", ("Who may use it", "how often may use it")),
         ("What do I need and how do I install it?", None),  # the first part asks nothing by itself
         ("What is the difference between a kiln and a loom?", None),
         ("How do I find and replace a shelf?", None),
