@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from evalsets.runs.answer_cache import REPETITION, remember
+from pipeline.errors import AnswerdeckError
 from pipeline.events import Event, Question, last_event
 from pipeline.turn import Pipeline
 from pipeline.workers import Workers
@@ -57,10 +59,22 @@ class Bench:
         self._folder = TemporaryDirectory(prefix="answerdeck-worker-")
         settings = load_settings(**changed)
         self.pipeline = build(settings, journal=Journal(Path(self._folder.name)))
+        self._ready: set[str | None] = set()
         if cache:
             remember(self.pipeline, settings.data_dir)
 
+    async def ready(self, kb: str | None) -> None:
+        """Load what a first turn would wait for, without a turn's limits; what fails the turn will say."""
+        if kb in self._ready:
+            return
+        self._ready.add(kb)
+        with suppress(AnswerdeckError):
+            await self.pipeline.knowledge.embedder.embed_query("warm up")
+            await self.pipeline.retriever.warm()
+            await self.pipeline.knowledge.open(kb or self.pipeline.rules.kb)
+
     async def answer(self, question: Question) -> tuple[Event | None, Trace | None]:
+        await self.ready(question.kb)
         traces: list[Trace] = []
         self.pipeline.observers.append(traces.append)
         try:
@@ -68,6 +82,10 @@ class Bench:
         finally:
             self.pipeline.observers.remove(traces.append)
         return last, traces[-1] if traces else None
+
+    async def retrieve(self, question: Question) -> Trace:
+        await self.ready(question.kb)
+        return await self.pipeline.retrieve(question)
 
 
 def answer(
@@ -82,7 +100,7 @@ def answer(
 def retrieve(changed: str, cache: bool, question: Question) -> Trace:
     """Run the retrieval of a turn in a worker."""
     bench = _bench(changed, cache)
-    return bench.loop.run_until_complete(bench.pipeline.retrieve(question))
+    return bench.loop.run_until_complete(bench.retrieve(question))
 
 
 @cache  # of the worker: its next turn finds everything open

@@ -49,9 +49,14 @@ class SearchBreakers:
 
     def __init__(self, kb: str, breakers: Breakers, patience: Patience) -> None:
         knowledge, texts = f"knowledge {kb}", f"full-text {kb}"
-        self.open = Guarded(breakers.get(knowledge, LOCAL), patience.open, KnowledgeError, _is_wrong)
-        self.rows = Guarded(breakers.get(knowledge, LOCAL), patience.search, KnowledgeError)
-        self.texts = Guarded(breakers.get(texts, LOCAL), patience.search, KnowledgeError)
+        self.open = Guarded(breakers.get(knowledge, LOCAL), patience.open, _unanswered, _is_wrong)
+        self.rows = Guarded(breakers.get(knowledge, LOCAL), patience.search, _unanswered)
+        self.texts = Guarded(breakers.get(texts, LOCAL), patience.search, _unanswered)
+
+
+def _unanswered(message: str) -> KnowledgeError:
+    """Return the error of a knowledge base that was too slow, or rests: its files may be sound."""
+    return KnowledgeError(message, "store_refused")
 
 
 @dataclass(frozen=True, slots=True)

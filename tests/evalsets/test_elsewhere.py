@@ -12,6 +12,7 @@ from evalsets.runs import elsewhere, runner
 from evalsets.runs.elsewhere import Bench, Elsewhere
 from evalsets.runs.runner import Variant
 from pipeline import build
+from pipeline.context.retrieval import Patience
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
 from pipeline.settings import load_settings
@@ -57,3 +58,24 @@ async def test_turns_of_workers_are_recorded_here_once(pipeline: Pipeline, only:
         turns = ledger.rows("select turn_id, case_id, kb from turns")
     assert len({row["turn_id"] for row in turns}) == len(turns) == 8
     assert {row["case_id"] for row in turns} == {f"c{n}" for n in range(8)}
+
+
+async def test_a_workers_first_turn_waits_as_long_as_it_takes_to_load(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cold start on a busy machine would fail the first case of each worker, and each after a kill."""
+    bench: Any = elsewhere._bench("{}", True)
+    knowledge, opening = bench.pipeline.knowledge, bench.pipeline.knowledge.open
+    first = [True]
+
+    async def slow(kb: str) -> Any:
+        if first.pop() if first else False:
+            await asyncio.sleep(0.2)
+        return await opening(kb)
+
+    monkeypatch.setattr(knowledge, "open", slow)
+    monkeypatch.setattr(bench.pipeline.retriever, "_patience", Patience(open=0.1))
+    there = Elsewhere(pipeline, Thread(), {}, cache=False)
+    outcome = await runner.run(make_set(), Variant(only="retrieval"), there, kb="default")
+    assert outcome.failed == 0
+    assert not first
