@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
 from pipeline.errors import ConfigurationError
 from pipeline.guardrails import markup, private
+from pipeline.guardrails.folding import fold
 from pipeline.guardrails.markup import Markup
 from pipeline.guardrails.private import REGIONS, Pii, Private
 from traces.records import Passage
@@ -20,11 +23,15 @@ _CONTROLS = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]+")
-_WORD = re.compile(r"\w[\w'’-]*")
+_WORD = re.compile(r"[^\W_](?:[^\W_]|['’])*+")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = str.maketrans("013457", "oieast")
+_TURNED = str.maketrans(_LETTERS, _LETTERS[13:] + _LETTERS[:13])
 _QUOTED = re.compile(r"[\"“][^\"”\n]{1,300}[\"”]")
 _GRAM = 4  # words that tie an answer to the instructions
 _HELD = 5  # so many words in a row wait
 _LEAK = 9  # so many are a leak
+_CODED = 40  # characters of a word that may be text in another coding
 
 
 class Outbound:
@@ -160,7 +167,8 @@ class Leak:
         waiting = self._waiting + text
         matches = list(_WORD.finditer(waiting, self._read))
         begun = bool(matches) and matches[-1].end() == len(waiting) and not end
-        words = [match[0].lower() for match in (matches[:-1] if begun else matches)]
+        whole = matches[:-1] if begun else matches
+        words = [word for match in whole if (word := _plainly(match[0]))]
         if not self._run and self._is_new(words):
             self._recent = [*self._recent, *words][-_LEAK:]
             self._read, safe = 0, matches[-1].start() if begun else len(waiting)
@@ -171,8 +179,9 @@ class Leak:
             if match.end() == len(waiting) and not end:
                 safe, read = min(safe, match.start()), match.start()
                 break
-            self._count(match[0].lower())
-            if self._run >= _LEAK and not self._is_quote():
+            if word := _plainly(match[0]):
+                self._count(word)
+            if (self._run >= _LEAK and not self._is_quote()) or self._is_coded(match[0]):
                 self.leaked, self._waiting = True, ""
                 return waiting[: min(safe, match.start())] if safe < match.start() else ""
             safe = min(safe, match.start()) if self._run >= _HELD else len(waiting)
@@ -182,6 +191,8 @@ class Leak:
 
     def _is_new(self, words: Sequence[str]) -> bool:
         """Say whether no run of words that ends in these stands in the prompt: so it is with most answers."""
+        if any(len(word) >= _CODED for word in words):
+            return False
         row = [*self._recent[-(_GRAM - 1) :], *words]
         return self._grams.isdisjoint(zip(*(row[shift:] for shift in range(_GRAM)), strict=False))
 
@@ -190,9 +201,13 @@ class Leak:
         leaked = tuple(self._recent[-_GRAM:]) in self._grams
         self._run = (self._run + 1 if self._run else _GRAM) if leaked else 0
 
+    def _is_coded(self, word: str) -> bool:
+        """Say whether a long word holds a part of the prompt in base64 or hexadecimal digits."""
+        return len(word) >= _CODED and any(not self._grams.isdisjoint(_rows(text)) for text in _decoded(word))
+
     def _is_quote(self) -> bool:
         words = " ".join(self._recent[-_LEAK:])
-        return words in " ".join(word.lower() for word in _WORD.findall(self._allowed))
+        return words in " ".join(map(_plainly, _WORD.findall(self._allowed)))
 
 
 @lru_cache(maxsize=4_000)
@@ -201,14 +216,41 @@ def _shown(text: str, pii: Pii, regions: tuple[str, ...]) -> str:
     return private.masked(text, pii, regions)
 
 
+def _plainly(word: str) -> str:
+    """Return a word without disguise: case, accents, letters that look alike; "" for a number."""
+    if word.isascii() and word.isalpha():
+        return word.lower()
+    return "" if word.isdigit() else fold(word).translate(_DIGITS)
+
+
+def _rows(text: str) -> list[tuple[str, ...]]:
+    """Return the runs of words of a text."""
+    words = [word for part in _WORD.findall(text) if (word := _plainly(part))]
+    return list(zip(*(words[shift:] for shift in range(_GRAM)), strict=False))
+
+
+def _decoded(word: str) -> Iterator[str]:
+    """Yield what a word may say in hexadecimal digits, or in base64 that was begun before it."""
+    with suppress(ValueError):
+        yield bytes.fromhex(word).decode("utf-8", "ignore")
+    for shift in range(4):
+        part = word[shift : shift + (len(word) - shift) // 4 * 4]
+        with suppress(ValueError):
+            yield base64.b64decode(part).decode("utf-8", "ignore")
+
+
 @lru_cache(maxsize=32)
 def _grams(prompt: str) -> frozenset[tuple[str, ...]]:
-    """Return the runs of words of a prompt, without the sentences it tells the model to say."""
-    words: list[tuple[str, ...]] = []
+    """Return the runs of words of a prompt, without the sentences it tells the model to say.
+
+    Each in the order of the prompt and backwards, as it stands, mirrored and turned by 13 letters.
+    """
+    rows: list[tuple[str, ...]] = []
     for part in _QUOTED.split(prompt):
-        part_words = [word.lower() for word in _WORD.findall(part)]
-        words += zip(*(part_words[shift:] for shift in range(_GRAM)), strict=False)
-    return frozenset(words)
+        rows += _rows(part)
+    turned = [tuple(word.translate(_TURNED) for word in row) for row in rows]
+    mirrored = [tuple(word[::-1] for word in reversed(row)) for row in rows]
+    return frozenset([*rows, *(row[::-1] for row in rows), *turned, *mirrored])
 
 
 def _never(url: str) -> bool:

@@ -399,6 +399,7 @@ def test_a_phone_shows_the_sources_under_the_conversation(page: Page) -> None:
     page.get_by_role("button", name="Back to the answer").click()
     expect(page.locator("#live .bubble")).to_be_in_viewport()
     page.get_by_role("button", name="Conversations", exact=True).click()
+    page.evaluate("document.querySelector('#top [data-do=resume]').click()")  # as when another tab acts
     expect(page.get_by_role("navigation", name="Conversations")).to_be_in_viewport()
 
 

@@ -188,6 +188,7 @@ def test_without_a_connection_a_question_waits_for_it(page: Page, shop: Shop) ->
     page.context.set_offline(True)
     ask(page, "Where is the kettle?")
     page.get_by_text("Keine Verbindung. Ihre Frage wird gesendet").first.wait_for()
+    assert page.get_by_text("Suche…").count() == 0
     assert ids(shop, "Where is the kettle?") == []
     page.context.set_offline(False)
     page.locator(".thumbs").wait_for()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import time
+from base64 import b64encode
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -134,6 +137,34 @@ def test_system_prompt_is_withheld_in_any_cut() -> None:
         assert stream(said, size)[0] == shown
 
 
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "upper case": str.upper,
+    "a list": lambda text: "\n".join(f"{n}. {word}" for n, word in enumerate(text.split(), 1)),
+    "hyphens": lambda text: "-".join(text.split()),
+    "underscores": lambda text: "_".join(text.split()),
+    "bold words": lambda text: " ".join(f"**{word}**" for word in text.split()),
+    "accents": lambda text: text.replace("e", "é"),
+    "look-alikes": lambda text: text.replace("a", "а").replace("o", "о"),
+    "digits": lambda text: text.replace("e", "3"),
+    "backwards": lambda text: " ".join(reversed(text.split())),
+    "mirrored": lambda text: text[::-1],
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("kind", DISGUISES)
+@pytest.mark.parametrize("size", [1, 7, 4000])
+def test_a_disguised_prompt_is_withheld(kind: str, size: int) -> None:
+    rules = "Answer only from the numbered passages below and cite each sentence with its number, never more."
+    text = DISGUISES[kind](rules)
+    stream = Outbound().open({1}, PASSAGES, f"{PROMPT} {rules}")
+    shown = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.finish()
+    assert stream.blocked == "prompt_leak"
+    assert len(shown) < len(text) / 2
+
+
 def test_sentences_the_prompt_asks_for_may_be_said() -> None:
     guard = Outbound().open(set(), "", PROMPT)
     said = "I could not find this in the documents."
@@ -171,6 +202,22 @@ ANSWER = (
     " [2]. Tick Sound for dropped presses when you want to hear a short tone for each of those that came"
     " too early for the keyboard to count, in this program as in all the others [3]."
 )
+
+
+@pytest.mark.parametrize(
+    "unit", [ANSWER, "a ", "[1", "<b", "0171 ", "a@b.", "http://x/", "sk-a1", "**a", "Answer from "]
+)
+def test_time_is_linear(unit: str) -> None:
+    def seconds(size: int) -> float:
+        guard, text = Outbound().open({1, 2, 3}, PASSAGES, PROMPT), (unit * size)[:size]
+        began = time.process_time()
+        for at in range(0, size, 40):
+            guard.feed(text[at : at + 40])
+        guard.finish()
+        return time.process_time() - began
+
+    short, long = min(seconds(1_000) for _ in range(3)), seconds(10_000)
+    assert long <= 50 * max(short, 0.0005)  # ten times the text; a square would be a hundred times
 
 
 @pytest.mark.slow

@@ -136,8 +136,9 @@
     if (event.target.closest('#drawer [data-do=open], #drawer [data-do=fresh]') && !wide.matches) setDrawer(false);
     if (event.target.closest('[data-do=fresh], [data-do=open]')) turning = true;
     if (event.target.closest('[data-do=forget]')) forgetting = true;
-    if (event.target.closest('[data-do]') && !event.target.closest('[data-do=resume], [data-do=open], [data-do=fresh]')) mine = true;
+    if (event.isTrusted && event.target.closest('[data-do]') && !event.target.closest('[data-do=open], [data-do=fresh]')) mine = true;
     if (event.target.closest('[data-do=fresh], [data-do=open]') && !phone.matches) setTimeout(() => box().focus());
+    if (!event.isTrusted) return; // a click of our own, which looks anew: nobody has left the drawer
     if (document.body.classList.contains('drawer-open') && !wide.matches && !event.target.closest('#drawer, [data-local=drawer]')) setDrawer(false);
   }, true);
 
@@ -410,7 +411,9 @@
     if (event.target.id === 'files' && event.target.files.length) addFiles([...event.target.files]);
   });
   document.addEventListener('toggle', (event) => {
-    if (event.target.id === 'own') filesOpen = event.target.open;
+    if (event.target.id !== 'own') return;
+    filesOpen = event.target.open;
+    if (filesOpen && phone.matches) scroller().scrollTop = scroller().scrollHeight; // the box stands before its end
   }, true);
   const brought = (event) => find('#own') && event.dataTransfer?.types.includes('Files');
   document.addEventListener('dragover', (event) => {

@@ -288,14 +288,15 @@
     const control = underway = new AbortController();
     let cuts = 0, closed = 0, trouble;
     send.textContent = words.stop;
-    if (!turn.answer) turn.text.replaceChildren(make('p', { class: 'notice' }, words.seeking));
     for (let tries = 0; ; tries += 1) {
+      if (!turn.answer) turn.text.replaceChildren(make('p', { class: 'notice' }, words.seeking));
       trouble = await attempt(turn, control);
       if (!trouble || control.signal.aborted || !trouble.lost) break;
       cuts += trouble.begun ? 1 : 0;
       if (!trouble.begun && await reachable()) closed += 1; // it answers, but not this page: or it came back just now
       if (closed > 1) trouble = { sentence: words.origin, final: true };
       if (closed > 1 || cuts > 1 || (tries >= TRIES.length && navigator.onLine)) break;
+      if (!turn.answer) turn.text.replaceChildren();
       say(turn, words.lost, 'notice', retry(() => wake()));
       await rest(TRIES[Math.min(tries, TRIES.length - 1)], control.signal);
       if (control.signal.aborted) break;
