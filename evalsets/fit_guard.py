@@ -65,10 +65,11 @@ of its prompts are harmless; the embedding is English, so the other languages le
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Lines as numbers: features (vector, then buckets), the label 0 or 1, weights."""
+    """Lines as numbers: vectors (of no width without them), buckets, the label 0 or 1, weights."""
 
     lines: tuple[Line, ...]
-    features: Any  # scipy.sparse.csr_matrix
+    dense: Array
+    hashed: Any  # scipy.sparse.csr_matrix
     labels: Array
     weights: Array
 
@@ -78,7 +79,8 @@ class Table:
         return np.array([not line.unseen for line in self.lines])
 
     def scores(self, weights: Array) -> Array:
-        return np.asarray(self.features @ weights[:-1]) + weights[-1]
+        width = self.dense.shape[1]
+        return self.dense @ weights[:width] + self.hashed @ weights[width:-1] + weights[-1]
 
 
 def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> list[Line]:
@@ -110,13 +112,12 @@ def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
         columns += features.tolist()
         values += [1 / float(np.sqrt(max(len(features), 1)))] * len(features)
     hashed = sparse.csr_matrix((values, (rows, columns)), shape=(len(used), BUCKETS))
-    parts = [hashed]
+    dense = np.zeros((len(used), 0))
     if vectors:
         dense = np.array([line.vector for line in used], np.float64) * VECTOR_WEIGHT
-        parts = [sparse.csr_matrix(dense), hashed]
     labels = np.array([float(bool(_label(label, line))) for line in used])
     weights = np.array([line.weight for line in used])
-    return Table(used, sparse.hstack(parts).tocsr(), labels, weights)
+    return Table(used, dense, hashed, labels, weights)
 
 
 def _label(label: Label, line: Line) -> bool | None:
@@ -136,17 +137,20 @@ def fit(table: Table, keep: NDArray[np.bool_]) -> Array:
     """Return the weights of a ridge logistic regression, the bias last."""
     from scipy.optimize import minimize
 
-    features, labels, weights = table.features[keep], table.labels[keep], table.weights[keep]
+    dense, hashed = table.dense[keep], table.hashed[keep]
+    back, width = hashed.T.tocsr(), dense.shape[1]
+    labels, weights = table.labels[keep], table.weights[keep]
 
     def loss(point: Array) -> tuple[float, Array]:
-        value = features @ point[:-1] + point[-1]
+        value = dense @ point[:width] + hashed @ point[width:-1] + point[-1]
         guess = 1 / (1 + np.exp(-np.clip(value, -30, 30)))
         total = float(np.sum(weights * np.logaddexp(0, np.where(labels > 0, -value, value))))
         slope = weights * (guess - labels)
         penalty = 0.5 * RIDGE * float(point[:-1] @ point[:-1])
-        return total + penalty, np.append(features.T @ slope + RIDGE * point[:-1], slope.sum())
+        by_weight = np.concatenate([dense.T @ slope, back @ slope]) + RIDGE * point[:-1]
+        return total + penalty, np.append(by_weight, slope.sum())
 
-    start = np.zeros(table.features.shape[1] + 1)
+    start = np.zeros(width + hashed.shape[1] + 1)
     return cast("Array", minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ UNSEEN = frozenset(
 PRODUCT = 3_500  # questions about products, made of our own wordings
 WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
 PASSAGES = 800  # clean ones of each corpus
+PREAMBLES = 400  # long prompts composed of our sentences
+BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most of each in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,46 @@ def questions(folder: Path) -> Iterator[Line]:
     for row in read(folder / "jailbreak_inthewild" / "prompts.jsonl"):
         yield Line(row["text"], "injection", "jailbreak_inthewild")
     yield from plain(folder)
+    yield from pairs()
+    yield from preambles()
     for name in ("harm", "injection"):
         for kind, language, text in own(name):
             yield Line(text, kind, f"own:{language}")
+
+
+def pairs() -> Iterator[Line]:
+    """Yield hostile requests of ours, each with a harmless one of the same words, in one fold."""
+    with (OWN / "pairs.tsv").open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)):
+            yield Line(row["hostile"], row["kind"], "own:en", attack=f"pair {number}")
+            yield Line(row["harmless"], "benign", "own:en", attack=f"pair {number}")
+
+
+def preambles() -> Iterator[Line]:
+    """Yield long hostile prompts composed of our sentences, each with a harmless one, by how they open."""
+    parts: dict[str, list[str]] = {}
+    for name in ("preambles", "product"):
+        for kind, _, text in own(name):
+            parts.setdefault(kind, []).append(text)
+    asks = [line.text for line in pairs() if line.kind == "harm"]
+    rng = random.Random(3)
+    for _ in range(PREAMBLES):
+        opening = rng.choice(parts["opening"])
+        body = [text for kind, most in BODY for text in rng.sample(parts[kind], rng.randint(0, most))]
+        rng.shuffle(body)
+        text = " ".join([opening, rng.choice(parts["freedom"]), *body, rng.choice(parts["closing"])])
+        text = text.format(name=rng.choice(parts["name"]), ask=rng.choice(asks))
+        yield Line(text, "injection", "own:en", attack=opening)
+        opening = rng.choice(parts["mild_opening"])
+        body = rng.sample(parts["mild_body"], rng.randint(1, 6))
+        thing, other = rng.sample(parts["thing"], 2)
+        text = " ".join([opening, *body, rng.choice(parts["mild_closing"])])
+        yield Line(
+            text.format(act=rng.choice(parts["act"]), thing=thing, other=other),
+            "benign",
+            "own:en",
+            attack=opening,
+        )
 
 
 def plain(folder: Path) -> Iterator[Line]:
