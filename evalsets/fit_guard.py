@@ -9,6 +9,7 @@ never copied into the file.
 
 from __future__ import annotations
 
+import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from pipeline.knowledge.embedding import MiniLM
 
 Array = NDArray[np.float64]
 RIDGE = 0.3
+STEPS = 100  # of the search; more move no figure below
 FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
 LOOKALIKE_ALARMS = {"harm": 0.05, "injection": 0.01, "distress": 0.01, "planted": 0.0}
@@ -68,7 +70,7 @@ class Table:
     """Lines as numbers: vectors (of no width without them), buckets, the label 0 or 1, weights."""
 
     lines: tuple[Line, ...]
-    dense: Array
+    dense: NDArray[np.float32]
     hashed: Any  # scipy.sparse.csr_matrix
     labels: Array
     weights: Array
@@ -80,21 +82,22 @@ class Table:
 
     def scores(self, weights: Array) -> Array:
         width = self.dense.shape[1]
-        return self.dense @ weights[:width] + self.hashed @ weights[width:-1] + weights[-1]
+        return self.dense @ weights[:width].astype(np.float32) + self.hashed @ weights[width:-1] + weights[-1]
 
 
 def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> list[Line]:
     """Return the lines with their vectors; those of an earlier run are read from the cache."""
-    store = cache / "guard-questions.npz" if cache else None
+    store = cache / "guard-layers.npz" if cache else None
     vectors: dict[str, NDArray[np.float32]] = {}
     if store is not None and store.exists():
         with np.load(store) as archive:
-            vectors = dict(zip(archive["texts"].tolist(), archive["vectors"], strict=True))
+            vectors = dict(zip(json.loads(str(archive["texts"])), archive["vectors"], strict=True))
     for line in lines:
         if line.text not in vectors:
-            vectors[line.text] = embedder._query(line.text)  # pyright: ignore[reportPrivateUsage] no event loop here
+            vectors[line.text] = embedder._query(line.text).ravel()  # pyright: ignore[reportPrivateUsage] no event loop here
     if store is not None:
-        np.savez(store, texts=np.array(list(vectors)), vectors=np.array(list(vectors.values())))
+        rows = np.array(list(vectors.values()), np.float16)
+        np.savez(store, texts=np.array(json.dumps(list(vectors))), vectors=rows)
     return [replace(line, vector=vectors[line.text]) for line in lines]
 
 
@@ -112,9 +115,9 @@ def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
         columns += features.tolist()
         values += [1 / float(np.sqrt(max(len(features), 1)))] * len(features)
     hashed = sparse.csr_matrix((values, (rows, columns)), shape=(len(used), BUCKETS))
-    dense = np.zeros((len(used), 0))
+    dense = np.zeros((len(used), 0), np.float32)
     if vectors:
-        dense = np.array([line.vector for line in used], np.float64) * VECTOR_WEIGHT
+        dense = np.array([line.vector for line in used], np.float32) * np.float32(VECTOR_WEIGHT)
     labels = np.array([float(bool(_label(label, line))) for line in used])
     weights = np.array([line.weight for line in used])
     return Table(used, dense, hashed, labels, weights)
@@ -142,16 +145,16 @@ def fit(table: Table, keep: NDArray[np.bool_]) -> Array:
     labels, weights = table.labels[keep], table.weights[keep]
 
     def loss(point: Array) -> tuple[float, Array]:
-        value = dense @ point[:width] + hashed @ point[width:-1] + point[-1]
+        value = dense @ point[:width].astype(np.float32) + hashed @ point[width:-1] + point[-1]
         guess = 1 / (1 + np.exp(-np.clip(value, -30, 30)))
         total = float(np.sum(weights * np.logaddexp(0, np.where(labels > 0, -value, value))))
         slope = weights * (guess - labels)
         penalty = 0.5 * RIDGE * float(point[:-1] @ point[:-1])
-        by_weight = np.concatenate([dense.T @ slope, back @ slope]) + RIDGE * point[:-1]
+        by_weight = np.concatenate([dense.T @ slope.astype(np.float32), back @ slope]) + RIDGE * point[:-1]
         return total + penalty, np.append(by_weight, slope.sum())
 
     start = np.zeros(width + hashed.shape[1] + 1)
-    return cast("Array", minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
+    return cast("Array", minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x)
 
 
 def folds(table: Table) -> NDArray[np.int64]:
@@ -207,13 +210,15 @@ def calibration(table: Table, scores: Array) -> tuple[float, float]:
 def report(label: Label, table: Table) -> Iterator[str]:
     """Yield a line of the card for each set, left out of the training."""
     fold, sure = folds(table), table.known
+    fits: dict[bytes, Array] = {}  # a set that is in no fit changes none
     for name, member in _sets(label):
         out = np.array([member(line) for line in table.lines])
         if not out.any():
             continue
         inner = ~out & sure & (fold != 0)
-        weights = fit(table, inner)
-        scores = table.scores(weights)
+        if inner.tobytes() not in fits:
+            fits[inner.tobytes()] = fit(table, inner)
+        scores = table.scores(fits[inner.tobytes()])
         line = line_of(label, table, np.where(~out & sure & (fold == 0), scores, np.nan))
         over = scores >= line
         positive, negative = out & (table.labels > 0), out & (table.labels == 0)
@@ -227,7 +232,7 @@ def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
         for name in ("bipia", "own"):
             yield name, lambda line, name=name: line.source == name
     if label == "harm":
-        for name in ("ailuminate:en", "ailuminate:fr", "advbench", "xstest"):
+        for name in ("ailuminate:en", "advbench", "xstest"):
             yield name, lambda line, name=name: line.source == name
     if label == "injection":
         yield "jailbreak_inthewild", lambda line: line.source == "jailbreak_inthewild"
@@ -235,17 +240,16 @@ def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
         yield name, lambda line, name=name: line.source == name
 
 
-def stored(label: Label, lines: Sequence[Line], *, vectors: bool) -> NDArray[np.float16]:
+def stored(label: Label, table: Table) -> NDArray[np.float16]:
     """Return what the file holds of one model: bias, calibration, threshold, weights."""
-    table = tabulate(label, lines, vectors=vectors)
     everything = table.known
     scores = held_out(table, everything)
     scale, offset = calibration(table, scores)
     line = line_of(label, table, scores)
     weights = fit(table, everything)
     threshold = 1 / (1 + np.exp(-(scale * line + offset)))
-    over = scores[everything & (table.labels > 0)] >= line
-    print(f"{label:10} vectors={vectors!s:5} threshold {threshold:.3f}, held-out recall {over.mean():.3f}")
+    recall, width = np.mean(scores[everything & (table.labels > 0)] >= line), table.dense.shape[1]
+    print(f"{label:10} {width:4} of vectors, threshold {threshold:.3f}, held-out recall {recall:.3f}")
     return np.array([weights[-1], scale, offset, threshold, *weights[:-1]], np.float16)
 
 
@@ -258,10 +262,12 @@ def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
     rows: list[str] = []
     for label in LABELS:
         lines = written if label == "planted" else question_vectors
+        table = by_words = tabulate(label, lines, vectors=False)
         if label not in BY_WORDS:
-            models[label] = stored(label, lines, vectors=True)
-        models[f"{label}_words"] = stored(label, lines, vectors=False)
-        rows += report(label, tabulate(label, lines, vectors=label not in BY_WORDS))
+            table = tabulate(label, lines, vectors=True)
+            models[label] = stored(label, table)
+        models[f"{label}_words"] = stored(label, by_words)
+        rows += report(label, table)
         print("\n".join(rows[-16:]), flush=True)
     np.savez_compressed(path, **models)
     count = sum(1 for name in ("harm", "injection", "planted", "product") for _ in own(name))

@@ -24,7 +24,7 @@ UNSEEN = frozenset(
 PRODUCT = 3_500  # questions about products, made of our own wordings
 WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
 PASSAGES = 800  # clean ones of each corpus
-PREAMBLES = 400  # long prompts composed of our sentences
+PREAMBLES = 250  # long prompts composed of our sentences
 BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most of each in one
 
 
@@ -109,7 +109,7 @@ def plain(folder: Path) -> Iterator[Line]:
     yield from products()
     rows = read(folder / "clinc150" / "train.jsonl")
     random.Random(5).shuffle(rows)
-    for row in rows[:4000] + read(folder / "clinc150" / "val.jsonl"):
+    for row in rows[:2500] + read(folder / "clinc150" / "val.jsonl"):
         yield Line(row["text"], "plain", "clinc150")
     turns = {turn for row in read(folder / "mtrag_cloud" / "queries.jsonl") for turn in row["user_turns"]}
     for text in sorted(turns):

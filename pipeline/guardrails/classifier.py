@@ -1,7 +1,8 @@
 """Scores a sentence for harm, injection, distress and planted instructions: one linear model a label.
 
-Features: the sentence's embedding, which the turn computes anyway, and hashed words, word pairs and
-triples and letter sequences. Fitted by `python -m evalsets.fit_guard`; classifier.md is its data card.
+Features: the sentence's embedding, which the turn computes anyway, the means of three layers within, which
+the same reading gives, and hashed words, word pairs and triples and letter sequences. Fitted by
+`python -m evalsets.fit_guard`; classifier.md is its data card.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WEIGHTS = Path(__file__).parent / "classifier.npz"
 BUCKETS = 1 << 13
 CHARACTERS = 1_500  # of a text that are looked at
 LETTERS = (4, 5)  # lengths of the letter sequences within a word
-VECTOR_WEIGHT = 2.0  # of the embedding beside the hashed words; both have length 1 before it
+VECTOR_WEIGHT = 1.5  # of each layer's vector beside the hashed words; all have length 1 before it
 _WORD = re.compile(r"[^\W_]+|[\u3040-\u30ff\u3400-\u9fff]")
 _HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff])")
 

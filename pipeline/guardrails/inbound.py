@@ -18,7 +18,7 @@ from pipeline.guardrails.moderated import opinion
 from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.quoting import own_words
 from pipeline.guardrails.rules import RULES, Category, Rule, read
-from pipeline.knowledge.embedding import EmbedError, PassageVectors, Spans
+from pipeline.knowledge.embedding import EmbedError
 from pipeline.text.languages import language
 from pipeline.text.sentences import sentences
 from pipeline.text.spelling import doubtful
@@ -36,7 +36,6 @@ UNITS = 8  # sentences of one message that the classifier looks at by themselves
 READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
 MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
 NEARLY = 0.2  # probability by words alone that is suspicious
-CLOSE = 0.1  # to the line, where the little that a query's quicker vector is off could decide
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
 
@@ -55,11 +54,7 @@ class Verdict:
 class Embedding(Protocol):
     """Where the vectors come from; raises EmbedError."""
 
-    async def embed_query(self, text: str) -> Vector: ...
-
-    async def embed_passages(
-        self, texts: Sequence[str], spans: Sequence[Spans]
-    ) -> Sequence[PassageVectors]: ...
+    async def embed_layers(self, text: str) -> Vector: ...
 
 
 class Inbound:
@@ -207,9 +202,6 @@ class Inbound:
             vector = None if foreign or (beside and _short(unit)) else await self._vector(unit)
             read += len(unit) if beside and vector is not None else 0
             scores = self._against_lines(features, vector, foreign=foreign)
-            if vector is not None and any(abs(score - line) < CLOSE for score, line in scores.values()):
-                vector = await self._vector(unit, exact=True)
-                scores = self._against_lines(features, vector, foreign=foreign)
             for label, (score, line) in scores.items():
                 highest[label] = max(highest.get(label, (0.0, False)), (score, score >= line), key=_by_line)
         return highest
@@ -253,16 +245,12 @@ class Inbound:
             self._classifier.probability(label, features) for label in ("harm", "injection", "distress")
         )
 
-    async def _vector(self, text: str, *, exact: bool = False) -> Vector | None:
-        """Return a text's vector; `exact` is that of the graph which the weights were fitted with."""
+    async def _vector(self, text: str) -> Vector | None:
         if self._embedder is None:
             return None
         try:
             async with asyncio.timeout(EMBED_SECONDS):
-                if not exact:
-                    return await self._embedder.embed_query(text)
-                [row] = await self._embedder.embed_passages([text], [()])
-                return row.vector
+                return await self._embedder.embed_layers(text)
         except (EmbedError, TimeoutError) as error:
             log.warning("the guard goes by words alone: %s", error)
             return None

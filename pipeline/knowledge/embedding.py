@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AnswerdeckError, ErrorClass
 from pipeline.knowledge.found import Vector
-from pipeline.knowledge.graph_file import tensors
-from pipeline.knowledge.query_graph import INPUT, OUTPUT, query_graph
+from pipeline.knowledge.graph_file import showing, tensors
+from pipeline.knowledge.query_graph import INNER, INNER_OUTPUT, INPUT, OUTPUT, query_graph
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -131,6 +131,17 @@ def _session() -> Any:
 
 
 @cache
+def _showing_session() -> tuple[Any, list[str]]:
+    """Return the model's own graph that gives its inner states too, and the names of these.
+
+    It is opened only where `quick_session` gives nothing.
+    """
+    weights = [f"inner.encoder.layer.{layer}.output.LayerNorm.weight" for layer in INNER]
+    content, names = showing(_weights().read_bytes(), weights, ("batch", "sequence", MiniLM.dimensions))
+    return _opened(content), names
+
+
+@cache
 def quick_session() -> Any | None:
     """Return our graph for one text; None where it does not give the vectors of the model's own.
 
@@ -174,6 +185,16 @@ def _meant(session: Any, pieces: list[int]) -> NDArray[np.float32]:
     return session.run([OUTPUT], {INPUT: np.array([pieces])})[0][0]
 
 
+def _layered(pieces: list[int]) -> NDArray[np.float32]:
+    """Return the means of a text's states, the last layer's first, then those of the layers INNER."""
+    if (quick := quick_session()) is not None:
+        return np.concatenate(quick.run([OUTPUT, INNER_OUTPUT], {INPUT: np.array([pieces])}))
+    session, names = _showing_session()
+    ids = np.array([pieces])
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return np.concatenate(session.run(["last_hidden_state", *names], inputs)).mean(axis=1)
+
+
 class MiniLM:
     """all-MiniLM-L6-v2, int8, through onnxruntime: mean over the mask, then L2.
 
@@ -187,7 +208,7 @@ class MiniLM:
     languages = frozenset({"en"})  # it was trained on English alone
 
     def __init__(self) -> None:
-        self._remembered = Remembered()
+        self._remembered, self._layers = Remembered(), Remembered()
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
 
     @property
@@ -205,11 +226,21 @@ class MiniLM:
         """Return the query's vector; a repeated question is answered from memory."""
         text = sendable(text[:QUERY_CHARACTERS])
         vector = self._remembered.get(text)
-        if vector is None:
-            loop = asyncio.get_running_loop()
-            vector = await loop.run_in_executor(self._queries, self._query, text)
-            self._remembered.put(text, vector)
-        return vector
+        return (await self._read(text))[0] if vector is None else vector
+
+    async def embed_layers(self, text: str) -> Vector:
+        """Return the query's vector and those of the layers INNER, in one row: one reading gives them all."""
+        text = sendable(text[:QUERY_CHARACTERS])
+        row = self._layers.get(text)
+        return (await self._read(text))[1] if row is None else row
+
+    async def _read(self, text: str) -> tuple[Vector, Vector]:
+        loop = asyncio.get_running_loop()
+        vectors = await loop.run_in_executor(self._queries, self._query, text)
+        vector, row = vectors[0].copy(), vectors.ravel()
+        self._remembered.put(text, vector)
+        self._layers.put(text, row)
+        return vector, row
 
     def vector(self, text: str) -> Vector:
         """Return the vector of a short text now, by the model's own graph: figures stay comparable."""
@@ -219,9 +250,8 @@ class MiniLM:
         """Return one PassageVectors per text; spans are character offsets in it."""
         return await asyncio.to_thread(self._passages, texts, spans)
 
-    def _query(self, text: str) -> Vector:
-        quick, pieces = quick_session(), _pieces(text)
-        return self._exact(pieces) if quick is None else checked(_meant(quick, pieces), self.dimensions)
+    def _query(self, text: str) -> NDArray[np.float32]:
+        return np.stack([checked(row, self.dimensions) for row in _layered(_pieces(text))])
 
     def _exact(self, pieces: list[int]) -> Vector:
         return checked(_mean(self._states([pieces[1:-1]])[0]), self.dimensions)

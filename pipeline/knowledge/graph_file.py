@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ Shape = tuple[int | str, ...]  # a name stands for a length that differs from ru
 _MODEL_IR, _MODEL_GRAPH, _MODEL_OPSETS = 1, 7, 8
 _GRAPH_NODES, _GRAPH_NAME, _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 1, 2, 5, 11, 12
 _NODE_INPUTS, _NODE_OUTPUTS, _NODE_OPERATOR, _NODE_ATTRIBUTES, _NODE_DOMAIN = 1, 2, 4, 5, 7
+_NODE_ENDS = (_NODE_INPUTS, _NODE_OUTPUTS)
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_DATA = 1, 2, 8, 9
 _TYPES = {1: np.dtype("<f4"), 2: np.dtype("u1"), 3: np.dtype("i1"), 7: np.dtype("<i8"), 9: np.dtype("?")}
 _NUMBERS = {kind: number for number, kind in _TYPES.items()}
@@ -40,6 +41,25 @@ def tensors(model: bytes) -> dict[str, Array]:
         raise ValueError("the file holds no graph")
     rows = (value for field, value in _fields(graph) if field == _GRAPH_TENSORS)
     return dict(_tensor(row) for row in rows if isinstance(row, memoryview))
+
+
+def showing(model: bytes, weights: Sequence[str], shape: Shape) -> tuple[bytes, list[str]]:
+    """Return a model that also gives what the operations with these weights result in, and their names.
+
+    A message that stands in a file twice is read as one, so outputs are added behind it. Raises ValueError.
+    """
+    graph = next((value for field, value in _fields(memoryview(model)) if field == _MODEL_GRAPH), None)
+    results: dict[str, str] = {}
+    for field, node in _fields(graph) if isinstance(graph, memoryview) else ():
+        if field == _GRAPH_NODES and isinstance(node, memoryview):
+            parts = [(part, bytes(value).decode()) for part, value in _fields(node) if part in _NODE_ENDS]
+            result = next((name for part, name in parts if part == _NODE_OUTPUTS), "")
+            results.update({name: result for part, name in parts if part == _NODE_INPUTS})
+    if missing := [name for name in weights if name not in results]:
+        raise ValueError(f"no operation has the weights {missing}")
+    names = [results[name] for name in weights]
+    outputs = (_bytes(_GRAPH_OUTPUTS, _value(name, np.float32, shape)) for name in names)
+    return model + _bytes(_MODEL_GRAPH, b"".join(outputs)), names
 
 
 class Graph:

@@ -18,6 +18,8 @@ from pipeline.knowledge.graph_file import Array, Graph
 LAYERS, HEADS = 6, 12
 EPSILON = 1e-12
 INPUT, OUTPUT = "ids", "mean"
+INNER = (2, 3, 4)  # layers before the last whose means are given too
+INNER_OUTPUT = "inner"  # their means, a row each
 LOUD = (63, 99, 127, 157, 223, 267, 338, 383)  # channels with values up to 28; others stay below 5
 LOWEST = -0.2  # of what GELU gives, in shares of a word piece's highest value
 LEAST = 0.85  # that this value is taken for: GELU never goes below -0.17
@@ -25,7 +27,7 @@ _EMBEDDINGS = "inner.embeddings."
 
 
 def query_graph(weights: Mapping[str, Array], longest: int) -> bytes:
-    """Return the graph from the word pieces of one text, `longest` at most, to the mean of their states.
+    """Return the graph from the word pieces of one text, `longest` at most, to the means of their states.
 
     Raises ValueError or KeyError when the weights are not those of MiniLM with int8 matrices.
     """
@@ -45,12 +47,19 @@ class _Writer:
     def model(self, longest: int) -> bytes:
         """Return the whole model."""
         states = self._embedded(longest)
+        inner: list[str] = []
         for layer in range(LAYERS):
             states = self._layer(states, f"inner.encoder.layer.{layer}.")
+            if layer in INNER:
+                inner.append(self._graph.node("ReduceMean", states, axes=(1,), keepdims=0))
         mean = self._graph.node("ReduceMean", states, axes=(1,), keepdims=0)
         self._graph.named(mean, OUTPUT)
+        self._graph.named(self._graph.node("Concat", *inner, axis=0), INNER_OUTPUT)
         width = len(self._weights[f"{_EMBEDDINGS}LayerNorm.bias"])
-        return self._graph.model({INPUT: (np.int64, (1, "n"))}, {OUTPUT: (np.float32, (1, width))})
+        outputs = {OUTPUT: (1, width), INNER_OUTPUT: (len(INNER), width)}
+        return self._graph.model(
+            {INPUT: (np.int64, (1, "n"))}, {name: (np.float32, shape) for name, shape in outputs.items()}
+        )
 
     def _embedded(self, longest: int) -> str:
         """Return the sum of word, place and type; only the rows of the text's words are unpacked."""

