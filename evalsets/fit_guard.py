@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsets.guard_lines import Line, own, questions, sentence_lines
+from evalsets.guard_lines import PREAMBLES, Line, own, pairs, questions, sentence_lines
 from pipeline.guardrails.classifier import BUCKETS, BY_WORDS, LABELS, VECTOR_WEIGHT, WEIGHTS, Label, buckets
 from pipeline.knowledge.embedding import MiniLM
 
@@ -34,8 +34,8 @@ PASSAGE_ALARMS = 0.006  # share of clean passages with a flagged sentence
 CARD = """# The guard's classifier
 
 `classifier.npz`: four logistic models (harm, injection, distress, planted), each on a MiniLM sentence
-embedding with {buckets} hashed word and letter features, and once on the features alone. Written by
-`python -m evalsets.fit_guard`; do not edit.
+embedding, the means of layers three to five of the same reading and {buckets} hashed word and letter
+features, and once on the features alone. Written by `python -m evalsets.fit_guard`; do not edit.
 
 Figures below are of sets left out of training, at the threshold chosen on the other sets (harm: at most
 0.4 % of plain questions and 5 % of safe lookalikes; injection: 0.04 % and 1 %). The shipped weights are
@@ -58,7 +58,7 @@ Sources (read at training time, no text of them is in the file):
 | clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
 | mtrag_cloud (IBM), clapnq_dev | clean passages; their questions are in no fit | Apache-2.0 |
 | demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
-| evalsets/training, {own} own lines (en, de, fr, es, pt, zh) | all labels | the project's |
+| evalsets/training, {own} own lines, many in pairs of the same words; {long} prompts made of them | all | ours |
 
 Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
 of its prompts are harmless; the embedding is English, so the other languages lean on words.
@@ -270,9 +270,14 @@ def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
         rows += report(label, table)
         print("\n".join(rows[-16:]), flush=True)
     np.savez_compressed(path, **models)
-    count = sum(1 for name in ("harm", "injection", "planted", "product") for _ in own(name))
-    card = CARD.format(buckets=BUCKETS, rows="\n".join(rows), own=count)
-    path.with_suffix(".md").write_text(card, encoding="utf-8")
+    path.with_suffix(".md").write_text(card(rows), encoding="utf-8")
+
+
+def card(rows: Sequence[str]) -> str:
+    """Return the data card with the rows of the report."""
+    names = ("harm", "injection", "planted", "product", "preambles")
+    count = sum(1 for name in names for _ in own(name)) + sum(1 for _ in pairs())
+    return CARD.format(buckets=BUCKETS, rows="\n".join(rows), own=count, long=2 * PREAMBLES)
 
 
 if __name__ == "__main__":
