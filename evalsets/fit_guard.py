@@ -58,7 +58,7 @@ Sources (read at training time, no text of them is in the file):
 | clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
 | mtrag_cloud (IBM), clapnq_dev | clean passages; their questions are in no fit | Apache-2.0 |
 | demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
-| evalsets/training, {own} own lines, many in pairs of the same words; {long} prompts made of them | all | ours |
+| evalsets/training, {own} own lines, many in pairs of the same words; {long} long prompts | all | ours |
 
 Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
 of its prompts are harmless; the embedding is English, so the other languages lean on words.
