@@ -29,7 +29,7 @@ RIDGE = 0.3
 STEPS = 100  # of the search; more move no figure below
 FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
-LOOKALIKE_ALARMS = {"harm": 0.05, "injection": 0.01, "distress": 0.01, "planted": 0.0}
+LOOKALIKE_ALARMS = {"harm": 0.04, "injection": 0.01, "distress": 0.01, "planted": 0.0}
 PASSAGE_ALARMS = 0.006  # share of clean passages with a flagged sentence
 CARD = """# The guard's classifier
 
@@ -38,7 +38,7 @@ embedding, the means of layers three to five of the same reading and {buckets} h
 features, and once on the features alone. Written by `python -m evalsets.fit_guard`; do not edit.
 
 Figures below are of sets left out of training, at the threshold chosen on the other sets (harm: at most
-0.4 % of plain questions and 5 % of safe lookalikes; injection: 0.04 % and 1 %). The shipped weights are
+0.4 % of plain questions and 4 % of safe lookalikes; injection: 0.04 % and 1 %). The shipped weights are
 fitted on all of them but the questions of mtrag_cloud, clapnq_dev and demo_gnome_help; so only those and
 unseen sets measure the file: `answerdeck eval run guardrails` is one, the demo's questions are another.
 

@@ -25,6 +25,7 @@ PRODUCT = 3_500  # questions about products, made of our own wordings
 WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
 PASSAGES = 800  # clean ones of each corpus
 PREAMBLES = 250  # long prompts composed of our sentences
+PASTES = 120  # logs, settings, code and mails composed of our lines
 BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most of each in one
 
 
@@ -64,6 +65,7 @@ def questions(folder: Path) -> Iterator[Line]:
     yield from plain(folder)
     yield from pairs()
     yield from preambles()
+    yield from pastes()
     for name in ("harm", "injection"):
         for kind, language, text in own(name):
             yield Line(text, kind, f"own:{language}")
@@ -79,10 +81,7 @@ def pairs() -> Iterator[Line]:
 
 def preambles() -> Iterator[Line]:
     """Yield long hostile prompts composed of our sentences, each with a harmless one, by how they open."""
-    parts: dict[str, list[str]] = {}
-    for name in ("preambles", "product"):
-        for kind, _, text in own(name):
-            parts.setdefault(kind, []).append(text)
+    parts = _composed()
     asks = [line.text for line in pairs() if line.kind == "harm"]
     rng = random.Random(3)
     for _ in range(PREAMBLES):
@@ -96,12 +95,28 @@ def preambles() -> Iterator[Line]:
         body = rng.sample(parts["mild_body"], rng.randint(1, 6))
         thing, other = rng.sample(parts["thing"], 2)
         text = " ".join([opening, *body, rng.choice(parts["mild_closing"])])
-        yield Line(
-            text.format(act=rng.choice(parts["act"]), thing=thing, other=other),
-            "benign",
-            "own:en",
-            attack=opening,
-        )
+        text = text.format(act=rng.choice(parts["act"]), thing=thing, other=other)
+        yield Line(text, "benign", "own:en", attack=opening)
+
+
+def pastes() -> Iterator[Line]:
+    """Yield what people paste, logs, settings, code and mails: kinds of line repeated with other numbers."""
+    parts = _composed()
+    rng = random.Random(4)
+    for number in range(PASTES):
+        kinds = rng.sample(parts["paste"], rng.randint(1, 6))
+        thing, other = rng.sample(parts["thing"], 2)
+        lines = [kinds[at % len(kinds)] for at in range(rng.randint(2, 30))]
+        texts = [line.format(n=rng.randint(1, 9), thing=thing, other=other) for line in lines]
+        yield Line("\n".join(texts), "benign", "own:en", attack=f"paste {number}")
+
+
+def _composed() -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {}
+    for name in ("preambles", "product"):
+        for kind, _, text in own(name):
+            parts.setdefault(kind, []).append(text)
+    return parts
 
 
 def plain(folder: Path) -> Iterator[Line]:
