@@ -34,14 +34,9 @@ MOST_PARSED = 500
 _PARSED: dict[str, duckdb.Statement] = {}  # a question costs as much to parse as to answer
 atexit.register(_PARSED.clear)  # or duckdb complains that they outlive it
 _DAMAGED = (
-    "not a valid duckdb",
-    "checksum",
-    "corrupt",
-    "replaying wal",
-    "could not read enough bytes",
-    "serialization error",
-    "invalidated because of a previous fatal error",
-)
+    "not a valid duckdb", "checksum", "corrupt", "replaying wal", "could not read enough bytes",
+    "serialization error", "invalidated because of a previous fatal error",
+)  # fmt: skip
 
 
 @cache
@@ -105,9 +100,24 @@ class Reading:
             _PARSED[sql] = statements[0]
         return _PARSED[sql]
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise duckdb's errors as our own; what a newer program made another way is no mistake in SQL."""
+        import duckdb
+
+        try:
+            with naming(self._name):
+                yield
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            ours, sql = len(migrations()), "select coalesce(max(version), 0) from stored.migrations"
+            with suppress(duckdb.Error):
+                if (new := self._connection.execute(sql).fetchall()[0][0]) > ours:
+                    raise StoreVersion(f"{self._name} has schema version {new}, we know {ours}") from error
+            raise
+
     def batches(self, sql: str, params: Mapping[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in lists of `size`, JSON columns decoded."""
-        with naming(self._name):
+        with self._reading():
             answer = self._connection.execute(self._prepare(sql), params)
             names = [column[0] for column in answer.description or ()]
             json_at = [column[0] for column in answer.description or () if str(column[1]) == "JSON"]
@@ -121,12 +131,12 @@ class Reading:
 
     def columns(self, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer as one array a column; for many rows of numbers without a null."""
-        with naming(self._name):
+        with self._reading():
             return self._connection.execute(self._prepare(sql), params).fetchnumpy()
 
     def frame(self, sql: str, params: Mapping[str, Any]) -> pandas.DataFrame:
         """Return the answer as a dataframe; JSON columns stay text."""
-        with naming(self._name), warnings.catch_warnings():
+        with self._reading(), warnings.catch_warnings():
             # DuckDB 2.0 drops columns in a way that pandas 3.1 deprecates
             warnings.filterwarnings("ignore", message="The inplace keyword", category=DeprecationWarning)
             return self._connection.execute(self._prepare(sql), params).df()
@@ -146,9 +156,7 @@ class Reading:
             columns = tuple(column[0] for column in answer.description or ())
             return columns, answer.fetchmany(most)
         except duckdb.InterruptException:
-            raise Refused(
-                f"stopped: it took longer than {seconds:g} s; narrow it, by time for example"
-            ) from None
+            raise Refused(f"stopped: it took longer than {seconds:g} s; narrow it, say by time") from None
         except (duckdb.Error, RuntimeError) as error:
             raise Refused(str(error)) from None
         finally:
@@ -156,7 +164,7 @@ class Reading:
 
     def write_parquet(self, sql: str, out: Path) -> None:
         """Write the answer to a Parquet file, unless the connection was locked down."""
-        with naming(self._name):
+        with self._reading():
             self._connection.sql(sql).write_parquet(str(out), compression="zstd", overwrite=True)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -223,12 +224,14 @@ def resume(job: ingestions.Job) -> Job:
 def ingested(kb: str) -> list[ingestions.Job]:
     """Return the ingestions of a knowledge base, the newest first."""
     check(kb)
-    return [job for job in running.running_jobs(knowledge()).list(100) if job.kb == kb]
+    with _plainly():
+        return [job for job in running.running_jobs(knowledge()).list(100) if job.kb == kb]
 
 
 def files(job: ingestions.Job) -> list[ingestions.JobFile]:
     """Return what came of the files of an ingestion, failures first."""
-    return running.running_jobs(knowledge()).of(job.job_id)
+    with _plainly():
+        return running.running_jobs(knowledge()).of(job.job_id)
 
 
 def unborn(kb: str, recorded: Sequence[ingestions.Job]) -> list[Job]:
@@ -248,8 +251,15 @@ def _at(job: Job) -> float:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    try:
+    with _plainly():
         return asyncio.run(work)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Say what cannot be done with a knowledge base as a Problem."""
+    try:
+        yield
     except (AnswerdeckError, OSError) as error:
         text = str(error)
         raise Problem(

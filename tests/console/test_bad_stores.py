@@ -47,6 +47,12 @@ def older(folder: Path) -> None:
         store.execute("delete from migrations where version > 1")
 
 
+def newer(folder: Path) -> None:
+    with duckdb.connect(folder / "traces.duckdb") as store:
+        store.execute("insert into migrations values (999, now())")
+        store.execute("alter table turns rename column hit to hits")
+
+
 @pytest.mark.parametrize(
     ("spoil", "what", "step"),
     [(garbage, "is damaged", "rebuilds it from the journal"), (half, "is damaged", "rebuilds it"),
@@ -65,6 +71,19 @@ def test_a_page_that_needs_the_store_says_what_is_wrong(
     app = page("sql")
     next(button for button in app.button if button.label == "Ask").click().run()
     assert not app.exception and app.error
+
+
+def test_a_page_that_a_newer_store_breaks_says_so(folder: Path) -> None:
+    newer(folder)
+    app = page("turns")
+    assert not app.exception and "has schema version 999" in app.error[0].value
+    assert "install the version of Answerdeck that wrote it" in app.error[0].value
+
+
+def test_a_list_of_ingestions_that_cannot_be_used_is_a_sentence(folder: Path) -> None:
+    (folder / "jobs.sqlite").write_text("no database")
+    app = page("knowledge")
+    assert not app.exception and "list of ingestions" in app.error[0].value
 
 
 def test_a_journal_that_is_no_folder_is_a_sentence_on_health(folder: Path) -> None:
