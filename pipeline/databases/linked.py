@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class Linked:
         self.path = path
         self.notice: tuple[datetime, str] | None = None
         self._connect = connect
-        self._connection = connect(path)
+        self._connection = connect(private(path))
         self._identity = _identity(path)
 
     def current(self) -> sqlite3.Connection:
@@ -49,7 +49,7 @@ class Linked:
         try:
             if identity is None:
                 self._restore()
-            before, self._connection = self._connection, self._connect(self.path)
+            before, self._connection = self._connection, self._connect(private(self.path))
         except OSError as error:
             raise sqlite3.OperationalError(
                 f"{self.path.name} cannot be put back: {error.strerror}"
@@ -64,7 +64,7 @@ class Linked:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.back")
         draft.unlink(missing_ok=True)
-        with closing(sqlite3.connect(draft)) as fresh:
+        with closing(sqlite3.connect(private(draft))) as fresh:
             self._connection.backup(fresh)
         for suffix in ("-wal", "-shm"):  # of the deleted file: they must not be read into the new one
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -74,6 +74,16 @@ class Linked:
             log.info("another process put %s back first", self.path.name)
         finally:
             draft.unlink()
+
+
+def private(path: Path) -> Path:
+    """Begin a file that its owner alone may read, where there is none; return its path.
+
+    One that is there is never opened: closing it again would end the locks that this process holds on it.
+    """
+    with suppress(OSError):  # it is there, or cannot be made, as SQLite will say
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    return path
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.databases.linked import private
 from pipeline.databases.transactions import transaction
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,8 @@ class SharedCounts:
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
-    db = sqlite3.connect(path or ":memory:", timeout=2, isolation_level=None, check_same_thread=False)
+    file = ":memory:" if path is None else private(path)
+    db = sqlite3.connect(file, timeout=2, isolation_level=None, check_same_thread=False)
     try:
         db.executescript(_SCHEMA)
     except sqlite3.OperationalError:

@@ -191,7 +191,8 @@ def _write(folder: Path, book: Book) -> None:
         "checked_at": book.checked_at,
     }
     draft = folder / f"{STANDINGS}.new"
-    with draft.open("w", encoding="utf-8") as file:
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as file:
         json.dump(document, file, default=lambda value: value.isoformat())
         file.flush()
         os.fsync(file.fileno())
