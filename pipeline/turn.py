@@ -20,6 +20,7 @@ from pipeline.knowledge.found import Found, Retrieved
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
 from pipeline.steps.answering import Answering
+from pipeline.steps.both import retrieve
 from pipeline.steps.errand import errand
 from pipeline.steps.frame import UNMETERED, Frame, malformed, refused
 from pipeline.steps.keeping import Lookup
@@ -280,7 +281,7 @@ class Pipeline(Frame):
         kb = self._base(turn)
         turn.recorder.note(kb=kb)
         with turn.recorder.span("retrieve", "retrieval", query=query) as span:
-            retrieved = await self.retriever.retrieve(query, kb, turn.recorder, self._scope(turn), turn.own)
+            retrieved = await retrieve(self.retriever, query, kb, turn.recorder, self._scope(turn), turn.own)
             span.note(own=turn.own is not None, found=len(retrieved.candidates), degraded=retrieved.degraded)
         top = retrieved.top_score
         turn.recorder.note(

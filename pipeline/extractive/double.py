@@ -1,4 +1,4 @@
-"""Parts a question that asks two things: "What is a span and what is a turn?"."""
+"""Parts a question that asks two things, "What is a span and what is a turn?"."""
 
 from __future__ import annotations
 

@@ -87,15 +87,15 @@ class Extractive:
 def _pieces(prompt: Prompt, reading: Reading) -> list[str]:
     """Return the answer in pieces, none when there is no evidence or only what was said just before."""
     own = split(prompt.question)[0]
+    both = _two(own, prompt)
+    if both:
+        return both
     weak = reading.strength < ABSTAIN_BELOW and not (reading.strength >= COMPARED and both_told(own, reading))
     if weak or not reading.sentences:
         return []
     several = gathered(own, reading)
     if several is not None:
         return listed(several, reading) if several else []
-    both = _two(own, prompt)
-    if both:
-        return both
     leads = pointed(reading)
     if leads is not None:
         reading = reading.on(leads)
@@ -114,11 +114,19 @@ def _two(question: str, prompt: Prompt) -> list[str]:
     parts = halves(question)
     if parts is None:
         return []
-    readings = [read(part, prompt.retrieved) for part in parts]
+    vectors = dict(prompt.retrieved.halves)
+    whole = prompt.retrieved.query_vector
+    readings = [
+        read(part, replace(prompt.retrieved, query_vector=vectors.get(part, whole))) for part in parts
+    ]
     if any(part.strength < ABSTAIN_BELOW or not part.sentences for part in readings):
         return []
     first, second = (compose(part, each, SHORT) for part, each in zip(parts, readings, strict=True))
-    return [] if _agree(first, second) else [*first, "\n\n", *second]
+    if _agree(first, second):
+        return []
+    there = {_bare(piece) for piece in first}
+    new = [piece for piece in second if _bare(piece) not in there]
+    return [*first, "\n\n", new[0].lstrip(), *new[1:]]
 
 
 def _doubtful(question: str, reading: Reading) -> list[str]:

@@ -41,6 +41,7 @@ class Retrieved:
     embedder: str | None
     degraded: str | None = None  # why only a part of retrieval worked, e.g. "embed_failed"
     fallback: bool = False  # the embedded order stands, since the reranker in force failed
+    halves: tuple[tuple[str, Vector | None], ...] = ()  # the parts of two questions in one, embedded
 
     def best(self, count: int) -> Retrieved:
         """Return it with the first `count` candidates only."""

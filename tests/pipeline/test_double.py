@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.events import Answer
 from pipeline.extractive.double import halves
 from pipeline.extractive.extractive import compose
 from pipeline.extractive.home import others
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements
+from pipeline.knowledge.documents import Document
 from pipeline.knowledge.found import Found
 from pipeline.text.sentences import sentences
 from pipeline.text.spelling import joinable, joined
 from tests.factories import make_passage
 from tests.pipeline.test_doubt import KILN, answer, prompt
+from tests.pipeline.turns import ask, make_pipeline
 
 SHED = ("shed", "The shed", "The shed opens at seven. Its key hangs beside the door of the shed.")
 
@@ -97,3 +100,31 @@ def test_a_row_says_less_to_another_question_than_prose(chance: float, there: bo
     reading = Reading((Found(make_passage(n=1, text=" ".join(texts))),), read, 0.9, (1.0,))
     text = "".join(compose("Who fires it?", reading))
     assert "oldest potter" in text and ("lamp" in text) is there
+
+
+async def test_each_of_two_questions_is_searched_for_and_answered() -> None:
+    filler = [
+        Document(f"mill-{n}", f"Mill rule {n}", f"Rule {n} of the mill is about lunch and hats.", "")
+        for n in range(6)
+    ]
+    start = Document("lever", "Begin to grind", "Pull the red lever to start the mill.", "")
+    stop = Document(
+        "brake", "Rest the stones", "Turn the brass wheel to stop the mill. It brakes the stones.", ""
+    )
+    pipeline = await make_pipeline(documents=[*filler, start, stop])
+    reply, _ = await ask(pipeline, "How do I start the mill and how do I stop the mill?")
+    assert isinstance(reply, Answer)
+    assert "red lever" in reply.answer
+    assert "brass wheel" in reply.answer
+    assert len(reply.answer.split("brass wheel")) == 2  # nothing is said twice
+    ranks = [passage.rank for passage in reply.passages]
+    assert ranks == sorted(set(ranks))
+    assert searches(reply) == 3  # the whole and both parts
+    reply, _ = await ask(pipeline, "Which wheel is of brass?")
+    assert isinstance(reply, Answer)
+    assert searches(reply) == 1
+
+
+def searches(reply: Answer) -> int:
+    assert reply.trace is not None
+    return sum(span.name == "full-text search" for span in reply.trace.spans)
