@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,22 +145,36 @@ async def test_a_provider_that_lies_is_refused_calmly(lie: str) -> None:
     assert "Error" not in refused.text
 
 
-@pytest.mark.parametrize("kind", ["foreign key", "unknown key", "no signature"])
-async def test_a_token_that_the_provider_did_not_sign_is_refused(kind: str, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("foreign key", "BadSignatureError"),
+        ("unknown key", "a key the provider does not have"),
+        ("no signature", "UnsupportedAlgorithmError"),
+    ],
+)
+async def test_a_token_that_the_provider_did_not_sign_is_refused(
+    kind: str, reason: str, monkeypatch: Any
+) -> None:
     async with door() as chat:
         if kind == "no signature":
             from joserfc import jwt
 
-            monkeypatch.setattr(jwt, "encode", lambda *_: "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.")
+            def unsigned(header: dict[str, Any], claims: dict[str, Any], _: Any) -> str:
+                parts = (json.dumps(part).encode() for part in (header | {"alg": "none"}, claims))
+                return ".".join([*(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), ""])
+
+            monkeypatch.setattr(jwt, "encode", unsigned)  # all it claims is right
         else:
             key = KEYS[1].as_dict(private=True) | {"kid": "k1" if kind == "foreign key" else "k2"}
             chat.provider.signing = RSAKey.import_key(key)
-        refused = await chat.sign_in()
+        refused, line = await chat.sign_in(), chat.line()
         rotated = chat.provider
         if kind == "unknown key":  # and with its new key published it works at once
             rotated.published, rotated.signing = KEYS[1], None
             assert (await chat.sign_in()).status_code == 303
     assert refused.status_code == 401
+    assert reason in line
 
 
 async def test_roles_come_from_claims_alone() -> None:

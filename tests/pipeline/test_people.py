@@ -250,3 +250,21 @@ async def test_a_running_server_closes_with_the_first_user_and_follows_every_cha
         await http.post("/logout")
         assert (await http.post("/api/chat", json=ASK, headers=whole)).status_code == 401
     commands.close()
+
+
+async def test_a_key_that_is_revoked_in_a_stream_ends_with_it(tmp_path: Path) -> None:
+    pipeline = await make_pipeline(Scripted(["It ", 0.02, "suspends ", 0.02, "[1]."]), data_dir=tmp_path)
+    commands = People(tmp_path / "people.sqlite", Keys(""))
+    bearer = {"authorization": f"Bearer {commands.new_key('ci', 'user', 'boss')}"}
+    app = create_app(pipeline, load_settings(data_dir=tmp_path))
+    async with served(app) as address, httpx.AsyncClient(base_url=address, timeout=60) as http:
+        async with http.stream("POST", "/api/chat", json=ASK, headers=bearer) as response:
+            text = ""
+            async for piece in response.aiter_text():
+                if not text:
+                    commands.revoke("ci", "boss")
+                text += piece
+        after = await http.post("/api/chat", json=ASK, headers=bearer)
+    commands.close()
+    assert "event: done" in text and "event: error" not in text  # what was begun is paid for
+    assert after.status_code == 401
