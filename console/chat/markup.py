@@ -105,6 +105,13 @@ def _chips(state: StateCore) -> None:
         token.children = children
 
 
+def _directions(state: StateCore) -> None:
+    """Let each block run as its own first letter does: to the left in Arabic or Hebrew."""
+    for token in state.tokens:
+        if token.level == 0 and token.nesting == 1 and token.type != "table_open":
+            token.attrSet("dir", "auto")
+
+
 def _pieces(token: Token, env: Mapping[str, Any], seen: Counter[int]) -> list[Token]:
     titles, turn_id, tongue = env["titles"], env["turn"], env["tongue"]
     pieces: list[Token] = []
@@ -132,6 +139,7 @@ def _markdown() -> MarkdownIt:
     md = MarkdownIt("commonmark", {"html": False, "breaks": True})
     md.enable(["table", "strikethrough"]).disable(["image", "reference"])
     md.core.ruler.push("chips", _chips)
+    md.core.ruler.push("directions", _directions)
     md.validateLink = lambda url: web_address(url) is not None or url.startswith("mailto:")
     md.add_render_rule("chip", lambda self, tokens, index, options, env: tokens[index].content)
     md.add_render_rule("link_open", _link)

@@ -59,6 +59,12 @@ def test_titles_and_ids_are_escaped_in_chips() -> None:
     assert 'aria-label="Source 1: &#34;&gt;&lt;script' in html
 
 
+def test_each_block_runs_as_its_own_letters_do() -> None:
+    html = answer("نظف الآلة.\n\n1. اضغط\n2. انتظر\n\nThen wait.")
+    assert html.count('<p dir="auto">') == 2 and '<ol dir="auto">' in html and "<li>" in html
+    assert 'class="bubble" dir="auto"' in thread.turn(Exchange("كيف أنظف الآلة؟"), Look())
+
+
 def test_numbers_become_chips_only_where_a_passage_has_them() -> None:
     html = answer("A [1][2]. B [7]. `code [1]` and [one [1] link](https://example.com).")
     assert html.count('class="cite"') == 2
@@ -72,7 +78,7 @@ def test_chips_of_one_number_are_counted_as_the_panel_counts_its_marks() -> None
 
 
 def test_a_marker_still_arriving_is_not_shown() -> None:
-    assert answer("Open Settings [1") == "<p>Open Settings</p>\n"
+    assert answer("Open Settings [1") == '<p dir="auto">Open Settings</p>\n'
 
 
 def test_links_open_apart_and_keep_their_address() -> None:
