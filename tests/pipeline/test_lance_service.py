@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from console import erasing
 from pipeline import build
 from pipeline.errors import ConfigurationError, KnowledgeError
-from pipeline.knowledge import elsewhere, listing
+from pipeline.knowledge import elsewhere, listing, tables
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
@@ -90,6 +93,33 @@ async def test_a_base_too_large_for_memory_is_searched_there(service: LanceServi
     assert len((await shelf.by_vector(vector)).keys) == 200
     assert "index/list" in service.routes
     assert "optimize" not in service.routes
+
+
+class Indexing:
+    """A table whose indexes are late."""
+
+    name = "valves"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def list_indices(self) -> list[Any]:
+        return [SimpleNamespace(name="searched_idx", columns=["searched"])]
+
+    async def wait_for_index(self, names: list[str], most: timedelta) -> None:
+        assert names == ["searched_idx"]
+        raise self._error
+
+
+async def test_indexes_that_come_late_are_named_and_cost_no_ingestion(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    late: Any = Indexing(TimeoutError("not all indexed"))
+    await tables._indexed(late, {"searched"})
+    assert "the indexes of 'valves' are not ready after 300 s" in caplog.text
+    broken: Any = Indexing(RuntimeError("Http error: (request_id=a) 403 Forbidden"))
+    with pytest.raises(RuntimeError, match="403"):
+        await tables._indexed(broken, {"searched"})
 
 
 async def test_old_releases_can_no_longer_be_returned_to(service: LanceService, tmp_path: Path) -> None:
