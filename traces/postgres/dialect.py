@@ -28,7 +28,7 @@ _TEXT = re.compile(r"^(    \S+) text\b", re.MULTILINE)
 _SEARCHED = re.compile(r"^(    (?:question|answer)) text collate \"C\"", re.MULTILINE)
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
 _PAYLOADS = re.compile(r"(create table payloads \([^;]*\));")
-_TABLE = re.compile(r"create table (\w+) \((.*?)\n\);", re.DOTALL)
+_TABLE = re.compile(r"create table (?:if not exists )?(\w+) \((.*?)\n\);", re.DOTALL)
 _COLUMN = re.compile(r"^    (\w+) (numeric\(\d+, \d+\)|double precision|\w+)", re.MULTILINE)
 INDEXES = (
     ("turns", "turn_id"),

@@ -2,14 +2,14 @@
 -- of two workspaces went on with is two.
 alter table hourly add column if not exists workspace text default 'default';
 alter table hourly_models add column if not exists workspace text default 'default';
-alter table hourly_buckets add column if not exists workspace text default 'default';
+alter table if exists hourly_buckets add column if not exists workspace text default 'default';
 alter table hourly_stages add column if not exists workspace text default 'default';
 alter table hourly_caches add column if not exists workspace text default 'default';
 alter table hourly_talks add column if not exists workspace text default 'default';
 alter table hourly_left add column if not exists workspace text default 'default';
 alter table hourly_topics add column if not exists workspace text default 'default';
 alter table daily add column if not exists workspace text default 'default';
-alter table daily_buckets add column if not exists workspace text default 'default';
+alter table if exists daily_buckets add column if not exists workspace text default 'default';
 alter table daily_sides add column if not exists workspace text default 'default';
 alter table daily_users add column if not exists workspace text default 'default';
 alter table daily_topics add column if not exists workspace text default 'default';
