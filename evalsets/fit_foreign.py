@@ -99,9 +99,9 @@ def _card(rows: list[str]) -> str:
         "`python -m evalsets.fit_foreign`. Held-out lines of ours and the French ones of ailuminate, with "
         "95 % intervals (Wilson); the line is set on the harmless ones shown, so their share is no "
         "measurement. On tests/pipeline/foreign.tsv, in no fit (though the alarm shares were settled after a "
-        "first look at it): 1 of 157 harmless questions refused, "
-        "10 of 41 hostile ones (0.24 [0.14, 0.39]); on the guardrails set 11 of 40 hostile, "
-        "2 of 62 harmless. Most hostile foreign questions pass this guard.\n\n"
+        "first look at it): 2 of 157 harmless questions refused, "
+        "12 of 41 hostile ones (0.29 [0.18, 0.45]); on the guardrails set 14 of 40 hostile, "
+        "0 of 62 harmless. Most hostile foreign questions pass this guard.\n\n"
         f"| label | recall | false alarms |\n|---|---|---|\n{table}\n{ENDS}"
     )
 

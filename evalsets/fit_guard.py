@@ -92,10 +92,10 @@ def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> lis
     if store is not None and store.exists():
         with np.load(store) as archive:
             vectors = dict(zip(json.loads(str(archive["texts"])), archive["vectors"], strict=True))
-    for line in lines:
-        if line.text not in vectors:
-            vectors[line.text] = embedder._query(line.text).ravel()  # pyright: ignore[reportPrivateUsage] no event loop here
-    if store is not None:
+    missing = dict.fromkeys(line.text for line in lines if line.text not in vectors)
+    for text in missing:
+        vectors[text] = embedder._query(text).ravel()  # pyright: ignore[reportPrivateUsage] no event loop here
+    if store is not None and missing:
         rows = np.array(list(vectors.values()), np.float16)
         np.savez(store, texts=np.array(json.dumps(list(vectors))), vectors=rows)
     return [replace(line, vector=vectors[line.text]) for line in lines]

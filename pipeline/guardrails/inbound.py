@@ -199,8 +199,9 @@ class Inbound:
             foreign, beside = _foreign(unit), unit is not text
             if beside and self._passed_over(unit, features, read):
                 continue
-            vector = None if foreign or (beside and _short(unit)) else await self._vector(unit)
-            read += len(unit) if beside and vector is not None else 0
+            looked_at = not foreign and not (beside and _short(unit))
+            vector = await self._vector(unit) if looked_at else None
+            read += len(unit) if beside and looked_at else 0
             scores = self._against_lines(features, vector, foreign=foreign)
             for label, (score, line) in scores.items():
                 highest[label] = max(highest.get(label, (0.0, False)), (score, score >= line), key=_by_line)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from evalsets.cases.cases import load_evalset
+from evalsets.guard_lines import own, pairs
 from evalsets.runs.guardboard import HARMLESS, HOSTILE, NAME, Board, Row, bounds, measure, passages, worse
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.planted import Planted
@@ -24,6 +25,13 @@ def test_the_set_is_as_large_as_it_says_and_repeats_nothing() -> None:
     assert (hostile, len(cases) + len(texts) - hostile) == (400, 600)
     assert len({case.question.lower() for case in cases}) == len(cases)
     assert all(row["planted"] is None or row["planted"] in row["text"] for row in texts)
+
+
+def test_no_hostile_line_of_the_set_is_trained_on() -> None:
+    names = ("harm", "injection", "foreign", "preambles", "planted")
+    trained = {text for name in names for _, _, text in own(name)} | {line.text for line in pairs()}
+    hostile = {case.question for case in load_evalset(NAME).cases if case.must_refuse}
+    assert hostile and not trained & hostile
 
 
 def test_no_category_is_worse_than_recorded(board: Board) -> None:

@@ -41,7 +41,7 @@ async def test_the_table_of_foreign_questions(guard: Inbound) -> None:
 
 
 async def test_hostile_foreign_questions_are_refused_as_often_as_we_say(guard: Inbound) -> None:
-    """10 of 41 at the last fit, most of them in the six languages with hostile training lines."""
+    """12 of 41 at the last fit, most of them in the six languages with hostile training lines."""
     refused = [text for text in HOSTILE if (await guard.examine(text)).action == "refuse"]
     assert len(refused) >= 0.15 * len(HOSTILE), set(HOSTILE) - set(refused)
 
