@@ -14,7 +14,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.guardrails.classifier import Vector
 from pipeline.guardrails.folding import fold
 from pipeline.guardrails.inbound import Inbound, clean
-from pipeline.knowledge.embedding import MiniLM
+from pipeline.knowledge.embedding import EmbedError, MiniLM
 
 GUARD = Inbound()
 
@@ -235,6 +235,19 @@ async def test_a_pasted_log_costs_few_vectors_and_is_no_attack() -> None:
     verdict = await Inbound(embedder=embedder).examine(log)
     assert verdict.action != "refuse"
     assert len(embedder.texts) <= 2
+
+
+async def test_an_embedder_that_fails_is_not_asked_for_every_sentence() -> None:
+    class Failing(Counting):
+        async def embed_layers(self, text: str) -> Vector:
+            self.texts.append(text)
+            raise EmbedError("down")
+
+    embedder = Failing()
+    parts = [f"Part {number} of our manual tells about trays, " + "paper " * 25 for number in range(8)]
+    verdict = await Inbound(embedder=embedder).examine("\n".join(f"{part}size." for part in parts))
+    assert verdict.action == "allow"
+    assert len(embedder.texts) == 5  # the whole, and sentences until enough characters were tried
 
 
 @pytest.mark.parametrize("place", [0, 40])
