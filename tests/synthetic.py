@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, cast
@@ -56,8 +57,12 @@ def history(
         yield from made.rating(trace)
 
 
-def runs(until: datetime | None = None, seed: int = 11) -> Iterator[Record]:
-    """Yield five finished runs of the demo evalset: two prompts, three models, one of retrieval only."""
+def runs(until: datetime | None = None, seed: int = 11, cases: int | None = None) -> Iterator[Record]:
+    """Yield five finished runs of the demo evalset: two prompts, three models, one of retrieval only.
+
+    `cases` is how many of its cases, all by default.
+    """
+    rows = _cases()[:cases]
     random = Random(seed)
     end = until or datetime.now(UTC)
     variants: list[tuple[str, Any, float, Literal["retrieval"] | None]] = [
@@ -68,15 +73,15 @@ def runs(until: datetime | None = None, seed: int = 11) -> Iterator[Record]:
         ("answer@v2", MODELS[2], 0.085, None),
     ]
     for place, (prompt, model, better, only) in enumerate(variants):
-        yield from _run(random, end - timedelta(hours=30 - 5 * place), prompt, model, better, only)
+        yield from _run(random, end - timedelta(hours=30 - 5 * place), rows, (prompt, model), better, only)
 
 
-def write(folder: Path, turns: int, **options: Any) -> None:
-    """Write a history and the runs into a data folder and drain them."""
+def write(folder: Path, turns: int, cases: int | None = None, **options: Any) -> None:
+    """Write a history and the runs, of some cases or all, into a data folder and drain them."""
     journal = Journal(folder / "journal")
     for record in history(turns, **options):
         journal.write(record)
-    for record in runs(options.get("until")):
+    for record in runs(options.get("until"), cases=cases):
         journal.write(record)
     journal.close()
     Store(folder).drain()
@@ -85,13 +90,13 @@ def write(folder: Path, turns: int, **options: Any) -> None:
 def _run(
     random: Random,
     began: datetime,
-    prompt: str,
-    model: tuple[str, float, float, float, float | None, float | None],
+    cases: list[dict[str, Any]],
+    answering: tuple[str, tuple[str, float, float, float, float | None, float | None]],
     better: float,
     only: Literal["retrieval"] | None,
 ) -> Iterator[Record]:
-    run_id, cases = uuid7(nanoseconds(began)), _cases()
-    documents = _documents()
+    run_id, documents = uuid7(nanoseconds(began)), _documents()
+    prompt, model = answering
     shared = Random(5)  # the same cases are hard in every run
     failed = 0
     for number, row in enumerate(cases):
@@ -191,6 +196,7 @@ def _cases() -> list[dict[str, Any]]:
     return [cast(dict[str, Any], json.loads(line)) for line in _lines("evalsets/sets/demo.jsonl")]
 
 
+@cache
 def _documents() -> list[dict[str, str]]:
     return [
         {"id": page.document_id, "title": page.title, "text": page.text, "url": page.url} for page in sample()

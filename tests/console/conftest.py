@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.prompts.library import SHIPPED
 from tests import synthetic
+from tests.one_for_all import copied
 from traces.journal import Journal
 from traces.store import Store
 
@@ -58,21 +59,23 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the five made-up runs, to read; who writes makes a copy."""
-    folder = tmp_path_factory.mktemp("runs")
-    journal = Journal(folder / "journal")
-    for record in synthetic.runs():
-        journal.write(record)
-    journal.close()
-    Store(folder).drain()
-    return folder
+
+    def make(folder: Path) -> None:
+        journal = Journal(folder / "journal")
+        for record in synthetic.runs():
+            journal.write(record)
+        journal.close()
+        Store(folder).drain()
+
+    return copied(tmp_path_factory, "runs", make)
 
 
 @pytest.fixture(scope="session")
 def busy_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with five days of made-up traffic and the five runs, to read or to copy."""
-    folder = tmp_path_factory.mktemp("busy")
-    synthetic.write(folder, 1_500, days=5, detailed=200)
-    return folder
+    return copied(
+        tmp_path_factory, "busy", lambda folder: synthetic.write(folder, 1_500, days=5, detailed=200)
+    )
 
 
 @pytest.fixture

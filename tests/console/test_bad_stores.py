@@ -20,7 +20,7 @@ from traces.store import Store
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    synthetic.write(folder, 20, days=1, detailed=5)
+    synthetic.write(folder, 20, cases=5, days=1, detailed=5)
     Store(folder).drain()
     return folder
 

@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("history")
-    synthetic.write(folder, 40, until=NOW, detailed=20)
+    synthetic.write(folder, 40, cases=12, until=NOW, detailed=20)
     return folder
 
 
