@@ -41,6 +41,26 @@ def no_component_packages() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_looking_whether_a_page_is_drawn() -> Iterator[None]:
+    """Wait for the thread that draws a page: Streamlit looks a thousand times a second whether it is done."""
+    from streamlit.testing.v1 import local_script_runner
+
+    look = local_script_runner.require_widgets_deltas
+
+    def wait(runner: local_script_runner.LocalScriptRunner, timeout: float = 3) -> None:
+        drawing = runner._script_thread
+        if drawing is not None:
+            drawing.join(timeout)
+        look(
+            runner, 0 if drawing is None or drawing.is_alive() else timeout
+        )  # at 0 it ends what takes longer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
+        yield
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser a module: Playwright's loop must not outlive it, or async tests elsewhere fail."""
