@@ -258,7 +258,7 @@ def month(
 ) -> Iterator[tuple[tuple[Ledger, Ledger], Known]]:
     """A month in both engines, drained from one journal, its last turns still in the live tail."""
     folder: Path = tmp_path_factory.mktemp("month")
-    synthetic.write(folder, 300, cases=25, until=NOW, detailed=60)
+    synthetic.write(folder, 300, until=NOW, detailed=60)
     both = Store(folder), Store(folder, postgres.fresh())
     journal = Journal(folder / "journal")
     for number, text in enumerate(("Un élève: 100% sûr?", "a\x00b", "the key")):

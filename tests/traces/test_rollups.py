@@ -331,43 +331,6 @@ def test_reviews_queue_what_people_and_scores_say(store: Store, journal: Journal
     assert chance[0] == chance[1] != chance[2] and len(chance[2]) == 5
 
 
-def test_a_percentile_is_within_one_percent_of_the_ranked_one(store: Store, journal: Journal):
-    turns = list(traffic(2_000))
-    write(journal, *turns)
-    store.drain()
-    with store.read() as ledger:
-        facts = board.board(ledger, Window(NOON - timedelta(days=3, hours=5), NOON), 3600).now
-    for name, column, share in (
-        ("first_token_p50", "first_token_seconds", 0.50),
-        ("first_token_p95", "first_token_seconds", 0.95),
-        ("latency_p95", "seconds", 0.95),
-    ):
-        values = sorted(
-            value
-            for turn in turns
-            if turn.turn.door != "eval" and (value := getattr(turn.turn, column)) is not None
-        )
-        ranked = values[round(share * (len(values) - 1))]
-        assert getattr(facts, name) == pytest.approx(ranked, rel=0.01)
-
-
-@pytest.mark.parametrize("sigma", [0.01, 0.5, 3.0])
-def test_histograms_keep_one_percent_over_many_sizes(sigma: float):
-    random = Random(5)
-    values = sorted(random.lognormvariate(-2, sigma) for _ in range(1_001))
-    buckets: dict[int, int] = {}
-    for value in values:
-        bucket = histogram.bucket(value)
-        buckets[bucket] = buckets.get(bucket, 0) + 1
-    ordered = sorted(buckets)
-    shares = (0.0, 0.05, 0.5, 0.95, 1.0)
-    found = histogram.percentiles(ordered, [buckets[one] for one in ordered], shares)
-    for share in shares:
-        assert found[share] == pytest.approx(values[round(share * 1_000)], rel=0.01)
-    assert histogram.percentiles([], [], (0.5,)) == {0.5: None}
-    assert histogram.percentiles([histogram.ZERO], [3], (0.5,)) == {0.5: 0.0}
-
-
 def test_values_of_any_size_stop_nothing(store: Store, journal: Journal):
     huge = make_trace(started_at=NOON, seconds=1e300, cost_usd=-1e300)
     score = Score(uuid7(), huge.turn.turn_id, "groundedness", 1e200, "online", NOON)
