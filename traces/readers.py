@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from traces import duck
+from traces.errors import Refused
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,13 +26,20 @@ def reading(path: Path, *, exporting: bool) -> Iterator[duckdb.DuckDBPyConnectio
         try:
             duck.attach(connection, path)
             yield connection
+        except Refused:  # a person's statement failed, the reader did not
+            _give_back(path, connection, exporting)
+            raise
         except BaseException:  # the connection is closed, the error passed on
             connection.close()
             raise
-        if exporting or not duck.detach(connection):
-            connection.close()
-        else:
-            _keep(path, connection)
+        _give_back(path, connection, exporting)
+
+
+def _give_back(path: Path, connection: duckdb.DuckDBPyConnection, exporting: bool) -> None:
+    if exporting or not duck.detach(connection):
+        connection.close()
+    else:
+        _keep(path, connection)
 
 
 def _take(path: Path) -> duckdb.DuckDBPyConnection:

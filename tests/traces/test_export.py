@@ -27,8 +27,6 @@ from traces.retention import erase, forget_turns, prune_turns
 from traces.rows import TABLES
 from traces.store import Store, drain_forever
 
-pytestmark = pytest.mark.usefixtures("shipped_stores")
-
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
@@ -58,6 +56,7 @@ def test_jsonl_holds_whole_turns_of_a_time(store: Store, tmp_path: Path):
     assert orjson.loads(line) == orjson.loads(orjson.dumps(new))
 
 
+@pytest.mark.usefixtures("shipped_stores")
 def test_parquet_holds_every_table_drained_or_not(store: Store, tmp_path: Path):
     import duckdb
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import make_trace
+from traces import readers
 from traces.errors import Refused
 from traces.journal import Journal
 from traces.queries import free
@@ -52,6 +53,17 @@ def test_what_takes_too_long_is_stopped_and_the_next_is_answered(store: Store) -
                 ledger, "select sum(a.range * b.range) from range(10000000) a, range(10000000) b", seconds=0.2
             )
         assert free.ask(ledger, "select count(*) from turns").rows == ((7,),)
+
+
+def test_a_refused_question_costs_no_reader(store: Store) -> None:
+    """Making one takes longer than most questions."""
+    ask(store, "select 1")
+    lent = readers._ready[-1]
+    for sql in ("select nothing", "delete from turns", "select * from nowhere"):
+        with pytest.raises(Refused):
+            ask(store, sql)
+        assert readers._ready[-1][2] is lent[2]
+    assert ask(store, "select count(*) from turns").rows == ((7,),)
 
 
 @pytest.mark.parametrize(

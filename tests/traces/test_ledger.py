@@ -22,8 +22,6 @@ from traces.records import Case, Run, RunSettings, Span, SpanKind, Usage
 from traces.rows import TABLES, columns
 from traces.store import Store
 
-pytestmark = pytest.mark.usefixtures("shipped_stores")
-
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
@@ -99,7 +97,7 @@ def sound(value: Any) -> Any:
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(any_trace(), min_size=1, max_size=15))
+@given(st.lists(any_trace(), min_size=1, max_size=4))
 def test_a_trace_comes_back_as_it_was_recorded(tmp_path: Path, recorded: list[Any]):
     data = tmp_path / recorded[0].turn.turn_id
     store, journal = Store(data), Journal(data / "journal")
@@ -190,26 +188,30 @@ def test_the_shared_subset_of_sql_works_with_bound_values(store: Store, journal:
             ledger.rows("select * from no_such_table")
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "select * from read_text('/etc/passwd')",
-        "copy (select 1) to '/tmp/out.csv'",
-        "attach '/tmp/other.duckdb' as other",
-        "set enable_external_access = true",
-        "install httpfs",
-        "select * from os",  # a Python name is no table
-    ],
+FORBIDDEN = (
+    "select * from read_text('/etc/passwd')",
+    "copy (select 1) to '/tmp/out.csv'",
+    "attach '/tmp/other.duckdb' as other",
+    "set enable_external_access = true",
+    "install httpfs",
+    "select * from os",  # a Python name is no table
+    "delete from stored.turns",
 )
-def test_a_reader_can_only_read_the_ledger(store: Store, journal: Journal, sql: str):
+
+
+@pytest.mark.usefixtures("shipped_stores")
+def test_a_reader_can_only_read_the_ledger(store: Store, journal: Journal):
     record(journal, 1)
     store.drain()
-    with store.read() as ledger, pytest.raises((duckdb.Error, StoreError)):
-        ledger.rows(sql)
-    with store.read() as ledger, pytest.raises((duckdb.Error, StoreError)):
-        ledger.rows("delete from stored.turns")
+    for sql in FORBIDDEN:
+        with store.read() as ledger, pytest.raises((duckdb.Error, StoreError)):
+            ledger.rows(sql)
+            pytest.fail(sql)
+    with store.read() as ledger:
+        assert ledger.rows("select count(*) as n from turns") == [{"n": 1}]
 
 
+@pytest.mark.usefixtures("shipped_stores")
 def test_an_answer_left_half_taken_harms_no_later_reader(store: Store, journal: Journal):
     record(journal, 5)
     store.drain()
