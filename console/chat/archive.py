@@ -64,7 +64,8 @@ class Archive:
         try:
             result = await self.of(reader).ask(method, *values)
         except ConversationsError as error:
-            log.warning("the chat page goes on without the conversations: %s", error)
+            if not self.away:
+                log.warning("the chat page goes on without the conversations: %s", error)
             self.away = True
             return None
         self.away = False

@@ -17,13 +17,14 @@ pytestmark = pytest.mark.browser
 SCRIPT = (Path(console.chat.__file__).parent / "assets" / "stream.js").read_text()
 # A server whose connections the test feeds and ends; what Gradio would read is in `read`.
 SERVER = """
-window.connections = []; window.joins = []; window.states = []; window.read = []; window.refuse = 0;
+window.connections = []; window.joins = []; window.states = []; window.read = []; window.refuse = 0; window.answered = 0;
 window.gradio_config = { dependencies: [{ id: 7, outputs: [1, 2] }] };
 window.addEventListener('answerdeck-line', ({ detail }) => states.push(detail));
 window.fetch = async (input, init) => {
   const url = new URL(input);
   if (url.pathname.endsWith('/join')) {
-    if (refuse-- > 0) throw new TypeError('no connection');
+    if (refuse-- > 0 && !answered) throw new TypeError('no connection');
+    if (refuse >= 0) return new Response('{}', { status: answered });
     joins.push(JSON.parse(init.body).session_hash);
     return new Response(JSON.stringify({ event_id: 'e' + joins.length }), { status: 200 });
   }
@@ -89,14 +90,17 @@ def test_a_lost_stream_ends_its_events_and_asks_in_a_new_session(run: Any) -> No
     assert read[0]["output"]["data"] == [{"__type__": "update"}] * 2
 
 
-def test_what_cannot_be_sent_waits(run: Any) -> None:
-    ends = run("""
-      refuse = 1;
-      const asked = ask(); await tick();
+@pytest.mark.parametrize("status", [0, 502, 503, 504])
+def test_what_cannot_be_sent_waits(run: Any, status: int) -> None:
+    ends = run(
+        f"refuse = 1; window.answered = {status};"
+        + """
+      const asked = ask(); await tick(); await tick();
       const before = joins.length;
       answerdeckLine.wake();
       return [before, (await asked).event_id, states];
-    """)
+    """
+    )
     assert ends == [0, "e1", ["waiting"]]
 
 

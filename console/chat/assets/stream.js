@@ -109,7 +109,7 @@
         response = await plain(input, { ...init, body: JSON.stringify({ ...body, session_hash: session }) });
         text = await response.text();
       } catch { /* no connection */ }
-      if (text === undefined || [502, 504].includes(response.status)) {
+      if (text === undefined || [502, 503, 504].includes(response.status)) {
         tell('waiting');
         await sleep();
         continue;
