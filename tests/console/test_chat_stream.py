@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 SCRIPT = (Path(console.chat.__file__).parent / "assets" / "stream.js").read_text()
 # A server whose connections the test feeds and ends; what Gradio would read is in `read`.
 SERVER = """
-window.connections = []; window.joins = []; window.states = []; window.read = []; window.refuse = 0; window.answered = 0;
+window.connections = []; window.joins = []; window.states = []; window.read = []; window.refuse = 0;
+window.answered = 0;
 window.gradio_config = { dependencies: [{ id: 7, outputs: [1, 2] }] };
 window.addEventListener('answerdeck-line', ({ detail }) => states.push(detail));
 window.fetch = async (input, init) => {
