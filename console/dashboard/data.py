@@ -107,6 +107,13 @@ def ledger() -> Iterator[Ledger]:
         raise Problem(f"The data folder cannot be read: {error}.", "Check ANSWERDECK_DATA_DIR.") from error
 
 
+def check_ledger() -> None:
+    """Read a little of the ledger; raises Problem where that fails, as it would on every page."""
+    with ledger() as opened:
+        now = datetime.now(UTC)
+        listing.look(opened, Filter(now - timedelta(days=30), now), 1, 0)
+
+
 @whose.cached(ttl=FRESH_SECONDS, max_entries=50, show_spinner=False)
 def read_overview(range_name: str, door: str) -> Overview:
     """Return what the Overview shows for a range and a door."""

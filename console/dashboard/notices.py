@@ -12,6 +12,7 @@ import streamlit as st
 
 from console.dashboard import clock, markup
 from console.dashboard.data import Problem
+from traces.ids import uuid7
 
 _DIRECTIVE = re.compile(r":(?=[A-Za-z][\w/+-]*[:\\])")  # of `:material/bolt:` and `:red[…]`
 
@@ -23,7 +24,7 @@ def problems() -> Iterator[None]:
         yield
     except Problem as problem:
         st.error(f"**{plain(problem.what)}**\n\n{problem.next_step}", icon=":material/database_off:")
-        st.button("Try again", key="again", icon=":material/refresh:")
+        st.button("Try again", key=f"again-{uuid7()[-8:]}", icon=":material/refresh:")  # two parts may fail
 
 
 def done(problem: str | None, message: str) -> None:

@@ -62,7 +62,7 @@ def test_a_page_that_needs_the_store_says_what_is_wrong(
     spoil: Callable[[Path], None], what: str, step: str, folder: Path
 ) -> None:
     spoil(folder)
-    for name in ("turns", "overview", "searches"):
+    for name in ("turns", "overview", "health"):
         app = page(name)
         assert not app.exception and what in app.error[0].value and step in app.error[0].value, name
     for name in ("alerts", "configuration", "sql"):
@@ -84,6 +84,13 @@ def test_a_list_of_ingestions_that_cannot_be_used_is_a_sentence(folder: Path) ->
     (folder / "jobs.sqlite").write_text("no database")
     app = page("knowledge")
     assert not app.exception and "list of ingestions" in app.error[0].value
+
+
+def test_a_folder_of_documents_that_is_a_file_is_a_sentence(folder: Path) -> None:
+    shutil.rmtree(folder / "knowledge", ignore_errors=True)
+    (folder / "knowledge").write_text("x")
+    app = page("knowledge")
+    assert not app.exception and app.error and "our fault" not in app.error[0].value
 
 
 def test_a_journal_that_is_no_folder_is_a_sentence_on_health(folder: Path) -> None:

@@ -172,8 +172,9 @@ def test_old_turns_go_whole_and_a_rebuild_does_not_bring_them_back(store: Store)
     record(store, old, evaluated)
     record(store, make_score(old.turn.turn_id, created_at=NOW - timedelta(days=399)))
     store.drain()
+    then = (NOW - timedelta(days=380)).timestamp()
     for path in segments.drained(store.journal):
-        os.utime(path, ((NOW - timedelta(days=380)).timestamp(),) * 2)
+        os.utime(path, (then, then))
     record(store, new)
     store.drain()
     assert forget_turns(store, 401, NOW) == 0

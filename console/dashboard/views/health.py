@@ -28,6 +28,8 @@ def page() -> None:
     st.title("Health", anchor=False)
     st.fragment(boundary.guarded(_now, "health"), run_every=WATCH_SECONDS)()
     with notices.problems():
+        data.check_ledger()
+    with notices.problems():
         _drills()
 
 

@@ -38,9 +38,12 @@ def page() -> None:
     """Draw the knowledge base the address names: its facts, what runs now, and the chosen section."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Knowledge", anchor=False)
+        kb = ""
         with notices.problems():
             kb = _choice()
             _drop(kb)
+    if not kb:
+        return
     with notices.problems():
         _undo(kb)
         base = bases.read(kb)
