@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+LONGEST = 300  # characters of a question that may be turned round; a pasted log has more
 LATEST = 4  # words of a question among which its act stands, after "how do I"
 _WAYS = r"(?:that|it|this|them|these|those|one)"
 _UNDO = re.compile(
@@ -38,7 +39,7 @@ def undone(question: str, before: str) -> str | None:
 
     None when it asks something else, or the question before has no act that is known here.
     """
-    if _UNDO.search(question) is None:
+    if len(before) > LONGEST or _UNDO.search(question[:LONGEST]) is None:
         return None
     switched = _STATE.sub(_switched, before, count=1)
     if switched != before:

@@ -1,4 +1,4 @@
-"""Knows what some answers look like: a phone number has digits, a price speaks of money."""
+"""Knows what some answers look like: a phone number has digits, a price speaks of money, a maker made it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ _MONEY = (
     r"|\b(?:no|without|extra) (?:extra )?cost|\bcosts? (?:of|for|is|are|you|more|less|the|depend)"
 )
 _PAST = (
-    r"^\W*(?:and |so |but )?when (?:was|were|did)\b.*"
+    r"(?:^\W*(?:and |so |but )?|\band )when (?:was|were|did)\b.*"
     r"\b(?:found|start|establish|releas|creat|launch|invent|publish|built|born)"
 )
+_MADE = r"(?:found|creat|invent|develop|design)"
+_MAKER = r"^\W*(?:and |so |but )?who (?:wrote|made|built|started|" + _MADE + r"ed)\b"
+_BY = r"\bby \w|\b(?:wrote|written|authors?|writers?|makers?|built|" + _MADE + r"(?:ed|ors?|ers?))\b"
 _YEAR = r"\b1[5-9]\d\d\b|\b20\d\d\b|\bcentury\b|\b\d+ years\b"
 _FORMS = (  # what is asked for, what it looks like, and whether a text about it must have it
     (_ASK + r"\b(?:tele)?phone numbers?\b", r"\+?\d[\d ()/.-]{5,}\d", False),
@@ -26,6 +29,7 @@ _FORMS = (  # what is asked for, what it looks like, and whether a text about it
     (_ASK + r"\b(?:price|fee|costs?|charged?)\b", _MONEY, True),
     (r"^\W*(?:and |so |but )?how much (?:is|are|does|do|will)\b.*\b(?:cost|pay|charge)", _MONEY, True),
     (_PAST, _YEAR, True),
+    (_MAKER, _BY, True),
 )
 _FORM_PATTERNS = [(re.compile(a, re.IGNORECASE), re.compile(b, re.IGNORECASE), near) for a, b, near in _FORMS]
 _FORM_WORDS = frozenset(map(stem, ("price", "fee", "cost", "charge", "pay", "found", "start")))
@@ -34,7 +38,7 @@ _FORM_WORDS = frozenset(map(stem, ("price", "fee", "cost", "charge", "pay", "fou
 def unmet(question: str, texts: Sequence[str]) -> bool:
     """Tell whether the question asks for something with a known look that no text has.
 
-    A price or a year must stand in a text that shares another word with the question.
+    A price, a year or a maker must stand in a text that shares another word with the question.
     """
     if not any(pattern.search(question) for pattern, _, _ in _FORM_PATTERNS):
         return False

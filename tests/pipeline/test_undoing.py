@@ -32,6 +32,7 @@ from pipeline.events import Message
         ("and how do I revert that?", "Turn off the siren at night", "Turn on the siren at night"),
         ("how do I undo that?", "How do I paint a door?", None),  # no act whose contrary is known
         ("how do I clean it?", "How do I add a printer?", None),
+        ("how do I undo that?", "How do I add " + "turn " * 800, None),
         ("how do I undo that?", "How long and how far does the new tram go until they add one?", None),
     ],
 )
