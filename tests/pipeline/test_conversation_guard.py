@@ -7,11 +7,18 @@ import time
 import pytest
 
 from pipeline.events import Answer, Message
+from pipeline.guardrails import inbound
 from pipeline.guardrails.classifier import Classifier, buckets
 from pipeline.guardrails.inbound import Inbound
 from pipeline.knowledge.embedding import EmbedError, MiniLM
 from pipeline.models.scripted import Scripted
 from tests.pipeline.turns import ask, make_pipeline
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "EMBED_SECONDS", 60.0)  # a busy machine changes no verdict
+
 
 GUARD = Inbound(embedder=MiniLM())
 HARMLESS = "How do I change the wallpaper on my desktop?"

@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError
+from pipeline.guardrails import inbound
 from pipeline.guardrails.classifier import Vector
 from pipeline.guardrails.folding import fold
 from pipeline.guardrails.inbound import Inbound, clean
 from pipeline.knowledge.embedding import EmbedError, MiniLM
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "EMBED_SECONDS", 60.0)  # a busy machine changes no verdict
+
 
 GUARD = Inbound()
 
