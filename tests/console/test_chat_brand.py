@@ -14,7 +14,6 @@ import pytest
 
 from console.chat.brand import ASSETS, CARDS, READABLE, _read, brand, colours, contrast
 from console.chat.contact import hand_over
-from console.chat.page import Page
 from console.chat.reader import Reader
 from console.chat.suggest import Examples, Excerpt, examples, following
 from console.chat.talk import Talk
@@ -50,6 +49,8 @@ def test_the_pages_own_colours_are_readable(look: str) -> None:
 
 
 def test_a_logo_is_a_picture_and_nothing_else(tmp_path: Path) -> None:
+    from console.chat.page import Page  # Gradio takes seconds, which each worker would spend
+
     path = tmp_path / "logo.svg"
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     look = brand(load_settings(chat={"name": "Tide & Co", "logo": path, "colour": "#123456"}).chat)
