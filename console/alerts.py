@@ -21,8 +21,8 @@ from traces.alerts.gauges import Gauge, Readings
 from traces.alerts.outbox import deliver
 from traces.alerts.quiet import Quiet
 from traces.alerts.rules import Edit, Rule
-from traces.alerts.standing import Book, Message, keeping, read
-from traces.alerts.watching import Watch
+from traces.alerts.standing import AlertMessage, Book, keeping, read
+from traces.alerts.watching import AlertWatch
 from traces.ids import uuid7
 
 UNDER_WAY_SECONDS = 600.0  # an ingestion that wrote its progress so lately is no lag
@@ -50,7 +50,7 @@ def test(settings: Settings) -> list[str]:
     text = "this is a test of the alerts."
     failures: list[str] = []
     for name, address in addresses(settings).items():
-        message = Message(uuid7(), "test", "test", text, "notice", now, now, [name])
+        message = AlertMessage(uuid7(), "test", "test", text, "notice", now, now, [name])
         if (failure := send(address, message)) is not None:
             failures.append(failure)
     return failures
@@ -121,10 +121,10 @@ def reset(settings: Settings, key: str, *, by: str) -> None:
         changing.reset(settings.data_dir, key, by=by)
 
 
-def watch(settings: Settings) -> Watch:
+def watch(settings: Settings) -> AlertWatch:
     """Return what the settings watch for."""
     alerts, server = settings.alerts, settings.server
-    return Watch(
+    return AlertWatch(
         turn_seconds=alerts.turn_seconds,
         first_token_seconds=alerts.first_token_seconds,
         limits={"cost_per_conversation": alerts.conversation_usd},

@@ -17,8 +17,8 @@ from pipeline.knowledge.elsewhere import tends_itself
 from pipeline.prompts.force import Force
 from pipeline.settings import load_settings
 from traces import certificate
-from traces.certificate import Certificate, Line
-from traces.places import Person, Place
+from traces.certificate import Certificate, CertificateLine
+from traces.places import DataSubject, Place
 from traces.store import Store
 
 KEPT = {
@@ -52,7 +52,7 @@ def erase(store: Store, user_id: str) -> Certificate:
         return certificate.erase(replace(person, erased_at=now), places(store), _kept(store, user_id))
 
 
-def trail(store: Store, user_id: str) -> Person:
+def trail(store: Store, user_id: str) -> DataSubject:
     """Return what is the person's, cases that no run asked yet included."""
     person = traces.places.trail(store, user_id)
     sets = (Cases(own.evalsets) for _, own in DataFolder(store.data_dir).everywhere())
@@ -60,7 +60,7 @@ def trail(store: Store, user_id: str) -> Person:
     return traces.places.trail(store, user_id, more) if more - person.case_ids else person
 
 
-def verify(store: Store, file: Path) -> list[Line]:
+def verify(store: Store, file: Path) -> list[CertificateLine]:
     """Ask every place again whether anything of a certificate's person is left."""
     return certificate.verify(certificate.load(file), places(store))
 

@@ -38,7 +38,7 @@ Dollars = Annotated[float, Field(ge=0, description="The most the run may cost; 0
 Json = dict[str, Any]
 
 
-class Server(MCPServer[Any]):
+class ToolServer(MCPServer[Any]):
     """Says each failure of a tool in our own sentence."""
 
     async def call_tool(self, name: str, arguments: Json, context: Context[Any, Any] | None = None) -> Any:
@@ -64,9 +64,9 @@ def _calm(error: ToolError) -> ToolError:
     return ToolError("This is a fault of Answerdeck; its log says more.")
 
 
-def server(tools: Tools) -> Server:
+def server(tools: Tools) -> ToolServer:
     """Return the server with its four tools."""
-    served = Server("answerdeck", instructions=ABOUT, version=tools.pipeline.rules.code_version)
+    served = ToolServer("answerdeck", instructions=ABOUT, version=tools.pipeline.rules.code_version)
 
     @served.tool(structured_output=False)
     async def search_documents(context: Context[Any, Any], question: Text, kb: Base = None) -> Json:

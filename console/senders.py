@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pipeline.settings import Settings
-from traces.alerts.standing import Message
+from traces.alerts.standing import AlertMessage
 
 POST_SECONDS = 5.0
 
@@ -38,13 +38,13 @@ def addresses(settings: Settings) -> dict[str, Address]:
     return {webhook.name: webhook for webhook in (*webhooks, *others)}
 
 
-def send(address: Address, message: Message) -> str | None:
+def send(address: Address, message: AlertMessage) -> str | None:
     """Send one message; return why it failed, without the secret parts of the address."""
     failure = _webhook(address, message) if address.kind == "webhook" else _apprise(address, message)
     return None if failure is None else f"{address.name}: {failure}"
 
 
-def _webhook(address: Address, message: Message) -> str | None:
+def _webhook(address: Address, message: AlertMessage) -> str | None:
     body = json.dumps({"text": f"Answerdeck: {message.text}"}).encode()
     request = urllib.request.Request(address.url, body, {"Content-Type": "application/json"})
     try:
@@ -54,7 +54,7 @@ def _webhook(address: Address, message: Message) -> str | None:
         return f"{urlsplit(address.url).hostname}: {error}"
 
 
-def _apprise(address: Address, message: Message) -> str | None:
+def _apprise(address: Address, message: AlertMessage) -> str | None:
     from apprise import Apprise, NotifyType
 
     post = Apprise()

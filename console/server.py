@@ -19,7 +19,7 @@ from pipeline.settings import Settings, load_settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pipeline.steps.parts import Given
+    from pipeline.steps.parts import GivenParts
     from pipeline.turn import Pipeline
 
 CLOSE_SECONDS = 5  # what connections get once the turns are over, an open chat page for example
@@ -72,7 +72,9 @@ def worker() -> FastAPI:
     return create(load_settings(), chat=False, alone=True)
 
 
-def create(settings: Settings, *, chat: bool = True, alone: bool = False, **parts: Unpack[Given]) -> FastAPI:
+def create(
+    settings: Settings, *, chat: bool = True, alone: bool = False, **parts: Unpack[GivenParts]
+) -> FastAPI:
     """Return the application: the HTTP routes, and the chat page mounted at `/`; see `pipeline.build`.
 
     A process that is there for it `alone` lets its start-up out of garbage collection.

@@ -21,7 +21,7 @@ from evalsets.sorting import Sorter
 from pipeline import build, shelving
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.errors import ConfigurationError
-from pipeline.prompts.shelves import Shelf
+from pipeline.prompts.shelves import PromptShelf
 from pipeline.settings import Settings
 from traces.store import drain_forever
 
@@ -142,7 +142,7 @@ def _canaries(settings: Settings, stop: threading.Event) -> None:
     """Take back a canary that does worse than the version in force, until told to stop."""
     copies = shelving.mirror(settings)
 
-    def shelves() -> list[tuple[str, Shelf]]:
+    def shelves() -> list[tuple[str, PromptShelf]]:
         places = DataFolder(settings.data_dir).everywhere()
         return [(whose, shelving.shelf(settings, copies, whose)) for whose, _ in places]
 

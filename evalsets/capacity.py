@@ -58,7 +58,7 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Bottleneck:
     """What ends first: the share of it that the peak takes, and the switch that removes it."""
 
     name: str
@@ -67,7 +67,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CapacityPlan:
     """What so many conversations a month take, and what gives way first."""
 
     conversations: int
@@ -78,10 +78,10 @@ class Plan:
     machines: int
     journal_bytes: float  # when all months that are kept are in it, as the store's
     store_bytes: float
-    limits: tuple[Limit, ...] = field(default=())  # the tightest first
+    limits: tuple[Bottleneck, ...] = field(default=())  # the tightest first
 
     @property
-    def first(self) -> Limit | None:
+    def first(self) -> Bottleneck | None:
         """Return the first bottleneck; None when one machine as it comes carries it."""
         return self.limits[0] if self.limits and self.limits[0].load > 1 else None
 
@@ -90,7 +90,9 @@ class TooMany(AnswerdeckError):
     """So many conversations cannot be played."""
 
 
-def plan(basis: Traffic | Assumed, conversations: int, per_turn: PerTurn, site: Site, seed: int = 0) -> Plan:
+def plan(
+    basis: Traffic | Assumed, conversations: int, per_turn: PerTurn, site: Site, seed: int = 0
+) -> CapacityPlan:
     """Return what a month of conversations takes on such a site. Raises TooMany."""
     turns, tokens = shape(basis)
     peak = busy_hour(conversations, turns, tokens, per_turn, seed)
@@ -103,7 +105,7 @@ def plan(basis: Traffic | Assumed, conversations: int, per_turn: PerTurn, site: 
     processes = max(1, int(np.ceil(max(cores / FULL, peak.in_flight / site.running_turns))))
     machines = max(1, int(np.ceil(cores / (FULL * site.cores))))
     limits = _limits(peak, per_turn, site, cores, store + journal)
-    return Plan(
+    return CapacityPlan(
         conversations,
         monthly,
         peak,
@@ -171,23 +173,25 @@ def _together(begun: np.ndarray, ended: np.ndarray) -> int:
     return int(running[inside].max())
 
 
-def _limits(peak: Peak, per_turn: PerTurn, site: Site, cores: float, stored_bytes: float) -> Sequence[Limit]:
+def _limits(
+    peak: Peak, per_turn: PerTurn, site: Site, cores: float, stored_bytes: float
+) -> Sequence[Bottleneck]:
     """Return how much of each thing the peak takes, with the switch for more of it."""
     workers = min(site.workers, site.cores)
     limits = [
-        Limit(
+        Bottleneck(
             "CPU of the processes",
             cores / (FULL * workers),
             f"serve --workers {site.cores} --no-chat" if workers < site.cores
             else "more machines: ANSWERDECK_SESSIONS and ANSWERDECK_LEDGER",
         ),
-        Limit(
+        Bottleneck(
             "turns at once",
             peak.in_flight / (site.running_turns * workers),
             "limits.running_turns, or more workers",
         ),
-        Limit("draining into DuckDB", peak.second / per_turn.drained_per_second, "ANSWERDECK_LEDGER=postgresql://…"),
-        Limit(
+        Bottleneck("draining into DuckDB", peak.second / per_turn.drained_per_second, "ANSWERDECK_LEDGER=postgresql://…"),
+        Bottleneck(
             "disk",
             stored_bytes / (FULL * site.disk_bytes) if site.disk_bytes else float("inf"),
             "a larger disk for ANSWERDECK_DATA_DIR, or ANSWERDECK_LEDGER=postgresql://…",
@@ -195,7 +199,7 @@ def _limits(peak: Peak, per_turn: PerTurn, site: Site, cores: float, stored_byte
     ]  # fmt: skip
     if site.tokens_per_minute:
         limits.append(
-            Limit(
+            Bottleneck(
                 "the provider's tokens a minute",
                 peak.tokens_minute / site.tokens_per_minute,
                 "a higher limit of the provider, or models.routes",

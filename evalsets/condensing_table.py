@@ -20,7 +20,7 @@ from evalsets.cases.evalset import messages
 from evalsets.evidence_sets import lines
 from evalsets.metrics.retrieval import retrieval
 from evalsets.metrics.stats import summary
-from evalsets.retrieval_table import Standing, ours, relevant_documents, shelve, unrecorded
+from evalsets.retrieval_table import ShelfInMemory, ours, relevant_documents, shelve, unrecorded
 from pipeline.context.condenser import Condenser
 from pipeline.events import Message
 from pipeline.extractive.extractive import Extractive
@@ -78,7 +78,7 @@ def _turns(turns: Sequence[dict[str, object]]) -> list[FollowUp]:
     ]
 
 
-async def recalls(standing: Standing, cases: Sequence[FollowUp], model: Model | None) -> list[float]:
+async def recalls(standing: ShelfInMemory, cases: Sequence[FollowUp], model: Model | None) -> list[float]:
     """Return the recall@5 of each follow-up, condensed by the rules, or by a model as a turn does it."""
     version = Library().get("condense@v1")
     gateway = None if model is None else Gateway([model], Extractive(), prices=Prices())
@@ -97,7 +97,7 @@ def _recall(documents: Sequence[str], case: FollowUp) -> float:
     return retrieval(list(dict.fromkeys(documents)), case.relevant)["recall@5"] or 0.0
 
 
-async def row(name: str, standing: Standing, cases: Sequence[FollowUp], real: Model | None) -> str:
+async def row(name: str, standing: ShelfInMemory, cases: Sequence[FollowUp], real: Model | None) -> str:
     """Return a set's line of the table."""
     last = [_recall(await ours(standing, case.question), case) for case in cases]
     ways = [await recalls(standing, cases, model) for model in (None, Scripted(), *([real] if real else []))]
@@ -126,7 +126,7 @@ async def main(folder: Path, url: str | None = None, name: str = "") -> None:
     heads = [LAST, RULES, PEOPLE, *([real.name] if real else [])]
     print(f"| follow-ups | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
     for part in SETS:
-        standing = Standing(await shelve(folder / part / "corpus.jsonl", embedder), embedder)
+        standing = ShelfInMemory(await shelve(folder / part / "corpus.jsonl", embedder), embedder)
         print(await row(part, standing, follow_ups(folder / part), real), flush=True)
 
 

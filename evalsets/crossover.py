@@ -40,7 +40,7 @@ WRITTEN = 200  # tokens of an answer
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CrossoverResult:
     """What one way of asking gave: recall of the needed pages, tokens and dollars of a turn."""
 
     cases: int
@@ -79,7 +79,9 @@ def counted(bodies: Sequence[dict[str, Any]]) -> list[Tokens]:
     return counts
 
 
-async def measure(folder: Path, server: FaultServer, pages: int, budget: int, cases: int = CASES) -> Measured:
+async def measure(
+    folder: Path, server: FaultServer, pages: int, budget: int, cases: int = CASES
+) -> CrossoverResult:
     """Ask the questions on the first pages; `budget` is the largest knowledge base that goes whole."""
     server.reset()
     documents, cases_asked = corpus(pages)
@@ -100,7 +102,7 @@ async def measure(folder: Path, server: FaultServer, pages: int, budget: int, ca
     finally:
         await pipeline.close()
     counts = counted([request.body for request in server.requests])
-    return Measured(
+    return CrossoverResult(
         len(cases_asked),
         _mean(shares),
         _mean([float(share == 1.0) for share in shares]),
@@ -110,7 +112,7 @@ async def measure(folder: Path, server: FaultServer, pages: int, budget: int, ca
     )
 
 
-def table(rows: Sequence[tuple[int, Measured, Measured]]) -> str:
+def table(rows: Sequence[tuple[int, CrossoverResult, CrossoverResult]]) -> str:
     """Return the table of sizes: passages beside the whole."""
     lines = [
         "| pages | questions | every needed page in the prompt: passages / whole | tokens a turn"
@@ -140,7 +142,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 async def _main(cases: int) -> None:
-    rows: list[tuple[int, Measured, Measured]] = []
+    rows: list[tuple[int, CrossoverResult, CrossoverResult]] = []
     everything = len(sample())
     with FaultServer() as server, tempfile.TemporaryDirectory() as folder:
         for pages in (*(size for size in SIZES if size < everything), everything):

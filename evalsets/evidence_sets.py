@@ -18,7 +18,7 @@ from pipeline.knowledge import vector_files
 from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import MiniLM, PassageVectors, checked
-from pipeline.knowledge.found import Found, Retrieved, Vector
+from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
 from pipeline.knowledge.ingest import sample, sample_vectors
 from traces.records import Passage
 
@@ -66,7 +66,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class CorpusShelf:
     """A corpus held in memory: its chunks, where each begins in its document, and its vectors."""
 
     chunks: list[Chunk]
@@ -79,16 +79,16 @@ class Shelf:
         nones = [self._found(int(i), rank, float(scores[i])) for rank, i in enumerate(best, 1)]
         return Retrieved(question, vector, tuple(nones), "fit", None, None)
 
-    def _found(self, index: int, rank: int, score: float) -> Found:
+    def _found(self, index: int, rank: int, score: float) -> RetrievedChunk:
         chunk = self.chunks[index]
         name = f"{chunk.chunk_id}@{self.starts[index]}"
         passage = Passage(
             "", rank, name, chunk.document_id, chunk.title, chunk.url, chunk.text, rank, vector_score=score
         )
-        return Found(passage, chunk.spans, self.vectors[index].sentences)
+        return RetrievedChunk(passage, chunk.spans, self.vectors[index].sentences)
 
 
-async def shelve(path: Path, embedder: MiniLM) -> Shelf:
+async def shelve(path: Path, embedder: MiniLM) -> CorpusShelf:
     """Chunk and embed a corpus.jsonl."""
     documents = [Document(r["id"], r["title"], r["text"], r.get("url", "")) for r in lines(path)]
     chunks = [passage for document in documents for passage in chunk(document)]
@@ -96,18 +96,18 @@ async def shelve(path: Path, embedder: MiniLM) -> Shelf:
     starts = [max(texts[passage.document_id].find(passage.text), 0) for passage in chunks]
     embedded = [passage.embedded for passage in chunks]
     vectors = await embedder.embed_passages([text for text, _ in embedded], [spans for _, spans in embedded])
-    return Shelf(chunks, starts, vectors)
+    return CorpusShelf(chunks, starts, vectors)
 
 
-def handbook(embedder: MiniLM) -> Shelf:
+def handbook(embedder: MiniLM) -> CorpusShelf:
     """Return the shipped pages with the vectors that are shipped beside them."""
     chunks, ready = [passage for page in sample() for passage in chunk(page)], sample_vectors(embedder)
-    return Shelf(
+    return CorpusShelf(
         chunks, [0] * len(chunks), [ready[vector_files.key(*passage.embedded)] for passage in chunks]
     )
 
 
-async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Example], list[Example]]:
+async def clapnq(folder: Path, embedder: MiniLM, shelf: CorpusShelf) -> tuple[list[Example], list[Example]]:
     """Return the questions with their given passage alone, and with the corpus searched."""
     given, within = [], []
     for row in lines(folder / "questions.jsonl"):
@@ -117,7 +117,7 @@ async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Exa
             text += sentence + " "
         vector = await embedder.embed_query(row["question"])
         mine = [i for i, passage in enumerate(shelf.chunks) if passage.document_id == row["passage_id"]]
-        own = Shelf(
+        own = CorpusShelf(
             [shelf.chunks[i] for i in mine], [shelf.starts[i] for i in mine], [shelf.vectors[i] for i in mine]
         )
         common = {
@@ -133,7 +133,7 @@ async def clapnq(folder: Path, embedder: MiniLM, shelf: Shelf) -> tuple[list[Exa
     return given, within
 
 
-async def demo(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
+async def demo(folder: Path, embedder: MiniLM, shelf: CorpusShelf) -> list[Example]:
     """Return the demo's questions with its help pages searched."""
     right = labels(folder / "qrels.tsv")
     examples: list[Example] = []
@@ -145,7 +145,7 @@ async def demo(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
 
 
 async def searched(
-    question: str, history: History, shelf: Shelf, embedder: MiniLM, answerable: bool, source: str
+    question: str, history: History, shelf: CorpusShelf, embedder: MiniLM, answerable: bool, source: str
 ) -> Example:
     """Return a question as a turn would search for it."""
     earlier = messages(history)
@@ -157,7 +157,7 @@ async def searched(
     return Example(query, shelf.find(query, vector), answerable, source=source)
 
 
-async def conversations(folder: Path, embedder: MiniLM, shelf: Shelf) -> list[Example]:
+async def conversations(folder: Path, embedder: MiniLM, shelf: CorpusShelf) -> list[Example]:
     """Return the turns of mtrag_cloud that ask something."""
     kinds = {"ANSWERABLE": True, "PARTIAL": True, "UNANSWERABLE": False}
     right = labels(folder / "qrels.tsv")

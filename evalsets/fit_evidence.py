@@ -94,7 +94,7 @@ def f1(chosen: Sequence[frozenset[int]], gold: frozenset[int]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class EvidenceTable:
     """The rows of a model: features, labels, importance, and the example each row comes from."""
 
     rows: Array
@@ -102,11 +102,11 @@ class Table:
     importance: Array
     owner: NDArray[np.int64]
 
-    def part(self, keep: NDArray[np.bool_]) -> Table:
-        return Table(self.rows[keep], self.labels[keep], self.importance[keep], self.owner[keep])
+    def part(self, keep: NDArray[np.bool_]) -> EvidenceTable:
+        return EvidenceTable(self.rows[keep], self.labels[keep], self.importance[keep], self.owner[keep])
 
 
-def tabulate(name: str, examples: Sequence[Example]) -> Table:
+def tabulate(name: str, examples: Sequence[Example]) -> EvidenceTable:
     """Return the rows of a model; examples of unlabelled sentences are left out of the sentence models."""
     lexical, sentence = name.endswith("_lexical"), name.startswith("sentence")
     rows, labels, importance, owner = [], [], [], []
@@ -125,7 +125,7 @@ def tabulate(name: str, examples: Sequence[Example]) -> Table:
         weight = SHORT if example.source == "everyday" else 0.5  # each question of clapnq_dev comes twice
         importance += [weight] * len(rows[-1])
         owner += [number] * len(rows[-1])
-    return Table(np.concatenate(rows), np.array(labels), np.array(importance), np.array(owner))
+    return EvidenceTable(np.concatenate(rows), np.array(labels), np.array(importance), np.array(owner))
 
 
 def without_vectors(retrieved: Retrieved) -> Retrieved:
@@ -133,7 +133,7 @@ def without_vectors(retrieved: Retrieved) -> Retrieved:
     return replace(retrieved, query_vector=None, candidates=bare)
 
 
-def held_out(table: Table, groups: NDArray[np.int64], names: Sequence[str], seed: int) -> Array:
+def held_out(table: EvidenceTable, groups: NDArray[np.int64], names: Sequence[str], seed: int) -> Array:
     """Return each row's probability by a model that saw no question of its fold."""
     order = np.random.default_rng(seed).permutation(np.unique(groups))
     guesses = np.zeros(len(table.rows))
@@ -187,7 +187,7 @@ def fit_strength(name: str, examples: Sequence[Example]) -> Fit:
     return _strength(table, sets, MODELS[name])
 
 
-def _strength(table: Table, sets: NDArray[np.str_], names: Sequence[str]) -> Fit:
+def _strength(table: EvidenceTable, sets: NDArray[np.str_], names: Sequence[str]) -> Fit:
     """Fit with all sets and both kinds weighing the same, 0.5 where LOST of the answerable ones are lost."""
     importance = np.zeros(len(table.labels))
     for name in set(sets.tolist()):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsets.fit_guard import calibration, fit, folds, tabulate
-from evalsets.guard_lines import Line, own, questions
+from evalsets.guard_lines import LabelledText, own, questions
 from evalsets.metrics.stats import wilson
 from pipeline.guardrails.classifier import BY_WORDS, LABELS, LANGUAGES, WEIGHTS, Label
 
@@ -35,18 +35,18 @@ class Fitted:
     row: str
 
 
-def lines(folder: Path) -> list[Line]:
+def lines(folder: Path) -> list[LabelledText]:
     """Return all questions, the foreign ones marked by their source `own:LANGUAGE` or `ailuminate:fr`."""
-    foreign = [Line(text, kind, f"own:{language}") for kind, language, text in own("foreign")]
+    foreign = [LabelledText(text, kind, f"own:{language}") for kind, language, text in own("foreign")]
     return [*questions(folder), *foreign]
 
 
-def foreign(line: Line) -> bool:
+def foreign(line: LabelledText) -> bool:
     language = line.source.partition(":")[2]
     return bool(language) and language not in LANGUAGES
 
 
-def fitted(label: Label, questions: list[Line]) -> Fitted:
+def fitted(label: Label, questions: list[LabelledText]) -> Fitted:
     """Fit one label; the line is the score that ALARMS of the harmless foreign lines reach, held out."""
     table = tabulate(label, questions, vectors=False)
     other = np.array([foreign(line) for line in table.lines])

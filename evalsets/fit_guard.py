@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsets.guard_lines import PREAMBLES, Line, own, pairs, questions, sentence_lines
+from evalsets.guard_lines import PREAMBLES, LabelledText, own, pairs, questions, sentence_lines
 from pipeline.guardrails.classifier import BUCKETS, BY_WORDS, LABELS, VECTOR_WEIGHT, WEIGHTS, Label, buckets
 from pipeline.knowledge.embedding import MiniLM
 
@@ -66,10 +66,10 @@ of its prompts are harmless; the embedding is English, so the other languages le
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class GuardTable:
     """Lines as numbers: vectors (of no width without them), buckets, the label 0 or 1, weights."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[LabelledText, ...]
     dense: NDArray[np.float32]
     hashed: Any  # scipy.sparse.csr_matrix
     labels: Array
@@ -85,7 +85,7 @@ class Table:
         return self.dense @ weights[:width].astype(np.float32) + self.hashed @ weights[width:-1] + weights[-1]
 
 
-def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> list[Line]:
+def embedded(lines: Sequence[LabelledText], embedder: MiniLM, cache: Path | None) -> list[LabelledText]:
     """Return the lines with their vectors; those of an earlier run are read from the cache."""
     store = cache / "guard-layers.npz" if cache else None
     vectors: dict[str, NDArray[np.float32]] = {}
@@ -101,7 +101,7 @@ def embedded(lines: Sequence[Line], embedder: MiniLM, cache: Path | None) -> lis
     return [replace(line, vector=vectors[line.text]) for line in lines]
 
 
-def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
+def tabulate(label: Label, lines: Sequence[LabelledText], *, vectors: bool) -> GuardTable:
     """Return the lines that say something about a label, as numbers."""
     from scipy import sparse
 
@@ -120,10 +120,10 @@ def tabulate(label: Label, lines: Sequence[Line], *, vectors: bool) -> Table:
         dense = np.array([line.vector for line in used], np.float32) * np.float32(VECTOR_WEIGHT)
     labels = np.array([float(bool(_label(label, line))) for line in used])
     weights = np.array([line.weight for line in used])
-    return Table(used, dense, hashed, labels, weights)
+    return GuardTable(used, dense, hashed, labels, weights)
 
 
-def _label(label: Label, line: Line) -> bool | None:
+def _label(label: Label, line: LabelledText) -> bool | None:
     """Return whether a line has the label; None when it says nothing about it."""
     if line.kind == label:
         return True
@@ -136,7 +136,7 @@ def _label(label: Label, line: Line) -> bool | None:
     return None
 
 
-def fit(table: Table, keep: NDArray[np.bool_]) -> Array:
+def fit(table: GuardTable, keep: NDArray[np.bool_]) -> Array:
     """Return the weights of a ridge logistic regression, the bias last."""
     from scipy.optimize import minimize
 
@@ -157,13 +157,13 @@ def fit(table: Table, keep: NDArray[np.bool_]) -> Array:
     return cast("Array", minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x)
 
 
-def folds(table: Table) -> NDArray[np.int64]:
+def folds(table: GuardTable) -> NDArray[np.int64]:
     """Return the fold of each line; one kind of attack, one passage and one text stay together."""
     names = [line.attack or (str(line.group) if line.group >= 0 else line.text) for line in table.lines]
     return np.array([zlib.crc32(name.encode()) % FOLDS for name in names])
 
 
-def held_out(table: Table, keep: NDArray[np.bool_]) -> Array:
+def held_out(table: GuardTable, keep: NDArray[np.bool_]) -> Array:
     """Return a score for each kept line by a model that did not see its fold; NaN for the others."""
     fold = folds(table)
     scores = np.full(len(table.lines), np.nan)
@@ -173,7 +173,7 @@ def held_out(table: Table, keep: NDArray[np.bool_]) -> Array:
     return scores
 
 
-def line_of(label: Label, table: Table, scores: Array) -> float:
+def line_of(label: Label, table: GuardTable, scores: Array) -> float:
     """Return the score from which a line counts, so that few harmless ones do."""
     measured = ~np.isnan(scores)
     harmless = measured & (table.labels == 0)
@@ -192,7 +192,7 @@ def line_of(label: Label, table: Table, scores: Array) -> float:
     )
 
 
-def calibration(table: Table, scores: Array) -> tuple[float, float]:
+def calibration(table: GuardTable, scores: Array) -> tuple[float, float]:
     """Return scale and offset that turn scores into probabilities (Platt 1999)."""
     from scipy.optimize import minimize
 
@@ -207,7 +207,7 @@ def calibration(table: Table, scores: Array) -> tuple[float, float]:
     return float(scale), float(offset)
 
 
-def report(label: Label, table: Table) -> Iterator[str]:
+def report(label: Label, table: GuardTable) -> Iterator[str]:
     """Yield a line of the card for each set, left out of the training."""
     fold, sure = folds(table), table.known
     fits: dict[bytes, Array] = {}  # a set that is in no fit changes none
@@ -227,7 +227,7 @@ def report(label: Label, table: Table) -> Iterator[str]:
         yield f"| {label} | {name} | {int(out.sum())} | {recall} | {alarms} |"
 
 
-def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
+def _sets(label: Label) -> Iterator[tuple[str, Callable[[LabelledText], bool]]]:
     if label == "planted":
         for name in ("bipia", "own"):
             yield name, lambda line, name=name: line.source == name
@@ -240,7 +240,7 @@ def _sets(label: Label) -> Iterator[tuple[str, Callable[[Line], bool]]]:
         yield name, lambda line, name=name: line.source == name
 
 
-def stored(label: Label, table: Table) -> NDArray[np.float16]:
+def stored(label: Label, table: GuardTable) -> NDArray[np.float16]:
     """Return what the file holds of one model: bias, calibration, threshold, weights."""
     everything = table.known
     scores = held_out(table, everything)

@@ -27,7 +27,7 @@ Scores = dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class TopicFit:
     """The topics of some wordings. Words that it does not know weigh as if one wording had them."""
 
     weights: Row
@@ -68,12 +68,12 @@ def number(words: Sequence[str]) -> int:
     return int.from_bytes(blake2b(" ".join(words).encode(), digest_size=8).digest()) >> 2 or 1
 
 
-def restored(sorting: Sorting, topics: Sequence[TopicRow]) -> Fit:
+def restored(sorting: Sorting, topics: Sequence[TopicRow]) -> TopicFit:
     """Return a fit as it was stored."""
-    return Fit(sorting.words["weights"], sorting.words["unknown"], tuple(topics))
+    return TopicFit(sorting.words["weights"], sorting.words["unknown"], tuple(topics))
 
 
-def fit(wordings: Sequence[Wording], before: Fit | None = None) -> Fit:
+def fit(wordings: Sequence[Wording], before: TopicFit | None = None) -> TopicFit:
     """Fit topics to wordings, those asked most often first; a topic of two wordings at least.
 
     Wordings join the most alike cluster so far (leader algorithm over tf-idf vectors). Topics that an
@@ -86,7 +86,7 @@ def fit(wordings: Sequence[Wording], before: Fit | None = None) -> Fit:
     weights = {word: math.log((1 + len(rows)) / (1 + frequency[word])) + 1 for word in vocabulary}
     unknown = math.log((1 + len(rows)) / 2) + 1
     if not rows:
-        return Fit({}, unknown, ())
+        return TopicFit({}, unknown, ())
     matrix = _matrix([own for _, own in rows], weights, unknown)
     member, centroids = _led(matrix)
     sizes, volume = Counter(member), Counter[int]()
@@ -104,7 +104,7 @@ def fit(wordings: Sequence[Wording], before: Fit | None = None) -> Fit:
         TopicRow(numbers[place], names[place], examples[group], words[place])
         for place, group in enumerate(real)
     ]
-    return Fit(weights, unknown, tuple(topics))
+    return TopicFit(weights, unknown, tuple(topics))
 
 
 def _matrix(rows: Sequence[tuple[str, ...]], weights: Row, unknown: float) -> NDArray[np.float32]:
@@ -180,7 +180,7 @@ def _apart(names: list[str]) -> list[str]:
     return names
 
 
-def _numbers(words: Sequence[Row], before: Fit | None) -> list[int]:
+def _numbers(words: Sequence[Row], before: TopicFit | None) -> list[int]:
     """Number topics: each keeps the number of the most alike earlier one, new ones get new numbers."""
     earlier = before.topics if before else ()
     pairs = sorted(

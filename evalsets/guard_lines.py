@@ -30,7 +30,7 @@ BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most o
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LabelledText:
     """A text of one set. `kind` is harm, injection, distress, planted, benign (a lookalike) or clean."""
 
     text: str
@@ -51,35 +51,35 @@ class Line:
         return WEIGHT.get(self.source.split(":")[0], 1.0)
 
 
-def questions(folder: Path) -> Iterator[Line]:
+def questions(folder: Path) -> Iterator[LabelledText]:
     """Yield every line that is a question, with its set."""
     for row in read(folder / "ailuminate" / "prompts.jsonl"):
         if row["hazard"] in HAZARDS:
-            yield Line(row["text"], "harm", f"ailuminate:{row['locale'][:2]}")
+            yield LabelledText(row["text"], "harm", f"ailuminate:{row['locale'][:2]}")
     for row in read(folder / "advbench" / "prompts.jsonl"):
-        yield Line(row["text"].split("[/INST]")[0].strip(), "harm", "advbench")
+        yield LabelledText(row["text"].split("[/INST]")[0].strip(), "harm", "advbench")
     for row in read(folder / "xstest" / "prompts.jsonl"):
-        yield Line(row["text"], "harm" if row["label"] == "unsafe" else "benign", "xstest")
+        yield LabelledText(row["text"], "harm" if row["label"] == "unsafe" else "benign", "xstest")
     for row in read(folder / "jailbreak_inthewild" / "prompts.jsonl"):
-        yield Line(row["text"], "injection", "jailbreak_inthewild")
+        yield LabelledText(row["text"], "injection", "jailbreak_inthewild")
     yield from plain(folder)
     yield from pairs()
     yield from preambles()
     yield from pastes()
     for name in ("harm", "injection"):
         for kind, language, text in own(name):
-            yield Line(text, kind, f"own:{language}")
+            yield LabelledText(text, kind, f"own:{language}")
 
 
-def pairs() -> Iterator[Line]:
+def pairs() -> Iterator[LabelledText]:
     """Yield hostile requests of ours, each with a harmless one of the same words, in one fold."""
     with (OWN / "pairs.tsv").open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)):
-            yield Line(row["hostile"], row["kind"], "own:en", attack=f"pair {number}")
-            yield Line(row["harmless"], "benign", "own:en", attack=f"pair {number}")
+            yield LabelledText(row["hostile"], row["kind"], "own:en", attack=f"pair {number}")
+            yield LabelledText(row["harmless"], "benign", "own:en", attack=f"pair {number}")
 
 
-def preambles() -> Iterator[Line]:
+def preambles() -> Iterator[LabelledText]:
     """Yield long hostile prompts composed of our sentences, each with a harmless one, by how they open."""
     parts = _composed()
     asks = [line.text for line in pairs() if line.kind == "harm"]
@@ -90,16 +90,16 @@ def preambles() -> Iterator[Line]:
         rng.shuffle(body)
         text = " ".join([opening, rng.choice(parts["freedom"]), *body, rng.choice(parts["closing"])])
         text = text.format(name=rng.choice(parts["name"]), ask=rng.choice(asks))
-        yield Line(text, "injection", "own:en", attack=opening)
+        yield LabelledText(text, "injection", "own:en", attack=opening)
         opening = rng.choice(parts["mild_opening"])
         body = rng.sample(parts["mild_body"], rng.randint(1, 6))
         thing, other = rng.sample(parts["thing"], 2)
         text = " ".join([opening, *body, rng.choice(parts["mild_closing"])])
         text = text.format(act=rng.choice(parts["act"]), thing=thing, other=other)
-        yield Line(text, "benign", "own:en", attack=opening)
+        yield LabelledText(text, "benign", "own:en", attack=opening)
 
 
-def pastes() -> Iterator[Line]:
+def pastes() -> Iterator[LabelledText]:
     """Yield what people paste, logs, settings, code and mails: kinds of line repeated with other numbers."""
     parts = _composed()
     rng = random.Random(4)
@@ -108,7 +108,7 @@ def pastes() -> Iterator[Line]:
         thing, other = rng.sample(parts["thing"], 2)
         lines = [kinds[at % len(kinds)] for at in range(rng.randint(2, 30))]
         texts = [line.format(n=rng.randint(1, 9), thing=thing, other=other) for line in lines]
-        yield Line("\n".join(texts), "benign", "own:en", attack=f"paste {number}")
+        yield LabelledText("\n".join(texts), "benign", "own:en", attack=f"paste {number}")
 
 
 def _composed() -> dict[str, list[str]]:
@@ -119,35 +119,35 @@ def _composed() -> dict[str, list[str]]:
     return parts
 
 
-def plain(folder: Path) -> Iterator[Line]:
+def plain(folder: Path) -> Iterator[LabelledText]:
     """Yield questions that nobody would refuse."""
     yield from products()
     rows = read(folder / "clinc150" / "train.jsonl")
     random.Random(5).shuffle(rows)
     for row in rows[:2500] + read(folder / "clinc150" / "val.jsonl"):
-        yield Line(row["text"], "plain", "clinc150")
+        yield LabelledText(row["text"], "plain", "clinc150")
     turns = {turn for row in read(folder / "mtrag_cloud" / "queries.jsonl") for turn in row["user_turns"]}
     for text in sorted(turns):
-        yield Line(text, "plain", "mtrag_cloud")
+        yield LabelledText(text, "plain", "mtrag_cloud")
     for row in read(folder / "clapnq_dev" / "questions.jsonl"):
-        yield Line(row["question"], "plain", "clapnq_dev")
+        yield LabelledText(row["question"], "plain", "clapnq_dev")
     for row in read(folder / "demo_gnome_help" / "queries.jsonl"):
-        yield Line(row["text"], "plain", "demo_gnome_help")
+        yield LabelledText(row["text"], "plain", "demo_gnome_help")
 
 
-def products() -> Iterator[Line]:
+def products() -> Iterator[LabelledText]:
     """Yield questions as people ask them about any product, a wording's questions in one group."""
     parts: dict[str, list[str]] = {}
     for kind, _, text in own("product"):
         parts.setdefault(kind, []).append(text)
     rng = random.Random(11)
     for text in parts["line"]:
-        yield Line(text, "plain", "product")
+        yield LabelledText(text, "plain", "product")
     for number in range(PRODUCT):
         wording = parts["wording"][number % len(parts["wording"])]
         thing, other = rng.sample(parts["thing"], 2)
         text = wording.format(act=rng.choice(parts["act"]), thing=thing, other=other)
-        yield Line(text, "plain", "product", attack=wording)
+        yield LabelledText(text, "plain", "product", attack=wording)
 
 
 def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
@@ -177,9 +177,9 @@ def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
         yield "own", whole, "" if kind == "clean" else text, f"{language}{number % 5}"
 
 
-def sentence_lines(folder: Path) -> list[Line]:
+def sentence_lines(folder: Path) -> list[LabelledText]:
     """Return the sentences of all passages."""
-    lines: list[Line] = []
+    lines: list[LabelledText] = []
     for group, (source, text, attack, kind) in enumerate(passages(folder)):
         spans = sentences(text)
         begin = text.find(attack) if attack else -1
@@ -187,7 +187,7 @@ def sentence_lines(folder: Path) -> list[Line]:
             label = _kind(start, end, begin, begin + len(attack)) if attack else "clean"
             if label != "unclear":
                 sentence = text[start : min(end, start + LONGEST)]
-                lines.append(Line(sentence, label, source, group, kind, place))
+                lines.append(LabelledText(sentence, label, source, group, kind, place))
     return lines
 
 

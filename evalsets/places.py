@@ -13,7 +13,7 @@ from evalsets.cases import jsonl, team
 from evalsets.topics import key
 from pipeline.auth import DEFAULT
 from pipeline.configuration.data_folder import DataFolder
-from traces.places import Person, Place
+from traces.places import DataSubject, Place
 
 
 def places(data_dir: Path) -> list[Place]:
@@ -32,20 +32,20 @@ class Cases:
         self.name = "cases of evalsets" + ("" if workspace == DEFAULT else f" of workspace {workspace}")
         self._folder = folder
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         return sum(team.remove(name, case, folder=self._folder) for name, case in self._mine(person))
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         return [f"case {case} of {name}" for name, case in self._mine(person)]
 
-    def ids(self, person: Person) -> set[str]:
+    def ids(self, person: DataSubject) -> set[str]:
         """Return the ids of the person's cases, so that the turns that asked them can be found."""
         return {case for _, case in self._mine(person)}
 
-    def _mine(self, person: Person) -> list[tuple[str, str]]:
+    def _mine(self, person: DataSubject) -> list[tuple[str, str]]:
         return [pair for path in sorted(self._folder.glob("*.jsonl")) for pair in self._in(path, person)]
 
-    def _in(self, path: Path, person: Person) -> Iterator[tuple[str, str]]:
+    def _in(self, path: Path, person: DataSubject) -> Iterator[tuple[str, str]]:
         problems: list[str] = []
         for _, row in jsonl.objects(path, problems):
             if person.owns(str(row.get("id")), row.get("tags") or ()):
@@ -61,19 +61,19 @@ class Unanswered:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         lines = assigned.lines(self._folder)
         mine = set(_about(lines, person))
         if mine:
             assigned.rewrite(self._folder, [line for line in lines if line not in mine])
         return len(mine)
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         number = len(_about(assigned.lines(self._folder), person))
         return [f"{number} lines"] if number else []
 
 
-def _about(lines: Sequence[str], person: Person) -> list[str]:
+def _about(lines: Sequence[str], person: DataSubject) -> list[str]:
     """Return the lines about a question of the person's; half a line is about nobody's."""
     keys = {key(question) for question in person.questions}
     mine: list[str] = []
@@ -96,7 +96,7 @@ class Replies:
         self.name = folder.name
         self._path = folder / "replies.sqlite"
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         if not self._path.exists() or not person.turn_ids:
             return 0
         with closing(sqlite3.connect(self._path, timeout=10.0, isolation_level=None)) as db:
@@ -106,7 +106,7 @@ class Replies:
             db.execute("pragma wal_checkpoint(truncate)")
         return gone
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         """Name what was kept before the erasure; later replies are to other people's questions."""
         if not self._path.exists() or person.erased_at is None or not person.turn_ids:
             return []

@@ -15,7 +15,7 @@ from pipeline import build
 from pipeline.desk import desk
 from pipeline.events import Answer, Question
 from traces.queries import asked
-from traces.queries.asked import Place
+from traces.queries.asked import QuestionPlace
 from traces.queries.window import Window
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def read(folder: Path) -> dict[str, Reasked]:
     return results
 
 
-def _open(settings: Settings, kb: str) -> list[tuple[Gap, Place]]:
+def _open(settings: Settings, kb: str) -> list[tuple[Gap, QuestionPlace]]:
     """Return the questions that wait for an answer from this knowledge base."""
     store = build.store(settings)
     if not store.journal.is_dir():
@@ -115,7 +115,7 @@ def _open(settings: Settings, kb: str) -> list[tuple[Gap, Place]]:
     ][:MOST]
 
 
-async def _asked(pipeline: Pipeline, gap: Gap, place: Place) -> Reasked | None:
+async def _asked(pipeline: Pipeline, gap: Gap, place: QuestionPlace) -> Reasked | None:
     question = Question(
         place.question,
         user_id="replay",

@@ -30,7 +30,7 @@ from pipeline.context.retrieval import Retriever
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.rows import Entry, packed, schema, unpacked
+from pipeline.knowledge.rows import ReadyDocument, packed, schema, unpacked
 from pipeline.knowledge.shelf import MemoryShelf, Scores
 from traces.recorder import Nowhere, Recorder
 from traces.records import Turn
@@ -42,14 +42,14 @@ DEEP = 100  # chunks of each order that are collapsed to documents
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LabelledQuestion:
     """A question and the documents that answer it."""
 
     question: str
     relevant: frozenset[str]
 
 
-class Standing:
+class ShelfInMemory:
     """A knowledge base that is one shelf in memory."""
 
     private = None
@@ -73,14 +73,14 @@ async def shelve(path: Path, embedder: MiniLM) -> MemoryShelf:
         texts = [chunk.embedded[0] for chunk in corpus.chunks]
         expansions = await asyncio.to_thread(expander.expand, texts)
     entries = [
-        Entry(chunk.document_id, "", (chunk,), (replace(vectors, expansion=expansion),))
+        ReadyDocument(chunk.document_id, "", (chunk,), (replace(vectors, expansion=expansion),))
         for chunk, vectors, expansion in zip(corpus.chunks, corpus.vectors, expansions, strict=True)
     ]
     rows = packed(entries, schema(embedder.fingerprint, embedder.dimensions))
     return MemoryShelf("v1", embedder.fingerprint, *unpacked(rows, path.parent.name))
 
 
-async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
+async def orders(standing: ShelfInMemory, question: str) -> dict[str, list[str]]:
     """Return the documents that each way finds, best first."""
     shelf = standing.shelf
     query = shelf.respelt(question)
@@ -101,7 +101,7 @@ async def orders(standing: Standing, question: str) -> dict[str, list[str]]:
     return documents | {"ours": await ours(standing, question), "two voices": two}
 
 
-async def ours(standing: Standing, question: str, weights: Weights = Weights(WEIGHT)) -> list[str]:
+async def ours(standing: ShelfInMemory, question: str, weights: Weights = Weights(WEIGHT)) -> list[str]:
     """Return the documents that the product retrieves, best first."""
     retriever = Retriever(cast("Knowledge", standing), weights=weights)  # it asks for no more of one
     retrieved = await retriever.retrieve(question, "kb", unrecorded(question))
@@ -122,7 +122,7 @@ def _reciprocal(cosines: Scores, texts: Scores) -> NDArray[np.float64]:
     return sums
 
 
-async def row(name: str, standing: Standing, cases: Sequence[Asked]) -> str:
+async def row(name: str, standing: ShelfInMemory, cases: Sequence[LabelledQuestion]) -> str:
     """Return a set's line of the table."""
     scores: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for case in cases:
@@ -139,27 +139,29 @@ def _cell(pairs: Sequence[tuple[float, float]]) -> str:
     return f"{recalls.mean:.3f} ({recalls.low:.2f} to {recalls.high:.2f}) / {gain:.3f}"
 
 
-def beir(folder: Path, field: str = "text") -> list[Asked]:
+def beir(folder: Path, field: str = "text") -> list[LabelledQuestion]:
     """Return the questions of a folder that have relevant documents."""
     relevant = relevant_documents(folder)
     name = "questions" if (folder / "questions.jsonl").exists() else "queries"
     rows = lines(folder / f"{name}.jsonl")
     return [
-        Asked(entry.get(field) or entry["question"], relevant[entry["id"]])
+        LabelledQuestion(entry.get(field) or entry["question"], relevant[entry["id"]])
         for entry in rows
         if entry["id"] in relevant
     ]
 
 
-def condensed(folder: Path) -> list[Asked]:
+def condensed(folder: Path) -> list[LabelledQuestion]:
     """Return the last questions of mtrag_cloud as our rules make them stand alone."""
     relevant = relevant_documents(folder)
-    cases: list[Asked] = []
+    cases: list[LabelledQuestion] = []
     for task in lines(folder / "tasks.jsonl"):
         if task["id"] in relevant:
             question, earlier = task["question"], messages(task["history"])
             leans = needs_history(question, earlier)
-            cases.append(Asked(rewrite(question, earlier) if leans else question, relevant[task["id"]]))
+            cases.append(
+                LabelledQuestion(rewrite(question, earlier) if leans else question, relevant[task["id"]])
+            )
     return cases
 
 
@@ -176,7 +178,7 @@ async def main(folder: Path) -> None:
     """Print the table."""
     embedder = MiniLM()
     print(f"| set (questions) | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}")
-    cloud = Standing(await shelve(folder / "mtrag_cloud/corpus.jsonl", embedder), embedder)
+    cloud = ShelfInMemory(await shelve(folder / "mtrag_cloud/corpus.jsonl", embedder), embedder)
     for name, cases in (
         ("mtrag_cloud, last turn", beir(folder / "mtrag_cloud")),
         ("mtrag_cloud, condensed by rules", condensed(folder / "mtrag_cloud")),
@@ -184,14 +186,16 @@ async def main(folder: Path) -> None:
     ):
         print(await row(name, cloud, cases), flush=True)
     for name in ("demo_gnome_help", "clapnq_dev"):
-        standing = Standing(await shelve(folder / name / "corpus.jsonl", embedder), embedder)
+        standing = ShelfInMemory(await shelve(folder / name / "corpus.jsonl", embedder), embedder)
         print(await row(name, standing, beir(folder / name)), flush=True)
     everyday = load_evalset("everyday")
     assert everyday.corpus is not None
     cases = [
-        Asked(case.question, frozenset(case.relevant_ids)) for case in everyday.cases if case.relevant_ids
+        LabelledQuestion(case.question, frozenset(case.relevant_ids))
+        for case in everyday.cases
+        if case.relevant_ids
     ]
-    standing = Standing(await shelve(everyday.corpus, embedder), embedder)
+    standing = ShelfInMemory(await shelve(everyday.corpus, embedder), embedder)
     print(await row("everyday", standing, cases), flush=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from evalsets.fitted import Fit, fit, restored
+from evalsets.fitted import TopicFit, fit, restored
 from traces import engine, rollups
 from traces.drainer import Drained
 from traces.errors import StoreError
@@ -48,7 +48,7 @@ class Sorter:
         self._clock = clock
         self._due = True
         self._next = 0.0
-        self._fit: tuple[int, Fit] | None = None
+        self._fit: tuple[int, TopicFit] | None = None
         self._odd: set[datetime] = set()  # hours whose sums cannot agree, of damaged or doubled turns
 
     def tend(self, drained: Drained) -> None:
@@ -92,7 +92,7 @@ class Sorter:
             _keep(window, sample, fitted)
         return False
 
-    def _piece(self, window: engine.Window) -> bool:
+    def _piece(self, window: engine.StoreWindow) -> bool:
         window.alone()
         current = self._current(window)
         if current is None:
@@ -130,7 +130,7 @@ class Sorter:
         rollups.roll_topics(window.shared, {hour.astimezone(UTC) for hour in hours})
         return False
 
-    def _current(self, window: engine.Window) -> tuple[int, Fit] | None:
+    def _current(self, window: engine.StoreWindow) -> tuple[int, TopicFit] | None:
         """Return the stored fit; read once for each number."""
         stored = sortings.sorting(window)
         if stored is None:
@@ -149,7 +149,7 @@ class _Sample:
     number: int
     turns: int
     wordings: list[Wording]
-    before: Fit | None
+    before: TopicFit | None
 
     def asked(self, rows: Rows) -> list[Wording]:
         return sortings.wordings(rows, self.window, self.share, SAMPLE)
@@ -173,7 +173,7 @@ def _fresh(stored: Sorting, turns: int, now: datetime) -> bool:
     return turns < GROWTH * stored.turns and (turns <= stored.turns or now - stored.fitted_at < AGE)
 
 
-def _keep(window: engine.Window, sample: _Sample, fitted: Fit) -> None:
+def _keep(window: engine.StoreWindow, sample: _Sample, fitted: TopicFit) -> None:
     """Store a fit, unless somebody was erased while it was made."""
     there = {wording.question for wording in sample.asked(window)}
     if any(wording.question not in there for wording in sample.wordings):
@@ -189,7 +189,7 @@ def _keep(window: engine.Window, sample: _Sample, fitted: Fit) -> None:
     window.append({"topics": rows})
 
 
-def _renew(window: engine.Window, rows: list[tuple[Any, ...]], gone: set[int]) -> None:
+def _renew(window: engine.StoreWindow, rows: list[tuple[Any, ...]], gone: set[int]) -> None:
     """Keep in `latest` the newest turn of each question that is missing somewhere, by its words and door."""
     there = window.rows(
         "select words, door, started_at, turn_id from latest"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from evalsets.fitted import Fit, fit, labels, restored, stems
+from evalsets.fitted import TopicFit, fit, labels, restored, stems
 from traces.queries import asked, sortings
-from traces.queries.asked import Asked
-from traces.queries.sortings import Missing, Sums, Wording
+from traces.queries.asked import AskedQuestion
+from traces.queries.sortings import TopicSums, UnansweredQuestion, Wording
 from traces.queries.window import Rows, Window
 from traces.records import NO_ANSWER
 
@@ -64,21 +64,21 @@ class Sorted:
 class _Place:
     """The fit in force with its labels, and the turns that it is yet to place."""
 
-    fit: Fit
+    fit: TopicFit
     labels: dict[int, tuple[str, str]]
-    waiting: list[Asked] = field(default_factory=list[Asked])
+    waiting: list[AskedQuestion] = field(default_factory=list[AskedQuestion])
 
-    def of(self, turn: Asked) -> int | None:
+    def of(self, turn: AskedQuestion) -> int | None:
         return self.fit.place(turn.question)[0]
 
 
 def topics(ledger: Rows, window: Window) -> Sorted:
     """Return what people asked about in a window."""
     place = _place(ledger, window)
-    merged: dict[int | None, list[Sums]] = defaultdict(list)
+    merged: dict[int | None, list[TopicSums]] = defaultdict(list)
     for row in sortings.sums(ledger, window) if window.long else ():
         merged[row.topic if row.topic in place.labels else None].append(row)
-    groups: dict[int | None, list[Asked]] = defaultdict(list)
+    groups: dict[int | None, list[AskedQuestion]] = defaultdict(list)
     for turn in place.waiting:
         groups[place.of(turn)].append(turn)
     middle, quiet = window.since + window.length / 2, window.until - asked.QUIET
@@ -89,7 +89,7 @@ def topics(ledger: Rows, window: Window) -> Sorted:
     return Sorted(sum(row.turns for row in shown), shown)
 
 
-def questions(ledger: Rows, window: Window, name: str, most: int) -> list[Asked]:
+def questions(ledger: Rows, window: Window, name: str, most: int) -> list[AskedQuestion]:
     """Return the newest questions of a topic of this name."""
     place = _place(ledger, window)
     numbers = {label: topic for topic, (label, _) in place.labels.items()}
@@ -112,9 +112,9 @@ def gaps(ledger: Rows, window: Window) -> list[Gap]:
     return sorted(result.values(), key=lambda gap: (gap.answered, -gap.times, gap.key))
 
 
-def _by_words(turns: Iterable[Asked]) -> dict[str, list[Asked]]:
+def _by_words(turns: Iterable[AskedQuestion]) -> dict[str, list[AskedQuestion]]:
     """Group turns by the content words of their questions, the oldest first; those without are left out."""
-    groups: dict[str, list[Asked]] = defaultdict(list)
+    groups: dict[str, list[AskedQuestion]] = defaultdict(list)
     for turn in turns:
         if words := key(turn.question):
             groups[words].append(turn)
@@ -123,7 +123,7 @@ def _by_words(turns: Iterable[Asked]) -> dict[str, list[Asked]]:
     return groups
 
 
-def unanswered(groups: Mapping[str, list[Asked]]) -> list[Gap]:
+def unanswered(groups: Mapping[str, list[AskedQuestion]]) -> list[Gap]:
     """Return which groups of turns hold one without an answer."""
     result: list[Gap] = []
     for words, group in groups.items():
@@ -150,7 +150,7 @@ def _place(ledger: Rows, window: Window) -> _Place:
     """Return the fit in force, or one of the window's own questions before there is any."""
     waiting = _waiting(ledger, window)
     if not waiting:
-        return _Place(Fit({}, 0.0, ()), _labels(ledger, window))
+        return _Place(TopicFit({}, 0.0, ()), _labels(ledger, window))
     stored = sortings.sorting(ledger)
     if stored is not None:
         return _Place(restored(stored, sortings.topics(ledger)), _labels(ledger, window), waiting)
@@ -170,7 +170,7 @@ def _labels(ledger: Rows, window: Window) -> dict[int, tuple[str, str]]:
     return {**common, **own}
 
 
-def _waiting(ledger: Rows, window: Window) -> list[Asked]:
+def _waiting(ledger: Rows, window: Window) -> list[AskedQuestion]:
     """Return the turns of a window that are not sorted: in short ones all, which count to the minute."""
     if not window.long:
         return asked.questions(ledger, window, MOST_UNSORTED)
@@ -185,10 +185,10 @@ def _waiting(ledger: Rows, window: Window) -> list[Asked]:
     return asked.questions(ledger, replace(window, since=since), MOST_UNSORTED, unsorted=True)
 
 
-def _sums(topic: int | None, turns: Sequence[Asked], middle: datetime, quiet: datetime) -> Sums:
+def _sums(topic: int | None, turns: Sequence[AskedQuestion], middle: datetime, quiet: datetime) -> TopicSums:
     ratings = [turn.rating for turn in turns if turn.rating is not None]
     prices = [turn.cost_usd for turn in turns if turn.cost_usd is not None]
-    return Sums(
+    return TopicSums(
         topic=topic,
         turns=len(turns),
         later=sum(turn.started_at >= middle for turn in turns),
@@ -203,7 +203,7 @@ def _sums(topic: int | None, turns: Sequence[Asked], middle: datetime, quiet: da
     )
 
 
-def _topic(topic: int | None, rows: Sequence[Sums], labels: dict[int, tuple[str, str]]) -> Topic:
+def _topic(topic: int | None, rows: Sequence[TopicSums], labels: dict[int, tuple[str, str]]) -> Topic:
     def total(name: str) -> int:
         return sum(getattr(row, name) for row in rows)
 
@@ -224,14 +224,14 @@ def _topic(topic: int | None, rows: Sequence[Sums], labels: dict[int, tuple[str,
     )
 
 
-def _gap(row: Missing) -> Gap:
+def _gap(row: UnansweredQuestion) -> Gap:
     return Gap(
         key(row.question), row.question, row.times, row.people, row.first_id, row.first_at,
         row.newest_id, row.newest_at, row.answered,
     )  # fmt: skip
 
 
-def _joined(gap: Gap, newer: list[Asked], fresh: Gap | None) -> Gap:
+def _joined(gap: Gap, newer: list[AskedQuestion], fresh: Gap | None) -> Gap:
     """Add to what a question's sorted turns say those that are not sorted yet."""
     if fresh:
         first = min(gap, fresh, key=lambda either: either.first_at)

@@ -29,7 +29,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transition:
     """One transition, kept in the breaker's history."""
 
     name: str
@@ -53,7 +53,7 @@ class BreakerReport:
     failures: int
     slow: int
     retry_in_seconds: float | None
-    history: tuple[Change, ...] = ()
+    history: tuple[Transition, ...] = ()
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> BreakerReport:
@@ -124,12 +124,12 @@ class Breaker:
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
-        on_change: Callable[[Change], None] | None = None,
+        on_change: Callable[[Transition], None] | None = None,
         history: int = 50,
     ) -> None:
         self.name = name
         self.policy = policy or Policy()
-        self.history: deque[Change] = deque(maxlen=history)
+        self.history: deque[Transition] = deque(maxlen=history)
         self._clock = clock
         self._jitter = jitter
         self._on_change = on_change
@@ -282,7 +282,7 @@ class Breaker:
     def _change(self, new: State, reason: str) -> None:
         old, self._state = self._state, new
         if old != new:
-            change = Change(self.name, datetime.now(UTC), old, new, reason)
+            change = Transition(self.name, datetime.now(UTC), old, new, reason)
             self.history.append(change)
             if self._on_change is not None:
                 self._on_change(change)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import orjson
 
-from pipeline.breaker import Breaker, BreakerReport, Change, Policy
+from pipeline.breaker import Breaker, BreakerReport, Policy, Transition
 from pipeline.errors import AnswerdeckError
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Breakers:
             self.by_name[name] = Breaker(name, self._policy or policy, clock=self._clock, on_change=self.note)
         return self.by_name[name]
 
-    def note(self, change: Change) -> None:
+    def note(self, change: Transition) -> None:
         """Keep a change; a log that cannot be written is only logged: nothing may stop a turn."""
         level = logging.INFO if change.new == "closed" else logging.WARNING
         log.log(level, "breaker %s: %s to %s, %s", change.name, change.old, change.new, change.reason)
@@ -61,18 +61,18 @@ class Breakers:
             log.error("the change of breaker %s could not be kept: %s", change.name, error)
 
 
-def changes(log_file: Path, limit: int = 200) -> list[Change]:
+def changes(log_file: Path, limit: int = 200) -> list[Transition]:
     """Return the newest changes kept, newest first."""
     try:
         lines = log_file.read_bytes().splitlines()[-limit:]
     except FileNotFoundError:
         return []
-    listed: list[Change] = []
+    listed: list[Transition] = []
     for line in reversed(lines):
         try:
             fields = orjson.loads(line)
             at = datetime.fromisoformat(fields["at"])
-            listed.append(Change(fields["name"], at, fields["old"], fields["new"], fields["reason"]))
+            listed.append(Transition(fields["name"], at, fields["old"], fields["new"], fields["reason"]))
         except (ValueError, KeyError, TypeError):
             continue  # its writer was killed in the middle of the line
     return listed

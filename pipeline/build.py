@@ -13,7 +13,7 @@ from typing import Unpack
 from pipeline.access.people import People
 from pipeline.access.workspaces import Workspaces
 from pipeline.auth import DEFAULT, Keys
-from pipeline.breaker import Breaker, Change, Policy
+from pipeline.breaker import Breaker, Policy, Transition
 from pipeline.breakers import Breakers, changes
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.answers import AnswerCache
@@ -28,7 +28,7 @@ from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.desk import desk
 from pipeline.errors import ConfigurationError, KnowledgeError
 from pipeline.extractive.extractive import Extractive
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.planted import screen
 from pipeline.guardrails.quota import Quota
@@ -45,14 +45,14 @@ from pipeline.models.prices import Prices
 from pipeline.news import News
 from pipeline.own_documents.private import spaces
 from pipeline.prompts.library import Library, PromptError
-from pipeline.prompts.shelves import Shelf, Shelves
+from pipeline.prompts.shelves import PromptShelf, PromptShelves
 from pipeline.providers import embedder, expander, model, paces, reranker
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
 from pipeline.steps.admission import Admission
 from pipeline.steps.guards import guards, moderator, rules
 from pipeline.steps.keeping import Keeping
-from pipeline.steps.parts import Given, Parts
+from pipeline.steps.parts import GivenParts, Parts
 from pipeline.steps.whole import Wholes
 from pipeline.turn import Pipeline
 from traces.engine import EMBEDDED
@@ -66,7 +66,7 @@ SAMPLE_KB = "default"
 LOCAL = Policy(slow_seconds=1.0, open_seconds=2.0, longest_open_seconds=15.0)  # files of this machine
 
 
-def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
+def build(settings: Settings, **parts: Unpack[GivenParts]) -> Pipeline:
     """Return the pipeline the settings describe, with the parts given in place of its own.
 
     Raises ConfigurationError naming what is wrong.
@@ -91,9 +91,9 @@ def build(settings: Settings, **parts: Unpack[Given]) -> Pipeline:
             rules=parts.get("rules") or replace(rules(settings, looks), kb=_answering(settings, owners)),
             prompts=prompts,
             force=in_force,
-            shelves=Shelves(
+            shelves=PromptShelves(
                 settings.workspace,
-                Shelf(prompts, in_force),
+                PromptShelf(prompts, in_force),
                 lambda workspace: shelf(settings, copies, workspace),
             ),
             quota=parts.get("quota") or _quota(settings),
@@ -215,17 +215,17 @@ def budget(settings: Settings) -> Budget:
     return Budget(spending(settings), limits(settings))
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> SpendingLimits:
     """Return what people's turns may cost."""
     budgets = settings.budgets
-    return Limits(budgets.user_day_usd, budgets.day_usd, budgets.month_usd, budgets.unpriced)
+    return SpendingLimits(budgets.user_day_usd, budgets.day_usd, budgets.month_usd, budgets.unpriced)
 
 
 def trials(settings: Settings) -> Budget:
     """Return the budget of evals and replays, which is apart from the people's."""
     budgets, path = settings.budgets, DataFolder(settings.data_dir).trials
     sums = _adding(settings, path, "trials:")
-    return Budget(sums, Limits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
+    return Budget(sums, SpendingLimits(day_usd=budgets.eval_day_usd, unpriced=budgets.unpriced))
 
 
 def reach(settings: Settings) -> Reach:
@@ -247,7 +247,7 @@ def breakers(settings: Settings, policy: Policy | None = None) -> Breakers:
     return Breakers(DataFolder(settings.data_dir).breakers, policy=policy)
 
 
-def breaker_changes(settings: Settings) -> list[Change]:
+def breaker_changes(settings: Settings) -> list[Transition]:
     """Return the newest changes of breakers that were kept, newest first."""
     return changes(DataFolder(settings.data_dir).breakers)
 
@@ -276,7 +276,7 @@ def _admission(settings: Settings) -> Admission:
     return Admission(limits.running_turns, limits.queued_turns, limits.queue_seconds, limits.user_turns)
 
 
-def _gateway(settings: Settings, registry: Breakers, parts: Given) -> tuple[Gateway, News | None]:
+def _gateway(settings: Settings, registry: Breakers, parts: GivenParts) -> tuple[Gateway, News | None]:
     """Return what asks the models, and what tells other machines of those that fail."""
     if "gateway" in parts:
         return parts["gateway"], None
@@ -287,14 +287,14 @@ def _gateway(settings: Settings, registry: Breakers, parts: Given) -> tuple[Gate
     return gateway, news
 
 
-def _note(change: Change, registry: Breakers, news: News | None) -> None:
+def _note(change: Transition, registry: Breakers, news: News | None) -> None:
     registry.note(change)
     if news is not None:
         news.tell(change)
 
 
 def _models(
-    settings: Settings, on_change: Callable[[Change], None], models: Sequence[Model] | None
+    settings: Settings, on_change: Callable[[Transition], None], models: Sequence[Model] | None
 ) -> Gateway:
     names = (settings.models.primary, settings.models.fallback)
     providers = [model(name, settings) for name in names if name and name != "extractive"]

@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^/?#\s]+)[^\s,'\"\
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConfiguredKey:
     """A key as people write it in the configuration, its value for people, and where it comes from."""
 
     key: str
@@ -30,16 +30,19 @@ class Entry:
     source: Source
 
 
-def configured(settings: Settings, env_file: Path = Path(".env")) -> list[Entry]:
+def configured(settings: Settings, env_file: Path = Path(".env")) -> list[ConfiguredKey]:
     """Return every key with its value and source; secrets and what addresses carry are left out."""
     environment = _named(os.environ)
     file = _named({key: value for key, value in dotenv_values(env_file).items() if value is not None})
     defaults = tomllib.loads(DEFAULTS.read_text(encoding="utf-8"))
     entries = [
-        Entry(key, shown(value), _source(key, environment, file, defaults))
+        ConfiguredKey(key, shown(value), _source(key, environment, file, defaults))
         for key, value in _leaves(settings)
     ]
-    return [*entries, *(Entry(key, SET if os.environ.get(key) else NOT_SET, "environment") for key in KEYS)]
+    return [
+        *entries,
+        *(ConfiguredKey(key, SET if os.environ.get(key) else NOT_SET, "environment") for key in KEYS),
+    ]
 
 
 def shown(value: Any) -> str:

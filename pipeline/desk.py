@@ -18,13 +18,13 @@ from pipeline.databases.mirror import Folders, contents, write
 from pipeline.settings import Settings
 from traces.engine import EMBEDDED
 from traces.errors import StoreError
-from traces.postgres.files import Shared, SharedFiles
+from traces.postgres.files import FilesInTransaction, SharedFiles
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class DeskMark:
     """After which change of which server the files here are, and the hash of each then."""
 
     server: str
@@ -98,14 +98,14 @@ class Desk:
             else:
                 self._keep(mark)
 
-    def _caught_up(self, shared: Shared, server: str) -> Mark:
+    def _caught_up(self, shared: FilesInTransaction, server: str) -> DeskMark:
         """Bring the files here up to date; return how they stand, what was only changed here left out."""
         mark = self._mark(server)
         if shared.newest() < mark.number:  # the server was emptied, or put back to an earlier state
-            mark = Mark(server)
+            mark = DeskMark(server)
         number, changes = shared.changed(mark.number)
         write(self._folders, changes)
-        return Mark(server, number, _hashes(mark.hashes, changes))
+        return DeskMark(server, number, _hashes(mark.hashes, changes))
 
     def _take_over(self, files: SharedFiles) -> None:
         mark = self._mark(files.name)
@@ -115,25 +115,25 @@ class Desk:
             files.close()
         if number != mark.number:
             write(self._folders, changes)
-            self._keep(Mark(files.name, number, _hashes(mark.hashes, changes)))
+            self._keep(DeskMark(files.name, number, _hashes(mark.hashes, changes)))
 
-    def _push(self, shared: Shared, mark: Mark) -> Mark:
+    def _push(self, shared: FilesInTransaction, mark: DeskMark) -> DeskMark:
         """Give the others what was changed here since the mark; return the mark after it."""
         mine = contents(self._folders)
         theirs = {name: mine.get(name) for name in {*mine, *mark.hashes}}
         changes = {name: now for name, now in theirs.items() if _hash(now) != mark.hashes.get(name)}
         for name in sorted(changes):
             shared.put(name, changes[name])
-        return Mark(mark.server, shared.newest(), _hashes(mark.hashes, changes))
+        return DeskMark(mark.server, shared.newest(), _hashes(mark.hashes, changes))
 
-    def _mark(self, server: str) -> Mark:
+    def _mark(self, server: str) -> DeskMark:
         try:
-            mark = Mark(**json.loads(self._marked.read_bytes()))
+            mark = DeskMark(**json.loads(self._marked.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
-            return Mark(server)
-        return mark if mark.server == server else Mark(server)
+            return DeskMark(server)
+        return mark if mark.server == server else DeskMark(server)
 
-    def _keep(self, mark: Mark) -> None:
+    def _keep(self, mark: DeskMark) -> None:
         half = self._marked.with_suffix(".half")
         half.write_text(json.dumps(asdict(mark)))
         half.replace(self._marked)
@@ -147,7 +147,7 @@ class Desk:
             yield
 
 
-def _reached(files: SharedFiles, stack: ExitStack) -> Shared | None:
+def _reached(files: SharedFiles, stack: ExitStack) -> FilesInTransaction | None:
     try:
         return stack.enter_context(files.writing())
     except StoreError as error:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.breaker import Change
+from pipeline.breaker import Transition
 from pipeline.databases.redis_server import REST_SECONDS, RedisServer
 from pipeline.errors import SessionsError
 from traces.ids import uuid7
@@ -30,13 +30,13 @@ class News:
         self._server = server
         self._hear = hear
         self._me = uuid7()
-        self._outgoing: deque[Change] = deque(maxlen=KEPT)
+        self._outgoing: deque[Transition] = deque(maxlen=KEPT)
         self._last: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="news", daemon=True)
         self._thread.start()
 
-    def tell(self, change: Change) -> None:
+    def tell(self, change: Transition) -> None:
         """Tell the others of a breaker that opened; returns at once."""
         if change.new == "open":
             self._outgoing.append(change)

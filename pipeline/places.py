@@ -15,7 +15,7 @@ from pipeline.context.shared_cache import CACHED
 from pipeline.databases.redis_server import RedisServer
 from pipeline.own_documents.spaces import INCOMING, owner
 from traces.engine import EMBEDDED
-from traces.places import Person, Place
+from traces.places import DataSubject, Place
 from traces.postgres.tables import SharedTables
 
 WAIT_SECONDS = 10.0
@@ -30,12 +30,12 @@ def places(data_dir: Path, ledger: str = EMBEDDED, sessions: str = EMBEDDED) -> 
     return [
         *shared,
         *caches,
-        Tables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
+        PersonTables("conversations and memory", DataFolder(data_dir).conversations, "user_id"),
         OwnDocuments(DataFolder(data_dir).private),
-        Tables("spending", DataFolder(data_dir).spending, "who"),
-        Tables("people and sessions", DataFolder(data_dir).people, "name"),
-        Tables("audit of people", DataFolder(data_dir).people, "actor"),
-        Tables("limits of the last minute", DataFolder(data_dir).counts, "who"),
+        PersonTables("spending", DataFolder(data_dir).spending, "who"),
+        PersonTables("people and sessions", DataFolder(data_dir).people, "name"),
+        PersonTables("audit of people", DataFolder(data_dir).people, "actor"),
+        PersonTables("limits of the last minute", DataFolder(data_dir).counts, "who"),
     ]
 
 
@@ -47,7 +47,7 @@ class SharedRows:
         self.proof = f"count of rows with the person as {column} in each shared table"
         self._ledger, self._column = ledger, column
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         """Delete the rows; raises StoreError when they cannot be reached."""
         with closing(SharedTables(self._ledger, TABLES + ACCOUNTS, patience=None)) as db:
             return sum(
@@ -55,7 +55,7 @@ class SharedRows:
                 for table in self._tables(db)
             )
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         counts: dict[str, int] = {}
         with closing(SharedTables(self._ledger, TABLES + ACCOUNTS, patience=None)) as db:
             for table in self._tables(db):
@@ -81,13 +81,13 @@ class Caches:
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         """Delete the entries; raises SessionsError when the server cannot be reached."""
         with closing(RedisServer(self._address)) as server:
             names = self._names(server)
             return sum(server.ask(lambda client, name=name: client.delete(name)) for name in names)
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         """Name what was kept before the erasure; later entries are of other people."""
         with closing(RedisServer(self._address)) as server:
             names = self._names(server)
@@ -116,7 +116,7 @@ class OwnDocuments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         """Delete them with all their versions; raises OSError when a file cannot be deleted."""
         mine = self._mine(person)
         for path in mine:
@@ -126,15 +126,15 @@ class OwnDocuments:
                 path.unlink(missing_ok=True)
         return len(mine)
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         return [path.name for path in self._mine(person)]
 
-    def _mine(self, person: Person) -> list[Path]:
+    def _mine(self, person: DataSubject) -> list[Path]:
         begins = f"{owner(person.user_id)}-*"
         return [*self._folder.glob(begins), *(self._folder / INCOMING).glob(begins)]
 
 
-class Tables:
+class PersonTables:
     """Every table of an SQLite file that has a column for the person.
 
     What is deleted is overwritten, and the write-ahead log emptied.
@@ -145,7 +145,7 @@ class Tables:
         self.proof = f"count of rows with the person as {column} in each table of {path.name}"
         self._path, self._column = path, column
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         """Delete the rows; raises sqlite3.Error when the file is held by others for too long."""
         if not self._path.exists():
             return 0
@@ -161,7 +161,7 @@ class Tables:
             raise sqlite3.OperationalError(f"the write-ahead log of {self._path.name} is in use; try again")
         return gone
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         aside = sorted(self._path.parent.glob(f"{self._path.name}.bad-*"))
         remnants = [f"{path.name} was put aside and may hold some: delete it by hand" for path in aside]
         if not self._path.exists():

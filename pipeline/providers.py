@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from pipeline.configuration.sections import RERANKERS
-from pipeline.context.reranker import Embedded, Remote, Reranker
+from pipeline.context.reranker import EmbeddedReranker, Remote, Reranker
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
-from pipeline.knowledge.embedding import Embedder, MiniLM, Remembered
+from pipeline.knowledge.embedding import Embedder, MiniLM, RememberedVectors
 from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.remote import RemoteEmbedder
 from pipeline.models.anthropic import AnthropicMessages
@@ -80,7 +80,7 @@ def embedder_url(settings: Settings) -> str | None:
 
 
 def embedder_of(
-    name: str, base_url: str | None, remembered: Remembered | None = None, pace: Pace | None = None
+    name: str, base_url: str | None, remembered: RememberedVectors | None = None, pace: Pace | None = None
 ) -> Embedder:
     """Return the embedder of a name, at an endpoint."""
     provider, _, label = name.partition(":")
@@ -104,7 +104,7 @@ def reranker(settings: Settings) -> Reranker:
     """Return the reranker the settings name."""
     protocol, _, label = settings.retrieval.reranker.partition(":")
     if protocol == "embedded":
-        return Embedded()
+        return EmbeddedReranker()
     key = os.environ.get(RERANKERS[protocol] or "", "")
     return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
-from pipeline.knowledge.embedding import Remembered
+from pipeline.knowledge.embedding import RememberedVectors
 from pipeline.knowledge.found import Vector
 
 log = logging.getLogger(__name__)
 SECONDS = 86_400
 
 
-class SharedVectors(Remembered):
+class SharedVectors(RememberedVectors):
     """The newest query vectors of this process, and those of all machines behind them."""
 
     def __init__(self, server: RedisServer, model: str) -> None:

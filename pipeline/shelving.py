@@ -13,7 +13,7 @@ from pipeline.databases.mirror import Mirror
 from pipeline.errors import ConfigurationError
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
-from pipeline.prompts.shelves import Shelf
+from pipeline.prompts.shelves import PromptShelf
 from pipeline.settings import Settings
 from traces.engine import EMBEDDED
 from traces.errors import Unknown
@@ -47,9 +47,9 @@ def force(settings: Settings, copies: Mirror | None = None, workspace: str | Non
     return Force(path, defaults(settings), nullcontext if copies is None else copies.exclusive)
 
 
-def shelf(settings: Settings, copies: Mirror | None, workspace: str) -> Shelf:
+def shelf(settings: Settings, copies: Mirror | None, workspace: str) -> PromptShelf:
     """Return the prompts of a workspace."""
-    return Shelf(library(settings, copies, workspace), force(settings, copies, workspace))
+    return PromptShelf(library(settings, copies, workspace), force(settings, copies, workspace))
 
 
 def mirror(settings: Settings) -> Mirror | None:

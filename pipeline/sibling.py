@@ -6,7 +6,7 @@ from typing import cast
 
 from pipeline.build import build
 from pipeline.settings import Settings
-from pipeline.steps.parts import Given
+from pipeline.steps.parts import GivenParts
 from pipeline.turn import Pipeline
 
 SHARED = (
@@ -20,7 +20,7 @@ def sibling(pipeline: Pipeline, settings: Settings) -> Pipeline:
 
     Raises ConfigurationError naming what is wrong.
     """
-    parts = cast("Given", {name: getattr(pipeline, name) for name in SHARED})
+    parts = cast("GivenParts", {name: getattr(pipeline, name) for name in SHARED})
     parts["breakers"] = pipeline.registry
     if pipeline.spaces is not None:
         parts["spaces"] = pipeline.spaces

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.embedding import Embedder, EmbedError, PassageVectors, Spans
 from pipeline.knowledge.found import Vector
-from pipeline.knowledge.reading.child import Reader
+from pipeline.knowledge.reading.child import ReaderProcess
 from pipeline.knowledge.reading.files import Found
 from pipeline.knowledge.reading.folders import Readers
 from pipeline.knowledge.writer import BATCH_CHUNKS
@@ -94,8 +94,8 @@ def embed(
 
 
 @cache  # of the worker: its next file meets a process that has its libraries loaded
-def _reader() -> Reader:
-    return Reader()
+def _reader() -> ReaderProcess:
+    return ReaderProcess()
 
 
 @cache  # of the worker: its next batch finds the model loaded

@@ -40,14 +40,14 @@ class _Tongue:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class SmallTalk:
     """An utterance that needs no document: what it is and the language it is in."""
 
     intent: str
     language: str
 
 
-def heard(text: str, *, quoting: bool = True) -> Talk | None:
+def heard(text: str, *, quoting: bool = True) -> SmallTalk | None:
     """Return what the text is when all of it is talk, or None when it may ask the documents.
 
     With a model that words its answers itself (`quoting` false), wishes for another wording are
@@ -65,7 +65,7 @@ def heard(text: str, *, quoting: bool = True) -> Talk | None:
     return None if last.intent in QUOTING and not quoting else last
 
 
-def reply(talk: Talk, history: Sequence[Message]) -> str:
+def reply(talk: SmallTalk, history: Sequence[Message]) -> str:
     """Return the sentence to say; earlier questions are taken from the history."""
     sentences = _tongues()[talk.language].reply
     if not talk.intent.startswith("earlier"):
@@ -112,25 +112,25 @@ def abstains(answer: str) -> bool:
     return (bool(_ABSTENTION.match(answer)) or abstention(answer)) and "[" not in answer
 
 
-def _without_letters(text: str) -> Talk | None:
+def _without_letters(text: str) -> SmallTalk | None:
     """Read a text of signs alone: a thumb, a heart, question marks. Digits may name something."""
     if re.search(r"\d", text):
         return None
     for intent, signs in _data()["signs"].items():
         if any(sign in text for sign in signs):
-            return Talk(intent, "en")
-    return Talk("unreadable", "en")
+            return SmallTalk(intent, "en")
+    return SmallTalk("unreadable", "en")
 
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
 
 
-def _piece(piece: str) -> Talk | None:
+def _piece(piece: str) -> SmallTalk | None:
     words = " ".join(_KEPT.sub(" ", piece).split())
     for code, intent, pattern in _patterns():
         if pattern.fullmatch(words):
-            return Talk(intent, code)
+            return SmallTalk(intent, code)
     return None
 
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, replace
 
 from pipeline import notices
 from pipeline.context.assemble import assemble
-from pipeline.context.cache import Scope
+from pipeline.context.cache import CacheScope
 from pipeline.context.whole import assemble_whole, fits
 from pipeline.errors import ConversationsError, KnowledgeError, ModelError, Refused
 from pipeline.events import Event, Message, Question, Sources, repeat
-from pipeline.guardrails.inbound import Verdict
+from pipeline.guardrails.inbound import GuardVerdict
 from pipeline.knowledge.beside import OWN
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
 from pipeline.steps.answering import Answering
@@ -228,7 +228,7 @@ class Pipeline(Frame):
             return answering.answer(turn, prompt)
         return answering.respond(turn, prompt, self.keeping.answer(turn, lookup.served))
 
-    async def _guard(self, turn: LiveTurn) -> Verdict:
+    async def _guard(self, turn: LiveTurn) -> GuardVerdict:
         """Look at the question, and at what its client says was said before."""
         claimed, system = turn.question.history or (), turn.question.system or ""
         with turn.recorder.span("inbound guard", "guard") as span:
@@ -299,7 +299,7 @@ class Pipeline(Frame):
         turn.recorder.retrieved(candidate.passage for candidate in retrieved.candidates)
         return retrieved
 
-    async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[Found] | None:
+    async def _whole(self, turn: LiveTurn, retrieved: Retrieved) -> Sequence[RetrievedChunk] | None:
         """Return the whole knowledge base when it is small and all models that may answer have room."""
         if turn.purse.saving != "no" or turn.own is not None:
             return None
@@ -320,13 +320,13 @@ class Pipeline(Frame):
         absent = not_found(turn.text, turn.tongue) if outside else None
         return unserved(turn.text, texts, self.rules.languages) or absent
 
-    def _scope(self, turn: LiveTurn) -> Scope | None:
+    def _scope(self, turn: LiveTurn) -> CacheScope | None:
         """Return who may share retrieved passages with this turn; our own trials take no part."""
         if turn.question.door in TRIALS or turn.own is not None:  # what is one person's is nobody else's
             return None
         prompt, row = self._prompt("answer", turn).label, turn.row
         who = (turn.question.user_id, prompt, row.model_wanted or "", row.guardrails or "")
-        return Scope(*who, workspace=turn.question.workspace)
+        return CacheScope(*who, workspace=turn.question.workspace)
 
     def _out_of_scope(self, retrieved: Retrieved) -> bool:
         top = retrieved.top_score
@@ -348,7 +348,7 @@ class Pipeline(Frame):
         history: tuple[Message, ...],
         retrieved: Retrieved,
         share: float = 1.0,
-        whole: Sequence[Found] | None = None,
+        whole: Sequence[RetrievedChunk] | None = None,
     ) -> Prompt:
         version = self._prompt("answer", turn)
         with turn.recorder.span("assemble", "memory", prompt=version.label) as span:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from traces.errors import TracesError
-from traces.places import Person, Place
+from traces.places import DataSubject, Place
 
 VERSION = 1
 
@@ -22,7 +22,7 @@ class CertificateError(TracesError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CertificateLine:
     """What became of one place."""
 
     place: str
@@ -38,7 +38,7 @@ class Certificate:
 
     user_id: str
     erased_at: str
-    lines: list[Line]
+    lines: list[CertificateLine]
     kept: dict[str, str]  # what stays, and why
     turn_ids: list[str]
     case_ids: list[str]
@@ -51,17 +51,17 @@ class Certificate:
         return not any(line.left or line.trouble for line in self.lines)
 
     @property
-    def person(self) -> Person:
-        return Person(
+    def person(self) -> DataSubject:
+        return DataSubject(
             self.user_id, frozenset(self.turn_ids), frozenset(self.case_ids), erased_at=self.erased_at
         )
 
 
-def erase(person: Person, places: Sequence[Place], remains: Mapping[str, str]) -> Certificate:
+def erase(person: DataSubject, places: Sequence[Place], remains: Mapping[str, str]) -> Certificate:
     """Erase a person from all places and say what became of each; one that fails stops no other."""
     erased = [_tried(place, person) for place in places]
     lines = [
-        Line(place.name, count, place.proof, left, trouble or late)
+        CertificateLine(place.name, count, place.proof, left, trouble or late)
         for place, (count, trouble) in zip(places, erased, strict=True)
         for left, late in [_looked(place, person)]
     ]
@@ -71,14 +71,14 @@ def erase(person: Person, places: Sequence[Place], remains: Mapping[str, str]) -
     return Certificate(**{**_columns(certificate), "lines": lines, "digest": _digest(certificate)})
 
 
-def verify(certificate: Certificate, places: Sequence[Place]) -> list[Line]:
+def verify(certificate: Certificate, places: Sequence[Place]) -> list[CertificateLine]:
     """Ask every place again; raises CertificateError when the certificate was altered."""
     if certificate.digest != _digest(certificate):
         raise CertificateError("the certificate was altered: its digest does not fit what it says")
-    lines: list[Line] = []
+    lines: list[CertificateLine] = []
     for place in places:
         left, trouble = _looked(place, certificate.person)
-        lines.append(Line(place.name, 0, place.proof, left, trouble))
+        lines.append(CertificateLine(place.name, 0, place.proof, left, trouble))
     return lines
 
 
@@ -97,7 +97,7 @@ def load(path: Path) -> Certificate:
     """Read a certificate; raises CertificateError."""
     try:
         row = json.loads(path.read_text("utf-8"))
-        return Certificate(**row | {"lines": [Line(**line) for line in row["lines"]]})
+        return Certificate(**row | {"lines": [CertificateLine(**line) for line in row["lines"]]})
     except FileNotFoundError:
         raise CertificateError(f"there is no file {path}; `traces erase` says where it wrote one") from None
     except OSError as error:
@@ -133,14 +133,14 @@ def html(certificate: Certificate) -> str:
     )
 
 
-def _tried(place: Place, person: Person) -> tuple[int, str | None]:
+def _tried(place: Place, person: DataSubject) -> tuple[int, str | None]:
     try:
         return place.erase(person), None
     except Exception as error:  # the named boundary: one place that fails must not keep the others' words
         return 0, f"could not be erased: {error or type(error).__name__}"
 
 
-def _looked(place: Place, person: Person) -> tuple[list[str], str | None]:
+def _looked(place: Place, person: DataSubject) -> tuple[list[str], str | None]:
     try:
         return place.left(person), None
     except Exception as error:  # the same boundary, when its word is looked into

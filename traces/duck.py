@@ -69,7 +69,7 @@ def naming(what: str) -> Iterator[None]:
         raise
 
 
-class Reading:
+class DuckReading:
     """Answers questions through one connection; only an export may do more than select."""
 
     def __init__(
@@ -168,7 +168,7 @@ class Reading:
             self._connection.sql(sql).write_parquet(str(out), compression="zstd", overwrite=True)
 
 
-class Writing:
+class DuckWriting:
     """The store opened to write."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -206,7 +206,9 @@ class Writing:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
-        batches = Reading(self.connection, "the store", Touched(), exporting=True).batches(sql, params, 1000)
+        batches = DuckReading(self.connection, "the store", Touched(), exporting=True).batches(
+            sql, params, 1000
+        )
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:

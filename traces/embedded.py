@@ -120,7 +120,7 @@ class Embedded:
             touched = rollups.touched(connection, tail)
             if workspace is not None:
                 views.restrict(connection, workspace, tail)
-            answers = duck.Reading(connection, self.name, touched, exporting=exporting)
+            answers = duck.DuckReading(connection, self.name, touched, exporting=exporting)
             yield Ledger(answers, hidden, partial(self._search, connection, tail), workspace)
 
     def _search(

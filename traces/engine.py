@@ -30,7 +30,7 @@ class Stale(Exception):
     """Somebody else moved the marks since they were read."""
 
 
-class Window(Protocol):
+class StoreWindow(Protocol):
     """A store opened to write, for as short as can be."""
 
     def marks(self) -> dict[str, int]:
@@ -100,7 +100,7 @@ class Engine(Protocol):
         """Get ready for the first window: keep what a change of the schema could spoil."""
         ...
 
-    def window(self) -> AbstractContextManager[Window]:
+    def window(self) -> AbstractContextManager[StoreWindow]:
         """Open the store to write; its schema is brought up to date."""
         ...
 

@@ -24,7 +24,7 @@ _COUNTS = {"main": "select count(*) from turns", "stored": "select count(*) from
 log = logging.getLogger(__name__)
 
 
-class Indexed(duck.Writing):
+class Indexed(duck.DuckWriting):
     """Writes rows, then their words. The words are not part of the transaction: `index` evens that out."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, words: Words) -> None:

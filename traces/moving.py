@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import orjson
 
-from traces.engine import Window
+from traces.engine import StoreWindow
 from traces.errors import StoreBusy, StoreError
 from traces.ledger import Ledger
 from traces.records import json_columns
@@ -47,7 +47,7 @@ def move(source: Store, target: Store) -> list[Moved]:
         return done
 
 
-def _moved(ledger: Ledger, schema: str, window: Window, marks: dict[str, int]) -> list[Moved]:
+def _moved(ledger: Ledger, schema: str, window: StoreWindow, marks: dict[str, int]) -> list[Moved]:
     """Copy within the target's transaction, then compare; raises StoreError."""
     done: list[Moved] = []
     for table in TABLES:

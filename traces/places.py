@@ -26,7 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DataSubject:
     """Whose words they are: the turns of the person, what was made of them, and the questions asked."""
 
     user_id: str
@@ -51,16 +51,16 @@ class Place(Protocol):
     name: str
     proof: str  # what is asked to know that none are left
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         """Erase what is the person's; return how much it was. May raise what its store raises."""
         ...
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         """Name what is still there; empty when nothing is."""
         ...
 
 
-def trail(store: Store, user_id: str, more: Collection[str] = ()) -> Person:
+def trail(store: Store, user_id: str, more: Collection[str] = ()) -> DataSubject:
     """Follow a person through the ledger: own turns, cases of them, and turns that asked those again.
 
     `more` are cases known from elsewhere to be the person's.
@@ -68,7 +68,7 @@ def trail(store: Store, user_id: str, more: Collection[str] = ()) -> Person:
     store.drain()
     with store.read() as ledger:
         own = persons.turns(ledger, user_id)
-        person = Person(user_id, frozenset(turn.turn_id for turn in own), frozenset(more))
+        person = DataSubject(user_id, frozenset(turn.turn_id for turn in own), frozenset(more))
         mine = {
             case.case_id
             for case in persons.cases(ledger)
@@ -95,11 +95,11 @@ class TraceStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         done = retention.erase(self._store, person.user_id, person.turn_ids, person.case_ids)
         return done.turns + done.scores + done.lines
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         with self._store.read() as ledger:
             counts = {
                 table: persons.left(ledger, table, person.user_id, person.turn_ids, person.case_ids)
@@ -119,10 +119,10 @@ class JournalFiles:
         self._data_dir = store.data_dir
         self._engine = store.engine
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         return 0  # done with the trace store: lines and rows go together
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         remnants = _counted(files(self._data_dir / "journal"), self._data_dir, person)
         return remnants + [f"{name} {self._engine.remedy}" for name in self._engine.put_aside()]
 
@@ -136,7 +136,7 @@ class AlertFiles:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         gone = len(self._entries(person))
         if not gone:
             return 0
@@ -147,10 +147,10 @@ class AlertFiles:
             standing.rewrite(self._data_dir, lambda event: not _names(event.key, person))
         return gone
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         return [f"{len(remnants)} entries"] if (remnants := self._entries(person)) else []
 
-    def _entries(self, person: Person) -> list[str]:
+    def _entries(self, person: DataSubject) -> list[str]:
         book = standing.read(self._data_dir)
         events = standing.history(self._data_dir, limit=1_000_000)
         keys = [*book.standings, *(message.key for message in book.outbox), *(event.key for event in events)]
@@ -166,21 +166,21 @@ class OtherFiles:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
-    def erase(self, person: Person) -> int:
+    def erase(self, person: DataSubject) -> int:
         return 0  # each store erases its own
 
-    def left(self, person: Person) -> list[str]:
+    def left(self, person: DataSubject) -> list[str]:
         journal = self._data_dir / "journal"
         others = (path for path in files(self._data_dir) if not path.is_relative_to(journal))
         return _counted(others, self._data_dir, person)
 
 
-def _counted(paths: Iterable[Path], data_dir: Path, person: Person) -> list[str]:
+def _counted(paths: Iterable[Path], data_dir: Path, person: DataSubject) -> list[str]:
     counts = {path.relative_to(data_dir).as_posix(): count(path, person) for path in paths}
     return [f"{name}: {number} lines" for name, number in counts.items() if number]
 
 
-def _names(key: str, person: Person) -> bool:
+def _names(key: str, person: DataSubject) -> bool:
     return key.startswith("spend ") and person.user_id in key.split()
 
 
@@ -191,7 +191,7 @@ def files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def count(path: Path, person: Person) -> int:
+def count(path: Path, person: DataSubject) -> int:
     """Count the lines of a file, unpacked, that hold an id or a question of the person."""
     ids = {question.encode() for question in person.turn_ids if _UUID.fullmatch(question)}
     ids |= {json.dumps(question, ensure_ascii=False)[1:-1].encode() for question in person.questions}

@@ -55,7 +55,7 @@ Stretch = tuple[datetime, datetime]  # from the beginning of the first hour to t
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RollupSource:
     """Where rollups are made: what comes before their tables' names, and which table has all scores."""
 
     prefix: str
@@ -63,8 +63,8 @@ class Place:
     earlier: str  # the conversations that were rolled up before
 
 
-STORED = Place("", "scores", "conversations")
-LIVE = Place("live.", "score_history", "stored.conversations")
+STORED = RollupSource("", "scores", "conversations")
+LIVE = RollupSource("live.", "score_history", "stored.conversations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Touched:
 
 
 @cache
-def _statement(name: str, place: Place) -> str:
+def _statement(name: str, place: RollupSource) -> str:
     text = (_SQL / f"{name}.sql").read_text()
     values = {
         "to": place.prefix,
@@ -104,7 +104,7 @@ def _statement(name: str, place: Place) -> str:
 
 def questions() -> dict[str, str]:
     """Return, by its table, the query that a rollup's rows are the answer to, with `$name` values."""
-    place, result = Place("", "score_history", ""), dict[str, str]()
+    place, result = RollupSource("", "score_history", ""), dict[str, str]()
     whole_ones = {"conversations": "conversations", **TALKED}
     for name, table in {**HOURLY, **whole_ones, **dict(zip(DAILY, DAILY, strict=True))}.items():
         result[table] = _statement(name, place).partition(f"insert into {table}\n")[2]
@@ -172,7 +172,7 @@ def _roll_topics(connection: Connection, hours: set[datetime]) -> None:
             connection.execute(_statement("topics", STORED), values)
 
 
-def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime]:
+def fill(connection: Connection, changed: Touched, place: RollupSource) -> set[datetime]:
     """Add the rollups of hours and of conversations to a place; the old ones of hours are gone already.
 
     Returns the hours in which one of the conversations begins or ends, or did so before.
@@ -195,7 +195,7 @@ def fill(connection: Connection, changed: Touched, place: Place) -> set[datetime
     return {hour for _, *stretch in (*before, *after) for hour in stretch}
 
 
-def _fill_talks(connection: Connection, hours: set[datetime], place: Place) -> None:
+def _fill_talks(connection: Connection, hours: set[datetime], place: RollupSource) -> None:
     for first, last in _joined((hour, hour) for hour in hours):
         own = sorted(hour for hour in hours if first <= hour <= last)
         bound = {"since": first, "until": last + HOUR, "only": True, "hours": own}
@@ -266,7 +266,7 @@ def rebuild(connection: Connection) -> None:
         _close_days(connection, set())
 
 
-def _fill_hours(connection: Connection, bound: dict[str, Any], place: Place) -> None:
+def _fill_hours(connection: Connection, bound: dict[str, Any], place: RollupSource) -> None:
     edges = ends(connection, {"since": bound["since"], "until": bound["until"]})
     for name in HOURLY if edges else ():
         sql = _statement(name, place)

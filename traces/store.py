@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class StoreHealth:
     """What stands between the journal and the store; for health pages and the console."""
 
     damaged_lines: int  # journal lines put aside
@@ -147,10 +147,10 @@ class Store:
         self._election.note(None)
         return drained
 
-    def health(self) -> Health:
+    def health(self) -> StoreHealth:
         """Look at the files only; never opens the store, never raises for a damaged one."""
         note = self._election.read()
-        return Health(
+        return StoreHealth(
             damaged_lines=segments.damaged(self.journal),
             quarantined=tuple(
                 sorted(

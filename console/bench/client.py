@@ -25,7 +25,7 @@ class Batch:
         return len(self.firsts)
 
 
-class Client:
+class LoadClient:
     """One user with one connection."""
 
     def __init__(self, port: int) -> None:
@@ -69,7 +69,7 @@ async def ask(port: int, questions: Sequence[str], users: int) -> tuple[list[flo
     waiting, times = list(reversed(questions)), []
 
     async def user() -> None:
-        client = Client(port)
+        client = LoadClient(port)
         try:
             while waiting:
                 times.append(await client.turn(waiting.pop()))

@@ -86,7 +86,7 @@ class Host:
 
 
 @dataclass
-class Seen:
+class UserTally:
     """What users saw: turns whose end they received, and replies by what they were."""
 
     ended: dict[str, str] = field(default_factory=dict)  # outcome by turn id
@@ -111,7 +111,7 @@ class Crowd:
     def __init__(
         self, addresses: Sequence[str], client: httpx.AsyncClient, pause_seconds: float = PAUSE_SECONDS
     ) -> None:
-        self.seen = Seen()
+        self.seen = UserTally()
         self._addresses = itertools.cycle(addresses)
         self._client = client
         self._pause_seconds = pause_seconds

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from console.bench.client import Client
+from console.bench.client import LoadClient
 from console.bench.corpus import KB, corpus, questions, save
 from console.bench.figures import Figure, Goal, quantile
 from console.bench.processes import BenchError, free_port, running, wait_for
@@ -28,7 +28,7 @@ WAITING, USERS, RATE = 100, 100, 20
 ASKED = "How do I set a fallback model?"
 
 
-class Stage:
+class ShadowStage:
     """A shadow pipeline with two providers on loopback."""
 
     def __init__(self, pipeline: Pipeline, servers: Servers) -> None:
@@ -61,10 +61,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
+async def stage(folder: Path) -> AsyncIterator[ShadowStage]:
     servers = Servers()
     pipeline = await shadow(rehearsed(folder), servers, Points(), seconds=10.0, remote=False, policy=POLICY)
-    scene = Stage(pipeline, servers)
+    scene = ShadowStage(pipeline, servers)
     try:
         for fault in ("ok", "reset"):
             scene.fail(fault)
@@ -94,7 +94,7 @@ async def _breakers(folder: Path, turns: int) -> list[Figure]:
         ]
 
 
-async def _outage(scene: Stage, turns: int) -> list[Figure]:
+async def _outage(scene: ShadowStage, turns: int) -> list[Figure]:
     """Both providers down: what a turn costs and takes once the breakers are open."""
     scene.fresh()
     await scene.open_all()
@@ -111,7 +111,7 @@ async def _outage(scene: Stage, turns: int) -> list[Figure]:
     ]
 
 
-async def _recovery(scene: Stage) -> Figure:
+async def _recovery(scene: ShadowStage) -> Figure:
     """From the moment the providers are well to the first answer of one, and to closed breakers."""
     values: list[float] = []
     for _ in range(3):
@@ -127,7 +127,7 @@ async def _recovery(scene: Stage) -> Figure:
     return Figure("resilience", f"recovery, open time {OPEN_SECONDS:g} s", "s", tuple(values), goal=goal)
 
 
-async def _probes(scene: Stage) -> Figure:
+async def _probes(scene: ShadowStage) -> Figure:
     """Many callers wait for a breaker to half open; its probes hang, so that all callers meet them."""
     scene.fresh()
     await scene.open_all()
@@ -139,7 +139,7 @@ async def _probes(scene: Stage) -> Figure:
     return _figure(f"probes of {WAITING} waiting callers", "", most, Goal(3, "value"), WAITING)
 
 
-async def _brown_out(scene: Stage, turns: int) -> list[Figure]:
+async def _brown_out(scene: ShadowStage, turns: int) -> list[Figure]:
     """The first provider fails in 3 of 10 calls, or is ten times as slow; the second is well."""
     figures: list[Figure] = []
     for what, fault, share in (("30 % errors", "status?code=500", 3), ("10 × slow", "ok?first=0.3", 10)):
@@ -188,7 +188,7 @@ async def _users(port: int, count: int) -> tuple[list[float], int]:
 
     async def user(number: int) -> None:
         await asyncio.sleep(5.0 * number / count)
-        client = Client(port)
+        client = LoadClient(port)
         with suppress(BenchError, OSError):
             first, _ = await client.turn(next(texts))
             firsts.append(first)

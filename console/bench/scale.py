@@ -21,10 +21,10 @@ from console.bench.replicas import KEY, WAIT_SECONDS, Crowd, Host, ingesting
 from pipeline.auth import digest
 from pipeline.build import knowledge
 from pipeline.databases.redis_server import RedisServer
-from pipeline.guardrails.counts import Counts, Limits, SharedCounts
+from pipeline.guardrails.counts import Counts, RequestLimits, SharedCounts
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
-from pipeline.guardrails.spending import Spending, Sums
+from pipeline.guardrails.spending import Spending, SpendingSums
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import load_settings
 from traces.store import Store
@@ -295,9 +295,9 @@ def _waits(counts: Counts, spending: Spending, turns: int) -> list[float]:
         began = time.perf_counter()
         counts.claim(who, turn, time.time() + 60, time.time())
         counts.enter(who, turn, 1_000, time.time() + 60, time.time())
-        counts.take(who, turn, Limits(1_000), 100.0, time.time())
+        counts.take(who, turn, RequestLimits(1_000), 100.0, time.time())
         spending.sums(who, "2026-11-30")
-        spending.hold(turn, who, "2026-11-30", 0.01, time.time(), Sums(9e9, 9e9, 9e9))
+        spending.hold(turn, who, "2026-11-30", 0.01, time.time(), SpendingSums(9e9, 9e9, 9e9))
         spending.settle(turn, who, "2026-11-30", 0.01, 0)
         counts.settle(turn, 90.0)
         counts.leave(who, turn)

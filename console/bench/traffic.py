@@ -140,7 +140,7 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
             connection.execute("drop table made")
             connection.commit()
         connection.begin()
-        duck.Writing(connection).rebuild()
+        duck.DuckWriting(connection).rebuild()
         connection.commit()
     Embedded(data_dir).index_anew()
     Sorter(Store(data_dir)).sort()

@@ -71,7 +71,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     talk = Talk(pipeline, configured, greeting=look.greeting, webhook=settings.chat.contact_webhook)
     examples = Examples(pipeline.knowledge, settings.kb, configured)
     console = settings.alerts.console_url or settings.server.console_port
-    demo = Page(talk, console, look, examples).blocks()
+    demo = ChatPage(talk, console, look, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
     style = (ASSETS / "chat.css").read_text() + look.style  # css= would prefix every selector
@@ -105,7 +105,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     )
 
 
-class Page:
+class ChatPage:
     """Lays the page out and connects its controls to the talk."""
 
     def __init__(self, talk: Talk, console: str | int, look: Brand, examples: Examples) -> None:

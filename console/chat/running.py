@@ -19,11 +19,11 @@ PAUSE = 0.16  # seconds between two updates of a streaming answer; each costs 3 
 PATIENCE = 20.0  # seconds an answer goes on that nobody follows: a connection may come back
 
 
-class Run:
+class RunningAnswer:
     """The answer to one question. `settle` is called once it is over, before its followers see that."""
 
     def __init__(
-        self, question: Question, events: AsyncGenerator[Event], settle: Callable[[Run], None]
+        self, question: Question, events: AsyncGenerator[Event], settle: Callable[[RunningAnswer], None]
     ) -> None:
         self.question = question
         self.exchange = Exchange(question.text)
@@ -95,8 +95,8 @@ class Run:
 
 
 @dataclass(slots=True)
-class Watch:
+class FollowedRun:
     """A run that one tab follows, and the turns above it as they were drawn last."""
 
-    run: Run
+    run: RunningAnswer
     past: Markup

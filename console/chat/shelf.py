@@ -18,7 +18,7 @@ KEPT = 2000  # tabs whose search is remembered
 LISTED = 100  # conversations
 
 
-class Shelf:
+class ConversationShelf:
     """Draws the list for each tab, as its reader searched it last."""
 
     def __init__(self, archive: Archive) -> None:

@@ -21,8 +21,8 @@ from console.chat.exchange import Exchange
 from console.chat.history import Link
 from console.chat.opinions import Opinions
 from console.chat.reader import Reader
-from console.chat.running import Run, Watch
-from console.chat.shelf import Shelf
+from console.chat.running import FollowedRun, RunningAnswer
+from console.chat.shelf import ConversationShelf
 from console.chat.thread import Look
 from console.chat.versions import placed
 from console.chat.why import why
@@ -61,14 +61,14 @@ class Talk:
         self.examples = examples
         self._pipeline, self._greeting = pipeline, greeting
         self.archive = Archive(pipeline.memory)
-        self.shelf = Shelf(self.archive)
+        self.shelf = ConversationShelf(self.archive)
         self.choice = Choice(pipeline, self.archive)
         self._opinions = Opinions(pipeline, self.archive, webhook)
         self._tabs: OrderedDict[tuple[str, str], str] = OrderedDict()  # the conversation each shows
         self._warned: OrderedDict[tuple[str, str], bool] = OrderedDict()  # tabs that read it is away
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()  # conversations of questions
-        self._runs: dict[tuple[str, str], Run] = {}  # by user and conversation
-        self._watches: dict[tuple[str, str], Watch] = {}  # by user and tab
+        self._runs: dict[tuple[str, str], RunningAnswer] = {}  # by user and conversation
+        self._watches: dict[tuple[str, str], FollowedRun] = {}  # by user and tab
         self._loose: OrderedDict[tuple[str, str], list[Exchange]] = OrderedDict()
 
     def begun(self, reader: Reader) -> bool:
@@ -142,7 +142,7 @@ class Talk:
             workspace=reader.workspace,
             kb=self.choice.kb(reader),
         )
-        run = Run(question, self._pipeline.answer(question), self._settled)
+        run = RunningAnswer(question, self._pipeline.answer(question), self._settled)
         self._runs[reader.user_id, conversation] = run
         for exchange in (await self.archive.filed(reader, conversation)).turns:
             self._opinions.close(exchange.turn_id)
@@ -155,7 +155,7 @@ class Talk:
         filed = await self.archive.filed(reader, conversation)
         turns = self._exchanges(reader, conversation, filed)
         earlier = [turn for turn in turns if turn.turn_id != run.exchange.turn_id]  # it is over by now
-        watch = self._watches[tab] = Watch(run, self._turns(reader, filed, earlier))
+        watch = self._watches[tab] = FollowedRun(run, self._turns(reader, filed, earlier))
         state, panel, drawer = None, Markup(), None
         try:
             async with aclosing(run.follow()) as exchanges:
@@ -256,7 +256,7 @@ class Talk:
         turns = {exchange.turn_id: exchange for exchange in (*loose, *filed.turns)}
         return sorted(turns.values(), key=lambda exchange: exchange.turn_id)
 
-    def _settled(self, run: Run) -> None:
+    def _settled(self, run: RunningAnswer) -> None:
         """Hold a turn that memory does not keep; a turn without an id gets one to be named by."""
         key = (run.question.user_id, run.question.conversation_id or "")
         if self._runs.get(key) is not run:  # its conversation was deleted

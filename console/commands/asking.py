@@ -15,12 +15,12 @@ from console.commands.progress import bars, counting, once_needed
 from console.commands.screen import emit, wrong
 from evalsets.cases import corpora
 from evalsets.cases.evalset import Evalset
-from evalsets.release.release import Agree, Missing
+from evalsets.release.release import Agree, MissingRun
 from evalsets.runs.answer_cache import remember
-from evalsets.runs.elsewhere import Elsewhere
+from evalsets.runs.elsewhere import WorkerPipeline
 from evalsets.runs.estimate import Estimate, estimate
 from evalsets.runs.outcome import Outcome
-from evalsets.runs.runner import Askable, Plan, Side, Variant, run_together
+from evalsets.runs.runner import Askable, Plan, Variant, VariantSide, run_together
 from evalsets.runs.warm import warm
 from pipeline import build
 from pipeline.knowledge.standing import Status
@@ -70,15 +70,15 @@ async def _ask(
         standing = await pipeline.knowledge.status(kb or pipeline.rules.kb)
         if standing.version is None:
             raise wrong(_empty(standing))
-        sides: list[Side] = []
+        sides: list[VariantSide] = []
         for variant in variants:
             its, settings = searches[variant.retrieval]
             usd = await _agreed(cases, variant, plan, its, settings, kb, yes=yes)
             chatbot: Askable = its
             if workers is not None:
-                chatbot = Elsewhere(its, workers, _changed(variants, variant, retrieval), cache=cache)
+                chatbot = WorkerPipeline(its, workers, _changed(variants, variant, retrieval), cache=cache)
             search = settings.retrieval.model_dump()
-            sides.append(Side(variant, estimate_usd=usd, pipeline=chatbot, search=search))
+            sides.append(VariantSide(variant, estimate_usd=usd, pipeline=chatbot, search=search))
         plan = replace(plan, settings=replace(plan.settings, contents=standing.contents))
         if workers is not None:
             plan = replace(plan, concurrency=workers.width)
@@ -166,7 +166,7 @@ def agreeing(pipeline: Pipeline, settings: Settings, *, yes: bool) -> Agree:
     """Return what asks for consent to the runs that a gate is missing."""
     prices = build.prices(settings)
 
-    async def agreed(missing: Sequence[Missing]) -> None:
+    async def agreed(missing: Sequence[MissingRun]) -> None:
         for lack in missing:
             variant = Variant(prompt=lack.facts.prompt, model=lack.facts.model)
             expected = await estimate(lack.evalset, variant, pipeline, prices, kb=lack.kb, repetitions=1)

@@ -12,7 +12,7 @@ import typer
 from console.commands.costs import DAYS, Json, basis_of
 from console.commands.screen import emit, table, wrong
 from console.format import usd
-from evalsets.capacity import SIZES, PerTurn, Plan, Site, TooMany, plan
+from evalsets.capacity import SIZES, CapacityPlan, PerTurn, Site, TooMany, plan
 from evalsets.forecast import forecast_costs
 from pipeline import build
 from pipeline.configuration.sections import check_model
@@ -63,7 +63,7 @@ def capacity(
     _show(plans, prices)
 
 
-def _show(plans: list[Plan], prices: dict[str, float | None]) -> None:
+def _show(plans: list[CapacityPlan], prices: dict[str, float | None]) -> None:
     """Print a column per size."""
     lines: list[tuple[str, list[Any]]] = [
         ("turns a month", [f"{each.turns:,.0f}" for each in plans]),
@@ -91,7 +91,7 @@ def _show(plans: list[Plan], prices: dict[str, float | None]) -> None:
         print(f"{name}: {'no known price' if each is None else usd(each)} per million conversations")
 
 
-def _then(month: Plan) -> str | None:
+def _then(month: CapacityPlan) -> str | None:
     """Return what else is too small, the tightest first."""
     others = [
         f"{limit.name} ({limit.load:,.1f}): {limit.switch}" for limit in month.limits[1:] if limit.load > 1

@@ -22,12 +22,12 @@ from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble
 from traces.engine import EMBEDDED
 from traces.errors import TracesError
-from traces.queries.costs import Load, per_turn
+from traces.queries.costs import AverageTurn, per_turn
 from traces.queries.window import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One thing looked at. `ok` None means: works without it."""
 
     what: str
@@ -47,13 +47,13 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         raise typer.Exit(1)
 
 
-def _findings(settings: Settings) -> Iterator[Check]:
+def _findings(settings: Settings) -> Iterator[DoctorCheck]:
     problems = [*_problems(settings), *exposed(settings, settings.server.host)]
-    yield from (Check("configuration", False, problem) for problem in problems)
+    yield from (DoctorCheck("configuration", False, problem) for problem in problems)
     if any(problem.startswith("data_dir:") for problem in problems):
         return  # nothing else can be looked at
     if not problems:
-        yield Check("configuration", True, "every key is known and valid")
+        yield DoctorCheck("configuration", True, "every key is known and valid")
     yield from _data(settings)
     yield from asyncio.run(_knowledge(settings))
     yield from _models(settings)
@@ -63,9 +63,9 @@ def _findings(settings: Settings) -> Iterator[Check]:
     yield from _sessions(settings)
     for name, port in (("chat", settings.server.port), ("console", settings.server.console_port)):
         running = _listens("127.0.0.1", port)
-        yield Check(f"{name} port {port}", None if running else True, "in use" if running else "free")
+        yield DoctorCheck(f"{name} port {port}", None if running else True, "in use" if running else "free")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
-    yield Check("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
+    yield DoctorCheck("PDF reports", True if browser else None, browser or "no Chromium; other formats work")
 
 
 def _problems(settings: Settings) -> list[str]:
@@ -77,21 +77,21 @@ def _problems(settings: Settings) -> list[str]:
     return []
 
 
-def _data(settings: Settings) -> Iterator[Check]:
+def _data(settings: Settings) -> Iterator[DoctorCheck]:
     folder = settings.data_dir.absolute()
     usage = shutil.disk_usage(folder if folder.exists() else folder.parent)
     free = usage.free / 1e9
-    yield Check("data folder", free > 1, f"{folder} ({free:.0f} GB free)")
+    yield DoctorCheck("data folder", free > 1, f"{folder} ({free:.0f} GB free)")
 
 
-async def _knowledge(settings: Settings) -> list[Check]:
+async def _knowledge(settings: Settings) -> list[DoctorCheck]:
     chosen = providers.embedder(settings)
-    findings: list[Check] = []
+    findings: list[DoctorCheck] = []
     try:
         vector = await chosen.embed_query("Does the embedder work?")
-        findings.append(Check("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
+        findings.append(DoctorCheck("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
-        findings.append(Check("embedder", False, str(error)))
+        findings.append(DoctorCheck("embedder", False, str(error)))
     knowledge = build.knowledge(settings, chosen)
     status = await knowledge.status(settings.kb)
     if status.version is not None:
@@ -101,21 +101,21 @@ async def _knowledge(settings: Settings) -> list[Check]:
             status = replace(status, problem=str(error))
     about = f"{status.documents} documents, {status.chunks} chunks, version {status.version}"
     if status.problem is not None and settings.kb in await knowledge.names():
-        findings.append(Check(f"knowledge base {settings.kb}", False, status.problem))
+        findings.append(DoctorCheck(f"knowledge base {settings.kb}", False, status.problem))
     elif not knowledge.exists(settings.kb) and settings.kb != build.SAMPLE_KB:
         hint = f"there is none of this name; make it with: answerdeck ingest PATH --kb {settings.kb}"
-        findings.append(Check(f"knowledge base {settings.kb}", False, hint))
+        findings.append(DoctorCheck(f"knowledge base {settings.kb}", False, hint))
     elif status.documents == 0:
         hint = "empty; `answerdeck up` loads the sample, `answerdeck ingest PATH` yours"
-        findings.append(Check(f"knowledge base {settings.kb}", None, hint))
+        findings.append(DoctorCheck(f"knowledge base {settings.kb}", None, hint))
     else:
-        findings.append(Check(f"knowledge base {settings.kb}", True, about))
+        findings.append(DoctorCheck(f"knowledge base {settings.kb}", True, about))
         voice = status.sparse or ""
-        findings.append(Check("learned-sparse voice", voice.startswith("heard") or None, voice))
+        findings.append(DoctorCheck("learned-sparse voice", voice.startswith("heard") or None, voice))
     return findings
 
 
-def _models(settings: Settings) -> Iterator[Check]:
+def _models(settings: Settings) -> Iterator[DoctorCheck]:
     models = settings.models
     urls = {
         "openai": models.openai.base_url or "https://api.openai.com",
@@ -127,12 +127,14 @@ def _models(settings: Settings) -> Iterator[Check]:
         port = url.port or (443 if url.scheme == "https" else 80)
         reached = _listens(url.hostname or "", port)
         where = f"{url.hostname}:{port}"
-        yield Check(f"model {name}", reached, f"{where} answers" if reached else f"{where} is not reachable")
+        yield DoctorCheck(
+            f"model {name}", reached, f"{where} answers" if reached else f"{where} is not reachable"
+        )
     if models.primary == "extractive":
-        yield Check("model extractive", True, "built in, needs nothing")
+        yield DoctorCheck("model extractive", True, "built in, needs nothing")
 
 
-def _limits(settings: Settings) -> Iterator[Check]:
+def _limits(settings: Settings) -> Iterator[DoctorCheck]:
     """Say whether the expected peak fits what the providers allow."""
     used = dict.fromkeys(name.partition(":")[0] for name in _used(settings))
     endpoints = {name: getattr(settings.models, name) for name in used}
@@ -143,7 +145,9 @@ def _limits(settings: Settings) -> Iterator[Check]:
         return
     turns = settings.limits.expected_turns_per_minute
     if turns is None:
-        yield Check("provider limits", None, "set limits.expected_turns_per_minute to see whether they fit")
+        yield DoctorCheck(
+            "provider limits", None, "set limits.expected_turns_per_minute to see whether they fit"
+        )
         return
     calls, tokens, source = _per_turn(settings)
     for name, endpoint in limited.items():
@@ -154,7 +158,7 @@ def _limits(settings: Settings) -> Iterator[Check]:
         for what, need, limit in needs:
             if limit is not None:
                 about = f"{turns} turns a minute need {need:,.0f} of {limit:,} ({source})"
-                yield Check(f"{name} {what} a minute", need <= limit, about)
+                yield DoctorCheck(f"{name} {what} a minute", need <= limit, about)
 
 
 def _per_turn(settings: Settings) -> tuple[float, float, str]:
@@ -164,14 +168,14 @@ def _per_turn(settings: Settings) -> tuple[float, float, str]:
         with build.store(settings).read() as ledger:
             seen = per_turn(ledger, Window(now - timedelta(days=30), now))
     except (TracesError, OSError):
-        seen = Load(0, None, None)
+        seen = AverageTurn(0, None, None)
     if seen.turns >= 30 and seen.calls and seen.tokens:
         return seen.calls, seen.tokens, f"as the last {seen.turns:,} turns"
     most = settings.memory.context_tokens + settings.models.max_output_tokens
     return 1.0, float(most), "the largest turn there may be, for want of traffic"
 
 
-def _prices(settings: Settings) -> Iterator[Check]:
+def _prices(settings: Settings) -> Iterator[DoctorCheck]:
     """Say which models a budget cannot count."""
     budgets = settings.budgets
     if budgets.user_day_usd is None and budgets.day_usd is None and budgets.month_usd is None:
@@ -180,7 +184,7 @@ def _prices(settings: Settings) -> Iterator[Check]:
     for name in _used(settings):
         if prices.rates(name) is None:
             what = "its turns count in no budget" if budgets.unpriced == "allow" else "it is never asked"
-            yield Check(f"price of {name}", False, f'unknown: {what}; set models.prices."{name}"')
+            yield DoctorCheck(f"price of {name}", False, f'unknown: {what}; set models.prices."{name}"')
 
 
 def _used(settings: Settings) -> list[str]:
@@ -189,24 +193,24 @@ def _used(settings: Settings) -> list[str]:
     return list(dict.fromkeys(name for name in names if name and name != "extractive"))
 
 
-def _traces(settings: Settings) -> Iterator[Check]:
+def _traces(settings: Settings) -> Iterator[DoctorCheck]:
     if settings.ledger.get_secret_value() != EMBEDDED:
         trouble = ledger_trouble(settings)
-        yield Check("ledger", trouble is None, trouble or build.store(settings).engine.name)
+        yield DoctorCheck("ledger", trouble is None, trouble or build.store(settings).engine.name)
     health = build.store(settings).health()
     trouble = health.trouble or ", ".join(health.quarantined)
     if health.quarantined and health.trouble is None:
         trouble = f"damaged files were put aside and rebuilt: {trouble}"
     drainer = f"drained by process {health.drainer}" if health.drainer else "nobody drains now; `up` does"
     works = True if health.drainer else None
-    yield Check("traces", False if health.trouble else works, trouble or drainer)
+    yield DoctorCheck("traces", False if health.trouble else works, trouble or drainer)
 
 
-def _sessions(settings: Settings) -> Iterator[Check]:
+def _sessions(settings: Settings) -> Iterator[DoctorCheck]:
     address = settings.sessions.get_secret_value()
     if address != EMBEDDED:
         trouble = sessions_trouble(settings)
-        yield Check("sessions", trouble is None, trouble or redis_server.shown(address))
+        yield DoctorCheck("sessions", trouble is None, trouble or redis_server.shown(address))
 
 
 def _listens(host: str, port: int) -> bool:

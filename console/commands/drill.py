@@ -13,7 +13,7 @@ import typer
 from console.commands.drill_report import COLUMNS, page, row
 from console.commands.screen import emit, table, wrong
 from pipeline.rehearsal import scenes
-from pipeline.rehearsal.scenes import Played
+from pipeline.rehearsal.scenes import SceneResult
 from pipeline.rehearsal.sweep import Result, sweep_all
 
 
@@ -49,7 +49,7 @@ def drill(
         raise typer.Exit(1)
 
 
-def outcome(played: list[Played], results: list[Result]) -> dict[str, Any]:
+def outcome(played: list[SceneResult], results: list[Result]) -> dict[str, Any]:
     """Return what happened, for machines."""
     broken = [result for result in results if result.broken]
     return {

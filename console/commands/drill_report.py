@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from pipeline.rehearsal.scenes import Played
+from pipeline.rehearsal.scenes import SceneResult
 from pipeline.rehearsal.sweep import Result
 
 COLUMNS = ("scene", "turns", "outcomes", "p50 s", "most s", "calls", "recorded", "breakers", "")
@@ -19,7 +19,7 @@ _STYLE = (
 Table = tuple[str, Sequence[str], list[Sequence[str]]]
 
 
-def page(suffix: str, played: Sequence[Played], results: Sequence[Result]) -> str:
+def page(suffix: str, played: Sequence[SceneResult], results: Sequence[Result]) -> str:
     """Return the report; `suffix` is .md or .html."""
     tables = [scenes(played), *([kinds(results), failures(results)] if results else [])]
     broken = sum(bool(result.broken) for result in results)
@@ -32,7 +32,7 @@ def page(suffix: str, played: Sequence[Played], results: Sequence[Result]) -> st
     return _html(lead, tables) if suffix == ".html" else _markdown(lead, tables)
 
 
-def scenes(played: Sequence[Played]) -> Table:
+def scenes(played: Sequence[SceneResult]) -> Table:
     return "Rehearsed failures", COLUMNS, [row(scene) for scene in played]
 
 
@@ -80,7 +80,7 @@ def _html(lead: str, tables: Iterable[Table]) -> str:
     )
 
 
-def row(scene: Played) -> tuple[str, ...]:
+def row(scene: SceneResult) -> tuple[str, ...]:
     """Return a scene as a row of the table."""
     data = scene.to_dict()
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in scene.outcomes.items())
@@ -97,7 +97,7 @@ def row(scene: Played) -> tuple[str, ...]:
     )
 
 
-def transitions(scene: Played) -> str:
+def transitions(scene: SceneResult) -> str:
     """Return the breakers' changes, each with the seconds since the first."""
     if not scene.changes:
         return "none"

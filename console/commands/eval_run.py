@@ -38,7 +38,7 @@ Texts = list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """What is to be run: variants of ours, or another chatbot asked by a form."""
 
     cases: Evalset
@@ -144,7 +144,7 @@ def run_evalset(
     plan = Plan(
         limit=limit, seed=seed, run_id=run_id, repetitions=repetitions, retries=retries, budget_usd=budget
     )
-    order = Order(cases, plan, variants, form, target_model, json, on)
+    order = RunOrder(cases, plan, variants, form, target_model, json, on)
     if only_estimate:
         order.expect()
         return

@@ -24,7 +24,7 @@ from evalsets.judges.judge_metrics import JudgingEstimate, Sample, estimate
 from evalsets.judges.judgement import Judgement
 from evalsets.judges.process import Worker
 from evalsets.judges.rubric import Marker
-from evalsets.judges.task import Job
+from evalsets.judges.task import JudgeJob
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import MARKED, Judged, marked
 from evalsets.metrics.metric import SCORER
@@ -158,7 +158,9 @@ def chosen(metrics: str | None, criteria: Sequence[Criterion] = ()) -> list[Judg
     return [table[name] for name in dict.fromkeys(names)]
 
 
-def _workers(metrics: Sequence[Judged], job: Job, settings: Settings) -> Iterator[tuple[Any, list[Judged]]]:
+def _workers(
+    metrics: Sequence[Judged], job: JudgeJob, settings: Settings
+) -> Iterator[tuple[Any, list[Judged]]]:
     """Yield who scores which of the metrics: one process for RAGAS's, a marker a criterion.
 
     To be taken one after the other: each may spend what the ones before it left.
@@ -171,7 +173,7 @@ def _workers(metrics: Sequence[Judged], job: Job, settings: Settings) -> Iterato
 
 
 async def _score(
-    store: Store, job: Job, row: Run, samples: Sequence[Sample], names: list[Judged], *, quiet: bool
+    store: Store, job: JudgeJob, row: Run, samples: Sequence[Sample], names: list[Judged], *, quiet: bool
 ) -> tuple[dict[str, str], Judgement]:
     """Return who scored each metric, and what became of the scores."""
     journal, result, scorers = build.journal(load_settings()), Judgement(), dict[str, str]()

@@ -17,7 +17,7 @@ from pipeline import build
 from pipeline.deeds import note
 from pipeline.settings import load_settings
 from traces import certificate
-from traces.certificate import Line
+from traces.certificate import CertificateLine
 from traces.export import export_jsonl, export_parquet
 from traces.places import CERTIFICATES
 from traces.retention import forget_turns, prune_turns
@@ -112,7 +112,7 @@ def _verify(store: Store, file: Path, json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _remains(line: Line) -> str:
+def _remains(line: CertificateLine) -> str:
     return "; ".join([*line.left, *([line.trouble] if line.trouble else [])]) or "nothing"
 
 

@@ -15,7 +15,7 @@ from console.commands.progress import bars, counting
 from console.commands.screen import emit, failed, table, wrong
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.release import playground
-from evalsets.release.playground import Played
+from evalsets.release.playground import ReplayedTurn
 from evalsets.release.replay import Replay, again, expected, recorded, replay_turns
 from evalsets.runs.runner import Variant
 from pipeline.build import build, prepare, prices
@@ -53,7 +53,7 @@ def replay(
     except (ValueError, PromptError) as error:
         raise wrong(str(error)) from None
 
-    async def work() -> Played | Replay:
+    async def work() -> ReplayedTurn | Replay:
         try:
             if turn is not None:
                 _agree(pipeline, settings, [turn], yes=yes)
@@ -68,7 +68,7 @@ def replay(
     _print(_ended(work()), json=json)
 
 
-def _ended(work: Coroutine[Any, Any, Played | Replay]) -> Played | Replay:
+def _ended(work: Coroutine[Any, Any, ReplayedTurn | Replay]) -> ReplayedTurn | Replay:
     try:
         return asyncio.run(work)
     except EvalsetError as error:
@@ -77,10 +77,10 @@ def _ended(work: Coroutine[Any, Any, Played | Replay]) -> Played | Replay:
         raise failed("stopped; go on with the same command and --run ID (see eval list)") from None
 
 
-def _print(report: Played | Replay, *, json: bool) -> None:
+def _print(report: ReplayedTurn | Replay, *, json: bool) -> None:
     if json:
         emit(report.to_dict())
-    elif isinstance(report, Played):
+    elif isinstance(report, ReplayedTurn):
         _show_one(report)
     else:
         _show(report)
@@ -155,7 +155,7 @@ def _show(report: Replay) -> None:
     print(f"\nrun {report.run_id}; answerdeck eval compare {report.baseline_run_id} {report.run_id}")
 
 
-def _show_one(played: Played) -> None:
+def _show_one(played: ReplayedTurn) -> None:
     for answer, title in ((played.before, "As recorded"), (played.after, "Now")):
         cost = "unpriced" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"
         end = f"{answer.outcome} · {answer.support_reason} · {answer.seconds or 0:.2f} s · {cost}"

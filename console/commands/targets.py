@@ -14,7 +14,7 @@ from console.commands.screen import emit, wrong
 from evalsets.cases.evalset import Evalset
 from evalsets.runs import template
 from evalsets.runs.outcome import Outcome
-from evalsets.runs.runner import Plan, Side, Variant, run_together
+from evalsets.runs.runner import Plan, Variant, VariantSide, run_together
 from evalsets.runs.target import Target
 from evalsets.runs.template import Template
 from pipeline import build
@@ -79,7 +79,7 @@ async def ask_target(
     try:
         with bars(quiet) as step:
             await target.warm()
-            sides = [Side(Variant(model=target.name))]
+            sides = [VariantSide(Variant(model=target.name))]
             return await run_together(cases, sides, target, plan, progress=counting(step("Asking")))
     finally:
         await target.close()

@@ -19,7 +19,7 @@ from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
 from pipeline import build, providers
 from pipeline.auth import DEFAULT
-from pipeline.context.ranks import Hit, search_test
+from pipeline.context.ranks import PassageRanks, search_test
 from pipeline.deeds import note
 from pipeline.errors import AnswerdeckError
 from pipeline.guardrails.planted import Suspect
@@ -29,7 +29,7 @@ from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading.files import FILE_KINDS
 from pipeline.knowledge.standing import Release, Status
-from pipeline.knowledge.versions import Difference
+from pipeline.knowledge.versions import VersionDifference
 from pipeline.steps.guards import guards
 
 STARTED = "console/ingestions"  # below the folder of the workspace
@@ -38,7 +38,7 @@ COMMAND = (sys.executable, "-m", "console.cli", "ingest")
 KINDS = [kind.removeprefix(".") for kind in FILE_KINDS.split()]
 
 
-class Upload(Protocol):
+class DroppedFile(Protocol):
     """A file that somebody dropped on the page."""
 
     @property
@@ -118,13 +118,13 @@ def statuses() -> list[Status]:
     return _run(everything(names()))
 
 
-def difference(kb: str, before: str, after: str) -> Difference:
+def difference(kb: str, before: str, after: str) -> VersionDifference:
     """Return what changed from one version to another."""
     check(kb)
     return _run(knowledge().difference(kb, before, after))
 
 
-def search(kb: str, question: str) -> list[Hit]:
+def search(kb: str, question: str) -> list[PassageRanks]:
     """Return what a question finds."""
     check(kb)
     bases = knowledge()
@@ -169,7 +169,7 @@ def restore(kb: str, documents: Sequence[str], version: str) -> str:
     return now
 
 
-def keep(folder: Path, kb: str, files: Sequence[Upload]) -> list[Path]:
+def keep(folder: Path, kb: str, files: Sequence[DroppedFile]) -> list[Path]:
     """Keep dropped files below the data folder under their own names, so that a newer one replaces it.
 
     Raises Problem when two files of one drop have the same name, or a name is none.
@@ -212,7 +212,7 @@ def ingest(kb: str, paths: Sequence[Path], *, prune: bool = False) -> Job:
     return jobs.launch(folder, STARTED, key, command, kb)
 
 
-def resume(job: ingestions.Job) -> Job:
+def resume(job: ingestions.Ingestion) -> Job:
     """Start an ingestion again that was interrupted or failed; it goes on where it stopped."""
     visitor.need("editor", "add documents")
     gone = [path for path in job.paths if not Path(path).exists()]
@@ -221,20 +221,20 @@ def resume(job: ingestions.Job) -> Job:
     return ingest(job.kb, [Path(path) for path in job.paths], prune=job.prune)
 
 
-def ingested(kb: str) -> list[ingestions.Job]:
+def ingested(kb: str) -> list[ingestions.Ingestion]:
     """Return the ingestions of a knowledge base, the newest first."""
     check(kb)
     with _plainly():
         return [job for job in running.running_jobs(knowledge()).list(100) if job.kb == kb]
 
 
-def files(job: ingestions.Job) -> list[ingestions.JobFile]:
+def files(job: ingestions.Ingestion) -> list[ingestions.JobFile]:
     """Return what came of the files of an ingestion, failures first."""
     with _plainly():
         return running.running_jobs(knowledge()).of(job.job_id)
 
 
-def unborn(kb: str, recorded: Sequence[ingestions.Job]) -> list[Job]:
+def unborn(kb: str, recorded: Sequence[ingestions.Ingestion]) -> list[Job]:
     """Return the ingestions started here that noted nothing yet, or ended before they could."""
     newest = max((job.began_at for job in recorded), default=0.0)
     started = jobs.remembered(data.settings().own.path, STARTED).values()

@@ -19,7 +19,7 @@ HEIGHT = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlottedRun:
     """A run by its quality, with the interval, and what a case of it cost."""
 
     mean: float
@@ -31,7 +31,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class PlottedMean:
     """The mean of a run with its interval; the text is HTML, escaped already."""
 
     at: datetime
@@ -41,7 +41,7 @@ class Point:
     text: str
 
 
-def _error(points: Sequence[Placed | Point], width: int) -> dict[str, Any]:
+def _error(points: Sequence[PlottedRun | PlottedMean], width: int) -> dict[str, Any]:
     """Return plotly's error bars: how far the interval reaches above and below each mean."""
     highs = [None if point.ci_high is None else point.ci_high - point.mean for point in points]
     lows = [None if point.ci_low is None else point.mean - point.ci_low for point in points]
@@ -56,7 +56,7 @@ def draw(figure: Figure, key: str, alt: str, named: Mapping[str, str] | None = N
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False, "scrollZoom": False})
 
 
-def quality_cost(points: Sequence[Placed], metric: str) -> Figure:
+def quality_cost(points: Sequence[PlottedRun], metric: str) -> Figure:
     """Place each run by what a case cost and how well it scored, with the interval of its score."""
     from plotly.graph_objects import Scatter
 
@@ -126,7 +126,7 @@ _TICKS = [
 
 
 def history(
-    points: Mapping[str, Sequence[Point]],
+    points: Mapping[str, Sequence[PlottedMean]],
     colours: Mapping[str, str],
     changes: Mapping[datetime, str],
 ) -> Figure:

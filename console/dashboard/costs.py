@@ -16,7 +16,7 @@ from pipeline import build
 from pipeline.guardrails.budget import Budget, BudgetReport
 from pipeline.models.model import Tokens
 from pipeline.models.prices import Prices
-from traces.queries.costs import DayCost, Resolved, RouteCost, UserCost, last_days
+from traces.queries.costs import DayCost, ResolvedCost, RouteCost, UserCost, last_days
 from traces.queries.window import Window
 from traces.records import PRODUCTION, TRIALS
 
@@ -39,7 +39,7 @@ class Costs:
     by_day: list[DayCost]
     models: list[str]
     users: list[UserCost]
-    resolved: Resolved
+    resolved: ResolvedCost
     per_conversation: float | None
     routes: list[RouteCost]
     saved_usd: float | None  # by caching, what it cost to write the cache taken off

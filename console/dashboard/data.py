@@ -25,17 +25,17 @@ from pipeline.settings import Settings
 from traces.errors import StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.journal import Journal
 from traces.queries import costs, listing, overview, reviews, runs, versions
-from traces.queries.board import Step, Whole, board
-from traces.queries.costs import Calls, DayCost, Resolved, RouteCost, UserCost
+from traces.queries.board import BoardStep, Whole, board
+from traces.queries.costs import Calls, DayCost, ResolvedCost, RouteCost, UserCost
 from traces.queries.listing import Choices, Filter, TurnRow
-from traces.queries.reviews import Given, Queue, Waiting
+from traces.queries.reviews import Queue, TurnReview, WaitingTurn
 from traces.queries.rolled import StepCost
 from traces.queries.runs import RunCase
 from traces.queries.turns import trace
 from traces.queries.versions import Live
 from traces.queries.window import Window
 from traces.records import Run, Score, Trace
-from traces.store import Health, Ledger
+from traces.store import Ledger, StoreHealth
 
 FRESH_SECONDS = 2  # how long a page may show what it read before
 PAGE_SIZE = 25
@@ -57,7 +57,7 @@ class Overview:
     step: timedelta
     now: Whole
     before: Whole
-    series: list[Step]
+    series: list[BoardStep]
     cost: list[StepCost]
     outcomes: dict[str, int]
     models: list[str]
@@ -79,7 +79,7 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class TurnPage:
     """A page of turns, how many match in all, and every model in order of first use."""
 
     rows: list[TurnRow]
@@ -139,12 +139,12 @@ def read_overview(range_name: str, door: str) -> Overview:
 
 
 @whose.cached(ttl=FRESH_SECONDS, max_entries=100, show_spinner=False)
-def read_listing(which: Filter, page: int) -> Listing:
+def read_listing(which: Filter, page: int) -> TurnPage:
     """Return a page of the turns that match, newest first."""
     with ledger() as opened:
         looked = listing.look(opened, which, PAGE_SIZE, (page - 1) * PAGE_SIZE)
         models, newest = overview.models(opened), overview.newest(opened)
-        return Listing(looked.rows, looked.matching, looked.more, models, newest)
+        return TurnPage(looked.rows, looked.matching, looked.more, models, newest)
 
 
 @whose.cached(ttl=60, max_entries=20, show_spinner=False)
@@ -180,21 +180,21 @@ def read_turn(turn_id: str) -> tuple[Trace, list[str], list[str]] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class WindowSpending:
     """What was spent in a window, and on people's turns."""
 
     by_day: list[DayCost]
     models: list[str]
     users: list[UserCost]
-    resolved: Resolved
+    resolved: ResolvedCost
     per_conversation: float | None
     routes: list[RouteCost]
 
 
-def read_spending(window: Window, people: Window) -> Spending:
+def read_spending(window: Window, people: Window) -> WindowSpending:
     """Return what each day and model of a window cost, and what people's turns came to."""
     with ledger() as opened:
-        return Spending(
+        return WindowSpending(
             by_day=costs.by_day(opened, window),
             models=overview.models(opened),
             users=costs.users(opened, people),
@@ -222,13 +222,13 @@ def read_earlier(turn: Trace) -> list[Trace]:
         return from_turn.earlier(opened, turn)
 
 
-def read_queue(which: Queue, reviewer: str, doors: tuple[str, ...]) -> list[Waiting]:
+def read_queue(which: Queue, reviewer: str, doors: tuple[str, ...]) -> list[WaitingTurn]:
     """Return the turns that wait for a reviewer."""
     with ledger() as opened:
         return reviews.queue(opened, which, reviewer=reviewer, doors=doors)
 
 
-def read_grades() -> list[Given]:
+def read_grades() -> list[TurnReview]:
     """Return what all reviewers said."""
     with ledger() as opened:
         return reviews.given(opened)
@@ -250,7 +250,7 @@ def _journal(data_dir: Path) -> Journal:
     return build.journal(settings())
 
 
-def _notes(health: Health, hidden_bytes: int) -> list[str]:
+def _notes(health: StoreHealth, hidden_bytes: int) -> list[str]:
     """Say what keeps the ledger from being whole, and what to do about it."""
     notes: list[str] = []
     if health.trouble:

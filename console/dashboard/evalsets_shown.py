@@ -15,9 +15,9 @@ from evalsets.cases import team
 from evalsets.cases.cases import Listed, list_sets, load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
 from evalsets.cases.imported import Format, Imported
-from evalsets.cases.look import Look, look
+from evalsets.cases.look import FilePreview, look
 from evalsets.cases.row import row_of
-from evalsets.cases.undo import Step, step
+from evalsets.cases.undo import UndoStep, step
 from evalsets.release import gated
 from pipeline.deeds import note
 from pipeline.desk import desk
@@ -51,7 +51,7 @@ def read(name: str) -> Evalset | None:
 
 
 @st.cache_data(max_entries=20, show_spinner="Reading the file …")
-def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str] | None) -> Look:
+def understood(dropped: Dropped, format: Format | None, mapped: Mapping[str, str] | None) -> FilePreview:
     """Return what a dropped file would become, its columns mapped as given or by their names."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(dropped.name).name
@@ -64,7 +64,7 @@ def own() -> list[str]:
     return team.names()
 
 
-def bring_in(name: str, preview: Look, source: str, taken: Taken = "new") -> str | None:
+def bring_in(name: str, preview: FilePreview, source: str, taken: Taken = "new") -> str | None:
     """Save what was understood as an evalset, in the place of or added to one; return why not, or None."""
     assert preview.imported is not None
     head = {"title": name, "owner": "", "source": f"imported from {source} ({preview.format})"}
@@ -127,14 +127,14 @@ def decide(names: list[str]) -> str | None:
     return None
 
 
-def newest() -> Step | None:
+def newest() -> UndoStep | None:
     """Return the newest change of this person that can be taken back."""
     return st.session_state.get(STEP)
 
 
 def undo() -> str | None:
     """Take the newest change back; return why that failed, or None."""
-    undoing: Step | None = st.session_state.pop(STEP, None)
+    undoing: UndoStep | None = st.session_state.pop(STEP, None)
     try:
         if undoing is not None:
             undoing.undo()

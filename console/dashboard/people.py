@@ -8,7 +8,7 @@ from datetime import datetime
 from console.dashboard import data, filters, whose
 from evalsets.topics import Gap, Sorted, gaps, questions, topics
 from traces.queries import asked, conversations, overview
-from traces.queries.asked import Asked, Leaving
+from traces.queries.asked import AskedQuestion, Leaving
 from traces.queries.conversations import Conversation, Said, Which
 
 
@@ -38,7 +38,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ConversationPage:
     """A page of conversations, and how many match in all."""
 
     rows: list[Conversation]
@@ -53,7 +53,7 @@ def read_topics(range_name: str, door: str) -> Topics:
         return Topics(topics(opened, filters.window(range_name, door)), overview.newest(opened))
 
 
-def read_questions(range_name: str, door: str, topic: str, most: int) -> list[Asked]:
+def read_questions(range_name: str, door: str, topic: str, most: int) -> list[AskedQuestion]:
     """Return the newest questions of a topic."""
     with data.ledger() as opened:
         return questions(opened, filters.window(range_name, door), topic, most)
@@ -75,13 +75,13 @@ def read_leaving(range_name: str, door: str) -> Left:
         return Left(leaving, topics(opened, window), overview.newest(opened))
 
 
-def read_conversations(which: Which, page: int) -> Listing:
+def read_conversations(which: Which, page: int) -> ConversationPage:
     """Return a page of the conversations that match."""
     with data.ledger() as opened:
         matching = conversations.count(opened, which)
         page = min(page, max(1, -(-matching // data.PAGE_SIZE)))
         rows = conversations.page(opened, which, data.PAGE_SIZE, (page - 1) * data.PAGE_SIZE)
-        return Listing(rows, matching, overview.newest(opened))
+        return ConversationPage(rows, matching, overview.newest(opened))
 
 
 def read_said(conversation_id: str) -> list[Said]:

@@ -29,7 +29,7 @@ LIVE_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ReleaseVersion:
     """A version with how it stands and the newest whole run it went through."""
 
     prompt: PromptVersion
@@ -66,7 +66,7 @@ def force() -> Force:
     return shelving.force(data.settings())
 
 
-def read(name: str) -> list[Version]:
+def read(name: str) -> list[ReleaseVersion]:
     """Return the versions of a prompt, the newest first."""
     shelf, standing = library(), force().standing(name)
     released, states = shelf.released(), standing.states()
@@ -78,13 +78,15 @@ def read(name: str) -> list[Version]:
     ]
     own_runs = [run for run in whole if run.evalset in sets]
     online = data.read_live(name, datetime.now(UTC) - timedelta(LIVE_DAYS))
-    versions: list[Version] = []
+    versions: list[ReleaseVersion] = []
     for prompt in (version for version in shelf.versions() if version.name == name):
         changed = released.get(prompt.label) not in (None, prompt.fingerprint)
         state = states.get(prompt.label) or ("released" if prompt.label in released else "candidate")
         run = next((run for run in own_runs if run.prompt_fingerprint == prompt.fingerprint), None)
         versions.append(
-            Version(prompt, "changed after release" if changed else state, run, online.get(prompt.label))
+            ReleaseVersion(
+                prompt, "changed after release" if changed else state, run, online.get(prompt.label)
+            )
         )
     return versions[::-1]
 

@@ -11,7 +11,7 @@ from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class FactTile:
     """One fact: its column in facts and series, and whether growing is good (normal) or bad (inverse)."""
 
     title: str
@@ -32,8 +32,8 @@ class Tile:
 
 
 TILES = (
-    Tile("Turns", "turns", format.count, format.change, "off", "Questions asked, whatever their end."),
-    Tile(
+    FactTile("Turns", "turns", format.count, format.change, "off", "Questions asked, whatever their end."),
+    FactTile(
         "First token p50",
         "first_token_p50",
         format.seconds,
@@ -42,7 +42,7 @@ TILES = (
         "Half of the turns showed their first piece of answer sooner than this, counted from the moment "
         "the question was accepted. Turns that never showed one are not in it.",
     ),
-    Tile(
+    FactTile(
         "First token p95",
         "first_token_p95",
         format.seconds,
@@ -50,7 +50,7 @@ TILES = (
         "inverse",
         "95 of 100 turns showed their first piece of answer sooner than this.",
     ),
-    Tile(
+    FactTile(
         "Latency p95",
         "latency_p95",
         format.seconds,
@@ -58,7 +58,7 @@ TILES = (
         "inverse",
         "95 of 100 turns were whole sooner than this: guards, retrieval, model and checks together.",
     ),
-    Tile(
+    FactTile(
         "Retrieval hit rate",
         "hit_rate",
         format.share,
@@ -67,7 +67,7 @@ TILES = (
         "Share of the turns that searched the documents in which at least one passage scored above the "
         "floor. It says that something similar was found, not that it was right: evals measure that.",
     ),
-    Tile(
+    FactTile(
         "Error rate",
         "error_rate",
         format.share,
@@ -76,7 +76,7 @@ TILES = (
         f"Share of turns that ended {', '.join(ERRORS)}: no answer, half an answer, or the fallback's. "
         "Refusals and honest 'not in the documents' are not errors.",
     ),
-    Tile(
+    FactTile(
         "Cost per conversation",
         "cost_per_conversation",
         format.usd,
@@ -85,7 +85,7 @@ TILES = (
         "Mean over the conversations of this range whose every model call has a known price. "
         "Unpriced turns are counted apart, never as $0.",
     ),
-    Tile(
+    FactTile(
         "Thumbs-up share",
         "up_share",
         format.share,

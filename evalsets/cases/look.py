@@ -15,7 +15,7 @@ SAMPLE = 5  # rows shown
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FilePreview:
     """A file as it is understood. `problems` keep it from being saved; `made` is what would be."""
 
     format: Format | None
@@ -30,17 +30,17 @@ class Look:
         return dict(self.imported.mapping) if self.imported else {}
 
 
-def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> Look:
+def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> FilePreview:
     """Return what an import of the file would give; whatever is wrong with it is in `problems`."""
     try:
         records = imports.records(path)
         format = format or imports.detect(path)
     except EvalsetError as error:
-        return Look(format, problems=tuple(error.problems))
+        return FilePreview(format, problems=tuple(error.problems))
     columns = tuple(dict.fromkeys(str(key) for _, row in records for key in row))
     sample = tuple(dict(row) for _, row in records[:SAMPLE])
     try:
         preview = imports.read(path, format, mapped)
     except EvalsetError as error:
-        return Look(format, columns, sample, problems=tuple(error.problems))
-    return Look(format, columns, sample, preview)
+        return FilePreview(format, columns, sample, problems=tuple(error.problems))
+    return FilePreview(format, columns, sample, preview)

@@ -48,7 +48,7 @@ def read(path: Path, asks: Any) -> Sheet:
     return _sheet(path, table.heads, [(row.line, row.cells) for row in table.rows])
 
 
-def _other(data: bytes, asks: Any) -> sheet.Table | None:
+def _other(data: bytes, asks: Any) -> sheet.SheetTable | None:
     """Return the table by the first delimiter under which a head holds questions."""
     for delimiter in sheet.DELIMITERS:
         try:

@@ -14,7 +14,7 @@ from pipeline.errors import ModelError
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.shelf import MemoryShelf, Row
+from pipeline.knowledge.shelf import MemoryShelf, StoredChunk
 from pipeline.models.model import Model, Prompt, Text, Tokens
 from pipeline.text.sentences import sentences
 
@@ -91,7 +91,7 @@ class Made:
         return [draft.row() for draft in self.drafts]
 
 
-async def passages(knowledge: Knowledge, kb: str) -> list[Row]:
+async def passages(knowledge: Knowledge, kb: str) -> list[StoredChunk]:
     """Return the chunks of a knowledge base, of a large one the few thousand that say how to do things.
 
     Raises KnowledgeError when there is none of this name.
@@ -102,7 +102,7 @@ async def passages(knowledge: Knowledge, kb: str) -> list[Row]:
     return await shelf.rows((await shelf.by_text(" ".join(sorted(VERBS)))).keys.tolist())
 
 
-def by_rules(chunks: Sequence[Row], count: int, seed: int = 0) -> Made:
+def by_rules(chunks: Sequence[StoredChunk], count: int, seed: int = 0) -> Made:
     """Return questions made from titles, headings and definitions, the documents in seeded turn."""
     chance = random.Random(seed)
     wells: dict[str, list[Draft]] = {}
@@ -124,7 +124,7 @@ def by_rules(chunks: Sequence[Row], count: int, seed: int = 0) -> Made:
     return questions
 
 
-async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 0) -> Made:
+async def by_model(chunks: Sequence[StoredChunk], count: int, model: Model, seed: int = 0) -> Made:
     """Return questions a model wrote, one a chunk; a reply that is no question is dropped and named."""
     questions = Made()
     chosen = random.Random(seed).sample(list(chunks), min(count, len(chunks)))
@@ -154,7 +154,7 @@ async def by_model(chunks: Sequence[Row], count: int, model: Model, seed: int = 
     return questions
 
 
-class Titled(Protocol):
+class TitledText(Protocol):
     """A text with a title, of one document."""
 
     @property
@@ -165,7 +165,7 @@ class Titled(Protocol):
     def text(self) -> str: ...
 
 
-def questions_of(text: Titled) -> Iterator[str]:
+def questions_of(text: TitledText) -> Iterator[str]:
     """Yield the questions that a text's title, headings and definitions stand for, always the same."""
     chance = random.Random(text.title)
     title = _of_title(text.title, chance, about=())
@@ -176,7 +176,7 @@ def questions_of(text: Titled) -> Iterator[str]:
             yield draft.question
 
 
-def _from_chunk(chunk: Titled, chance: random.Random, about: Sequence[str] = ABOUT) -> list[Draft]:
+def _from_chunk(chunk: TitledText, chance: random.Random, about: Sequence[str] = ABOUT) -> list[Draft]:
     drafts: list[Draft] = []
     question = _of_title(chunk.title, chance, about)
     if question:

@@ -15,7 +15,7 @@ from pipeline.desk import desk
 
 
 @dataclass(slots=True)
-class Step:
+class UndoStep:
     """A change that can be taken back: what it was, the files before it, and how it left them."""
 
     name: str  # of the evalset
@@ -36,10 +36,10 @@ class Step:
 
 
 @contextmanager
-def step(name: str, what: str, folder: Path | None = None) -> Iterator[Step]:
+def step(name: str, what: str, folder: Path | None = None) -> Iterator[UndoStep]:
     """Note how an evalset's files are before the change made inside, and how it leaves them."""
     path = (folder or own_folder()) / f"{name}.jsonl"
-    undo = Step(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
+    undo = UndoStep(name, what, {file: _content(file) for file in (path, path.with_suffix(".toml"))})
     yield undo
     undo.after = _digest(undo.before)
 

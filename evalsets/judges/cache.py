@@ -11,7 +11,7 @@ BUSY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptReply:
     """A reply as it was: valid JSON of its shape, and what it took."""
 
     text: str
@@ -20,7 +20,7 @@ class Kept:
     output_tokens: int | None
 
 
-class Cache:
+class JudgeCache:
     """Replies under content addresses; several processes may share the file."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,13 +35,13 @@ class Cache:
             "input_tokens integer, output_tokens integer, kept_at text not null) without rowid"
         )
 
-    def get(self, key: str) -> Kept | None:
+    def get(self, key: str) -> KeptReply | None:
         row = self._file.execute(
             "select text, model, input_tokens, output_tokens from replies where key = ?", (key,)
         ).fetchone()
-        return None if row is None else Kept(*row)
+        return None if row is None else KeptReply(*row)
 
-    def put(self, key: str, reply: Kept) -> None:
+    def put(self, key: str, reply: KeptReply) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._file.execute(
             "insert or replace into replies values (?, ?, ?, ?, ?, ?)",

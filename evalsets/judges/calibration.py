@@ -12,9 +12,9 @@ from typing import Any
 
 from evalsets.judges.agreement import Kind, above_chance, agree, between_people
 from evalsets.judges.judge_metrics import missing
-from evalsets.judges.judgement import Worker
+from evalsets.judges.judgement import ScoreWorker
 from evalsets.judges.labelled import Labelled, LabelledSet
-from evalsets.judges.task import Task
+from evalsets.judges.task import JudgeTask
 from evalsets.metrics.judged import Judged
 from evalsets.metrics.metric import SCORER
 from evalsets.metrics.table import is_judged
@@ -24,7 +24,7 @@ from pipeline.guardrails.grounding import ground
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from traces.records import Passage
 
 FREE = ("groundedness", "evidence")  # scorers that need no judge
@@ -107,15 +107,17 @@ async def evident(labelled: LabelledSet, embedder: Embedder, progress: Progress)
     return scores
 
 
-async def judged(labelled: LabelledSet, metric: Judged, worker: Worker, progress: Progress) -> list[Scored]:
+async def judged(
+    labelled: LabelledSet, metric: Judged, worker: ScoreWorker, progress: Progress
+) -> list[Scored]:
     """Score every answer with a judge's metric; answers not asked for lack of budget count as failed."""
     scores: list[Scored] = [(None, "failed: not asked")] * len(labelled.items)
-    tasks: list[Task] = []
+    tasks: list[JudgeTask] = []
     for place, sample in enumerate(labelled.items):
         if (reason := missing(metric, sample.sample)) is not None:
             scores[place] = (None, f"not applicable: {reason}")
         else:
-            tasks.append(Task(place, metric.name, sample.sample.inputs(metric)))
+            tasks.append(JudgeTask(place, metric.name, sample.sample.inputs(metric)))
     done = 0
     async with aclosing(worker.opinions(tasks)) as opinions:
         async for opinion in opinions:
@@ -176,7 +178,7 @@ def _grounded(labelled: Labelled) -> Scored:
 async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
     question = labelled.sample.user_input
     vector = await embedder.embed_query(question)
-    candidates: list[Found] = []
+    candidates: list[RetrievedChunk] = []
     for text in labelled.sample.retrieved_contexts:
         title, _, body = text.partition("\n")
         parts = chunk(Document(f"d{len(candidates)}", title, body, ""))
@@ -187,7 +189,7 @@ async def _evidence(labelled: Labelled, embedder: Embedder) -> Scored:
         for part, embedded_piece in zip(parts, vectors, strict=True):
             score = float(embedded_piece.vector @ vector)
             passage = _passage(len(candidates) + 1, part.text, title=part.title, score=score)
-            candidates.append(Found(passage, part.spans, embedded_piece.sentences))
+            candidates.append(RetrievedChunk(passage, part.spans, embedded_piece.sentences))
     if not candidates:
         return None, "not applicable: no passage was given"
     return strength(question, Retrieved(question, vector, tuple(candidates), "", None, None)), None

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evalsets.judges.cache import Cache, Kept
-from evalsets.judges.task import Job
+from evalsets.judges.cache import JudgeCache, KeptReply
+from evalsets.judges.task import JudgeJob
 from pipeline import build, providers
 from pipeline.errors import ErrorClass, ModelError
 from pipeline.models.prices import Prices
@@ -35,14 +35,14 @@ class BudgetSpent(Exception):
 
 
 @dataclass(slots=True)
-class Account:
+class JudgingCost:
     """What some judging took so far."""
 
     bill: Bill = field(default_factory=Bill)
     prompts: Counter[str] = field(default_factory=Counter)  # how often each was asked
 
 
-_account: ContextVar[Account | None] = ContextVar("account", default=None)
+_account: ContextVar[JudgingCost | None] = ContextVar("account", default=None)
 
 
 class Judge:
@@ -59,7 +59,7 @@ class Judge:
         model: Structured,
         *,
         address: str = "",
-        cache: Cache | None = None,
+        cache: JudgeCache | None = None,
         prices: Prices | None = None,
         budget_usd: float | None = None,
         concurrency: int = 16,
@@ -76,7 +76,7 @@ class Judge:
         self._seconds = seconds
         self._most = max_output_tokens
         self._heads: dict[type[BaseModel], Any] = {}  # hashes begun with the model and the schema
-        self._account = Account()
+        self._account = JudgingCost()
 
     @property
     def fingerprint(self) -> str:
@@ -94,9 +94,9 @@ class Judge:
         if self._cache is not None:
             self._cache.close()
 
-    def open(self) -> Account:
+    def open(self) -> JudgingCost:
         """Start an account of its own for what this task asks from now on."""
-        account = Account()
+        account = JudgingCost()
         _account.set(account)
         return account
 
@@ -113,7 +113,7 @@ class Judge:
         if self._cache is not None:
             tokens = reply.tokens
             text = value.model_dump_json()
-            self._cache.put(key, Kept(text, reply.model, tokens.input_tokens, tokens.output_tokens))
+            self._cache.put(key, KeptReply(text, reply.model, tokens.input_tokens, tokens.output_tokens))
         return value
 
     async def _patiently(self, prompt: str, shape: type[T]) -> tuple[T, Reply]:
@@ -157,7 +157,7 @@ class Judge:
         return parts.hexdigest()
 
 
-async def engage(job: Job, settings: Settings) -> Judge:
+async def engage(job: JudgeJob, settings: Settings) -> Judge:
     """Return the judge of a job, ready to be asked."""
     # the caller let only models pass that can be asked for data
     engine: Any = providers.model(job.judge, settings)
@@ -165,7 +165,7 @@ async def engage(job: Job, settings: Settings) -> Judge:
     return Judge(
         engine,
         address=job.address,
-        cache=Cache(Path(job.cache)) if job.cache else None,
+        cache=JudgeCache(Path(job.cache)) if job.cache else None,
         prices=build.prices(settings),
         budget_usd=job.budget_usd,
         concurrency=job.calls,

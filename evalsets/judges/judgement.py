@@ -9,7 +9,7 @@ from itertools import product
 from typing import Protocol
 
 from evalsets.judges.judge_metrics import Sample, addresses_judge, broken, missing
-from evalsets.judges.task import Opinion, Task
+from evalsets.judges.task import JudgeTask, Opinion
 from evalsets.metrics import columns
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.judged import Judged
@@ -43,12 +43,12 @@ class Judgement:
         return sum(self.bills.values(), Bill())
 
 
-class Worker(Protocol):
+class ScoreWorker(Protocol):
     """Who scores: the judge's process for RAGAS's metrics, a marker for a criterion."""
 
     scorer: str
 
-    def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]: ...
+    def opinions(self, tasks: Iterable[JudgeTask]) -> AsyncGenerator[Opinion]: ...
 
 
 def samples(ledger: Rows, run_id: str) -> list[Sample]:
@@ -77,7 +77,7 @@ async def score(
     run: Run,
     samples: Sequence[Sample],
     metrics: Sequence[Judged],
-    worker: Worker,
+    worker: ScoreWorker,
     journal: Sink,
     *,
     done: Iterable[tuple[str, str]] = (),
@@ -94,7 +94,9 @@ async def score(
     recorded = _Recorder(run.run_id, worker.scorer, journal, judgement)
     tasks = list(_due(product(samples, metrics), recorded, set(done)))
     before = judgement.scored + judgement.failed
-    given = (Task(place, metric.name, sample.inputs(metric)) for place, (sample, metric) in enumerate(tasks))
+    given = (
+        JudgeTask(place, metric.name, sample.inputs(metric)) for place, (sample, metric) in enumerate(tasks)
+    )
     try:
         async with aclosing(worker.opinions(given)) as opinions:
             async for opinion in opinions:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evalsets.judges.task import Job, Opinion, Task
+from evalsets.judges.task import JudgeJob, JudgeTask, Opinion
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.configuration.sections import PROVIDERS, check_model
 from pipeline.errors import AnswerdeckError, ConfigurationError
@@ -30,7 +30,7 @@ class JudgeError(AnswerdeckError):
     """The judge's process cannot start or ended early."""
 
 
-def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cache: bool = True) -> Job:
+def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cache: bool = True) -> JudgeJob:
     """Return the job for a judge; raises ConfigurationError when it cannot be asked."""
     try:
         check_model(judge)
@@ -43,7 +43,7 @@ def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cach
         raise ConfigurationError([f"{KEYS[provider]}: not set, and the judge {judge} needs it"])
     endpoint = getattr(settings.models, provider)
     folder = DataFolder(settings.data_dir.absolute()).judge_cache
-    return Job(
+    return JudgeJob(
         judge,
         address=endpoint.base_url or "",
         budget_usd=budget_usd,
@@ -56,7 +56,7 @@ def job(judge: str, settings: Settings, *, budget_usd: float | None = None, cach
 class Worker:
     """The judge's process, from start to stop. Use as `async with Worker(job, settings) as worker`."""
 
-    def __init__(self, job: Job, data_dir: Path) -> None:
+    def __init__(self, job: JudgeJob, data_dir: Path) -> None:
         self._job = job
         self._data_dir = data_dir
         self._process: asyncio.subprocess.Process | None = None
@@ -79,7 +79,7 @@ class Worker:
         assert self._process is not None
         return self._process.pid
 
-    async def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]:
+    async def opinions(self, tasks: Iterable[JudgeTask]) -> AsyncGenerator[Opinion]:
         """Yield the judge's opinion on each task, as they come; the worker serves once."""
         feeding = asyncio.create_task(self._feed(tasks))
         try:
@@ -119,7 +119,7 @@ class Worker:
             "PYTHONUNBUFFERED": "1",
         }
 
-    async def _feed(self, tasks: Iterable[Task]) -> None:
+    async def _feed(self, tasks: Iterable[JudgeTask]) -> None:
         for task in tasks:
             await self._write(task.to_dict())
         await self._write({"end": True})

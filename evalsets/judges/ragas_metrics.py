@@ -31,7 +31,7 @@ from ragas.metrics.collections import (
 from ragas.prompt.metrics.base_prompt import BasePrompt
 
 from evalsets.judges.judge import BudgetSpent, Judge, engage
-from evalsets.judges.task import Job, Opinion, Task
+from evalsets.judges.task import JudgeJob, JudgeTask, Opinion
 from evalsets.metrics.table import JUDGED
 from pipeline.errors import ModelError
 from pipeline.knowledge.embedding import Embedder, EmbedError
@@ -116,7 +116,7 @@ def metric(name: str, judge: Judge, embedder: Callable[[], Embedder]) -> Any:
     return scorer
 
 
-async def measure(scorer: Any, task: Task, judge: Judge) -> Opinion:
+async def measure(scorer: Any, task: JudgeTask, judge: Judge) -> Opinion:
     """Score one sample.
 
     Raises BudgetSpent. A value is a number from 0 to 1; all else is a failure with its reason.
@@ -157,13 +157,13 @@ def _verdicts(reply: BaseModel) -> Iterator[tuple[str, bool, str]]:
             yield part.get("statement", "passage"), right, part.get("reason", "")
 
 
-async def serve(job: Job, lines: BinaryIO, out: TextIO) -> None:
+async def serve(job: JudgeJob, lines: BinaryIO, out: TextIO) -> None:
     """Score the samples of a job, `concurrency` at a time, until its input ends."""
     settings = load_settings()
     judge = await engage(job, settings)
     out.write(json.dumps({"ready": True, "ragas": ragas.__version__, "judge": judge.fingerprint}) + "\n")
     scorers: dict[str, Any] = {}
-    waiting: asyncio.Queue[Task | None] = asyncio.Queue()
+    waiting: asyncio.Queue[JudgeTask | None] = asyncio.Queue()
 
     async def work() -> None:
         while (task := await waiting.get()) is not None:
@@ -186,9 +186,9 @@ async def serve(job: Job, lines: BinaryIO, out: TextIO) -> None:
     out.write(json.dumps({"done": True, "calls": judge.bill.calls, "usd": judge.bill.usd}) + "\n")
 
 
-def _read(lines: BinaryIO, loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[Task | None]) -> None:
+def _read(lines: BinaryIO, loop: asyncio.AbstractEventLoop, waiting: asyncio.Queue[JudgeTask | None]) -> None:
     """Hand the lines of the input to the loop. Its end is our parent's: nothing more may be asked or paid."""
     for line in lines:
         message = json.loads(line)
-        loop.call_soon_threadsafe(waiting.put_nowait, None if message.get("end") else Task.read(message))
+        loop.call_soon_threadsafe(waiting.put_nowait, None if message.get("end") else JudgeTask.read(message))
     os._exit(1)

@@ -21,7 +21,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from evalsets.judges.task import Job
+from evalsets.judges.task import JudgeJob
 
 os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # read once by RAGAS, exactly this word
 
@@ -68,7 +68,7 @@ def main() -> None:
     forbid()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print must not look like a score
-    job = Job(**json.loads(sys.stdin.buffer.readline()))
+    job = JudgeJob(**json.loads(sys.stdin.buffer.readline()))
     try:
         from evalsets.judges.ragas_metrics import serve
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from evalsets.judges.agreement import Agreement, agree
 from traces.ids import uuid7
-from traces.queries.reviews import Given
+from traces.queries.reviews import TurnReview
 from traces.records import Score
 
 GRADES = (1, 2, 3, 4, 5)
@@ -60,7 +60,7 @@ def score(turn_id: str, aspect: str, number: int, reviewer: str, comment: str | 
     )
 
 
-def pairs(rows: Iterable[Given], aspect: str, seed: int = 0) -> list[Kappa]:
+def pairs(rows: Iterable[TurnReview], aspect: str, seed: int = 0) -> list[Kappa]:
     """Return the agreement of every two reviewers who graded the same turns, most turns first."""
     graded: dict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
@@ -84,12 +84,12 @@ def kappa(seen: Sequence[tuple[int, int]]) -> float | None:
     return None if expected == 0.0 else float(1 - observed / expected)
 
 
-def grounded(rows: Iterable[Given], seed: int = 0) -> dict[str, Agreement]:
+def grounded(rows: Iterable[TurnReview], seed: int = 0) -> dict[str, Agreement]:
     """Return how groundedness agrees with reviewers' faithfulness: its ranks, and its AUC for good answers.
 
     The bootstrap draws conversations: answers of one conversation go together.
     """
-    graded: dict[str, list[Given]] = defaultdict(list)
+    graded: dict[str, list[TurnReview]] = defaultdict(list)
     for row in rows:
         if row.name == "faithfulness" and row.groundedness is not None:
             graded[row.turn_id].append(row)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from evalsets.cases.rubric import Criterion
 from evalsets.judges.judge import BudgetSpent, Judge, engage
-from evalsets.judges.task import Job, Opinion, Task
+from evalsets.judges.task import JudgeJob, JudgeTask, Opinion
 from pipeline.errors import ModelError
 from pipeline.settings import Settings
 
@@ -44,7 +44,7 @@ class Marker:
     Serves tasks as the judge's process does, but in this process: nothing of RAGAS is needed.
     """
 
-    def __init__(self, job: Job, settings: Settings, criterion: Criterion) -> None:
+    def __init__(self, job: JudgeJob, settings: Settings, criterion: Criterion) -> None:
         self._job = job
         self._settings = settings
         self._criterion = criterion
@@ -62,7 +62,7 @@ class Marker:
         if self._judge is not None:
             await self._judge.close()
 
-    async def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]:
+    async def opinions(self, tasks: Iterable[JudgeTask]) -> AsyncGenerator[Opinion]:
         """Yield the judge's opinion on each task, as they come."""
         jobs = [asyncio.create_task(self._score(task)) for task in tasks]
         try:
@@ -73,7 +73,7 @@ class Marker:
                 task.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
-    async def _score(self, task: Task) -> Opinion:
+    async def _score(self, task: JudgeTask) -> Opinion:
         assert self._judge is not None
         account, mark, reason = self._judge.open(), None, ""
         try:

@@ -10,7 +10,7 @@ from traces.records import Bill
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JudgeJob:
     """Which judge, and how much of it at a time."""
 
     judge: str
@@ -23,7 +23,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JudgeTask:
     """A sample to score on a metric; `place` is its number among those of one judgement."""
 
     place: int
@@ -31,7 +31,7 @@ class Task:
     sample: Mapping[str, str | list[str]]
 
     @classmethod
-    def read(cls, line: Mapping[str, Any]) -> Task:
+    def read(cls, line: Mapping[str, Any]) -> JudgeTask:
         """Return the task of a line."""
         return cls(line["id"], line["metric"], line["sample"])
 

@@ -43,7 +43,7 @@ _NEGATION = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReferenceMatch:
     """What an answer makes of its reference; all shares 0..1."""
 
     score: float
@@ -52,19 +52,19 @@ class Agreement:
     added: tuple[str, ...]  # sentences that say nothing of the reference
 
 
-def agree(question: str, reference: str, answer: str) -> Agreement:
+def agree(question: str, reference: str, answer: str) -> ReferenceMatch:
     """Return how far the answer says what the reference says, no more, no less and nothing else."""
     own_words, added = _split(reference, answer)
     text, count = " ".join(own_words), len(own_words) + len(added)
     if not text or not _content(reference):
-        return Agreement(0.0, 0.0, 0.0, tuple(added))
+        return ReferenceMatch(0.0, 0.0, 0.0, tuple(added))
     whole = min(1.0, len(_content(text)) / len(_content(reference)))
     values = features(question, reference, text)
     otherwise = _chance(values) if text != reference else 0.0
     if values[0] or values[1]:  # a number or an opposite that the reference does not have
         otherwise = max(otherwise, CONTRADICTED)
     score = (1 - otherwise) * whole * (1 - ADDED * len(added) / max(count, 1))
-    return Agreement(score, whole, otherwise, tuple(added))
+    return ReferenceMatch(score, whole, otherwise, tuple(added))
 
 
 def features(question: str, reference: str, text: str) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ REFUSALS = ("refusal", "guard_refusal", "over_refusal")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TargetView:
     """What a target let us see, kept in the attributes of its span; texts say why something is not."""
 
     search: str | None = None
@@ -40,7 +40,7 @@ def without_unknown(scores: Iterable[Measured], trace: Trace) -> list[Measured]:
     target_span = next((span for span in trace.spans if span.name == ASKED), None)
     if target_span is None:
         return list(scores)
-    unknown = _unknown(Seen(**target_span.attributes["seen"]), trace.turn.answer or "")
+    unknown = _unknown(TargetView(**target_span.attributes["seen"]), trace.turn.answer or "")
     return [
         replace(unknown[score.name], name=score.name) if score.name in unknown and _meant(score) else score
         for score in scores
@@ -52,7 +52,7 @@ def _meant(score: Measured) -> bool:
     return not (score.reason or "").startswith("not applicable")
 
 
-def _unknown(seen: Seen, answer: str) -> dict[str, Measured]:
+def _unknown(seen: TargetView, answer: str) -> dict[str, Measured]:
     reasons = {
         "first_token_seconds": "a target is not asked for a stream",
         "cost_usd": "what the target costs is not known",

@@ -36,7 +36,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BisectStep:
     """A trial that was run, and how it did against the control (the control: against the good run)."""
 
     title: str
@@ -46,13 +46,13 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Bisection:
     """What a bisection found."""
 
     metric: str
     drop: Difference  # the bad run against the good one
     fixed: tuple[str, ...]  # changes that cannot be switched back: index, guardrails, code, an edited file
-    steps: tuple[Step, ...]
+    steps: tuple[BisectStep, ...]
     sentence: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ Ask = Callable[[Trial], str]  # runs the evalset of the good run and returns the
 Reading = Callable[[], AbstractContextManager[Rows]]
 
 
-def find_cause(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Finding:
+def find_cause(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) -> Bisection:
     """Return the change that made `metric` worse from the good run to the bad one.
 
     The good run is first made again as a control: what makes that worse is nothing that can be
@@ -81,16 +81,16 @@ def find_cause(read: Reading, good_id: str, bad_id: str, metric: str, ask: Ask) 
     with read() as ledger:
         again = runs.run(ledger, control)
         first = _difference(ledger, good, control, metric)
-    step = Step(CONTROL, control, first, first.verdict == "worse")
+    step = BisectStep(CONTROL, control, first, first.verdict == "worse")
     if step.to_blame:
         moved = [str(moved_part) for moved_part in changes.between(good, again)]
-        return Finding(metric, drop, fixed, (step,), _unswitched(first, moved))
+        return Bisection(metric, drop, fixed, (step,), _unswitched(first, moved))
     trials = list(_trials(good, bad, differing))
     steps = _tried(read, trials, again, metric, ask)
     if len(trials) > 1 and not any(tried.to_blame for tried in steps):
         both = Trial(TOGETHER, _variant(bad), _retrieval(bad))
         steps += _tried(read, [both], again, metric, ask)
-    return Finding(metric, drop, fixed, (step, *steps), _sentence(metric, drop, fixed, steps))
+    return Bisection(metric, drop, fixed, (step, *steps), _sentence(metric, drop, fixed, steps))
 
 
 def _check(good: Run, bad: Run, drop: Difference) -> None:
@@ -129,7 +129,7 @@ def _trials(good: Run, bad: Run, differing: Sequence[Changed]) -> Iterator[Trial
             yield Trial(str(change), _variant(good), {**before, change.title: after[change.title]})
 
 
-def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, ask: Ask) -> list[Step]:
+def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, ask: Ask) -> list[BisectStep]:
     trial_runs = [(trial, ask(trial)) for trial in trials]
     with read() as ledger:
         measured = [
@@ -137,7 +137,7 @@ def _tried(read: Reading, trials: Sequence[Trial], control: Run, metric: str, as
         ]
     corrected = stats.holm([1.0 if candidate.p is None else candidate.p for _, _, candidate in measured])
     return [
-        Step(trial.title, run_id, candidate, candidate.verdict == "worse" and p < ALPHA)
+        BisectStep(trial.title, run_id, candidate, candidate.verdict == "worse" and p < ALPHA)
         for (trial, run_id, candidate), p in zip(measured, corrected, strict=True)
     ]
 
@@ -162,7 +162,7 @@ def _unswitched(first: Difference, moved: list[str]) -> str:
     )
 
 
-def _sentence(metric: str, drop: Difference, fixed: Sequence[str], steps: Sequence[Step]) -> str:
+def _sentence(metric: str, drop: Difference, fixed: Sequence[str], steps: Sequence[BisectStep]) -> str:
     title = find_metric(metric).title
     blamed = sorted(
         (step for step in steps if step.to_blame), key=lambda tried: -abs(tried.difference.difference or 0)

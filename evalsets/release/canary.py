@@ -13,7 +13,7 @@ from statistics import NormalDist
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Canary, Change, Force
 from pipeline.prompts.library import Library
-from pipeline.prompts.shelves import Shelf
+from pipeline.prompts.shelves import PromptShelf
 from traces.errors import TracesError
 from traces.queries import versions
 from traces.queries.versions import Live
@@ -85,7 +85,7 @@ def worse(canary: Live | None, other: Live | None) -> Iterator[str]:
 
 
 def watch_forever(
-    shelves: Callable[[], Sequence[tuple[str, Shelf]]],
+    shelves: Callable[[], Sequence[tuple[str, PromptShelf]]],
     read: Callable[[], AbstractContextManager[Rows]],
     stop: threading.Event,
     every_seconds: float = EVERY_SECONDS,
@@ -100,7 +100,7 @@ def watch_forever(
             _watch(shelf, whose if len(present) > 1 else None, read)
 
 
-def _watch(shelf: Shelf, whose: str | None, read: Callable[[], AbstractContextManager[Rows]]) -> None:
+def _watch(shelf: PromptShelf, whose: str | None, read: Callable[[], AbstractContextManager[Rows]]) -> None:
     if all(shelf.force.standing(name).canary is None for name in shelf.force.names):
         return
     try:

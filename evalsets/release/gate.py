@@ -13,7 +13,7 @@ from evalsets.metrics.table import find_metric
 from evalsets.release import in_force, sight
 from evalsets.release.in_force import Facts
 from evalsets.release.sight import Loss
-from evalsets.release.verdict import Check, Side, State, Verdict
+from evalsets.release.verdict import Check, State, Verdict, VerdictSide
 from evalsets.reports import record
 from evalsets.reports.compare import COVERAGE, Comparison, Difference, compare, untimed
 from evalsets.reports.plain import failing
@@ -31,7 +31,7 @@ SHOWN = 8  # case ids in a sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """How much worse than the baseline a candidate may be.
 
     `slower` and `dearer` are shares of the baseline; `loss` is the loss of a score, 0 to 1, that the
@@ -46,10 +46,10 @@ class Limits:
     data_dir: Path | None = None  # where judges' agreements are on record; None asks for none
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> GateLimits:
     """Return the limits that the settings name."""
     gate = settings.gate
-    return Limits(
+    return GateLimits(
         gate.slower, gate.dearer, gate.loss, gate.blind, settings.evals.judge_floor, settings.data_dir
     )
 
@@ -61,7 +61,7 @@ def check(
     baseline: str | Record,
     *,
     thresholds: Mapping[str, float] | None = None,
-    limits: Limits = Limits(),
+    limits: GateLimits = GateLimits(),
 ) -> Verdict:
     """Hold a candidate's run against a baseline's, and both against what answers now.
 
@@ -90,7 +90,9 @@ def check(
         used = {(score.name, score.scorer) for score in scores if score.value is not None and score.scorer}
         reasons = distrust(limits.data_dir, sorted(used), limits.judge_floor)
         checks = [_unheard(check, reasons, least) for check in checks]
-    return Verdict(run.evalset, Side.of(run), Side.of(comparison.a), comparison.sentence, tuple(checks))
+    return Verdict(
+        run.evalset, VerdictSide.of(run), VerdictSide.of(comparison.a), comparison.sentence, tuple(checks)
+    )
 
 
 def _unheard(check: Check, reasons: Mapping[str, str], thresholds: Mapping[str, float]) -> Check:
@@ -152,7 +154,7 @@ def _elsewhere(baseline: Record, run: Run) -> Iterator[Check]:
         yield Check("baseline", "passed", f"{where} was made over the same documents ({before[:8]})")
 
 
-def _sight(losses: Mapping[str, Loss], comparison: Comparison, limits: Limits) -> Check:
+def _sight(losses: Mapping[str, Loss], comparison: Comparison, limits: GateLimits) -> Check:
     """Check that the cases could show the loss that matters, whatever they show."""
     unseen = sight.unseen(losses, comparison.common, limits.loss)
     if unseen is None:
@@ -164,7 +166,7 @@ def _metrics(
     comparison: Comparison,
     scored: Mapping[str, Column],
     thresholds: Mapping[str, float],
-    limits: Limits,
+    limits: GateLimits,
     losses: Mapping[str, Loss],
 ) -> Iterator[Check]:
     apart = untimed(comparison.a, comparison.b)
@@ -202,7 +204,7 @@ def _clocked(comparison: Comparison) -> Iterator[Check]:
         )
 
 
-def _lost(difference: Difference, loss: Loss, limits: Limits) -> tuple[State, str]:
+def _lost(difference: Difference, loss: Loss, limits: GateLimits) -> tuple[State, str]:
     """Judge a metric by the exact test that few cases allow, and say what it cannot see."""
     if loss.shown(limits.loss):
         return "failed", (
@@ -218,7 +220,7 @@ def _lost(difference: Difference, loss: Loss, limits: Limits) -> tuple[State, st
 
 
 def _judged(
-    difference: Difference, column: Column, threshold: float | None, limits: Limits
+    difference: Difference, column: Column, threshold: float | None, limits: GateLimits
 ) -> tuple[State, str]:
     about, mean = find_metric(difference.metric), _mean(column)
     coverage = min(difference.coverage, column.coverage or 0.0)

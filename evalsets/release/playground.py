@@ -9,13 +9,13 @@ from typing import Any, Unpack
 from evalsets.cases.evalset import messages
 from evalsets.release.replay import recorded_history, support
 from pipeline import build, providers
-from pipeline.context.cache import Scope
+from pipeline.context.cache import CacheScope
 from pipeline.errors import AnswerdeckError
 from pipeline.events import Answer, Event, Failed, Question, last_event
 from pipeline.knowledge.embedding import Embedder
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.settings import Settings
-from pipeline.steps.parts import Given
+from pipeline.steps.parts import GivenParts
 from pipeline.text.sentences import sentences
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
@@ -28,7 +28,7 @@ class CannotReplay(AnswerdeckError):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PromptPassage:
     """A passage as it stood in the prompt."""
 
     n: int
@@ -57,11 +57,11 @@ class PlayedTurn:
     index_version: str | None
     support: float
     support_reason: str
-    placed: tuple[Placed, ...]
+    placed: tuple[PromptPassage, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class ReplayedTurn:
     """A turn as it was and as it is now."""
 
     before: PlayedTurn
@@ -69,7 +69,7 @@ class Played:
     same_passages: bool
 
     @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> Played:
+    def read(cls, stored: Mapping[str, Any]) -> ReplayedTurn:
         """Return what `to_dict` wrote."""
         return cls(_read(stored["before"]), _read(stored["after"]), stored["same_passages"])
 
@@ -79,7 +79,7 @@ class Played:
 
 
 def _read(side: Mapping[str, Any]) -> PlayedTurn:
-    return PlayedTurn(**{**side, "placed": tuple(Placed(**row) for row in side["placed"])})
+    return PlayedTurn(**{**side, "placed": tuple(PromptPassage(**row) for row in side["placed"])})
 
 
 class Recorded:
@@ -90,7 +90,7 @@ class Recorded:
         self._embedder = embedder
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: CacheScope | None = None, own: str | None = None
     ) -> Retrieved:
         """Return the passages that stood in the recorded prompt, with their vectors made anew."""
         rows = sorted((row for row in self._trace.passages if row.n is not None and row.text), key=_number)
@@ -100,7 +100,7 @@ class Recorded:
             vector = await self._embedder.embed_query(query)
             vectors = await self._embedder.embed_passages(texts, spans) if rows else []
         candidates = tuple(
-            Found(row, span, stored_vectors.sentences)
+            RetrievedChunk(row, span, stored_vectors.sentences)
             for row, span, stored_vectors in zip(rows, spans, vectors, strict=True)
         )
         turn = self._trace.turn
@@ -120,8 +120,8 @@ async def again(
     prompt: str | None,
     model: str | None,
     fresh: bool,
-    **parts: Unpack[Given],
-) -> Played:
+    **parts: Unpack[GivenParts],
+) -> ReplayedTurn:
     """Ask a recorded turn again and return both answers side by side.
 
     Raises CannotReplay when there is no such turn, or its passages were not kept.
@@ -152,7 +152,7 @@ async def again(
     last = await _ended(build.build(settings, **parts), question)
     if isinstance(last, Failed) or not isinstance(last, Answer) or last.trace is None:
         raise CannotReplay(last.message if isinstance(last, Failed) else "the turn ended without an answer")
-    return Played(_side(before), _side(last.trace), same_passages=not fresh)
+    return ReplayedTurn(_side(before), _side(last.trace), same_passages=not fresh)
 
 
 async def _ended(pipeline: Pipeline, question: Question) -> Event | None:
@@ -166,7 +166,7 @@ async def _ended(pipeline: Pipeline, question: Question) -> Event | None:
 
 def _side(answer: Trace) -> PlayedTurn:
     turn, (value, why) = answer.turn, support(answer)
-    rows = [Placed(row.n, row.title, row.cited) for row in answer.passages if row.n is not None]
+    rows = [PromptPassage(row.n, row.title, row.cited) for row in answer.passages if row.n is not None]
     own = {"support": value, "support_reason": why, "placed": tuple(rows)}
     columns = [field.name for field in fields(PlayedTurn) if field.name not in own]
     return PlayedTurn(**{name: getattr(turn, name) for name in columns}, **own)

@@ -11,12 +11,12 @@ from evalsets.cases import corpora
 from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import Evalset
 from evalsets.release import gate, in_force
-from evalsets.release.gate import Limits
+from evalsets.release.gate import GateLimits
 from evalsets.release.in_force import Facts
 from evalsets.release.verdict import Evidence
 from evalsets.reports.compare import APART, untimed
 from evalsets.runs import runner
-from evalsets.runs.runner import Progress, Side, Variant
+from evalsets.runs.runner import Progress, Variant, VariantSide
 from evalsets.runs.warm import warm
 from pipeline.errors import AnswerdeckError
 from pipeline.prompts.force import Change, Force
@@ -31,7 +31,7 @@ Step = Callable[[str], Progress]  # begins the progress of one run
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingRun:
     """A run that the gate needs and the ledger lacks: an evalset on a version of a prompt."""
 
     evalset: Evalset
@@ -40,7 +40,7 @@ class Missing:
     facts: Facts
 
 
-Agree = Callable[[Sequence[Missing]], Awaitable[None]]  # raises when the runs are not consented to
+Agree = Callable[[Sequence[MissingRun]], Awaitable[None]]  # raises when the runs are not consented to
 
 
 class NothingBefore(AnswerdeckError):
@@ -56,7 +56,7 @@ class NotPromoted(AnswerdeckError):
 
 
 async def evidence(
-    pipeline: Pipeline, label: str, evalsets: Sequence[str], limits: Limits = Limits()
+    pipeline: Pipeline, label: str, evalsets: Sequence[str], limits: GateLimits = GateLimits()
 ) -> list[Evidence]:
     """Return what is known of a version on each evalset, against the version in force.
 
@@ -90,12 +90,12 @@ async def run_missing(
     return finished
 
 
-async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) -> list[Missing]:
+async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) -> list[MissingRun]:
     """Return the runs that the gate needs of a version and the one in force, and the ledger lacks.
 
     Runs that were not made side by side are made again: their times cannot be compared.
     """
-    missing: list[Missing] = []
+    missing: list[MissingRun] = []
     name = name_of(label)
     for evalset in map(load_evalset, evalsets):
         versions = tuple(dict.fromkeys((pipeline.force.label(name), label)))
@@ -108,7 +108,9 @@ async def missing_runs(pipeline: Pipeline, label: str, evalsets: Sequence[str]) 
         if len(speaking) < len(versions) or any(
             untimed(speaking[0], other) == APART for other in speaking[1:]
         ):
-            missing += [Missing(evalset, *parts) for parts in zip(versions, repeat(kb), facts, strict=False)]
+            missing += [
+                MissingRun(evalset, *parts) for parts in zip(versions, repeat(kb), facts, strict=False)
+            ]
     return missing
 
 
@@ -158,7 +160,7 @@ def rollback(prompts: Library, force: Force, name: str, *, actor: str, reason: s
     return force.change(before, fingerprint, action="rollback", actor=actor, reason=reason, expected=now)
 
 
-async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Limits) -> Evidence:
+async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: GateLimits) -> Evidence:
     name = name_of(label)
     versions = [label, pipeline.force.label(name)]
     kb = evalset.kb or (corpora.SAMPLE_KB if evalset.sample else None)
@@ -183,10 +185,10 @@ async def _evidence(pipeline: Pipeline, label: str, evalset: Evalset, limits: Li
     return Evidence(evalset.name, versions[1], len(evalset.cases), missing, verdict, tuple(reasons))
 
 
-async def _run(pipeline: Pipeline, missing: Sequence[Missing], progress: Progress, seed: int) -> list[str]:
+async def _run(pipeline: Pipeline, missing: Sequence[MissingRun], progress: Progress, seed: int) -> list[str]:
     """Run one evalset on each of the facts, side by side; return the ids of the runs."""
     sides = [
-        Side(Variant(now.prompt, now.model, condense=now.condense_prompt), now.condense)
+        VariantSide(Variant(now.prompt, now.model, condense=now.condense_prompt), now.condense)
         for now in (case.facts for case in missing)
     ]
     evalset, kb = missing[0].evalset, missing[0].kb

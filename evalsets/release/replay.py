@@ -23,7 +23,7 @@ from pipeline.models.prices import Prices
 from traces.ids import uuid7
 from traces.queries import runs, traffic
 from traces.queries.runs import RunCase
-from traces.queries.traffic import Exchange
+from traces.queries.traffic import RecordedExchange
 from traces.queries.turns import traces
 from traces.records import Case, Run, RunSettings, Trace, Turn
 
@@ -63,7 +63,7 @@ class ReplayEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShareInterval:
     """The 95 % interval of a share."""
 
     low: float
@@ -89,7 +89,7 @@ class Replay:
     baseline_run_id: str
     turns: int
     counts: Mapping[Change, int]
-    intervals: Mapping[Change, Share]  # of the turns that became better and worse
+    intervals: Mapping[Change, ShareInterval]  # of the turns that became better and worse
     sentence: str
     metrics: Mapping[str, Difference]
     before: Spent
@@ -271,8 +271,10 @@ def replay_report(ledger: Ledger, run_id: str, before_id: str) -> Replay:
     flips = [_flip(case, before[case.case_id], after.get(case.case_id)) for case in cases]
     counts: dict[Change, int] = {change: sum(flip.change == change for flip in flips) for change in ORDER}
     compared = len(flips) - counts["outage"]
-    shares: dict[Change, Share] = {
-        change: Share(*stats.wilson(counts[change] / compared, compared)) for change in BOTH_WAYS if compared
+    shares: dict[Change, ShareInterval] = {
+        change: ShareInterval(*stats.wilson(counts[change] / compared, compared))
+        for change in BOTH_WAYS
+        if compared
     }
     comparison = compare_runs(ledger, before_id, run_id)
     moved = sorted(
@@ -331,7 +333,9 @@ def _spent(turns: Sequence[Trace]) -> Spent:
     )
 
 
-def _history(turn: Exchange | Turn, exchanges: Sequence[Exchange], reach: Reach) -> list[dict[str, str]]:
+def _history(
+    turn: RecordedExchange | Turn, exchanges: Sequence[RecordedExchange], reach: Reach
+) -> list[dict[str, str]]:
     """Return what memory would have recalled: the turns before this one, as far as it goes back."""
     at = (turn.started_at, turn.turn_id)
     earlier = [exchange for exchange in exchanges if (exchange.started_at, exchange.turn_id) < at]

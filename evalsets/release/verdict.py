@@ -29,7 +29,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class VerdictSide:
     """One of the two runs, as a verdict names it."""
 
     run_id: str
@@ -38,7 +38,7 @@ class Side:
     model: str | None
 
     @classmethod
-    def of(cls, run: Run) -> Side:
+    def of(cls, run: Run) -> VerdictSide:
         """Return a run's side."""
         return cls(run.run_id, run.variant, run.prompt, run.model)
 
@@ -48,8 +48,8 @@ class Verdict:
     """Whether an evalset lets a candidate pass, with every check behind it."""
 
     evalset: str
-    candidate: Side
-    baseline: Side
+    candidate: VerdictSide
+    baseline: VerdictSide
     sentence: str
     checks: tuple[Check, ...]
 
@@ -57,7 +57,7 @@ class Verdict:
     def read(cls, body: Mapping[str, Any]) -> Verdict:
         """Return the verdict whose JSON this is."""
         checks = (Check(**{**check, "cases": tuple(check["cases"])}) for check in body["checks"])
-        sides = Side(**body["candidate"]), Side(**body["baseline"])
+        sides = VerdictSide(**body["candidate"]), VerdictSide(**body["baseline"])
         return cls(body["evalset"], *sides, body["sentence"], tuple(checks))
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.metric import Better
 from evalsets.reports.compare import Difference
-from evalsets.reports.losses import Stage
+from evalsets.reports.losses import LossStage
 from evalsets.reports.record import Record
 
 
@@ -19,7 +19,7 @@ class _Storable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ReportVersion:
     """One thing that a run was made with."""
 
     title: str
@@ -160,13 +160,13 @@ class RunReport:
     means: tuple[str, ...]
     next: tuple[str, ...]
     run: AboutRun
-    versions: tuple[Version, ...]
+    versions: tuple[ReportVersion, ...]
     warnings: tuple[str, ...]
     tiles: tuple[Tile, ...]
     metrics: tuple[MetricRow, ...]
     rubric: tuple[CriterionText, ...]
     outcomes: Mapping[str, int]
-    losses: tuple[Stage, ...]
+    losses: tuple[LossStage, ...]
     worst: tuple[CaseRow, ...]
     best: tuple[CaseRow, ...]
     cases: tuple[CaseRow, ...]

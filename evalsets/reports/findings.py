@@ -25,9 +25,9 @@ from evalsets.reports.content import (
     CriterionText,
     DifferenceRow,
     MetricRow,
+    ReportVersion,
     RunReport,
     Tile,
-    Version,
     VersionPair,
     Why,
 )
@@ -135,33 +135,33 @@ def _about(run: Run) -> AboutRun:
     )
 
 
-def _versions(ledger: Rows, run: Run) -> list[Version]:
+def _versions(ledger: Rows, run: Run) -> list[ReportVersion]:
     """Return what the run was made with; a value that changed on the way shows all it had."""
     turns = runs.turns_of(ledger, run.run_id)
     rows = [
-        Version("Evalset", f"{run.evalset} · {run.evalset_fingerprint}"),
-        Version("Variant", run.variant),
+        ReportVersion("Evalset", f"{run.evalset} · {run.evalset_fingerprint}"),
+        ReportVersion("Variant", run.variant),
     ]
     for part in (*MADE_WITH[:5], _EMBEDDER, *MADE_WITH[5:]):
         values = {str(value) for turn in turns if (value := getattr(turn, part.key)) is not None}
         value = getattr(run, part.key, None)
         values = values or ({str(value)} if value else set())
-        rows.append(Version(part.title, ", ".join(sorted(values)) or "—"))
+        rows.append(ReportVersion(part.title, ", ".join(sorted(values)) or "—"))
     prices = runs.price_versions(ledger, run.run_id)
-    rows.append(Version("Price table", ", ".join(prices) or "—"))
+    rows.append(ReportVersion("Price table", ", ".join(prices) or "—"))
     retrieval = run.settings.retrieval or {}
-    rows.append(Version("Retrieval", ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"))
+    rows.append(ReportVersion("Retrieval", ", ".join(f"{k} {v}" for k, v in retrieval.items()) or "—"))
     load = run.settings.load
-    rows.append(Version("Machine", str(load) if load else "—"))
-    rows.append(Version("Measured beside", ", ".join(run.settings.beside) or "—"))
-    rows.append(Version("Judges", ", ".join(run.settings.judges) or "—"))
-    rows.append(Version("Seed", str(run.seed)))
-    rows.append(Version("Run", run.run_id))
-    rows.append(Version("Started", _moment(run.started_at)))
+    rows.append(ReportVersion("Machine", str(load) if load else "—"))
+    rows.append(ReportVersion("Measured beside", ", ".join(run.settings.beside) or "—"))
+    rows.append(ReportVersion("Judges", ", ".join(run.settings.judges) or "—"))
+    rows.append(ReportVersion("Seed", str(run.seed)))
+    rows.append(ReportVersion("Run", run.run_id))
+    rows.append(ReportVersion("Started", _moment(run.started_at)))
     return rows
 
 
-def _side_by_side(a: Sequence[Version], b: Sequence[Version]) -> tuple[VersionPair, ...]:
+def _side_by_side(a: Sequence[ReportVersion], b: Sequence[ReportVersion]) -> tuple[VersionPair, ...]:
     pairs = zip(a, b, strict=True)
     return tuple(VersionPair(left.title, left.value, right.value) for left, right in pairs)
 

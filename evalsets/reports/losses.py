@@ -27,7 +27,7 @@ TITLES: dict[Loss, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class LossStage:
     """How many cases lost their relevant page at a stage, with the first of them."""
 
     name: Loss
@@ -48,7 +48,7 @@ class Stage:
         }
 
 
-def of_run(ledger: Rows, run_id: str) -> list[Stage]:
+def of_run(ledger: Rows, run_id: str) -> list[LossStage]:
     """Return the stages of a run in order, those without a case too; [] when no case names a page."""
     run = runs.run(ledger, run_id)
     cases = [case for case in runs.cases_of(ledger, run.run_id) if case.relevant_ids]
@@ -61,7 +61,7 @@ def of_run(ledger: Rows, run_id: str) -> list[Stage]:
 
 def table(
     cases: Sequence[RunCase], candidates: Mapping[str, Sequence[RankedPassage]], takes: int, *, chunks: bool
-) -> list[Stage]:
+) -> list[LossStage]:
     """Sort the cases by the furthest that one of their relevant pages came; a prompt takes so many."""
     prompted = any(row.n is not None for rows in candidates.values() for row in rows)
     lost: dict[Loss, list[str]] = {name: [] for name in TITLES}
@@ -71,7 +71,7 @@ def table(
         mine = [row for row in rows or () if (row.chunk_id if chunks else row.document_id) in labels]
         lost[_stage(case, rows, mine, takes, prompted=prompted)].append(case.case_id)
     return [
-        Stage(name, *TITLES[name], len(ids), len(ids) / len(cases), tuple(ids[:EXAMPLES]))
+        LossStage(name, *TITLES[name], len(ids), len(ids) / len(cases), tuple(ids[:EXAMPLES]))
         for name, ids in lost.items()
         if cases
     ]

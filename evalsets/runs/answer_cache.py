@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from evalsets.judges.cache import Cache, Kept
+from evalsets.judges.cache import JudgeCache, KeptReply
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.models.model import Model, ModelEvent, Prompt, Stop, Text, Tokens
 from traces.records import Usage
@@ -19,10 +19,10 @@ SERVED = "eval cache"  # what stands in the place of a price table's version
 REPETITION: ContextVar[int] = ContextVar("repetition", default=1)  # each one is asked anew
 
 
-class Remembered:
+class RememberedModel:
     """A model whose whole answers are kept under the hash of all that shaped them."""
 
-    def __init__(self, model: Model, cache: Cache) -> None:
+    def __init__(self, model: Model, cache: JudgeCache) -> None:
         self.name = model.name
         self._model = model
         self._cache = cache
@@ -50,7 +50,7 @@ class Remembered:
 
     def _keep(self, key: str, text: str, stop: Stop) -> None:
         answer = {"text": text, "reason": stop.reason, "abstained": stop.abstained}
-        reply = Kept(json.dumps(answer), stop.model, stop.tokens.input_tokens, stop.tokens.output_tokens)
+        reply = KeptReply(json.dumps(answer), stop.model, stop.tokens.input_tokens, stop.tokens.output_tokens)
         self._cache.put(key, reply)
 
     def _key(self, prompt: Prompt) -> str:
@@ -62,8 +62,10 @@ class Remembered:
 
 def remember(pipeline: Any, data_dir: Path) -> None:
     """Let the provider models of a pipeline answer from the cache of this data folder."""
-    cache = Cache(DataFolder(data_dir).answer_cache)
-    pipeline.gateway.wrap(lambda model: model if model.name == "extractive" else Remembered(model, cache))
+    cache = JudgeCache(DataFolder(data_dir).answer_cache)
+    pipeline.gateway.wrap(
+        lambda model: model if model.name == "extractive" else RememberedModel(model, cache)
+    )
 
 
 def served(usages: Iterable[Usage]) -> bool:

@@ -20,7 +20,7 @@ from traces.journal import Journal
 from traces.records import Trace
 
 
-class Elsewhere:
+class WorkerPipeline:
     """Asks workers what its pipeline would be asked, and writes their traces to its pipeline's journal.
 
     A worker that dies takes no trace with it: another one asks the turn again. `changed` are settings

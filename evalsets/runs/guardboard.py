@@ -24,7 +24,7 @@ Kind = Literal["recall", "false alarms"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CategoryResult:
     """One category: how many were refused or flagged, with the 95 % interval of the share (Wilson)."""
 
     category: str
@@ -37,11 +37,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class GuardBoard:
     """What the guards do to the set. Microseconds are of one question, embedding included, and of one
     passage; `worse` names the categories that are worse than the recorded bounds."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CategoryResult, ...]
     question_microseconds: float
     passage_microseconds: float
     worse: tuple[str, ...]
@@ -51,7 +51,7 @@ class Board:
         return asdict(self)
 
 
-async def measure(inbound: Inbound, planted: Planted) -> Board:
+async def measure(inbound: Inbound, planted: Planted) -> GuardBoard:
     """Put every question and passage of the set before the guards."""
     flags: dict[tuple[str, bool], list[bool]] = {}
     taken: list[float] = []
@@ -74,7 +74,7 @@ async def measure(inbound: Inbound, planted: Planted) -> Board:
         )
         flags.setdefault(("planted in a passage" if hostile else "passages", hostile), []).append(right)
     rows = tuple(_rows(flags))
-    return Board(
+    return GuardBoard(
         rows,
         statistics.median(taken) * 1e6,
         statistics.median(looked) * 1e6,
@@ -94,7 +94,7 @@ def bounds() -> dict[str, float]:
     return tomllib.loads((SETS / f"{NAME}_bounds.toml").read_text("utf-8"))["bounds"]
 
 
-def worse(rows: Sequence[Row], bounds: dict[str, float]) -> Iterator[str]:
+def worse(rows: Sequence[CategoryResult], bounds: dict[str, float]) -> Iterator[str]:
     """Yield each category that is worse than its bound."""
     for row in rows:
         bound = bounds.get(row.category)
@@ -104,7 +104,7 @@ def worse(rows: Sequence[Row], bounds: dict[str, float]) -> Iterator[str]:
             yield f"{row.category}: {row.kind} {row.share:.3f}, bound {bound:g}"
 
 
-def _rows(flags: dict[tuple[str, bool], list[bool]]) -> Iterator[Row]:
+def _rows(flags: dict[tuple[str, bool], list[bool]]) -> Iterator[CategoryResult]:
     for hostile in (True, False):
         mine = {category: values for (category, bad), values in flags.items() if bad == hostile}
         everything = [value for values in mine.values() for value in values]
@@ -112,4 +112,4 @@ def _rows(flags: dict[tuple[str, bool], list[bool]]) -> Iterator[Row]:
             share = sum(values) / len(values)
             low, high = wilson(share, len(values))
             kind: Kind = "recall" if hostile else "false alarms"
-            yield Row(category, kind, len(values), sum(values), share, low, high)
+            yield CategoryResult(category, kind, len(values), sum(values), share, low, high)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from evalsets.metrics.unknowable import Seen
-from evalsets.runs.template import Reading, Template, absent, at
+from evalsets.metrics.unknowable import TargetView
+from evalsets.runs.template import ReplyTemplate, Template, absent, at
 from pipeline.citations import cited_numbers
 from pipeline.errors import ModelError
 from pipeline.talk import abstains
@@ -22,17 +22,17 @@ _UNSURE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TargetReply:
     """What a target said, read by its template."""
 
     answer: str
     outcome: Outcome
     passages: tuple[Passage, ...]
-    seen: Seen
+    seen: TargetView
     stop: str | None
 
 
-def read(body: Any, template: Template, turn_id: str, *, waited: bool = False) -> Reply:
+def read(body: Any, template: Template, turn_id: str, *, waited: bool = False) -> TargetReply:
     """Return what a decoded reply says; raises ModelError when the template finds no answer in it."""
     reading, host = template.reply, template.host
     answer, refusal = at(body, reading.answer), at(body, "choices.0.message.refusal")
@@ -51,12 +51,12 @@ def read(body: Any, template: Template, turn_id: str, *, waited: bool = False) -
     elif abstains(answer) or _UNSURE.match(answer) or _holds(answer, reading.abstains):
         outcome = "no_context"
     passages, seen = _passages(body, reading, turn_id, cited_numbers(answer))
-    seen = Seen(**{**seen, "refusals": bool(reading.refuses), "waited": waited})
-    return Reply(answer, outcome, passages, seen, stop if isinstance(stop, str) else None)
+    seen = TargetView(**{**seen, "refusals": bool(reading.refuses), "waited": waited})
+    return TargetReply(answer, outcome, passages, seen, stop if isinstance(stop, str) else None)
 
 
 def _passages(
-    body: Any, reading: Reading, turn_id: str, cited: set[int]
+    body: Any, reading: ReplyTemplate, turn_id: str, cited: set[int]
 ) -> tuple[tuple[Passage, ...], dict[str, Any]]:
     """Return the passages of a reply in its order, and what of them cannot be known."""
     if reading.passages is None:
@@ -74,7 +74,7 @@ def _passages(
     return passages, lacks
 
 
-def _passage(row: Any, n: int, reading: Reading, turn_id: str, cited: set[int]) -> Passage:
+def _passage(row: Any, n: int, reading: ReplyTemplate, turn_id: str, cited: set[int]) -> Passage:
     plain = isinstance(row, str)
     key, title, url = (_plain(at(row, path)) for path in (reading.id, reading.title, reading.url))
     text = _plain(at(row, reading.text)) or (row if plain and reading.id != "." else "")

@@ -13,12 +13,12 @@ from evalsets.cases.evalset import Evalset
 from evalsets.runs.asker import Askable, Variant
 from evalsets.runs.load import Meter, alone, measuring
 from evalsets.runs.outcome import Outcome
-from evalsets.runs.work import Ended, Progress, Task, Work
+from evalsets.runs.work import Ended, Progress, RunWork, Task
 from evalsets.runs.workers import spread
 from traces.ids import uuid7
 from traces.records import RunSettings
 
-__all__ = ["Askable", "Plan", "Progress", "Side", "Variant", "run", "run_together"]
+__all__ = ["Askable", "Plan", "Progress", "Variant", "VariantSide", "run", "run_together"]
 
 IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of one that is awaited
 
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class VariantSide:
     """One of the variants that are run side by side."""
 
     variant: Variant
@@ -63,13 +63,13 @@ async def run(
     `corpora.prepare` returned. A case that fails is recorded and does not stop the others; a cancelled
     run is marked as stopped. Raises EvalsetError while another process makes the run of this id.
     """
-    sides = [Side(variant)]
+    sides = [VariantSide(variant)]
     return (await run_together(evalset, sides, pipeline, plan, kb=kb, progress=progress))[0]
 
 
 async def run_together(
     evalset: Evalset,
-    sides: Sequence[Side],
+    sides: Sequence[VariantSide],
     pipeline: Askable,
     plan: Plan = Plan(),
     *,
@@ -92,7 +92,7 @@ async def run_together(
         settings = replace(settings, session=uuid7(), beside=labels)
     summed = _summed(progress, len(sides))
     works = [
-        Work(evalset, variant, its, kb, notify, plan.budget_usd)
+        RunWork(evalset, variant, its, kb, notify, plan.budget_usd)
         for variant, its, notify in zip(variants, pipelines, summed, strict=True)
     ]
     shaped = [_shaped(settings, side) for side in sides]
@@ -110,7 +110,9 @@ async def run_together(
     return [work.outcome() for work in works]
 
 
-async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, width: int, meter: Meter) -> None:
+async def _asked(
+    works: Sequence[RunWork], todo: Sequence[Task], plan: Plan, width: int, meter: Meter
+) -> None:
     """Ask every case of every variant, and write how the runs ended."""
     chance = random.Random(plan.seed)
     orders = {(case.case_id, n): chance.sample(works, len(works)) for case, n in todo}
@@ -140,7 +142,7 @@ async def _asked(works: Sequence[Work], todo: Sequence[Task], plan: Plan, width:
             work.end("stopped" if spent else state, meter.load, spent or error)
 
 
-def _shaped(settings: RunSettings, side: Side) -> RunSettings:
+def _shaped(settings: RunSettings, side: VariantSide) -> RunSettings:
     tried = side.variant.retrieval
     own = {
         "condense": side.condense,

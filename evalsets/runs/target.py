@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evalsets.metrics.unknowable import ASKED, never_known
-from evalsets.runs.reply import Reply, read
+from evalsets.runs.reply import TargetReply, read
 from evalsets.runs.template import Template, at
 from pipeline.citations import cited_numbers
 from pipeline.errors import ModelError
 from pipeline.events import Answer, Event, Failed, Question
 from pipeline.models.connection import broken, network_errors, pool
 from pipeline.models.failures import failure
-from pipeline.models.watch import Limits
+from pipeline.models.watch import CallLimits
 from traces.ids import uuid7
 from traces.recorder import Recorder, Sink
 from traces.records import DEFAULT, Trace, Turn, Usage
@@ -84,7 +84,7 @@ class Target:
         """Load what the first question would wait for: its time is to be the target's."""
         if self._client is None:
             seconds = self._template.seconds
-            self._client = pool(Limits(min(seconds, 10.0), seconds, seconds))
+            self._client = pool(CallLimits(min(seconds, 10.0), seconds, seconds))
         return self._client
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class Target:
         if self._client is not None:
             await self._client.aclose()
 
-    def _ended(self, reply: Reply, recorder: Recorder) -> Answer:
+    def _ended(self, reply: TargetReply, recorder: Recorder) -> Answer:
         recorder.retrieved(reply.passages)
         searched = reply.seen.search is None and reply.seen.broken is None
         recorder.note(
@@ -120,7 +120,7 @@ class Target:
             trace=trace,
         )
 
-    async def _reply(self, question: Question, recorder: Recorder) -> Reply:
+    async def _reply(self, question: Question, recorder: Recorder) -> TargetReply:
         """Ask until the rate limit lets the question in, within bounds; raises ModelError."""
         history = [{"role": line.role, "content": line.text} for line in question.history or ()]
         messages = [*history, {"role": "user", "content": question.text}]

@@ -21,7 +21,7 @@ PLACES = ("question", "history", "messages", "model", "key")
 _MISSING = object()
 
 
-class Reading(BaseModel):
+class ReplyTemplate(BaseModel):
     """Where things are in a reply: keys and list places joined by dots; "." is the thing itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +46,7 @@ class Template(BaseModel):
     headers: dict[str, str] = {}
     body: Any = None
     seconds: float = Field(60.0, gt=0, le=600, allow_inf_nan=False)  # for one answer
-    reply: Reading = Reading()
+    reply: ReplyTemplate = ReplyTemplate()
 
     @property
     def host(self) -> str:

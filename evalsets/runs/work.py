@@ -33,7 +33,7 @@ def too_many_failed(failed: int | None, cases: int | None) -> bool:
     return bool(cases) and (failed or 0) > FAILED * (cases or 0)
 
 
-class Work:
+class RunWork:
     """A run under way."""
 
     def __init__(

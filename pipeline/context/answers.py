@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.context.cache import KEYS, SAMPLE, SIZE, Scope, Shelves
+from pipeline.context.cache import KEYS, SAMPLE, SIZE, CacheScope, Shelves
 from pipeline.knowledge.found import Vector
 from pipeline.text.polarity import contradicted, numbers, opposites
 from pipeline.text.sentences import words
@@ -16,10 +16,10 @@ SHARED = 0.5  # share of the shorter answer's content words that two answers to 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerKey:
     """A question, and all that shaped its answer beside its words."""
 
-    scope: Scope
+    scope: CacheScope
     kb: str
     version: str
     prompt: str  # its fingerprint
@@ -34,7 +34,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptAnswer:
     """An answer, the model that gave it, and what it took."""
 
     text: str
@@ -44,10 +44,10 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class AnswerHit:
     """A kept answer for a question that asks the same; a checked one is to be compared with a fresh one."""
 
-    answer: Kept
+    answer: KeptAnswer
     similarity: float
     checked: bool
 
@@ -57,7 +57,7 @@ class AnswerEntry:
     """An answer kept for a question."""
 
     vector: Vector
-    answer: Kept
+    answer: KeptAnswer
 
 
 class AnswerCache:
@@ -78,21 +78,21 @@ class AnswerCache:
         self._kept: Shelves[AnswerEntry] = Shelves(size, KEYS * size) if shelves is None else shelves
         self._versions: dict[str, str] = {}
 
-    def find(self, query: Asked) -> Hit | None:
+    def find(self, query: AnswerKey) -> AnswerHit | None:
         """Return the answer kept for a question that asks the same, or None."""
         entry = self._kept.like(query.key, query.question, query.vector)
         if entry is None:
             return None
-        return Hit(entry.answer, float(entry.vector @ query.vector), self._chance() < self._sample)
+        return AnswerHit(entry.answer, float(entry.vector @ query.vector), self._chance() < self._sample)
 
-    def put(self, query: Asked, answer: Kept) -> None:
+    def put(self, query: AnswerKey, answer: KeptAnswer) -> None:
         """Keep an answer."""
         if self._versions.get(query.kb) != query.version:
             self._kept.forget_others(query.kb, query.version)
             self._versions[query.kb] = query.version
         self._kept.keep(query.key, query.question, AnswerEntry(query.vector, answer))
 
-    def drop(self, query: Asked) -> None:
+    def drop(self, query: AnswerKey) -> None:
         """Forget the answers to a question and its like: they proved wrong."""
         self._kept.drop(query.key, query.question, query.vector)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.events import Message
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
 from pipeline.text.tokens import estimate
@@ -50,7 +50,9 @@ def assemble(
     )
 
 
-def _numbered(candidates: Sequence[Found], packed: Sequence[Found]) -> tuple[Found, ...]:
+def _numbered(
+    candidates: Sequence[RetrievedChunk], packed: Sequence[RetrievedChunk]
+) -> tuple[RetrievedChunk, ...]:
     """Return all candidates, those that reached the prompt as they stand there, with their numbers."""
     numbers = {candidate.passage.chunk_id: n for n, candidate in enumerate(packed, 1)}
     shortened = {candidate.passage.chunk_id: candidate for candidate in packed}
@@ -66,8 +68,8 @@ def newest(history: Sequence[Message], budget: float) -> Sequence[Message]:
     return history[first:]
 
 
-def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found]:
-    packed: list[Found] = []
+def _pack(candidates: Sequence[RetrievedChunk], passages: int, budget: int) -> list[RetrievedChunk]:
+    packed: list[RetrievedChunk] = []
     for candidate in distinct(candidates, passages):
         text = candidate.passage.text or ""
         if estimate(text) <= budget:
@@ -79,12 +81,12 @@ def _pack(candidates: Sequence[Found], passages: int, budget: int) -> list[Found
     return packed
 
 
-def distinct(candidates: Sequence[Found], most: int) -> list[Found]:
+def distinct(candidates: Sequence[RetrievedChunk], most: int) -> list[RetrievedChunk]:
     """Return the first `most` passages that say something a better one does not: copies take one place.
 
     Short texts under different titles speak of different things, as rows of two tables do.
     """
-    chosen: list[tuple[str, str, Found]] = []
+    chosen: list[tuple[str, str, RetrievedChunk]] = []
     for candidate in candidates:
         if len(chosen) == most:
             break
@@ -100,27 +102,27 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _cut(candidate: Found, tokens: int) -> Found:
+def _cut(candidate: RetrievedChunk, tokens: int) -> RetrievedChunk:
     """Shorten a passage to about `tokens`, at a sentence's end where there is one."""
     text = candidate.passage.text or ""
     end = max((stop for _, stop in candidate.spans if estimate(text[:stop]) <= tokens), default=tokens * 3)
     spans = tuple(span for span in candidate.spans if span[1] <= end)
     vectors = None if candidate.vectors is None else candidate.vectors[: len(spans)]
-    return Found(replace(candidate.passage, text=text[:end]), spans, vectors)
+    return RetrievedChunk(replace(candidate.passage, text=text[:end]), spans, vectors)
 
 
-def _number(candidate: Found, n: int | None) -> Found:
+def _number(candidate: RetrievedChunk, n: int | None) -> RetrievedChunk:
     if candidate.passage.n == n:
         return candidate
-    return Found(replace(candidate.passage, n=n), candidate.spans, candidate.vectors)
+    return RetrievedChunk(replace(candidate.passage, n=n), candidate.spans, candidate.vectors)
 
 
-def _block(candidate: Found, n: int, boundary: str) -> str:
+def _block(candidate: RetrievedChunk, n: int, boundary: str) -> str:
     passage = candidate.passage
     return f"<passage {n} {boundary}>\n{passage.title}\n{passage.text}\n</passage {n} {boundary}>"
 
 
-def _boundary(question: str, packed: Sequence[Found]) -> str:
+def _boundary(question: str, packed: Sequence[RetrievedChunk]) -> str:
     """Return a marker no document can have foreseen: it depends on question and passages."""
     parts = [question, *(candidate.passage.chunk_id for candidate in packed)]
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]

@@ -22,7 +22,7 @@ SHOWN = 5  # passages compared
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CacheScope:
     """Who asks, and under what: nobody is served from another scope."""
 
     owner: str  # a user, or "" for the workspace
@@ -33,7 +33,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """What was retrieved for a question that asks the same."""
 
     retrieved: Retrieved
@@ -43,7 +43,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedSearch:
     """Passages kept for a question, and what the search took."""
 
     retrieved: Retrieved
@@ -184,28 +184,30 @@ class SemanticCache:
         sample: float = SAMPLE,
         size: int = SIZE,
         chance: Callable[[], float] = random.random,
-        shelves: Shelves[Entry] | None = None,
+        shelves: Shelves[CachedSearch] | None = None,
     ) -> None:
         self.share = share
         self._sample = sample
         self._chance = chance
-        self._kept: Shelves[Entry] = Shelves(size, KEYS) if shelves is None else shelves
+        self._kept: Shelves[CachedSearch] = Shelves(size, KEYS) if shelves is None else shelves
 
-    def find(self, scope: Scope, query: str, vector: Vector, kb: str, version: str) -> Hit | None:
+    def find(self, scope: CacheScope, query: str, vector: Vector, kb: str, version: str) -> SearchHit | None:
         """Return what was kept for a question that asks the same, or None."""
         entry = self._kept.like((scope, kb, version), query, vector)
         if entry is None:
             return None
         served = replace(entry.retrieved, query=query, query_vector=vector)
-        return Hit(served, float(entry.vector @ vector), entry.seconds, self._chance() < self._sample)
+        return SearchHit(served, float(entry.vector @ vector), entry.seconds, self._chance() < self._sample)
 
-    def put(self, scope: Scope, retrieved: Retrieved, seconds: float) -> None:
+    def put(self, scope: CacheScope, retrieved: Retrieved, seconds: float) -> None:
         """Keep what a search found; versions before this one are forgotten."""
         vector, version = retrieved.query_vector, retrieved.index_version
         if retrieved.degraded is not None or vector is None or version is None or not retrieved.candidates:
             return
         self._kept.forget_others(retrieved.kb, version)
-        self._kept.keep((scope, retrieved.kb, version), retrieved.query, Entry(retrieved, vector, seconds))
+        self._kept.keep(
+            (scope, retrieved.kb, version), retrieved.query, CachedSearch(retrieved, vector, seconds)
+        )
 
     def close(self) -> None:
         """Let go of what the entries are kept by."""

@@ -12,7 +12,7 @@ from traces.records import Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class PassageRanks:
     """A passage and its places: by full text (BM25), by vector (cosine), fused, and after reranking."""
 
     rank: int
@@ -30,11 +30,11 @@ class Hit:
     rerank_score: float | None
 
 
-async def search_test(retriever: Retriever, question: str, kb: str) -> list[Hit]:
+async def search_test(retriever: Retriever, question: str, kb: str) -> list[PassageRanks]:
     """Return the candidates for a question, best first; raises KnowledgeError."""
     result = await retriever.retrieve(question, kb, _unrecorded(question))
     return [
-        Hit(
+        PassageRanks(
             rank=candidate.passage.rank,
             chunk_id=candidate.passage.chunk_id,
             document_id=candidate.passage.document_id,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
-from pipeline.knowledge.shelf import Row
+from pipeline.knowledge.shelf import StoredChunk
 from pipeline.text.codes import codes
 
 SECOND = 0.3  # weight of the second-best chunk of the same page: support from the neighbourhood
@@ -25,7 +25,7 @@ PER_DOCUMENT = 3  # passages one document may take among the first
 def rerank(
     fused: NDArray[np.float64],
     seconds: NDArray[np.float64],
-    rows: Sequence[Row],
+    rows: Sequence[StoredChunk],
     vector: Vector | None,
     mean: float,
     deviation: float,
@@ -55,7 +55,7 @@ def capped(documents: Sequence[str], first: int, most: int = PER_DOCUMENT) -> li
     return places + late
 
 
-def _best(row: Row, vector: Vector, otherwise: float) -> float:
+def _best(row: StoredChunk, vector: Vector, otherwise: float) -> float:
     if row.vectors is None or not len(row.vectors):
         return otherwise
     return float((row.vectors @ vector).max())

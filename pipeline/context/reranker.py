@@ -13,7 +13,7 @@ from pipeline.context.rerank import rerank
 from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.embedding import sendable
 from pipeline.knowledge.found import Vector
-from pipeline.knowledge.shelf import Row
+from pipeline.knowledge.shelf import StoredChunk
 from pipeline.models.connection import PerLoop, network_errors
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Candidates:
 
     query: str
     vector: Vector | None
-    rows: Sequence[Row]
+    rows: Sequence[StoredChunk]
     fused: Numbers
     seconds: Numbers
     mean: float
@@ -63,7 +63,7 @@ class Reranker(Protocol):
     async def close(self) -> None: ...
 
 
-class Embedded:
+class EmbeddedReranker:
     """Orders by fused score, neighbours and the best sentence's cosine: no model, no network."""
 
     name = "embedded"

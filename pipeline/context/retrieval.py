@@ -12,18 +12,18 @@ import numpy as np
 
 from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
-from pipeline.context.cache import Hit, Scope, SemanticCache, differ
+from pipeline.context.cache import CacheScope, SearchHit, SemanticCache, differ
 from pipeline.context.condenser import split
 from pipeline.context.fusion import Numbers, Pool, Weights, best, fuse, joined, measured, ranks, strangers
 from pipeline.context.rerank import capped, coded
-from pipeline.context.reranker import Candidates, Embedded, Reranker, RerankError
+from pipeline.context.reranker import Candidates, EmbeddedReranker, Reranker, RerankError
 from pipeline.context.widen import widen
 from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.beside import OWN, Beside
 from pipeline.knowledge.embedding import EmbedError, checked
-from pipeline.knowledge.found import Found, Retrieved, Vector
+from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.shelf import Keys, Row, Scores, Shelf
+from pipeline.knowledge.shelf import Keys, Scores, Shelf, StoredChunk
 from traces.recorder import OpenSpan, Recorder
 from traces.records import Passage
 
@@ -82,11 +82,11 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class CacheReply:
     """What the cache said to a question, and the span that tells of it."""
 
-    scope: Scope
-    hit: Hit | None
+    scope: CacheScope
+    hit: SearchHit | None
     span: OpenSpan
 
 
@@ -100,7 +100,7 @@ class Retriever:
         candidates: int = 20,
         passages: int = 5,
         weights: Weights = Weights(),
-        reranker: Reranker = Embedded(),
+        reranker: Reranker = EmbeddedReranker(),
         cache: SemanticCache | None = None,
         breakers: Breakers | None = None,
         patience: Patience = Patience(),
@@ -119,7 +119,7 @@ class Retriever:
         self._weights = weights
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: CacheScope | None = None, own: str | None = None
     ) -> Retrieved:
         """Return the candidates for the query, best first; none when the knowledge base is empty.
 
@@ -146,7 +146,7 @@ class Retriever:
             self._keep(served, fresh, time.perf_counter() - began)
         return fresh
 
-    def _served(self, search: Search, scope: Scope | None, vector: Vector | None) -> Served | None:
+    def _served(self, search: Search, scope: CacheScope | None, vector: Vector | None) -> CacheReply | None:
         """Look the question up in the cache; None when this turn takes no part in it."""
         if self._cache is None or scope is None or vector is None:
             return None
@@ -158,9 +158,9 @@ class Retriever:
             if hit is not None:
                 span.note(similarity=round(hit.similarity, 4), checked=hit.checked)
                 span.note(saved_seconds=0.0 if hit.checked else hit.seconds)
-        return Served(scope, hit, span)
+        return CacheReply(scope, hit, span)
 
-    def _keep(self, served: Served, fresh: Retrieved, seconds: float) -> None:
+    def _keep(self, served: CacheReply, fresh: Retrieved, seconds: float) -> None:
         """Keep what was found; tell how a hit that was checked compares with it."""
         assert self._cache is not None
         if served.hit is not None and fresh.degraded is None:
@@ -215,8 +215,8 @@ class Retriever:
         return Retrieved(query, vector, candidates, kb, shelf.version, shelf.embedder, degraded, fallback)
 
     async def _widened(
-        self, search: Search, candidates: tuple[Found, ...], around: list[int]
-    ) -> tuple[Found, ...]:
+        self, search: Search, candidates: tuple[RetrievedChunk, ...], around: list[int]
+    ) -> tuple[RetrievedChunk, ...]:
         """Return the candidates, the first one with what stands around it on its page."""
         try:
             with search.recorder.span("widen", "retrieval", search.parent):
@@ -313,7 +313,7 @@ class Retriever:
 
     async def _score(self, candidates: Candidates, span: OpenSpan) -> Numbers:
         """Return the reranker's scores, or the embedded one's when it fails, is late or rests."""
-        if not isinstance(self._reranker, Embedded) and candidates.rows:
+        if not isinstance(self._reranker, EmbeddedReranker) and candidates.rows:
             try:
                 scores = await self._reranking.call(partial(self._reranker.score, candidates))
                 span.note(by=self._reranker.name)
@@ -321,7 +321,7 @@ class Retriever:
             except RerankError as error:
                 log.warning("the embedded order stands: %s", error)
                 span.note(by="embedded", instead_of=self._reranker.name, error=str(error))
-        return await Embedded().score(candidates)
+        return await EmbeddedReranker().score(candidates)
 
     async def warm(self) -> None:
         """Load what the first turn should not wait for."""
@@ -334,8 +334,8 @@ class Retriever:
             self._cache.close()
 
     def _found(
-        self, pool: Pool, places: Keys, rows: list[Row], scores: Numbers, query: str, kb: str
-    ) -> tuple[Found, ...]:
+        self, pool: Pool, places: Keys, rows: list[StoredChunk], scores: Numbers, query: str, kb: str
+    ) -> tuple[RetrievedChunk, ...]:
         """Order the candidates by their scores and spread the first places over documents."""
         fused_ranks = np.argsort(np.argsort(-pool.fused[places], kind="stable")) + 1
         vector_ranks = ranks(pool.cosines, places)
@@ -343,7 +343,7 @@ class Retriever:
         order = np.argsort(-scores, kind="stable").tolist()
         order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
         order = coded(query, [row.text for row in rows], order, self._passages)
-        candidates: list[Found] = []
+        candidates: list[RetrievedChunk] = []
         for rank, number in enumerate(order, 1):
             row, place = rows[number], int(places[number])
             passage = Passage(
@@ -363,7 +363,7 @@ class Retriever:
                 rerank_score=float(scores[number]),
                 kb=row.kb or kb,
             )
-            candidates.append(Found(passage, row.spans, row.vectors, row.screened))
+            candidates.append(RetrievedChunk(passage, row.spans, row.vectors, row.screened))
         return tuple(candidates)
 
 

@@ -12,11 +12,11 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import orjson
 
-from pipeline.context.answers import AnswerEntry, Kept
-from pipeline.context.cache import Entry, Shelves, Vectored
+from pipeline.context.answers import AnswerEntry, KeptAnswer
+from pipeline.context.cache import CachedSearch, Shelves, Vectored
 from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
-from pipeline.knowledge.found import Found, Retrieved, Vector
+from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
 from traces.ids import uuid7
 from traces.records import Passage
 
@@ -137,7 +137,7 @@ class SharedShelves(Shelves[E]):
             return None
 
 
-def _pack_passages(entry: Entry) -> bytes:
+def _pack_passages(entry: CachedSearch) -> bytes:
     """Pack passages: a line of JSON, then the vectors of their sentences."""
     candidates = entry.retrieved.candidates
     rows = [
@@ -156,10 +156,10 @@ def _pack_passages(entry: Entry) -> bytes:
     return b"\n".join([line, b"".join(blocks)])
 
 
-def _unpack_passages(packed: bytes, vector: Vector) -> Entry:
+def _unpack_passages(packed: bytes, vector: Vector) -> CachedSearch:
     line, _, rest = packed.partition(b"\n")
     head, numbers = orjson.loads(line), np.frombuffer(rest, np.float32)
-    candidates: list[Found] = []
+    candidates: list[RetrievedChunk] = []
     for row in head["found"]:
         vectors = None
         if row["shape"] is not None:
@@ -167,11 +167,11 @@ def _unpack_passages(packed: bytes, vector: Vector) -> Entry:
             vectors, numbers = numbers[:size].reshape(row["shape"]), numbers[size:]
         spans = tuple((begin, end) for begin, end in row["spans"])
         screened = tuple(bytes.fromhex(mark) for mark in row["screened"])
-        candidates.append(Found(Passage(**row["passage"]), spans, vectors, screened))
+        candidates.append(RetrievedChunk(Passage(**row["passage"]), spans, vectors, screened))
     retrieved = Retrieved(
         head["query"], vector, tuple(candidates), head["kb"], head["version"], head["embedder"]
     )
-    return Entry(retrieved, vector, head["seconds"])
+    return CachedSearch(retrieved, vector, head["seconds"])
 
 
 def _pack_answer(entry: AnswerEntry) -> bytes:
@@ -179,7 +179,7 @@ def _pack_answer(entry: AnswerEntry) -> bytes:
 
 
 def _unpack_answer(packed: bytes, vector: Vector) -> AnswerEntry:
-    return AnswerEntry(vector, Kept(**orjson.loads(packed)))
+    return AnswerEntry(vector, KeptAnswer(**orjson.loads(packed)))
 
 
 PASSAGES = Packing(_pack_passages, _unpack_passages)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipeline.context.assemble import newest
 from pipeline.events import Message
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.knowledge.shelf import MemoryShelf, Shelf
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
@@ -20,7 +20,7 @@ SMALLEST_CHUNK = 10  # tokens; more chunks than the budget can hold at this size
 _HERE = "\x00passages\x00"
 
 
-async def everything(shelf: Shelf, budget: int, kb: str | None = None) -> tuple[Found, ...] | None:
+async def everything(shelf: Shelf, budget: int, kb: str | None = None) -> tuple[RetrievedChunk, ...] | None:
     """Return all chunks in the order of their documents, or None when they are over `budget` tokens."""
     if not isinstance(shelf, MemoryShelf) or not 0 < shelf.chunks <= budget // SMALLEST_CHUNK:
         return None
@@ -29,7 +29,7 @@ async def everything(shelf: Shelf, budget: int, kb: str | None = None) -> tuple[
         return None
     rows.sort(key=lambda row: (row.document_id, int(row.chunk_id.rpartition("#")[2] or 0)))
     return tuple(
-        Found(
+        RetrievedChunk(
             Passage("", n, row.chunk_id, row.document_id, row.title, row.url, row.text, n=n, kb=kb),
             row.spans,
             row.vectors,
@@ -51,7 +51,7 @@ def assemble_whole(
     standalone: str,
     history: Sequence[Message],
     retrieved: Retrieved,
-    whole: Sequence[Found],
+    whole: Sequence[RetrievedChunk],
     *,
     context_tokens: int,
     max_output_tokens: int,
@@ -80,7 +80,9 @@ def assemble_whole(
     return prompt, _rows(whole, retrieved)
 
 
-def _numbered(candidates: Sequence[Found], whole: Sequence[Found]) -> tuple[Found, ...]:
+def _numbered(
+    candidates: Sequence[RetrievedChunk], whole: Sequence[RetrievedChunk]
+) -> tuple[RetrievedChunk, ...]:
     """Return the candidates with the numbers that they have in the whole knowledge base."""
     numbers = {candidate.passage.chunk_id: candidate.passage.n for candidate in whole}
     return tuple(
@@ -89,7 +91,7 @@ def _numbered(candidates: Sequence[Found], whole: Sequence[Found]) -> tuple[Foun
     )
 
 
-def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
+def _rows(whole: Sequence[RetrievedChunk], retrieved: Retrieved) -> tuple[Passage, ...]:
     """Return every passage by number, with the scores of those that were retrieved."""
     ranked = {item.passage.chunk_id: item.passage for item in retrieved.candidates}
     last = len(ranked)
@@ -102,7 +104,7 @@ def _rows(whole: Sequence[Found], retrieved: Retrieved) -> tuple[Passage, ...]:
     return tuple(rows)
 
 
-def _boundary(whole: Sequence[Found]) -> str:
+def _boundary(whole: Sequence[RetrievedChunk]) -> str:
     """Return a marker no document can hold: it is the hash of all of them."""
     digest = hashlib.sha256()
     for candidate in whole:

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.knowledge.found import Found
-from pipeline.knowledge.shelf import Row
+from pipeline.knowledge.found import RetrievedChunk
+from pipeline.knowledge.shelf import StoredChunk
 
 REACH = 2  # chunks taken before and after
 
 
-def widen(candidate: Found, neighbours: Sequence[Row], reach: int = REACH) -> Found:
+def widen(candidate: RetrievedChunk, neighbours: Sequence[StoredChunk], reach: int = REACH) -> RetrievedChunk:
     """Return the chunk with up to `reach` chunks of its document before and after it, as one passage.
 
     `neighbours` are any chunks of the same document, in any order; only an unbroken row around the
@@ -26,7 +26,7 @@ def widen(candidate: Found, neighbours: Sequence[Row], reach: int = REACH) -> Fo
     if place is None or passage.text is None:
         return candidate
     rows = {_position(row.chunk_id): row for row in neighbours if row.document_id == passage.document_id}
-    own = Row(
+    own = StoredChunk(
         passage.chunk_id,
         passage.document_id,
         passage.title,
@@ -44,7 +44,7 @@ def widen(candidate: Found, neighbours: Sequence[Row], reach: int = REACH) -> Fo
     return _joined(candidate, [own if number == place else rows[number] for number in range(first, last + 1)])
 
 
-def _joined(candidate: Found, rows: Sequence[Row]) -> Found:
+def _joined(candidate: RetrievedChunk, rows: Sequence[StoredChunk]) -> RetrievedChunk:
     text = ""
     spans: list[tuple[int, int]] = []
     for row in rows:
@@ -54,7 +54,7 @@ def _joined(candidate: Found, rows: Sequence[Row]) -> Found:
     vectors = [row.vectors for row in rows if row.vectors is not None]
     together = np.concatenate(vectors) if len(vectors) == len(rows) else None
     screened = tuple(part for row in rows for part in row.screened) if all(r.screened for r in rows) else ()
-    return Found(replace(candidate.passage, text=text), tuple(spans), together, screened)
+    return RetrievedChunk(replace(candidate.passage, text=text), tuple(spans), together, screened)
 
 
 def _position(chunk_id: str) -> int | None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from traces.errors import StoreError
-from traces.postgres.files import Shared, SharedFiles
+from traces.postgres.files import FilesInTransaction, SharedFiles
 
 log = logging.getLogger(__name__)
 Folders = Mapping[str, tuple[Path, tuple[str, ...]]]  # the first part of a name: where, and which files
@@ -100,7 +100,7 @@ class Mirror:
                 look()
                 looked = time.monotonic()
 
-    def _push(self, shared: Shared, before: Mapping[str, bytes | None]) -> None:
+    def _push(self, shared: FilesInTransaction, before: Mapping[str, bytes | None]) -> None:
         now = contents(self._folders)
         for name in sorted({*now, *before}):
             if now.get(name) != before.get(name):

@@ -20,7 +20,7 @@ FEATURES = (
 )
 
 
-class Opened(Protocol):
+class HomeSentences(Protocol):
     """The sentences of the passages read beside the question, as evidence.Page has them.
 
     A row each: `rows` is its passage, `matches` which asked words it has, `cosines`, `doing`. A passage
@@ -40,7 +40,7 @@ class Opened(Protocol):
     def tells(self) -> Numbers: ...
 
 
-def features(page: Opened) -> dict[str, Numbers]:
+def features(page: HomeSentences) -> dict[str, Numbers]:
     """Return one value per passage under each name of FEATURES."""
     table = np.array([_passage(page, number) for number in range(len(page.titles))])
     return dict(zip(FEATURES, table.T, strict=True))
@@ -61,7 +61,7 @@ def share(matches: Numbers, weights: Numbers) -> Numbers:
     return matches @ weights / total if total > 0 else np.zeros(len(matches))
 
 
-def _passage(page: Opened, number: int) -> list[float]:
+def _passage(page: HomeSentences, number: int) -> list[float]:
     own, titled = page.rows == number, page.titled[number]
     if not own.any():
         return [0.0] * len(FEATURES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.knowledge.found import Found
+from pipeline.knowledge.found import RetrievedChunk
 
 SURE = 0.65  # chance of a page from which on it alone answers; see the room's README
 RIVAL = 0.4  # share of the likeliest page's chance that another must have to be quoted beside it
@@ -32,7 +32,7 @@ class Reading:
     `chances` says of each passage how likely it is the one that answers; they add up to 1.
     """
 
-    passages: tuple[Found, ...]
+    passages: tuple[RetrievedChunk, ...]
     sentences: tuple[Sentence, ...]
     strength: float
     chances: tuple[float, ...] = ()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
-from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, Sums
+from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, SpendingSums
 
 log = logging.getLogger(__name__)
 Saving = Literal["no", "degrade", "stop"]
@@ -20,7 +20,7 @@ UNPRICED = "unpriced"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SpendingLimits:
     """Dollars per user and day, per day and per month; None is no limit. Days end at midnight, UTC."""
 
     user_day_usd: float | None = None
@@ -33,7 +33,7 @@ class Limits:
         return not (self.user_day_usd is None and self.day_usd is None and self.month_usd is None)
 
     def shares(
-        self, sums: Sums, user_id: str, day: str, usd: float = 0.0
+        self, sums: SpendingSums, user_id: str, day: str, usd: float = 0.0
     ) -> Iterator[tuple[str, str, float]]:
         """Yield period, who and the share of the limit used by the sums and `usd` more, for each limit."""
         rows = (
@@ -46,10 +46,10 @@ class Limits:
                 yield period, who, (spent + usd) / limit if limit > 0 else STOP
 
     @property
-    def most(self) -> Sums:
+    def most(self) -> SpendingSums:
         """Return the sums that may not be passed."""
         limits = (self.user_day_usd, self.day_usd, self.month_usd)
-        return Sums(*(inf if limit is None else limit for limit in limits))
+        return SpendingSums(*(inf if limit is None else limit for limit in limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Budget:
     def __init__(
         self,
         spending: Spending,
-        limits: Limits,
+        limits: SpendingLimits,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.limits = limits

@@ -44,7 +44,7 @@ create table if not exists places (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What one person may use in a minute; None is no limit."""
 
     requests: int | None
@@ -54,7 +54,7 @@ class Limits:
 class Counts(Protocol):
     """Where the processes of one server count together. Times are seconds of a clock they share."""
 
-    def take(self, who: str, turn_id: str, limits: Limits, tokens: float, now: float) -> float:
+    def take(self, who: str, turn_id: str, limits: RequestLimits, tokens: float, now: float) -> float:
         """Count a request and hold its tokens; return 0, or the seconds to wait and count nothing."""
         ...
 
@@ -103,7 +103,7 @@ class SharedCounts:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             self._db = _open(path)
 
-    def take(self, who: str, turn_id: str, limits: Limits, tokens: float, now: float) -> float:
+    def take(self, who: str, turn_id: str, limits: RequestLimits, tokens: float, now: float) -> float:
         with self._begin() as db:
             db.execute("delete from used where at <= ?", (now - MINUTE,))
             rows = [] if _few(db, who, limits) else db.execute(_USED, (who,)).fetchall()
@@ -161,7 +161,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     return db
 
 
-def _few(db: sqlite3.Connection, who: str, limits: Limits) -> bool:
+def _few(db: sqlite3.Connection, who: str, limits: RequestLimits) -> bool:
     """Say whether a request fits by number alone, so that none of those before it need be read."""
     if limits.tokens is not None:
         return False

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from math import exp, log
 from pathlib import Path
 
-from pipeline.guardrails.lines import Line, Words, stated, together
+from pipeline.guardrails.lines import LineStems, PassageSentence, stated, together
 from pipeline.text.polarity import contradicted, contrary, negations, opposites
 from pipeline.text.sentences import STOP_WORDS, rarity, stem, tokens
 
@@ -38,17 +38,17 @@ _FILLER = frozenset(
 class Cited:
     """The cited lines, the share of the sentence's words each has, and whose they are."""
 
-    lines: Sequence[Line]
+    lines: Sequence[PassageSentence]
     shares: Sequence[float]
     owners: Sequence[int]
 
     @cached_property
-    def everywhere(self) -> Words:
+    def everywhere(self) -> LineStems:
         """The words of all lines."""
         return together(line.words for line in self.lines)
 
     @cached_property
-    def near(self) -> list[Line]:
+    def near(self) -> list[PassageSentence]:
         """The lines that share about as much as the best one."""
         most = max(self.shares, default=0.0)
         return [line for line, share in zip(self.lines, self.shares, strict=True) if share >= NEAR * most]
@@ -124,7 +124,7 @@ def _run(there: Sequence[bool]) -> int:
     return longest
 
 
-def _clauses(plain: str, everywhere: Words) -> dict[str, float]:
+def _clauses(plain: str, everywhere: LineStems) -> dict[str, float]:
     """Return the least share of a clause's content words that is there."""
     least, lost = 1.0, 0
     for clause in _CLAUSE.split(plain):
@@ -136,7 +136,7 @@ def _clauses(plain: str, everywhere: Words) -> dict[str, float]:
     return {"clause": least, "clause_new": min(lost, MOST)}
 
 
-def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: Words) -> dict[str, float]:
+def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: LineStems) -> dict[str, float]:
     """Return what is in another's place, what was put in, and what stands in another order."""
     other = [(stem(word), word) for word in tokens(text)]
     mine, theirs = [word for word, _ in words], [word for word, _ in other]
@@ -178,7 +178,7 @@ def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -
     return (bag - sum(block.size for block in blocks)) / max(len(mine), 1)
 
 
-def _denials(plain: str, text: str, near: Sequence[Line], share: float) -> dict[str, float]:
+def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: float) -> dict[str, float]:
     """Return whether it denies what the lines say, or has a word of contrary sense."""
     clauses = [part for part in re.split(r"[;.]\s|, (?:but|and|or)\b|\bbut\b", text) if part.strip()]
     statement = stated(plain)
@@ -193,5 +193,5 @@ def _denials(plain: str, text: str, near: Sequence[Line], share: float) -> dict[
     }
 
 
-def _words_of(text: str) -> Words:
-    return Words(frozenset(stem(word) for word in tokens(text)), frozenset())
+def _words_of(text: str) -> LineStems:
+    return LineStems(frozenset(stem(word) for word in tokens(text)), frozenset())

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from pipeline.citations import MARKER
-from pipeline.guardrails.lines import Titled, opened
+from pipeline.guardrails.lines import TitledPassage, opened
 from pipeline.guardrails.support import contradicts
 from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
 
@@ -50,7 +50,7 @@ class Grounding:
     sentences: tuple[GroundedSentence, ...]
 
 
-def ground(answer: str, passages: Sequence[Titled], heard: Sequence[str] = ()) -> Grounding:
+def ground(answer: str, passages: Sequence[TitledPassage], heard: Sequence[str] = ()) -> Grounding:
     """Return how far the passages support the answer.
 
     A sentence's score is the weighted share of its words that one sentence of the passages has,
@@ -125,7 +125,7 @@ class _Tally:
         return (1 - PRECISION) * share + PRECISION * (self.precise / self.content if self.content else share)
 
 
-def _postings(passages: Sequence[Titled], sought: Set[str]) -> tuple[dict[str, list[int]], int]:
+def _postings(passages: Sequence[TitledPassage], sought: Set[str]) -> tuple[dict[str, list[int]], int]:
     """Return for each stem that is sought the passages' sentences it stands in, and how many have words."""
     postings: dict[str, list[int]] = defaultdict(list)
     count = 0

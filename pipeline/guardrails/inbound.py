@@ -17,13 +17,13 @@ from pipeline.guardrails.folding import clean, fold
 from pipeline.guardrails.moderated import opinion
 from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.quoting import own_words
-from pipeline.guardrails.rules import RULES, Category, Rule, read
+from pipeline.guardrails.rules import RULES, Category, GuardRule, read
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.text.languages import language
 from pipeline.text.sentences import sentences
 from pipeline.text.spelling import doubtful
 
-__all__ = ["RULES", "Inbound", "Policy", "Rule", "Verdict", "clean"]
+__all__ = ["RULES", "GuardRule", "GuardVerdict", "Inbound", "Policy", "clean"]
 
 log = logging.getLogger(__name__)
 Policy = Literal["block", "flag", "off"]
@@ -41,7 +41,7 @@ HISTORY = 12  # messages before the question that are looked at, the newest
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GuardVerdict:
     """A guard's decision. `rule` is "category:id"; `signs` names every rule that matched."""
 
     action: Literal["allow", "flag", "refuse"]
@@ -85,7 +85,7 @@ class Inbound:
         policy = f"{question_characters} {injection} {harm} {self._classifier.fingerprint}"
         self.fingerprint = hashlib.sha256(source + policy.encode()).hexdigest()[:8]
 
-    async def examine(self, text: str) -> Verdict:
+    async def examine(self, text: str) -> GuardVerdict:
         """Return what to do with a question; the message is for its author."""
         verdict = self.check(text)
         if verdict.action == "refuse":
@@ -97,7 +97,7 @@ class Inbound:
 
     async def conversation(
         self, text: str, history: Sequence[Message], system: str
-    ) -> tuple[tuple[Message, ...], Verdict]:
+    ) -> tuple[tuple[Message, ...], GuardVerdict]:
         """Return the earlier messages a model may read, and what to do with the whole.
 
         A hostile message that we refused goes, with the refusal: the conversation continues. One that
@@ -132,23 +132,23 @@ class Inbound:
                 messages.pop()
         return tuple(messages)
 
-    def check(self, text: str) -> Verdict:
+    def check(self, text: str) -> GuardVerdict:
         """Return what form and rules say to a question."""
         if not text.strip():
-            return Verdict("refuse", "form:empty", self._message("empty", text))
+            return GuardVerdict("refuse", "form:empty", self._message("empty", text))
         if len(text) > self._limit:
             message = self._message("length", text).format(characters=len(text), limit=self._limit)
-            return Verdict("refuse", "form:length", message)
+            return GuardVerdict("refuse", "form:length", message)
         rules = [rule for rule in self.matches(text) if self._policy[rule.category] != "off"]
         return self._judge(text, rules)
 
-    def matches(self, text: str) -> list[Rule]:
+    def matches(self, text: str) -> list[GuardRule]:
         """Return every rule that matches, whatever the policy."""
         folded = fold(text)
         words = set(_WORD.findall(folded))
         return [rule for rule in self._rules if rule.matches(folded, words)]
 
-    def _judge(self, text: str, rules: list[Rule]) -> Verdict:
+    def _judge(self, text: str, rules: list[GuardRule]) -> GuardVerdict:
         signs = tuple(rule.name for rule in rules)
         for category in ("injection", "harm"):
             matching = [rule for rule in rules if rule.category == category]
@@ -156,14 +156,14 @@ class Inbound:
             if blocking is None and len(matching) >= self._signs:
                 blocking = matching[0]
             if blocking is not None and self._policy[category] == "block":
-                return Verdict("refuse", blocking.name, self._message(blocking.message, text), signs)
-        return Verdict("flag", signs[0], "", signs) if signs else Verdict("allow")
+                return GuardVerdict("refuse", blocking.name, self._message(blocking.message, text), signs)
+        return GuardVerdict("flag", signs[0], "", signs) if signs else GuardVerdict("allow")
 
     def _message(self, name: str, text: str) -> str:
         """Return a message, in the language of the text where there is one."""
         return self._messages.get(f"{name}_{language(text)}", self._messages[name])
 
-    async def _moderated(self, text: str, verdict: Verdict) -> Verdict:
+    async def _moderated(self, text: str, verdict: GuardVerdict) -> GuardVerdict:
         """Return the verdict, made stricter by the moderator when the question is in the grey zone."""
         if self._moderator is None or verdict.action == "refuse":
             return verdict
@@ -256,7 +256,9 @@ class Inbound:
             log.warning("the guard goes by words alone: %s", error)
             return None
 
-    def _classified(self, text: str, verdict: Verdict, scores: Mapping[Label, tuple[float, bool]]) -> Verdict:
+    def _classified(
+        self, text: str, verdict: GuardVerdict, scores: Mapping[Label, tuple[float, bool]]
+    ) -> GuardVerdict:
         """Return the verdict of the rules, made stricter where the classifier is sure."""
         rounded = {label: round(probability, 3) for label, (probability, _) in scores.items()}
         lines: tuple[tuple[Label, Category, str], ...] = (
@@ -271,9 +273,9 @@ class Inbound:
             name = f"{category}:{'distress' if label == 'distress' else 'classifier'}"
             signs = (*signs, name)
             if self._policy[category] == "block":
-                return Verdict("refuse", name, self._message(message, text), signs, rounded)
+                return GuardVerdict("refuse", name, self._message(message, text), signs, rounded)
         action = "flag" if signs else "allow"
-        return Verdict(action, signs[0] if signs else None, "", signs, rounded)
+        return GuardVerdict(action, signs[0] if signs else None, "", signs, rounded)
 
 
 def _short(text: str) -> bool:

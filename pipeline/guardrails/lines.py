@@ -15,7 +15,7 @@ AKIN_LETTERS = 5
 REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
 
 
-class Titled(Protocol):
+class TitledPassage(Protocol):
     """What of a passage is compared: its title and its text."""
 
     @property
@@ -25,7 +25,7 @@ class Titled(Protocol):
     def text(self) -> str | None: ...
 
 
-class Numbered(Titled, Protocol):
+class Numbered(TitledPassage, Protocol):
     """A passage with its number in the answer."""
 
     @property
@@ -33,7 +33,7 @@ class Numbered(Titled, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class LineStems:
     """Stems, and the beginnings of the long ones."""
 
     stems: frozenset[str]
@@ -45,13 +45,13 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PassageSentence:
     """A sentence of a passage as it is compared; its title is the line 0..0."""
 
     start: int
     end: int
     text: str
-    words: Words
+    words: LineStems
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Claim:
     stops: frozenset[str]
     beginnings: frozenset[str]  # of the content words that may have kin
 
-    def share(self, there: Words) -> float:
+    def share(self, there: LineStems) -> float:
         """Return the weighted share of the words that stand there, kin counting less."""
         total = len(self.content) + STOP_WORD * len(self.stops)
         if not total:
@@ -87,20 +87,22 @@ def stated(sentence: str) -> Claim:
     return claim(tokens(sentence))
 
 
-def together(parts: Iterable[Words]) -> Words:
+def together(parts: Iterable[LineStems]) -> LineStems:
     """Return the words of several lines as those of one."""
     parts = tuple(parts)
     stems = frozenset[str]().union(*(part.stems for part in parts))
-    return Words(stems, frozenset[str]().union(*(part.beginnings for part in parts)))
+    return LineStems(stems, frozenset[str]().union(*(part.beginnings for part in parts)))
 
 
 @lru_cache(maxsize=REMEMBERED)
-def opened(title: str, text: str) -> tuple[Line, ...]:
+def opened(title: str, text: str) -> tuple[PassageSentence, ...]:
     """Return the title of a passage and its sentences; the same passages come often."""
     whole = [(0, 0, title)] + [(start, end, text[start:end]) for start, end in sentences(text)]
-    return tuple(Line(start, end, part, _words(tokens(part))) for start, end, part in whole if part)
+    return tuple(
+        PassageSentence(start, end, part, _words(tokens(part))) for start, end, part in whole if part
+    )
 
 
-def _words(texts: Iterable[str]) -> Words:
+def _words(texts: Iterable[str]) -> LineStems:
     stems = frozenset(map(stem, texts))
-    return Words(stems, frozenset(word[:AKIN_LETTERS] for word in stems if len(word) >= AKIN_LETTERS))
+    return LineStems(stems, frozenset(word[:AKIN_LETTERS] for word in stems if len(word) >= AKIN_LETTERS))

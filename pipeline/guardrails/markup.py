@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 
-from pipeline.guardrails.window import Change, Window
+from pipeline.guardrails.window import PatternWindow, Replacement
 
 _TARGET = r"\([^()\n]{0,200}(?:\([^()\n]{0,40}\)[^()\n]{0,40})?\)"
 _OPEN_TARGET = r"\([^()\n]{0,200}(?:\([^()\n]{0,40}(?:\)[^()\n]{0,40})?)?"
@@ -85,24 +85,24 @@ class Markup:
         self._allowed = allowed
         self._findings = findings
         self._code = 0  # backticks that opened the code we are in
-        self.window = Window(FOUND, UNFINISHED, self._rewrite, CALM)
+        self.window = PatternWindow(FOUND, UNFINISHED, self._rewrite, CALM)
 
-    def _rewrite(self, match: re.Match[str]) -> Change:
+    def _rewrite(self, match: re.Match[str]) -> Replacement:
         whole = match[0]
         if match["code"] is not None:
             self._fence(whole)
-            return Change(whole, len(whole))
+            return Replacement(whole, len(whole))
         if match["numbers"] is not None or match["wide"] is not None:
             apart = " " if match.string[match.end() : match.end() + 1] == "(" else ""
-            return Change(self._cite(match) + apart, len(whole))
+            return Replacement(self._cite(match) + apart, len(whole))
         if match["target"] is not None:
-            return Change(self._link(match), len(whole))
+            return Replacement(self._link(match), len(whole))
         if match["loose"] is not None:
             url = self._url(match["loose"])
-            return Change("]" if url is None else f"]({url})", len(whole))
+            return Replacement("]" if url is None else f"]({url})", len(whole))
         if match["split"] is not None:
-            return Change(whole + " ", len(whole))
-        return Change(self._tag(match["tag"], whole), len(whole))
+            return Replacement(whole + " ", len(whole))
+        return Replacement(self._tag(match["tag"], whole), len(whole))
 
     def _fence(self, mark: str) -> None:
         if mark == "\n":

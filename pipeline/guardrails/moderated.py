@@ -14,7 +14,7 @@ FEARED = ("distress", "harm", "injection")  # our labels, the one whose message 
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class ModeratorOpinion:
     """What came of asking: the signs for the trace, and why to refuse, with which message."""
 
     signs: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Opinion:
     message: str = "harm"
 
 
-async def opinion(moderator: Moderator, text: str, grey: Mapping[str, float]) -> Opinion:
+async def opinion(moderator: Moderator, text: str, grey: Mapping[str, float]) -> ModeratorOpinion:
     """Ask about a question; `grey` are our own labels that are in doubt, each with its probability."""
     try:
         categories = await moderator.categories(text)
@@ -33,17 +33,17 @@ async def opinion(moderator: Moderator, text: str, grey: Mapping[str, float]) ->
     signs = tuple(f"moderator:{name}" for name, action in actions.items() if action != "off")
     blocked = [name for name, action in actions.items() if action == "block"]
     if not blocked:
-        return Opinion(signs)
+        return ModeratorOpinion(signs)
     distress = any(name.startswith(DISTRESS) for name in blocked)
-    return Opinion(signs, f"harm:moderator:{blocked[0]}", "self_harm" if distress else "harm")
+    return ModeratorOpinion(signs, f"harm:moderator:{blocked[0]}", "self_harm" if distress else "harm")
 
 
-def _unanswered(moderator: Moderator, reason: str, grey: Mapping[str, float]) -> Opinion:
+def _unanswered(moderator: Moderator, reason: str, grey: Mapping[str, float]) -> ModeratorOpinion:
     """Say what is done without a verdict: by the label in doubt, open or closed as configured."""
     signs = (f"moderator:{reason}",)
     messages = {"distress": "self_harm", "harm": "harm", "injection": "injection"}
     for label in FEARED:
         if label in grey and moderator.handling.failing.get(label) == "closed":
             category = "injection" if label == "injection" else "harm"
-            return Opinion(signs, f"{category}:moderator:unanswered", messages[label])
-    return Opinion(signs)
+            return ModeratorOpinion(signs, f"{category}:moderator:unanswered", messages[label])
+    return ModeratorOpinion(signs)

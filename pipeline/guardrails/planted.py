@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.guardrails.classifier import Classifier, buckets
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.sentences import STOP_WORDS, sentences, stem, tokens
 
 Policy = Literal["hold", "mark", "off"]
@@ -93,7 +93,7 @@ class Planted:
         """
         if self.policy == "off":
             return retrieved, []
-        clean: list[Found] = []
+        clean: list[RetrievedChunk] = []
         suspects: list[Suspect] = []
         for candidate in retrieved.candidates[:passages]:
             passage = candidate.passage
@@ -109,7 +109,7 @@ class Planted:
             return retrieved, []
         return replace(retrieved, candidates=(*clean, *retrieved.candidates[passages:])), suspects
 
-    def _without(self, candidate: Found, spans: Spans, wrong: set[str]) -> Found:
+    def _without(self, candidate: RetrievedChunk, spans: Spans, wrong: set[str]) -> RetrievedChunk:
         """Return the passage without the suspicious sentences, or with them delimited."""
         text = candidate.passage.text or ""
         pieces: list[str] = []
@@ -130,7 +130,7 @@ class Planted:
         passage = replace(candidate.passage, text="".join(pieces) + text[at:])
         same = candidate.vectors is not None and len(candidate.vectors) == len(spans)
         vectors = np.asarray(candidate.vectors)[rows] if same else None
-        return Found(passage, tuple(clean), vectors)
+        return RetrievedChunk(passage, tuple(clean), vectors)
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from pipeline.guardrails import identities
-from pipeline.guardrails.window import Change, Window
+from pipeline.guardrails.window import PatternWindow, Replacement
 
 REGIONS = ("US",)
 Pii = Literal["mask", "flag", "off"]
@@ -93,16 +93,16 @@ class Private:
         self._allowed = allowed
         self._findings = findings
         self._regions = regions
-        self.window = Window(FOUND, UNFINISHED, self._rewrite, CALM, RISKY)
+        self.window = PatternWindow(FOUND, UNFINISHED, self._rewrite, CALM, RISKY)
 
-    def _rewrite(self, match: re.Match[str]) -> Change:
+    def _rewrite(self, match: re.Match[str]) -> Replacement:
         kind, whole = match.lastgroup, match[0]
         if kind == "value":
             return self._labelled(match)
         if kind == "token":
             if any(char.isdigit() for char in match["token"]):
                 return self._secret("bearer", match["bearer"] + _SECRET, whole, _END_OF_TOKEN)
-            return Change(match["bearer"], len(match["bearer"]))
+            return Replacement(match["bearer"], len(match["bearer"]))
         if kind == "login":
             return self._secret("login", f"{match['login']}{_SECRET}@", whole)
         if kind == "pem":
@@ -113,32 +113,32 @@ class Private:
             return self._overlong(whole)
         if kind == "active":
             self._findings.append("link:active")
-            return Change(_LINK, len(whole), _END_OF_TOKEN)
+            return Replacement(_LINK, len(whole), _END_OF_TOKEN)
         if kind == "url":
             return self._address(whole)
         return self._personal(kind or "", whole, match.string[match.end() : match.end() + 1])
 
-    def _secret(self, name: str, text: str, whole: str, until: re.Pattern[str] | None = None) -> Change:
+    def _secret(self, name: str, text: str, whole: str, until: re.Pattern[str] | None = None) -> Replacement:
         self._findings.append(f"secret:{name}")
-        return Change(text, len(whole), until)
+        return Replacement(text, len(whole), until)
 
-    def _labelled(self, match: re.Match[str]) -> Change:
+    def _labelled(self, match: re.Match[str]) -> Replacement:
         label, value = match["label"], match["value"].rstrip(_PUNCTUATION)
         mixed = any(char.isdigit() for char in value) and any(char.isalpha() for char in value)
         odd = any(char in "!@#$%^&*+=?~" for char in value)
         if len(value) < 6 or not (mixed or odd) or _EXAMPLE.search(value):
-            return Change(label, len(label))
+            return Replacement(label, len(label))
         until = _END_OF_WORD if len(match["value"]) == 128 else None
         self._findings.append("secret:labelled")
         covered = match.start("value") - match.start() + len(value)
-        return Change(f"{label}{match['sep']}{_SECRET}", covered, until)
+        return Replacement(f"{label}{match['sep']}{_SECRET}", covered, until)
 
-    def _overlong(self, whole: str) -> Change:
+    def _overlong(self, whole: str) -> Replacement:
         if not any(char.isalnum() for char in whole):
-            return Change(whole, len(whole))
+            return Replacement(whole, len(whole))
         return self._secret("long", "[long text removed]", whole, _END_OF_TOKEN)
 
-    def _address(self, whole: str) -> Change:
+    def _address(self, whole: str) -> Replacement:
         """Keep an address that occurs in the passages; what renderers would add to it goes too."""
         overlong = len(whole) >= _LIMIT
         close = _unbalanced(whole)
@@ -149,15 +149,15 @@ class Private:
             and self._allowed(url)
             and not (glued.isalnum() or glued in ("/", "?", "=", "&", "%", "#"))
         ):
-            return Change(url, len(url)) if url else Change(whole[:1], 1)
+            return Replacement(url, len(url)) if url else Replacement(whole[:1], 1)
         self._findings.append("link")
-        return Change(
+        return Replacement(
             _LINK, len(url) if not overlong and url else len(whole), _END_OF_WORD if overlong else None
         )
 
-    def _personal(self, kind: str, whole: str, after: str) -> Change:
+    def _personal(self, kind: str, whole: str, after: str) -> Replacement:
         if self._pii == "off":
-            return Change(whole, len(whole))
+            return Replacement(whole, len(whole))
         if kind == "mail":
             change = self._mask("e-mail", whole, len(whole), not self._allowed(whole.rstrip(".-")))
             return replace(change, until=_END_OF_TOKEN) if after == ":" else change
@@ -168,14 +168,14 @@ class Private:
             return self._mask("account number", whole[: stop or 2], 2, stop is not None)
         return self._numbers(whole, after)
 
-    def _mask(self, name: str, whole: str, otherwise: int, private: bool) -> Change:
+    def _mask(self, name: str, whole: str, otherwise: int, private: bool) -> Replacement:
         """Return the mask when found; else let the first `otherwise` characters pass."""
         if not private:
-            return Change(whole[:otherwise], otherwise)
+            return Replacement(whole[:otherwise], otherwise)
         self._findings.append(f"pii:{name}")
-        return Change(f"[{name} removed]" if self._pii == "mask" else whole, len(whole))
+        return Replacement(f"[{name} removed]" if self._pii == "mask" else whole, len(whole))
 
-    def _numbers(self, run: str, after: str) -> Change:
+    def _numbers(self, run: str, after: str) -> Replacement:
         """Mask cards, ID and phone numbers in a run of digits; the start of an e-mail is left to it."""
         digits = sum(char.isdigit() for char in run)
         spans = [(*span, "card number") for span in _cards(run)] if digits >= 13 else []
@@ -185,7 +185,7 @@ class Private:
             spans += [(*span, "phone number") for span in self._phones(_blank(run, taken))]
         if not spans and after == "@":
             start = max(run.rfind(char) for char in " ()/")
-            return Change(run[: start + 1], start + 1) if start > 0 else Change(run[:1], 1)
+            return Replacement(run[: start + 1], start + 1) if start > 0 else Replacement(run[:1], 1)
         out, at = "", 0
         for start, stop, name in sorted(spans):
             if start >= at:
@@ -195,7 +195,7 @@ class Private:
         overlong = digits > 40
         if overlong:
             self._findings.append("pii:digits")
-        return Change(out + run[at:], len(run), _END_OF_NUMBER if overlong else None)
+        return Replacement(out + run[at:], len(run), _END_OF_NUMBER if overlong else None)
 
     def _phones(self, run: str) -> list[tuple[int, int]]:
         import phonenumbers
@@ -217,9 +217,9 @@ def masked(text: str, pii: Pii, regions: Sequence[str]) -> str:
 class Quoted(Private):
     """The same for a document's own text, whose addresses and long words stay."""
 
-    def _rewrite(self, match: re.Match[str]) -> Change:
+    def _rewrite(self, match: re.Match[str]) -> Replacement:
         if match.lastgroup in ("long", "active", "url"):
-            return Change(match[0], len(match[0]))
+            return Replacement(match[0], len(match[0]))
         return super()._rewrite(match)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import SessionsError
-from pipeline.guardrails.counts import Counts, Limits, SharedCounts
+from pipeline.guardrails.counts import Counts, RequestLimits, SharedCounts
 from traces.ids import uuid7
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Quota:
         *,
         user_turns: int | None = None,
     ) -> None:
-        self._limits = Limits(requests_per_minute, tokens_per_minute)
+        self._limits = RequestLimits(requests_per_minute, tokens_per_minute)
         self._user_turns = user_turns  # at once, over all processes; None: who admits turns here counts them
         self._own: Counter[str] = Counter()  # places of this process's turns
         self._counts = counts or SharedCounts()
@@ -114,6 +114,6 @@ class Quota:
             log.error("the shared counts cannot be used: %s", error)
 
 
-def _half(limits: Limits) -> Limits:
+def _half(limits: RequestLimits) -> RequestLimits:
     tokens = None if limits.tokens is None else max(int(limits.tokens * ALONE), 1)
-    return Limits(None if limits.requests is None else max(int(limits.requests * ALONE), 1), tokens)
+    return RequestLimits(None if limits.requests is None else max(int(limits.requests * ALONE), 1), tokens)

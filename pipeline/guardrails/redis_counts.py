@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.databases.redis_server import RedisServer
-from pipeline.guardrails.counts import MINUTE, Limits
+from pipeline.guardrails.counts import MINUTE, RequestLimits
 
 # Drops what is older than a minute, then counts the turn if it fits; returns the seconds to wait.
 # KEYS: turns by their time, tokens by turn, whose turn it is. ARGV: turn, who, requests, tokens, held, minute
@@ -70,7 +70,7 @@ class RedisCounts:
     def __init__(self, server: RedisServer) -> None:
         self._server = server
 
-    def take(self, who: str, turn_id: str, limits: Limits, tokens: float, now: float) -> float:
+    def take(self, who: str, turn_id: str, limits: RequestLimits, tokens: float, now: float) -> float:
         keys = (f"used:{who}", f"tokens:{who}", f"turn:{turn_id}")
         unlimited = -1
         requests = unlimited if limits.requests is None else limits.requests

@@ -24,7 +24,7 @@ _KEYS = {"id", "category", "severity", "pattern", "when", "unless", "message"}
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GuardRule:
     """One pattern of rules.toml, compiled."""
 
     id: str
@@ -63,7 +63,7 @@ def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 @lru_cache(4)
-def read(source: bytes, name: str) -> tuple[list[Rule], dict[str, str], int]:
+def read(source: bytes, name: str) -> tuple[list[GuardRule], dict[str, str], int]:
     """Return the rules of a TOML file, the messages and how many signs block; raises ConfigurationError."""
     try:
         data = tomllib.loads(source.decode())
@@ -78,7 +78,7 @@ def read(source: bytes, name: str) -> tuple[list[Rule], dict[str, str], int]:
     signs = data.get("signs", 2)
     if not isinstance(signs, int) or signs < 1:
         problems.append(f"{name}: signs must be a whole number of at least 1 (got {signs!r})")
-    rules: list[Rule] = []
+    rules: list[GuardRule] = []
     for entry in data.get("rule", []):
         try:
             rules.append(_rule(entry, data.get("words", {}), messages))
@@ -91,7 +91,7 @@ def read(source: bytes, name: str) -> tuple[list[Rule], dict[str, str], int]:
     return rules, messages, signs
 
 
-def _rule(entry: dict[str, Any], words: dict[str, str], messages: dict[str, str]) -> Rule:
+def _rule(entry: dict[str, Any], words: dict[str, str], messages: dict[str, str]) -> GuardRule:
     unknown = sorted(set(entry) - _KEYS)
     missing = [key for key in ("id", "category", "severity", "pattern") if key not in entry]
     if unknown or missing:
@@ -104,7 +104,7 @@ def _rule(entry: dict[str, Any], words: dict[str, str], messages: dict[str, str]
     if message not in messages:
         raise ValueError(f"there is no message {message!r}")
     unless = entry.get("unless")
-    return Rule(
+    return GuardRule(
         id=entry["id"],
         category=entry["category"],
         severity=entry["severity"],

@@ -12,12 +12,12 @@ from typing import Any
 
 from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
-from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, Sums, Total
+from pipeline.guardrails.spending import EVERYBODY, Reached, Spending, SpendingSums, Total
 from traces.ids import uuid7
 
 log = logging.getLogger(__name__)
 DAY_SECONDS, MONTH_SECONDS = 3 * 86_400, 40 * 86_400  # how long sums of a day and of a month are kept there
-NOTHING, UNLIMITED = Sums(0.0, 0.0, 0.0), Sums(inf, inf, inf)
+NOTHING, UNLIMITED = SpendingSums(0.0, 0.0, 0.0), SpendingSums(inf, inf, inf)
 ROWS_AT_ONCE = 200
 ALONE = 0.5  # share of what is left that a machine may spend while it cannot ask the others
 
@@ -83,8 +83,8 @@ class Known:
     """What the others and this machine had spent on a day and in its month, when that was last asked."""
 
     day: str = ""
-    others: Sums = NOTHING
-    own: Sums = NOTHING
+    others: SpendingSums = NOTHING
+    own: SpendingSums = NOTHING
 
     def on(self, day: str) -> Known:
         """Return the same seen from a day, which may have begun since."""
@@ -92,9 +92,9 @@ class Known:
             return self
         if day[:7] != self.day[:7]:
             return Known(day)
-        return Known(day, Sums(0.0, 0.0, self.others.month), Sums(0.0, 0.0, self.own.month))
+        return Known(day, SpendingSums(0.0, 0.0, self.others.month), SpendingSums(0.0, 0.0, self.own.month))
 
-    def room(self, most: Sums) -> Sums:
+    def room(self, most: SpendingSums) -> SpendingSums:
         """Return the most that this machine's own sums may be while it cannot ask the others."""
         day, month = (
             own + ALONE * max(limit - others - own, 0.0)
@@ -103,7 +103,7 @@ class Known:
                 (most.month, self.others.month, self.own.month),
             )
         )
-        return Sums(ALONE * most.user_day, day, month)
+        return SpendingSums(ALONE * most.user_day, day, month)
 
 
 class SharedSpending(Spending):
@@ -120,14 +120,14 @@ class SharedSpending(Spending):
         self._machine = self._identity()
         self._known = Known()
 
-    def sums(self, who: str, day: str) -> Sums:
+    def sums(self, who: str, day: str) -> SpendingSums:
         own = super().sums(who, day)
         try:
             return self._together(who, day, own)
         except SessionsError as error:
             return self._alone(error, day, own)
 
-    def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: Sums) -> bool:
+    def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: SpendingSums) -> bool:
         try:
             with self._begin() as db:
                 lost = self._sweep(db, clock)
@@ -139,7 +139,7 @@ class SharedSpending(Spending):
             self._alone(error, day, super().sums(who, day))
             return super().hold(turn_id, who, day, usd, clock, self._known.on(day).room(most))
 
-    def settle(self, turn_id: str, who: str, day: str, usd: float, unpriced: int) -> Sums:
+    def settle(self, turn_id: str, who: str, day: str, usd: float, unpriced: int) -> SpendingSums:
         with self._lock:
             held = self._db.execute("select day from held where turn_id = ?", (turn_id,)).fetchone()
         own, its_day = super().settle(turn_id, who, day, usd, unpriced), held[0] if held else day
@@ -209,25 +209,25 @@ class SharedSpending(Spending):
             db.execute("insert into machine values (?)", (name,))
             return name
 
-    def _together(self, who: str, day: str, own: Sums) -> Sums:
+    def _together(self, who: str, day: str, own: SpendingSums) -> SpendingSums:
         """Return the sums over all machines; raises SessionsError."""
-        everybody = Sums(*map(float, self._caught_up(_SUMS, _sums_of(who, day), day)))
-        others = Sums(*(max(all_usd - usd, 0.0) for all_usd, usd in zip(everybody, own, strict=True)))
+        everybody = SpendingSums(*map(float, self._caught_up(_SUMS, _sums_of(who, day), day)))
+        others = SpendingSums(*(max(all_usd - usd, 0.0) for all_usd, usd in zip(everybody, own, strict=True)))
         self._known, self.trouble = Known(day, others, own), None
         return everybody
 
-    def _alone(self, error: SessionsError, day: str, own: Sums) -> Sums:
+    def _alone(self, error: SessionsError, day: str, own: SpendingSums) -> SpendingSums:
         """Return the sums as far as this machine knows them."""
         self._complain(error)
         others = self._known.on(day).others
-        return Sums(own.user_day, own.day + others.day, own.month + others.month)
+        return SpendingSums(own.user_day, own.day + others.day, own.month + others.month)
 
     def _complain(self, error: SessionsError) -> None:
         if self.trouble is None:
             log.error("budgets: half of what was left may be spent here: %s", error)
         self.trouble = f"budgets are kept by each machine alone: {error}"
 
-    def _hold_together(self, turn_id: str, who: str, day: str, usd: float, most: Sums) -> bool:
+    def _hold_together(self, turn_id: str, who: str, day: str, usd: float, most: SpendingSums) -> bool:
         keys = (*_sums_of(who, day), f"held:{day[:7]}")
         limits = [limit if limit < inf else "inf" for limit in most]
         values = (turn_id, who, day, usd, *limits, MONTH_SECONDS)

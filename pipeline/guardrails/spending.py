@@ -63,14 +63,14 @@ from (
 """
 
 
-class Sums(NamedTuple):
+class SpendingSums(NamedTuple):
     """Dollars: of the user today, of everybody today, of everybody this month."""
 
     user_day: float
     day: float
     month: float
 
-    def leaves(self, usd: float, most: Sums) -> bool:
+    def leaves(self, usd: float, most: SpendingSums) -> bool:
         """Say whether `usd` more stays within `most`."""
         return all(spent + usd <= limit for spent, limit in zip(self, most, strict=True))
 
@@ -127,12 +127,12 @@ class Spending:
             self._file.current()
         return self._file.notice
 
-    def sums(self, who: str, day: str) -> Sums:
+    def sums(self, who: str, day: str) -> SpendingSums:
         """Return what is spent on a day and in its month, without what is only held."""
         with self._lock:
             return _sums(self._db, who, day, held=False)
 
-    def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: Sums) -> bool:
+    def hold(self, turn_id: str, who: str, day: str, usd: float, clock: float, most: SpendingSums) -> bool:
         """Hold dollars for a turn, more when it holds some, if all sums stay within the most they may be."""
         with self._begin() as db:
             self._sweep(db, clock)
@@ -145,7 +145,7 @@ class Spending:
             )
         return True
 
-    def settle(self, turn_id: str, who: str, day: str, usd: float, unpriced: int) -> Sums:
+    def settle(self, turn_id: str, who: str, day: str, usd: float, unpriced: int) -> SpendingSums:
         """Put what a turn cost in the place of what it held; return the sums after it."""
         with self._begin() as db:
             held = db.execute("delete from held where turn_id = ? returning day", (turn_id,)).fetchone()
@@ -214,9 +214,9 @@ def _add(db: sqlite3.Connection, day: str, who: str, usd: float, unpriced: int) 
         db.execute(_ADD, (period, name, usd, 1, unpriced))
 
 
-def _sums(db: sqlite3.Connection, who: str, day: str, *, held: bool) -> Sums:
+def _sums(db: sqlite3.Connection, who: str, day: str, *, held: bool) -> SpendingSums:
     bound = {"who": who, "day": day, "month": day[:7], "held": held}
-    return Sums(*db.execute(_SUMS, bound).fetchone())
+    return SpendingSums(*db.execute(_SUMS, bound).fetchone())
 
 
 def _connect(path: Path) -> sqlite3.Connection:

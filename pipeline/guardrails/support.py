@@ -10,7 +10,15 @@ from typing import Literal
 
 from pipeline.citations import MARKER
 from pipeline.guardrails.deviation import Cited, deviation, measure, threshold
-from pipeline.guardrails.lines import REMEMBERED, Line, Numbered, Titled, opened, stated, together
+from pipeline.guardrails.lines import (
+    REMEMBERED,
+    Numbered,
+    PassageSentence,
+    TitledPassage,
+    opened,
+    stated,
+    together,
+)
 from pipeline.text.languages import language
 from pipeline.text.polarity import contradicted, counted, digits, numbers, one_unit, opposites
 from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
@@ -126,7 +134,7 @@ def checks(
     return tuple(results)
 
 
-def contradicts(sentence: str, passages: Sequence[Titled]) -> bool:
+def contradicts(sentence: str, passages: Sequence[TitledPassage]) -> bool:
     """Tell whether the passages say otherwise what the sentence says: a number, a direction, a negation."""
     plain = _plain(sentence)
     if any(plain in (passage.text or "") for passage in passages):
@@ -183,7 +191,9 @@ def _written_in(text: str) -> str | None:
     return language(text)
 
 
-def _translated(sentence: str, plain: str, cited: tuple[int, ...], lines: Sequence[Line]) -> SentenceCheck:
+def _translated(
+    sentence: str, plain: str, cited: tuple[int, ...], lines: Sequence[PassageSentence]
+) -> SentenceCheck:
     """Hold the numbers alone against the passages: of another language, words cannot tell."""
     there = {_bare(value) for line in lines for value in counted(line.text)}
     odd = [value for value in digits(plain) if _bare(value) not in there and _afternoon(value) not in there]
@@ -238,7 +248,7 @@ def _shared(plain: str, cited: Cited) -> float:
     return TOGETHER * statement.share(cited.everywhere) + (1 - TOGETHER) * closest
 
 
-def features(sentence: str, passages: Sequence[Titled]) -> dict[str, float]:
+def features(sentence: str, passages: Sequence[TitledPassage]) -> dict[str, float]:
     """Return what the model weighs of a sentence that cites all passages, and `whole`, its words' share."""
     plain = _plain(sentence)
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
@@ -281,7 +291,9 @@ def _contradictions(plain: str, cited: Cited) -> list[str]:
     return reasons + (against[0] if all(against) else [])
 
 
-def _odd(plain: str, lines: Sequence[Line], near: Sequence[Line]) -> list[tuple[str, str]]:
+def _odd(
+    plain: str, lines: Sequence[PassageSentence], near: Sequence[PassageSentence]
+) -> list[tuple[str, str]]:
     """Return the sentence's numbers that no line near to it has, with that unit where one is given."""
     claimed = numbers(plain)
     if not claimed:

@@ -11,7 +11,7 @@ _TAIL = 64  # the longest mark that ends a dropped stretch
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Replacement:
     """What becomes of a match: `text` instead of its first `covered` characters.
 
     The rest of the match is looked at again. `until` ends a stretch that is dropped after it.
@@ -22,7 +22,7 @@ class Change:
     until: re.Pattern[str] | None = None
 
 
-class Window:
+class PatternWindow:
     """Applies one set of patterns to a text that arrives in pieces.
 
     `found` matches what is rewritten; `unfinished` matches a suffix (it ends in `\\Z`) that more
@@ -52,7 +52,7 @@ class Window:
         self,
         pattern: re.Pattern[str],
         unfinished: re.Pattern[str],
-        rewrite: Callable[[re.Match[str]], Change],
+        rewrite: Callable[[re.Match[str]], Replacement],
         calm: re.Pattern[str],
         risky: Sequence[str] = (),
     ) -> None:
@@ -125,7 +125,7 @@ class Window:
             out.append(text)
             self._last = text[-1]
 
-    def _change(self, out: list[str], change: Change, source: str) -> None:
+    def _change(self, out: list[str], change: Replacement, source: str) -> None:
         self._until = change.until
         if change.text == source and change.until is None:
             self._keep(out, source)

@@ -53,7 +53,7 @@ def create_app(
     `gentle`, signals let the running turns end first.
     """
     people = people or build.people(settings)
-    work = Work(pipeline, settings, people)
+    work = ServerWork(pipeline, settings, people)
     app = FastAPI(
         title="Answerdeck",
         lifespan=work.lifespan(prepare, gentle=gentle),
@@ -75,7 +75,7 @@ def create_app(
     return app
 
 
-class Work:
+class ServerWork:
     """What goes on beside the requests: the state of the parts, metrics, spans in and out."""
 
     def __init__(self, pipeline: Pipeline, settings: Settings, people: People) -> None:
@@ -115,7 +115,7 @@ class Work:
             await asyncio.to_thread(self._sender.close)
 
 
-def _routers(pipeline: Pipeline, settings: Settings, people: People, work: Work) -> Iterator[APIRouter]:
+def _routers(pipeline: Pipeline, settings: Settings, people: People, work: ServerWork) -> Iterator[APIRouter]:
     """Yield the routes, by subject."""
     configured = (settings.models.primary, settings.models.fallback, "extractive")
     yield chat.routes(pipeline)

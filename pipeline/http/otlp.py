@@ -57,11 +57,11 @@ class SpanBody(TypedDict):
     startTimeUnixNano: int
     endTimeUnixNano: int
     attributes: list[Attribute]
-    status: NotRequired[Status]
+    status: NotRequired[SpanStatus]
     events: NotRequired[list[SpanEvent]]
 
 
-class Status(TypedDict):
+class SpanStatus(TypedDict):
     """How a span ended in OTLP's JSON form."""
 
     code: int

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
-from pipeline.knowledge.shelf import Keys, MemoryShelf, Row, Scores, Shelf
+from pipeline.knowledge.shelf import Keys, MemoryShelf, Scores, Shelf, StoredChunk
 from pipeline.text.sentences import tokens
 
 OWN = "Your documents"  # what they are called in passages and citations; no knowledge base can be
@@ -63,7 +63,7 @@ class Beside:
             values[~own] = await self._base.cosines(vector, keys[~own])
         return values
 
-    async def rows(self, keys: Sequence[int]) -> list[Row]:
+    async def rows(self, keys: Sequence[int]) -> list[StoredChunk]:
         """Return the rows in the order of the keys, the own ones marked."""
         own = iter(await self._own.rows([key + FAR for key in keys if key < 0]))
         others = [key for key in keys if key >= 0]

@@ -66,7 +66,7 @@ class Embedder(Protocol):
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]: ...
 
 
-class Remembered:
+class RememberedVectors:
     """The newest query vectors, so that a repeated question costs nothing."""
 
     def __init__(self, size: int = REMEMBERED) -> None:
@@ -208,7 +208,7 @@ class MiniLM:
     languages = frozenset({"en"})  # it was trained on English alone
 
     def __init__(self) -> None:
-        self._remembered, self._layers = Remembered(), Remembered()
+        self._remembered, self._layers = RememberedVectors(), RememberedVectors()
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
 
     @property

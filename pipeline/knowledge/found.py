@@ -13,7 +13,7 @@ Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RetrievedChunk:
     """A retrieved chunk: its row in the ledger and the passage-side work done at ingestion.
 
     `passage.text` is always set here. `spans` are (start, end) character offsets of the
@@ -35,7 +35,7 @@ class Retrieved:
 
     query: str
     query_vector: Vector | None
-    candidates: tuple[Found, ...]
+    candidates: tuple[RetrievedChunk, ...]
     kb: str
     index_version: str | None
     embedder: str | None

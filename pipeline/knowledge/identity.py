@@ -44,7 +44,7 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class Resolved:
+class ResolvedDocuments:
     """The documents under their final ids; `before` tells which file a file takes the place of."""
 
     prepared: list[Prepared] = field(default_factory=list)
@@ -52,14 +52,16 @@ class Resolved:
     before: dict[str, str] = field(default_factory=dict)
 
 
-def resolve(prepared: Sequence[Prepared], stored: Iterable[Stored], alone: frozenset[str]) -> Resolved:
+def resolve(
+    prepared: Sequence[Prepared], stored: Iterable[Stored], alone: frozenset[str]
+) -> ResolvedDocuments:
     """Give every document the id it has or gets; `alone` are the files given by themselves."""
     by_source: dict[str, list[Prepared]] = {}
     for item in prepared:
         by_source.setdefault("" if item.document.given else item.document.source, []).append(item)
     names = _Names(stored, alone)
     names.reading = by_source.keys()
-    result = Resolved()
+    result = ResolvedDocuments()
     for source, group in by_source.items():
         result.prepared += names.rename(source, group) if source else group
     result.notes, result.before = names.notes, names.before

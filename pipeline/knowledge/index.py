@@ -20,7 +20,7 @@ from pipeline.knowledge.expansion import Expander, heard
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.lags import Lags
 from pipeline.knowledge.lock import lock
-from pipeline.knowledge.rows import Entry, Screen, packed, schema, unpacked
+from pipeline.knowledge.rows import ReadyDocument, Screen, packed, schema, unpacked
 from pipeline.knowledge.shelf import COLUMNS, EXPANSION, SCREENED, Held, MemoryShelf, Shelf
 from pipeline.knowledge.standing import Lag, Release, Status, size
 from pipeline.knowledge.tables import (
@@ -171,7 +171,7 @@ class Knowledge:
                 await table.restore()
             return await self.release(kb)
 
-    async def difference(self, kb: str, before: str, after: str) -> versions.Difference:
+    async def difference(self, kb: str, before: str, after: str) -> versions.VersionDifference:
         """Return which documents came, went and changed from one released version to the other."""
         old, new = [await self.documents(kb, version) for version in (before, after)]
         return versions.difference(old, new)
@@ -276,7 +276,7 @@ class Knowledge:
         with plainly(kb):
             return await tables.passages(table)
 
-    async def write(self, kb: str, entries: Sequence[Entry]) -> None:
+    async def write(self, kb: str, entries: Sequence[ReadyDocument]) -> None:
         """Store documents in one commit; each replaces all chunks it had before."""
         columns = schema(self.embedder.fingerprint, len(entries[0].vectors[0].vector))
         table = await self._tables.create(kb, columns)

@@ -20,12 +20,12 @@ from pipeline.knowledge.chunking import Chunk, chunk
 from pipeline.knowledge.documents import Document, Skipped, cleaned
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.expanding import complete
-from pipeline.knowledge.identity import Prepared, Resolved, Stored, resolve
+from pipeline.knowledge.identity import Prepared, ResolvedDocuments, Stored, resolve
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading import markdown
 from pipeline.knowledge.reading.folders import read
 from pipeline.knowledge.reading.kinds import printable
-from pipeline.knowledge.writer import Progress, Ready, Waiting, Writer
+from pipeline.knowledge.writer import Progress, Ready, WaitingDocument, Writer
 
 SAMPLE = Path(__file__).parent / "sample"
 MOST_STORED = 1_000  # documents whose storing is told one by one
@@ -98,10 +98,10 @@ class Scope:
 
 
 @dataclass(slots=True)
-class Work:
+class IngestWork:
     """The given documents, by what is to be done about them."""
 
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[WaitingDocument] = field(default_factory=list)
     unchanged: int = 0
     seen: set[str] = field(default_factory=set)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -238,9 +238,9 @@ def sample() -> list[Document]:
     ]
 
 
-def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Order) -> Work:
+def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Order) -> IngestWork:
     """Tell what is new or changed from what is stored already, cannot be, or is there no more."""
-    work = Work()
+    work = IngestWork()
     resolved = resolve(list(_prepared(documents, work)), stored.values(), order.scope.files)
     work.notes += resolved.notes
     places: dict[str, str] = {}
@@ -255,16 +255,16 @@ def _sort(documents: Iterable[Document], stored: dict[str, Stored], order: _Orde
         before = stored.get(key)
         moved = before is not None and _adopts(before, document)
         if before is None or before.content != prepared.content:
-            work.waiting.append(Waiting(prepared, before is not None))
+            work.waiting.append(WaitingDocument(prepared, before is not None))
         elif moved:
-            work.waiting.append(Waiting(prepared, True, adopted=True))
+            work.waiting.append(WaitingDocument(prepared, True, adopted=True))
         else:
             work.unchanged += 1
     _leave(work, stored, resolved, order)
     return work
 
 
-def _prepared(documents: Iterable[Document], work: Work) -> Iterable[Prepared]:
+def _prepared(documents: Iterable[Document], work: IngestWork) -> Iterable[Prepared]:
     for document in map(cleaned, documents):
         chunks = tuple(chunk(document))
         if chunks:
@@ -278,7 +278,7 @@ def _adopts(before: Stored, document: Document) -> bool:
     return before.source != document.source and bool(document.source) and not Path(before.source).exists()
 
 
-def _leave(work: Work, stored: dict[str, Stored], resolved: Resolved, order: _Order) -> None:
+def _leave(work: IngestWork, stored: dict[str, Stored], resolved: ResolvedDocuments, order: _Order) -> None:
     """Sort the stored documents that were not given into those that go, and those that are named."""
     read = {prepared.document.source for prepared in resolved.prepared} | set(resolved.before.values())
     elsewhere: list[Stored] = []

@@ -34,7 +34,7 @@ create table if not exists job_file (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Ingestion:
     """An ingestion: `done` of `total` documents are stored; times are seconds since 1970."""
 
     job_id: str
@@ -105,7 +105,7 @@ class Jobs:
                 (state, outcome, time.time(), job_id),
             )
 
-    def list(self, limit: int = 20) -> list[Job]:
+    def list(self, limit: int = 20) -> list[Ingestion]:
         """Return the newest jobs first; one whose process is gone is `interrupted`."""
         with self._open() as database:
             rows = database.execute(
@@ -151,11 +151,11 @@ class Jobs:
             database.close()
 
 
-def _job(row: Sequence[object]) -> Job:
+def _job(row: Sequence[object]) -> Ingestion:
     job_id, kb, paths, prune, began_at, ended_at, state, done, total, document, outcome, pid, started = row
     if state == "running" and _started(int(str(pid))) != started:
         state, outcome = "interrupted", "its process ended; the same command goes on where it stopped"
-    return Job(
+    return Ingestion(
         job_id=str(job_id),
         kb=str(kb),
         paths=tuple(json.loads(str(paths))),

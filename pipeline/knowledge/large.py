@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.rows import matrix
-from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, SCREENED, Keys, Row, Scores, row, spread
+from pipeline.knowledge.shelf import COLUMNS, MATCHES, PAGE, SCREENED, Keys, Scores, StoredChunk, row, spread
 from pipeline.knowledge.tables import matching
 from pipeline.text.codes import parted
 
@@ -121,7 +121,7 @@ class TableShelf:
         values = matrix(table)[order] @ vector
         return values[np.argsort(np.argsort(keys))]
 
-    async def rows(self, keys: Sequence[int]) -> list[Row]:
+    async def rows(self, keys: Sequence[int]) -> list[StoredChunk]:
         """Return the rows in the order of the keys."""
         if self._stored is None:
             with self._guard():

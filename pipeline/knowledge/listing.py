@@ -15,7 +15,7 @@ FIRST, AGAIN = 3.0, 0.1  # times longer, for the first one and after a failure
 REST_SECONDS = 5.0  # after a failure nobody waits again for so long
 
 
-class Listing:
+class NameListing:
     """The names that `ask` returns; it may take its time, and raise what it likes."""
 
     def __init__(self, ask: Callable[[], Iterable[str]], clock: Callable[[], float] = time.monotonic) -> None:

@@ -15,7 +15,7 @@ from pipeline.knowledge.embedding import (
     QUERY_CHARACTERS,
     EmbedError,
     PassageVectors,
-    Remembered,
+    RememberedVectors,
     Spans,
     checked,
     sendable,
@@ -36,7 +36,7 @@ LONGEST_WAIT_SECONDS = 20.0
 ANSWER_BYTES = 64_000_000
 
 
-class Pace(Protocol):
+class EmbeddingPace(Protocol):
     """What a provider allows a minute."""
 
     def wait(self, tokens: int) -> float: ...
@@ -53,8 +53,8 @@ class RemoteEmbedder:
         base_url: str | None = None,
         api_key: str = "",
         sleep: Callable[[float], None] = time.sleep,
-        remembered: Remembered | None = None,
-        pace: Pace | None = None,
+        remembered: RememberedVectors | None = None,
+        pace: EmbeddingPace | None = None,
     ) -> None:
         self.model = model
         self.fingerprint = f"openai-protocol-{model}"
@@ -62,7 +62,7 @@ class RemoteEmbedder:
         self._key = api_key
         self._sleep = sleep
         self._dimensions: int | None = None
-        self._remembered = remembered or Remembered()
+        self._remembered = remembered or RememberedVectors()
         self._pace = pace
 
     async def embed_query(self, text: str) -> Vector:

@@ -23,7 +23,7 @@ Screen = Callable[[str, Spans], bytes]  # what the passage guard keeps of a text
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReadyDocument:
     """A document ready to be stored: its key, its content hash, its chunks and their vectors."""
 
     key: str
@@ -61,7 +61,7 @@ def schema(fingerprint: str, dimensions: int) -> Any:
     )
 
 
-def packed(entries: Sequence[Entry], schema: Any, screen: Screen | None = None) -> Any:
+def packed(entries: Sequence[ReadyDocument], schema: Any, screen: Screen | None = None) -> Any:
     """Return the entries as an Arrow table, with what `screen` sees in each chunk."""
     import pyarrow as pa
 

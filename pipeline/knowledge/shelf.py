@@ -50,7 +50,7 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StoredChunk:
     """A stored chunk with its passage-side work."""
 
     chunk_id: str
@@ -92,7 +92,7 @@ class Shelf(Protocol):
 
     async def cosines(self, vector: Vector, keys: Keys) -> NDArray[np.float32]: ...
 
-    async def rows(self, keys: Sequence[int]) -> list[Row]: ...
+    async def rows(self, keys: Sequence[int]) -> list[StoredChunk]: ...
 
     async def keys(self, name: str) -> Keys: ...
 
@@ -128,7 +128,7 @@ class MemoryShelf:
         self._searched = searched
         self._pieces = pieces
         self._texts: OrderedDict[str, Scores] = OrderedDict()
-        self._rows: OrderedDict[int, Row] = OrderedDict()
+        self._rows: OrderedDict[int, StoredChunk] = OrderedDict()
 
     @property
     def chunks(self) -> int:
@@ -183,7 +183,7 @@ class MemoryShelf:
         """Return the exact cosine of each row with the vector."""
         return self._matrix[keys] @ vector
 
-    async def rows(self, keys: Sequence[int]) -> list[Row]:
+    async def rows(self, keys: Sequence[int]) -> list[StoredChunk]:
         """Return the rows in the order of the keys."""
         return [self._row(key) for key in keys]
 
@@ -192,7 +192,7 @@ class MemoryShelf:
         ids = zip(self._columns["chunk_id"], self._columns["document_id"], strict=True)
         return np.array([key for key, pair in enumerate(ids) if name in pair], np.int64)
 
-    def _row(self, key: int) -> Row:
+    def _row(self, key: int) -> StoredChunk:
         stored = self._rows.get(key)
         if stored is None:
             columns = {name: values[key] for name, values in self._columns.items()}
@@ -217,13 +217,13 @@ def _positive(deviation: float) -> float:
     return float(deviation) or 1.0
 
 
-def row(columns: dict[str, Any], dimensions: int) -> Row:
+def row(columns: dict[str, Any], dimensions: int) -> StoredChunk:
     """Build a Row from stored columns; spans are int32 pairs, sentence vectors float16."""
     spans = np.frombuffer(columns["spans"] or b"", np.int32).reshape(-1, 2)
     vectors = None
     if columns["sentences"]:
         vectors = np.frombuffer(columns["sentences"], np.float16).reshape(-1, dimensions).astype(np.float32)
-    return Row(
+    return StoredChunk(
         chunk_id=columns["chunk_id"],
         document_id=columns["document_id"],
         title=columns["title"],

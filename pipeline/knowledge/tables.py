@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import elsewhere
 from pipeline.knowledge.identity import Stored
-from pipeline.knowledge.listing import Listing
+from pipeline.knowledge.listing import NameListing
 from pipeline.knowledge.rows import EMBEDDER
 from pipeline.knowledge.shelf import EXPANSION, SCREENED
 
@@ -53,7 +53,7 @@ class Tables:
         self.tended = elsewhere.tends_itself(address)
         self._connection: AsyncConnection | None = None
         self._open: dict[str, AsyncTable] = {}
-        self._listing = Listing(lambda: _listed(address or ""))
+        self._listing = NameListing(lambda: _listed(address or ""))
 
     async def connect(self) -> AsyncConnection:
         """Return the connection; the first call imports LanceDB."""

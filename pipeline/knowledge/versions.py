@@ -44,7 +44,7 @@ class KeptVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VersionDifference:
     """The documents by id that two versions do not share."""
 
     added: tuple[str, ...]
@@ -81,11 +81,11 @@ def digest(contents: Mapping[str, str]) -> str:
     return hashlib.blake2b(pairs.encode(), digest_size=16).hexdigest()
 
 
-def difference(before: Mapping[str, Stored], after: Mapping[str, Stored]) -> Difference:
+def difference(before: Mapping[str, Stored], after: Mapping[str, Stored]) -> VersionDifference:
     """Return which documents came, went and changed from one version to the other."""
     both = before.keys() & after.keys()
     changed = {key for key in both if before[key].content != after[key].content}
-    return Difference(
+    return VersionDifference(
         added=tuple(sorted(after[key].document_id for key in after.keys() - before.keys())),
         removed=tuple(sorted(before[key].document_id for key in before.keys() - after.keys())),
         changed=tuple(sorted(after[key].document_id for key in changed)),

@@ -17,7 +17,7 @@ from pipeline.knowledge.expanding import expander
 from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.identity import Prepared
 from pipeline.knowledge.index import Knowledge
-from pipeline.knowledge.rows import Entry
+from pipeline.knowledge.rows import ReadyDocument
 from pipeline.knowledge.standing import Lag
 from pipeline.knowledge.vector_files import VectorFile
 
@@ -29,7 +29,7 @@ Ready = dict[bytes, PassageVectors]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingDocument:
     """A document to be stored: `known` when it is there already, `adopted` when only its file moved."""
 
     prepared: Prepared
@@ -37,8 +37,8 @@ class Waiting:
     adopted: bool = False
 
 
-Batch = Sequence[Waiting]
-Coming = asyncio.Task[list[Entry]]
+Batch = Sequence[WaitingDocument]
+Coming = asyncio.Task[list[ReadyDocument]]
 
 
 class Writer:
@@ -47,9 +47,9 @@ class Writer:
     def __init__(
         self, kb: str, knowledge: Knowledge, ready: Ready, total: int, progress: Progress | None
     ) -> None:
-        self.stored: list[Waiting] = []
+        self.stored: list[WaitingDocument] = []
         self.failed: dict[str, str] = {}
-        self._left: list[Waiting] = []
+        self._left: list[WaitingDocument] = []
         self._kb = kb
         self._knowledge = knowledge
         self._ready = ready
@@ -60,7 +60,7 @@ class Writer:
         self._expander: Expander | None = None
         self._files = VectorFile(knowledge.folder.parent / "vectors", embedder.fingerprint)
 
-    async def write(self, waiting: Sequence[Waiting]) -> str | None:
+    async def write(self, waiting: Sequence[WaitingDocument]) -> str | None:
         """Store all that can be; returns why the rest must wait, or None."""
         self._expander = await self._expands(waiting)
         left = self._left = list(waiting)
@@ -78,7 +78,7 @@ class Writer:
                 self._left = left
         return None
 
-    async def _embedded(self, waiting: Sequence[Waiting]) -> AsyncGenerator[tuple[Batch, Coming]]:
+    async def _embedded(self, waiting: Sequence[WaitingDocument]) -> AsyncGenerator[tuple[Batch, Coming]]:
         """Yield the batches in order, each with its entries to come: some are embedded ahead, no more."""
         width = getattr(self._knowledge.embedder, "width", 1)
         ahead: deque[tuple[Batch, Coming]] = deque()
@@ -94,7 +94,7 @@ class Writer:
                 coming.cancel()
             await asyncio.gather(*(coming for _, coming in ahead), return_exceptions=True)
 
-    async def _embed(self, batch: Batch) -> list[Entry]:
+    async def _embed(self, batch: Batch) -> list[ReadyDocument]:
         entries = await _embed(batch, self._knowledge.embedder, self._files, self._ready)
         return (
             entries if self._expander is None else await asyncio.to_thread(_expand, entries, self._expander)
@@ -115,7 +115,7 @@ class Writer:
         """Note that what was stored is not in force yet."""
         self._note([*self.stored, *self._left])
 
-    async def _keep(self, batch: Batch, entries: Sequence[Entry]) -> None:
+    async def _keep(self, batch: Batch, entries: Sequence[ReadyDocument]) -> None:
         await self._knowledge.write(self._kb, entries)
         for waiting in batch:
             self.stored.append(waiting)
@@ -123,7 +123,7 @@ class Writer:
                 done = len(self.stored) + len(self.failed)
                 self._progress(done, self._total, waiting.prepared.document.document_id)
 
-    async def _one_by_one(self, batch: Sequence[Waiting]) -> None:
+    async def _one_by_one(self, batch: Sequence[WaitingDocument]) -> None:
         """Store each document apart, so that one bad vector costs one document."""
         for waiting in batch:
             try:
@@ -133,7 +133,7 @@ class Writer:
                     raise
                 self.failed[waiting.prepared.document.document_id] = str(error)
 
-    def _note(self, left: Sequence[Waiting]) -> None:
+    def _note(self, left: Sequence[WaitingDocument]) -> None:
         titles = tuple(
             waiting.prepared.document.title or waiting.prepared.document.document_id
             for waiting in left[:NAMED]
@@ -142,7 +142,7 @@ class Writer:
         self._knowledge.lags.note(self._kb, lag)
 
 
-def _expand(entries: Sequence[Entry], use: Expander) -> list[Entry]:
+def _expand(entries: Sequence[ReadyDocument], use: Expander) -> list[ReadyDocument]:
     """Give every chunk the word pieces it is about, unless they were shipped with its vectors."""
     return [
         replace(
@@ -158,8 +158,8 @@ def _expand(entries: Sequence[Entry], use: Expander) -> list[Entry]:
     ]
 
 
-def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
-    batch: list[Waiting] = []
+def _batches(waiting: Sequence[WaitingDocument]) -> Iterator[list[WaitingDocument]]:
+    batch: list[WaitingDocument] = []
     size = 0
     for entry in waiting:
         batch.append(entry)
@@ -172,8 +172,8 @@ def _batches(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
 
 
 async def _embed(
-    batch: Sequence[Waiting], embedder: Embedder, files: VectorFile, ready: Ready
-) -> list[Entry]:
+    batch: Sequence[WaitingDocument], embedder: Embedder, files: VectorFile, ready: Ready
+) -> list[ReadyDocument]:
     """Give every chunk its vectors, from memory or disk where they are known."""
     embedded: Ready = {}
     missing: dict[bytes, Chunk] = {}
@@ -197,7 +197,7 @@ async def _embed(
             log.warning("the vectors of %d passages are not kept: %s", len(fresh), error.strerror or error)
         embedded.update(fresh)
     return [
-        Entry(
+        ReadyDocument(
             each.prepared.document.key,
             each.prepared.content,
             each.prepared.chunks,

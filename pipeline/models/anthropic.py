@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from pipeline.errors import ModelError
 from pipeline.models.call import streamed
-from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
+from pipeline.models.connection import PerLoop, SdkWire, broken, network_errors, pool
 from pipeline.models.model import ModelEvent, Prompt, Tokens
-from pipeline.models.reading import Reading, answer
-from pipeline.models.structured import Form, Reply, post
+from pipeline.models.reading import AnswerSoFar, answer
+from pipeline.models.structured import Reply, ReplyForm, post
 from pipeline.models.usage import count
-from pipeline.models.watch import Limits, Watch
+from pipeline.models.watch import CallLimits, CallWatch
 from pipeline.text.tokens import estimate
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class AnthropicMessages:
         self._base_url = base_url or BASE_URL
         self._url = f"{self._base_url.rstrip('/')}/v1/messages"
         self._api_key = api_key
-        self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
+        self._limits = CallLimits(connect_seconds, first_token_seconds, gap_seconds)
         self._client = PerLoop(self._connect)
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
@@ -80,7 +80,7 @@ class AnthropicMessages:
         wire = await self._client.get()
         try:
             async with AsyncExitStack() as stack:
-                watch = stack.enter_context(Watch(self.name, self._limits, seconds))
+                watch = stack.enter_context(CallWatch(self.name, self._limits, seconds))
                 call = streamed(wire, self._url, self._request(prompt), watch)
                 response = await stack.enter_async_context(call)
                 events = await stack.enter_async_context(aclosing(answer(response, take, prompt, watch)))
@@ -89,7 +89,7 @@ class AnthropicMessages:
         except network_errors() as error:
             raise broken(self.name, error) from None
 
-    async def fill(self, form: Form, seconds: float) -> Reply:
+    async def fill(self, form: ReplyForm, seconds: float) -> Reply:
         """Return the reply to a form, under its JSON schema; raise ModelError."""
         wire = await self._client.get()
         body = {
@@ -111,7 +111,7 @@ class AnthropicMessages:
         if wire is not None:
             await wire.sdk.close()
 
-    def _connect(self) -> Wire[AsyncAnthropic]:
+    def _connect(self) -> SdkWire[AsyncAnthropic]:
         import anthropic
 
         http = pool(self._limits)
@@ -119,7 +119,7 @@ class AnthropicMessages:
             api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http
         )
         headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
-        return Wire(sdk, http, headers)
+        return SdkWire(sdk, http, headers)
 
     def _request(self, prompt: Prompt) -> _Body:
         request: _Body = {
@@ -162,7 +162,7 @@ def _marked(prompt: Prompt) -> list[_Sent]:
     return messages
 
 
-def take(event: dict[str, Any], reading: Reading) -> None:
+def take(event: dict[str, Any], reading: AnswerSoFar) -> None:
     """Read one event of a message stream into the Reading; unknown kinds are passed over."""
     kind = event.get("type")
     if kind == "content_block_delta":

@@ -43,7 +43,7 @@ NEUTRAL: frozenset[ErrorClass] = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AttemptContext:
     """What all attempts of one request share."""
 
     prompt: Prompt
@@ -58,7 +58,7 @@ class Attempt:
     """Ask `model` once. After `stream` ended, either `stop` or `error` is set."""
 
     def __init__(
-        self, ask: Ask, model: Model, number: int, breaker: Breaker | None, permit: Permit | None
+        self, ask: AttemptContext, model: Model, number: int, breaker: Breaker | None, permit: Permit | None
     ) -> None:
         self.stop: Stop | None = None
         self.error: ModelError | None = None

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipeline.models.connection import Wire
+from pipeline.models.connection import SdkWire
 from pipeline.models.failures import failure
 from pipeline.models.reading import page
-from pipeline.models.watch import Watch
+from pipeline.models.watch import CallWatch
 
 if TYPE_CHECKING:
     import httpx2
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def streamed(
-    wire: Wire[Any], url: str, body: Mapping[str, object], watch: Watch
+    wire: SdkWire[Any], url: str, body: Mapping[str, object], watch: CallWatch
 ) -> AsyncGenerator[httpx2.Response]:
     """Open the response to a call; raises ModelError for a status that is none of success."""
     request = wire.http.build_request("POST", url, content=orjson.dumps(body), headers=wire.headers)

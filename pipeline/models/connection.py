@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.request import getproxies
 
 from pipeline.errors import ErrorClass, ModelError
-from pipeline.models.watch import Limits
+from pipeline.models.watch import CallLimits
 
 if TYPE_CHECKING:
     import httpx2
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Wire(Generic[T]):
+class SdkWire(Generic[T]):
     """An SDK's client with the connections below it and the headers it sends."""
 
     sdk: T
@@ -58,7 +58,7 @@ def network_errors() -> tuple[type[Exception], ...]:
     return (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError)
 
 
-def pool(limits: Limits, idle: int = 100) -> httpx2.AsyncClient:
+def pool(limits: CallLimits, idle: int = 100) -> httpx2.AsyncClient:
     """Return a new pool that keeps `kept` idle connections open.
 
     Redirects are not followed: they would carry the key away.
@@ -73,7 +73,7 @@ def pool(limits: Limits, idle: int = 100) -> httpx2.AsyncClient:
         timeout=httpx2.Timeout(
             limits.gap_seconds,
             connect=limits.connect_seconds,
-            read=max(limits.first_token_seconds, limits.gap_seconds) + 1.0,  # the Watch is stricter
+            read=max(limits.first_token_seconds, limits.gap_seconds) + 1.0,  # CallWatch is stricter
         ),
         limits=httpx2.Limits(max_connections=500, max_keepalive_connections=idle, keepalive_expiry=30.0),
         follow_redirects=False,

@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
-from pipeline.breaker import Breaker, BreakerReport, Change, Policy
+from pipeline.breaker import Breaker, BreakerReport, Policy, Transition
 from pipeline.errors import AnswerdeckError, ErrorClass, ModelError
-from pipeline.models.attempt import LONGEST_WAIT, Ask, Attempt
+from pipeline.models.attempt import LONGEST_WAIT, Attempt, AttemptContext
 from pipeline.models.broken import SoFar
 from pipeline.models.model import AnswerEvent, Model, Prompt, Stop, Tokens, disconnect
 from pipeline.models.pace import Pace
@@ -73,7 +73,7 @@ class Gateway:
         prices: Prices,
         policy: Policy | None = None,
         make: Callable[[str], Model] | None = None,
-        on_change: Callable[[Change], None] | None = None,
+        on_change: Callable[[Transition], None] | None = None,
         paces: Mapping[str, Pace] | None = None,  # by provider
         timing: Time = Time(),
     ) -> None:
@@ -111,7 +111,7 @@ class Gateway:
         trim its prompt and ask once more.
         Close the iterator (`aclosing`) before closing the recorder: closing records the call.
         """
-        ask = Ask(prompt, recorder, purpose, self._prices, self._clock)
+        ask = AttemptContext(prompt, recorder, purpose, self._prices, self._clock)
         deadline = self._clock() + seconds
         chain = self._chosen(model, first)[: 1 if alone else None]
         error: ModelError | None = None
@@ -143,7 +143,7 @@ class Gateway:
                 yield event
 
     async def _ready(
-        self, ask: Ask, candidate: Model, number: int, deadline: float
+        self, ask: AttemptContext, candidate: Model, number: int, deadline: float
     ) -> Attempt | ModelError | None:
         """Return the attempt to make, or why there is none; None when the breaker shuts out a retry."""
         late = await self._pace(ask, candidate, deadline)
@@ -156,7 +156,7 @@ class Gateway:
         return skipped if number == 1 else None
 
     async def _last(
-        self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
+        self, ask: AttemptContext, error: ModelError | None, so_far: SoFar, *, replaced: bool
     ) -> AsyncGenerator[AnswerEvent]:
         """End what no model of the chain could end; raises the error where nothing may take its place."""
         if so_far.cut is not None:
@@ -171,7 +171,7 @@ class Gateway:
                 yield event
 
     async def _completed(
-        self, ask: Ask, error: ModelError | None, so_far: SoFar, *, replaced: bool
+        self, ask: AttemptContext, error: ModelError | None, so_far: SoFar, *, replaced: bool
     ) -> AsyncGenerator[AnswerEvent]:
         """Let the last resort go on after a half sentence, if it has something to say; else end there."""
         assert so_far.cut is not None
@@ -189,7 +189,7 @@ class Gateway:
         for event in (*so_far.mark(resort=True), *events[:-1], replace(stop, broken=so_far.cut.cut)):
             yield event
 
-    async def _resort(self, ask: Ask, error: ModelError | None) -> AsyncGenerator[AnswerEvent]:
+    async def _resort(self, ask: AttemptContext, error: ModelError | None) -> AsyncGenerator[AnswerEvent]:
         """Answer with the last resort, marked by what led here; unmarked when it is the choice."""
         attempt = Attempt(ask, self._last_resort, 1, None, None)
         async with aclosing(attempt.stream(LAST_RESORT_SECONDS)) as texts:
@@ -245,7 +245,7 @@ class Gateway:
         head = self._named(first)
         return (head, *(other for other in self._chain if other is not head))
 
-    async def _pace(self, ask: Ask, model: Model, deadline: float) -> ModelError | None:
+    async def _pace(self, ask: AttemptContext, model: Model, deadline: float) -> ModelError | None:
         """Wait until the provider's limits allow a call; an error when that takes too long."""
         pace = self._paces.get(model.name.partition(":")[0])
         if pace is None:
@@ -267,7 +267,7 @@ class Gateway:
         if (make := self._make) is not None:
             self._make = lambda name: wrapped(make(name))
 
-    def _correct(self, ask: Ask, model: Model, attempt: Attempt) -> None:
+    def _correct(self, ask: AttemptContext, model: Model, attempt: Attempt) -> None:
         """Give back to the pace what was counted for the call and not used."""
         if (pace := self._paces.get(model.name.partition(":")[0])) is not None:
             used = attempt.tokens()
@@ -292,7 +292,7 @@ class Gateway:
             )
         return self.breakers[model.name]
 
-    def _admit(self, ask: Ask, model: Model, number: int) -> Attempt | None:
+    def _admit(self, ask: AttemptContext, model: Model, number: int) -> Attempt | None:
         """Return an attempt that the breaker lets through, or None."""
         breaker = self._breaker(model)
         permit = breaker.admit() if breaker else None
@@ -302,7 +302,7 @@ class Gateway:
             self._retries.earn()
         return Attempt(ask, model, number, breaker, permit)
 
-    def _skip(self, ask: Ask, model: Model) -> ModelError:
+    def _skip(self, ask: AttemptContext, model: Model) -> ModelError:
         state = self.breakers[model.name].state
         with ask.recorder.span(f"model · {model.name}", "model", model=model.name, breaker=state) as span:
             span.error = "breaker_open"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
 from pipeline.models.call import streamed
-from pipeline.models.connection import PerLoop, Wire, broken, network_errors, pool
+from pipeline.models.connection import PerLoop, SdkWire, broken, network_errors, pool
 from pipeline.models.model import ModelEvent, Prompt, Stop, Tokens
-from pipeline.models.reading import Reading, answer
-from pipeline.models.structured import Form, Reply, post
+from pipeline.models.reading import AnswerSoFar, answer
+from pipeline.models.structured import Reply, ReplyForm, post
 from pipeline.models.thoughts import Thoughts
 from pipeline.models.usage import count
-from pipeline.models.watch import Limits, Watch
+from pipeline.models.watch import CallLimits, CallWatch
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -48,7 +48,7 @@ class OpenAIChat:
         self._base_url = base_url or BASE_URL
         self._url = f"{self._base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key or LOCAL_KEY
-        self._limits = Limits(connect_seconds, first_token_seconds, gap_seconds)
+        self._limits = CallLimits(connect_seconds, first_token_seconds, gap_seconds)
         self._most = "max_tokens" if provider == "local" else "max_completion_tokens"
         # A template may open the tag for thoughts itself. Whether it does, a model's first answer tells.
         self._holds = provider == "local"
@@ -59,7 +59,7 @@ class OpenAIChat:
         wire, thoughts = await self._client.get(), Thoughts(held=self._holds)
         try:
             async with AsyncExitStack() as stack:
-                watch = stack.enter_context(Watch(self.name, self._limits, seconds))
+                watch = stack.enter_context(CallWatch(self.name, self._limits, seconds))
                 call = streamed(wire, self._url, self._request(prompt), watch)
                 response = await stack.enter_async_context(call)
                 events = answer(response, take, prompt, watch, thoughts)
@@ -70,7 +70,7 @@ class OpenAIChat:
         except network_errors() as error:
             raise broken(self.name, error) from None
 
-    async def fill(self, form: Form, seconds: float) -> Reply:
+    async def fill(self, form: ReplyForm, seconds: float) -> Reply:
         """Return the reply to a form, under its JSON schema; raise ModelError."""
         wire = await self._client.get()
         schema = {"name": form.name, "schema": form.schema, "strict": True}
@@ -93,7 +93,7 @@ class OpenAIChat:
         if wire is not None:
             await wire.sdk.close()
 
-    def _connect(self) -> Wire[AsyncOpenAI]:
+    def _connect(self) -> SdkWire[AsyncOpenAI]:
         import openai
 
         # llama.cpp closes a connection after a stream without saying so; the next call would meet that.
@@ -103,7 +103,7 @@ class OpenAIChat:
         )
         headers = {key: value for key, value in sdk.default_headers.items() if isinstance(value, str)}
         headers |= sdk.auth_headers  # not among the defaults
-        return Wire(sdk, http, headers)
+        return SdkWire(sdk, http, headers)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
@@ -117,7 +117,7 @@ class OpenAIChat:
         }
 
 
-def take(event: dict[str, Any], reading: Reading) -> None:
+def take(event: dict[str, Any], reading: AnswerSoFar) -> None:
     """Read one `chat.completion.chunk` into the Reading."""
     reading.model = event.get("model") or reading.model
     if event.get("usage"):

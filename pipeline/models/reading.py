@@ -15,7 +15,7 @@ from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens, Unsaid
 from pipeline.models.sse import Event, Splitter, TooLong
 from pipeline.models.thoughts import Thoughts
 from pipeline.models.usage import believe, estimate_tokens
-from pipeline.models.watch import Watch
+from pipeline.models.watch import CallWatch
 
 LONGEST_PAGE = 64_000  # bytes of a body that is no event stream
 MOST_CHARACTERS_PER_TOKEN = 16  # above any language's; an answer longer than its limit allows is cut off
@@ -30,7 +30,7 @@ class Response(Protocol):
     def aiter_bytes(self) -> AsyncIterator[bytes]: ...
 
 
-class Reading:
+class AnswerSoFar:
     """What one answer has said so far."""
 
     def __init__(self, name: str, request_id: str | None = None, thoughts: Thoughts | None = None) -> None:
@@ -108,14 +108,14 @@ class Reading:
         return Stop(reason, tokens, name, request_id=self.request_id, thought=thought)
 
 
-Take = Callable[[dict[str, Any], Reading], None]
+Take = Callable[[dict[str, Any], AnswerSoFar], None]
 
 
 async def answer(
-    response: Response, take: Take, prompt: Prompt, watch: Watch, thoughts: Thoughts | None = None
+    response: Response, take: Take, prompt: Prompt, watch: CallWatch, thoughts: Thoughts | None = None
 ) -> AsyncGenerator[ModelEvent]:
     """Yield Text… and one Stop from a response; `take` reads one dialect's events into the Reading."""
-    reading, splitter = Reading(watch.name, request_id(response.headers), thoughts), Splitter()
+    reading, splitter = AnswerSoFar(watch.name, request_id(response.headers), thoughts), Splitter()
     await _check_type(response, watch)
     longest = prompt.max_output_tokens * MOST_CHARACTERS_PER_TOKEN
     async with aclosing(watch.read(_bytes(response))) as received:
@@ -141,7 +141,7 @@ async def answer(
     yield reading.finish(prompt)
 
 
-def _feed(reading: Reading, splitter: Splitter, take: Take, part: bytes) -> ModelError | None:
+def _feed(reading: AnswerSoFar, splitter: Splitter, take: Take, part: bytes) -> ModelError | None:
     """Read the events of one part; return what went wrong, so that the text before it is kept."""
     try:
         for event in splitter.feed(part):
@@ -162,7 +162,7 @@ def _feed(reading: Reading, splitter: Splitter, take: Take, part: bytes) -> Mode
     return None
 
 
-def _decode(event: Event, reading: Reading) -> dict[str, Any]:
+def _decode(event: Event, reading: AnswerSoFar) -> dict[str, Any]:
     """Decode an event's JSON object; raise ModelError for an error event or what cannot be read."""
     try:
         body = orjson.loads(event.data)
@@ -175,7 +175,7 @@ def _decode(event: Event, reading: Reading) -> dict[str, Any]:
     return body
 
 
-def _lenient(event: Event, reading: Reading) -> Any:
+def _lenient(event: Event, reading: AnswerSoFar) -> Any:
     """Decode what orjson refuses and Python accepts: half a surrogate pair, NaN."""
     try:
         return json.loads(event.data)
@@ -185,7 +185,7 @@ def _lenient(event: Event, reading: Reading) -> Any:
         raise ModelError("protocol", f"{reading.name}: an event is not JSON") from None
 
 
-async def _check_type(response: Response, watch: Watch) -> None:
+async def _check_type(response: Response, watch: CallWatch) -> None:
     """Raise ModelError when status 200 brought a page or a JSON body instead of a stream."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("text/html", "application/json"):
@@ -199,7 +199,7 @@ async def _check_type(response: Response, watch: Watch) -> None:
     raise ModelError("protocol", f"{watch.name}: sent {kind} instead of an event stream")
 
 
-async def page(response: Response, watch: Watch) -> bytes:
+async def page(response: Response, watch: CallWatch) -> bytes:
     """Return a body that is no event stream, as far as LONGEST_PAGE."""
     content = b""
     async with aclosing(watch.read(_bytes(response))) as received:

@@ -32,7 +32,7 @@ Reply again, with one JSON object that fits the schema and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ReplyForm:
     """What is asked: a prompt and the JSON schema of the reply."""
 
     prompt: str
@@ -74,7 +74,7 @@ class Structured(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def fill(self, form: Form, seconds: float) -> Reply:
+    async def fill(self, form: ReplyForm, seconds: float) -> Reply:
         """Return the reply to a form; raises ModelError."""
         ...
 
@@ -111,11 +111,11 @@ async def ask(
         raise Unfit(error, (reply, second)) from None
 
 
-def form_of(prompt: str, shape: type[BaseModel], max_output_tokens: int = 2048) -> Form:
+def form_of(prompt: str, shape: type[BaseModel], max_output_tokens: int = 2048) -> ReplyForm:
     """Return the form that asks for a `shape`."""
     if shape not in _schemas:
         _schemas[shape] = strict(shape.model_json_schema())
-    return Form(prompt, shape.__name__, _schemas[shape], max_output_tokens)
+    return ReplyForm(prompt, shape.__name__, _schemas[shape], max_output_tokens)
 
 
 _schemas: dict[type[BaseModel], dict[str, Any]] = {}

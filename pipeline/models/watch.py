@@ -19,7 +19,7 @@ PACE_SECONDS = 0.005  # what a fast server sends meanwhile arrives in one read, 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """How long one call may take, in seconds."""
 
     connect_seconds: float
@@ -27,7 +27,7 @@ class Limits:
     gap_seconds: float
 
 
-class Watch:
+class CallWatch:
     """Limits the waits of one call: until the first token, between tokens, and in all.
 
     One timer serves all waits: `asyncio.timeout` around each read costs a third of a stream's time.
@@ -35,7 +35,7 @@ class Watch:
     which this process's loop stood still; only the turn's deadline does not wait.
     """
 
-    def __init__(self, name: str, limits: Limits, seconds: float) -> None:
+    def __init__(self, name: str, limits: CallLimits, seconds: float) -> None:
         self.name = name
         self.started = False
         self.answered = False
@@ -51,7 +51,7 @@ class Watch:
         self._late = 0.0  # how late the loop had been when the limit that holds now began
         self._watching = self._lateness.watched()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> CallWatch:
         self._watching.__enter__()
         self._late = self._lateness.seconds
         return self

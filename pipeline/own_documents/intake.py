@@ -19,7 +19,7 @@ from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
 from pipeline.knowledge.purging import purge
 from pipeline.knowledge.reading import files
-from pipeline.knowledge.reading.child import Reader
+from pipeline.knowledge.reading.child import ReaderProcess
 
 PAGE_CHARACTERS = 3_000  # of text, whatever the kind of file
 SECONDS = 600.0  # for one file
@@ -34,7 +34,7 @@ _REASONS = (  # in what a reader says: the name of the sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ReadingOrder:
     """A file to be read: into which person's documents, from where, under what name, how long at most."""
 
     kb: str
@@ -51,7 +51,7 @@ class Brought:
     reason: str | None = None
 
 
-async def bring(order: Order, knowledge: Knowledge) -> Brought:
+async def bring(order: ReadingOrder, knowledge: Knowledge) -> Brought:
     """Put the file's text in force, in the place of an earlier one of the same name; all of it or nothing."""
     documents, skipped = await asyncio.to_thread(_read, order)
     if not documents:
@@ -124,8 +124,8 @@ def called(name: str) -> str:
     return f"own/{name}"
 
 
-def _read(order: Order) -> tuple[list[Document], list[Skipped]]:
-    reader = Reader()
+def _read(order: ReadingOrder) -> tuple[list[Document], list[Skipped]]:
+    reader = ReaderProcess()
     try:
         items = list(files.read(Path(order.path), order.name, reader.read))
     finally:
@@ -148,7 +148,7 @@ def _reason(skipped: Iterable[Skipped]) -> str:
     return next((reason for sign, reason in _REASONS if sign in text), "broken" if text else "empty")
 
 
-async def outside(order: Order, data_dir: Path) -> Brought:
+async def outside(order: ReadingOrder, data_dir: Path) -> Brought:
     """Do it in a process of its own, which ends with this one; raises OSError, ValueError, TimeoutError."""
     process = await asyncio.to_thread(_started, data_dir)
     assert process.stdin is not None and process.stdout is not None

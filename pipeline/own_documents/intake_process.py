@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 
 from pipeline.errors import AnswerdeckError
-from pipeline.own_documents.intake import Brought, Order, bring
+from pipeline.own_documents.intake import Brought, ReadingOrder, bring
 from pipeline.own_documents.private import private
 from pipeline.settings import load_settings
 
@@ -22,7 +22,7 @@ NICE = 10  # answers go first
 def main() -> None:
     """Read one order, carry it out and print what became of it."""
     os.nice(NICE)
-    order = Order(**json.loads(sys.stdin.buffer.readline()))
+    order = ReadingOrder(**json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         result = asyncio.run(bring(order, private(load_settings())))

@@ -20,7 +20,7 @@ from pipeline.errors import AnswerdeckError, Refused
 from pipeline.knowledge.documents import clean
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.reading.files import FILE_KINDS
-from pipeline.own_documents.intake import Brought, Order, take_out
+from pipeline.own_documents.intake import Brought, ReadingOrder, take_out
 from traces.ids import uuid7
 from traces.processes import Process, gone, mine
 
@@ -40,7 +40,7 @@ SENTENCES = {  # why a file is not among the documents
     "failed": notices.UPLOAD_FAILED,
 }
 _STATUSES = {"kind": 415, "large": 413, "many": 409}
-Bring = Callable[[Order], Awaitable[Brought]]
+Bring = Callable[[ReadingOrder], Awaitable[Brought]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Spaces:
                 others = self.listed(upload.user_id, upload.workspace)
                 used = sum(other.pages or 0 for other in others if other.name != upload.name)
                 kb = space(upload.user_id, upload.workspace)
-                result = await self._bring(Order(kb, str(path), upload.name, self.bounds.pages - used))
+                result = await self._bring(ReadingOrder(kb, str(path), upload.name, self.bounds.pages - used))
                 await self._note(upload, result)
         except Exception:  # the boundary of a file: its person reads one calm sentence, the log the rest
             log.exception("a file could not be brought in")

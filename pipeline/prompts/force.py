@@ -58,7 +58,7 @@ class Canary:
 
 
 @dataclass(slots=True)
-class Standing:
+class PromptStanding:
     """How a prompt stands: versions with their fingerprints, the one in force last, and the canary."""
 
     trail: list[tuple[str, str | None]]  # a default has no fingerprint of its own
@@ -105,7 +105,7 @@ class Force:
         """Return the version in force, such as "answer@v2"."""
         return self.standing(name).trail[-1][0]
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> PromptStanding:
         """Return how a prompt stands now; an altered log is reported in `trouble` and changes nothing."""
         try:
             stamp = self.stamp()
@@ -186,8 +186,8 @@ class Force:
         trail = self._follow(self.changes())[name].trail
         return trail[-2][0] if len(trail) > 1 else None
 
-    def _follow(self, changes: list[Change]) -> dict[str, Standing]:
-        standings = {name: Standing([(label, None)]) for name, label in self._defaults.items()}
+    def _follow(self, changes: list[Change]) -> dict[str, PromptStanding]:
+        standings = {name: PromptStanding([(label, None)]) for name, label in self._defaults.items()}
         for change in changes:
             if change.prompt in standings:
                 standings[change.prompt].take(change)

@@ -11,7 +11,7 @@ from pipeline.prompts.library import Library, PromptVersion
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class PromptShelf:
     """The prompts of one workspace."""
 
     library: Library
@@ -24,14 +24,14 @@ class Shelf:
         return choose(self.library, self.force, name, conversation_id)
 
 
-class Shelves:
+class PromptShelves:
     """Opens the prompts of a workspace when somebody of it asks first, and keeps them open."""
 
-    def __init__(self, workspace: str, own: Shelf, opened: Callable[[str], Shelf]) -> None:
+    def __init__(self, workspace: str, own: PromptShelf, opened: Callable[[str], PromptShelf]) -> None:
         self._opened = opened
         self._shelves = {workspace: own}
 
-    def of(self, workspace: str) -> Shelf:
+    def of(self, workspace: str) -> PromptShelf:
         """Return the prompts of a workspace."""
         if workspace not in self._shelves:
             self._shelves[workspace] = self._opened(workspace)

@@ -103,7 +103,7 @@ class OpenAI:
         return _dump(body | {"choices": [choice], "usage": _openai_usage()})
 
 
-class Embeddings(OpenAI):
+class EmbeddingsDialect(OpenAI):
     """Embeddings: a vector is the hashed bag of a text's words, so that texts that share words are near."""
 
     dimensions = 64

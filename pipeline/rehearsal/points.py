@@ -46,7 +46,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CallPoint:
     """One call of a turn: its number, what it calls, and whether the fault server answers it."""
 
     number: int
@@ -63,14 +63,14 @@ class Points:
     """The calls of the present turn. `at` names the one to break, `fault` how."""
 
     def __init__(self) -> None:
-        self.seen: list[Point] = []
+        self.seen: list[CallPoint] = []
         self.fault: str | None = None
         self.on = False  # whether calls are counted: not between turns
         self.broken: dict[str, str] = {}  # fails whatever is counted: the name of a call -> its fault
-        self._at: Point | None = None
+        self._at: CallPoint | None = None
         self._lasting = False
 
-    def arm(self, at: Point | None, fault: str | None, *, lasting: bool) -> None:
+    def arm(self, at: CallPoint | None, fault: str | None, *, lasting: bool) -> None:
         """Forget what was counted; break the call `at`, and with `lasting` the later ones like it."""
         self.seen = []
         self.fault, self._lasting = fault, lasting
@@ -86,7 +86,7 @@ class Points:
             return self.broken[name]
         if not self.on:
             return None
-        point = Point(len(self.seen), name, server, sum(earlier.name == name for earlier in self.seen))
+        point = CallPoint(len(self.seen), name, server, sum(earlier.name == name for earlier in self.seen))
         self.seen.append(point)
         at = self._at
         if at is None or at.name != name:  # by name: a call more or less, as time has it, shifts the numbers

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline.breaker import Change, Policy
+from pipeline.breaker import Policy, Transition
 from pipeline.events import Answer, Event, Failed, Question, last_event
 from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.shadow import Servers, shadow
@@ -46,14 +46,14 @@ class Scene:
 
 
 @dataclass(slots=True)
-class Played:
+class SceneResult:
     """What a scene came to."""
 
     name: str
     outcomes: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     calls: int = 0  # at the providers
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Transition] = field(default_factory=list)
     recorded: int = 0
     recovered: bool = False
     problems: list[str] = field(default_factory=list)
@@ -119,9 +119,9 @@ class Drill:
             await self._ask(QUESTIONS[0])
         self._mend()
 
-    async def play(self, scene: Scene) -> Played:
+    async def play(self, scene: Scene) -> SceneResult:
         """Break things, hold the conversation, mend things, see that it recovers."""
-        played = Played(scene.name)
+        played = SceneResult(scene.name)
         self._reset()
         calls = self._calls()
         self._break(scene)
@@ -135,7 +135,7 @@ class Drill:
         self._check(scene, played)
         return played
 
-    async def _turn(self, played: Played, number: int, scene: Scene) -> None:
+    async def _turn(self, played: SceneResult, number: int, scene: Scene) -> None:
         began = time.monotonic()
         last = await self._ask(QUESTIONS[number % len(QUESTIONS)])
         played.seconds.append(time.monotonic() - began)
@@ -148,7 +148,7 @@ class Drill:
         last = await last_event(self._pipeline.answer(Question(text, "drill", "api", uuid7())))
         return last or Failed("internal", "no event", None)
 
-    async def _recover(self, played: Played) -> None:
+    async def _recover(self, played: SceneResult) -> None:
         """Ask until a turn is answered by the primary and nothing waits for the journal."""
         until = time.monotonic() + POLICY.open_seconds * 1.1 + 5.0
         while time.monotonic() < until and not played.recovered:
@@ -163,7 +163,7 @@ class Drill:
             played.changes += report.history
         played.changes.sort(key=lambda change: change.at)
 
-    def _check(self, scene: Scene, played: Played) -> None:
+    def _check(self, scene: Scene, played: SceneResult) -> None:
         right = sum(count for outcome, count in played.outcomes.items() if outcome in scene.expected)
         if right < scene.success * played.turns:
             outcomes = ", ".join(sorted(scene.expected))
@@ -210,9 +210,9 @@ async def rehearsal() -> AsyncIterator[Drill]:
             servers.close()
 
 
-async def rehearse(progress: Callable[[str], None], scenes: Sequence[Scene] = SCENES) -> list[Played]:
+async def rehearse(progress: Callable[[str], None], scenes: Sequence[Scene] = SCENES) -> list[SceneResult]:
     """Play all scenes, one after the other."""
-    played: list[Played] = []
+    played: list[SceneResult] = []
     async with rehearsal() as stage:
         for scene in scenes:
             progress(scene.name)

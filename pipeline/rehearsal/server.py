@@ -16,7 +16,7 @@ import time
 from urllib.parse import parse_qsl
 
 from pipeline.rehearsal.call import Call, Request
-from pipeline.rehearsal.dialects import Anthropic, Dialect, Embeddings, OpenAI
+from pipeline.rehearsal.dialects import Anthropic, Dialect, EmbeddingsDialect, OpenAI
 from pipeline.rehearsal.faults import FAULTS
 from pipeline.rehearsal.loopback import Loopback
 
@@ -82,7 +82,7 @@ class FaultServer(Loopback):
 def _dialect(request: Request) -> Dialect:
     if request.path.endswith("/messages"):
         return Anthropic(request.body)
-    return Embeddings(request.body) if request.path.endswith("/embeddings") else OpenAI(request.body)
+    return EmbeddingsDialect(request.body) if request.path.endswith("/embeddings") else OpenAI(request.body)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from pipeline.rehearsal.points import Points
 from pipeline.rehearsal.server import FaultServer
 from pipeline.settings import Settings
 from pipeline.steps.guards import rules
-from pipeline.steps.parts import Given
+from pipeline.steps.parts import GivenParts
 from pipeline.turn import Pipeline
 from traces.journal import Journal
 
@@ -271,7 +271,7 @@ async def shadow(
     gateway = Gateway(
         _models(servers, points), Extractive(), prices=Prices(), policy=policy, on_change=registry.note
     )
-    parts: Given = {
+    parts: GivenParts = {
         **_files(settings, registry, points),
         "rules": replace(rules(settings), turn_seconds=seconds),
         "breakers": registry,
@@ -304,7 +304,7 @@ def _models(servers: Servers, points: Points) -> list[Model]:
     return [PointedModel(first, servers.openai, points), PointedModel(second, servers.anthropic, points)]
 
 
-def _files(settings: Settings, registry: Breakers, points: Points) -> Given:
+def _files(settings: Settings, registry: Breakers, points: Points) -> GivenParts:
     """Return the parts that use files of this machine, counted."""
     folder, prompts, limits = DataFolder(settings.data_dir), settings.prompts, settings.limits
     journal = PointedJournal(build.store(settings).journal)

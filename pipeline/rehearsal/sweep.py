@@ -18,7 +18,7 @@ from pipeline import notices
 from pipeline.events import Answer, Delta, Event, Failed, Question, Retract
 from pipeline.http.frames import frame
 from pipeline.rehearsal.call import WORDS
-from pipeline.rehearsal.points import KINDS, Point, Points
+from pipeline.rehearsal.points import KINDS, CallPoint, Points
 from pipeline.rehearsal.shadow import KEY, Servers, shadow
 from pipeline.settings import Settings, load_settings
 from pipeline.steps.frame import SPARE_SECONDS
@@ -63,7 +63,7 @@ ACTIVE = re.compile(r"<script|<img|!\[|javascript:|data:text/html", re.IGNORECAS
 class Pair:
     """One call of the turn and one way for it to fail, once or from then on."""
 
-    point: Point
+    point: CallPoint
     fault: str
     lasting: bool = False
     primary_down: bool = False
@@ -94,7 +94,7 @@ class Sweep:
         self._folder = folder
         self._tasks = 0
 
-    async def calls(self, *, primary_down: bool = False) -> list[Point]:
+    async def calls(self, *, primary_down: bool = False) -> list[CallPoint]:
         """Return the calls a turn makes that leave the process, with both providers well or one resting."""
         conversation = await self._begin()
         self._rest(primary_down)
@@ -175,7 +175,7 @@ class Sweep:
                     yield orjson.loads(line)
 
 
-def _pairs(calls: Sequence[Point], *, primary_down: bool = False) -> Iterator[Pair]:
+def _pairs(calls: Sequence[CallPoint], *, primary_down: bool = False) -> Iterator[Pair]:
     for point in calls:
         names = KINDS.get(point.kind, ())
         if point.server in ("openai", "anthropic"):

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from pipeline.context.cache import Scope
+from pipeline.context.cache import CacheScope
 from pipeline.extractive.double import halves
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.steps.parts import Finder
 from traces.recorder import Recorder
 
 
 async def retrieve(
-    retriever: Finder, query: str, kb: str, recorder: Recorder, scope: Scope | None, own: str | None
+    retriever: Finder, query: str, kb: str, recorder: Recorder, scope: CacheScope | None, own: str | None
 ) -> Retrieved:
     """Return the candidates as the retriever does; for two questions in one, those of each part, too.
 
@@ -29,7 +29,7 @@ async def retrieve(
     return replace(whole, candidates=_in_turn([*answers, whole]), halves=vectors)
 
 
-def _in_turn(answers: Sequence[Retrieved]) -> tuple[Found, ...]:
+def _in_turn(answers: Sequence[Retrieved]) -> tuple[RetrievedChunk, ...]:
     """Return the candidates of all, the best of each first, none twice."""
     rows = zip_longest(*(each.candidates for each in answers))
     distinct = {

@@ -17,7 +17,7 @@ from pipeline.guardrails.planted import Planted
 from pipeline.knowledge.embedding import Embedder, MiniLM
 from pipeline.settings import Settings
 from pipeline.steps.live_turn import Rules
-from pipeline.steps.routing import Routes
+from pipeline.steps.routing import RouteModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def rules(settings: Settings, looks: Guards | None = None) -> Rules:
         guardrails=looks.fingerprint,
         code_version=code_version(),
         languages=MiniLM.languages if settings.embedder == "minilm" else None,
-        routes=Routes(**settings.models.routes.model_dump()),
+        routes=RouteModels(**settings.models.routes.model_dump()),
         retrieval=settings.retrieval.model_dump(),
     )
 

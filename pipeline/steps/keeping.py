@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-from pipeline.context.answers import AnswerCache, Asked, Hit, Kept, disagree
-from pipeline.context.cache import Scope
+from pipeline.context.answers import AnswerCache, AnswerHit, AnswerKey, KeptAnswer, disagree
+from pipeline.context.cache import CacheScope
 from pipeline.guardrails.marking import MARK, plain
 from pipeline.models.model import AnswerEvent, Prompt, Stop, Text, Tokens
 from pipeline.prompts.library import PromptVersion
@@ -21,12 +21,12 @@ SERVED = "answer cache"  # what stands in the place of a price table's version
 class Lookup:
     """What the cache said to a turn, and the span that tells of it."""
 
-    question: Asked
-    hit: Hit | None
+    question: AnswerKey
+    hit: AnswerHit | None
     span: OpenSpan
 
     @property
-    def served(self) -> Hit | None:
+    def served(self) -> AnswerHit | None:
         """The hit that answers the turn; one that is checked does not."""
         return self.hit if self.hit is not None and not self.hit.checked else None
 
@@ -42,7 +42,7 @@ class Keeping:
         self._answers.close()
 
     def look(
-        self, turn: LiveTurn, scope: Scope | None, version: PromptVersion, prompt: Prompt
+        self, turn: LiveTurn, scope: CacheScope | None, version: PromptVersion, prompt: Prompt
     ) -> Lookup | None:
         """Look the question up; None when this turn's answer depends on more than question and passages."""
         retrieved = prompt.retrieved
@@ -52,7 +52,7 @@ class Keeping:
             return None
         if retrieved.degraded is not None or retrieved.fallback:
             return None
-        query = Asked(
+        query = AnswerKey(
             scope if self._answers.share == "user" else replace(scope, owner=""),
             retrieved.kb,
             retrieved.index_version,
@@ -71,7 +71,7 @@ class Keeping:
                     span.note(saved_seconds=hit.answer.seconds, saved_usd=hit.answer.cost_usd)
         return Lookup(query, hit, span)
 
-    async def answer(self, turn: LiveTurn, hit: Hit) -> AsyncGenerator[AnswerEvent]:
+    async def answer(self, turn: LiveTurn, hit: AnswerHit) -> AsyncGenerator[AnswerEvent]:
         """Yield a kept answer as a model's, at no cost."""
         model = hit.answer.model
         turn.recorder.used(
@@ -92,4 +92,4 @@ class Keeping:
                 self._answers.drop(lookup.question)
         model, seconds, cost = turn.recorder.spent("answer")
         if sound and model is not None and model != "extractive":
-            self._answers.put(lookup.question, Kept(turn.answer, model, seconds, cost))
+            self._answers.put(lookup.question, KeptAnswer(turn.answer, model, seconds, cost))

@@ -15,7 +15,7 @@ from pipeline.events import Delta, Event, Failed, Message, Question, Sources, St
 from pipeline.prompts.library import PromptVersion
 from pipeline.steps.alarm import Over, Reason
 from pipeline.steps.purse import Purse
-from pipeline.steps.routing import NO_ROUTES, Routes
+from pipeline.steps.routing import NO_ROUTES, RouteModels
 from pipeline.text.languages import language
 from traces.recorder import Recorder
 from traces.records import Outcome, Passage, Turn
@@ -43,7 +43,7 @@ class Rules:
     model: str
     guardrails: str
     code_version: str
-    routes: Routes = NO_ROUTES
+    routes: RouteModels = NO_ROUTES
     languages: frozenset[str] | None = None  # that the embedder serves; None when they are not few
     retrieval: Mapping[str, Any] | None = None  # all its settings, for who must know what answered
     workspace: str = DEFAULT  # of who works on the machine itself

@@ -9,7 +9,7 @@ from typing import Protocol, TypedDict
 
 from pipeline.access.workspaces import Workspaces
 from pipeline.breakers import Breakers
-from pipeline.context.cache import Scope
+from pipeline.context.cache import CacheScope
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
 from pipeline.databases.mirror import Mirror
@@ -26,7 +26,7 @@ from pipeline.news import News
 from pipeline.own_documents.spaces import Spaces
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import Library
-from pipeline.prompts.shelves import Shelves
+from pipeline.prompts.shelves import PromptShelves
 from pipeline.steps.admission import Admission
 from pipeline.steps.keeping import Keeping
 from pipeline.steps.live_turn import Rules
@@ -40,7 +40,7 @@ class Finder(Protocol):
     """What finds the passages for a query."""
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: CacheScope | None = None, own: str | None = None
     ) -> Retrieved: ...
     async def warm(self) -> None: ...
     async def close(self) -> None: ...
@@ -53,7 +53,7 @@ class Parts:
     rules: Rules
     prompts: Library
     force: Force
-    shelves: Shelves  # the prompts of every workspace
+    shelves: PromptShelves  # the prompts of every workspace
     quota: Quota
     admission: Admission
     budget: Budget
@@ -78,7 +78,7 @@ class Parts:
     clock: Callable[[], float] = time.perf_counter
 
 
-class Given(TypedDict, total=False):
+class GivenParts(TypedDict, total=False):
     """Parts that a caller gives; `models` stand where the providers would."""
 
     rules: Rules

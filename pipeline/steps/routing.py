@@ -52,7 +52,7 @@ _PARTS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Routes:
+class RouteModels:
     """Which models the routes are; without `on` only a strained budget takes the cheap one."""
 
     on: bool = False
@@ -61,7 +61,7 @@ class Routes:
     escalate_below: float = 0.0
 
 
-NO_ROUTES = Routes()
+NO_ROUTES = RouteModels()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.context.whole import everything
 from pipeline.errors import KnowledgeError
 from pipeline.guardrails.planted import Planted
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Shelf
 
@@ -17,9 +17,9 @@ class Wholes:
         self.budget = budget  # tokens; 0: never
         self._knowledge = knowledge
         self._planted = planted
-        self._kept: dict[str, tuple[str, tuple[Found, ...] | None]] = {}
+        self._kept: dict[str, tuple[str, tuple[RetrievedChunk, ...] | None]] = {}
 
-    async def of(self, retrieved: Retrieved) -> tuple[Found, ...] | None:
+    async def of(self, retrieved: Retrieved) -> tuple[RetrievedChunk, ...] | None:
         """Return the whole of the version that was searched; None when it is too large or newer by now."""
         kb, version = retrieved.kb, retrieved.index_version
         if not self.budget or version is None:
@@ -34,7 +34,7 @@ class Wholes:
             self._kept[kb] = version, await self._read(retrieved, shelf)
         return self._kept[kb][1]
 
-    async def _read(self, retrieved: Retrieved, shelf: Shelf) -> tuple[Found, ...] | None:
+    async def _read(self, retrieved: Retrieved, shelf: Shelf) -> tuple[RetrievedChunk, ...] | None:
         passages = await everything(shelf, self.budget, retrieved.kb)
         if passages is None:
             return None

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from console import alerts
 from console.cli import app
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.spending import Spending
 from pipeline.settings import Settings, load_settings
 from tests.factories import make_trace
@@ -164,7 +164,7 @@ def test_what_cannot_be_sent_is_named_without_its_secret_and_sent_again(
 def test_budgets_fire_a_level_each_and_end_with_their_day() -> None:
     settings = load_settings(budgets={"day_usd": 1.0})
     spending = Spending(settings.data_dir / "spending.sqlite")
-    Budget(spending, Limits(day_usd=1.0)).settle("t", "ada", 0.85, 0)
+    Budget(spending, SpendingLimits(day_usd=1.0)).settle("t", "ada", 0.85, 0)
     spending.close()
     day = f"{NOW:%Y-%m-%d}"
     firing = [one.key for one in alerts.check(settings).standings.values() if one.state == "firing"]

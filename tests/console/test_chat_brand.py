@@ -49,12 +49,12 @@ def test_the_pages_own_colours_are_readable(look: str) -> None:
 
 
 def test_a_logo_is_a_picture_and_nothing_else(tmp_path: Path) -> None:
-    from console.chat.page import Page  # Gradio takes seconds, which each worker would spend
+    from console.chat.page import ChatPage  # Gradio takes seconds, which each worker would spend
 
     path = tmp_path / "logo.svg"
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     look = brand(load_settings(chat={"name": "Tide & Co", "logo": path, "colour": "#123456"}).chat)
-    html = str(Page(Talk(UNUSED), 1, look, Examples(UNUSED, "x"))._header("en"))
+    html = str(ChatPage(Talk(UNUSED), 1, look, Examples(UNUSED, "x"))._header("en"))
     assert "<script" not in html
     assert 'src="data:image/svg+xml;base64,' in html
     assert "Tide &amp; Co" in html

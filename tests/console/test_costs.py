@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from console import cli
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.spending import Spending
 from tests.console.console_server import page, shown
 from tests.factories import make_trace
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def spend(folder: Path, usd: float, user: str = "ada") -> None:
     spending = Spending(folder / "spending.sqlite")
-    Budget(spending, Limits(day_usd=1.0)).settle(f"t{usd}{user}", user, usd, 0)
+    Budget(spending, SpendingLimits(day_usd=1.0)).settle(f"t{usd}{user}", user, usd, 0)
     spending.close()
 
 

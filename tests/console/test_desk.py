@@ -22,7 +22,7 @@ from pipeline.settings import Settings, load_settings
 from tests.databases import Databases
 from tests.factories import make_trace
 from traces.alerts import rules, standing
-from traces.alerts.standing import Message
+from traces.alerts.standing import AlertMessage
 from traces.queries import runs
 from traces.records import Run
 
@@ -38,10 +38,10 @@ def machines(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    messages: list[Message] = []
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[AlertMessage]:
+    messages: list[AlertMessage] = []
 
-    def send(address: str, message: Message) -> str | None:
+    def send(address: str, message: AlertMessage) -> str | None:
         messages.append(replace(message))
         return None
 
@@ -62,7 +62,7 @@ def states(settings: Settings) -> dict[str, Any]:
     return {key: alert.state for key, alert in alerts.standing(settings).standings.items()}
 
 
-def test_an_alert_is_the_same_everywhere_and_told_once(machines: Machines, sent: list[Message]) -> None:
+def test_an_alert_is_the_same_everywhere_and_told_once(machines: Machines, sent: list[AlertMessage]) -> None:
     north, south = machines
     wait_for_documents(north, 500)
     wait_for_documents(south, 500)
@@ -85,7 +85,7 @@ def test_an_alert_is_the_same_everywhere_and_told_once(machines: Machines, sent:
 
 
 def test_an_alert_of_a_machine_that_tells_nobody_is_told_by_another(
-    machines: Machines, sent: list[Message], monkeypatch: pytest.MonkeyPatch
+    machines: Machines, sent: list[AlertMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     north, south = machines
     silent = north.model_copy(update={"alerts": north.alerts.model_copy(update={"webhooks": []})})
@@ -154,7 +154,7 @@ def test_own_evalsets_are_those_of_all(machines: Machines, monkeypatch: pytest.M
 
 
 def test_alone_a_machine_goes_on_and_what_it_did_counts_after(
-    machines: Machines, postgres: Databases, sent: list[Message]
+    machines: Machines, postgres: Databases, sent: list[AlertMessage]
 ) -> None:
     north, south = machines
     alerts.mute(north, "error_rate", 4, by="ada")

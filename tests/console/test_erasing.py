@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from console.cli import app
 from evalsets.cases import team
 from evalsets.cases.from_turn import draft
-from evalsets.judges.cache import Cache, Kept
+from evalsets.judges.cache import JudgeCache, KeptReply
 from pipeline.context.memory import Memory
 from pipeline.events import Answer
 from pipeline.guardrails.spending import Spending
@@ -69,8 +69,8 @@ def lived(tmp_path: Path) -> Path:
         journal.write(replace(score, run_id=run_id, case_id=case_id))
     journal.close()
     for name in ("eval-cache", "judge-cache"):
-        cache = Cache(folder / name)
-        cache.put("k", Kept(json.dumps({"text": MARKER}), "m", 1, 1))
+        cache = JudgeCache(folder / name)
+        cache.put("k", KeptReply(json.dumps({"text": MARKER}), "m", 1, 1))
         cache.close()
     return folder
 

@@ -198,8 +198,8 @@ def _write(folder: Path, *records: Run) -> None:
 @pytest.mark.parametrize("most", [0.00007, 0.000099, 0.0015, 0.3, 12.0])
 def test_costs_stand_at_even_places_under_an_axis_without_noise(most: float) -> None:
     points = [
-        charts.Placed(0.4, 0.3, 0.5, most / 2, "a", "#000"),
-        charts.Placed(0.5, 0.4, 0.6, most, "b", "#111"),
+        charts.PlottedRun(0.4, 0.3, 0.5, most / 2, "a", "#000"),
+        charts.PlottedRun(0.5, 0.4, 0.6, most, "b", "#111"),
     ]
     axis = charts.quality_cost(points, "correctness").to_dict()["layout"]["xaxis"]
     places, texts = axis["tickvals"], axis["ticktext"]

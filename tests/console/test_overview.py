@@ -16,7 +16,7 @@ from traces.journal import Journal
 from traces.queries import overview
 from traces.queries.overview import Totals
 from traces.records import Record, Trace, Usage
-from traces.store import Health, Store
+from traces.store import Store, StoreHealth
 
 NOW = datetime.now(UTC)
 TILE = re.compile(r"<dt>([^<]*)<.*?<dd><b>([^<]*)</b>(?:<span[^>]*>([^<]*)</span>)?</dd>")
@@ -163,12 +163,12 @@ def test_every_outcome_links_to_its_turns(folder: Path) -> None:
 
 
 def test_a_ledger_that_is_not_whole_says_so() -> None:
-    trouble = Health(2, (), None, None, "no space left on device")
+    trouble = StoreHealth(2, (), None, None, "no space left on device")
     notes = data._notes(trouble, 7_000_000)
     assert "no space left on device" in notes[0]
     assert "7 MB" in notes[1] and "answerdeck traces drain" in notes[1]
     assert "2 damaged journal lines" in notes[2]
-    assert data._notes(Health(0, (), 1, NOW, None), 0) == []
+    assert data._notes(StoreHealth(0, (), 1, NOW, None), 0) == []
 
 
 def test_an_empty_ledger_says_where_to_ask(folder: Path) -> None:

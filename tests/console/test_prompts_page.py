@@ -112,7 +112,7 @@ def test_the_playground_shows_both_answers(library: Library, monkeypatch: pytest
         "support_reason": "grounded 0.90", "placed": [{"n": 1, "title": "Keys", "cited": True}],
     }  # fmt: skip
     after = {**side, "answer": "Do not."}
-    played = playground.Played.read({"before": side, "after": after, "same_passages": True})
+    played = playground.ReplayedTurn.read({"before": side, "after": after, "same_passages": True})
     monkeypatch.setattr(playground, "_ask", lambda turn, prompt, model, fresh: played)
     app = page("playground", turn="t1")
     next(one for one in app.button if one.label == "Ask again").click().run()

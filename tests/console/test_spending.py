@@ -12,7 +12,7 @@ import pytest
 from console.commands import judges
 from evalsets.judges import process
 from evalsets.judges.process import Worker
-from evalsets.judges.task import Opinion, Task
+from evalsets.judges.task import JudgeTask, Opinion
 from pipeline.rehearsal.server import FaultServer
 from tests.console.terminal import Terminal, terminal
 from tests.judge_stub import JudgeStub
@@ -77,12 +77,12 @@ class Quick(Worker):
     """A judge's process that need not start: it calls every second answer faithful."""
 
     known: ClassVar[str] = ""  # the scorer it is taken for
-    tasks: ClassVar[list[Task]] = []
+    tasks: ClassVar[list[JudgeTask]] = []
 
     async def _start(self) -> None:
         self.scorer = self.known
 
-    async def opinions(self, tasks: Iterable[Task]) -> AsyncGenerator[Opinion]:
+    async def opinions(self, tasks: Iterable[JudgeTask]) -> AsyncGenerator[Opinion]:
         for task in tasks:
             self.tasks.append(task)
             yield Opinion(task.place, task.metric, float(task.place % 2 == 0))

@@ -12,7 +12,7 @@ from console.dashboard.views import sql
 from tests.console.console_server import page, shown
 from tests.factories import make_trace
 from traces.journal import Journal
-from traces.queries.free import Found
+from traces.queries.free import QueryResult
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -59,4 +59,4 @@ def test_a_question_is_kept_and_forgotten(folder: Path) -> None:
 
 
 def test_columns_of_one_name_stay_apart() -> None:
-    assert sql._named(Found(("n", "n"), ((1, 2),), False, 0.0)) == [{"n": 1, "n_2": 2}]
+    assert sql._named(QueryResult(("n", "n"), ((1, 2),), False, 0.0)) == [{"n": 1, "n_2": 2}]

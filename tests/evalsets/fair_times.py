@@ -24,7 +24,7 @@ from pathlib import Path
 from evalsets.cases.evalset import Evalset, fingerprint
 from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
-from evalsets.runs.runner import Plan, Side, Variant
+from evalsets.runs.runner import Plan, Variant, VariantSide
 from evalsets.runs.warm import warm
 from tests.pipeline.turns import make_pipeline
 from traces.records import Case
@@ -107,7 +107,7 @@ async def measure(address: str, pairs: int, cases: int, seconds: float) -> None:
     prices = {f"openai:{name}": {"input_per_million": 1, "output_per_million": 4} for name in NAMES}
     wanted = {"primary": "openai:first", "openai": {"base_url": address}, "prices": prices}
     pipeline = await make_pipeline(models=wanted)
-    sides = [Side(Variant(model=f"openai:{name}")) for name in NAMES]
+    sides = [VariantSide(Variant(model=f"openai:{name}")) for name in NAMES]
     await warm(pipeline, None, QUESTIONS[0], [side.variant.model or "" for side in sides])
     until = time.monotonic() + seconds
     verdicts: dict[str, Counter[str]] = {}

@@ -11,10 +11,10 @@ from typing import Any
 
 from evalsets.cases.evalset import Evalset, fingerprint
 from pipeline import build
-from pipeline.context.cache import Scope
+from pipeline.context.cache import CacheScope
 from pipeline.errors import ModelError
 from pipeline.extractive.extractive import Extractive
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.gateway import Gateway
 from pipeline.models.model import Prompt
 from pipeline.models.prices import Prices
@@ -81,7 +81,7 @@ class Stage:
         self.store, self.journal = self.pipeline.store, self.pipeline.journal
 
     async def retrieve(
-        self, query: str, kb: str, recorder: Recorder, scope: Scope | None = None, own: str | None = None
+        self, query: str, kb: str, recorder: Recorder, scope: CacheScope | None = None, own: str | None = None
     ) -> Retrieved:
         """Find the document of the turn's case, or another where the case is to go wrong."""
         turn = recorder.turn
@@ -97,7 +97,7 @@ class Stage:
             chunk_id=f"{document}#0",
             text="Open the panel and press the key.",
         )
-        return Retrieved(query, None, (Found(passage),), kb, "v3", "words")
+        return Retrieved(query, None, (RetrievedChunk(passage),), kb, "v3", "words")
 
     async def warm(self) -> None:
         """There is nothing to warm."""

@@ -17,7 +17,7 @@ from ragas.embeddings.base import BaseRagasEmbedding  # noqa: E402
 from ragas.llms.base import InstructorBaseRagasLLM  # noqa: E402
 
 from evalsets.judges import ragas_metrics  # noqa: E402
-from evalsets.judges.task import Task  # noqa: E402
+from evalsets.judges.task import JudgeTask  # noqa: E402
 from evalsets.metrics.table import JUDGED  # noqa: E402
 from tests.judge_stub import filled  # noqa: E402
 
@@ -79,7 +79,7 @@ async def main() -> None:
         plain = ragas_metrics.KINDS[name](llm=theirs, **extra)
         values = []
         for i in range(6):
-            opinion = await ragas_metrics.measure(fast, Task(i, name, sample(i)), judge)
+            opinion = await ragas_metrics.measure(fast, JudgeTask(i, name, sample(i)), judge)
             inputs = {key: sample(i)[key] for key in JUDGED[name].needs}
             values.append((opinion.value, float((await plain.ascore(**inputs)).value), opinion.reason))
         found[name] = {"values": values, "same_prompts": ours.prompts == theirs.prompts}
@@ -92,9 +92,9 @@ async def main() -> None:
 
 
 def _account() -> Any:
-    from evalsets.judges.judge import Account
+    from evalsets.judges.judge import JudgingCost
 
-    return Account()
+    return JudgingCost()
 
 
 if __name__ == "__main__":

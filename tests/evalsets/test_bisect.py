@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalsets.release import bisect
-from evalsets.release.bisect import CONTROL, TOGETHER, Finding, Trial, Unlike
+from evalsets.release.bisect import CONTROL, TOGETHER, Bisection, Trial, Unlike
 from evalsets.runs import runner
 from evalsets.runs.runner import Variant
 from tests.evalsets.fakes import Stage, make_set
@@ -44,7 +44,7 @@ class World:
         with ThreadPoolExecutor(1) as aside:
             return aside.submit(asyncio.run, made).result()
 
-    def find(self, bad: str, metric: str = "hit@5") -> Finding:
+    def find(self, bad: str, metric: str = "hit@5") -> Bisection:
         return bisect.find_cause(self.stage.store.read, "good", bad, metric, self.ask)
 
 

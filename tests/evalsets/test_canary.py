@@ -14,7 +14,7 @@ import pytest
 from evalsets.release import canary
 from pipeline.prompts.force import Force
 from pipeline.prompts.library import SHIPPED, Library
-from pipeline.prompts.shelves import Shelf
+from pipeline.prompts.shelves import PromptShelf
 from tests.factories import make_score, make_trace
 from traces.errors import StoreBusy
 from traces.journal import Journal
@@ -101,7 +101,8 @@ def test_what_cannot_be_read_is_looked_at_again(
         yield
 
     watching = threading.Thread(
-        target=canary.watch_forever, args=(lambda: [("default", Shelf(prompts, force))], read, stop, 0.01)
+        target=canary.watch_forever,
+        args=(lambda: [("default", PromptShelf(prompts, force))], read, stop, 0.01),
     )
     watching.start()
     time.sleep(0.1)

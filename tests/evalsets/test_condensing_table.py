@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from evalsets.condensing_table import FollowUp, follow_ups, row
-from evalsets.retrieval_table import Standing, shelve
+from evalsets.retrieval_table import ShelfInMemory, shelve
 from pipeline.events import Message
 from pipeline.knowledge.embedding import MiniLM
 from tests.fake_embedder import WordEmbedder
@@ -24,7 +24,7 @@ async def test_a_line_compares_last_question_rules_and_rewrites(tmp_path: Path) 
     rows = [{"id": name, "title": "", "text": text} for name, text in TEXTS.items()]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in rows))
     embedder = cast("MiniLM", WordEmbedder())
-    standing = Standing(await shelve(tmp_path / "corpus.jsonl", embedder), embedder)
+    standing = ShelfInMemory(await shelve(tmp_path / "corpus.jsonl", embedder), embedder)
     history = (Message("user", "Where is the kettle?"), Message("assistant", "In the kitchen."))
     case = FollowUp("How much can it hold?", history, "How many litres are two?", frozenset({"kettle"}))
     line = await row("own", standing, [case, case], None)

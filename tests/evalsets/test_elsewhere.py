@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalsets.runs import elsewhere, runner
-from evalsets.runs.elsewhere import Bench, Elsewhere
+from evalsets.runs.elsewhere import Bench, WorkerPipeline
 from evalsets.runs.runner import Variant
 from pipeline import build
 from pipeline.context.retrieval import Patience
@@ -49,7 +49,7 @@ async def pipeline(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pipeline]:
 
 @pytest.mark.parametrize("only", [None, "retrieval"])
 async def test_turns_of_workers_are_recorded_here_once(pipeline: Pipeline, only: Any) -> None:
-    there = Elsewhere(pipeline, Thread(), {}, cache=True)
+    there = WorkerPipeline(pipeline, Thread(), {}, cache=True)
     outcome = await runner.run(make_set(), Variant(only=only), there, kb="default")
     assert (outcome.state, outcome.cases, outcome.failed) == ("finished", 8, 0)
     pipeline.store.drain()
@@ -75,7 +75,7 @@ async def test_a_workers_first_turn_waits_as_long_as_it_takes_to_load(
 
     monkeypatch.setattr(knowledge, "open", slow)
     monkeypatch.setattr(bench.pipeline.retriever, "_patience", Patience(open=0.1))
-    there = Elsewhere(pipeline, Thread(), {}, cache=False)
+    there = WorkerPipeline(pipeline, Thread(), {}, cache=False)
     outcome = await runner.run(make_set(), Variant(only="retrieval"), there, kb="default")
     assert outcome.failed == 0
     assert not first

@@ -13,7 +13,7 @@ from evalsets.evidence_sets import Example, evidence_of, labels, lines
 from evalsets.fit_evidence import HOME, MODELS, auc, f1, fit, fit_home
 from pipeline.extractive.evidence import WEIGHTS
 from pipeline.extractive.rows import statements
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
@@ -47,7 +47,7 @@ def test_the_shipped_weights_fit_the_models() -> None:
 def test_the_passage_that_answers_is_learnt_from_labelled_pages(capsys: pytest.CaptureFixture[str]) -> None:
     texts = ("The lid is red.", "The pump is green and needs oil each week.")
     found = tuple(
-        Found(make_passage(n=n, rank=n, document_id=f"d{n}", title="", text=text), (), None)
+        RetrievedChunk(make_passage(n=n, rank=n, document_id=f"d{n}", title="", text=text), (), None)
         for n, text in enumerate(texts, 1)
     )
     retrieved = Retrieved("", None, found, "test", None, None)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evalsets.release import gate_report
-from evalsets.release.gate import Limits, check
+from evalsets.release.gate import GateLimits, check
 from evalsets.release.in_force import Facts
 from evalsets.release.verdict import Verdict
 from evalsets.runs import runner
@@ -27,7 +27,7 @@ ANSWER, CONDENSE = Library().get("answer@v1"), Library().get("condense@v1")
 FACTS = Facts(
     "answer@v1", ANSWER.fingerprint, MODEL, "k", "v3", "gg", "cc", "condense@v1", CONDENSE.fingerprint
 )
-WIDE = Limits(loss=0.3)  # what 30 cases can show
+WIDE = GateLimits(loss=0.3)  # what 30 cases can show
 THRESHOLDS = {"hit@5": 0.9}
 
 

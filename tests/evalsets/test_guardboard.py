@@ -8,7 +8,17 @@ import pytest
 
 from evalsets.cases.cases import load_evalset
 from evalsets.guard_lines import own, pairs
-from evalsets.runs.guardboard import HARMLESS, HOSTILE, NAME, Board, Row, bounds, measure, passages, worse
+from evalsets.runs.guardboard import (
+    HARMLESS,
+    HOSTILE,
+    NAME,
+    CategoryResult,
+    GuardBoard,
+    bounds,
+    measure,
+    passages,
+    worse,
+)
 from pipeline.guardrails import inbound
 from pipeline.guardrails.inbound import Inbound
 from pipeline.guardrails.planted import Planted
@@ -16,7 +26,7 @@ from pipeline.knowledge.embedding import MiniLM
 
 
 @pytest.fixture(scope="module")
-def board() -> Board:
+def board() -> GuardBoard:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inbound, "EMBED_SECONDS", 60.0)  # a busy machine changes no figure
         return asyncio.run(measure(Inbound(embedder=MiniLM()), Planted()))
@@ -37,14 +47,14 @@ def test_no_hostile_line_of_the_set_is_trained_on() -> None:
     assert hostile and not trained & hostile
 
 
-def test_no_category_is_worse_than_recorded(board: Board) -> None:
+def test_no_category_is_worse_than_recorded(board: GuardBoard) -> None:
     assert board.worse == ()
     assert {row.category for row in board.rows} <= bounds().keys()
     assert all(row.ci_low <= row.share <= row.ci_high for row in board.rows)
     assert board.passage_microseconds < 50_000
 
 
-async def test_a_guard_that_lets_everything_pass_is_worse(board: Board) -> None:
+async def test_a_guard_that_lets_everything_pass_is_worse(board: GuardBoard) -> None:
     idle = await measure(Inbound(injection="off", harm="off"), Planted())
     told = " ".join(idle.worse)
     assert HOSTILE in told
@@ -57,5 +67,5 @@ def test_more_false_alarms_are_worse() -> None:
     assert list(worse([row], {HARMLESS: 0.6})) == []
 
 
-def _rows() -> list[Row]:
-    return [Row(HARMLESS, "false alarms", 10, 5, 0.5, 0.2, 0.8)]
+def _rows() -> list[CategoryResult]:
+    return [CategoryResult(HARMLESS, "false alarms", 10, 5, 0.5, 0.2, 0.8)]

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from evalsets.judges import judge as judges
-from evalsets.judges.cache import Cache
+from evalsets.judges.cache import JudgeCache
 from evalsets.judges.judge import BudgetSpent, Judge
 from pipeline.errors import ModelError
 from pipeline.models.openai import OpenAIChat
@@ -48,7 +48,7 @@ async def model(stub: JudgeStub) -> AsyncIterator[OpenAIChat]:
 async def test_a_reply_is_remembered_under_all_that_shaped_it(
     stub: JudgeStub, model: OpenAIChat, tmp_path: Path
 ) -> None:
-    cache = Cache(tmp_path)
+    cache = JudgeCache(tmp_path)
     judge = Judge(model, cache=cache, prices=PRICES)
     await judge.ask("p", Verdict)
     await judge.ask("p", Verdict)
@@ -67,7 +67,7 @@ async def test_a_reply_is_remembered_under_all_that_shaped_it(
 async def test_asking_twice_for_one_sample_is_two_questions(
     stub: JudgeStub, model: OpenAIChat, tmp_path: Path
 ) -> None:
-    judge = Judge(model, cache=Cache(tmp_path), prices=PRICES)
+    judge = Judge(model, cache=JudgeCache(tmp_path), prices=PRICES)
     judge.open()
     for _ in range(3):
         await judge.ask("p", Question)
@@ -82,7 +82,7 @@ async def test_asking_twice_for_one_sample_is_two_questions(
 async def test_only_replies_that_fit_are_remembered(
     stub: JudgeStub, model: OpenAIChat, tmp_path: Path
 ) -> None:
-    judge = Judge(model, cache=Cache(tmp_path), prices=PRICES)
+    judge = Judge(model, cache=JudgeCache(tmp_path), prices=PRICES)
     stub.script("broken", "broken")
     with pytest.raises(ModelError):
         await judge.ask("p", Verdict)

@@ -11,7 +11,7 @@ import pytest
 
 from evalsets.judges import judgement
 from evalsets.judges.judge_metrics import Sample, addresses_judge, estimate, missing
-from evalsets.judges.task import Opinion, Task
+from evalsets.judges.task import JudgeTask, Opinion
 from evalsets.metrics.table import JUDGED
 from evalsets.runs.runner import Variant, run
 from pipeline.models.prices import Prices
@@ -30,9 +30,9 @@ class FakeWorker:
 
     def __init__(self, told: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.told = told or {}
-        self.asked: list[Task] = []
+        self.asked: list[JudgeTask] = []
 
-    async def opinions(self, tasks: Iterable[Task]) -> AsyncIterator[Opinion]:
+    async def opinions(self, tasks: Iterable[JudgeTask]) -> AsyncIterator[Opinion]:
         for task in tasks:
             self.asked.append(task)
             bill = Bill(calls=2, cached=0, input_tokens=10, output_tokens=5, usd=0.01)

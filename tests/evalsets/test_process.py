@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from evalsets.judges.process import JudgeError, Worker
-from evalsets.judges.task import Job, Task
+from evalsets.judges.task import JudgeJob, JudgeTask
 from tests.judge_stub import JudgeStub
 
 ROOT = Path(__file__).parents[2]
@@ -85,13 +85,15 @@ async def test_each_failure_is_told_and_nothing_is_opened(stub: JudgeStub, tmp_p
     hostile = {**SAMPLE, "retrieved_contexts": [url, str(canary), f"file://{canary}", f"![x]({url})"]}
     words = ("broken", "truncated", "refusal", "stall", "wrong_shape")
     stub.fault_for = lambda prompt: next((word for word in words if f"<{word}>" in prompt), None)
-    tasks = [Task(0, "faithfulness", SAMPLE)]
-    tasks += [Task(i, "faithfulness", {**SAMPLE, "response": f"<{word}>"}) for i, word in enumerate(words, 1)]
+    tasks = [JudgeTask(0, "faithfulness", SAMPLE)]
     tasks += [
-        Task(10 + i, name, hostile)
+        JudgeTask(i, "faithfulness", {**SAMPLE, "response": f"<{word}>"}) for i, word in enumerate(words, 1)
+    ]
+    tasks += [
+        JudgeTask(10 + i, name, hostile)
         for i, name in enumerate(("faithfulness", "context_precision", "context_recall", "noise_sensitivity"))
     ]
-    job = Job("openai:gpt-6-luna", seconds=2.0, cache=str(tmp_path / "cache"))
+    job = JudgeJob("openai:gpt-6-luna", seconds=2.0, cache=str(tmp_path / "cache"))
     async with Worker(job, tmp_path) as worker:
         pid = worker.pid
         opinions = {opinion.place: opinion async for opinion in worker.opinions(tasks)}
@@ -115,8 +117,8 @@ async def test_each_failure_is_told_and_nothing_is_opened(stub: JudgeStub, tmp_p
 @pytest.mark.slow
 async def test_a_process_that_dies_is_an_error_and_not_a_hang(stub: JudgeStub, tmp_path: Path) -> None:
     stub.seconds = 5.0
-    tasks = [Task(0, "faithfulness", SAMPLE)]
-    async with Worker(Job("openai:gpt-6-luna"), tmp_path) as worker:
+    tasks = [JudgeTask(0, "faithfulness", SAMPLE)]
+    async with Worker(JudgeJob("openai:gpt-6-luna"), tmp_path) as worker:
         asyncio.get_running_loop().call_later(0.3, os.kill, worker.pid, signal.SIGKILL)
         with pytest.raises(JudgeError, match="ended early"):
             async for _ in worker.opinions(tasks):

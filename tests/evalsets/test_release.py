@@ -10,7 +10,7 @@ import pytest
 from evalsets.cases import corpora
 from evalsets.cases.cases import load_evalset
 from evalsets.release import release
-from evalsets.release.gate import Limits
+from evalsets.release.gate import GateLimits
 from evalsets.release.release import NothingBefore, NotPromoted
 from evalsets.release.verdict import Evidence
 from evalsets.runs import runner
@@ -21,7 +21,7 @@ from pipeline.turn import Pipeline
 from tests.pipeline.turns import make_pipeline
 from traces.records import RunSettings
 
-SMALL = Limits(blind="note")  # three cases cannot show a loss
+SMALL = GateLimits(blind="note")  # three cases cannot show a loss
 CASES = [
     {"id": "a", "question": "How do I turn on bounce keys?", "relevant_ids": ["bounce-keys"]},
     {"id": "b", "question": "What happens when I close the lid?", "relevant_ids": ["lid"]},

@@ -154,7 +154,7 @@ async def test_one_turn_with_the_same_and_with_fresh_passages(fresh: bool) -> No
         load_settings(), done.turn_id, prompt=None, model=None, fresh=fresh, models=[Scripted(BAD)]
     )
     before, after = replayed.before, replayed.after
-    assert playground.Played.read(json.loads(json.dumps(replayed.to_dict()))) == replayed
+    assert playground.ReplayedTurn.read(json.loads(json.dumps(replayed.to_dict()))) == replayed
     assert before.answer == GOOD
     assert (after.answer or "").startswith(BAD)
     assert [row.title for row in after.placed] == [row.title for row in before.placed]

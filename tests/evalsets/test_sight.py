@@ -11,7 +11,7 @@ import pytest
 from evalsets.metrics import stats, times
 from evalsets.metrics.columns import Column
 from evalsets.release import onward, power, sight
-from evalsets.release.verdict import Check, Evidence, Side, Verdict
+from evalsets.release.verdict import Check, Evidence, Verdict, VerdictSide
 from evalsets.reports import compare
 from evalsets.reports.compare import pair
 from traces.records import Load, Run, RunSettings
@@ -45,7 +45,7 @@ def test_five_equal_cases_cannot_tell() -> None:
 
 def proof(evalset: str, more: int, reason: str) -> Evidence:
     """Return the evidence of a set with 20 cases, held back for a reason or, where that is empty, not."""
-    side = Side("r1", "answer@v1 · m", "answer@v1", "m")
+    side = VerdictSide("r1", "answer@v1 · m", "answer@v1", "m")
     reasons = (reason,) if reason else ()
     checks = tuple(Check("sight", "failed", text, more=more) for text in reasons)
     return Evidence(evalset, "answer@v1", 20, (), Verdict(evalset, side, side, "", checks), reasons)

@@ -13,7 +13,7 @@ from evalsets.release import in_force
 from evalsets.release.in_force import Facts
 from evalsets.reports import compare
 from evalsets.runs import load, runner
-from evalsets.runs.runner import Plan, Side, Variant
+from evalsets.runs.runner import Plan, Variant, VariantSide
 from pipeline.prompts.library import Library
 from tests.evalsets.fakes import MODEL, Stage, make_set
 from traces.queries import runs
@@ -23,7 +23,7 @@ ANSWER, CONDENSE = Library().get("answer@v1"), Library().get("condense@v1")
 FACTS = Facts(
     "answer@v1", ANSWER.fingerprint, "openai:a", "k", "v3", "gg", "cc", "condense@v1", CONDENSE.fingerprint
 )
-TWO = [Side(Variant(model="openai:a")), Side(Variant(model="openai:b"))]
+TWO = [VariantSide(Variant(model="openai:a")), VariantSide(Variant(model="openai:b"))]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_times_of_one_session_are_compared_and_others_are_not(stage: Stage
 
 
 async def test_the_embedded_model_is_said_to_read_no_prompt(stage: Stage) -> None:
-    sides = [Side(Variant("answer@v1", "extractive")), Side(Variant("answer@v2", "extractive"))]
+    sides = [VariantSide(Variant("answer@v1", "extractive")), VariantSide(Variant("answer@v2", "extractive"))]
     a, b = await runner.run_together(make_set(12), sides, stage.pipeline, kb="k")
     stage.store.drain()
     with stage.store.read() as ledger:
@@ -125,7 +125,7 @@ async def test_a_run_says_how_busy_the_machine_was(stage: Stage, tmp_path: Path)
 
 async def test_the_gate_prefers_runs_made_side_by_side(stage: Stage) -> None:
     evalset = make_set(8)
-    sides = [Side(Variant()), Side(Variant())]
+    sides = [VariantSide(Variant()), VariantSide(Variant())]
     pair = await runner.run_together(evalset, sides, stage.pipeline, kb="k")
     late = await runner.run(
         evalset, Variant(), stage.pipeline, Plan(settings=RunSettings(session="x")), kb="k"
@@ -144,8 +144,8 @@ async def test_a_side_may_search_otherwise_and_is_named_by_it(stage: Stage, tmp_
     other = Stage(tmp_path / "other", models=(MODEL,))
     eight = Variant(model=MODEL, retrieval="passages=8")
     sides = [
-        Side(Variant(model=MODEL), search={"passages": 5}),
-        Side(eight, pipeline=other.pipeline, search={"passages": 8}),
+        VariantSide(Variant(model=MODEL), search={"passages": 5}),
+        VariantSide(eight, pipeline=other.pipeline, search={"passages": 8}),
     ]
     a, b = await runner.run_together(make_set(), sides, stage.pipeline, kb="k")
     assert (len(stage.turns), len(other.turns)) == (8, 8)

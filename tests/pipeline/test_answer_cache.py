@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.context.answers import AnswerCache, Asked, Kept, disagree
-from pipeline.context.cache import Scope
+from pipeline.context.answers import AnswerCache, AnswerKey, KeptAnswer, disagree
+from pipeline.context.cache import CacheScope
 from pipeline.events import Answer
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
@@ -104,19 +104,19 @@ async def test_a_checked_hit_is_answered_afresh_and_a_wrong_one_goes() -> None:
     await pipeline.close()
 
 
-def asked(question: str, version: str = "v1", passages: tuple[str, ...] = ("a#0",)) -> Asked:
-    scope = Scope("", "answer@v1", "openai:x", "g")
-    return Asked(scope, "kb", version, "f", 800, passages, question, np.ones(3, np.float32))
+def asked(question: str, version: str = "v1", passages: tuple[str, ...] = ("a#0",)) -> AnswerKey:
+    scope = CacheScope("", "answer@v1", "openai:x", "g")
+    return AnswerKey(scope, "kb", version, "f", 800, passages, question, np.ones(3, np.float32))
 
 
 def test_a_new_version_drops_the_old_ones_and_sizes_are_bounded() -> None:
     cache = AnswerCache(sample=0.0, size=3)
     for number in range(9):
-        cache.put(asked(f"What is plan {number}?"), Kept("It is [1].", "m", 1.0, None))
+        cache.put(asked(f"What is plan {number}?"), KeptAnswer("It is [1].", "m", 1.0, None))
     assert sum(map(len, cache._kept.values())) == 3
     assert cache.find(asked("What is plan 8?")) is not None
     assert cache.find(asked("What is plan 8?", passages=("b#0",))) is None
-    cache.put(asked("What is new?", "v2"), Kept("It is [1].", "m", 1.0, None))
+    cache.put(asked("What is new?", "v2"), KeptAnswer("It is [1].", "m", 1.0, None))
     assert cache.find(asked("What is plan 8?")) is None and len(cache._kept) == 1
 
 
@@ -124,7 +124,7 @@ def test_no_near_miss_is_served_whatever_its_vector() -> None:
     for line in (Path(__file__).parent / "near_misses.tsv").read_text(encoding="utf-8").splitlines():
         question, *others = line.split("\t")
         cache = AnswerCache(sample=0.0)
-        cache.put(asked(question), Kept("It is [1].", "m", 1.0, None))
+        cache.put(asked(question), KeptAnswer("It is [1].", "m", 1.0, None))
         assert all(cache.find(asked(other)) is None for other in others)
 
 
@@ -132,11 +132,11 @@ def test_every_question_stays_beside_its_own_vector() -> None:
     cache = AnswerCache(sample=0.0, size=20)
     vectors = np.eye(40, dtype=np.float32)
 
-    def of(number: int, question: str) -> Asked:
+    def of(number: int, question: str) -> AnswerKey:
         return replace(asked(question), vector=vectors[number])
 
     for number in range(40):
-        cache.put(of(number, f"What is plan {number}?"), Kept(f"Plan {number} [1].", "m", 1.0, None))
+        cache.put(of(number, f"What is plan {number}?"), KeptAnswer(f"Plan {number} [1].", "m", 1.0, None))
         if number % 3 == 0:
             cache.drop(of(number, f"What is plan {number}?"))
     hits = [cache.find(of(number, f"Please tell me what plan {number} is")) for number in range(40)]

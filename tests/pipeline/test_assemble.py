@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from pipeline.context.assemble import assemble, distinct
 from pipeline.events import Message
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import Library
 from pipeline.text.tokens import estimate
@@ -11,7 +11,7 @@ from tests.factories import make_passage
 
 def retrieved(*texts: str) -> Retrieved:
     found = tuple(
-        Found(make_passage(rank=rank, text=text, n=None), ((0, len(text)),))
+        RetrievedChunk(make_passage(rank=rank, text=text, n=None), ((0, len(text)),))
         for rank, text in enumerate(texts, 1)
     )
     return Retrieved("q", None, found, "default", "1", "minilm")

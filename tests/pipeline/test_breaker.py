@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.breaker import Breaker, Change, Permit, Policy
+from pipeline.breaker import Breaker, Permit, Policy, Transition
 from pipeline.rehearsal.clock import Clock
 
 POLICY = Policy(minimum_calls=5, open_seconds=10.0, jitter=0.0, slow_seconds=2.0)
@@ -164,7 +164,7 @@ def test_isolate_and_release() -> None:
 
 
 def test_changes_are_told() -> None:
-    told: list[Change] = []
+    told: list[Transition] = []
     breaker = Breaker("openai:m", POLICY, on_change=told.append)
     breaker.trip("status 401")
     assert [(change.name, change.old, change.new, change.reason) for change in told] == [

@@ -14,11 +14,11 @@ import pytest
 
 from pipeline import notices
 from pipeline.events import Answer, Failed
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.spending import Spending
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
-from pipeline.steps.routing import Routes
+from pipeline.steps.routing import RouteModels
 from pipeline.turn import Pipeline
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
@@ -37,11 +37,11 @@ class Days:
 
 
 def purse(tmp_path: Path, now: Callable[[], datetime] | None = None, **limits: Any) -> Budget:
-    return Budget(Spending(tmp_path / "spending.sqlite"), Limits(**limits), now or Days())
+    return Budget(Spending(tmp_path / "spending.sqlite"), SpendingLimits(**limits), now or Days())
 
 
 async def with_budget(
-    *models: Scripted, priced: bool = True, routes: Routes | None = None, **limits: Any
+    *models: Scripted, priced: bool = True, routes: RouteModels | None = None, **limits: Any
 ) -> Pipeline:
     rules = {"routes": routes} if routes else None
     pipeline = await make_pipeline(*models, rules=rules, budgets=limits)
@@ -168,7 +168,7 @@ def test_processes_share_the_budget(tmp_path: Path) -> None:
 
 async def test_at_80_per_cent_the_cheap_model_answers_from_less() -> None:
     dear, cheap = Scripted(SUSPENDS, name="dear"), Scripted(SUSPENDS, name="cheap")
-    pipeline = await with_budget(dear, cheap, day_usd=10.0, routes=Routes(cheap="cheap", strong="dear"))
+    pipeline = await with_budget(dear, cheap, day_usd=10.0, routes=RouteModels(cheap="cheap", strong="dear"))
     before, _ = await ask(pipeline, LID)
     pipeline.budget.settle("other", "eve", 8.5, 0)
     after, _ = await ask(pipeline, LID)
@@ -182,7 +182,7 @@ async def test_at_80_per_cent_the_cheap_model_answers_from_less() -> None:
 
 async def test_what_the_dear_model_may_not_cost_the_cheap_one_may() -> None:
     dear, cheap = Scripted(SUSPENDS, name="dear"), Scripted(SUSPENDS, name="cheap")
-    pipeline = await with_budget(dear, cheap, day_usd=0.05, routes=Routes(cheap="cheap", strong="dear"))
+    pipeline = await with_budget(dear, cheap, day_usd=0.05, routes=RouteModels(cheap="cheap", strong="dear"))
     little = {name: value / 100 for name, value in PRICE.items()}
     pipeline.gateway._prices = Prices({"dear": PRICE, "cheap": little})
     answer, _ = await ask(pipeline, LID)

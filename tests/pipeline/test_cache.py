@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.context.cache import Scope, SemanticCache, differ
+from pipeline.context.cache import CacheScope, SemanticCache, differ
 from pipeline.context.likeness import THRESHOLD, same
 from pipeline.context.retrieval import Retriever
 from pipeline.events import Answer
@@ -27,7 +27,7 @@ from traces.recorder import Recorder
 from traces.records import Record, Trace
 
 HERE = Path(__file__).parent
-SCOPE = Scope("ada", "answer@v1", "extractive", "g")
+SCOPE = CacheScope("ada", "answer@v1", "extractive", "g")
 PAGES = [
     Document("battery", "Charge the battery", "Plug in the cable. The battery charges in an hour."),
     Document("screen", "Clean the screen", "Use a soft cloth. Water is enough for the screen."),
@@ -78,7 +78,7 @@ class Sink:
         pass
 
 
-async def find(retriever: Retriever, query: str, scope: Scope | None = SCOPE) -> tuple[Retrieved, Trace]:
+async def find(retriever: Retriever, query: str, scope: CacheScope | None = SCOPE) -> tuple[Retrieved, Trace]:
     recorder = Recorder(make_turn(), Sink())
     return await retriever.retrieve(query, "kb", recorder, scope), recorder.close()
 

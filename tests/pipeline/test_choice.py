@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.events import Answer
 from pipeline.prompts.choice import choose, lot, trouble
-from pipeline.prompts.force import Force, Standing
+from pipeline.prompts.force import Force, PromptStanding
 from pipeline.prompts.library import SHIPPED, Library, PromptError
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
@@ -117,7 +117,7 @@ async def test_a_turn_reads_no_prompt_twice_and_none_it_does_not_need(library: L
     asked_for: list[str] = []
     standing = pipeline.force.standing
 
-    def counted(name: str) -> Standing:
+    def counted(name: str) -> PromptStanding:
         asked_for.append(name)
         return standing(name)
 

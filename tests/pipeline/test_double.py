@@ -11,7 +11,7 @@ from pipeline.extractive.home import others
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements
 from pipeline.knowledge.documents import Document
-from pipeline.knowledge.found import Found
+from pipeline.knowledge.found import RetrievedChunk
 from pipeline.text.sentences import sentences
 from pipeline.text.spelling import joinable, joined
 from tests.factories import make_passage
@@ -97,7 +97,7 @@ def test_a_row_says_less_to_another_question_than_prose(chance: float, there: bo
         Sentence(text, 0, place, place, share, frozenset(text.split()), same_line=False)
         for place, (text, share) in enumerate(zip(texts, (0.6, chance), strict=True))
     )
-    reading = Reading((Found(make_passage(n=1, text=" ".join(texts))),), read, 0.9, (1.0,))
+    reading = Reading((RetrievedChunk(make_passage(n=1, text=" ".join(texts))),), read, 0.9, (1.0,))
     text = "".join(compose("Who fires it?", reading))
     assert "oldest potter" in text and ("lamp" in text) is there
 

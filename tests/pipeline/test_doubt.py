@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.extractive.extractive import Extractive
 from pipeline.extractive.reading import Reading, Sentence
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt, Text
 from pipeline.talk import unsure
 from pipeline.text.sentences import sentences
@@ -24,7 +24,7 @@ def prompt(question: str, *pages: tuple[str, str, str], cosines: tuple[float, ..
         spans = tuple(sentences(text))
         vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * len(spans), np.float32)
         passage = make_passage(rank=number, text=text, title=title, n=number, document_id=document)
-        candidates.append(Found(passage, spans, vectors))
+        candidates.append(RetrievedChunk(passage, spans, vectors))
     vector = np.array([1, 0], np.float32)
     return Prompt("", (), question, Retrieved(question, vector, tuple(candidates), "default", None, None))
 
@@ -70,7 +70,7 @@ async def test_a_doubt_is_told_in_the_language_of_the_question() -> None:
     ],
 )
 def test_the_rivals_are_the_two_likeliest(chances: tuple[float, ...], rivals: tuple[str, ...]) -> None:
-    pages = tuple(Found(make_passage(text="Start it.", document_id=name)) for name in "abc")
+    pages = tuple(RetrievedChunk(make_passage(text="Start it.", document_id=name)) for name in "abc")
     read = tuple(
         Sentence("Start it.", number, 0, 0, 0.5, frozenset({"start"}), same_line=False, within=0.7)
         for number in range(3)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.extractive import evidence
 from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read, strength
 from pipeline.extractive.kinds import kind, names
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
@@ -27,7 +27,7 @@ def retrieved(*texts: str, vectors: list[list[list[float]]] | None = None) -> Re
     for number, text in enumerate(texts, 1):
         given_ = None if vectors is None else np.array(vectors[number - 1], np.float32)
         passage = make_passage(rank=number, text=text, title="", n=number)
-        found.append(Found(passage, tuple(sentences(text)), given_))
+        found.append(RetrievedChunk(passage, tuple(sentences(text)), given_))
     query = None if vectors is None else np.array([1, 0], np.float32)
     return Retrieved("", query, tuple(found), "default", None, None)
 
@@ -99,7 +99,7 @@ def test_a_follow_up_needs_less_evidence_unless_its_words_are_missing(
 
 def test_only_numbered_passages_are_read() -> None:
     everything = retrieved(BRIGHTNESS, BACKUP)
-    unnumbered = Found(make_passage(rank=2, text=BACKUP, n=None), tuple(sentences(BACKUP)))
+    unnumbered = RetrievedChunk(make_passage(rank=2, text=BACKUP, n=None), tuple(sentences(BACKUP)))
     some = Retrieved("", None, (everything.candidates[0], unnumbered), "default", None, None)
     assert {s.passage for s in read("brightness", some).sentences} == {0}
 

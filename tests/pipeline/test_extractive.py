@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from pipeline.extractive.extractive import Extractive
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt, Stop, Text
 from pipeline.notices import NOT_FOUND
 from pipeline.text.sentences import sentences
@@ -36,7 +36,7 @@ def prompt(question: str, *texts: str, cosine: float = 0.75, ranks: int = 5, **c
         vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * len(spans), np.float32)
         n = number if number <= ranks else None
         passage = make_passage(rank=number, text=text, title="Help", n=n, document_id=f"doc-{number}")
-        found.append(Found(passage, spans, vectors))
+        found.append(RetrievedChunk(passage, spans, vectors))
     known = Retrieved(question, np.array([1, 0], np.float32), tuple(found), "default", None, None)
     return Prompt("Answer.", (), question, known, **columns)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.extractive.headings import inherited, pointed, prose
 from pipeline.extractive.reading import Reading, Sentence
-from pipeline.knowledge.found import Found
+from pipeline.knowledge.found import RetrievedChunk
 from tests.factories import make_passage
 from tests.pipeline.test_doubt import answer, prompt
 
@@ -52,8 +52,8 @@ def test_a_heading_at_the_end_hands_nothing_on() -> None:
 )
 def test_a_pointer_leads_to_the_page_it_names(text: str, title: str, document: str | None) -> None:
     pages = (
-        Found(make_passage(text=text, document_id="a", title="Costs")),
-        Found(make_passage(text="It is small.", document_id="b", title=title)),
+        RetrievedChunk(make_passage(text=text, document_id="a", title="Costs")),
+        RetrievedChunk(make_passage(text="It is small.", document_id="b", title=title)),
     )
     best = Sentence(text, 0, 0, 0, 0.8, frozenset(), same_line=False)
     assert pointed(Reading(pages, (best,), 0.9, (0.7, 0.3))) == document

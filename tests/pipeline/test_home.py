@@ -11,13 +11,13 @@ from pipeline.extractive.evidence import Page, Reading, read
 from pipeline.extractive.exact import misnamed
 from pipeline.extractive.extractive import _how, compose
 from pipeline.extractive.kinds import does
-from pipeline.knowledge.found import Found, Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from tests.factories import make_passage
 
 
 def retrieved(*pages: tuple[str, str], question: str = "") -> Retrieved:
     found = tuple(
-        Found(make_passage(n=n, rank=n, document_id=f"d{n}", title=title, text=text), (), None)
+        RetrievedChunk(make_passage(n=n, rank=n, document_id=f"d{n}", title=title, text=text), (), None)
         for n, (title, text) in enumerate(pages, 1)
     )
     return Retrieved(question, None, found, "test", None, None)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import listing
-from pipeline.knowledge.listing import FRESH_SECONDS, REST_SECONDS, Listing
+from pipeline.knowledge.listing import FRESH_SECONDS, REST_SECONDS, NameListing
 from pipeline.rehearsal.clock import Clock
 
 
@@ -39,7 +39,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     store.talks.set()
 
 
-def eventually(names: Listing, clock: Clock) -> bool:
+def eventually(names: NameListing, clock: Clock) -> bool:
     """Ask again and again, always after a rest, until the store answers."""
     while True:
         clock.now += REST_SECONDS
@@ -51,7 +51,7 @@ def eventually(names: Listing, clock: Clock) -> bool:
 
 def test_names_are_believed_for_a_moment(store: Store) -> None:
     clock = Clock()
-    names = Listing(store.ask, clock)
+    names = NameListing(store.ask, clock)
     assert names.holds("valves") and not names.holds("pumps")
     store.names = ["pumps"]
     assert not names.holds("pumps") and store.asked == 1
@@ -63,7 +63,7 @@ def test_names_are_believed_for_a_moment(store: Store) -> None:
 
 def test_a_silent_store_is_not_waited_for_twice_and_asked_once(store: Store) -> None:
     clock = Clock()
-    names = Listing(store.ask, clock)
+    names = NameListing(store.ask, clock)
     store.talks.clear()
     for _ in range(2):
         for _ in range(3):
@@ -77,7 +77,7 @@ def test_a_silent_store_is_not_waited_for_twice_and_asked_once(store: Store) -> 
 
 def test_a_refusal_is_kept_for_a_while(store: Store) -> None:
     clock = Clock()
-    names = Listing(store.ask, clock)
+    names = NameListing(store.ask, clock)
     store.refuses = True
     for _ in range(3):
         with pytest.raises(RuntimeError, match="403"):

@@ -9,14 +9,14 @@ import pytest
 
 from pipeline.breaker import Breaker
 from pipeline.events import Answer
-from pipeline.guardrails.inbound import Inbound, Verdict
+from pipeline.guardrails.inbound import GuardVerdict, Inbound
 from pipeline.guardrails.moderator import Handling, Moderator, ModeratorError
 from pipeline.models.scripted import Scripted
 from pipeline.rehearsal.server import FaultServer
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
-GREY = Verdict("allow", scores={"harm": 0.99})  # in doubt, whatever the threshold
-CLEAR = Verdict("allow", scores={"harm": 0.0})
+GREY = GuardVerdict("allow", scores={"harm": 0.99})  # in doubt, whatever the threshold
+CLEAR = GuardVerdict("allow", scores={"harm": 0.0})
 TEXT = "How do I get rid of my neighbour?"
 
 
@@ -31,7 +31,9 @@ def moderator(server: FaultServer, protocol: Any = "openai", **more: Any) -> Mod
     return Moderator(protocol, base_url=server.openai_url, **values)
 
 
-async def judged(server: FaultServer, fault: str, handling: Handling = Handling(), **more: Any) -> Verdict:
+async def judged(
+    server: FaultServer, fault: str, handling: Handling = Handling(), **more: Any
+) -> GuardVerdict:
     server.reset(fault)
     verdict = more.pop("verdict", GREY)
     guard = Inbound(moderator=moderator(server, handling=handling, **more))
@@ -100,7 +102,7 @@ async def test_only_the_grey_zone_is_asked_about(server: FaultServer) -> None:
     assert "moderator:violence" in blocked.signs
     assert await judged(server, "moderation?flagged=violence", verdict=CLEAR) == CLEAR
     assert server.requests == []
-    refused = Verdict("refuse", "harm:x", "No.", (), {"harm": 1.0})
+    refused = GuardVerdict("refuse", "harm:x", "No.", (), {"harm": 1.0})
     assert await judged(server, "moderation", verdict=refused) == refused
     assert server.requests == []
     assert await judged(server, "moderation") == GREY

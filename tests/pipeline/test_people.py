@@ -23,7 +23,7 @@ from tests.databases import Databases
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline
 from traces.errors import Unknown
-from traces.places import Person as Erased
+from traces.places import DataSubject
 from traces.postgres.tables import SharedTables
 
 PASSWORD = "correct horse battery"
@@ -184,8 +184,8 @@ def test_an_erased_person_is_gone_from_it(people: People, tmp_path: Path) -> Non
     people.sign_in("ada", PASSWORD, "10.0.0.1")
     people.add_user("bob", "user", PASSWORD, "ada")
     ours = [place for place in places(tmp_path) if "people" in place.name]
-    assert sum(place.erase(Erased("ada")) for place in ours) >= 4
-    assert [place.left(Erased("ada")) for place in ours] == [[], []]
+    assert sum(place.erase(DataSubject("ada")) for place in ours) >= 4
+    assert [place.left(DataSubject("ada")) for place in ours] == [[], []]
     assert [account.name for account in people.users()] == ["bob"]
     people.close()
     with sqlite3.connect(tmp_path / "people.sqlite") as db:

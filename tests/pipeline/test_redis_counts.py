@@ -14,7 +14,7 @@ from pipeline.databases import redis_server
 from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import ConfigurationError, SessionsError
 from pipeline.events import Answer, Failed, Question
-from pipeline.guardrails.counts import Limits, SharedCounts
+from pipeline.guardrails.counts import RequestLimits, SharedCounts
 from pipeline.guardrails.quota import FIRST_GUESS_TOKENS, Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.rehearsal.clock import Clock
@@ -79,7 +79,7 @@ async def test_tokens_are_held_before_they_are_spent(counts: RedisCounts) -> Non
 
 def test_both_ways_of_counting_agree(counts: RedisCounts) -> None:
     embedded = SharedCounts()
-    for limits in (Limits(4), Limits(None, 1000), Limits(5, 900), Limits(None)):
+    for limits in (RequestLimits(4), RequestLimits(None, 1000), RequestLimits(5, 900), RequestLimits(None)):
         for number in range(8):
             turn, tokens = f"{limits}{number}", 120.0 * (1 + number % 3)
             waits = [one.take(f"ada {limits}", turn, limits, tokens, 1_000.0) for one in (embedded, counts)]
@@ -160,7 +160,7 @@ async def test_a_user_with_too_many_turns_elsewhere_is_told_to_wait(
 
 
 def test_nothing_stays_that_names_a_person(counts: RedisCounts) -> None:
-    counts.take("ada", "1", Limits(5), 10.0, 0.0)
+    counts.take("ada", "1", RequestLimits(5), 10.0, 0.0)
     counts.claim("ada", "c", 30.0, 0.0)
     names = counts._server.ask(lambda server: server.keys("*"))
     assert len(names) == 4

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.events import Answer, Delta, Retract
 from pipeline.models.scripted import Scripted
-from pipeline.steps.routing import Routes, complexity
+from pipeline.steps.routing import RouteModels, complexity
 from pipeline.turn import Pipeline
 from tests.factories import make_passage
 from tests.pipeline.turns import ask, make_pipeline, recorded, said
@@ -18,7 +18,7 @@ INVENTED = "Quantum elephants migrate towards purple glaciers every leap year, s
 
 
 async def routed(cheap: Scripted, strong: Scripted, **fields: object) -> Pipeline:
-    routes = Routes(on=True, cheap="cheap", strong="strong", escalate_below=0.5)
+    routes = RouteModels(on=True, cheap="cheap", strong="strong", escalate_below=0.5)
     return await make_pipeline(strong, cheap, rules={"routes": routes})
 
 

@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 
 from pipeline import build
-from pipeline.breaker import Breaker, Change
-from pipeline.context.answers import AnswerCache, Asked, Kept
-from pipeline.context.cache import Scope, SemanticCache
+from pipeline.breaker import Breaker, Transition
+from pipeline.context.answers import AnswerCache, AnswerKey, KeptAnswer
+from pipeline.context.cache import CacheScope, SemanticCache
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.databases.redis_server import RedisServer
 from pipeline.errors import SessionsError
-from pipeline.knowledge.found import Found, Retrieved, Vector
+from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
 from pipeline.news import News
 from pipeline.places import places
 from pipeline.settings import load_settings
 from pipeline.shared_vectors import SharedVectors
 from pipeline.troubles import troubles
 from tests.databases import Sessions
-from traces.places import Person
+from traces.places import DataSubject
 from traces.records import Passage
 
-ADA = Scope("ada", "answer@v1", "extractive", "g1")
+ADA = CacheScope("ada", "answer@v1", "extractive", "g1")
 QUESTION = "How do I pair the keyboard?"
 
 
@@ -40,8 +40,8 @@ def unit(*values: float) -> Vector:
 
 def retrieved(question: str = QUESTION, vector: Vector | None = None, version: str = "kb-1") -> Retrieved:
     passage = Passage("", 1, "c1", "d1", "Pairing", "https://x", "Hold the key ü.", 1, vector_score=0.7)
-    found = Found(passage, ((0, 15),), np.ones((1, 384), np.float32), (b"\x00\xff",))
-    plain = Found(Passage("", 2, "c2", "d2", "Other", "", "Other."))
+    found = RetrievedChunk(passage, ((0, 15),), np.ones((1, 384), np.float32), (b"\x00\xff",))
+    plain = RetrievedChunk(Passage("", 2, "c2", "d2", "Other", "", "Other."))
     return Retrieved(question, unit(1) if vector is None else vector, (found, plain), "kb", version, "minilm")
 
 
@@ -80,13 +80,13 @@ def test_passages_kept_on_one_machine_are_served_on_the_other(pair: list[Semanti
 @pytest.mark.parametrize(
     ("scope", "version", "question"),
     [
-        (Scope("bob", "answer@v1", "extractive", "g1"), "kb-1", QUESTION),
+        (CacheScope("bob", "answer@v1", "extractive", "g1"), "kb-1", QUESTION),
         (ADA, "kb-2", QUESTION),
         (ADA, "kb-1", "How do I reset the keyboard?"),
     ],
 )
 def test_nobody_is_served_from_another_scope_version_or_question(
-    pair: list[SemanticCache], scope: Scope, version: str, question: str
+    pair: list[SemanticCache], scope: CacheScope, version: str, question: str
 ) -> None:
     north, south = pair
     north.put(ADA, retrieved(), 0.1)
@@ -101,10 +101,10 @@ def test_answers_are_shared_and_one_that_proved_wrong_goes_everywhere(shared_ses
         )
         for _ in range(3)
     ]
-    asked = Asked(ADA, "kb", "kb-1", "f", 500, ("c1",), QUESTION, unit(1))
-    both[0].put(asked, Kept("Hold it. [1]", "openai:stub", 1.0, 0.01))
+    asked = AnswerKey(ADA, "kb", "kb-1", "f", 500, ("c1",), QUESTION, unit(1))
+    both[0].put(asked, KeptAnswer("Hold it. [1]", "openai:stub", 1.0, 0.01))
     hit = both[1].find(asked)
-    assert hit is not None and hit.answer == Kept("Hold it. [1]", "openai:stub", 1.0, 0.01)
+    assert hit is not None and hit.answer == KeptAnswer("Hold it. [1]", "openai:stub", 1.0, 0.01)
     both[1].drop(asked)
     assert both[1].find(asked) is None and both[2].find(asked) is None
     for cache in both:
@@ -120,7 +120,7 @@ def test_an_erasure_empties_the_shared_caches(
         for place in places(tmp_path, sessions=shared_sessions.address)
         if place.name == "caches of all machines"
     ]
-    person = Person("ada")
+    person = DataSubject("ada")
     assert place.left(person) == ["2 entries"]
     assert place.erase(person) == 2
     assert place.left(person) == []
@@ -222,8 +222,8 @@ def test_a_breaker_that_opens_on_one_machine_makes_the_others_look(shared_sessio
     north = News(RedisServer(shared_sessions.address), lambda *_: heard.append("own"))
     south = News(RedisServer(shared_sessions.address), hear)
     until(lambda: north._last is not None and south._last is not None)
-    change = Change("openai:stub", datetime.now(UTC), "closed", "open", "5 of 5 calls failed")
-    north.tell(Change("openai:stub", datetime.now(UTC), "open", "closed", "the probes succeeded"))
+    change = Transition("openai:stub", datetime.now(UTC), "closed", "open", "5 of 5 calls failed")
+    north.tell(Transition("openai:stub", datetime.now(UTC), "open", "closed", "the probes succeeded"))
     north.tell(change)
     until(lambda: bool(heard))
     assert breaker.state == "half_open" and "another machine: 5 of 5" in breaker.history[-1].reason
@@ -243,7 +243,7 @@ def test_a_breaker_that_opens_on_one_machine_makes_the_others_look(shared_sessio
 def test_news_needs_no_server(shared_sessions: Sessions) -> None:
     shared_sessions.kill()
     news = News(RedisServer(shared_sessions.address), lambda *_: None)
-    news.tell(Change("m", datetime.now(UTC), "closed", "open", "failed"))
+    news.tell(Transition("m", datetime.now(UTC), "closed", "open", "failed"))
     until(lambda: not news._outgoing)
     news.close()
 

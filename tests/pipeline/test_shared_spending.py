@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import build
 from pipeline.databases.redis_server import REST_SECONDS, RedisServer
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.guardrails.spending import Spending
 from pipeline.rehearsal.clock import Clock
@@ -51,7 +51,7 @@ class Machines:
     def budget(self, name: str, **limits: Any) -> Budget:
         server = RedisServer(self.sessions.address, self.clock)
         spending = SharedSpending(self._folder / f"{name}.sqlite", server)
-        self._budgets.append(Budget(spending, Limits(**limits), lambda: self.day))
+        self._budgets.append(Budget(spending, SpendingLimits(**limits), lambda: self.day))
         return self._budgets[-1]
 
     def close(self) -> None:

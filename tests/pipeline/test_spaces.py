@@ -23,7 +23,7 @@ from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.documents import Document
 from pipeline.models.scripted import Scripted
 from pipeline.own_documents import intake
-from pipeline.own_documents.intake import Order, bring
+from pipeline.own_documents.intake import ReadingOrder, bring
 from pipeline.own_documents.private import private
 from pipeline.own_documents.spaces import Bounds, Spaces, space, titled
 from pipeline.places import places
@@ -32,7 +32,7 @@ from pipeline.turn import Pipeline
 from tests.pipeline.own import own
 from tests.pipeline.served import served
 from tests.pipeline.turns import DOCUMENTS, ask, make_pipeline, recorded
-from traces.places import Person as Erased
+from traces.places import DataSubject
 from traces.processes import mine
 
 NOTE = "# Zanzibar trip\n\nThe ferry to Zanzibar leaves at 07:40 from pier quillon.\n"
@@ -216,7 +216,7 @@ async def test_erasing_a_person_takes_the_documents_of_every_workspace() -> None
         await add(spaces, "trip.md", NOTE)
         await add(spaces, "trip.md", NOTE, where="other")
         await add(spaces, "trip.md", NOTE.replace("quillon", "bobbin"), who="bob")
-        person = Erased("ada", erased_at=datetime.now(UTC).isoformat())
+        person = DataSubject("ada", erased_at=datetime.now(UTC).isoformat())
         every = places(load_settings().data_dir)
         assert any(place.left(person) for place in every)
         for place in every:
@@ -265,7 +265,7 @@ async def test_where_nobody_may_add_any_that_is_said() -> None:
 async def test_a_file_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "document.md"
     path.write_text(NOTE)
-    order = Order(space("ada", "default"), str(path), "trip.md", 10)
+    order = ReadingOrder(space("ada", "default"), str(path), "trip.md", 10)
     result = await intake.outside(order, load_settings().data_dir)
     assert (result.pages, result.reason) == (1, None)
     knowledge = private(load_settings())

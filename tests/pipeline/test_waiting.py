@@ -15,7 +15,7 @@ from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.models.prices import Prices
 from pipeline.models.scripted import Scripted
 from pipeline.models.waiting import lateness
-from pipeline.models.watch import Limits, Watch
+from pipeline.models.watch import CallLimits, CallWatch
 from tests.factories import make_turn
 from tests.wire import make_prompt
 from traces.recorder import Nowhere, Recorder
@@ -65,7 +65,7 @@ async def test_a_slow_provider_is_still_slow() -> None:
 
 async def test_a_stall_of_our_own_loop_is_no_timeout() -> None:
     loop = asyncio.get_running_loop()
-    with Watch("p", Limits(1.0, 0.2, 0.2), 30.0) as watch:
+    with CallWatch("p", CallLimits(1.0, 0.2, 0.2), 30.0) as watch:
         loop.call_later(0.05, time.sleep, 0.5)
         event = asyncio.Event()
         loop.call_later(0.15, event.set)
@@ -73,7 +73,10 @@ async def test_a_stall_of_our_own_loop_is_no_timeout() -> None:
 
 
 async def test_a_silent_provider_is_still_a_timeout() -> None:
-    with Watch("p", Limits(1.0, 0.05, 0.2), 30.0) as watch, pytest.raises(ModelError, match="no first token"):
+    with (
+        CallWatch("p", CallLimits(1.0, 0.05, 0.2), 30.0) as watch,
+        pytest.raises(ModelError, match="no first token"),
+    ):
         await watch.wait(asyncio.Event().wait())
 
 

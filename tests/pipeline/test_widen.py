@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.context.widen import widen
-from pipeline.knowledge.found import Found
-from pipeline.knowledge.shelf import Row
+from pipeline.knowledge.found import RetrievedChunk
+from pipeline.knowledge.shelf import StoredChunk
 from pipeline.text.sentences import sentences
 from tests.factories import make_passage
 
 
-def row(position: int, text: str, document: str = "doc", vectors: bool = True) -> Row:
+def row(position: int, text: str, document: str = "doc", vectors: bool = True) -> StoredChunk:
     spans = tuple(sentences(text))
     known = np.full((len(spans), 2), position, np.float32) if vectors else None
-    return Row(f"{document}#{position}", document, "", "", text, spans, known)
+    return StoredChunk(f"{document}#{position}", document, "", "", text, spans, known)
 
 
-def found(position: int, text: str) -> Found:
+def found(position: int, text: str) -> RetrievedChunk:
     one = row(position, text)
     passage = make_passage(chunk_id=one.chunk_id, document_id="doc", text=text)
-    return Found(passage, one.spans, one.vectors)
+    return RetrievedChunk(passage, one.spans, one.vectors)
 
 
-def cut(found: Found) -> list[str]:
+def cut(found: RetrievedChunk) -> list[str]:
     return [(found.passage.text or "")[start:end] for start, end in found.spans]
 
 
@@ -45,5 +45,5 @@ def test_without_all_vectors_there_are_none() -> None:
 
 
 def test_a_chunk_without_a_position_stays() -> None:
-    alone = Found(make_passage(chunk_id="doc", text="Here."), ((0, 5),))
+    alone = RetrievedChunk(make_passage(chunk_id="doc", text="Here."), ((0, 5),))
     assert widen(alone, [row(1, "Next.")]) is alone

@@ -21,7 +21,7 @@ from pipeline.models.model import Model
 from pipeline.models.prices import Prices
 from pipeline.settings import load_settings
 from pipeline.steps import guards
-from pipeline.steps.parts import Given
+from pipeline.steps.parts import GivenParts
 from pipeline.turn import Pipeline
 from traces.queries.turns import trace
 from traces.records import Trace
@@ -59,12 +59,12 @@ async def make_pipeline(
     *models: Model,
     documents: Sequence[Document] = DOCUMENTS,
     rules: dict[str, Any] | None = None,
-    parts: Given | None = None,
+    parts: GivenParts | None = None,
     **settings: Any,
 ) -> Pipeline:
     """Build as production does with `models` where the providers are; none means extractive."""
     configured = load_settings(**settings)
-    given: Given = {**(parts or {}), "rules": replace(guards.rules(configured), **(rules or {}))}
+    given: GivenParts = {**(parts or {}), "rules": replace(guards.rules(configured), **(rules or {}))}
     if models:
         given["gateway"] = Gateway(models, Extractive(), prices=Prices())
     pipeline = build.build(configured, **given)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, Counts
+from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, StepCounts
 from traces.alerts.judging import STEP, judge
 from traces.alerts.rules import Rule, shipped
 from traces.alerts.standing import Standing
@@ -131,26 +131,28 @@ def rates(
     return usual + (np.maximum(bad, usual) - usual) * strength
 
 
-def draw(shape: Shape, rule: Rule, random: np.random.Generator, days: int, strength: np.ndarray) -> Counts:
+def draw(
+    shape: Shape, rule: Rule, random: np.random.Generator, days: int, strength: np.ndarray
+) -> StepCounts:
     """Draw the counts that one rule looks at."""
     quiet = strength * shape.bad if rule.kind == "silence" else np.zeros(days * DAY)
     turns = traffic(random, days, shape.turns_a_day, quiet)
     if rule.kind == "silence":
-        return Counts(turns.tolist(), [0] * len(turns))
+        return StepCounts(turns.tolist(), [0] * len(turns))
     if rule.kind == "mean":
         conversations = random.binomial(turns, 0.4)
         level = 1.0 + (shape.bad - 1.0) * strength
         costs = [
             random.lognormal(-5.0, 1.0, n) * times for n, times in zip(conversations, level, strict=True)
         ]
-        return Counts(
+        return StepCounts(
             conversations.tolist(),
             [float(one.sum()) for one in costs],
             [float((one * one).sum()) for one in costs],
         )
     things = random.binomial(turns, 0.08) if rule.key == "thumbs_down" else turns
     rate = rates(random, len(turns), NORMAL[rule.key], shape.bad, strength)
-    return Counts(things.tolist(), random.binomial(things, rate).tolist())
+    return StepCounts(things.tolist(), random.binomial(things, rate).tolist())
 
 
 def play(shape: Shape, seed: int, every: int = 1) -> Played:
@@ -181,7 +183,7 @@ def play(shape: Shape, seed: int, every: int = 1) -> Played:
     return Played(delay, wrong, over, early)
 
 
-def until(counts: Counts, at: int) -> Counts:
+def until(counts: StepCounts, at: int) -> StepCounts:
     """Return the counts as they stood at a step, 17 days of them."""
     return counts.cut(at - PAST_DAYS * DAY, at)
 

@@ -12,14 +12,14 @@ import pytest
 
 from tests.factories import make_score, make_trace
 from traces.alerts import changing, rules, standing
-from traces.alerts.counts import DAY, HOUR, Counts
+from traces.alerts.counts import DAY, HOUR, StepCounts
 from traces.alerts.evidence import at_least, at_most, mean_over, so_few
 from traces.alerts.gauges import Gauge, Readings, chance
 from traces.alerts.outbox import deliver
 from traces.alerts.quiet import Quiet
 from traces.alerts.rules import RuleError
 from traces.alerts.usual import usual
-from traces.alerts.watching import Watch, check
+from traces.alerts.watching import AlertWatch, check
 from traces.journal import Journal
 from traces.records import Case, Run
 from traces.store import Store
@@ -55,14 +55,14 @@ def test_usual_leaves_out_the_days_that_were_incidents() -> None:
     bad = [1 if at % 10 == 0 else 0 for at in range(10 * DAY)]
     n = [10] * (10 * DAY)
     bad[7 * DAY : 8 * DAY] = [10] * DAY
-    known = usual(Counts(n, bad), 9 * DAY + 11 * HOUR, 9 * DAY + 12 * HOUR)
+    known = usual(StepCounts(n, bad), 9 * DAY + 11 * HOUR, 9 * DAY + 12 * HOUR)
     assert known is not None
     assert known.rate == pytest.approx(0.01, abs=0.005)
     assert known.days == 8
 
 
 def test_counts_leave_out_stretches_once() -> None:
-    counts = Counts([1] * 10, [1] * 10).without([(2, 5), (4, 6), (-3, 1)])
+    counts = StepCounts([1] * 10, [1] * 10).without([(2, 5), (4, 6), (-3, 1)])
     assert counts.between(0, 10).n == 5
     assert counts.between(3, 8).n == 2
     assert counts.between(-5, 50).n == 5
@@ -105,7 +105,7 @@ def firing(book: standing.Book) -> list[str]:
 
 def test_an_outage_fires_once_stays_and_is_over_only_when_it_is_over(store: Store) -> None:
     """95 % of the searches hit, then none: the alert must last as long as the outage."""
-    what = Watch(targets=("somebody",))
+    what = AlertWatch(targets=("somebody",))
     minute = timedelta(minutes=1)
     turns(store, NOW - timedelta(days=2), NOW, 2 * minute)
     store.drain()
@@ -164,17 +164,17 @@ def test_each_rule_sees_its_own_kind_of_trouble(
 ) -> None:
     shutil.copytree(calm_days, store.data_dir)
     turns(store, NOW - timedelta(hours=2), NOW, timedelta(minutes=1), **{"cost_usd": 0.01} | columns)
-    assert firing(check(store, Watch(), now=NOW)) == [rule]
+    assert firing(check(store, AlertWatch(), now=NOW)) == [rule]
 
 
 def test_turns_that_all_failed_for_a_day_fire_though_that_is_usual_by_now(store: Store) -> None:
     turns(store, NOW - timedelta(days=1), NOW, timedelta(minutes=2), outcome="failed")
-    assert firing(check(store, Watch(), now=NOW)) == ["error_rate"]
+    assert firing(check(store, AlertWatch(), now=NOW)) == ["error_rate"]
 
 
 def test_silence_fires_where_traffic_was(store: Store) -> None:
     turns(store, NOW - timedelta(days=4), NOW - timedelta(hours=5), timedelta(minutes=3))
-    book = check(store, Watch(), now=NOW)
+    book = check(store, AlertWatch(), now=NOW)
     assert firing(book) == ["silence"]
     assert book.standings["silence"].began == NOW - timedelta(hours=5)
 
@@ -182,7 +182,7 @@ def test_silence_fires_where_traffic_was(store: Store) -> None:
 def test_a_mute_keeps_silent_and_a_reset_takes_the_present_for_usual(store: Store) -> None:
     turns(store, NOW - timedelta(days=1), NOW, timedelta(minutes=5), hit=True)
     turns(store, NOW, NOW + timedelta(hours=5), timedelta(minutes=1), hit=False)
-    what, later = Watch(targets=("a",)), NOW + timedelta(hours=2)
+    what, later = AlertWatch(targets=("a",)), NOW + timedelta(hours=2)
     changing.mute(store.data_dir, "hit_rate", 1.0, by="ada", now=later)
     book = check(store, what, now=later)
     assert firing(book) == ["hit_rate"]
@@ -197,14 +197,14 @@ def test_a_mute_keeps_silent_and_a_reset_takes_the_present_for_usual(store: Stor
 
 def test_what_could_not_be_sent_is_sent_again_and_a_notice_waits_for_the_morning(store: Store) -> None:
     night = NOW.replace(hour=23)
-    what = Watch(targets=("a", "b"), quiet=Quiet.parse("22:00-07:00"))
+    what = AlertWatch(targets=("a", "b"), quiet=Quiet.parse("22:00-07:00"))
     read = Readings(
         (Gauge("spend", "2026-11 80%", 1.0, "80% are used."), Gauge("drain_lag", "", 999, "late"))
     )
     assert set(firing(check(store, what, read, night))) == {"spend 2026-11 80%", "drain_lag"}
     heard: list[tuple[str, str]] = []
 
-    def send(target: str, message: standing.Message) -> str | None:
+    def send(target: str, message: standing.AlertMessage) -> str | None:
         if target == "b" and len(heard) < 2:
             heard.append(("b", "refused"))
             return "b: away"
@@ -221,12 +221,12 @@ def test_what_could_not_be_sent_is_sent_again_and_a_notice_waits_for_the_morning
 
 def test_a_gauge_nobody_could_read_neither_fires_nor_ends(store: Store) -> None:
     reading = Readings((Gauge("spend", "x", 1.0, "used"),))
-    check(store, Watch(), reading, NOW)
+    check(store, AlertWatch(), reading, NOW)
     for minutes in (20, 60):
         blind = Readings((), frozenset({"spend"}))
-        assert firing(check(store, Watch(), blind, NOW + timedelta(minutes=minutes))) == ["spend x"]
+        assert firing(check(store, AlertWatch(), blind, NOW + timedelta(minutes=minutes))) == ["spend x"]
     for minutes in (70, 90):
-        book = check(store, Watch(), Readings(), NOW + timedelta(minutes=minutes))
+        book = check(store, AlertWatch(), Readings(), NOW + timedelta(minutes=minutes))
     assert firing(book) == []
 
 
@@ -253,7 +253,7 @@ def test_a_rule_of_a_workspace_judges_its_turns_alone(store: Store) -> None:
     assert (made.key, made.limit, made.version) == ("error_rate@sales", 0.9, 2)
     rules.edit(store.data_dir, made, {"limit": 0.2}, by="eva", reason="")
     rules.make(store.data_dir, rules.shipped()["error_rate"], "default", by="ada")
-    book = check(store, Watch(targets=("a",)), now=NOW)
+    book = check(store, AlertWatch(targets=("a",)), now=NOW)
     assert firing(book) == ["error_rate@sales"]
     standing_now = book.standings["error_rate@sales"]
     assert standing_now.text.startswith("Error rate of sales: 50.0% (48 of 96")
@@ -300,9 +300,9 @@ def test_an_evalset_that_fell_after_a_deployment_fires(journal: Journal, store: 
     run(journal, "r1", "answer@v1", NOW - timedelta(days=2), 1.0)
     run(journal, "trial", "answer@v9", NOW - timedelta(days=1), 0.1)
     run(journal, "r5", "answer@v5", NOW - timedelta(hours=1), 0.67)
-    book = check(store, Watch(prompts=("answer@v1", "answer@v5"), model="m"), now=NOW)
+    book = check(store, AlertWatch(prompts=("answer@v1", "answer@v5"), model="m"), now=NOW)
     fallen = book.standings["evalset_fall pm groundedness"]
     assert fallen.state == "firing"
     assert "groundedness went from 1.000 to 0.670 on 5 cases (prompt answer@v1 → answer@v5)" in fallen.text
-    before = check(store, Watch(prompts=("answer@v1",), model="m"), now=NOW)
+    before = check(store, AlertWatch(prompts=("answer@v1",), model="m"), now=NOW)
     assert before.standings["evalset_fall pm groundedness"].calm_from == NOW

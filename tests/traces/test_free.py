@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return made
 
 
-def ask(store: Store, sql: str, **limits: float) -> free.Found:
+def ask(store: Store, sql: str, **limits: float) -> free.QueryResult:
     with store.read() as ledger:
         return free.ask(ledger, sql, **limits)  # type: ignore[arg-type] # most is a whole number
 

@@ -35,7 +35,7 @@ class Stretch:
         return max((self.squares - self.bad * self.bad / self.n) / (self.n - 1), 0.0) ** 0.5
 
 
-class Counts:
+class StepCounts:
     """Counts per step, oldest first; the last step ends now."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Counts:
         self._holes: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Step], steps: int, n: str, bad: str, squares: str = "") -> Counts:
+    def of(cls, rows: Iterable[Step], steps: int, n: str, bad: str, squares: str = "") -> StepCounts:
         """Return the counts of two columns (three for means) of steps that have them; steps may be absent."""
         columns: dict[str, list[float]] = {name: [0] * steps for name in (n, bad, squares) if name}
         for row in rows:
@@ -79,7 +79,7 @@ class Counts:
                 squares -= self._squares[stop] - self._squares[begin] if self._squares else 0.0
         return Stretch(int(n), bad, squares)
 
-    def cut(self, first: int, last: int) -> Counts:
+    def cut(self, first: int, last: int) -> StepCounts:
         """Return the counts of some steps alone."""
         part = copy(self)
         rest = slice(max(first, 0), last + 1)
@@ -87,7 +87,7 @@ class Counts:
         part._squares = None if self._squares is None else self._squares[rest]
         return part
 
-    def without(self, stretches: Iterable[tuple[int, int]]) -> Counts:
+    def without(self, stretches: Iterable[tuple[int, int]]) -> StepCounts:
         """Return the same counts with some stretches emptied: known incidents are no usual days."""
         part = copy(self)
         part._holes = _apart(stretches)

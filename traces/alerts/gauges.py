@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 from traces.queries import watch
 from traces.queries.watch import Finished
 from traces.queries.window import Rows, Window
-from traces.store import Health
+from traces.store import StoreHealth
 
 FEW = 12  # cases up to which every pattern of signs is counted
 SURE = 0.01
@@ -56,7 +56,7 @@ def unpriced(ledger: Rows, window: Window) -> Iterator[Gauge]:
         yield Gauge("unpriced", row.model, number, text)
 
 
-def drain(health: Health) -> Gauge:
+def drain(health: StoreHealth) -> Gauge:
     """Return for how long turns have waited to be moved into the store, and why."""
     why = health.trouble or (
         "nobody drains; start `answerdeck up`" if health.drainer is None else "it is late"

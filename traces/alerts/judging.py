@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, Counts
+from traces.alerts.counts import DAY, HOUR, STEP_SECONDS, StepCounts
 from traces.alerts.recovery import CALM, Incident, over
 from traces.alerts.rules import Rule
 from traces.alerts.scan import FEWEST_BAD, LENGTHS, Finding, scan
@@ -26,7 +26,7 @@ class Judging:
     event: str | None = None  # firing | over
 
 
-def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judging:
+def judge(rule: Rule, counts: StepCounts, standing: Standing, now: datetime) -> Judging:
     """Return how a rule stands now. The last step of the counts ends now."""
     end = len(counts)
 
@@ -46,7 +46,7 @@ def judge(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Judg
     return Judging(_quiet(rule, counts, standing, now))
 
 
-def _firing(rule: Rule, counts: Counts, past: Counts, standing: Standing, now: datetime) -> Judging:
+def _firing(rule: Rule, counts: StepCounts, past: StepCounts, standing: Standing, now: datetime) -> Judging:
     end = len(counts)
     first = end - int((now - (standing.began or now)) / STEP)
     fired = end - int((now - (standing.fired_at or now)) / STEP)
@@ -79,7 +79,7 @@ def _fired(standing: Standing, finding: Finding, end: int, now: datetime) -> Sta
     )
 
 
-def _quiet(rule: Rule, counts: Counts, standing: Standing, now: datetime) -> Standing:
+def _quiet(rule: Rule, counts: StepCounts, standing: Standing, now: datetime) -> Standing:
     """Return ok, resolved for a day after an incident, or no data where nothing could be seen."""
     if standing.state == "resolved" and standing.since is not None and now - standing.since < RESTED:
         return standing

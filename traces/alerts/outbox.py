@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from traces.alerts import wording
 from traces.alerts.quiet import Quiet
 from traces.alerts.rules import Rule
-from traces.alerts.standing import Book, Message, Standing
+from traces.alerts.standing import AlertMessage, Book, Standing
 from traces.ids import uuid7
 
 EXPIRES = timedelta(hours=24)  # a message nobody could be given for so long says nothing any more
-Send = Callable[[str, Message], str | None]  # target, message -> why it failed
+Send = Callable[[str, AlertMessage], str | None]  # target, message -> why it failed
 
 
 def announce(
@@ -67,5 +67,5 @@ def _write(
         return
     when = quiet.until(now) if quiet is not None and severity != "page" else now
     book.outbox.append(
-        Message(uuid7(), standing.key, event, text, severity, now, when, list(targets))  # type: ignore[arg-type]
+        AlertMessage(uuid7(), standing.key, event, text, severity, now, when, list(targets))  # type: ignore[arg-type]
     )

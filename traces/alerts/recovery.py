@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from traces.alerts.counts import HOUR, Counts, Stretch
+from traces.alerts.counts import HOUR, StepCounts, Stretch
 from traces.alerts.evidence import at_least, at_most, mean_over
 from traces.alerts.rules import Rule
 from traces.alerts.usual import HEAVIEST, expected, usual
@@ -29,7 +29,7 @@ class Incident:
     calm: int = CALM  # steps without evidence that prove it over
 
 
-def over(rule: Rule, counts: Counts, past: Counts, incident: Incident) -> int | None:
+def over(rule: Rule, counts: StepCounts, past: StepCounts, incident: Incident) -> int | None:
     """Return the first step of the calm that proves the incident over; None while it may go on."""
     end = len(counts)
     if end - incident.fired < incident.calm:
@@ -52,7 +52,7 @@ def over(rule: Rule, counts: Counts, past: Counts, incident: Incident) -> int | 
     return None
 
 
-def _reference(rule: Rule, past: Counts, first: int, end: int, incident: Incident) -> float:
+def _reference(rule: Rule, past: StepCounts, first: int, end: int, incident: Incident) -> float:
     """Return what counts as good now: the limit, or what is usual at this hour, never above what fired."""
     before = usual(past, first, end)
     if rule.change is None or before is None:
@@ -80,7 +80,7 @@ def _refuted(rule: Rule, calm: Stretch, reference: float, incident: Incident, *,
     return at_most(int(calm.bad), calm.n, min(reference + min(max(half, 0.0), REMAINS), 1.0)) < REFUTED
 
 
-def _awake(counts: Counts, past: Counts, incident: Incident) -> int | None:
+def _awake(counts: StepCounts, past: StepCounts, incident: Incident) -> int | None:
     """Turns come again: near the usual number, all along."""
     end = len(counts)
     first = end - incident.calm

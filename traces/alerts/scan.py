@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traces.alerts.counts import DAY, HOUR, Counts, Stretch
+from traces.alerts.counts import DAY, HOUR, StepCounts, Stretch
 from traces.alerts.evidence import at_least, likelihood, mean_over, so_few
 from traces.alerts.rules import Rule
 from traces.alerts.usual import HEAVIEST, Usual, expected, usual
@@ -46,7 +46,7 @@ def allowed(length: int) -> float:
     return FALSE_ALARMS_A_DAY / len(LENGTHS) * length / DAY / OVERLAP
 
 
-def scan(rule: Rule, counts: Counts, past: Counts, floor: int = 0) -> Finding | None:
+def scan(rule: Rule, counts: StepCounts, past: StepCounts, floor: int = 0) -> Finding | None:
     """Return the strongest proof that the rule is broken now, None without one.
 
     `past` is what is usual is taken from: `counts` without earlier incidents. Nothing before the step
@@ -67,7 +67,7 @@ def scan(rule: Rule, counts: Counts, past: Counts, floor: int = 0) -> Finding | 
     return None if best is None else _dated(best, counts, floor)
 
 
-def _tests(rule: Rule, now: Stretch, past: Counts, first: int, end: int) -> list[Finding]:
+def _tests(rule: Rule, now: Stretch, past: StepCounts, first: int, end: int) -> list[Finding]:
     """Hold one stretch against the limit and against the usual."""
     mean = rule.kind == "mean"
     if now.n < (FEWEST_MEANS if mean else 1) or (not mean and now.bad < FEWEST_BAD):
@@ -118,7 +118,7 @@ def _finding(
     return Finding(first, end - first, now.n, now.bad, now.rate, reference, against, p, rate, source)
 
 
-def _dated(finding: Finding, counts: Counts, floor: int) -> Finding:
+def _dated(finding: Finding, counts: StepCounts, floor: int) -> Finding:
     """Return the finding with the step from which on everything fits an incident best.
 
     The maximum of the likelihood over all change points (Hinkley, Biometrika 57, 1970).
@@ -141,7 +141,7 @@ def _dated(finding: Finding, counts: Counts, floor: int) -> Finding:
     )  # fmt: skip
 
 
-def _silence(counts: Counts, past: Counts, floor: int) -> Finding | None:
+def _silence(counts: StepCounts, past: StepCounts, floor: int) -> Finding | None:
     end = len(counts)
     for length in LENGTHS[1:-1]:
         first = end - length

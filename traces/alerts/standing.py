@@ -45,7 +45,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class Message:
+class AlertMessage:
     """What is still to be sent, to whom, and not before when."""
 
     id: str
@@ -63,7 +63,7 @@ class Book:
     """All that is kept: standings, messages to send, mutes."""
 
     standings: dict[str, Standing] = field(default_factory=dict)
-    outbox: list[Message] = field(default_factory=list)
+    outbox: list[AlertMessage] = field(default_factory=list)
     mutes: dict[str, datetime] = field(default_factory=dict)  # rule or "*" to the end of its mute
     checked_at: datetime | None = None
 
@@ -207,7 +207,7 @@ def _book(document: dict[str, Any]) -> Book:
         row |= {name: None if row[name] is None else _time(row[name]) for name in times}
         standings[key] = Standing(**row, episodes=episodes)
     outbox = [
-        Message(**row | {name: _time(row[name]) for name in ("at", "not_before")})
+        AlertMessage(**row | {name: _time(row[name]) for name in ("at", "not_before")})
         for row in document["outbox"]
     ]
     mutes = {name: _time(until) for name, until in document["mutes"].items()}

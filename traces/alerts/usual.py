@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import pvariance
 
-from traces.alerts.counts import DAY, HOUR, Counts, Stretch
+from traces.alerts.counts import DAY, HOUR, StepCounts, Stretch
 from traces.alerts.evidence import at_least
 
 DAYS = 14
@@ -34,7 +34,7 @@ class Usual:
         return f"the same hours of {self.days} earlier day{'s' if self.days > 1 else ''}"
 
 
-def usual(counts: Counts, first: int, last: int) -> Usual | None:
+def usual(counts: StepCounts, first: int, last: int) -> Usual | None:
     """Return what is usual for the steps from `first` to `last`; None when too little is known."""
     days = [day for day in earlier(counts, first, last, AROUND) if day.n]
     if sum(day.n for day in days) < ENOUGH or len(days) < 2:
@@ -49,7 +49,7 @@ def usual(counts: Counts, first: int, last: int) -> Usual | None:
     return Usual(_rate(whole.bad, whole.n), min(whole.n, _weight(days), HEAVIEST), whole.n, len(days))
 
 
-def earlier(counts: Counts, first: int, last: int, around: int = 0) -> list[Stretch]:
+def earlier(counts: StepCounts, first: int, last: int, around: int = 0) -> list[Stretch]:
     """Return the same hours of each earlier day, the newest first; none overlaps the stretch itself."""
     nearest = max(-(-(last - first) // DAY), 1)
     return [
@@ -59,7 +59,7 @@ def earlier(counts: Counts, first: int, last: int, around: int = 0) -> list[Stre
     ]
 
 
-def expected(counts: Counts, first: int, last: int) -> tuple[float, float]:
+def expected(counts: StepCounts, first: int, last: int) -> tuple[float, float]:
     """Return how many turns the same hours of earlier days had, and how alike those days were.
 
     The second is the size of a negative binomial. Working days are compared with working days where
@@ -106,7 +106,7 @@ def _weight(days: list[Stretch]) -> float:
     return HEAVIEST if alike <= 0 else max(1 / alike - 1, 10.0)
 
 
-def _before(counts: Counts, first: int) -> Usual | None:
+def _before(counts: StepCounts, first: int) -> Usual | None:
     whole = counts.between(max(first - DAY, 0), first)
     if whole.n < ENOUGH:
         return None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from traces.alerts import causes, gauges, wording
-from traces.alerts.counts import STEP_SECONDS, Counts
+from traces.alerts.counts import STEP_SECONDS, StepCounts
 from traces.alerts.gauges import Gauge, Readings
 from traces.alerts.judging import judge
 from traces.alerts.outbox import announce
@@ -28,7 +28,7 @@ RULES_OF_THE_LEDGER = frozenset({"unpriced", "evalset_fall"})
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class AlertWatch:
     """What is watched for: objectives in seconds, limits that the configuration sets, who is told when."""
 
     turn_seconds: float = 10.0
@@ -45,7 +45,9 @@ class Watch:
         return {"latency_p95": self.turn_seconds, "first_token_p95": self.first_token_seconds}
 
 
-def check(store: Store, what: Watch, readings: Readings = Readings(), now: datetime | None = None) -> Book:
+def check(
+    store: Store, what: AlertWatch, readings: Readings = Readings(), now: datetime | None = None
+) -> Book:
     """Judge every rule that is on, keep how each stands, and write the messages that are due.
 
     A ledger that cannot be read leaves the rules that need it as they were.
@@ -71,7 +73,7 @@ def check(store: Store, what: Watch, readings: Readings = Readings(), now: datet
 
 
 def _judge_counts(
-    folder: Path, ledger: Rows, what: Watch, rules: Mapping[str, Rule], book: Book, now: datetime
+    folder: Path, ledger: Rows, what: AlertWatch, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
     changes: list[watch.Swap] | None = None
     counts = dict(_counts(ledger, what, rules, now))
@@ -96,8 +98,8 @@ def _judge_counts(
 
 
 def _counts(
-    ledger: Rows, what: Watch, rules: Mapping[str, Rule], now: datetime
-) -> Iterator[tuple[str, Counts]]:
+    ledger: Rows, what: AlertWatch, rules: Mapping[str, Rule], now: datetime
+) -> Iterator[tuple[str, StepCounts]]:
     """Yield the counts each rule looks at; their last step ends now."""
     window = Window(now - LOOK_BACK, now)
     rows = [
@@ -116,10 +118,10 @@ def _counts(
     for key, rule in rules.items():
         if rule.kind != "gauge":
             named = [row for row in rows if hasattr(row, rule.n)]
-            yield key, Counts.of(named, steps, rule.n, rule.bad, rule.squares)
+            yield key, StepCounts.of(named, steps, rule.n, rule.bad, rule.squares)
 
 
-def _measured(ledger: Rows, what: Watch, now: datetime) -> list[Gauge]:
+def _measured(ledger: Rows, what: AlertWatch, now: datetime) -> list[Gauge]:
     return [
         *gauges.unpriced(ledger, Window(now - UNPRICED_SINCE, now)),
         *gauges.falls(ledger, Window(now - LOOK_BACK, now), what.prompts, what.model),
@@ -127,7 +129,7 @@ def _measured(ledger: Rows, what: Watch, now: datetime) -> list[Gauge]:
 
 
 def _judge_gauges(
-    folder: Path, readings: Readings, what: Watch, rules: Mapping[str, Rule], book: Book, now: datetime
+    folder: Path, readings: Readings, what: AlertWatch, rules: Mapping[str, Rule], book: Book, now: datetime
 ) -> None:
     gauges = [reading for reading in readings.gauges if reading.rule in rules]
     over = {reading.key: reading for reading in gauges if reading.value > (rules[reading.rule].limit or 0)}
@@ -146,7 +148,7 @@ def _judge_gauges(
             book.standings[key] = Standing(key, key, "no data" if key in readings.unread else "ok", now)
 
 
-def _begun(standing: Standing, gauge: Gauge, rule: Rule, what: Watch, now: datetime) -> Standing:
+def _begun(standing: Standing, gauge: Gauge, rule: Rule, what: AlertWatch, now: datetime) -> Standing:
     turns = wording.link(what.console_url, rule, now - UNPRICED_SINCE, now, {}) if rule.shows else None
     return replace(
         standing,

@@ -14,8 +14,8 @@ from traces.errors import StoreBusy, StoreError, StoreVersion
 from traces.ledger import Ledger
 from traces.postgres import dialect, reading, ready, schema
 from traces.postgres.connection import connected, naming, shown
-from traces.postgres.rolling import Shared
-from traces.postgres.writing import Writing
+from traces.postgres.rolling import SharedSql
+from traces.postgres.writing import PostgresWriting
 from traces.rollups import Touched
 from traces.rows import TABLES, live_rows
 
@@ -59,12 +59,12 @@ class Postgres:
         raise StoreError(f"{self.name} is damaged; restore it from its backup")
 
     @contextmanager
-    def window(self) -> Iterator[Writing]:
+    def window(self) -> Iterator[PostgresWriting]:
         """Open the ledger to write; its schema is brought up to date first, by one host at a time."""
         with connected(self._address, self.name) as connection, naming(self.name):
             if schema.version(connection) != len(schema.migrations()):
                 schema.migrate(connection, self.name)
-            yield Writing(connection, self.name, self._journal_id())
+            yield PostgresWriting(connection, self.name, self._journal_id())
 
     @contextmanager
     def reading(
@@ -84,7 +84,7 @@ class Postgres:
                 raise StoreBusy(f"the journal beside {self.name} changes too fast; try again in a moment")
             if workspace is not None:
                 reading.restrict(connection, workspace)
-            answers = reading.Reading(connection, self.name, touched)
+            answers = reading.PostgresReading(connection, self.name, touched)
             yield Ledger(answers, hidden, workspace=workspace)
             connection.rollback()
 
@@ -135,7 +135,7 @@ class Postgres:
                     connection.execute(reading.COUNTS[table])
         except psycopg.DataError:  # a line the drainer will put aside within a second
             return hidden + sum(block.end - block.start for block in blocks), Touched()
-        return hidden, rollups.touched(Shared(connection), tables)
+        return hidden, rollups.touched(SharedSql(connection), tables)
 
     def _journal_id(self) -> str:
         """Return the name of this journal among those of all hosts; made once, kept in the folder."""

@@ -25,7 +25,7 @@ where number > %s and split_part(name, '/', 1) = any(%s) order by number
 """
 
 
-class Shared:
+class FilesInTransaction:
     """The files within one transaction that nobody else's change comes between."""
 
     def __init__(self, connection: psycopg.Connection, parts: Sequence[str]) -> None:
@@ -62,13 +62,13 @@ class SharedFiles:
         self._asking: psycopg.Connection | None = None  # kept: it is asked twice a second
 
     def changed(self, since: int) -> tuple[int, dict[str, bytes | None]]:
-        """Return what `Shared.changed` does, without waiting for whoever changes something now."""
+        """Return what `FilesInTransaction.changed` does, without waiting for whoever changes it now."""
         try:
             self._asking = self._asking or connect(self._address, self.name)
             with naming(self.name):
                 if not _there(self._asking):
                     return since, {}
-                return Shared(self._asking, self._parts).changed(since)
+                return FilesInTransaction(self._asking, self._parts).changed(since)
         except StoreError:
             self.close()
             raise
@@ -80,14 +80,14 @@ class SharedFiles:
             before.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Shared]:
+    def writing(self) -> Iterator[FilesInTransaction]:
         """Open them to change, all or nothing; one machine at a time."""
         with connected(self._address, self.name) as connection, naming(self.name):
             if not _there(connection):
                 _make(connection)
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(%s)", [_number(self._parts)])
-                yield Shared(connection, self._parts)
+                yield FilesInTransaction(connection, self._parts)
 
 
 def _there(connection: psycopg.Connection) -> bool:

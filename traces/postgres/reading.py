@@ -58,7 +58,7 @@ _SUPERUSER = (
 )
 
 
-class Reading:
+class PostgresReading:
     """Answers questions within one snapshot."""
 
     def __init__(self, connection: psycopg.Connection, name: str, touched: Touched) -> None:

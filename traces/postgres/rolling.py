@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ORDER = 0x726F6C6C  # the advisory lock of those who make rollups: two of one hour would count it twice
 
 
-class Shared:
+class SharedSql:
     """A connection that takes the SQL which both engines share."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
@@ -33,7 +33,7 @@ def alone(connection: psycopg.Connection) -> None:
 
 def roll_live(connection: psycopg.Connection, changed: Touched) -> None:
     """Say in this transaction's settings what the live tail touches; the views make it anew."""
-    shared, hours, ids = Shared(connection), sorted(changed.hours), sorted(changed.conversations)
+    shared, hours, ids = SharedSql(connection), sorted(changed.hours), sorted(changed.conversations)
     _set(shared, "hour", hours[0], hours[-1] + HOUR, hours)
     before = rollups.ended(shared, f"{dialect.STORED}.conversations", ids)
     stretches = rollups.whole(changed, before).values()
@@ -51,7 +51,7 @@ def roll_live(connection: psycopg.Connection, changed: Touched) -> None:
 
 
 def _set(
-    shared: Shared, group: str, since: datetime, until: datetime, keys: Collection[datetime | str]
+    shared: SharedSql, group: str, since: datetime, until: datetime, keys: Collection[datetime | str]
 ) -> None:
     bound = {"since": since, "until": until}
     values: dict[str, Any] = {**bound, **(rollups.ends(shared, bound) or {})}

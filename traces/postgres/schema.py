@@ -9,7 +9,7 @@ from traces import rollups
 from traces.duck import SCHEMA, WORKSPACES
 from traces.errors import StoreVersion
 from traces.postgres import dialect
-from traces.postgres.rolling import Shared
+from traces.postgres.rolling import SharedSql
 
 if TYPE_CHECKING:
     import psycopg
@@ -62,9 +62,9 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
                 connection.execute(dialect.ddl(statements, search).encode())
             connection.execute("insert into migrations values (%s, %s)", [number, datetime.now(UTC)])
         connection.execute(_JOURNALS)
-        if present < TABLES or (present < WORKSPACES and rollups.shared(Shared(connection))):
+        if present < TABLES or (present < WORKSPACES and rollups.shared(SharedSql(connection))):
             connection.execute("set local timezone = 'UTC'")
-            rollups.rebuild(Shared(connection))
+            rollups.rebuild(SharedSql(connection))
         for statement in (
             *dialect.indexes(),
             *dialect.views(),

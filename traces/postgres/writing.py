@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from traces import rollups
 from traces.engine import Stale, Tables, Unfit
 from traces.postgres import dialect, rolling
-from traces.postgres.reading import Reading, marks
+from traces.postgres.reading import PostgresReading, marks
 from traces.postgres.schema import LOCK
 from traces.rollups import Touched
 from traces.rows import TABLES, stored_columns
@@ -24,14 +24,14 @@ _OLD = "turn_id in (select turn_id from turns where started_at < $before)"
 _OLD_TEXT = f"text is not null and {_OLD}"
 
 
-class Writing:
+class PostgresWriting:
     """The ledger opened to write, for the journal of one host."""
 
     def __init__(self, connection: psycopg.Connection, name: str, journal: str) -> None:
         self.connection = connection
         self._name = name
         self._journal = journal
-        self.shared = rolling.Shared(connection)
+        self.shared = rolling.SharedSql(connection)
         connection.execute(
             f"set statement_timeout = 0; set lock_timeout = '{WAIT_SECONDS}s';"
             f" set timezone = 'UTC'; set search_path = {dialect.STORED}".encode()
@@ -77,7 +77,7 @@ class Writing:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
-        batches = Reading(self.connection, self._name, Touched()).batches(sql, params, 1000)
+        batches = PostgresReading(self.connection, self._name, Touched()).batches(sql, params, 1000)
         return [row for batch in batches for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:

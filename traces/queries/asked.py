@@ -14,7 +14,7 @@ QUIET = timedelta(minutes=30)  # a conversation without a turn for so long is ov
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuestion:
     """A question and what became of it; `rating` is the worst anybody gave, None without one."""
 
     turn_id: str
@@ -28,7 +28,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QuestionPlace:
     """Where a turn was asked; the question as it stands alone."""
 
     turn_id: str
@@ -58,7 +58,7 @@ _NEW = "and turn_id not in (select turn_id from asked where started_at >= $since
 
 def questions(
     ledger: Rows, window: Window, limit: int = 5_000, *, unsorted: bool = False, ids: Collection[str] = ()
-) -> list[Asked]:
+) -> list[AskedQuestion]:
     """What was asked in a window, the newest first? Follow-ups as they stand alone, 500 characters each.
 
     With `unsorted`, only what has no topic yet; with `ids`, only these turns.
@@ -94,10 +94,10 @@ def questions(
         **replace(window, since=begin).bound,
         **ends(ledger, begin, window.until),
     )
-    return [Asked(**row) for row in rows]
+    return [AskedQuestion(**row) for row in rows]
 
 
-def places(ledger: Rows, ids: Sequence[str]) -> dict[str, Place]:
+def places(ledger: Rows, ids: Sequence[str]) -> dict[str, QuestionPlace]:
     """Where were these turns asked?"""
     rows = ledger.rows(
         """
@@ -107,7 +107,7 @@ def places(ledger: Rows, ids: Sequence[str]) -> dict[str, Place]:
         """,
         ids=list(ids),
     )
-    return {row["turn_id"]: Place(**row) for row in rows}
+    return {row["turn_id"]: QuestionPlace(**row) for row in rows}
 
 
 def _since(ledger: Rows, window: Window, limit: int) -> datetime:

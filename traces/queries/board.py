@@ -99,7 +99,7 @@ class Whole(Figures):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Figures):
+class BoardStep(Figures):
     """The facts of a step, which is counted from the window's begin."""
 
     step: int
@@ -113,7 +113,7 @@ class Board:
 
     now: Whole
     before: Whole
-    series: list[Step]
+    series: list[BoardStep]
     outcomes: dict[str, int]
 
 
@@ -151,7 +151,7 @@ def _short(ledger: Rows, window: Window, step_seconds: int) -> Board:
     return Board(
         now=_asked(ledger, window, Thumbs(rated, _share(up, rated))),
         before=_asked(ledger, before, overview.thumbs(ledger, before)),
-        series=[Step(**asdict(row), up_share=shares.get(row.step)) for row in steps],
+        series=[BoardStep(**asdict(row), up_share=shares.get(row.step)) for row in steps],
         outcomes=overview.outcomes(ledger, window),
     )
 
@@ -207,13 +207,13 @@ def _went_on(talks: list[Talks], before: int) -> tuple[int, int, float]:
     )
 
 
-def _series(hours: list[Hour], talks: list[Talks], steps: dict[int, dict[str, Histogram]]) -> list[Step]:
+def _series(hours: list[Hour], talks: list[Talks], steps: dict[int, dict[str, Histogram]]) -> list[BoardStep]:
     by_step: dict[int, list[Hour]] = {}
     for hour in hours:
         by_step.setdefault(hour.step, []).append(hour)
     began = {row.step: row for row in talks if row.step >= 0}
     return [
-        Step(
+        BoardStep(
             **_facts(by_step[number]),
             **_spread(steps.get(number, {}), tuple(PERCENTILES)),
             step=number,

@@ -9,7 +9,7 @@ from traces.queries.window import Rows, Window, ends
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class CacheUse:
     """Turns that looked into the cache; `false` of the `checked` hits met another fresh result."""
 
     looked: int
@@ -42,7 +42,7 @@ _HOURS = """
 """
 
 
-def served(ledger: Rows, since: datetime, until: datetime, name: str = "semantic cache") -> Served:
+def served(ledger: Rows, since: datetime, until: datetime, name: str = "semantic cache") -> CacheUse:
     """How often did a cache serve people, how often wrongly, what time and money did it save?
 
     The "semantic cache" serves passages, the "answer cache" answers of models.
@@ -52,8 +52,8 @@ def served(ledger: Rows, since: datetime, until: datetime, name: str = "semantic
         rows = ledger.rows(_HOURS, **window.hours.bound)  # of every cache: asked once for all
         row = next((row for row in rows if row["name"] == name), None)
         if row is None:
-            return Served(0, 0, 0, 0, 0.0)
+            return CacheUse(0, 0, 0, 0, 0.0)
     else:
         [row] = ledger.rows(_TURNS, name=name, **window.bound, **ends(ledger, since, until))
     counts = row["looked"], row["hits"], row["checked"], row["false_hits"]
-    return Served(*counts, row["saved_seconds"], row["saved_usd"])
+    return CacheUse(*counts, row["saved_seconds"], row["saved_usd"])

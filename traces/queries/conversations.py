@@ -10,7 +10,7 @@ from traces.queries import listing, rolled
 from traces.queries.asked import QUIET
 from traces.queries.filter import Filter
 from traces.queries.hours import last_hour
-from traces.queries.listing import Words
+from traces.queries.listing import WordIndexed
 from traces.queries.window import Rows, Window
 
 _CHOSEN = """
@@ -105,7 +105,7 @@ class Said:
     rating: float | None
 
 
-def _chosen(ledger: Words, which: Which) -> tuple[str, dict[str, Any]]:
+def _chosen(ledger: WordIndexed, which: Which) -> tuple[str, dict[str, Any]]:
     """Return the beginning of a query for the conversations that match, and what it binds."""
     if which.text is None:
         return f"{_CHOSEN})", which.bound
@@ -117,7 +117,7 @@ def _chosen(ledger: Words, which: Which) -> tuple[str, dict[str, Any]]:
 
 
 def page(
-    ledger: Words, which: Which, limit: int, offset: int, after: tuple[datetime, str] | None = None
+    ledger: WordIndexed, which: Which, limit: int, offset: int, after: tuple[datetime, str] | None = None
 ) -> list[Conversation]:
     """Which conversations match, the one that ended last first? They go on `after` the end and id of one."""
     sql, bound = _chosen(ledger, which)
@@ -147,7 +147,7 @@ def _from(ledger: Rows, window: Window, most: int, after: tuple[datetime, str] |
     return ledger.rows(_ENDED_SINCE, most=most, **bound)[0]["since"] or window.since
 
 
-def count(ledger: Words, which: Which) -> int:
+def count(ledger: WordIndexed, which: Which) -> int:
     """How many conversations match?"""
     if which.plain and which.window.long:
         return rolled.conversations(ledger, which.window.hours)

@@ -38,7 +38,7 @@ class UserCost:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedCost:
     """How many turns were resolved, and what all turns cost."""
 
     turns: int
@@ -75,7 +75,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class AverageTurn:
     """What a turn that called a provider took on average; None without such turns."""
 
     turns: int
@@ -147,14 +147,14 @@ def last_days(now: datetime, days: int, doors: tuple[str, ...] = PRODUCTION) -> 
     return Window(first, now, doors)
 
 
-def resolved(ledger: Rows, window: Window) -> Resolved:
+def resolved(ledger: Rows, window: Window) -> ResolvedCost:
     """What did a resolved answer cost: one that answered, is grounded, and got no thumb down?
 
     All turns' known costs count, those of the unresolved ones too.
     """
     rows = _by_route(ledger, window)
     prices = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-    return Resolved(
+    return ResolvedCost(
         turns=sum(row["turns"] for row in rows),
         conversations=rolled.conversations(ledger, window.hours),
         cost_usd=sum(prices) if prices else None,
@@ -222,7 +222,7 @@ def calls(ledger: Rows, window: Window, conversations: int = 5000) -> list[Calls
     return [Calls(**row) for row in rows]
 
 
-def per_turn(ledger: Rows, window: Window) -> Load:
+def per_turn(ledger: Rows, window: Window) -> AverageTurn:
     """How many calls and tokens did a turn that called a provider take on average?"""
     rows = ledger.rows(
         """
@@ -235,4 +235,4 @@ def per_turn(ledger: Rows, window: Window) -> Load:
         """,
         **window.bound,
     )
-    return Load(**rows[0])
+    return AverageTurn(**rows[0])

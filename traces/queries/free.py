@@ -20,7 +20,7 @@ _NAME = re.compile(r"[^\x00-\x1f]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class QueryResult:
     """What a question found. `cut` says that there was more than the rows shown."""
 
     columns: tuple[str, ...]
@@ -29,12 +29,12 @@ class Found:
     seconds: float
 
 
-def ask(ledger: Ledger, sql: str, *, most: int = MOST_ROWS, seconds: float = SECONDS) -> Found:
+def ask(ledger: Ledger, sql: str, *, most: int = MOST_ROWS, seconds: float = SECONDS) -> QueryResult:
     """Return what one SELECT finds; raises Refused for anything else, and when it takes too long."""
     began = datetime.now(UTC)
     columns, rows = ledger.ask(sql, most + 1, seconds)
     took = (datetime.now(UTC) - began).total_seconds()
-    return Found(columns, tuple(rows[:most]), len(rows) > most, took)
+    return QueryResult(columns, tuple(rows[:most]), len(rows) > most, took)
 
 
 @dataclass(frozen=True, slots=True)

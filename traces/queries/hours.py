@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class HourStretch:
     """How many turns of a list began from one time to another, an hour or a whole day later."""
 
     since: datetime
@@ -38,7 +38,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageSpan:
     """The time in which a page of a list lies, and how many of the list's turns come after it."""
 
     since: datetime
@@ -56,7 +56,7 @@ def measure(which: Filter) -> str | None:
     return _MEASURES[special[0]] if special else "turns"
 
 
-def counts(ledger: Rows, which: Filter) -> list[Stretch] | None:
+def counts(ledger: Rows, which: Filter) -> list[HourStretch] | None:
     """How many turns of a filter began in each day that is over and each hour around, newest first?
 
     None when rollups cannot tell. They know whole hours only; of an end of the window that lies within an
@@ -84,7 +84,7 @@ def counts(ledger: Rows, which: Filter) -> list[Stretch] | None:
     )
     days = rolled.closed_days(ledger, window)
     return [
-        Stretch(at, at + (DAY if days and days[0] <= at < days[1] else HOUR), row["n"])
+        HourStretch(at, at + (DAY if days and days[0] <= at < days[1] else HOUR), row["n"])
         for row in rows
         for at in (row["moment"],)
     ]
@@ -100,13 +100,13 @@ def last_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def place(stretches: list[Stretch], limit: int, offset: int) -> Place | None:
+def place(stretches: list[HourStretch], limit: int, offset: int) -> PageSpan | None:
     """Return where a page from `offset` on lies, stretches newest first; None when there are not so many."""
     skipped = 0
-    begin: Place | None = None
+    begin: PageSpan | None = None
     for stretch in stretches:
         if begin is None and skipped + stretch.turns > offset:
-            begin = Place(stretch.since, stretch.until, skipped)
+            begin = PageSpan(stretch.since, stretch.until, skipped)
         skipped += stretch.turns
         if begin is not None and (skipped >= offset + limit or stretch is stretches[-1]):
             return replace(begin, since=stretch.since)

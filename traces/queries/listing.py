@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from traces import words
 from traces.queries import hours
 from traces.queries.filter import Filter
-from traces.queries.hours import Stretch
+from traces.queries.hours import HourStretch
 from traces.queries.window import Rows, Window, ends
 from traces.records import FOREIGN, PRODUCTION, TRIALS
 from traces.words import Sought
@@ -78,7 +78,7 @@ _RATINGS = """
 Query = tuple[str, dict[str, Any]]  # SQL, and the values it binds
 
 
-class Words(Rows, Protocol):
+class WordIndexed(Rows, Protocol):
     """A ledger that may have an index of words."""
 
     def search(self, sought: Sought, since: datetime, until: datetime, most: int) -> list[str] | None: ...
@@ -132,7 +132,7 @@ def like(text: str) -> str:
     return f"%{text}%"
 
 
-def look(ledger: Words, which: Filter, limit: int, offset: int) -> Looked:
+def look(ledger: WordIndexed, which: Filter, limit: int, offset: int) -> Looked:
     """Which turns match, newest first, `limit` of them from `offset`, and how many are there in all?"""
     which, more = worded(which, ledger)
     if which.ids is not None:
@@ -154,12 +154,12 @@ def look(ledger: Words, which: Filter, limit: int, offset: int) -> Looked:
     return Looked(_rows(ledger, [row["turn_id"] for row in picked]), number, more)
 
 
-def page(ledger: Words, which: Filter, limit: int, offset: int) -> list[TurnRow]:
+def page(ledger: WordIndexed, which: Filter, limit: int, offset: int) -> list[TurnRow]:
     """Which turns match, newest first, `limit` of them from `offset`? With the last rating of each."""
     return look(ledger, which, limit, offset).rows
 
 
-def count(ledger: Words, which: Filter) -> int:
+def count(ledger: WordIndexed, which: Filter) -> int:
     """How many turns match?"""
     return look(ledger, which, 0, 0).matching
 
@@ -178,7 +178,7 @@ def _between(turn_ids: list[str]) -> dict[str, Any]:
     return {"ids": turn_ids, "first": min(turn_ids), "last": max(turn_ids)}
 
 
-def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
+def worded(which: Filter, ledger: WordIndexed) -> tuple[Filter, bool]:
     """Which turns hold the words of a filter? Names them in it, where an index knows them.
 
     The newest 5,000, or 50,000 where more is asked for than words; True when older ones were left out.
@@ -194,14 +194,14 @@ def worded(which: Filter, ledger: Words) -> tuple[Filter, bool]:
     return replace(which, ids=tuple(ids[:most])), len(ids) > most
 
 
-def conversations(ledger: Words, which: Filter) -> set[str]:
+def conversations(ledger: WordIndexed, which: Filter) -> set[str]:
     """In which conversations are the turns that match?"""
     sql, bound = matching(ledger, which)
     rows = ledger.rows(sql + _CONVERSATIONS, **bound)
     return {row["conversation_id"] for row in rows}
 
 
-def matching(ledger: Words, which: Filter) -> Query:
+def matching(ledger: WordIndexed, which: Filter) -> Query:
     """Return the beginning of a query for the turns that match, and what it binds."""
     which, _ = worded(which, ledger)
     conditions = {name: sql for name, sql in _ASKED.items() if getattr(which, name) not in (None, False)}
@@ -230,7 +230,7 @@ def _spelled(text: str) -> tuple[str, dict[str, str]]:
     return sql, bound
 
 
-def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:
+def _stretches(ledger: WordIndexed, which: Filter) -> list[HourStretch] | None:
     """Return how many turns match in each hour, newest first, by the rollups; None when they cannot tell."""
     whole = hours.counts(ledger, which)
     if whole is None:
@@ -238,7 +238,7 @@ def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:
     first, last = hours.first_hour(which.since), hours.last_hour(which.until)
     ends = [(last, which.until), (which.since, first)]
     newest, oldest = (
-        [Stretch(since, until, _counted(ledger, replace(which, since=since, until=until)))]
+        [HourStretch(since, until, _counted(ledger, replace(which, since=since, until=until)))]
         if since < until
         else []
         for since, until in ends
@@ -246,7 +246,7 @@ def _stretches(ledger: Words, which: Filter) -> list[Stretch] | None:
     return [*newest, *whole, *oldest]
 
 
-def _counted(ledger: Words, which: Filter) -> int:
+def _counted(ledger: WordIndexed, which: Filter) -> int:
     sql, bound = matching(ledger, which)
     return ledger.rows(sql + _COUNT, **bound)[0]["turns"]
 

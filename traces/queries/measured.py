@@ -13,7 +13,7 @@ from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredSums:
     """Counts with their totals, means with deviation and number; None where nothing was measured."""
 
     turns: int
@@ -35,7 +35,7 @@ class Measured:
     cost_sd: float | None
 
 
-Shape = TypeVar("Shape", bound=Measured)
+Shape = TypeVar("Shape", bound=MeasuredSums)
 _DAYS = """
     select prompt, model, bucket, n from daily_sides
     where door = any($doors) and day >= $first_day and day < $last_day

@@ -19,7 +19,7 @@ APART = 0.4  # a judge and the people differ by this, on a scale from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingTurn:
     """A turn that waits for a review; `reviewed` says whether this reviewer saw it."""
 
     turn_id: str
@@ -30,7 +30,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class TurnReview:
     """What a reviewer said of a turn, with the groundedness measured on it."""
 
     turn_id: str
@@ -106,13 +106,13 @@ SPARE = 4  # candidates for each turn wanted
 
 def queue(
     ledger: Rows, which: Queue, *, reviewer: str, doors: tuple[str, ...], seed: int = 0, limit: int = 100
-) -> list[Waiting]:
+) -> list[WaitingTurn]:
     """Which turns wait for a review, most telling first?"""
 
-    def waiting(turn_ids: list[str]) -> list[Waiting]:
+    def waiting(turn_ids: list[str]) -> list[WaitingTurn]:
         bound = {"ids": turn_ids, "first": min(turn_ids, default=""), "last": max(turn_ids, default="")}
         rows = ledger.rows(_SAID, reviewer=reviewer, doors=list(doors), **bound)
-        by_id = {row["turn_id"]: Waiting(**row) for row in rows}
+        by_id = {row["turn_id"]: WaitingTurn(**row) for row in rows}
         return [by_id[turn_id] for turn_id in dict.fromkeys(turn_ids) if turn_id in by_id]
 
     if which == "thumbs_down":
@@ -139,7 +139,7 @@ def _down(ledger: Rows, doors: tuple[str, ...], limit: int) -> list[str]:
     return [row["turn_id"] for row in ledger.rows(_DOWN, since=since, first=first, doors=list(doors))]
 
 
-def _lowest(ledger: Rows, limit: int, waiting: Callable[[list[str]], list[Waiting]]) -> list[Waiting]:
+def _lowest(ledger: Rows, limit: int, waiting: Callable[[list[str]], list[WaitingTurn]]) -> list[WaitingTurn]:
     """Return the turns of least groundedness; reads on until there are enough of these doors."""
     most = limit * SPARE
     while True:
@@ -156,8 +156,8 @@ def _sample(
     seed: int,
     limit: int,
     reviewer: str,
-    waiting: Callable[[list[str]], list[Waiting]],
-) -> list[Waiting]:
+    waiting: Callable[[list[str]], list[WaitingTurn]],
+) -> list[WaitingTurn]:
     """Return turns by chance, the same for a seed; of very many, those of a few hours drawn by chance."""
     draws = sample.draws(ledger, doors, str(seed), limit, SPARE)
     rows = _of_draws(ledger, draws, reviewer) if draws else []
@@ -172,7 +172,7 @@ def _sample(
     return rows
 
 
-def _of_draws(ledger: Rows, draws: list[Draw], reviewer: str) -> list[Waiting]:
+def _of_draws(ledger: Rows, draws: list[Draw], reviewer: str) -> list[WaitingTurn]:
     """Return as many turns of each draw as it asks for, mixed."""
     filled = [draw for draw in draws if draw.turns]
     bound: dict[str, Any] = {"reviewer": reviewer}
@@ -181,16 +181,16 @@ def _of_draws(ledger: Rows, draws: list[Draw], reviewer: str) -> list[Waiting]:
         bound |= {f"ids{n}": ids, f"first{n}": min(ids), f"last{n}": max(ids)}
     scores = " union all ".join(_SCORES.format(n=n) for n in range(len(filled)))
     sql = _GRADED.format(scores=scores) + " select * from graded"  # noqa: S608 - constants
-    graded = {row["turn_id"]: Waiting(**row) for row in ledger.rows(sql, **bound)} if filled else {}
-    rows: list[Waiting] = []
+    graded = {row["turn_id"]: WaitingTurn(**row) for row in ledger.rows(sql, **bound)} if filled else {}
+    rows: list[WaitingTurn] = []
     for draw in filled:
-        every = (graded.get(key, Waiting(key, None, None, None, False)) for key in draw.turns)
+        every = (graded.get(key, WaitingTurn(key, None, None, None, False)) for key in draw.turns)
         fit = [row for row in every if draw.turns[row.turn_id] or (row.thumb is not None and row.thumb <= 0)]
         rows += fit[: draw.most]
     return sorted(rows, key=lambda row: md5(row.turn_id.encode(), usedforsecurity=False).digest())
 
 
-def given(ledger: Rows) -> list[Given]:
+def given(ledger: Rows) -> list[TurnReview]:
     """What did reviewers say, with the groundedness that was measured on the same turn?"""
     rows = ledger.rows(
         """
@@ -208,4 +208,4 @@ def given(ledger: Rows) -> list[Given]:
         order by said.turn_id, said.name, said.user_id
         """
     )
-    return [Given(**row) for row in rows]
+    return [TurnReview(**row) for row in rows]

@@ -44,7 +44,7 @@ _STAGES = """
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class VersionSearches:
     """What an index version did."""
 
     kb: str | None
@@ -100,12 +100,12 @@ def hit_rate(ledger: Rows, window: Window) -> float | None:
     return sum(version.hits for version in by_version) / searched if searched else None
 
 
-def versions(ledger: Rows, window: Window) -> list[Version]:
+def versions(ledger: Rows, window: Window) -> list[VersionSearches]:
     """What did each version of each knowledge base do? The one used last comes first."""
     return _by_version(ledger, window)[:MOST_VERSIONS]
 
 
-def _by_version(ledger: Rows, window: Window) -> list[Version]:
+def _by_version(ledger: Rows, window: Window) -> list[VersionSearches]:
     names = "kb, index_version, searched, hits, oldest, newest"
     source, bound = rolled.sums(ledger, window.hours, names) if window.long else (_TURNS, window.bound)
     rows = ledger.rows(
@@ -118,4 +118,4 @@ def _by_version(ledger: Rows, window: Window) -> list[Version]:
         """,  # noqa: S608
         **bound,
     )
-    return [Version(**row) for row in rows]
+    return [VersionSearches(**row) for row in rows]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traces.queries.measured import MEASURED, SCORED, Measured, groups
+from traces.queries.measured import MEASURED, SCORED, MeasuredSums, groups
 from traces.queries.window import Rows, Window, ends
 from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side(Measured):
+class LiveSide(MeasuredSums):
     """A prompt version with a model on live turns."""
 
     prompt: str
     model: str
 
 
-def sides(ledger: Rows, window: Window) -> list[Side]:
+def sides(ledger: Rows, window: Window) -> list[LiveSide]:
     """How did each pair of prompt version and model do? The busiest first.
 
     Counts with their totals, means with deviation and number, so that intervals can be computed.
@@ -25,7 +25,7 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
     """
     if window.long:
         where = "prompt is not null and model is not null"
-        whole = groups(ledger, window.hours, Side, ("prompt", "model"), where)
+        whole = groups(ledger, window.hours, LiveSide, ("prompt", "model"), where)
         return sorted(whole, key=lambda side: (-side.turns, side.prompt, side.model))
     rows = ledger.rows(
         SCORED
@@ -40,4 +40,4 @@ def sides(ledger: Rows, window: Window) -> list[Side]:
         **window.bound,
         **ends(ledger, window.since, window.until),
     )
-    return [Side(**row) for row in rows]
+    return [LiveSide(**row) for row in rows]

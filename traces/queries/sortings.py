@@ -36,7 +36,7 @@ class TopicRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class TopicSums:
     """The turns of a topic in a window; `later` are in its second half, `ended` of those that are `over`."""
 
     topic: int | None
@@ -79,7 +79,7 @@ class Wording(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class UnansweredQuestion:
     """A question that had no answer, by the hash of its words; `answered` when its newest turn was."""
 
     words: int
@@ -179,7 +179,7 @@ _PART = """
 """
 
 
-def sums(ledger: Rows, window: Window) -> list[Sums]:
+def sums(ledger: Rows, window: Window) -> list[TopicSums]:
     """Return the sums of each topic over the whole hours of a window, None's those of none."""
     hours = window.hours
     middle = Window(hours.since + (hours.until - hours.since) / 2, hours.until, hours.doors).hours.since
@@ -206,7 +206,7 @@ def sums(ledger: Rows, window: Window) -> list[Sums]:
         quiet=window.until - QUIET - timedelta(hours=1),
         **edges,
     )
-    return [Sums(**row) for row in rows]
+    return [TopicSums(**row) for row in rows]
 
 
 def _halves(ledger: Rows, hours: Window, middle: datetime) -> tuple[str, dict[str, datetime]]:
@@ -296,7 +296,7 @@ _ASKED = """
 """
 
 
-def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
+def missing(ledger: Rows, window: Window, most: int) -> list[UnansweredQuestion]:
     """Which questions had no answer, those asked most often first?"""
     gaps = [_Gap(**row) for row in ledger.rows(_GAPS, most=most, **window.bound)]
     if not gaps:
@@ -309,7 +309,7 @@ def missing(ledger: Rows, window: Window, most: int) -> list[Missing]:
     questions = {row["turn_id"]: row["question"] for row in texts}
     gaps.sort(key=lambda gap: (-gap.times, gap.words))
     return [
-        Missing(
+        UnansweredQuestion(
             gap.words, questions[gap.missing_id], gap.times, gap.people, gap.first_id, gap.first_at,
             last.turn_id, last.started_at, last.started_at > gap.missing_at and last.outcome == "answered",
         )

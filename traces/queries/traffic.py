@@ -10,7 +10,7 @@ from traces.records import PRODUCTION
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecordedExchange:
     """A question of a conversation and, once it was answered, the answer."""
 
     turn_id: str
@@ -20,7 +20,7 @@ class Exchange:
     answer: str | None = None
 
 
-def exchanges(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[Exchange]:
+def exchanges(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[RecordedExchange]:
     """Which turns did people ask of a knowledge base, oldest first? Without their answers.
 
     Turns turned away before the pipeline saw them (limits, a closed window) have nothing to replay.
@@ -38,10 +38,10 @@ def exchanges(ledger: Rows, kb: str, since: datetime, until: datetime) -> list[E
         doors=list(PRODUCTION),
         kb=kb,
     )
-    return [Exchange(**row) for row in rows]
+    return [RecordedExchange(**row) for row in rows]
 
 
-def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[Exchange]]:
+def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[RecordedExchange]]:
     """What was said in these conversations, oldest first?"""
     rows = ledger.rows(
         """
@@ -51,8 +51,8 @@ def conversations(ledger: Rows, conversation_ids: list[str]) -> dict[str, list[E
         ids=conversation_ids,
         doors=list(PRODUCTION),
     )
-    by_conversation: dict[str, list[Exchange]] = {}
+    by_conversation: dict[str, list[RecordedExchange]] = {}
     for row in rows:
-        exchange = Exchange(**row)
+        exchange = RecordedExchange(**row)
         by_conversation.setdefault(exchange.conversation_id, []).append(exchange)
     return by_conversation

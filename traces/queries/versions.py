@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from traces.queries.hours import first_hour
-from traces.queries.measured import MEASURED, SCORED, Measured, groups
+from traces.queries.measured import MEASURED, SCORED, MeasuredSums, groups
 from traces.queries.window import Rows, Window, ends
 from traces.records import ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live(Measured):
+class Live(MeasuredSums):
     """What a prompt version did on live traffic."""
 
     prompt: str  # label

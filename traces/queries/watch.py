@@ -102,7 +102,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedCase:
     """One case on one metric in two runs."""
 
     name: str
@@ -266,7 +266,7 @@ def finished(ledger: Rows, since: datetime) -> list[Finished]:
     return [Finished(**row) for row in rows]
 
 
-def paired(ledger: Rows, before: str, after: str) -> list[Paired]:
+def paired(ledger: Rows, before: str, after: str) -> list[PairedCase]:
     """How did each case of two runs score on each metric, its repetitions averaged?"""
     rows = ledger.rows(
         """
@@ -283,4 +283,4 @@ def paired(ledger: Rows, before: str, after: str) -> list[Paired]:
         before=before,
         after=after,
     )
-    return [Paired(**row) for row in rows]
+    return [PairedCase(**row) for row in rows]

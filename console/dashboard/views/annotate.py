@@ -13,7 +13,7 @@ from console.dashboard import agreement, clock, data, markup, notices, turn_part
 from evalsets.judges import reviews
 from evalsets.judges.agreement import Agreement
 from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
-from traces.queries.reviews import Queue, Waiting
+from traces.queries.reviews import Queue, WaitingTurn
 from traces.records import PRODUCTION, TRIALS, Trace
 
 QUEUES: dict[str, Queue] = {
@@ -63,7 +63,7 @@ def _review() -> None:
     _turn(turns, place, reviewer, graded)
 
 
-def _queue(reviewer: str, which: Queue, where: str) -> list[Waiting]:
+def _queue(reviewer: str, which: Queue, where: str) -> list[WaitingTurn]:
     """Return the queue as it stood when it was chosen: it must not move under the reviewer's keys."""
     chosen = (reviewer, which, where)
     if st.session_state.get("queue_of") != chosen:
@@ -73,12 +73,12 @@ def _queue(reviewer: str, which: Queue, where: str) -> list[Waiting]:
     return st.session_state["queued"]
 
 
-def _first(turns: list[Waiting], graded: dict[str, dict[str, int]]) -> int:
+def _first(turns: list[WaitingTurn], graded: dict[str, dict[str, int]]) -> int:
     waiting = (n for n, row in enumerate(turns) if not row.reviewed and row.turn_id not in graded)
     return next(waiting, 0)
 
 
-def _turn(turns: list[Waiting], place: int, reviewer: str, graded: dict[str, Any]) -> None:
+def _turn(turns: list[WaitingTurn], place: int, reviewer: str, graded: dict[str, Any]) -> None:
     row = turns[place]
     trace = data.read_trace(row.turn_id)
     if trace is None:
@@ -161,7 +161,7 @@ def _graded(trace: Trace, reviewer: str) -> dict[str, int]:
     return {score.name: reviews.grade(score.value) for score in mine if score.value is not None}
 
 
-def _about(trace: Trace, row: Waiting) -> str:
+def _about(trace: Trace, row: WaitingTurn) -> str:
     parts = [
         markup.link(f"turn {format.short_id(trace.turn.turn_id)}", f"/turns?turn={trace.turn.turn_id}"),
         clock.named(trace.turn.started_at),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import boundary, clock, intervals, markup, notices, releases
-from console.dashboard.releases import Version
+from console.dashboard.releases import ReleaseVersion
 from evalsets.release.canary import LEAST
 from traces.queries.versions import Live
 
@@ -27,7 +27,7 @@ HEADS = [
 ]
 
 
-def draw(version: Version) -> None:
+def draw(version: ReleaseVersion) -> None:
     """Draw the canary that runs, or the way to begin one with this version."""
     name = version.prompt.name
     canary = releases.force().standing(name).canary
@@ -39,7 +39,7 @@ def draw(version: Version) -> None:
         notices.done(releases.end_canary(name), "The canary is over")
 
 
-def _begin(version: Version) -> None:
+def _begin(version: ReleaseVersion) -> None:
     label = version.prompt.label
     if version.state == "in force":
         st.caption(f"{label} answers everybody already; choose another version above to try it on a share.")

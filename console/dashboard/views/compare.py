@@ -252,7 +252,7 @@ def _scatter(baseline: Run, candidates: list[Run]) -> None:
         return
     labels = names(*compared) if len(compared) == 2 else [format.variant(run.variant) for run in compared]
     points = [
-        charts.Placed(summary[metric].mean or 0.0, summary[metric].ci_low, summary[metric].ci_high,
+        charts.PlottedRun(summary[metric].mean or 0.0, summary[metric].ci_low, summary[metric].ci_high,
                       cost or 0.0, label, palette.MODELS[place - 1] if place else palette.NEUTRAL)
         for place, (summary, cost, label) in enumerate(zip(summaries, costs, labels, strict=True))
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import streamlit as st
 from console import format
 from console.audit import named, read
 from console.dashboard import clock, data, downloads, markup, notices, visitor, whose
-from pipeline.configured import Entry, configured
+from pipeline.configured import ConfiguredKey, configured
 from pipeline.deeds import Deed
 
 SOURCES = {"environment": "#6366f1", ".env": "#0891b2", "config.toml": "#64748b", "default": "#94a3b8"}
@@ -32,7 +32,7 @@ def page() -> None:
             _settings(configured(data.settings()))
 
 
-def _settings(entries: list[Entry]) -> None:
+def _settings(entries: list[ConfiguredKey]) -> None:
     search = st.text_input(
         "Search", key="setting", bind="query-params", placeholder="part of a key", max_chars=100, width=300
     )

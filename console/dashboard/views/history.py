@@ -114,13 +114,13 @@ def _chart(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) 
     )
 
 
-def _point(run: Run, about: Summary, metric: str) -> charts.Point:
+def _point(run: Run, about: Summary, metric: str) -> charts.PlottedMean:
     write = find_metric(metric).write
     text = (
         f"<b>{write(about.mean)}</b> ({write(about.ci_low)} – {write(about.ci_high)})"
         f"<br>{escape(_variant(run.variant))}<br>{clock.plain(run.started_at, '%d %b %H:%M')}, n {about.n}"
     )
-    return charts.Point(run.started_at, about.mean or 0.0, about.ci_low, about.ci_high, text)
+    return charts.PlottedMean(run.started_at, about.mean or 0.0, about.ci_low, about.ci_high, text)
 
 
 def _table(runs: list[Run], means_by_run: Means, metric: str, changed: Changes) -> None:

@@ -14,7 +14,7 @@ from console.dashboard import bases, boundary, clock, data, downloads, jobs, mar
 from console.dashboard.bases import KnowledgeBase
 from console.dashboard.views import knowledge_checks
 from pipeline.knowledge.identity import Stored
-from pipeline.knowledge.ingestions import Job
+from pipeline.knowledge.ingestions import Ingestion
 from pipeline.knowledge.standing import Release
 
 WATCH_SECONDS = 1.0
@@ -163,7 +163,7 @@ def _watch(kb: str) -> None:
         st.rerun()
 
 
-def _files(job: Job) -> None:
+def _files(job: Ingestion) -> None:
     files = bases.files(job)
     if not files:
         names = [path.rsplit("/", 1)[-1] for path in job.paths]
@@ -298,7 +298,7 @@ def _ingestions(base: KnowledgeBase) -> None:
             _files(job)
 
 
-def _resume(job: Job) -> None:
+def _resume(job: Ingestion) -> None:
     """Offer to go on with an ingestion that did not end well."""
     if job.state not in ("interrupted", "failed"):
         return
@@ -309,7 +309,7 @@ def _resume(job: Job) -> None:
         st.rerun()
 
 
-def _when(job: Job) -> str:
+def _when(job: Ingestion) -> str:
     return clock.plain(datetime.fromtimestamp(job.began_at, UTC))
 
 

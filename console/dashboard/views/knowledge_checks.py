@@ -10,7 +10,7 @@ import streamlit as st
 from console import format
 from console.dashboard import bases, data, downloads, markup, notices
 from console.dashboard.bases import KnowledgeBase
-from pipeline.context.ranks import Hit
+from pipeline.context.ranks import PassageRanks
 
 MOST_SUSPECTS = 200
 
@@ -38,7 +38,7 @@ def search(base: KnowledgeBase) -> None:
     downloads.button([asdict(hit) for hit in hits], "search-test")
 
 
-def _hit(hit: Hit) -> str:
+def _hit(hit: PassageRanks) -> str:
     sent = hit.rank <= data.settings().retrieval.passages
     name = f"<b>{escape(hit.title or hit.document_id)}</b>" if sent else escape(hit.title or hit.document_id)
     return markup.row(

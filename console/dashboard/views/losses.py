@@ -8,11 +8,11 @@ import streamlit as st
 
 from console.dashboard import data, markup, whose
 from evalsets.reports import losses
-from evalsets.reports.losses import Stage
+from evalsets.reports.losses import LossStage
 
 
 @whose.cached(ttl=60, max_entries=20, show_spinner=False)
-def _stages(run_id: str) -> list[Stage]:
+def _stages(run_id: str) -> list[LossStage]:
     with data.ledger() as opened:
         return losses.of_run(opened, run_id)
 
@@ -24,12 +24,12 @@ def show(run_id: str) -> None:
         st.caption("No case names a relevant page, or the answers came from a chatbot that shows none.")
         return
     turns = {case_id: case.turn_id for case_id, case in data.read_cases(run_id).items()}
-    heads = ["Stage", "Cases ", "Share ", "Such as"]
+    heads = ["LossStage", "Cases ", "Share ", "Such as"]
     markup.show(markup.table(heads, [_row(stage, turns) for stage in stages]), key="losses")
     st.caption("Each case counts at the last stage that the best of its relevant pages reached.")
 
 
-def _row(stage: Stage, turns: dict[str, str | None]) -> str:
+def _row(stage: LossStage, turns: dict[str, str | None]) -> str:
     examples = [
         markup.link(case_id[:24], markup.address("turns", turn=turn))
         if (turn := turns.get(case_id))

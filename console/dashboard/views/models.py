@@ -9,7 +9,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import data, downloads, filters, intervals, markup, notices, whose
-from traces.queries.sides import Side, sides
+from traces.queries.sides import LiveSide, sides
 
 HEADS = ["Prompt and model", "Turns ", "Groundedness ", "Thumbs up ", "Errors ", "Retrieval hit ",
          "Whole turn ", "p95 ", "Cost a turn "]  # fmt: skip
@@ -37,13 +37,13 @@ def page() -> None:
 
 
 @whose.cached(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
-def read(range_name: str, door: str) -> list[Side]:
+def read(range_name: str, door: str) -> list[LiveSide]:
     """Return the pairs of a range, the busiest first."""
     with data.ledger() as opened:
         return sides(opened, filters.window(range_name, door))
 
 
-def _row(side: Side, range_name: str) -> str:
+def _row(side: LiveSide, range_name: str) -> str:
     to = markup.address("turns", prompt=side.prompt, model=side.model, last=range_name)
     cells = [
         format.count(side.turns),

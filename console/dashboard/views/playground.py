@@ -11,7 +11,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import data, jobs, markup, notices
-from evalsets.release.playground import Played, PlayedTurn
+from evalsets.release.playground import PlayedTurn, ReplayedTurn
 
 COMMAND = (sys.executable, "-m", "console.cli", "replay")
 SECONDS = 120
@@ -53,7 +53,7 @@ def page() -> None:
             _show(played)
 
 
-def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Played:
+def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> ReplayedTurn:
     """Ask in a process of its own: models and knowledge bases are not loaded into the console."""
     source_turns = data.find_turns(turn)
     if len(source_turns) != 1:
@@ -73,10 +73,10 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Playe
         raise data.Problem(
             done.stderr.strip()[-400:] or "It ended without a word.", "Change the choice above."
         )
-    return Played.read(json.loads(done.stdout))
+    return ReplayedTurn.read(json.loads(done.stdout))
 
 
-def _show(played: Played) -> None:
+def _show(played: ReplayedTurn) -> None:
     sides = _side("As recorded", played.before) + _side("Now", played.after)
     markup.show(f'<div class="two even">{sides}</div>', key="played")
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from console import format
 from console.dashboard import boundary, chosen, clock, data, markup, notices, palette, releases, side_by_side
-from console.dashboard.releases import Version
+from console.dashboard.releases import ReleaseVersion
 from console.dashboard.views import canary, one_run
 from evalsets.metrics.columns import Summary
 from evalsets.metrics.table import find_metric
@@ -57,7 +57,7 @@ def page() -> None:
             _promote(version)
 
 
-def _versions(versions: list[Version]) -> None:
+def _versions(versions: list[ReleaseVersion]) -> None:
     heads = [
         "Version",
         "State",
@@ -74,7 +74,7 @@ def _versions(versions: list[Version]) -> None:
     )
 
 
-def _row(version: Version) -> str:
+def _row(version: ReleaseVersion) -> str:
     prompt, run, live = version.prompt, version.run, version.live
     summary = data.read_scores(run).summary if run else {}
     about = markup.small(f'<span class="mono">{prompt.fingerprint}</span> · {escape(prompt.purpose)}')
@@ -100,7 +100,7 @@ def _mean(summary: Summary | None, name: str) -> str:
     return write(summary.mean) + markup.small(f"{write(summary.ci_low)} – {write(summary.ci_high)}")
 
 
-def _chosen(versions: list[Version]) -> tuple[Version, Version]:
+def _chosen(versions: list[ReleaseVersion]) -> tuple[ReleaseVersion, ReleaseVersion]:
     """Draw the choice of a version and of the one to hold it against."""
     labels = [version.prompt.label for version in versions]
     in_force = next((version.prompt.label for version in versions if version.state == "in force"), labels[-1])
@@ -114,7 +114,7 @@ def _chosen(versions: list[Version]) -> tuple[Version, Version]:
     return by_label[version or labels[0]], by_label[other or in_force]
 
 
-def _promote(version: Version) -> None:
+def _promote(version: ReleaseVersion) -> None:
     label = version.prompt.label
     if version.state == "in force":
         st.markdown(f"**{label} is in force.** The chat answers with it.")
@@ -226,7 +226,7 @@ def _check(check: Check) -> str:
     )
 
 
-def _differs(version: Version, other: Version) -> None:
+def _differs(version: ReleaseVersion, other: ReleaseVersion) -> None:
     a, b = other.prompt, version.prompt
     if a.text == b.text:
         st.caption(f"{b.label} is the same as {a.label}.")
@@ -235,7 +235,7 @@ def _differs(version: Version, other: Version) -> None:
     markup.show(html, key="diff")
 
 
-def _new(version: Version) -> None:
+def _new(version: ReleaseVersion) -> None:
     source = version.prompt
     placeholders = ", ".join(f"{{{{{name}}}}}" for name in source.placeholders)
     st.caption(

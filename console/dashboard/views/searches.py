@@ -11,8 +11,8 @@ from console import format
 from console.dashboard import clock, data, filters, intervals, markup, notices, whose
 from console.dashboard.views import standings
 from traces.queries import caches, searches
-from traces.queries.caches import Served
-from traces.queries.searches import Version
+from traces.queries.caches import CacheUse
+from traces.queries.searches import VersionSearches
 
 STAGES = {
     "cited": "cited in the answer",
@@ -23,15 +23,15 @@ STAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieval:
+class RangeSearches:
     """All that the page shows of a range."""
 
     hit_rate: float | None
     scores: list[int]
     stages: dict[str, dict[str, int]]
-    cache: Served
-    answers: Served
-    versions: list[Version]
+    cache: CacheUse
+    answers: CacheUse
+    versions: list[VersionSearches]
 
 
 def page() -> None:
@@ -54,11 +54,11 @@ def page() -> None:
 
 
 @whose.cached(ttl=data.FRESH_SECONDS, max_entries=20, show_spinner=False)
-def read(range_name: str, door: str) -> Retrieval:
+def read(range_name: str, door: str) -> RangeSearches:
     """Return what the page shows."""
     window = filters.window(range_name, door)
     with data.ledger() as opened:
-        return Retrieval(
+        return RangeSearches(
             searches.hit_rate(opened, window),
             searches.scores(opened, window),
             searches.stages(opened, window),
@@ -68,7 +68,7 @@ def read(range_name: str, door: str) -> Retrieval:
         )
 
 
-def _facts(seen: Retrieval, range_name: str, door: str) -> None:
+def _facts(seen: RangeSearches, range_name: str, door: str) -> None:
     cache = seen.cache
     hits = format.share(cache.hits / cache.looked) if cache.looked else "—"
     wrong = f"{cache.false} of {cache.checked}" if cache.checked else "—"
@@ -88,7 +88,7 @@ def _facts(seen: Retrieval, range_name: str, door: str) -> None:
     markup.show(f"<p>{markup.link('the turns that found nothing →', missed)}</p>", key="missed-link")
 
 
-def _caches(seen: Retrieval) -> None:
+def _caches(seen: RangeSearches) -> None:
     """Draw what each cache serves and how often it is wrong; nothing where none was asked."""
     named = [("Passages", seen.cache), ("Answers", seen.answers)]
     rows = [
@@ -112,7 +112,7 @@ def _caches(seen: Retrieval) -> None:
     st.caption("A share of the hits is searched or answered afresh and compared (cache.checked).")
 
 
-def _stages(seen: Retrieval) -> None:
+def _stages(seen: RangeSearches) -> None:
     st.header("Where the best passage went", anchor=False)
     heads = ["Stage", "Best by meaning ", "Best by words "]
     totals = {name: sum(counts.values()) for name, counts in seen.stages.items()}
@@ -130,7 +130,7 @@ def _stages(seen: Retrieval) -> None:
     st.caption("Of each turn that searched: what became of the passage that each search put first.")
 
 
-def _scores(seen: Retrieval) -> None:
+def _scores(seen: RangeSearches) -> None:
     st.header("How near the best passage is", anchor=False)
     most, floor = max(seen.scores), data.settings().retrieval.floor
     step = 1 / searches.BUCKETS
@@ -149,7 +149,7 @@ def _scores(seen: Retrieval) -> None:
     st.caption(f"A passage under the floor of {floor:g} does not count as a hit (retrieval.floor).")
 
 
-def _versions(seen: Retrieval) -> None:
+def _versions(seen: RangeSearches) -> None:
     st.header("Index versions", anchor=False)
     rows = [
         markup.row(

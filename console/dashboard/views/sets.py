@@ -12,7 +12,7 @@ from console.dashboard import evalsets_shown, markup, notices, visitor
 from console.dashboard.evalsets_shown import Dropped, Taken
 from evalsets.cases.cases import Listed
 from evalsets.cases.heads import NAMES, NONE
-from evalsets.cases.look import Look
+from evalsets.cases.look import FilePreview
 
 KINDS = ["csv", "tsv", "txt", "xlsx", "xlsm", "json", "jsonl", "yaml", "yml"]
 TITLES = {
@@ -111,7 +111,7 @@ def _dropped(dropped: Dropped, number: int) -> None:
             notices.done(problem and notices.plain(problem), f"Saved {name}")
 
 
-def _mapped(dropped: Dropped, seen: Look) -> Look:
+def _mapped(dropped: Dropped, seen: FilePreview) -> FilePreview:
     """Draw which column is which field, as understood, and return the file under the person's choice."""
     options = [NOT_THERE, *seen.columns]
     guessed = seen.mapping
@@ -130,11 +130,11 @@ def _mapped(dropped: Dropped, seen: Look) -> Look:
             chosen[field] = NONE if column in (NOT_THERE, None) else column
     if chosen["question"] == NONE:
         st.warning("Say which column holds the questions.", icon=":material/help:")
-        return Look(seen.format, seen.columns, seen.sample)
+        return FilePreview(seen.format, seen.columns, seen.sample)
     return evalsets_shown.understood(dropped, "csv", chosen)
 
 
-def _preview(seen: Look) -> None:
+def _preview(seen: FilePreview) -> None:
     """Show the first cases as they would be saved, and what would be left out."""
     assert seen.imported is not None
     rows, answers = seen.imported.rows, sum("reference" in row for row in seen.imported.rows)

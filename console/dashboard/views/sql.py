@@ -12,7 +12,7 @@ from console import format
 from console.dashboard import data, downloads, markup, notices, releases, visitor
 from traces.errors import Refused, StoreError
 from traces.queries import free
-from traces.queries.free import Found
+from traces.queries.free import QueryResult
 
 FIRST = """select date_trunc('day', started_at) as day, model, count(*) as turns,
        round(sum(cost_usd), 4) as usd
@@ -29,7 +29,7 @@ class QueryAnswer:
     """The question of this person's page and what came of it."""
 
     sql: str
-    answer: Found | None = None
+    answer: QueryResult | None = None
     why: str | None = None  # nothing came of it
 
 
@@ -108,7 +108,7 @@ def _answer(query: QueryAnswer) -> None:
     downloads.button(_named(candidate), "answerdeck-sql")
 
 
-def _named(candidate: Found) -> list[dict[str, Any]]:
+def _named(candidate: QueryResult) -> list[dict[str, Any]]:
     """Return the rows by column; columns of the same name are numbered."""
     names: list[str] = []
     for name in candidate.columns:

@@ -27,7 +27,7 @@ from evalsets.assigned import Assigned
 from evalsets.reasking import Reasked
 from evalsets.topics import Gap, Topic
 from pipeline.desk import desk
-from traces.queries.asked import Asked, Leaving
+from traces.queries.asked import AskedQuestion, Leaving
 
 SECTIONS = ("Topics", "Unanswered", "Where people leave")
 MOST = 50
@@ -104,7 +104,7 @@ def _topic(topic: Topic) -> str:
     )
 
 
-def _questions(topic: Topic, questions: list[Asked]) -> None:
+def _questions(topic: Topic, questions: list[AskedQuestion]) -> None:
     st.header(notices.plain(topic.name), anchor=False)
     rows = [
         markup.row(

@@ -221,7 +221,7 @@ def _latency(seconds: float | None) -> str:
     return f'{bar}<span class="num">{format.seconds(seconds)}</span>'
 
 
-def _footer(which: Filter, listing: data.Listing) -> None:
+def _footer(which: Filter, listing: data.TurnPage) -> None:
     matching, pages = listing.matching, max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         number = f"the newest {matching:,} of more (the CSV has all)" if listing.more else f"{matching:,}"

@@ -26,7 +26,7 @@ FILES = 500  # read by one process, so that what a library leaks stays small
 _ENDED = "it ended the process that read it; too large or damaged"
 
 
-class Reader:
+class ReaderProcess:
     """A child process that reads one file after the other; started anew when a file hangs or ends it."""
 
     def __init__(self, seconds: float = SECONDS) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Skipped
 from pipeline.knowledge.reading import files, furniture
-from pipeline.knowledge.reading.child import SECONDS, Reader
+from pipeline.knowledge.reading.child import SECONDS, ReaderProcess
 from pipeline.knowledge.reading.files import Found, Outside
 from pipeline.knowledge.reading.kinds import printable
 
@@ -41,7 +41,7 @@ def read(paths: Iterable[Path], seconds: float = SECONDS, readers: Readers | Non
 
 
 def _alone(entries: Iterable[Entry], seconds: float) -> Iterator[Found]:
-    reader = Reader(seconds)
+    reader = ReaderProcess(seconds)
     try:
         for entry in entries:
             yield from _inside(entry, reader.read)

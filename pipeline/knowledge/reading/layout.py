@@ -55,7 +55,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LayoutLine:
     """The cells of one line, left to right."""
 
     cells: tuple[Piece, ...]
@@ -99,7 +99,7 @@ def arrange(pieces: Sequence[Piece], heads: Heads | None = None) -> list[str]:
     return texts
 
 
-def _lines(pieces: Sequence[Piece]) -> list[Line]:
+def _lines(pieces: Sequence[Piece]) -> list[LayoutLine]:
     """Group pieces that stand beside each other, and join those with no gap between them."""
     rows: list[list[Piece]] = []
     for piece in sorted(pieces, key=lambda piece: (-piece.middle, piece.left)):
@@ -110,7 +110,7 @@ def _lines(pieces: Sequence[Piece]) -> list[Line]:
                 break
         else:
             rows.append([piece])
-    return [Line(tuple(_cells(row))) for row in rows]
+    return [LayoutLine(tuple(_cells(row))) for row in rows]
 
 
 def _cells(row: Sequence[Piece]) -> list[Piece]:
@@ -135,7 +135,7 @@ def _cells(row: Sequence[Piece]) -> list[Piece]:
     return cells
 
 
-def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[Interval]]:
+def _block(lines: Sequence[LayoutLine], start: int, usual: float) -> tuple[int, list[Interval]]:
     """Return the end of the block of columns that begins at a line, and its gutters."""
     if len(lines[start].cells) < 2:
         return start + 1, []
@@ -163,7 +163,7 @@ def _block(lines: Sequence[Line], start: int, usual: float) -> tuple[int, list[I
     return (last, gutters) if many >= 2 else (start + 1, [])
 
 
-def _goes_on(lines: Sequence[Line], place: int, gutters: Sequence[Interval], usual: float) -> bool:
+def _goes_on(lines: Sequence[LayoutLine], place: int, gutters: Sequence[Interval], usual: float) -> bool:
     """Say whether the columns go on under a line that runs across them."""
     below = lines[place + 1 : place + 2]
     return any(
@@ -173,7 +173,7 @@ def _goes_on(lines: Sequence[Line], place: int, gutters: Sequence[Interval], usu
     )
 
 
-def _ends_prose(lines: Sequence[Line], gutters: Sequence[Interval], gap: float, usual: float) -> bool:
+def _ends_prose(lines: Sequence[LayoutLine], gutters: Sequence[Interval], gap: float, usual: float) -> bool:
     """Say whether a gap over the whole width ends columns of running text."""
     if len(lines) < FEWEST_LINES:
         return False
@@ -181,7 +181,7 @@ def _ends_prose(lines: Sequence[Line], gutters: Sequence[Interval], gap: float, 
     return gap > close + usual and all(map(_is_prose, _parted(lines, gutters)[1]))
 
 
-def _free(line: Line, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
+def _free(line: LayoutLine, left: float, right: float, usual: float, edges: bool = False) -> list[Interval]:
     """Return the free stretches between the cells of a line; with `edges` also those beside them."""
     cells = line.cells
     free = [(cell.right, other.left) for cell, other in pairwise(cells)]
@@ -195,13 +195,15 @@ def _common(gutters: Sequence[Interval], free: Sequence[Interval], usual: float)
     return [(low, high) for low, high in both if high - low >= GUTTER * usual]
 
 
-def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float, heads: Heads) -> list[str]:
+def _columns(
+    lines: Sequence[LayoutLine], gutters: Sequence[Interval], usual: float, heads: Heads
+) -> list[str]:
     """Return a block of columns: prose column by column, a table row by row."""
     grid, columns = _parted(lines, gutters)
     if all(_is_prose(column) for column in columns):
         texts: list[str] = []
         for column in columns:
-            texts += ["", *_flowing([Line(tuple(cells)) for cells in column], usual)]
+            texts += ["", *_flowing([LayoutLine(tuple(cells)) for cells in column], usual)]
         return texts
     filled_in = any(piece.value for line in lines for piece in line.cells)
     edges = tuple(min(cells[0].left for cells in column) for column in columns)
@@ -209,7 +211,7 @@ def _columns(lines: Sequence[Line], gutters: Sequence[Interval], usual: float, h
 
 
 def _parted(
-    lines: Sequence[Line], gutters: Sequence[Interval]
+    lines: Sequence[LayoutLine], gutters: Sequence[Interval]
 ) -> tuple[list[list[list[Piece]]], list[list[list[Piece]]]]:
     """Return the cells of each line by column, and those of each column by line."""
     edges = [(low + high) / 2 for low, high in sorted(gutters)]
@@ -232,7 +234,9 @@ def _is_prose(column: Sequence[Sequence[Piece]]) -> bool:
     return median(widths) >= 0.7 * max(widths) and words >= 3 and median(map(len, texts)) >= 14
 
 
-def _rows(grid: Sequence[Sequence[Sequence[Piece]]], lines: Sequence[Line], usual: float) -> list[list[str]]:
+def _rows(
+    grid: Sequence[Sequence[Sequence[Piece]]], lines: Sequence[LayoutLine], usual: float
+) -> list[list[str]]:
     """Return the table's rows; a line that only goes on a cell of the row above is joined to it."""
     rows: list[list[str]] = []
     for number, row in enumerate(grid):
@@ -252,7 +256,7 @@ def _joined(above: str, below: str) -> str:
     return unbroken([above, below])
 
 
-def _flowing(lines: Sequence[Line], usual: float) -> list[str]:
+def _flowing(lines: Sequence[LayoutLine], usual: float) -> list[str]:
     """Return running text: a paragraph is one text, headings stand alone."""
     texts: list[str] = []
     paragraph: list[str] = []

@@ -21,7 +21,7 @@ OWN = ("id", "_id", "title", "text", "url")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SheetRow:
     """A row's cells and the line of the file it begins on."""
 
     line: int
@@ -29,12 +29,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SheetTable:
     """What a delimited text holds: `above` its head row, heads, the rows below, torn quotes by line."""
 
-    above: list[Row]
+    above: list[SheetRow]
     heads: list[str]
-    rows: list[Row]
+    rows: list[SheetRow]
     problems: list[tuple[int, str]]
 
 
@@ -50,7 +50,7 @@ def read(data: bytes, name: str) -> Iterator[Document | Skipped]:
     yield from named(_documents(sheet.rows, sheet.heads, name))
 
 
-def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) -> Table:
+def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) -> SheetTable:
     """Return the table in the bytes of a delimited text; raises Unreadable when it holds none.
 
     Without a `delimiter` it is the one of its `sep=` line, else the one most rows agree with. With
@@ -68,8 +68,8 @@ def table(data: bytes, delimiter: str | None = None, *, strict: bool = False) ->
         raise Unreadable("its head row is unclear: put the names of the columns into the first line")
     width = max((len(row.cells) for row in rows[place:]), default=0)
     if _headless(rows[place : place + SAMPLE_ROWS]):
-        return Table(rows[:place], _heads((), width), rows[place:], problems)
-    return Table(rows[:place], _heads(rows[place].cells, width), rows[place + 1 :], problems)
+        return SheetTable(rows[:place], _heads((), width), rows[place:], problems)
+    return SheetTable(rows[:place], _heads(rows[place].cells, width), rows[place + 1 :], problems)
 
 
 def _sep_line(text: str) -> tuple[str | None, str, int]:
@@ -112,14 +112,14 @@ def _sampled(text: str, delimiter: str) -> list[list[str]]:
 
 def _rows(
     text: str, delimiter: str, skipped: int, *, strict: bool = False
-) -> tuple[list[Row], list[tuple[int, str]]]:
+) -> tuple[list[SheetRow], list[tuple[int, str]]]:
     """Return all rows, and the line of a quotation mark that is never closed."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     line = 0
     try:
         for cells in reader:
-            rows.append(Row(line + 1 + skipped, tuple(cells)))
+            rows.append(SheetRow(line + 1 + skipped, tuple(cells)))
             line = reader.line_num
     except csv.Error as error:
         why = "a quotation mark is not closed where its cell ends" if strict else f"not valid CSV: {error}"
@@ -129,11 +129,11 @@ def _rows(
     last = rows.pop()
     lines = text.splitlines()[last.line - 1 - skipped :]
     plain = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    rows += [Row(last.line + number, tuple(cells)) for number, cells in enumerate(plain)]
+    rows += [SheetRow(last.line + number, tuple(cells)) for number, cells in enumerate(plain)]
     return rows, [(last.line, "a quotation mark is never closed; from here on marks are read as text")]
 
 
-def _open(row: Row, text: str, delimiter: str, skipped: int) -> bool:
+def _open(row: SheetRow, text: str, delimiter: str, skipped: int) -> bool:
     """Say whether the last row ends inside quotation marks."""
     if "\n" not in "".join(row.cells) and '"' not in text[-HTML_BYTES:]:
         return False
@@ -145,7 +145,7 @@ def _open(row: Row, text: str, delimiter: str, skipped: int) -> bool:
     return False
 
 
-def _head(rows: Sequence[Row]) -> int | None:
+def _head(rows: Sequence[SheetRow]) -> int | None:
     """Return the place of the head row: the first that fills most columns of the table."""
     filled = [sum(bool(cell.strip()) for cell in row.cells) for row in rows[:SAMPLE_ROWS]]
     widths = Counter(len(row.cells) for row in rows[:SAMPLE_ROWS])
@@ -158,7 +158,7 @@ def _head(rows: Sequence[Row]) -> int | None:
     return None
 
 
-def _headless(rows: Sequence[Row]) -> bool:
+def _headless(rows: Sequence[SheetRow]) -> bool:
     """Say whether the table begins with a row like all others: its columns have no names."""
     cells = [row.cells for row in rows]
     return len(rows) > 2 and len(cells[0]) > 1 and like_its_columns(cells)
@@ -180,7 +180,7 @@ def _heads(cells: Sequence[str], width: int) -> list[str]:
     return heads
 
 
-def _documents(rows: Sequence[Row], heads: Sequence[str], name: str) -> Iterator[Named]:
+def _documents(rows: Sequence[SheetRow], heads: Sequence[str], name: str) -> Iterator[Named]:
     own = {head.lower(): place for place, head in reversed(list(enumerate(heads))) if head.lower() in OWN}
     for row in rows:
         cells = dict(zip(heads, row.cells, strict=False))
@@ -214,7 +214,7 @@ def _pair(heads: Sequence[str]) -> tuple[int, int] | None:
     )
 
 
-def _answered(row: Row, heads: Sequence[str], pair: tuple[int, int], name: str) -> Named:
+def _answered(row: SheetRow, heads: Sequence[str], pair: tuple[int, int], name: str) -> Named:
     """Return a question and its answer as a document; the other columns follow."""
     cells = [*row.cells, *[""] * (max(pair) + 1 - len(row.cells))]
     question, answer = (" ".join(cells[place].split()) for place in pair)
