@@ -206,10 +206,8 @@ class DuckWriting:
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
-        batches = DuckReading(self.connection, "the store", Touched(), exporting=True).batches(
-            sql, params, 1000
-        )
-        return [row for batch in batches for row in batch]
+        reading = DuckReading(self.connection, "the store", Touched(), exporting=True)
+        return [row for batch in reading.batches(sql, params, 1000) for row in batch]
 
     def has_turn(self, turn_id: str) -> bool:
         cursor = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])

@@ -218,7 +218,7 @@ def _positive(deviation: float) -> float:
 
 
 def row(columns: dict[str, Any], dimensions: int) -> StoredChunk:
-    """Build a Row from stored columns; spans are int32 pairs, sentence vectors float16."""
+    """Build a chunk from stored columns; spans are int32 pairs, sentence vectors float16."""
     spans = np.frombuffer(columns["spans"] or b"", np.int32).reshape(-1, 2)
     vectors = None
     if columns["sentences"]:

@@ -163,7 +163,7 @@ def _marked(prompt: Prompt) -> list[_Sent]:
 
 
 def take(event: dict[str, Any], reading: AnswerSoFar) -> None:
-    """Read one event of a message stream into the Reading; unknown kinds are passed over."""
+    """Read one event of a message stream into what was said so far; unknown kinds are passed over."""
     kind = event.get("type")
     if kind == "content_block_delta":
         delta = event.get("delta") or {}

@@ -118,7 +118,7 @@ class OpenAIChat:
 
 
 def take(event: dict[str, Any], reading: AnswerSoFar) -> None:
-    """Read one `chat.completion.chunk` into the Reading."""
+    """Read one `chat.completion.chunk` into what was said so far."""
     reading.model = event.get("model") or reading.model
     if event.get("usage"):
         reading.tokens = tokens(event["usage"])

@@ -114,7 +114,7 @@ Take = Callable[[dict[str, Any], AnswerSoFar], None]
 async def answer(
     response: Response, take: Take, prompt: Prompt, watch: CallWatch, thoughts: Thoughts | None = None
 ) -> AsyncGenerator[ModelEvent]:
-    """Yield Text… and one Stop from a response; `take` reads one dialect's events into the Reading."""
+    """Yield Text… and one Stop from a response; `take` reads a dialect's events into what was said."""
     reading, splitter = AnswerSoFar(watch.name, request_id(response.headers), thoughts), Splitter()
     await _check_type(response, watch)
     longest = prompt.max_output_tokens * MOST_CHARACTERS_PER_TOKEN

@@ -149,9 +149,9 @@ def test_a_month_never_costs_more_than_its_budget(tmp_path: Path) -> None:
 def test_processes_share_the_budget(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"
-        "from pipeline.guardrails.budget import Budget, Limits;"
+        "from pipeline.guardrails.budget import Budget, SpendingLimits;"
         "from pipeline.guardrails.spending import Spending;"
-        "b = Budget(Spending(Path(sys.argv[1])), Limits(day_usd=1.0));"
+        "b = Budget(Spending(Path(sys.argv[1])), SpendingLimits(day_usd=1.0));"
         "keys = [f'{sys.argv[2]}-{i}' for i in range(60)];"
         "held = [key for key in keys if b.hold(key, 'ada', 0.01) and not b.settle(key, 'ada', 0.01, 0)];"
         "print(len(held))"

@@ -24,12 +24,12 @@ NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 CHILD = """
 import sys
 from pathlib import Path
-from pipeline.guardrails.budget import Budget, Limits
+from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.shared_spending import SharedSpending
 from pipeline.databases.redis_server import RedisServer
 
 name = sys.argv[3]
-budget = Budget(SharedSpending(Path(sys.argv[1]), RedisServer(sys.argv[2])), Limits(day_usd=1.0))
+budget = Budget(SharedSpending(Path(sys.argv[1]), RedisServer(sys.argv[2])), SpendingLimits(day_usd=1.0))
 count = 0
 for number in range(50):
     turn = f"{name}-{number}"
