@@ -59,18 +59,27 @@ class Databases:
         subprocess.run(self._program(command), user=self._user, check=True, capture_output=True)
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers.
+
+        The processes of a server that was killed end by themselves, a moment after it; until then a
+        new one refuses to start and is tried again.
+        """
+        self._launch()
+        until = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if time.monotonic() > until:
+                raise BenchError(f"PostgreSQL does not start: {(self._folder / 'log').read_text()[-500:]}")
+            time.sleep(0.02)
+            if self._server is None or self._server.poll() is not None:
+                self._launch()
+
+    def _launch(self) -> None:
         command = ["postgres", "-D", str(self._folder / "data"), "-k", str(self._folder)]
         command += [part for option in _QUICK for part in ("-c", option)]
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 self._program(command), user=self._user, stdout=log, stderr=log, start_new_session=True
             )
-        until = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if time.monotonic() > until:
-                raise BenchError(f"PostgreSQL does not start: {(self._folder / 'log').read_text()[-500:]}")
-            time.sleep(0.02)
 
     def invite(self) -> None:
         """Let a user in who may make nothing but the tables of its own databases."""
@@ -78,7 +87,7 @@ class Databases:
             connection.execute("create role ledger login")
 
     def kill(self) -> None:
-        """Kill the server with all its processes as a power cut would."""
+        """Kill the server as a power cut would; its other processes end when they see that it is gone."""
         if self._server is not None:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
