@@ -44,9 +44,11 @@ if wait <= 0 then
 end
 return tostring(wait)
 """
-# KEYS: tokens by turn. ARGV: turn, tokens; a turn that is no longer counted stays out.
+# KEYS: whose turn it is. ARGV: turn, tokens, how keys of tokens begin; what is no longer counted stays out.
 _SETTLE = """
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+local who = redis.call('GET', KEYS[1])
+local key = who and ARGV[3] .. who
+if key and redis.call('HEXISTS', key, ARGV[1]) == 1 then redis.call('HSET', key, ARGV[1], ARGV[2]) end
 """
 # KEYS: turns by when they are over at the latest. ARGV: turn, most at once, milliseconds it may take
 _ENTER = """
@@ -78,9 +80,7 @@ class RedisCounts:
         return float(self._server.run(_TAKE, keys, (turn_id, who, requests, most, tokens, MINUTE)))
 
     def settle(self, turn_id: str, tokens: float) -> None:
-        who = self._server.ask(lambda server: server.get(self._server.key(f"turn:{turn_id}")))
-        if who is not None:
-            self._server.run(_SETTLE, (f"tokens:{who}",), (turn_id, tokens))
+        self._server.run(_SETTLE, (f"turn:{turn_id}",), (turn_id, tokens, self._server.key("tokens:")))
 
     def claim(self, who: str, client_turn_id: str, until: float, now: float) -> bool:
         name, milliseconds = self._running(who, client_turn_id), max(int((until - now) * 1000), 1)

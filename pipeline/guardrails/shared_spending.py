@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -76,6 +76,18 @@ for at = 2, #KEYS do
 end
 redis.call('HDEL', KEYS[1], ARGV[2])
 """
+# As above with the user's day, the day and the month, then the sums of all machines in these; false when the
+# server does not know this machine's month any more, although it has other turns in it.
+_SETTLE = (
+    _COMMON
+    + """
+if tonumber(ARGV[12]) > 1 and not redis.call('HGET', KEYS[4], ARGV[1]) then return false end
+"""
+    + _PUBLISH
+    + """
+return {tostring(spent(KEYS[2])), tostring(spent(KEYS[3])), tostring(spent(KEYS[4]))}
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,10 @@ class SharedSpending(Spending):
             held = self._db.execute("select day from held where turn_id = ?", (turn_id,)).fetchone()
         own, its_day = super().settle(turn_id, who, day, usd, unpriced), held[0] if held else day
         try:
-            self._publish(self._rows(its_day, who), its_day, turn_id)
+            rows = self._rows(its_day, who)
+            if its_day == day and len(rows) == len(_sums_of(who, day)):
+                return self._settled(turn_id, who, day, own, rows)
+            self._publish(rows, its_day, turn_id)
             return self._together(who, day, own)
         except SessionsError as error:
             return self._alone(error, day, own)
@@ -211,7 +226,25 @@ class SharedSpending(Spending):
 
     def _together(self, who: str, day: str, own: SpendingSums) -> SpendingSums:
         """Return the sums over all machines; raises SessionsError."""
-        everybody = SpendingSums(*map(float, self._caught_up(_SUMS, _sums_of(who, day), day)))
+        return self._learned(day, own, self._caught_up(_SUMS, _sums_of(who, day), day))
+
+    def _settled(
+        self, turn_id: str, who: str, day: str, own: SpendingSums, rows: list[tuple[Any, ...]]
+    ) -> SpendingSums:
+        """Tell the server what a turn of the day took, and return the sums over all machines, in one go."""
+        keys = _sums_of(who, day)
+        by_key = {_spent(period, name): (*sums, _seconds(period)) for period, name, *sums in rows}
+        values = [value for key in keys for value in by_key[key]]
+        call = (_SETTLE, (f"held:{day[:7]}", *keys), (self._machine, turn_id, *values))
+        everybody = self._server.run(*call)
+        if everybody is None:
+            self._publish_all(day)
+            everybody = self._server.run(*call)
+        return self._learned(day, own, everybody)
+
+    def _learned(self, day: str, own: SpendingSums, sums: Iterable[str]) -> SpendingSums:
+        """Keep what the others spent, of the sums over all machines."""
+        everybody = SpendingSums(*map(float, sums))
         others = SpendingSums(*(max(all_usd - usd, 0.0) for all_usd, usd in zip(everybody, own, strict=True)))
         self._known, self.trouble = Known(day, others, own), None
         return everybody

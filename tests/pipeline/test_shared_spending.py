@@ -130,6 +130,15 @@ def test_an_emptied_server_learns_the_sums_again_and_nothing_doubles(machines: M
     assert spent(one) == spent(other) == 0.8
 
 
+def test_a_turn_that_ends_on_an_emptied_server_brings_back_what_others_spent(machines: Machines) -> None:
+    one, other = (machines.budget(name, user_day_usd=0.7) for name in "ab")
+    one.settle("t1", "ada", 0.6, 0)
+    RedisServer(machines.sessions.address).ask(lambda client: client.flushall())
+    one.settle("t2", "eve", 0.1, 0)
+    assert not other.hold("t3", "ada", 0.2)
+    assert not one.hold("t4", "ada", 0.2)
+
+
 def test_while_it_is_gone_half_of_what_was_left_may_be_spent(machines: Machines) -> None:
     one, other = (machines.budget(name, day_usd=1.0) for name in "ab")
     other.settle("t1", "eve", 0.2, 0)
