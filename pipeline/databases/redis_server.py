@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -41,6 +42,11 @@ class Rest:
         self._failure, self._until = failure, self._clock() + REST_SECONDS
 
 
+@cache  # there are a handful of scripts
+def _sha1(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
 @cache  # of the process: its connections to one server meet the same failures
 def rest(address: str) -> Rest:
     """Return the rest that this process's connections to a server share."""
@@ -64,6 +70,7 @@ class RedisServer:
         exact: bool = False,
     ) -> None:
         import redis
+        from redis.exceptions import NoScriptError
 
         self.name = shown(address)
         self._clock = clock
@@ -72,6 +79,7 @@ class RedisServer:
         self._unfit: str | None = None
         self._looks_at = float("-inf")
         self._denial = redis.ResponseError
+        self._lacking = NoScriptError
         self._prefix = f"{_PREFIX}{space}"  # apart from what others keep there
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._client: redis.Redis = redis.Redis.from_url(
@@ -89,7 +97,14 @@ class RedisServer:
     def run(self, script: str, keys: Sequence[str], values: Sequence[Any]) -> Any:
         """Run a script over keys, named as `key` takes them."""
         names = [self.key(key) for key in keys]
-        return self.ask(lambda client: client.eval(script, len(names), *names, *values))
+        return self.ask(lambda client: self._evaluate(client, script, len(names), *names, *values))
+
+    def _evaluate(self, client: redis.Redis, script: str, *arguments: Any) -> Any:
+        """Name a script by its hash, which costs less; a server that lacks it, being new, gets it whole."""
+        try:
+            return client.evalsha(_sha1(script), *arguments)
+        except self._lacking:
+            return client.eval(script, *arguments)
 
     def ask(self, question: Callable[[redis.Redis], Any]) -> Any:
         """Ask once; after a failure nobody is kept waiting for a while."""
