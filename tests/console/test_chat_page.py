@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.console.axe import violations
+from tests.console.chat_reader import UNDER_WAY, ask, begin, broken, outside
 from tests.console.chat_server import Chat
 from tests.console.chat_server import chat as chat  # fixtures
 from tests.console.chat_server import server as server
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
-UNDER_WAY = "#live .turn:is(.searching, .reading, .answering)"
 UNNAMED = """() => [...document.querySelectorAll('button, a, textarea, input:not([type=hidden])')]
   .filter((e) => e.checkVisibility() && !(e.ariaLabel || e.innerText.trim() || e.title || e.labels?.length))
   .map((e) => e.outerHTML.slice(0, 120))"""
@@ -50,27 +50,6 @@ def page(window: BrowserContext, chat: str) -> Iterator[Page]:
     page.evaluate("localStorage.clear(), sessionStorage.clear()")
     page.close()
     assert problems == []
-
-
-def outside(chat: str, url: str) -> list[str]:
-    return [] if url.startswith((chat, "data:", "blob:")) else [url]
-
-
-def broken(text: str) -> list[str]:
-    """Return an error's text, unless Gradio says that its page was left while a request was under way."""
-    left = ("AbortError", "Connection errored out")
-    return [] if text.removeprefix("Error: ").startswith(left) else [text]
-
-
-def begin(page: Page, text: str) -> None:
-    page.get_by_label("Your question", exact=True).fill(text)
-    page.keyboard.press("Enter")
-
-
-def ask(page: Page, text: str) -> None:
-    begin(page, text)
-    page.wait_for_selector(f"#live .bubble:has-text('{text}')")
-    page.wait_for_selector(UNDER_WAY, state="detached")
 
 
 def test_an_answer_streams_and_its_numbers_open_the_passages(page: Page) -> None:

@@ -134,7 +134,9 @@ def test_manifests_fit_the_published_schemas(tmp_path: Path) -> None:
     why = "kubernetes-validate is not installed: its schemas of all versions take 108 MB"
     kubernetes_validate = pytest.importorskip("kubernetes_validate", reason=why)
     deploy("kubernetes", tmp_path)
-    for document in manifests(tmp_path):
+    documents = manifests(tmp_path)
+    assert documents
+    for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
