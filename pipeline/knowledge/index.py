@@ -114,10 +114,8 @@ class Knowledge:
 
     async def status(self, kb: str) -> Status:
         """Return how the knowledge base stands; never raises for a missing or damaged one."""
-        lag, used = (
-            Lag.load(self.lags.path(kb)),
-            size(self.folder / f"{kb}.lance"),
-        )  # 0 when elsewhere
+        lag = Lag.load(self.lags.path(kb))
+        used = size(self.folder / f"{kb}.lance")  # 0 when elsewhere
         left = {"pending": lag.pending, "failed": lag.failed, "lag_seconds": lag.seconds()}
         try:
             newest = await self._tables.open(kb)
