@@ -18,6 +18,7 @@ LETTERS = "0-9A-Za-zªµºÀ-ɏͰ-῿Ⰰ-ⷿ぀-﷿"  # what words are made of, 
 UNSPACED = "぀-ヿ㐀-鿿가-힯豈-﷿฀-຿"  # scripts written without spaces: each letter is a word
 BEGUN = 3  # letters from which the last word of a search may be the beginning of one
 _WORD = re.compile(f"[{UNSPACED}]|[{LETTERS}]+?(?=[^{LETTERS}]|[{UNSPACED}]|$)")
+_MOST_WORDS = 500  # of a search: who pastes a longer text is shown what holds its beginning
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _CLOSE = re.compile(f"[{UNSPACED}]")
 _SLOTS = 4  # numbers a millisecond: small steps make a small index; those of a crowded one lie after it
@@ -64,11 +65,20 @@ def sought(text: str) -> Sought:
     """Read a search: words in any order, what is quoted or written together as it stands."""
     pieces = [(quoted, plain) for quoted, plain in _PIECE.findall(text)]
     phrases = [(tuple(split(quoted or plain)), bool(plain)) for quoted, plain in pieces]
-    pairs = [(phrase, plain) for phrase, plain in phrases if phrase]
+    pairs = list(_beginning((phrase, plain) for phrase, plain in phrases if phrase))
     if not pairs:
         return Sought(())
     word, plain = pairs[-1][0][-1], pairs[-1][1]
     return Sought(tuple(phrase for phrase, _ in pairs), plain and len(word) >= BEGUN)
+
+
+def _beginning(pairs: Iterable[tuple[tuple[str, ...], bool]]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    left = _MOST_WORDS
+    for phrase, plain in pairs:
+        if left <= 0:
+            return
+        yield phrase[:left], plain
+        left -= len(phrase)
 
 
 def split(text: str) -> list[str]:

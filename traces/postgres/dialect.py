@@ -59,6 +59,8 @@ INDEXES = (
     ("conversations", "conversation_id"),
     ("conversations", "began"),
     ("conversations", "ended"),
+    ("words", "started_at"),
+    ("words", "turn_id"),
 )
 # of each rollup: which of the settings of a live tail it is made with, and the column that they are about
 _LIVE = {

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from traces import rollups, segments
+from traces.engine import Tables
 from traces.errors import StoreBusy, StoreError, StoreVersion
+from traces.indexed import entries
 from traces.ledger import Ledger
-from traces.postgres import dialect, reading, ready, schema
+from traces.postgres import dialect, reading, ready, schema, words
 from traces.postgres.connection import connected, naming, shown
 from traces.postgres.rolling import SharedSql
 from traces.postgres.writing import PostgresWriting
 from traces.rollups import Touched
 from traces.rows import TABLES, live_rows
+from traces.words import Sought, Words
 
 if TYPE_CHECKING:
     import psycopg
 
 READ_SECONDS = 60
 _LOOKS = 5  # at a journal whose segments come and go
+_SURVEYED = (*TABLES, *rollups.TABLES, "words")
+_WHOLE_SECONDS = 60.0  # between looks whether every turn has its words, once they had
 
 
 class Postgres:
@@ -36,6 +44,7 @@ class Postgres:
         self.name = shown(address)
         self._address = address
         self._journal = journal
+        self._whole_at: float | None = None  # when every turn had its words, as far as this process knows
 
     def exists(self) -> bool:
         return True  # made when it is first written to
@@ -44,7 +53,10 @@ class Postgres:
         return  # each migration is one transaction: there is nothing to keep
 
     def tend(self) -> None:
-        return  # nothing lies beside a database
+        """Give the next turns that have none yet their words."""
+        if self._whole_at is None or time.monotonic() - self._whole_at > _WHOLE_SECONDS:
+            with self.window() as window:
+                self._whole_at = time.monotonic() if words.fill(window.connection) else None
 
     def settled(self) -> bool:
         return True  # what PostgreSQL committed is on its disk
@@ -76,7 +88,7 @@ class Postgres:
             for _ in range(_LOOKS):
                 before = segments.live(self._journal)
                 reading.begin(connection, 0 if exporting else READ_SECONDS)
-                hidden, touched = self._tail(connection, tail_bytes)
+                tail, hidden, touched = self._tail(connection, tail_bytes)
                 if all(path.exists() for path in before):
                     break
                 connection.rollback()  # a segment went: its lines may be younger than the snapshot
@@ -85,23 +97,47 @@ class Postgres:
             if workspace is not None:
                 reading.restrict(connection, workspace)
             answers = reading.PostgresReading(connection, self.name, touched)
-            yield Ledger(answers, hidden, workspace=workspace)
+            yield Ledger(answers, hidden, partial(self._search, connection, tail), workspace)
             connection.rollback()
+
+    def _search(
+        self,
+        connection: psycopg.Connection,
+        tail: Tables,
+        sought: Sought,
+        since: datetime,
+        until: datetime,
+        most: int,
+    ) -> list[str] | None:
+        with naming(self.name):
+            drained = words.search(connection, sought, since, until, most)
+        if drained is None:
+            return None
+        live = Words(None)
+        live.fill(entries(tail), last=True)
+        return [*live.search(sought, since, until, most), *drained][:most]
 
     def survey(self) -> None:
         # without it pages take seconds instead of a tenth, until the server's own look within a minute
         with connected(self._address, self.name) as connection, naming(self.name):
-            for table in (*TABLES, *rollups.TABLES):
+            for table in _SURVEYED:
                 connection.execute(f"analyze {dialect.STORED}.{table}".encode())
 
     def index_anew(self) -> None:
-        return  # searches look through the texts themselves
+        with self.window() as window, naming(self.name):
+            words.clear(window.connection)
+            while not words.fill(window.connection):
+                time.sleep(0)  # other hosts may commit between two pieces
 
     def compact(self) -> None:
-        """Give the space of deleted rows back to the tables, so that their texts are overwritten in time."""
+        """Give the space of deleted rows back to the tables, so that their texts are overwritten in time.
+
+        What the planner remembers of columns, and the words of an index, are texts too: both are made anew.
+        """
         with connected(self._address, self.name) as connection, naming(self.name):
-            for table in (*TABLES, *rollups.TABLES):
-                connection.execute(f"vacuum {dialect.STORED}.{table}".encode())
+            for table in _SURVEYED:
+                connection.execute(f"vacuum (analyze) {dialect.STORED}.{table}".encode())
+            words.forget(connection)
 
     def put_aside(self) -> tuple[str, ...]:
         """Name the other hosts, whose journals only they can reach."""
@@ -118,12 +154,12 @@ class Postgres:
                 " a drainer updates it: start the chat or run `answerdeck traces drain`"
             )
 
-    def _tail(self, connection: psycopg.Connection, tail_bytes: int) -> tuple[int, Touched]:
-        """Give the live tail to this transaction; returns the bytes left out, and what the rest touches."""
+    def _tail(self, connection: psycopg.Connection, tail_bytes: int) -> tuple[Tables, int, Touched]:
+        """Give the live tail to this transaction; returns it, the bytes left out, and what it touches."""
         import psycopg
 
         if not self._journal.is_dir():
-            return 0, Touched()
+            return {}, 0, Touched()
         marks = reading.marks(connection, self._journal_id())
         blocks, hidden = segments.tail(self._journal, marks, tail_bytes)
         tables = live_rows(line for block in blocks for _, line in block.lines())
@@ -134,8 +170,8 @@ class Postgres:
                     connection.execute("select set_config(%s, %s, true)", [dialect.setting(table), text])
                     connection.execute(reading.COUNTS[table])
         except psycopg.DataError:  # a line the drainer will put aside within a second
-            return hidden + sum(block.end - block.start for block in blocks), Touched()
-        return hidden, rollups.touched(SharedSql(connection), tables)
+            return {}, hidden + sum(block.end - block.start for block in blocks), Touched()
+        return tables, hidden, rollups.touched(SharedSql(connection), tables)
 
     def _journal_id(self) -> str:
         """Return the name of this journal among those of all hosts; made once, kept in the folder."""

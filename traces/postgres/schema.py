@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from traces import rollups
 from traces.duck import SCHEMA, WORKSPACES
 from traces.errors import StoreVersion
-from traces.postgres import dialect
+from traces.postgres import dialect, words
 from traces.postgres.rolling import SharedSql
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def migrate(connection: psycopg.Connection, name: str) -> None:
             connection.execute("set local timezone = 'UTC'")
             rollups.rebuild(SharedSql(connection))
         for statement in (
+            *words.statements(),
             *dialect.indexes(),
             *dialect.views(),
             *dialect.rollup_views(),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from traces import rollups
 from traces.engine import Stale, Tables, Unfit
-from traces.postgres import dialect, rolling
+from traces.indexed import entries
+from traces.postgres import dialect, rolling, words
 from traces.postgres.reading import PostgresReading, marks
 from traces.postgres.schema import LOCK
 from traces.rollups import Touched
@@ -74,6 +75,8 @@ class PostgresWriting:
             with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(dialect.clean(row))
+            if table == "turns":
+                words.write(self.connection, entries({table: rows}))
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Ask the stored tables, uncommitted rows included."""
@@ -119,7 +122,7 @@ class PostgresWriting:
                 "delete from scores where user_id = $user or turn_id = any($ids) or case_id = any($cases)",
                 **bound,
             )
-            for table in ("payloads", "spans", "passages", "usages", "turns"):
+            for table in ("payloads", "spans", "passages", "usages", "words", "turns"):
                 self.execute(f"delete from {table} where turn_id = any($ids)", **bound)  # noqa: S608 - constants
             self.execute("delete from cases where case_id = any($cases)", **bound)
             rollups.forget_topics(self.shared)
