@@ -43,6 +43,8 @@ _MEANT = {  # what a comparing word asks about
     "tall": "tall height high",
 }
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+_AMOUNT = re.compile(r"(?<![\w.,-])\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\w)")  # no address, version or name
+_THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _DEFINES = re.compile(
     r"^(?P<subject>(?:[^\s.;:]+ ){1,4}?)"
     r"(?:is|are|was|were|means|mean|has|have|holds?|says?|costs?|takes?|answers?)\b"
@@ -180,7 +182,7 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
     for sentence in sorted(reading.sentences, key=lambda s: -len(aspects & s.stems)):
         if _bare(sentence) or not aspects & sentence.stems or negates(sentence.text):
             continue
-        if superlative is not None and not _FIGURE.search(sentence.text):
+        if superlative is not None and not _AMOUNT.search(sentence.text):
             continue
         row = ": " in sentence.text and "; " in sentence.text
         place = sentence.text if row else reading.passages[sentence.passage].passage.document_id
@@ -196,8 +198,13 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
 def _figure(sentence: Sentence, aspects: set[str]) -> float:
     """Return the number nearest to a word asked about."""
     places = [m.start() for m in re.finditer(r"\w+", sentence.text) if stem(m.group().lower()) in aspects]
-    figures = [(m.start(), float(m.group().replace(",", ""))) for m in _FIGURE.finditer(sentence.text)]
+    figures = [(m.start(), _amount(m.group())) for m in _AMOUNT.finditer(sentence.text)]
     return min(figures, key=lambda pair: min(abs(pair[0] - place) for place in places))[1]
+
+
+def _amount(text: str) -> float:
+    """Return the number that is written, "1,200" or "2,5" or "2.5"."""
+    return float(_THOUSANDS.sub("", text).replace(",", "."))
 
 
 def _bare(sentence: Sentence) -> bool:

@@ -176,3 +176,15 @@ async def test_an_argument_begun_after_the_steps_is_not_cut_in_half() -> None:
     pieces, _ = await answer(prompt("How do I turn on bounce keys?", text))
     assert "3. Set the Bounce Keys switch to on" in "".join(pieces)
     assert "You may think" not in "".join(pieces)
+
+
+async def test_the_cheapest_of_several_is_a_matter_of_amounts_not_of_addresses_and_versions() -> None:
+    pieces, _ = await answer(
+        prompt(
+            "Which kiln model is the cheapest?",
+            "The kiln model Elm costs 1,200.50 euros.",
+            "The kiln model Ash costs 2,5 euros an hour.",
+            "The kiln model Yew has no price; its cost page lies at 10.0.0.7, version 3.11.4.",
+        )
+    )
+    assert "".join(pieces).startswith("- The kiln model Ash") and "10.0.0.7" not in "".join(pieces)
