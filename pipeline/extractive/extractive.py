@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from textwrap import indent
 
 from pipeline.citations import MARKER
 from pipeline.context.condenser import split
@@ -23,6 +24,7 @@ from pipeline.extractive.rows import ROW
 from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
+from pipeline.text.code_blocks import parted
 from pipeline.text.codes import codes
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 from pipeline.text.tokens import estimate
@@ -340,8 +342,9 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
     gap = ""
     for passage, group in groupby(before, key=lambda s: s.passage):
         for sentence in group:
-            yield gap + cited(sentence.text, numbers[passage])
-            gap = " "
+            apart = "\n\n" if parted(sentence.text)[1] else " "
+            yield max(gap, apart if gap else "", key=len) + cited(sentence.text, numbers[passage])
+            gap = apart
         gap = "\n\n"
     if procedure:
         if procedure.lead:
@@ -349,8 +352,8 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
             gap = "\n\n"
         for mark, item in _marked(procedure):
             texts = [s.text for s in item if s is item[0] or not POINTER.match(s.text)]
-            text = " ".join(map(flat, texts))
-            yield f"{gap}{mark} {cited(text, numbers[item[0].passage])}"
+            text = cited(" ".join(map(flat, texts)), numbers[item[0].passage])
+            yield f"{gap}{mark} {indent(text, ' ' * (len(mark) + 1)).lstrip()}"
             gap = "\n"
         gap = "\n\n"
     for sentence in after:

@@ -18,6 +18,9 @@ CLEARLY = 1.5  # how much likelier than any sentence a heading must be to hand i
 _SEE = re.compile(r"\b(?:see|as described (?:under|in|on)|read|refer to) +(?P<title>[^.;()]+)", re.IGNORECASE)
 
 
+_FIELD = re.compile(r"^\W+\w+:\s")
+
+
 class Opened(Protocol):
     """The sentences of the passages read in order, as evidence.Page has them, and whose each is."""
 
@@ -29,10 +32,13 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     """Return the probabilities with those of a heading handed on to the sentence under it.
 
     That is when nothing else answers nearly so well: "Ask last week's questions again" is not said twice.
+    "Type: …" and "Default: …" may stand between.
     """
     heads = np.array([text.startswith("#") for text in page.texts])
     place = int((probabilities * heads).argmax())
     under = place + 1
+    while under < len(page.texts) and list_marker(page.texts[under]) and _FIELD.search(page.texts[under]):
+        under += 1
     if CLEARLY * (probabilities * ~heads).max() > probabilities[place] or under == len(page.texts):
         return probabilities
     if page.owner[under] != page.owner[place] or not prose(page.texts[under]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pipeline.text.code_blocks import FENCE
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
 _ASKS = r"(?:is|are|was|were|am|do|does|did|can|could|will|would|should|shall|must|may|has|have|had)"
@@ -52,8 +53,8 @@ def kind(question: str) -> str:
 
 
 def does(text: str) -> bool:
-    """Tell whether a sentence says what to do: a step, an order, a command."""
-    return _DOING.search(text) is not None
+    """Tell whether a sentence says what to do: a step, an order, a command, code."""
+    return _DOING.search(text) is not None or FENCE.search(text) is not None
 
 
 def names(question: str) -> set[str]:

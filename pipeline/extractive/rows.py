@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from pipeline.text.code_blocks import together
 from pipeline.text.sentences import stem, tokens
 
 Span = tuple[int, int]
@@ -21,12 +22,20 @@ def statements(text: str, spans: Sequence[Span]) -> list[tuple[str, int, int]]:
     """Return the texts to be read as sentences, each with the first and last of the spans it stands for.
 
     Two or more lines of "field: value" in a row are one statement; a row of a Markdown table is
-    written out with the heads of its columns, the head and its rule are no statements.
+    written out with the heads of its columns, the head and its rule are no statements. Fenced code
+    is one, with the words that lead to it.
     """
     read: list[tuple[str, int, int]] = []
     heads: list[str] = []
+    units = {first: last for first, last in together(text, spans) if last > first}
     place = 0
     while place < len(spans):
+        if place in units:
+            start = text.rfind("\n", 0, spans[place][0]) + 1  # code keeps its indentation
+            start = spans[place][0] if text[start : spans[place][0]].strip() else start
+            read.append((text[start : spans[units[place]][1]], place, units[place]))
+            place, heads = units[place] + 1, []
+            continue
         line = text[slice(*spans[place])]
         if _BAR.match(line):
             cells = _cells(line)

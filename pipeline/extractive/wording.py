@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pipeline.text.code_blocks import parted
 from pipeline.text.sentences import list_marker
 
 POINTER = re.compile(
@@ -28,12 +29,16 @@ _IMAGE = re.compile(r"!?\[[^\]]*\]\([^()\s]*\.(?:svg|png|jpe?g|gif)[^()]*\)\s*",
 _LINKED = re.compile(r"\[([^\[\]]+)\]\([^()\s]*\)")  # the source opens the page; an address is noise
 _LINK = re.compile(r"\W*\[[^\]]*\]\([^()]*\)\W*")
 _TWICE = re.compile(r"(?P<title>[A-Z][\w -]{1,40}?) (?=(?P=title)\b)")
-LABEL = re.compile(r"^(?:note|tip|warning|important|caution)\s*:\s*", re.IGNORECASE)
+LABEL = re.compile(
+    r"^(?:\[!(?:note|tip|warning|important|caution)\]|(?:note|tip|warning|important|caution)\s*:)\s*",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"(?m)^[ \t]*(?:>[ \t]?)+")
 
 
 def empty(text: str) -> bool:
     """Tell whether a sentence says nothing by itself: a heading, a question, a lead without its list."""
-    return (
+    return not parted(text)[1] and (
         not flat(text)
         or links(text)
         or heading(text)
@@ -48,6 +53,10 @@ def links(text: str) -> bool:
 
 
 def heading(text: str) -> bool:
+    return not parted(text)[1] and _heading(text)
+
+
+def _heading(text: str) -> bool:
     return text.startswith("#") or (text[-1] not in ".!?…:;'\")]”’»。！？" and len(text.split()) <= 12)
 
 
@@ -59,14 +68,31 @@ def lead(text: str, n: int) -> str:
 
 
 def cited(text: str, n: int) -> str:
-    """Put the citation before the full stop, or after another end mark: "Open Settings [1]." """
+    """Put the citation before the full stop, or after another end mark: "Open Settings [1]."
+
+    Code keeps its lines; the citation stands with the words that lead to it, or below it.
+    """
+    words, code = parted(text)
+    if code:
+        words = flat(words)
+        if not words:
+            return f"{code}\n\n[{n}]"
+        led = f"{words[:-1]} [{n}]:" if words.endswith(":") else cited(words, n)
+        return f"{led}\n\n{code}"
     text = flat(text)
     text = f"{text[:-3]}." if text.endswith(": .") else text
     return f"{text[:-1]} [{n}]." if text.endswith(".") else f"{text} [{n}]"
 
 
 def flat(text: str) -> str:
-    """Return the text on one line, without list marker, heading signs, label or a title glued to it."""
+    """Return the text on one line, without list marker, heading signs, label or a title glued to it.
+
+    Code in it keeps its lines.
+    """
+    words, code = parted(text)
+    if code:
+        return f"{flat(words)}\n\n{code}".lstrip()
+    text = _QUOTED.sub("", text)
     text = LABEL.sub("", _LINKED.sub(r"\1", _IMAGE.sub("", text)).lstrip("#:").strip())
     marker = list_marker(text)
     text = " ".join((text[len(marker) :] if marker else text).split())

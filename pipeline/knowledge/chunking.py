@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.knowledge.documents import Document
+from pipeline.text.code_blocks import together
 from pipeline.text.sentences import sentences
 
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
@@ -57,7 +59,10 @@ def chunk(document: Document, longest: int = LONGEST) -> list[Chunk]:
 
 
 def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[tuple[int, int]]]:
-    """Pack sentences into groups of about equal size, ending at a paragraph where one is near."""
+    """Pack sentences into groups of about equal size, ending at a paragraph where one is near.
+
+    Fenced code stays with the words that lead to it, unless both are too long for one.
+    """
     sizes = [_pieces(text[start:end]) for start, end in spans]
     total = sum(sizes)
     if total <= longest:
@@ -65,14 +70,26 @@ def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[
     ideal = total / -(-total // longest)
     groups: list[list[tuple[int, int]]] = [[]]
     filled = 0
-    for number, (span, size) in enumerate(zip(spans, sizes, strict=True)):
-        breaks = number > 0 and "\n" in text[spans[number - 1][1] : span[0]]
+    for first, last in _units(text, spans, sizes, longest):
+        size = sum(sizes[first : last + 1])
+        breaks = first > 0 and "\n" in text[spans[first - 1][1] : spans[first][0]]
         if groups[-1] and (filled + size > longest or filled >= ideal * (0.8 if breaks else 1.0)):
             groups.append([])
             filled = 0
-        groups[-1].append(span)
+        groups[-1] += spans[first : last + 1]
         filled += size
     return groups
+
+
+def _units(
+    text: str, spans: list[tuple[int, int]], sizes: list[int], longest: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the first and last sentence of what a cut must not part."""
+    for first, last in together(text, spans):
+        if sum(sizes[first : last + 1]) <= longest:
+            yield first, last
+        else:
+            yield from ((number, number) for number in range(first, last + 1))
 
 
 def _pieces(text: str) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 
+from pipeline.text.code_blocks import FENCE
+
 VOCABULARY = Path(__file__).parents[1] / "knowledge" / "vocab.txt"  # most frequent words first
 FIRST_WORD = 1996  # line of the most frequent word; special tokens and letters come before it
 RAREST = 40_000  # the rank of words that are not in the vocabulary
@@ -186,7 +188,11 @@ def _wraps(before: str, line: str, folded: bool) -> bool:
     Only a text that was folded to a width breaks a line before a capital within a sentence.
     """
     head, tail = line.lstrip(), before.rstrip()
+    if head[:1] == ">" == tail.lstrip()[:1]:
+        head, tail = head.lstrip("> \t"), tail.lstrip("> \t")
     if not head or not tail or head[0] in "#|>" or tail[0] in "#|" or _LIST_ITEM.match(line):
+        return False
+    if FENCE.match(before) or FENCE.match(line):
         return False
     if tail[-1] in ".!?:…。" or any(shape.match(tail) and shape.match(head) for shape in _ROWS):
         return False

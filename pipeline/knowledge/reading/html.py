@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import indent
 from typing import Any
 
 from pipeline.knowledge.reading.charset import decode, labelled
@@ -28,6 +29,7 @@ _HIDDEN_STYLE = re.compile(
 _NOTICE = re.compile(
     r"cookie|consent|gdpr|newsletter|subscribe|sign-?up-?box|social|share-?(?:bar|buttons)", re.I
 )
+_CODE_CLASS = re.compile(r"\b(?:code|highlight|hljs|lang(?:uage)?|sourceCode|terminal|console|prism)\b", re.I)
 _ITEM = r"(?:-|\w{1,6}\.)"
 _FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _LAYOUT = "table table, h1, h2, nav, main, article, header, footer"  # in a table that only lays out
@@ -111,6 +113,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._code: list[str] = []  # blocks whose white space stays
         self._marks: dict[int, str] = {}  # of the items of numbered lists
 
     def text(self) -> str:
@@ -119,7 +122,8 @@ class _Reader:
         text = re.sub(r" ?\n ?", "\n", text)
         text = re.sub(rf"(?m)^{_ITEM} *\n(?={_ITEM} |\Z|\n)", "", text)
         text = re.sub(rf"(?m)^({_ITEM} .*)\n\n(?={_ITEM} )", r"\1\n", text)
-        return re.sub(r"\n{3,}", "\n\n", text).strip()
+        text = re.sub(r"\n{3,}", "\n\n", text).strip()
+        return re.sub(r"\x00(\d+)\x00", lambda code: self._code[int(code[1])], text)
 
     def read(self, element: Any, depth: int = 0, verbatim: bool = False) -> None:
         """Read an element's children."""
@@ -155,11 +159,30 @@ class _Reader:
             if tag == "ol":
                 self._marks |= _marks(element)
             self._pieces.append(self._opening(element))
+            place = len(self._pieces)
             self.read(element, depth + 1, verbatim or tag == "pre")
+            if tag == "pre" and _shows_code(element):
+                self._fence(place, element)
             if tag in _BLOCKS or tag == "br":
                 self._pieces.append(
                     "\n\n" if tag in ("h1", "h2", "h3", "h4", "h5", "h6", "p", "dl") else "\n"
                 )
+
+    def _fence(self, place: int, element: Any) -> None:
+        """Put a block of code between fences, its white space untouched; in an item it is indented."""
+        code = "".join(self._pieces[place:]).strip("\n")
+        del self._pieces[place:]
+        if code.strip():
+            block = f"```\n{code}\n```"
+            self._code.append(indent(block, "   ") if _inside(element, "li") else block)
+            self._pieces.append(f"\n\x00{len(self._code) - 1}\x00\n")
+
+
+def _shows_code(element: Any) -> bool:
+    """Tell code from other text whose white space counts, by the mark-up that generators of pages write."""
+    around = element.parent.attributes.get("class") if element.parent is not None else ""
+    classes = f"{element.attributes.get('class') or ''} {around or ''}"
+    return element.css_first("code, kbd, samp") is not None or bool(_CODE_CLASS.search(classes))
 
 
 def _explains(element: Any) -> bool:

@@ -24,7 +24,9 @@ _SETEXT = re.compile(r"^ {0,3}(?:=+|-{2,})[ \t]*$")
 def read(data: bytes, name: str) -> tuple[str, str]:
     """Return (title, text) of a Markdown file."""
     text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
-    title, text = _front(text)
+    title, description, text = _front(text)
+    if description and description not in " ".join(text.split()):
+        text = f"{description}\n\n{text}"
     text = without_data(_without_comments(text))
     return title or heading(text) or stem(name), text
 
@@ -60,16 +62,22 @@ def heading(text: str) -> str | None:
     return None
 
 
-def _front(text: str) -> tuple[str | None, str]:
-    """Take YAML front matter off; a rule at the top of a text is none."""
+def _front(text: str) -> tuple[str | None, str, str]:
+    """Take YAML front matter off and return (title, description, text); a rule at the top is none."""
     match = _FRONT.match(text[:LONGEST_HEAD])
-    if match is None:
-        return None, text
-    values = _yaml(match.group(1))
-    if values is None:
-        return None, text
-    title = values.get("title")
-    return (" ".join(str(title).split()) or None) if title is not None else None, text[match.end() :]
+    values = _yaml(match[1]) if match else None
+    if match is None or values is None:
+        return None, "", text
+    description = _line(values, "description")
+    if description and description[-1] not in ".!?:…。！？":
+        description += "."
+    return _line(values, "title") or None, description, text[match.end() :]
+
+
+def _line(values: dict[str, Any], key: str) -> str:
+    """Return a value on one line; "" where there is none, or a list."""
+    value = values.get(key)
+    return "" if value is None or isinstance(value, (list, dict)) else " ".join(str(value).split())
 
 
 def _yaml(source: str) -> dict[str, Any] | None:
