@@ -56,9 +56,19 @@ element.addEventListener('change', (event) => {
 });
 watch('value', () => window.answerdeck && window.answerdeck.drawn(element));
 """
+QUEUE_SECONDS = 0.01
+    0.01  # Gradio looks for a question so often: each millisecond, an idle page took 6 % of a core
+)
 EARLY = ("first.js", "stream.js", "forms.js")
 _TAKE_JS = "(text) => window.answerdeck.take(text)"  # the script runs before Gradio draws the box
 _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
+
+
+def wait_calmly(demo: gr.Blocks) -> None:
+    """Give a page its queue, which looks for questions so often: each millisecond, it took 6 % of a core."""
+    demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    demo._queue.sleep_when_free = QUEUE_SECONDS
+    demo._queue.progress_update_sleep_when_free = 1.0  # we draw no progress of Gradio's
 
 
 def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
@@ -73,7 +83,7 @@ def mount(app: FastAPI, pipeline: Any, settings: Settings) -> FastAPI:
     console = settings.alerts.console_url or settings.server.console_port
     demo = ChatPage(talk, console, look, examples).blocks()
     demo.max_threads = 400  # Gradio runs at most this many events at once
-    demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    wait_calmly(demo)
     style = (ASSETS / "chat.css").read_text() + look.style  # css= would prefix every selector
     script = "".join((ASSETS / name).read_text() for name in EARLY)  # before Gradio's client takes a step
     about = f'data-tongue="{look.language}" data-spoken="{" ".join(SPOKEN)}"'

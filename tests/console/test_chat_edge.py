@@ -119,3 +119,25 @@ def test_the_page_begins_with_our_script_and_is_compressed() -> None:
     assert first.headers["content-encoding"] == "gzip"
     assert other.text == page
     assert "content-encoding" not in other.headers
+
+
+async def test_an_idle_page_looks_for_questions_a_hundred_times_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import gradio as gr
+
+    from console.chat import page
+
+    demo, waits = gr.Blocks(), list[float]()
+    page.wait_calmly(demo)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        demo._queue.stopped = True
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gradio.queueing.asyncio.sleep", sleep)
+        await demo._queue.start_processing()
+        demo._queue.stopped = False
+        await demo._queue.start_progress_updates()
+    assert waits == [0.01, 1.0]
