@@ -252,7 +252,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
-    """Return a connection with empty `live` tables and views over both, to `attach` the store at a path to.
+    """Return a connection with `live` tables and views over both, to `attach` the store at a path to.
 
     Unless it is for an export, files, network and settings are taken away from every statement that
     follows, but for the store's own file.
@@ -262,12 +262,10 @@ def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
     # a second thread makes small questions dearer, and on busy cores later
     config = _OURS | {"threads": 1, "memory_limit": "1GB"}
     connection = duckdb.connect(":memory:", config=config)
-    connection.execute("set TimeZone = 'UTC'; attach ':memory:' as stored; use stored")
+    connection.execute("set TimeZone = 'UTC'; attach ':memory:' as empty; use empty")
     _create(connection)
-    connection.execute("create schema memory.live; use memory.live")
-    _create(connection)
+    connection.execute("attach ':memory:' as live; copy from database empty to live (schema)")
     views.make(connection)
-    connection.execute("use memory.main; detach stored")
     if not exporting:
         beside = [f"{path}{suffix}" for suffix in LOGS]
         connection.execute("set allowed_paths = $paths", {"paths": [str(path), *beside]})
@@ -279,15 +277,13 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Attach the store read-only as `stored`; an empty one in memory when there is no file."""
     with naming(path.name):
         if not path.exists():
-            connection.execute("attach ':memory:' as stored; use stored")
-            _create(connection)
+            connection.execute(views.NO_STORE)
         else:
             connection.execute("attach $path as stored (read_only)", {"path": str(path)})
             connection.execute("use stored")
             result = version(connection)
             if result == 0:  # its drainer was killed while making it
-                connection.execute("use memory.main; detach stored; attach ':memory:' as stored; use stored")
-                _create(connection)
+                connection.execute(f"use memory.main; detach stored; {views.NO_STORE}")
             elif result < len(migrations()):
                 raise StoreVersion(
                     f"{path.name} has schema version {result}, this program needs {len(migrations())};"
@@ -303,7 +299,7 @@ def detach(connection: duckdb.DuckDBPyConnection) -> bool:
     try:
         connection.execute("use memory.main; detach stored")
         filled = connection.execute(
-            "select table_name from duckdb_tables() where schema_name = 'live' and estimated_size > 0"
+            "select table_name from duckdb_tables() where database_name = 'live' and estimated_size > 0"
         ).fetchall()
         for (table,) in filled:
             connection.execute(f"delete from live.{table}")  # noqa: S608
@@ -328,7 +324,7 @@ def append(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
 
 def append_live(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
     """Fill a reader's live tables; a row that fits none is left out here and named by the drainer."""
-    connection.execute("use memory.live")
+    connection.execute("use live")
     for table, rows in tables.items():
         newest = list(rows)
         connection.begin()

@@ -111,7 +111,7 @@ class Embedded:
     ) -> Iterator[Ledger]:
         """Open the file read-only beside the live tail; only an export may touch other files."""
         with holding(self._data_dir, "shared", READER_WAITS_SECONDS), ExitStack() as stack:
-            opened = partial(readers.reading, self.path, exporting=exporting)
+            opened = partial(readers.reading, self.path, exporting=exporting, own=workspace is not None)
             connection = enter(stack, opened, READER_STRANGER_SECONDS)
             drained = marks.stored(connection, "stored")
             blocks, hidden = segments.tail(self._data_dir / "journal", drained, tail_bytes)

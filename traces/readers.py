@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import duck
+from traces import duck, views
 from traces.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,11 +19,16 @@ _ready: list[tuple[int, Path, duckdb.DuckDBPyConnection]] = []  # of this proces
 
 
 @contextmanager
-def reading(path: Path, *, exporting: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Lend a reader with the store attached; raises StoreBusy, StoreDamaged or StoreVersion."""
+def reading(path: Path, *, exporting: bool, own: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Lend a reader with the store attached, `own` rows of a workspace to see or not.
+
+    Raises StoreBusy, StoreDamaged or StoreVersion.
+    """
     with duck.naming(path.name):
         connection = duck.reader(path, exporting=True) if exporting else _take(path)
         try:
+            if own:
+                views.make_own(connection)
             duck.attach(connection, path)
             yield connection
         except Refused:  # a person's statement failed, the reader did not

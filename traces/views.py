@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from traces.engine import Connection, Tables
 
 _SQL = Path(__file__).parent / "schema" / "views.sql"
+NO_STORE = "attach ':memory:' as stored; copy from database empty to stored (schema)"
 _LIVE = re.compile(
     r"\s+union all by name select \* from live\.\w+|\s+where \w+ not in \(select \w+ from live\.\w+\)"
     r"|create table live\.[^;]+;"
@@ -73,18 +75,33 @@ def own(schema: str, workspace: str) -> Iterator[tuple[str, str]]:
     yield "latest", _LATEST  # the stored one knows the newest turn of all people
 
 
+@contextmanager
+def _without_store(connection: Connection) -> Iterator[None]:
+    connection.execute(NO_STORE)
+    yield
+    connection.execute("use memory.main; detach stored")
+
+
 def make(connection: Connection) -> None:
-    """Make in a reader the views of all rows, of the stored ones alone, and of a workspace's own of both."""
-    connection.execute("use memory.main")
-    connection.execute(whole())
-    connection.execute("create schema memory.settled; use memory.settled")
-    connection.execute(settled())
-    connection.execute("create schema memory.judged; use memory.judged")
-    connection.execute(judged())
-    for schema in ("main", "settled"):
-        connection.execute(f"create schema memory.own_{schema}; use memory.own_{schema}")
-        for name, query in own(f"memory.{schema}", "getvariable('workspace')"):
-            connection.execute(f"create view {name} as {query}")
+    """Make in a reader the views of all rows, and those of the stored ones alone."""
+    with _without_store(connection):
+        connection.execute("use memory.main")
+        connection.execute(whole())
+        connection.execute("create schema memory.judged; use memory.judged")
+        connection.execute(judged())
+
+
+def make_own(connection: Connection) -> None:
+    """Make the views of a workspace's own rows, unless the reader has them: they cost as much as all else."""
+    if connection.execute("from duckdb_schemas() where schema_name = 'own_main'").fetchall():
+        return
+    with _without_store(connection):
+        connection.execute("create schema memory.settled; use memory.settled")
+        connection.execute(settled())
+        for schema in ("main", "settled"):
+            connection.execute(f"create schema memory.own_{schema}; use memory.own_{schema}")
+            for name, query in own(f"memory.{schema}", "getvariable('workspace')"):
+                connection.execute(f"create view {name} as {query}")
 
 
 def choose(connection: Connection, tables: Tables) -> None:

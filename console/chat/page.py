@@ -57,8 +57,6 @@ element.addEventListener('change', (event) => {
 watch('value', () => window.answerdeck && window.answerdeck.drawn(element));
 """
 QUEUE_SECONDS = 0.01
-    0.01  # Gradio looks for a question so often: each millisecond, an idle page took 6 % of a core
-)
 EARLY = ("first.js", "stream.js", "forms.js")
 _TAKE_JS = "(text) => window.answerdeck.take(text)"  # the script runs before Gradio draws the box
 _WHERE_JS = "() => [new URLSearchParams(location.search).get('c') || '']"
