@@ -7,7 +7,7 @@ from pipeline.errors import SessionsError
 from pipeline.settings import Settings
 from traces.engine import EMBEDDED
 from traces.errors import StoreError
-from traces.postgres.connection import check_writable
+from traces.postgres.schema import check_writable
 
 
 def ledger_trouble(settings: Settings) -> str | None:

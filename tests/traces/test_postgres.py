@@ -22,7 +22,8 @@ from traces.export import export_jsonl, export_parquet
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.postgres import dialect, ready, schema
-from traces.postgres.connection import check_writable, naming
+from traces.postgres.connection import naming
+from traces.postgres.schema import check_writable
 from traces.postgres.tables import REST_SECONDS, SharedTables
 from traces.queries import free
 from traces.queries.turns import trace
@@ -263,16 +264,64 @@ def test_what_is_wrong_with_the_server_is_one_line(shared: Store, alive: Journal
         address,
         "set default_transaction_read_only = off; insert into answerdeck.migrations values (99, now())",
     )
-    with pytest.raises(StoreVersion, match="schema version 99"):
-        shared.drain()
+    for ask in (shared.drain, lambda: check_writable(address)):
+        with pytest.raises(StoreVersion, match="schema version 99, .*: update this program"):
+            ask()
+    assert len(ids(shared)) == 2  # as long as what is asked for is there
+    run(address, "drop schema answerdeck_read cascade")
+    with pytest.raises(StoreVersion, match="schema version 99, .*: update this program"):
+        ids(shared)
 
 
-def test_a_full_disk_is_named_also_where_nobody_is_let_in_any_more() -> None:
+@pytest.mark.parametrize(
+    ("answer", "kind", "sentence"),
+    [
+        ("could not write init file: No space left on device\nIs it full?", StoreError, "has no space left"),
+        ('role "ada" does not exist', StoreError, "refuses the name or the password"),
+        ('password authentication failed for user "ada"', StoreError, "refuses the name or the password"),
+        (
+            'database "turns" does not exist',
+            StoreError,
+            "has no database of that name: create it, or mend the address",
+        ),
+        (
+            "sorry, too many clients already",
+            StoreBusy,
+            "lets nobody in now (sorry, too many clients already); try again in a moment",
+        ),
+        (
+            "the database system is starting up",
+            StoreBusy,
+            "lets nobody in now (the database system is starting up); try again in a moment",
+        ),
+        ("something else", StoreError, "cannot be reached: something else"),
+    ],
+)
+def test_what_a_server_says_that_lets_nobody_in(answer: str, kind: type[StoreError], sentence: str) -> None:
     import psycopg
 
-    said = "connection failed: FATAL:  could not write init file: No space left on device\nIs it full?"
-    with pytest.raises(StoreError, match="^turns has no space left$"), naming("turns"):
-        raise psycopg.OperationalError(said)
+    with pytest.raises(StoreError) as caught, naming("turns"):
+        raise psycopg.OperationalError(f'connection to server on socket "/run/x" failed: FATAL:  {answer}')
+    assert (type(caught.value), str(caught.value)) == (kind, f"turns {sentence}")
+
+
+def test_a_question_too_large_is_not_a_server_away() -> None:
+    from psycopg import errors
+
+    with (
+        pytest.raises(StoreError, match="^turns cannot answer so much at once: stack depth"),
+        naming("turns"),
+    ):
+        raise errors.StatementTooComplex("stack depth limit exceeded")
+
+
+def test_tables_of_another_version_are_named(address: str) -> None:
+    tables = SharedTables(address, "create table if not exists notes (a text)")
+    tables.execute("insert into notes values (?)", ["x"])
+    with pytest.raises(StoreVersion, match="tables of another version of this program"):
+        tables.execute("select later from notes")
+    assert tables.execute("select a from notes").fetchall() == [("x",)]
+    tables.close()
 
 
 def test_a_server_that_went_silent_is_not_waited_for(address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ CONNECT_SECONDS = 3
 _LOST: Any = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
 _SPACE = "has no space left"
 _REFUSED = "refuses the name or the password"
-_REPLICA = "is a read-only replica: give the address of the primary"
+_NO_DATABASE = "has no database of that name: create it, or mend the address"
+REPLICA = "is a read-only replica: give the address of the primary"
+_PASSING = ("too many c", "connection slots", "is starting up", "is shutting down", "in recovery mode")
 
 
 @contextmanager
@@ -70,12 +73,16 @@ def naming(what: str) -> Iterator[None]:
     except busy as error:
         raise StoreBusy(f"{what} is busy ({_line(error)}); try again in a moment") from error
     except errors.ReadOnlySqlTransaction as error:
-        raise StoreError(f"{what} {_REPLICA}") from error
+        raise StoreError(f"{what} {REPLICA}") from error
     except errors.DiskFull as error:
         raise StoreError(f"{what} {_SPACE}") from error
     except errors.InsufficientPrivilege as error:
         raise StoreError(f"{what} does not let its user do that: {_line(error)}") from error
+    except (errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.OutOfMemory) as error:
+        raise StoreError(f"{what} cannot answer so much at once: {_line(error)}") from error
     except psycopg.OperationalError as error:
+        if any(words in str(error) for words in _PASSING):
+            raise StoreBusy(f"{what} lets nobody in now ({_line(error)}); try again in a moment") from error
         raise StoreError(f"{what} {_why(error)}") from error
 
 
@@ -84,18 +91,10 @@ def _why(error: Exception) -> str:
     text = str(error)
     if "No space left on device" in text:  # it lets nobody in any more
         return _SPACE
-    refused = "password" in text or "authentication" in text
+    if re.search(r'FATAL: +database "[^\n]*" does not exist', text):
+        return _NO_DATABASE
+    refused = "password" in text or "authentication" in text or 'role "' in text
     return _REFUSED if refused else f"cannot be reached: {_line(error)}"
-
-
-def check_writable(address: str) -> None:
-    """Raise StoreError when nothing can be written at an address, as on a read-only replica."""
-    name = shown(address)
-    with connected(address, name) as connection, naming(name):
-        sql = "select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on'"
-        row = connection.execute(sql).fetchone()
-    if row is not None and row[0]:
-        raise StoreError(f"{name} {_REPLICA}")
 
 
 def shown(address: str) -> str:
@@ -106,7 +105,9 @@ def shown(address: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """Return the first line of what the server said, without how it was called."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.rpartition("FATAL:")[2].strip()[:200]
 
 
 @cache

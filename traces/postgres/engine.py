@@ -83,7 +83,11 @@ class Postgres:
         self, tail_bytes: int, *, exporting: bool = False, workspace: str | None = None
     ) -> Iterator[Ledger]:
         """Ask one snapshot of the ledger, with the tail of this host's journal."""
-        with ready.lent(self._address, self.name) as connection, naming(self.name):
+        with (
+            ready.lent(self._address, self.name) as connection,
+            naming(self.name),
+            self._explaining(connection),
+        ):
             self._check(connection)
             for _ in range(_LOOKS):
                 before = segments.live(self._journal)
@@ -143,6 +147,18 @@ class Postgres:
         """Name the other hosts, whose journals only they can reach."""
         with self.window() as window:
             return tuple(f"the journal of host {host}" for host in window.others())
+
+    @contextmanager
+    def _explaining(self, connection: psycopg.Connection) -> Iterator[None]:
+        """Raise StoreVersion for what a newer program made another way: that is no mistake in SQL."""
+        import psycopg
+
+        try:
+            yield
+        except psycopg.ProgrammingError:
+            connection.rollback()
+            schema.check_not_newer(connection, self.name)
+            raise
 
     def _check(self, connection: psycopg.Connection) -> None:
         version, newest = schema.version(connection), len(schema.migrations())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from traces import rollups
 from traces.duck import SCHEMA, WORKSPACES
-from traces.errors import StoreVersion
+from traces.errors import StoreError, StoreVersion
 from traces.postgres import dialect, words
+from traces.postgres.connection import REPLICA, connected, naming, shown
 from traces.postgres.rolling import SharedSql
 
 if TYPE_CHECKING:
@@ -40,16 +41,33 @@ def version(connection: psycopg.Connection) -> int:
     return (row[0] if row else None) or 0
 
 
+def check_not_newer(connection: psycopg.Connection, name: str) -> None:
+    """Raise StoreVersion when a newer program made the schema."""
+    present, newest = version(connection), len(migrations())
+    if present > newest:
+        raise StoreVersion(
+            f"{name} has schema version {present}, this program knows {newest};"
+            " it is not written to: update this program"
+        )
+
+
+def check_writable(address: str) -> None:
+    """Raise StoreError when nothing can be written at an address: a read-only replica, a newer schema."""
+    name = shown(address)
+    with connected(address, name) as connection, naming(name):
+        sql = "select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on'"
+        row = connection.execute(sql).fetchone()
+        check_not_newer(connection, name)
+    if row is not None and row[0]:
+        raise StoreError(f"{name} {REPLICA}")
+
+
 def migrate(connection: psycopg.Connection, name: str) -> None:
     """Apply the migrations the ledger lacks, all or none, while other hosts wait."""
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        check_not_newer(connection, name)
         present, steps = version(connection), migrations()
-        if present > len(steps):
-            raise StoreVersion(
-                f"{name} has schema version {present}, this program knows {len(steps)};"
-                " it is not written to: update this program"
-            )
         if present == len(steps):
             return
         connection.execute(f"create schema if not exists {dialect.STORED}".encode())

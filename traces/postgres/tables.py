@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from traces.errors import StoreBusy, StoreError
+from traces.errors import StoreBusy, StoreError, StoreVersion
 from traces.postgres.connection import connect, naming, shown
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SharedTables:
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
         """Execute a statement and return its cursor; "begin immediate" begins a transaction."""
-        from psycopg import ClientCursor
+        from psycopg import ClientCursor, ProgrammingError
         from psycopg.rows import dict_row, tuple_row
 
         connection = self.current()._connection
@@ -86,6 +86,11 @@ class SharedTables:
         except StoreError:
             self.close()
             raise
+        except ProgrammingError as error:
+            self.close()
+            raise StoreVersion(
+                f"{self.name} holds tables of another version of this program; update the older one: {error}"
+            ) from error
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
