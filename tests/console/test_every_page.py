@@ -59,8 +59,10 @@ def hostile() -> Iterator[Record]:
         )
         yield made
         yield Case(run_id, TRICK, TRICK, reference=TRICK)
-        change = {"value": 0.5 - 0.3 * number, "reason": TRICK}  # so that the case is shown as changed
-        yield make_score(made.turn.turn_id, "groundedness", run_id=run_id, case_id=TRICK, **change)
+        of: dict[str, Any] = {"run_id": run_id, "case_id": TRICK, "source": "eval"}
+        yield make_score(made.turn.turn_id, "completed", repetition=1, **of)
+        change = 0.5 - 0.3 * number  # so that the case is shown as changed
+        yield make_score(made.turn.turn_id, "groundedness", change, reason=TRICK, **of)
 
 
 def write(folder: Path, records: Iterator[Record]) -> None:
@@ -147,6 +149,19 @@ def test_a_page_of_one_hostile_record_draws(
 ) -> None:
     monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(folders["hostile"]))
     calm(page(name, **params))
+
+
+def test_the_comparison_shows_a_hostile_case_as_text(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERDECK_DATA_DIR", str(folders["hostile"]))
+    app = page("compare", baseline=f"run '0\" {TRICK}", runs=f"run '1\" {TRICK}")
+    calm(app)
+    _, _, changed = shown(app).partition('<details class="source">')
+    titles = re.findall(r'class="title">(.*?)</span>', changed)
+    assert len(titles) == 1 and titles[0].startswith("&lt;script&gt;alert(1)&lt;/script&gt;&lt;img")
+    texts = re.findall(r"<p[^>]*>(&lt;script&gt;alert.1.&lt;/script&gt;)", changed)
+    assert len(texts) == 5, "both answers, both reasons and the reference"
 
 
 @pytest.mark.parametrize(
