@@ -31,6 +31,7 @@ from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.planted import screen
+from pipeline.guardrails.private import unnamed
 from pipeline.guardrails.quota import Quota
 from pipeline.guardrails.redis_counts import RedisCounts
 from pipeline.guardrails.shared_spending import SharedSpending
@@ -59,6 +60,7 @@ from traces.engine import EMBEDDED
 from traces.journal import Journal
 from traces.postgres.lease import Leases
 from traces.postgres.tables import SharedTables
+from traces.rewriting import Rewrite
 from traces.store import Store
 
 log = logging.getLogger(__name__)
@@ -141,7 +143,12 @@ def store(settings: Settings) -> Store:
 
 def journal(settings: Settings) -> Journal:
     """Return a journal that this process writes to."""
-    return Journal(store(settings).journal, settings.traces.durability)
+    return Journal(store(settings).journal, settings.traces.durability, mask=mask(settings))
+
+
+def mask(settings: Settings) -> Rewrite | None:
+    """Return what is done to each text before it is recorded or sent to a collector; None for nothing."""
+    return unnamed(settings.guardrails.regions) if settings.traces.mask == "pii" else None
 
 
 def knowledge(settings: Settings, vectors: Embedder | None = None) -> Knowledge:

@@ -20,6 +20,7 @@ from traces.errors import JournalError
 from traces.locks import try_lock
 from traces.records import Case, Passage, Payload, Record, Run, RunSettings, Score, Span, Trace, Turn, Usage
 from traces.redact import redacted, suspect
+from traces.rewriting import Rewrite, rewritten
 
 __all__ = ["Durability", "Journal", "JournalError"]
 
@@ -43,11 +44,16 @@ class Journal:
 
     When `write` returns, the line survives a kill -9 of this process; with durability "fsync" also
     a power cut, with "background" all but the last 50 ms. The file is held locked while its writer
-    lives, so the drainer can tell. `dropped` counts records that could not be written.
+    lives, so the drainer can tell. `dropped` counts records that could not be written. `mask` rewrites
+    the free texts of each record first.
     """
 
     def __init__(
-        self, folder: Path, durability: Durability = "background", segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        durability: Durability = "background",
+        segment_bytes: int = SEGMENT_BYTES,
+        mask: Rewrite | None = None,
     ) -> None:
         self.folder = folder
         self.dropped = 0
@@ -55,15 +61,16 @@ class Journal:
         self.notice: tuple[datetime, str] | None = None  # when a file was found deleted, what was done
         self._durability = durability
         self._segment_bytes = segment_bytes
+        self._mask = mask
         self._forget()
 
     def write(self, record: Record) -> None:
         """Append one record; raises JournalError when it could not be written whole."""
-        self._write(encode(record))
+        self._write(encode(record if self._mask is None else rewritten(record, self._mask)))
 
     def begin(self, turn: Turn) -> None:
         """Mark that a turn was accepted: without a trace after it, it becomes one that was cut."""
-        self._write(encode(turn))
+        self._write(encode(turn if self._mask is None else rewritten(turn, self._mask)))
 
     def _write(self, line: bytes) -> None:
         if self._pid != os.getpid():  # forked: the parent's file stays the parent's

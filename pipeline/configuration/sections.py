@@ -339,6 +339,7 @@ class Auth(Section):
 
 class Traces(Section):
     durability: Literal["background", "fsync"]
+    mask: Literal["off", "pii"]
     payload_days: int = Field(ge=1)
     turn_days: int | None = Field(None, ge=1)
 

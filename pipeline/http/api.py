@@ -83,7 +83,7 @@ class ServerWork:
         self.foreigners = spans.Foreigners(pipeline)
         self._pipeline, self._people = pipeline, people
         self._stop_seconds = settings.limits.stop_seconds
-        self._sender = sending.sender(settings, pipeline.rules.code_version)
+        self._sender = sending.sender(settings, pipeline.rules.code_version, build.mask(settings))
         pipeline.observers.append(self.metrics.observe)
         if self._sender is not None:
             pipeline.observers.append(self._sender.observe)

@@ -141,6 +141,22 @@ def packed(request: ExportRequest) -> bytes:
     return ParseDict(dict(request), ExportTraceServiceRequest()).SerializeToString()
 
 
+def refused(body: bytes) -> str | None:
+    """Return what a collector says it did not take of a request that it answered with success."""
+    if not body:
+        return None
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    reply = ExportTraceServiceResponse()
+    try:
+        reply.ParseFromString(body)
+    except DecodeError:  # some collectors answer in words
+        return None
+    number = reply.partial_success.rejected_spans
+    return f"{number} spans: {reply.partial_success.error_message[:200]!r}" if number else None
+
+
 def _base64(hexadecimal: str) -> str:
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
 

@@ -9,34 +9,53 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from pipeline.http import otlp
 from pipeline.http.otlp import AnyValue, Attribute, ExportRequest, ScopeSpans, SpanBody, SpanEvent
+from pipeline.models.failures import retry_after
 from pipeline.settings import Settings
 from traces.records import Passage, Score, Span, Trace, Usage
+from traces.redact import redact, suspect
+from traces.rewriting import Rewrite, rewritten
 
 if TYPE_CHECKING:
     import httpx2
 
 MOST_WAITING = 2_000  # turns; what comes beyond is counted and left out
 BATCH, EVERY_SECONDS, SEND_SECONDS, END_SECONDS = 64, 1.0, 5.0, 3.0
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between two tries; the last one again and again
+BUSY = (429, 502, 503, 504)  # what OTLP/HTTP tells clients to send again
 Facts = Mapping[str, object]  # attributes by their names; None is left out
 _KINDS = {"model": "LLM", "retrieval": "RETRIEVER", "guard": "GUARDRAIL"}
 log = logging.getLogger(__name__)
 
 
 class Sender:
-    """An observer of turns with a thread of its own: a dead collector costs no turn anything."""
+    """An observer of turns with a thread of its own: a dead collector costs no turn anything.
 
-    def __init__(self, endpoint: str, headers: dict[str, str], *, texts: bool, version: str | None) -> None:
+    A batch that a collector cannot take now is sent again until it is taken; meanwhile others wait.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        headers: dict[str, str],
+        *,
+        texts: bool,
+        version: str | None,
+        mask: Rewrite | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.sent = self.lost = 0
-        self._texts, self._version = texts, version
+        self._texts, self._version, self._mask = texts, version, mask
         self._headers = {**headers, "content-type": "application/x-protobuf"}
         self._waiting: queue.Queue[Trace | None] = queue.Queue(MOST_WAITING)
         self._trouble: str | None = None
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
@@ -48,24 +67,24 @@ class Sender:
             self.lost += 1
 
     def close(self) -> None:
-        """Send what waits, for three seconds at most."""
-        try:
-            self._waiting.put(None, timeout=0.1)
-        except queue.Full:
-            return
+        """Send what waits, for three seconds at most; what is left is counted as lost."""
+        self._ending.set()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)  # wakes the thread
         self._thread.join(END_SECONDS)
+        if left := sum(trace is not None for trace in self._waiting.queue):
+            self.lost += left
+            log.warning("%d turns were not sent to %s before the end", left, self.endpoint)
 
     def _run(self) -> None:
         import httpx2
 
         with httpx2.Client(timeout=SEND_SECONDS) as client:
-            going = True
-            while going:
-                batch, going = self._batch()
-                if batch:
-                    self._send(client, batch)
+            while not (self._ending.is_set() and self._waiting.empty()):
+                if batch := self._batch():
+                    self._deliver(client, batch)
 
-    def _batch(self) -> tuple[list[Trace], bool]:
+    def _batch(self) -> list[Trace]:
         batch: list[Trace] = []
         until = time.monotonic() + EVERY_SECONDS
         while len(batch) < BATCH and (left := until - time.monotonic()) > 0:
@@ -74,39 +93,63 @@ class Sender:
             except queue.Empty:
                 break
             if trace is None:
-                return batch, False
+                break
             batch.append(trace)
-        return batch, True
+        return batch
 
-    def _send(self, client: httpx2.Client, batch: list[Trace]) -> None:
+    def _deliver(self, client: httpx2.Client, batch: list[Trace]) -> None:
+        """Send a batch until the collector takes it, refuses it for good, or the process ends."""
+        plain = [sendable(trace, self._mask) for trace in batch]
+        body = otlp.packed(request(plain, texts=self._texts, version=self._version))
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
+            trouble, wait = self._send(client, body)
+            if trouble != self._trouble:
+                self._tell(trouble)
+            if trouble is None:
+                self.sent += len(batch)
+                return
+            if wait is None or self._ending.wait(min(max(wait, pause), PAUSES[-1])):
+                self.lost += len(batch)
+                return
+
+    def _send(self, client: httpx2.Client, body: bytes) -> tuple[str | None, float | None]:
+        """Send once; return what is wrong, and after how many seconds to try again, None for never."""
         import httpx2
 
-        body = otlp.packed(request(batch, texts=self._texts, version=self._version))
-        trouble = None
         try:
             reply = client.post(self.endpoint, content=body, headers=self._headers)
-            if reply.status_code >= 400:
-                trouble = f"it answers {reply.status_code}"
         except httpx2.HTTPError as error:
-            trouble = f"{type(error).__name__}: {error}"
-        if trouble is None:
-            self.sent += len(batch)
-        else:
-            self.lost += len(batch)
-        if trouble != self._trouble:
-            log.warning("turns do not reach %s: %s", self.endpoint, trouble) if trouble else log.warning(
-                "turns reach %s again; %d were left out", self.endpoint, self.lost
-            )
+            return f"{type(error).__name__}: {error}", 0.0
+        if reply.status_code in BUSY:
+            return f"it answers {reply.status_code}", retry_after(reply.headers) or 0.0
+        if reply.status_code >= 300:
+            return f"it answers {reply.status_code}", None
+        if refused := otlp.refused(reply.content):
+            log.warning("%s did not take %s", self.endpoint, refused)
+        return None, None
+
+    def _tell(self, trouble: str | None) -> None:
         self._trouble = trouble
+        if trouble is None:
+            log.warning("turns reach %s again; %d were left out", self.endpoint, self.lost)
+        else:
+            log.warning("turns do not reach %s: %s", self.endpoint, trouble)
 
 
-def sender(settings: Settings, version: str | None) -> Sender | None:
+def sender(settings: Settings, version: str | None, mask: Rewrite | None) -> Sender | None:
     """Return what sends turns to the configured collector; None without one."""
     chosen = settings.telemetry
     if chosen.endpoint is None:
         return None
     headers = {name: secret.get_secret_value() for name, secret in chosen.headers.items()}
-    return Sender(chosen.endpoint, headers, texts=chosen.texts, version=version)
+    return Sender(chosen.endpoint, headers, texts=chosen.texts, version=version, mask=mask)
+
+
+def sendable(trace: Trace, mask: Rewrite | None) -> Trace:
+    """Return a turn as the journal keeps it: masked, and without secrets."""
+    if mask is not None:
+        trace = rewritten(trace, mask)
+    return rewritten(trace, redact) if suspect(trace) else trace
 
 
 def request(traces: Iterable[Trace], *, texts: bool, version: str | None) -> ExportRequest:
@@ -242,7 +285,7 @@ def _value(value: object) -> AnyValue:
             return {"doubleValue": value}
         case list():
             return {"arrayValue": {"values": [_value(item) for item in value]}}
-    return {"stringValue": str(value)}
+    return {"stringValue": str(value).encode("utf-8", "replace").decode()}  # protobuf takes no lone surrogate
 
 
 def _id(turn_id: str, span_id: int) -> str:

@@ -5,38 +5,55 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
+from pipeline import build
 from pipeline.events import Answer
 from pipeline.foreign import turn
-from pipeline.http import otlp
+from pipeline.http import otlp, sending
 from pipeline.http.api import create_app
-from pipeline.http.sending import Sender
+from pipeline.http.sending import Sender, sendable
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load_settings
+from tests.factories import make_trace
 from tests.pipeline.turns import ask, make_pipeline, recorded
+from traces.records import Payload
 
 LID = "What happens when I close the lid of my laptop?"
 
 
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "EVERY_SECONDS", 0.02)
+
+
 @contextmanager
-def collector(status: int = 200) -> Iterator[tuple[str, list[bytes], threading.Event]]:
-    """An address that takes what is sent there."""
+def collector(*statuses: int, body: bytes = b"") -> Iterator[tuple[str, list[bytes], threading.Event]]:
+    """An address that answers by one status after the other; the last one again, and says so."""
     bodies: list[bytes] = []
     arrived = threading.Event()
+    left = list(statuses or (200,))
 
     class Taking(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            last = len(left) == 1
+            status = left[0] if last else left.pop(0)
             self.send_response(status)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(body)))
             self.end_headers()
-            arrived.set()
+            self.wfile.write(body)
+            if last:
+                arrived.set()
 
         def log_message(self, format: str, *args: Any) -> None: ...
 
@@ -104,3 +121,62 @@ async def test_it_is_off_unless_an_address_is_set() -> None:
     create_app(pipeline, load_settings(telemetry={"endpoint": "http://127.0.0.1:9/v1/traces"}))
     assert len(pipeline.observers) == 3
     await pipeline.close()
+
+
+def test_a_batch_is_sent_again_until_a_busy_collector_takes_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sending, "PAUSES", (0.0,))
+    with collector(429, 503, 502, 504, 200) as (address, bodies, arrived):
+        sender = Sender(address, {}, texts=False, version=None)
+        sender.observe(make_trace())
+        assert arrived.wait(20)
+        sender.close()
+    assert (sender.sent, sender.lost) == (1, 0) and len(bodies) == 5 and len(set(bodies)) == 1
+    assert "it answers 429" in caplog.text and "turns reach" in caplog.text
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 413, 500])
+def test_what_a_collector_refuses_for_good_is_not_sent_again(status: int) -> None:
+    with collector(status) as (address, bodies, arrived):
+        sender = Sender(address, {}, texts=False, version=None)
+        sender.observe(make_trace())
+        assert arrived.wait(20)
+        sender.close()
+    assert (sender.sent, sender.lost, len(bodies)) == (0, 1, 1)
+
+
+def test_the_end_does_not_wait_for_a_busy_collector(caplog: pytest.LogCaptureFixture) -> None:
+    with collector(503) as (address, _, arrived):
+        sender = Sender(address, {}, texts=False, version=None)
+        sender.observe(make_trace())
+        assert arrived.wait(20)  # its thread waits for the next try now
+        sender.observe(make_trace())
+        sender.close()
+    assert (sender.sent, sender.lost) == (0, 2)
+
+
+def test_spans_that_a_collector_did_not_take_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    partly = ExportTraceServiceResponse()
+    partly.partial_success.rejected_spans = 3
+    partly.partial_success.error_message = "too old"
+    with collector(200, body=partly.SerializeToString()) as (address, _, _):
+        sender = Sender(address, {}, texts=False, version=None)
+        sender.observe(make_trace())
+        sender.close()
+    assert "did not take 3 spans: 'too old'" in caplog.text and sender.sent == 1
+    assert otlp.refused(b"all is well, really") is None and otlp.refused(b"") is None
+
+
+SECRET, PHONE = "sk-abcdefghijklmnopqrstuvwx", "+1 415 555 2671"
+
+
+@pytest.mark.parametrize("policy", ["off", "pii"])
+def test_a_turn_is_sent_as_it_is_recorded(policy: str) -> None:
+    settings = load_settings(traces={"mask": policy}, telemetry={"endpoint": "http://127.0.0.1:9/"})
+    asked = f"{PHONE} or \ud800 with {SECRET}?"
+    trace = replace(make_trace(question=asked), payload=Payload("0", prompt=asked, raw_response=asked))
+    sent = sendable(trace, build.mask(settings))
+    body = otlp.packed(sending.request([sent], texts=True, version=None)).decode("utf-8", "replace")
+    assert SECRET not in body and "[redacted]" in body
+    assert (PHONE in body) is (policy == "off")

@@ -30,6 +30,7 @@ BROKEN = [
     ("ANSWERDECK_LIMITS__REQUESTS_PER_MINUTE", "-5", "limits.requests_per_minute"),
     ("ANSWERDECK_GUARDRAILS__INJECTION", "maybe", "guardrails.injection"),
     ("ANSWERDECK_TRACES__DURABILITY", "none", "traces.durability"),
+    ("ANSWERDECK_TRACES__MASK", "all", "traces.mask"),
     ("ANSWERDECK_TRACES__TURN_DAYS", "7", "traces.turn_days: must not be under traces.payload_days (30)"),
     ("ANSWERDECK_KB", "../other", "kb"),
     ("ANSWERDECK_PROMPTS__ANSWER", "answer-v1", "prompts.answer"),

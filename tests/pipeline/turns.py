@@ -51,7 +51,14 @@ DOCUMENTS = (
 )
 
 
-APART = {"limits", "memory", "data_dir", "prompts"}  # settings that leave the documents as they are
+APART = {
+    "limits",
+    "memory",
+    "data_dir",
+    "prompts",
+    "traces",
+    "guardrails",
+}  # settings that leave the documents as they are
 _shelved: dict[tuple[str, str], Path] = {}  # knowledge base and embedder -> the documents as they are stored
 
 
