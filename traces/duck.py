@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import atexit
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Timer
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from traces import forgetting, marks, rollups, views
-from traces.engine import Connection, Stale, Tables, Unfit
+from traces import rollups, views
+from traces.engine import Tables, Unfit
 from traces.errors import Refused, StoreBusy, StoreDamaged, StoreError, StoreVersion
 from traces.rollups import Touched
 
@@ -168,87 +167,44 @@ class DuckReading:
             self._connection.sql(sql).write_parquet(str(out), compression="zstd", overwrite=True)
 
 
-class DuckWriting:
-    """The store opened to write."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-
-    def marks(self) -> dict[str, int]:
-        return marks.stored(self.connection)
-
-    def add(self, tables: Tables, ends: Mapping[str, int], seen: Mapping[str, int]) -> None:
-        """Commit rows and marks together; raises Unfit, or Stale when the marks are not those `seen`."""
-        stored = marks.stored(self.connection)
-        if any(stored.get(segment, 0) != seen.get(segment, 0) for segment in ends):
-            raise Stale
-        with self.transaction():
-            self.append(tables)
-            rollups.roll(self.connection, rollups.touched(self.connection, tables))
-            self.mark(ends)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all that is done within it, or nothing."""
-        self.connection.begin()
-        try:
-            yield
-        except BaseException:  # rolled back, and passed on
-            self.connection.rollback()
-            raise
-        self.connection.commit()
-
-    def append(self, tables: Tables) -> None:
-        append(self.connection, tables)
-
-    def mark(self, ends: Mapping[str, int]) -> None:
-        marks.put(self.connection, ends)
-
-    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
-        """Ask the stored tables, uncommitted rows included."""
-        reading = DuckReading(self.connection, "the store", Touched(), exporting=True)
-        return [row for batch in reading.batches(sql, params, 1000) for row in batch]
-
-    def has_turn(self, turn_id: str) -> bool:
-        cursor = self.connection.execute("select 1 from turns where turn_id = $1", [turn_id])
-        return cursor.fetchone() is not None
-
-    @property
-    def shared(self) -> Connection:
-        return self.connection
-
-    def alone(self) -> None:
-        return  # whoever has the file open to write is
-
-    def rebuild(self) -> None:
-        rollups.rebuild(self.connection)
-
-    def forget_texts(self, before: datetime) -> tuple[int, int]:
-        return forgetting.forget_texts(self.connection, before)
-
-    def erase_user(
-        self, user_id: str, more_turns: Collection[str], cases: Collection[str]
-    ) -> tuple[set[str], int]:
-        return forgetting.erase_user(self.connection, user_id, more_turns, cases)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the store to write, its schema brought up to date; closing folds its log into the file."""
+def writer(path: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection to `attach_alone` the store at a path to; what it spills lies beside the store."""
     import duckdb
 
-    with naming(path.name):
-        if not path.exists():
-            duckdb.connect(str(path), config=_OURS).close()
-            path.chmod(0o600)
-        connection = duckdb.connect(str(path), config=_OURS | {"threads": 1, "memory_limit": "512MB"})
-        try:
-            # dict_fsst costs five times the rest of a checkpoint; dictionary and zstd serve us as well
-            connection.execute("set TimeZone = 'UTC'; set disabled_compression_methods = 'dict_fsst'")
-            _migrate(connection)
-            yield connection
-        finally:
-            connection.close()
+    config = _OURS | {"threads": 1, "temp_directory": f"{path}.tmp"}
+    connection = duckdb.connect(":memory:", config=config)
+    # dict_fsst costs five times the rest of a checkpoint; dictionary and zstd serve us as well
+    connection.execute("set TimeZone = 'UTC'; set disabled_compression_methods = 'dict_fsst'")
+    return connection
+
+
+def attach_alone(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach the store to write, its schema brought up to date; made when there is no file."""
+    if not path.exists():
+        connection.execute("attach $path as stored", {"path": str(path)})
+        connection.execute("detach stored")
+        path.chmod(0o600)
+    connection.execute("attach $path as stored", {"path": str(path)})
+    connection.execute("use stored; set memory_limit = '512MB'")
+    _migrate(connection)
+
+
+def attach_unchanged(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Attach the store to read, whatever its schema, and return the version of that."""
+    connection.execute("attach $path as stored (read_only)", {"path": str(path)})
+    connection.execute("use stored")
+    return version(connection)
+
+
+def let_go(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Fold the store's log into its file and let go of it; False when the connection is of no more use."""
+    import duckdb
+
+    try:
+        connection.execute("use memory.main; detach stored")
+    except duckdb.Error:  # what was committed is in the log
+        return False
+    return True
 
 
 def reader(path: Path, *, exporting: bool) -> duckdb.DuckDBPyConnection:
@@ -279,9 +235,7 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         if not path.exists():
             connection.execute(views.NO_STORE)
         else:
-            connection.execute("attach $path as stored (read_only)", {"path": str(path)})
-            connection.execute("use stored")
-            result = version(connection)
+            result = attach_unchanged(connection, path)
             if result == 0:  # its drainer was killed while making it
                 connection.execute(f"use memory.main; detach stored; {views.NO_STORE}")
             elif result < len(migrations()):
@@ -351,14 +305,6 @@ def compact(path: Path) -> None:
         connection.execute("copy from database stored to fresh")
         connection.execute("detach fresh; detach stored")
     draft.replace(path)
-
-
-def stored_version(path: Path) -> int:
-    """Return the schema version of a store's file."""
-    import duckdb
-
-    with naming(path.name), duckdb.connect(str(path), read_only=True, config=_OURS) as connection:
-        return version(connection)
 
 
 def version(connection: duckdb.DuckDBPyConnection) -> int:

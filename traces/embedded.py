@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traces import duck, marks, readers, rollups, segments, views
+from traces import duck, marks, readers, rollups, segments, views, writers
 from traces.engine import Tables
 from traces.errors import StoreError
 from traces.indexed import Indexed, count, entries
@@ -59,7 +59,7 @@ class Embedded:
         if not self.path.exists():
             return
         with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS):
-            version = duck.stored_version(self.path)
+            version = writers.stored_version(self.path)
             if 0 < version < len(duck.migrations()):
                 shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.version-{version}"))
 
@@ -67,7 +67,7 @@ class Embedded:
     def window(self) -> Iterator[Indexed]:
         """Hold the store alone and open it to write."""
         with holding(self._data_dir, "alone", WRITER_WAITS_SECONDS), ExitStack() as stack:
-            connection = enter(stack, lambda: duck.writing(self.path), WRITER_STRANGER_SECONDS)
+            connection = enter(stack, lambda: writers.writing(self.path), WRITER_STRANGER_SECONDS)
             yield Indexed(connection, self._words)
 
     def tend(self) -> None:

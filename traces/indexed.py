@@ -10,10 +10,10 @@ from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from traces import duck
 from traces.engine import Tables
 from traces.rows import columns
 from traces.words import Entry, Words
+from traces.writers import DuckWriting
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +24,7 @@ _COUNTS = {"main": "select count(*) from turns", "stored": "select count(*) from
 log = logging.getLogger(__name__)
 
 
-class Indexed(duck.DuckWriting):
+class Indexed(DuckWriting):
     """Writes rows, then their words. The words are not part of the transaction: `index` evens that out."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, words: Words) -> None:

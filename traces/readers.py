@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from traces import duck, views
 from traces.errors import Refused
+from traces.idle import Idle
 
 if TYPE_CHECKING:
     import duckdb
 
-MOST = 4  # kept; each holds a thread and a few MB
-_ready: list[tuple[int, Path, duckdb.DuckDBPyConnection]] = []  # of this process: a fork must not use them
+IDLE = Idle(4)
 
 
 @contextmanager
@@ -25,7 +24,8 @@ def reading(path: Path, *, exporting: bool, own: bool = False) -> Iterator[duckd
     Raises StoreBusy, StoreDamaged or StoreVersion.
     """
     with duck.naming(path.name):
-        connection = duck.reader(path, exporting=True) if exporting else _take(path)
+        ready = None if exporting else IDLE.take(path)
+        connection = ready or duck.reader(path, exporting=exporting)
         try:
             if own:
                 views.make_own(connection)
@@ -44,23 +44,4 @@ def _give_back(path: Path, connection: duckdb.DuckDBPyConnection, exporting: boo
     if exporting or not duck.detach(connection):
         connection.close()
     else:
-        _keep(path, connection)
-
-
-def _take(path: Path) -> duckdb.DuckDBPyConnection:
-    for reader in list(_ready):
-        if reader[:2] == (os.getpid(), path):
-            try:
-                _ready.remove(reader)
-            except ValueError:  # another thread was faster
-                continue
-            return reader[2]
-    return duck.reader(path, exporting=False)
-
-
-def _keep(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    _ready.append((os.getpid(), path, connection))
-    while len(_ready) > MOST:
-        pid, _, oldest = _ready.pop(0)
-        if pid == os.getpid():
-            oldest.close()
+        IDLE.keep(path, connection)

@@ -167,9 +167,15 @@ def _roll_topics(connection: Connection, hours: set[datetime]) -> None:
         own = sorted(hour for hour in hours if first <= hour <= last)
         connection.execute("delete from hourly_topics where hour = any($hours)", {"hours": own})
         bound = {"since": first, "until": last + HOUR}
-        if edges := ends(connection, bound):
+        if _sorted(connection, bound) and (edges := ends(connection, bound)):
             values = {**bound, **edges, "only": True, "hours": own}
             connection.execute(_statement("topics", STORED), values)
+
+
+def _sorted(connection: Connection, bound: dict[str, Any]) -> bool:
+    """Tell whether a sorter gave turns of a stretch a topic; without one there is nothing to sum up."""
+    sql = "select 1 from asked where started_at >= $since and started_at < $until limit 1"
+    return bool(connection.execute(sql, bound).fetchall())
 
 
 def fill(connection: Connection, changed: Touched, place: RollupSource) -> set[datetime]:

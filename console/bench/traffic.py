@@ -11,7 +11,7 @@ from typing import Any
 from evalsets.sorting import Sorter
 from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.ingest import sample
-from traces import duck
+from traces import writers
 from traces.embedded import Embedded
 from traces.store import Store
 
@@ -122,7 +122,7 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
     end = (until or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
     a_day = -(-turns // DAYS)
     texts = _sentences()
-    with duck.writing(data_dir / "traces.duckdb") as connection:
+    with writers.writing(data_dir / "traces.duckdb") as connection:
         connection.execute("set memory_limit = '2GB'")
         for day in range(DAYS):
             first, last = day * a_day, min((day + 1) * a_day, turns)
@@ -140,7 +140,7 @@ def make(data_dir: Path, turns: int, until: datetime | None = None) -> None:
             connection.execute("drop table made")
             connection.commit()
         connection.begin()
-        duck.DuckWriting(connection).rebuild()
+        writers.DuckWriting(connection).rebuild()
         connection.commit()
     Embedded(data_dir).index_anew()
     Sorter(Store(data_dir)).sort()

@@ -58,11 +58,11 @@ def test_what_takes_too_long_is_stopped_and_the_next_is_answered(store: Store) -
 def test_a_refused_question_costs_no_reader(store: Store) -> None:
     """Making one takes longer than most questions."""
     ask(store, "select 1")
-    lent = readers._ready[-1]
+    lent = readers.IDLE.ready[-1]
     for sql in ("select nothing", "delete from turns", "select * from nowhere"):
         with pytest.raises(Refused):
             ask(store, sql)
-        assert readers._ready[-1][2] is lent[2]
+        assert readers.IDLE.ready[-1][2] is lent[2]
     assert ask(store, "select count(*) from turns").rows == ((7,),)
 
 

@@ -13,7 +13,7 @@ import numpy
 import pytest
 
 from tests.factories import make_passage, make_trace
-from traces import duck, histogram, retention, rollups
+from traces import duck, histogram, retention, rollups, writers
 from traces.ids import uuid7
 from traces.journal import Journal
 from traces.queries import (
@@ -88,7 +88,7 @@ def write(journal: Journal, *records: Any) -> None:
 
 def stored(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of every rollup."""
-    with duck.writing(store.path) as connection:
+    with writers.writing(store.path) as connection:
         return {
             table: sorted(
                 connection.execute(f"select * from {table}").fetchall(),  # noqa: S608
@@ -150,7 +150,7 @@ def test_what_is_in_the_journal_only_counts_too(store: Store, journal: Journal):
 def test_a_store_from_before_these_rollups_gets_them(store: Store, journal: Journal):
     write(journal, *traffic(60))
     store.drain()
-    with duck.writing(store.path) as connection:  # as migration 2 left it
+    with writers.writing(store.path) as connection:  # as migration 2 left it
         for table in (*rollups.TABLES, *rollups.TOPICS):
             connection.execute(f"drop table {table}")
         connection.execute("alter table turns drop column workspace; alter table passages drop column kb")
@@ -167,7 +167,7 @@ def test_histograms_of_a_row_a_bucket_become_one_row_each(store: Store, journal:
     write(journal, *traffic(30))
     store.drain()
     expected = stored(store)
-    with duck.writing(store.path) as connection:  # as migration 8 left it
+    with writers.writing(store.path) as connection:  # as migration 8 left it
         connection.execute("create table daily_parts (part text not null, n bigint not null)")
         for span, at in (("hourly", "hour"), ("daily", "day")):
             connection.execute(
@@ -175,7 +175,7 @@ def test_histograms_of_a_row_a_bucket_become_one_row_each(store: Store, journal:
                 f" unnest(counts) as n from {span}_histograms; drop table {span}_histograms"
             )
         connection.execute("delete from migrations where version > 8")
-    with duck.writing(store.path) as connection:
+    with writers.writing(store.path) as connection:
         tables = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     assert not tables & {"daily_parts", "hourly_buckets", "daily_buckets"}
     assert stored(store) == expected and as_rebuilt(store)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.factories import make_score
 from tests.recorded import ids, record
-from traces import duck, rows
+from traces import duck, rows, writers
 from traces.errors import StoreBusy
 from traces.journal import Journal, encode
 from traces.locks import holding
@@ -162,7 +162,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
 def test_a_repetition_that_rode_in_the_tags_gets_its_column(store: Store, journal: Journal):
     journal.write(make_score("t1", tags="repetition:2"))
     store.drain()
-    with duck.writing(store.path) as connection:  # as migration 5 left it
+    with writers.writing(store.path) as connection:  # as migration 5 left it
         connection.execute("alter table scores drop column repetition")
         connection.execute("drop table missing; drop table latest; drop table hourly_left")
         connection.execute("delete from migrations where version > 5")

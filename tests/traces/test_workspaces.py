@@ -16,7 +16,7 @@ from evalsets.topics import gaps, topics
 from tests import synthetic
 from tests.factories import make_score, make_trace
 from tests.traces.test_engines import MONTH, NOW, QUESTIONS, Known, close, known, plain
-from traces import duck, views, words
+from traces import duck, views, words, writers
 from traces.errors import Refused, StoreError
 from traces.journal import Journal
 from traces.ledger import Ledger
@@ -154,7 +154,7 @@ def test_sums_of_all_together_are_told_apart_by_the_migration(store: Store, jour
     for workspace in (OURS, THEIRS, THEIRS):
         journal.write(belonging([make_trace(started_at=NOW)], workspace)[0])
     store.drain()
-    with duck.writing(store.path) as connection:  # as the migration before left it
+    with writers.writing(store.path) as connection:  # as the migration before left it
         for table in views.SUMS:  # constants
             later = table.endswith("_histograms")
             connection.execute(
