@@ -304,6 +304,7 @@ EDGES = {
     "traces/queries/turns.py": "rows as an engine gives them",
     "traces/queries/window.py": "rows as an engine gives them, values bound to a question",
     "traces/records.py": "a JSON column",
+    "traces/writers.py": "rows as an engine gives them",
 }
 
 
