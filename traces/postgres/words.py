@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
 PIECE = 5_000  # turns given their words in one transaction
+_READERS_SECONDS = 30  # that the old index waits for who reads it
 _LONGEST = 200  # letters of a word that count: PostgreSQL takes 2,046 bytes
 _PLACES, _REPEATS, _BYTES = 16_383, 255, 1_000_000  # what a vector can hold: places, those of a word, bytes
 _STRETCHES = (20_000, 80_000, 320_000)  # turns looked through first, newest first; then the rest
@@ -103,8 +104,15 @@ def clear(connection: psycopg.Connection) -> None:
 
 
 def forget(connection: psycopg.Connection) -> None:
-    """Make the index anew beside its readers: it keeps words of which no turn is left."""
-    connection.execute(f"reindex index concurrently {STORED}.words_by_tokens".encode())
+    """Make the index anew beside its readers: it keeps words of which no turn is left.
+
+    Not `reindex concurrently`: that waits for every transaction of the database, even for one of who erases.
+    """
+    with connection.transaction():
+        connection.execute(f"set local lock_timeout = '{_READERS_SECONDS}s'".encode())
+        connection.execute(f"create index words_anew on {STORED}.words using gin (tokens)".encode())
+        connection.execute(f"drop index {STORED}.words_by_tokens".encode())
+        connection.execute(f"alter index {STORED}.words_anew rename to words_by_tokens".encode())
 
 
 def search(
