@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge import elsewhere
+from pipeline.knowledge.deferring import CATALOGUES, defer
 from pipeline.knowledge.identity import Stored
 from pipeline.knowledge.listing import NameListing
 from pipeline.knowledge.rows import EMBEDDER
@@ -58,6 +59,7 @@ class Tables:
     async def connect(self) -> AsyncConnection:
         """Return the connection; the first call imports LanceDB."""
         if self._connection is None:
+            defer(CATALOGUES)
             import lancedb
 
             make(self._folder)
@@ -74,6 +76,7 @@ class Tables:
             return (self._folder / f"{checked(kb)}.lance").is_dir()
         if kb in self._open:
             return True
+        defer(CATALOGUES)
         import lancedb  # noqa: F401 what loading it takes is not the store's silence
 
         with plainly(kb):
@@ -132,6 +135,7 @@ class Tables:
 
 
 def _listed(address: str) -> list[str]:
+    defer(CATALOGUES)
     import lancedb
 
     return lancedb.connect(address, **asdict(elsewhere.options(address))).list_tables().tables
