@@ -21,6 +21,7 @@ from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.procedures import DANGLING, Procedure, beginning, runs_of, step_number
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
+from pipeline.extractive.usage import usages, with_code, wordless
 from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
@@ -200,9 +201,12 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
     if best and best.lead:
         inside.add(id(best.lead))
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
-    prose = _substance(prose, _summaries(reading.sentences), bare=best is None)
+    usage = usages(reading.sentences) if best is None else {}
+    prose = _substance(prose, _summaries(reading.sentences) - usage.keys(), bare=best is None)
     room = min(most, BESIDE_STEPS) if best else most
-    chosen = _distinct(_pick(prose, reading.sentences, room))
+    picked = _pick(prose, reading.sentences, room)
+    purposes = [s for s in picked if id(s) in usage]
+    chosen = with_code(_distinct([s for s in picked if id(s) not in usage]), purposes, usage)
     if best:
         home = beginning(best).passage
         last = beginning(best).position
@@ -212,12 +216,14 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
         leans = {s.position - 1 for s in reading.sentences if s.passage == home and DANGLING.match(s.text)}
         least = best.probability * AFTER_SHARE
         after = [
-            s for s in chosen if s.position > last and s.probability >= least and s.position not in leans
+            s
+            for s in chosen
+            if s.position > last and s.probability >= least and not (best.numbered and s.position in leans)
         ]
         chosen = [s for s in chosen if s.position < last] + after[:AFTER_STEPS]
     elif not chosen:
         chosen = sorted(prose or reading.sentences, key=lambda s: -s.probability)[:1]
-    chosen = _grounded_starts(chosen, prose)
+    chosen = _grounded_starts(chosen, [s for s in prose if not wordless(s)])
     return list(_written(chosen, best, reading))
 
 

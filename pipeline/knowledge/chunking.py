@@ -12,6 +12,7 @@ from pipeline.text.code_blocks import together
 from pipeline.text.sentences import sentences
 
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
+LONGEST_CODE = 4 * LONGEST  # of a block of code that is not cut; its beginning is what the embedder reads
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -70,7 +71,7 @@ def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[
     ideal = total / -(-total // longest)
     groups: list[list[tuple[int, int]]] = [[]]
     filled = 0
-    for first, last in _units(text, spans, sizes, longest):
+    for first, last in _units(text, spans, sizes):
         size = sum(sizes[first : last + 1])
         breaks = first > 0 and "\n" in text[spans[first - 1][1] : spans[first][0]]
         if groups[-1] and (filled + size > longest or filled >= ideal * (0.8 if breaks else 1.0)):
@@ -81,12 +82,10 @@ def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[
     return groups
 
 
-def _units(
-    text: str, spans: list[tuple[int, int]], sizes: list[int], longest: int
-) -> Iterator[tuple[int, int]]:
+def _units(text: str, spans: list[tuple[int, int]], sizes: list[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and last sentence of what a cut must not part."""
     for first, last in together(text, spans):
-        if sum(sizes[first : last + 1]) <= longest:
+        if sum(sizes[first : last + 1]) <= LONGEST_CODE:
             yield first, last
         else:
             yield from ((number, number) for number in range(first, last + 1))

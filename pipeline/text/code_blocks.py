@@ -34,16 +34,27 @@ def parted(text: str) -> tuple[str, str]:
     match = FENCE.search(text)
     if match is None:
         return text, ""
+    if match.end() == len(text.rstrip()) and not match[2]:  # cut out of a longer block, its end alone
+        return "", f"{match[1]}\n{dedent(text.expandtabs()).strip()}"
     code = dedent(text[match.start() :].expandtabs()).rstrip()
     marks = FENCE.findall(code)
     return text[: match.start()], code if len(marks) % 2 == 0 else f"{code}\n{match[1]}"
 
 
 def _fenced(text: str) -> list[Span]:
-    """Return where the fenced blocks are; one that is never closed goes on to the end."""
-    fences: list[Span] = []
+    """Return where the fenced blocks are; one that is never closed goes on to the end.
+
+    A text that was cut out of a longer one may begin within a block: then a fence that says a
+    language would close one.
+    """
+    matches = list(FENCE.finditer(text))
+    if any(match[2].strip() for match in matches[1::2]) and not any(m[2].strip() for m in matches[::2]):
+        head, matches = [(0, matches[0].end())], matches[1:]
+    else:
+        head = []
+    fences: list[Span] = head
     opening: re.Match[str] | None = None
-    for match in FENCE.finditer(text):
+    for match in matches:
         if opening is None:
             opening = match
         elif match[1].startswith(opening[1]) and not match[2].strip():

@@ -97,8 +97,43 @@ def test_a_cut_leaves_code_whole_unless_it_is_too_long(lines: int) -> None:
     text = f"{prose}\n\n{code}\n\n{prose}\n\n{code}\n"
     parts = chunk(Document("d", "T", text))
     whole = [part for part in parts if code in part.text]
-    assert len(whole) == (2 if lines < 300 else 0)
+    assert len(whole) == (2 if lines < 300 else 0)  # 300 lines are more than four chunks
     assert "".join("".join(part.text for part in parts).split()) == "".join(text.split())
+
+
+LOFT = """Take a kite from the loft.
+
+## Synopsis
+
+```
+kite take <name>
+```
+
+## Description
+
+Each kite has a name. A kite that is torn stays where it is.
+"""
+
+
+def test_what_a_page_is_for_is_said_with_the_code_that_does_it() -> None:
+    question = "How do I take a kite from the loft?"
+    answer = "".join(compose(question, read(question, retrieved(LOFT))))
+    assert answer.startswith("Take a kite from the loft [1].\n\n```\nkite take <name>\n```\n\n[1]")
+
+
+def test_code_that_no_words_lead_to_is_not_shown_by_itself() -> None:
+    question = "What does a torn kite do?"
+    answer = "".join(compose(question, read(question, retrieved(f"{LOFT}\n```\ntorn kite do\n```\n"))))
+    assert "stays where it is" in answer and "```" not in answer
+
+
+def test_a_text_cut_out_of_a_block_begins_with_code() -> None:
+    assert units('"a": 1\n}\n```\n\nThen say:\n\n```json\n{}\n```\n\nDone.') == [
+        '"a": 1\n}\n```',
+        "Then say:\n\n```json\n{}\n```",
+        "Done.",
+    ]
+    assert cited('"a": 1\n}\n```', 1) == '```\n"a": 1\n}\n```\n\n[1]'
 
 
 def test_what_is_no_fence_is_no_code() -> None:
