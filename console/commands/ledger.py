@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,8 @@ from traces.places import CERTIFICATES
 from traces.retention import forget_turns, prune_turns
 from traces.store import Store
 
+PATIENCE_SECONDS = 60.0  # an export that has written much waits for the drainer rather than begin again
+
 
 def export(
     out: Annotated[Path, typer.Option(help="A .jsonl file, or a folder for Parquet.")],
@@ -39,12 +42,12 @@ def export(
     began, ended = _moment(since), _moment(until)
     build.store(load_settings()).drain()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with reading(workspace, exporting=True) as ledger:
-        if format == "parquet":
-            for file in export_parquet(ledger, out):
-                print(file)
-        else:
-            print(f"{export_jsonl(ledger, out, since=began, until=ended)} turns in {out}")
+    read = partial(reading, workspace, exporting=format == "parquet", patience=PATIENCE_SECONDS)
+    if format == "parquet":
+        for file in export_parquet(read, out):
+            print(file)
+    else:
+        print(f"{export_jsonl(read, out, since=began, until=ended)} turns in {out}")
 
 
 def prune(

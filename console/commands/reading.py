@@ -15,11 +15,18 @@ from traces.ledger import Ledger
 Workspace = Annotated[str | None, typer.Option(help="Of this workspace alone; of all without it.")]
 
 
-def reading(workspace: str | None, *, exporting: bool = False) -> AbstractContextManager[Ledger]:
-    """Open the ledger of a workspace, else of the configured one; raises ConfigurationError."""
+def reading(
+    workspace: str | None, *, exporting: bool = False, patience: float = 0.0
+) -> AbstractContextManager[Ledger]:
+    """Open the ledger of a workspace, else of the configured one; raises ConfigurationError.
+
+    Waits for as many seconds of `patience` while another process holds the store.
+    """
     settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
     shelving.check(settings)
-    return build.store(settings).read(exporting=exporting, workspace=workspace or configured(settings))
+    store = build.store(settings)
+    store.patience = patience
+    return store.read(exporting=exporting, workspace=workspace or configured(settings))
 
 
 def configured(settings: Settings) -> str | None:

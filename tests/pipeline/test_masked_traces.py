@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -76,10 +77,10 @@ async def test_nothing_personal_is_recorded_by_any_door(tmp_path: Path) -> None:
     (segment,) = pipeline.store.journal.glob("*.jsonl")
     lines = segment.read_text()
     pipeline.store.drain()
-    with pipeline.store.read(exporting=True) as ledger:
+    assert export_jsonl(pipeline.store.read, tmp_path / "all.jsonl") == len(asked) + 1
+    export_parquet(partial(pipeline.store.read, exporting=True), tmp_path / "tables")
+    with pipeline.store.read() as ledger:
         assert ledger.rows("select count(*) as n from turns")[0]["n"] == len(asked) + 1
-        assert export_jsonl(ledger, tmp_path / "all.jsonl") == len(asked) + 1
-        export_parquet(ledger, tmp_path / "tables")
         (row,) = ledger.rows("select question from turns where turn_id = $id", id=last)
         hits = ledger.rows("select count(*) as n from scores where reason like '%removed%'")
     assert row["question"].startswith("What happens when I close the lid? I am [e-mail removed], [phone")

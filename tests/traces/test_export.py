@@ -7,9 +7,11 @@ import os
 import re
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import orjson
 import pytest
 
 from tests.factories import make_passage, make_score, make_trace
-from traces import segments
+from traces import export, segments
 from traces.errors import StoreBusy, StoreError
 from traces.export import export_jsonl, export_parquet
 from traces.journal import Journal
+from traces.ledger import Ledger
 from traces.queries.turns import trace
 from traces.records import Payload, Trace
 from traces.retention import erase, forget_turns, prune_turns
@@ -48,10 +51,9 @@ def test_jsonl_holds_whole_turns_of_a_time(store: Store, tmp_path: Path):
     store.drain()
     record(store, live)
     out = tmp_path / "out.jsonl"
-    with store.read() as ledger:
-        assert export_jsonl(ledger, out) == 3
-        assert export_jsonl(ledger, out, since=NOW - timedelta(days=1)) == 2
-        assert export_jsonl(ledger, out, since=NOW - timedelta(days=1), until=NOW + timedelta(hours=1)) == 1
+    assert export_jsonl(store.read, out) == 3
+    assert export_jsonl(store.read, out, since=NOW - timedelta(days=1)) == 2
+    assert export_jsonl(store.read, out, since=NOW - timedelta(days=1), until=NOW + timedelta(hours=1)) == 1
     (line,) = out.read_bytes().splitlines()
     assert orjson.loads(line) == orjson.loads(orjson.dumps(new))
 
@@ -63,14 +65,38 @@ def test_parquet_holds_every_table_drained_or_not(store: Store, tmp_path: Path):
     record(store, make_trace())
     store.drain()
     record(store, make_trace())
-    with store.read(exporting=True) as ledger:
-        files = export_parquet(ledger, tmp_path / "it's out")
+    files = export_parquet(partial(store.read, exporting=True), tmp_path / "it's out")
     assert [file.stem for file in files] == list(TABLES)
     with duckdb.connect() as connection:
         counts = [len(connection.read_parquet(str(file)).fetchall()) for file in files]
     assert counts == [2, 2, 4, 2, 2, 0, 0, 0]
-    with store.read() as ledger, pytest.raises((StoreError, duckdb.Error)):
-        export_parquet(ledger, tmp_path / "locked")
+    with pytest.raises((StoreError, duckdb.Error)):
+        export_parquet(store.read, tmp_path / "locked")
+
+
+def test_a_long_export_lets_the_drainer_in_and_loses_and_doubles_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_PIECE", 2)
+    old = [make_trace(started_at=NOW + timedelta(minutes=number // 3)) for number in range(7)]
+    record(store, *old)
+    store.drain()
+    live = iter([make_trace(started_at=NOW + timedelta(hours=hour)) for hour in range(1, 3)])
+
+    @contextmanager
+    def read() -> Iterator[Ledger]:
+        with store.read() as ledger:
+            yield ledger
+        if (more := next(live, None)) is not None:
+            record(store, more)
+            assert store.drain().lines == 1  # raises StoreBusy while a reader holds the store
+
+    out = tmp_path / "out.jsonl"
+    assert export_jsonl(read, out) == 9
+    rows = [orjson.loads(line)["turn"] for line in out.read_bytes().splitlines()]
+    assert {row["turn_id"] for row in rows} >= {trace.turn.turn_id for trace in old}
+    assert len({row["turn_id"] for row in rows}) == 9
+    assert [row["started_at"] for row in rows] == sorted(row["started_at"] for row in rows)
 
 
 def find(folder: Path, text: str) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,8 @@ def test_tables_have_the_columns_of_the_dataclasses_and_go_to_files(
     with shared.read(exporting=True) as ledger:
         for table in TABLES:
             assert list(ledger.frame(f"table {table}").columns) == list(columns(table))
-        files = export_parquet(ledger, tmp_path / "out")
-        assert export_jsonl(ledger, tmp_path / "out.jsonl") == 3
+    files = export_parquet(partial(shared.read, exporting=True), tmp_path / "out")
+    assert export_jsonl(shared.read, tmp_path / "out.jsonl") == 3
     read = {file.stem: pyarrow.parquet.read_table(file) for file in files}
     assert [table.num_rows for table in read.values()] == [3, 3, 6, 3, 3, 1, 0, 0]
     assert str(read["turns"].schema.field("started_at").type) == "timestamp[us, tz=UTC]"
