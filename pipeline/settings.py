@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from pipeline.auth import DEFAULT, is_workspace, workspace_named
@@ -152,14 +152,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, DEFAULTS)
-        sources = (init_settings, env_settings, dotenv_settings)
-        given = {key: value for source in reversed(sources) for key, value in source().items()}
+        values = [source() for source in (init_settings, env_settings, dotenv_settings)]  # each is read once
+        given = {key: value for part in reversed(values) for key, value in part.items()}
         folder = DataFolder(Path(given.get("data_dir") or ".data"))
         whose = given.get("workspace") or DEFAULT
         chosen = gated.read(folder.within(whose).path) if is_workspace(whose) else []
         gate: dict[str, Any] = {"gate": {"evalsets": chosen}} if chosen else {}
-        return *sources, InitSettingsSource(settings_cls, gate), toml
+        return tuple(InitSettingsSource(settings_cls, part) for part in (*values, gate, _defaults(DEFAULTS)))
+
+
+@cache
+def _defaults(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def load_settings(**overrides: Any) -> Settings:

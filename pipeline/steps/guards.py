@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline.breaker import Policy
@@ -75,7 +76,7 @@ def moderator(settings: Settings, registry: Breakers) -> Moderator | None:
 
 def guards(settings: Settings, vectors: Embedder | None = None, moderated: Moderator | None = None) -> Guards:
     """Return the guards; their classifier knows the embedded model's vectors."""
-    policies, classifier = settings.guardrails, Classifier()
+    policies, classifier = settings.guardrails, _classifier()
     inbound = Inbound(
         question_characters=settings.limits.question_characters,
         injection=policies.injection,
@@ -90,6 +91,12 @@ def guards(settings: Settings, vectors: Embedder | None = None, moderated: Moder
     )
 
 
+@cache  # a process reads its weights once
+def _classifier() -> Classifier:
+    return Classifier()
+
+
+@cache  # what runs is what was there when the process began
 def code_version() -> str:
     """Return 8 hex digits over the pipeline's sources: what is running, whatever its tag says."""
     digest = hashlib.sha256()
