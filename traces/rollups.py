@@ -282,7 +282,9 @@ def _fill_hours(connection: Connection, bound: dict[str, Any], place: RollupSour
 
 def ends(connection: Connection, bound: dict[str, Any]) -> dict[str, str] | None:
     """Return the first and the last turn id of a stretch: the rows between them are all that is read."""
-    sql = "select min(turn_id), max(turn_id) from turns where started_at >= $since and started_at < $until"
+    # without the fence PostgreSQL walks the ids from both ends of the ledger until one is of the stretch
+    sql = """select min(turn_id), max(turn_id) from (
+        select turn_id from turns where started_at >= $since and started_at < $until offset 0) as those"""
     [(first, last)] = connection.execute(sql, bound).fetchall()
     return None if first is None else {"first_id": first, "last_id": last}
 

@@ -32,7 +32,7 @@ _TABLE = re.compile(r"create table (?:if not exists )?(\w+) \((.*?)\n\);", re.DO
 _COLUMN = re.compile(r"^    (\w+) (numeric\(\d+, \d+\)|double precision|\w+)", re.MULTILINE)
 INDEXES = (
     ("turns", "turn_id"),
-    ("turns", "started_at"),
+    ("turns", "started_at, turn_id"),
     ("turns", "conversation_id"),
     ("turns", "user_id"),
     ("turns", "run_id"),
@@ -102,6 +102,7 @@ def indexes() -> Iterator[str]:
     for table, keys in INDEXES:
         name = f"{table}_by_{keys.replace(', ', '_')}"
         yield f"create index if not exists {name} on {STORED}.{table} ({keys})"
+    yield f"drop index if exists {STORED}.turns_by_started_at"  # a later one holds more
 
 
 def views() -> Iterator[str]:

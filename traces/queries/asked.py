@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from traces.queries.hours import first_hour, last_hour
-from traces.queries.window import Rows, Window, ends
+from traces.queries.listing import ratings
+from traces.queries.window import Rows, Window
 from traces.rollups import MOST_TURNS
 
 QUIET = timedelta(minutes=30)  # a conversation without a turn for so long is over
@@ -74,27 +75,23 @@ def questions(
             from turns
             where started_at >= $since and started_at < $until and door = any($doors) {only}
             order by started_at desc, turn_id desc limit $limit
-        ), thumbs as (
-            select turn_id, min(value) as rating from scores
-            where name = 'feedback' and value is not null and turn_id >= $first and turn_id <= $last
-            group by turn_id
         ), placed as (
             select *, row_number() over (
                 partition by conversation_id order by started_at desc, turn_id desc) as from_end
             from newest
         )
-        select placed.turn_id, conversation_id, started_at, question, outcome, cost_usd, rating,
+        select turn_id, conversation_id, started_at, question, outcome, cost_usd,
                from_end = 1 and started_at < $quiet as last
-        from placed left join thumbs on thumbs.turn_id = placed.turn_id
-        order by started_at desc, placed.turn_id desc
+        from placed order by started_at desc, turn_id desc
         """,  # noqa: S608
         limit=limit,
         quiet=window.until - QUIET,
         **({"ids": list(ids)} if ids else {}),
         **replace(window, since=begin).bound,
-        **ends(ledger, begin, window.until),
     )
-    return [AskedQuestion(**row) for row in rows]
+    # of these turns alone: thumbs know no time, and PostgreSQL would look at all of the window
+    rating = ratings(ledger, [row["turn_id"] for row in rows])
+    return [AskedQuestion(**row, rating=rating.get(row["turn_id"])) for row in rows]
 
 
 def places(ledger: Rows, ids: Sequence[str]) -> dict[str, QuestionPlace]:

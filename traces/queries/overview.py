@@ -217,7 +217,7 @@ def outcomes(ledger: Rows, window: Window) -> dict[str, int]:
 
 def newest(ledger: Rows) -> datetime | None:
     """When did the newest recorded turn of any door begin?"""
-    return ledger.rows("select max(newest) as newest from hourly")[0]["newest"]
+    return ledger.rows("select max(started_at) as newest from turns")[0]["newest"]
 
 
 def workspaces(ledger: Rows) -> list[str]:

@@ -61,6 +61,7 @@ def _hour(moment: datetime) -> datetime:
 
 def ends(ledger: Rows, since: datetime, until: datetime) -> dict[str, str]:
     """Return the first and last id of the turns of a time: ids sort by time, so only rows between matter."""
-    sql = """select coalesce(min(turn_id), '') as first, coalesce(max(turn_id), '') as last
-        from turns where started_at >= $since and started_at < $until"""
+    # without the fence PostgreSQL walks the ids from both ends of the ledger until one is of that time
+    sql = """select coalesce(min(turn_id), '') as first, coalesce(max(turn_id), '') as last from (
+        select turn_id from turns where started_at >= $since and started_at < $until offset 0) as those"""
     return ledger.rows(sql, since=since, until=until)[0]
