@@ -21,8 +21,9 @@ from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
 from pipeline.context.fusion import SPARSE, Weights
 from pipeline.context.memory import TABLES, Memory
+from pipeline.context.patience import LEISURE, Patience
 from pipeline.context.reach import Reach
-from pipeline.context.retrieval import LEISURE, Patience, Retriever
+from pipeline.context.retrieval import Retriever
 from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.desk import desk

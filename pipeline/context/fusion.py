@@ -58,11 +58,10 @@ def _of(scores: Scores, keys: Keys) -> NDArray[np.float32]:
     return scores.values[np.searchsorted(scores.keys, keys)]
 
 
-def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
-    """Return the places of the candidates and the fused score of each one's second-best neighbour.
+def best(pool: Pool, candidates: int) -> Keys:
+    """Return the places of the candidates.
 
-    The best chunk of each page comes first; other chunks only fill what is left. NaN where a page
-    has a single chunk in the pool.
+    The best chunk of each page comes first; other chunks only fill what is left.
     """
     order = _top(pool.fused, NEAR * candidates)
     _, first = np.unique(pool.pages[order], return_index=True)
@@ -73,12 +72,12 @@ def best(pool: Pool, candidates: int) -> tuple[Keys, Numbers]:
     others = np.ones(len(order), bool)
     others[first] = False
     later = np.flatnonzero(others)[: candidates - len(leaders)]
-    chosen = order[np.concatenate([leaders, later])]
-    return chosen, _seconds(pool, pool.pages[chosen])
+    return order[np.concatenate([leaders, later])]
 
 
-def _seconds(pool: Pool, pages: Keys) -> Numbers:
-    """Return the second-highest fused score of each page, NaN where it has a single chunk."""
+def neighbours(pool: Pool, places: Keys) -> Numbers:
+    """Return the fused score of each candidate's second-best neighbour, NaN where its page has one chunk."""
+    pages = pool.pages[places]
     near = np.flatnonzero(np.isin(pool.pages, pages))
     scores: dict[int, list[float]] = {}
     for page, score in zip(pool.pages[near].tolist(), pool.fused[near].tolist(), strict=True):

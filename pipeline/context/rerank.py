@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.knowledge.chunking import BEGINNING
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.shelf import StoredChunk
 from pipeline.text.codes import codes
+from pipeline.text.definitions import titled
 
 SECOND = 0.3  # weight of the second-best chunk of the same page: support from the neighbourhood
 ALONE = 1.0  # how far below its best chunk a page without a second one is taken to be
@@ -64,9 +66,22 @@ def _best(row: StoredChunk, vector: Vector, otherwise: float) -> float:
 def coded(query: str, texts: Sequence[str], order: list[int], first: int) -> list[int]:
     """Return the order with the best text that has a code of the query last of the first, when none has."""
     query_codes = codes(query)
-    if not query_codes:
-        return order
-    having = [place for place, number in enumerate(order) if query_codes & codes(texts[number])]
+    return _among(order, [bool(query_codes & codes(text)) for text in texts], first) if query_codes else order
+
+
+def introduced(query: str, rows: Sequence[StoredChunk], order: list[int], first: int) -> list[int]:
+    """Return the order with the beginning of the page named after what is asked for among the first."""
+    return _among(order, [beginning(row, query) for row in rows], first)
+
+
+def beginning(row: StoredChunk, query: str) -> bool:
+    """Tell whether a chunk begins the page that is named after what the question asks for."""
+    return row.chunk_id.endswith(BEGINNING) and titled(query, row.title)
+
+
+def _among(order: list[int], wanted: Sequence[bool], first: int) -> list[int]:
+    """Return the order with the best of those wanted last of the first, when none is there."""
+    having = [place for place, number in enumerate(order) if wanted[number]]
     if not having or having[0] < first:
         return order
     moved = order[having[0]]

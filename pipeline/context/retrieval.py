@@ -10,53 +10,37 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.breaker import Policy
 from pipeline.breakers import Breakers, Guarded
 from pipeline.context.cache import CacheScope, SearchHit, SemanticCache, differ
 from pipeline.context.condenser import split
-from pipeline.context.fusion import Numbers, Pool, Weights, best, fuse, joined, measured, ranks, strangers
-from pipeline.context.rerank import capped, coded
+from pipeline.context.fusion import (
+    Numbers,
+    Pool,
+    Weights,
+    best,
+    fuse,
+    joined,
+    measured,
+    neighbours,
+    ranks,
+    strangers,
+)
+from pipeline.context.patience import LOCAL, Patience, SearchBreakers
+from pipeline.context.rerank import beginning, capped, coded, introduced
 from pipeline.context.reranker import Candidates, EmbeddedReranker, Reranker, RerankError
 from pipeline.context.widen import widen
-from pipeline.errors import AnswerdeckError, KnowledgeError
+from pipeline.errors import KnowledgeError
 from pipeline.knowledge.beside import OWN, Beside
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.shelf import Keys, Scores, Shelf, StoredChunk
+from pipeline.text.definitions import titled
 from traces.recorder import OpenSpan, Recorder
 from traces.records import Passage
 
 log = logging.getLogger(__name__)
-LOCAL = Policy(slow_seconds=2.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long each dependency is waited for, in seconds."""
-
-    embed: float = 5.0
-    search: float = 5.0
-    rerank: float = 0.8  # of a remote one; then the embedded order stands
-    open: float = 20.0  # the first turn after a start loads the whole table
-
-
-LEISURE = Patience(embed=120.0, search=120.0, open=300.0)  # who asks by hand waits for a busy machine
-
-
-class SearchBreakers:
-    """The guarded calls to one knowledge base; its full-text index fails by itself."""
-
-    def __init__(self, kb: str, breakers: Breakers, patience: Patience) -> None:
-        knowledge, texts = f"knowledge {kb}", f"full-text {kb}"
-        self.open = Guarded(breakers.get(knowledge, LOCAL), patience.open, _unanswered, _is_wrong)
-        self.rows = Guarded(breakers.get(knowledge, LOCAL), patience.search, _unanswered)
-        self.texts = Guarded(breakers.get(texts, LOCAL), patience.search, _unanswered)
-
-
-def _unanswered(message: str) -> KnowledgeError:
-    """Return the error of a knowledge base that was too slow, or rests: its files may be sound."""
-    return KnowledgeError(message, "store_refused")
+MOST_NEAR = 200  # chunks of a page looked at for its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +182,12 @@ class Retriever:
                     cosines, missing, await guards.rows.call(partial(shelf.cosines, vector, missing)), texts
                 )
             pool = await self._fused(search, cosines, texts)
-            places, seconds = best(pool, self._candidates)
+            places = best(pool, self._candidates)
             span.note(pool=len(pool.keys), candidates=len(places), sparse=self._hears(shelf))
         with recorder.span("rerank", "retrieval", parent) as span:
             rows = await guards.rows.call(partial(shelf.rows, pool.keys[places].tolist()))
+            places, rows = await self._introduced(search, pool, places, rows)
+            seconds = neighbours(pool, places)
             spread = (cosines.mean, cosines.deviation)
             scores = await self._score(
                 Candidates(query, vector, rows, pool.fused[places], seconds, *spread), span
@@ -213,6 +199,19 @@ class Retriever:
             around = pool.keys[pool.pages == pool.pages[places[leader]]]
             candidates = await self._widened(search, candidates, around.tolist())
         return Retrieved(query, vector, candidates, kb, shelf.version, shelf.embedder, degraded, fallback)
+
+    async def _introduced(
+        self, search: Search, pool: Pool, places: Keys, rows: list[StoredChunk]
+    ) -> tuple[Keys, list[StoredChunk]]:
+        """Add the beginning of the page that is named after what is asked for, where the pool has it."""
+        question = split(search.query)[0]
+        named = [number for number, row in enumerate(rows) if titled(question, row.title)]
+        if not named or any(beginning(row, question) for row in rows):
+            return places, rows
+        near = np.flatnonzero(np.isin(pool.pages, pool.pages[places[named]]))[:MOST_NEAR]
+        chunks = await search.guards.rows.call(partial(search.shelf.rows, pool.keys[near].tolist()))
+        begins = [number for number, row in enumerate(chunks) if beginning(row, question)]
+        return np.concatenate([places, near[begins]]), rows + [chunks[number] for number in begins]
 
     async def _widened(
         self, search: Search, candidates: tuple[RetrievedChunk, ...], around: list[int]
@@ -343,6 +342,7 @@ class Retriever:
         order = np.argsort(-scores, kind="stable").tolist()
         order = [order[number] for number in capped([rows[n].document_id for n in order], self._passages)]
         order = coded(query, [row.text for row in rows], order, self._passages)
+        order = introduced(split(query)[0], rows, order, self._passages)
         candidates: list[RetrievedChunk] = []
         for rank, number in enumerate(order, 1):
             row, place = rows[number], int(places[number])
@@ -365,11 +365,6 @@ class Retriever:
             )
             candidates.append(RetrievedChunk(passage, row.spans, row.vectors, row.screened))
         return tuple(candidates)
-
-
-def _is_wrong(error: AnswerdeckError) -> bool:
-    """Say whether the question names what is not there, which is no failure of the store."""
-    return isinstance(error, KnowledgeError) and error.error_class in ("store_missing", "config")
 
 
 async def _by_text(search: Search) -> Scores | None:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from pipeline.context.condenser import COMMON, split
 from pipeline.extractive import home
-from pipeline.extractive.definitions import defining
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
-from pipeline.extractive.headings import inherited
+from pipeline.extractive.headings import inherited, introduced
 from pipeline.extractive.home import share
 from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
 from pipeline.knowledge.found import Retrieved
 from pipeline.text.codes import codes, forms, written
+from pipeline.text.definitions import defining
 from pipeline.text.polarity import affirms, alike, avoids, negates, opposites, turns_away
 from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
 from pipeline.text.spelling import doubtful, joinable, joined, mended, vocabulary
@@ -101,7 +101,7 @@ def read(question: str, retrieved: Retrieved) -> Reading:
         odds = probabilities / (1 - probabilities) * np.where(page.defining > 0, DEFINES, 1.0)
         probabilities = odds / (1 + odds)
     probabilities, strength_ = _exactly(page, probabilities, strength_)
-    probabilities = inherited(page, probabilities)
+    probabilities = introduced(page, split(question)[0], inherited(page, probabilities))
     alone = features | {"gap": np.zeros(len(first)), "same": np.ones(len(first))}
     within = np.minimum(sentence(alone) * probabilities / np.maximum(first, 1e-12), 1.0)
     return Reading(page.passages, _weighed(page, probabilities, within), strength_, page.chances())

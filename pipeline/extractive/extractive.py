@@ -27,6 +27,7 @@ from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
 from pipeline.text.code_blocks import parted
 from pipeline.text.codes import codes
+from pipeline.text.definitions import term
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 from pipeline.text.tokens import estimate
 
@@ -202,7 +203,8 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
         inside.add(id(best.lead))
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
     usage = usages(reading.sentences) if best is None else {}
-    prose = _substance(prose, _summaries(reading.sentences) - usage.keys(), bare=best is None)
+    summaries = set() if term(split(question)[0]) else _summaries(reading.sentences) - usage.keys()
+    prose = _substance(prose, summaries, bare=best is None)
     room = min(most, BESIDE_STEPS) if best else most
     picked = _pick(prose, reading.sentences, room)
     purposes = [s for s in picked if id(s) in usage]

@@ -8,13 +8,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.context.widen import REACH
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
+from pipeline.knowledge.found import RetrievedChunk
+from pipeline.text.definitions import titled
 from pipeline.text.sentences import STOP_WORDS, list_marker, stem, tokens
 
 Numbers = NDArray[np.float64]
 INHERITED = 0.9  # share of a heading's probability that the sentence under it has
 CLEARLY = 1.5  # how much likelier than any sentence a heading must be to hand its probability on
+AHEAD = 1.02  # factor on the likeliest sentence of a page for the beginning of one that the question names
+SUREST = 0.99
 _SEE = re.compile(r"\b(?:see|as described (?:under|in|on)|read|refer to) +(?P<title>[^.;()]+)", re.IGNORECASE)
 
 
@@ -26,6 +31,7 @@ class Opened(Protocol):
 
     texts: list[str]
     owner: list[int]
+    passages: tuple[RetrievedChunk, ...]
 
 
 def inherited(page: Opened, probabilities: Numbers) -> Numbers:
@@ -46,6 +52,27 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     raised = probabilities.copy()
     raised[under] = max(raised[under], INHERITED * raised[place])
     return raised
+
+
+def introduced(page: Opened, question: str, probabilities: Numbers) -> Numbers:
+    """Return the probabilities; the beginning of a page named after what is asked for is its likeliest."""
+    raised = probabilities.copy()
+    for number, candidate in enumerate(page.passages):
+        passage = candidate.passage
+        if not (_begins(passage.chunk_id, number) and titled(question, passage.title)):
+            continue
+        first = next((i for i, n in enumerate(page.owner) if n == number and prose(page.texts[i])), None)
+        if first is not None:
+            documents = [page.passages[n].passage.document_id for n in page.owner]
+            best = max(p for p, d in zip(probabilities, documents, strict=True) if d == passage.document_id)
+            raised[first] = min(AHEAD * best, SUREST)
+    return raised
+
+
+def _begins(chunk_id: str, number: int) -> bool:
+    """Tell whether a passage begins its page; the first has what stands around it as well."""
+    position = chunk_id.rpartition("#")[2]
+    return position.isdecimal() and int(position) <= (0 if number else REACH)
 
 
 def prose(text: str) -> bool:

@@ -13,6 +13,7 @@ from pipeline.text.sentences import sentences
 
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
 LONGEST_CODE = 4 * LONGEST  # of a block of code that is not cut; its beginning is what the embedder reads
+BEGINNING = "#0"  # ends the id of a document's first chunk
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 

@@ -15,7 +15,8 @@ from pipeline.breakers import Breakers
 from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.condenser import Condenser
 from pipeline.context.memory import Memory
-from pipeline.context.retrieval import Patience, Retriever
+from pipeline.context.patience import Patience
+from pipeline.context.retrieval import Retriever
 from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget
 from pipeline.guardrails.counts import Counts, SharedCounts

@@ -12,7 +12,7 @@ from evalsets.runs import elsewhere, runner
 from evalsets.runs.elsewhere import Bench, WorkerPipeline
 from evalsets.runs.runner import Variant
 from pipeline import build
-from pipeline.context.retrieval import Patience
+from pipeline.context.patience import Patience
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.ingest import store
 from pipeline.settings import load_settings

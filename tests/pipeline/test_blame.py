@@ -12,7 +12,8 @@ import pytest
 from pipeline import build
 from pipeline.breakers import Breakers
 from pipeline.context.blame import blame_passage
-from pipeline.context.retrieval import Patience, Retriever
+from pipeline.context.patience import Patience
+from pipeline.context.retrieval import Retriever
 from pipeline.errors import KnowledgeError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge

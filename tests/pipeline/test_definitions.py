@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.extractive.definitions import defining, term
 from pipeline.extractive.evidence import read
+from pipeline.text.definitions import defining, term
 from tests.pipeline.test_evidence import retrieved
 
 
@@ -46,3 +48,24 @@ def test_the_defining_sentence_and_its_page_lead() -> None:
     pages = ("The red lock keeps a weir from the river.", "A weir raises the water of a river.")
     plain, asked = read("Where is a weir?", retrieved(*pages)), read("What is a weir?", retrieved(*pages))
     assert asked.chances[1] > plain.chances[1]
+
+
+SLUICE = "# Sluice\n\nLet water run off slowly.\n\nA keeper opens the sluice by hand. The sluice is green."
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "begins"),
+    [
+        ("What does a sluice do?", "Sluice", True),
+        ("What is the sluice?", "The sluices", True),
+        ("What is the sluice?", "Sluice keepers", False),
+        ("Who opens the sluice?", "Sluice", False),
+    ],
+)
+def test_a_page_named_after_the_thing_begins_with_what_it_is(question: str, title: str, begins: bool) -> None:
+    [only] = retrieved(SLUICE).candidates
+    passage = replace(only.passage, title=title, chunk_id="sluices.md#0")
+    page = replace(retrieved(SLUICE), candidates=(replace(only, passage=passage),))
+    reading = read(question, page)
+    likeliest = max(reading.sentences, key=lambda sentence: sentence.probability)
+    assert (likeliest.text == "Let water run off slowly.") is begins

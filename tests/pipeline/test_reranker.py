@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.breakers import Breakers
+from pipeline.context.patience import Patience
 from pipeline.context.reranker import Remote
-from pipeline.context.retrieval import Patience, Retriever
+from pipeline.context.retrieval import Retriever
 from pipeline.errors import ConfigurationError
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.index import Knowledge

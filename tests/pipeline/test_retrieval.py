@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.context.fusion import Weights, best, fuse
+from pipeline.context.fusion import Weights, best, fuse, neighbours
 from pipeline.context.rerank import capped
 from pipeline.context.retrieval import Retriever
 from pipeline.errors import KnowledgeError
@@ -190,10 +190,11 @@ def test_fusion_adds_weighted_z_scores() -> None:
     texts = scores({2: 8.0}, pages, mean=2.0, deviation=4.0)
     pool = fuse(cosines, texts, Weights(0.5))
     assert pool.fused.tolist() == pytest.approx([2.0 - 0.25, -0.25, -2.0 + 0.75])
-    places, seconds = best(pool, 2)
+    places = best(pool, 2)
+    seconds = neighbours(pool, places)
     assert places.tolist() == [0, 2]
     assert seconds[0] == pytest.approx(-0.25) and np.isnan(seconds[1])
-    assert best(pool, 20)[0].tolist() == [0, 2, 1]
+    assert best(pool, 20).tolist() == [0, 2, 1]
 
 
 def test_the_cap_moves_back_and_loses_nothing() -> None:

@@ -35,6 +35,12 @@ def defining(question: str, texts: Sequence[str]) -> list[bool]:
     return [bool(thing) and (_subject(text) == thing or thing in _set_off(text)) for text in texts]
 
 
+def titled(question: str, title: str) -> bool:
+    """Tell whether the thing of which it is asked what it is, is what a title names."""
+    thing = term(question)
+    return bool(thing) and _content(title) == thing
+
+
 def _subject(text: str) -> frozenset[str]:
     match = _SAYS.match(text)
     return _content(match["subject"]) if match else frozenset()
