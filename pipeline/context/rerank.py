@@ -79,9 +79,9 @@ def beginning(row: StoredChunk, query: str) -> bool:
     return row.chunk_id.endswith(BEGINNING) and titled(query, row.title)
 
 
-def _among(order: list[int], wanted: Sequence[bool], first: int) -> list[int]:
-    """Return the order with the best of those wanted last of the first, when none is there."""
-    having = [place for place, number in enumerate(order) if wanted[number]]
+def _among(order: list[int], fitting: Sequence[bool], first: int) -> list[int]:
+    """Return the order with the best of the fitting ones last of the first, when none is there."""
+    having = [place for place, number in enumerate(order) if fitting[number]]
     if not having or having[0] < first:
         return order
     moved = order[having[0]]
