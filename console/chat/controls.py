@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,7 +33,20 @@ def _without_editor_files() -> Iterator[None]:
         inspect.getfile = _getfile
 
 
-with _without_editor_files():
+@contextmanager
+def _without_tools() -> Iterator[None]:
+    """Hide MCP from Gradio, which would load it for a server of tools that the page does not have."""
+    if "mcp" in sys.modules:
+        yield
+        return
+    sys.modules["mcp"] = None  # type: ignore[assignment]  # importing it fails, as where it is not installed
+    try:
+        yield
+    finally:
+        del sys.modules["mcp"]
+
+
+with _without_editor_files(), _without_tools():
     import gradio as gr
     import gradio.themes as themes
 

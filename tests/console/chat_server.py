@@ -113,9 +113,9 @@ class Chat:
             return [row["reason"] for row in ledger.rows(query, turn=turn_id)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    """One chat server for the whole test run; its log is shown when it does not start."""
+    """One chat server for the tests of a module; its log is shown when it does not start."""
     folder = tmp_path_factory.mktemp("chat")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -134,7 +134,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
         process.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chat(server: Chat) -> str:
     """The address of the chat server."""
     return server.address

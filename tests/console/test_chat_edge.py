@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import importlib
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,3 +143,17 @@ async def test_an_idle_page_looks_for_questions_a_hundred_times_a_second(
         demo._queue.stopped = False
         await demo._queue.start_progress_updates()
     assert waits == [0.01, 1.0]
+
+
+def test_gradio_is_loaded_without_a_server_of_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    from console.chat import controls
+
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.delitem(sys.modules, "mcp")
+    with controls._without_tools(), pytest.raises(ImportError):
+        importlib.import_module("mcp")
+    assert "mcp" not in sys.modules
+    loaded = ModuleType("mcp")
+    monkeypatch.setitem(sys.modules, "mcp", loaded)
+    with controls._without_tools():
+        assert sys.modules["mcp"] is loaded

@@ -16,6 +16,7 @@ from tests.console.console_server import VIEWS, page, shown
 from tests.factories import make_passage, make_score, make_trace
 from traces.journal import Journal
 from traces.records import Case, Record, Run, Trace
+from traces.store import Store
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -79,6 +80,7 @@ def folders(busy_days: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     made["large"] = busy_days
     write(made["tiny"], iter([make_trace(started_at=NOW)]))
     write(made["hostile"], hostile())
+    Store(made["hostile"]).drain()  # the turn of "tiny" is still in the journal
     sets = made["hostile"] / "evalsets"
     sets.mkdir()
     (sets / "broken.jsonl").write_text('{"id": "a", "question": "x"}\n{"id": "b", "question":\n')

@@ -17,7 +17,10 @@ import pytest
 
 from console import supervisor
 from pipeline.settings import load_settings
+from tests.console.terminal import Terminal, terminal
 from traces.store import Store
+
+__all__ = ["terminal"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,19 +155,12 @@ def test_ctrl_c_stops_everything(up: Any) -> None:
     assert "Traceback" not in shown
 
 
-def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_told_before_anything_starts(terminal: Terminal) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "-m", "console.cli", "up", f"--port={port}", f"--console-port={free_port()}"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=ROOT,
-            env={**os.environ, "ANSWERDECK_DATA_DIR": str(tmp_path)},
-        )
-    assert done.returncode == 2
-    assert f"cannot bind 127.0.0.1:{port}" in done.stderr
-    assert "Starting" not in done.stdout
+        code, shown, error = terminal("up", f"--port={port}", f"--console-port={free_port()}")
+    assert code == 2
+    assert f"cannot bind 127.0.0.1:{port}" in error
+    assert "Starting" not in shown
