@@ -78,6 +78,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """Let modules go as they would: some libraries report what is still there at the end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def closed_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Refuse every connection and look-up that is not loopback."""
