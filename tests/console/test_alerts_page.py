@@ -86,6 +86,8 @@ def test_a_rule_is_muted_and_heard_again(folder: Path) -> None:
     app = press(app, "Mute")
     assert not app.exception
     assert "error_rate" in standing.read(folder).mutes
+    muted = page("alerts", alerts="Mute and test").markdown[-1].value
+    assert muted.startswith("Muted until") and muted.endswith(": Error rate")
     assert "muted" in shown(page("alerts"))
     press(page("alerts", alerts="Mute and test"), "End it")
     assert standing.read(folder).mutes == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from traces.alerts import changing, rules, standing
 from traces.alerts.counts import DAY, HOUR, StepCounts
 from traces.alerts.evidence import at_least, at_most, mean_over, so_few
 from traces.alerts.gauges import Gauge, Readings, chance
-from traces.alerts.outbox import deliver
+from traces.alerts.outbox import announce, deliver
 from traces.alerts.quiet import Quiet
 from traces.alerts.rules import RuleError
 from traces.alerts.usual import usual
@@ -86,9 +87,48 @@ def test_quiet_hours_end_in_the_morning(at: str, until: str) -> None:
         return datetime(2026, 11, 20, tzinfo=UTC) + timedelta(hours=hour, minutes=minute)
 
     assert Quiet.parse("22:00-07:00").until(time(at)) == time(until)
-    for wrong in ("22-7", "22:00", "25:00-07:00", "22:00-07:00 Mars/Crater"):
+    for wrong in ("22-7", "22:00", "25:00-07:00", "22:00-07:00 Mars/Crater", "22:00-22:00"):
         with pytest.raises((ValueError, LookupError)):
             Quiet.parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "until"),
+    [
+        ("22:00-07:00", "2026-03-28T22:30", "2026-03-29T05:00"),  # a night of seven hours and a half
+        ("22:00-07:00", "2026-03-29T00:59", "2026-03-29T05:00"),
+        ("22:00-02:30", "2026-03-28T23:00", "2026-03-29T01:30"),  # half past two does not exist
+        ("22:00-07:00", "2026-10-24T20:30", "2026-10-25T06:00"),  # and one of ten
+        ("22:00-07:00", "2026-10-25T01:30", "2026-10-25T06:00"),
+        ("22:00-02:30", "2026-10-24T23:00", "2026-10-25T00:30"),  # the first of two
+        ("09:00-17:00", "2026-10-25T08:00", "2026-10-25T16:00"),
+    ],
+)
+def test_quiet_hours_follow_the_clock_on_the_wall(hours: str, at: str, until: str) -> None:
+    begun, ended = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (at, until))
+    assert Quiet.parse(f"{hours} Europe/Berlin").until(begun) == ended
+
+
+def test_what_was_over_or_muted_by_the_morning_is_not_told_as_firing(tmp_path: Path) -> None:
+    night = NOW.replace(hour=23)
+    quiet, table = Quiet.parse("22:00-07:00"), rules.shipped()
+    over, muted = (
+        standing.Standing(key, "spend", "firing", night, text="80% are used.", began=night)
+        for key in ("spend over", "spend muted")
+    )
+    book = standing.Book({alert.key: alert for alert in (over, muted)})
+    announce(book, table, ["a"], quiet, night)
+    assert [message.event for message in book.outbox] == ["firing", "firing"]
+    later = night + timedelta(hours=2)  # past midnight
+    book.standings["spend over"] = replace(book.standings["spend over"], state="ok", calm_from=later)
+    book.mutes["spend muted"] = later + timedelta(hours=12)
+    announce(book, table, ["a"], quiet, later)
+    assert [(message.key, message.event) for message in book.outbox] == [("spend over", "over")]
+    told: list[str] = []
+    deliver(book, lambda _, message: told.append(message.key), night + timedelta(hours=8))
+    assert told == ["spend over"]
+    announce(book, table, ["a"], quiet, later + timedelta(hours=13))  # the mute is over, and it still fires
+    assert [(message.key, message.event) for message in book.outbox] == [("spend muted", "firing")]
 
 
 def turns(store: Store, first: datetime, last: datetime, every: timedelta, **columns: object) -> None:

@@ -19,13 +19,20 @@ Send = Callable[[str, AlertMessage], str | None]  # target, message -> why it fa
 def announce(
     book: Book, rules: Mapping[str, Rule], targets: Sequence[str], quiet: Quiet | None, now: datetime
 ) -> None:
-    """Write the messages that are due: of what fires and was not told, and of what was told and is over."""
+    """Write the messages that are due: of what fires and was not told, and of what was told and is over.
+
+    What waits for the morning is taken back when the alert is muted meanwhile, or over, which alone is told.
+    """
     for key, standing in list(book.standings.items()):
         severity = rules[standing.rule].severity if standing.rule in rules else "notice"
-        if standing.state == "firing" and not standing.told and not book.muted(standing, now):
+        if standing.state == "firing" and book.muted(standing, now):
+            if _withdrawn(book, key, now):
+                book.standings[key] = replace(standing, told=False)
+        elif standing.state == "firing" and not standing.told:
             _write(book, standing, "firing", _firing(standing), severity, targets, quiet, now)
             book.standings[key] = replace(standing, told=bool(targets))
         elif standing.state != "firing" and standing.told:
+            _withdrawn(book, key, now)
             text = wording.over(standing.text, standing.began, standing.calm_from or now)
             _write(book, standing, "over", text, severity, targets, quiet, now)
             book.standings[key] = replace(standing, told=False)
@@ -46,6 +53,18 @@ def deliver(book: Book, send: Send, now: datetime) -> list[str]:
         if not left or now - max(message.at, message.not_before) > EXPIRES:
             book.outbox.remove(message)
     return failures
+
+
+def _withdrawn(book: Book, key: str, now: datetime) -> bool:
+    """Take back the message that an alert fires, if it still waits; say whether there was one."""
+    left = [
+        message
+        for message in book.outbox
+        if not (message.key == key and message.event == "firing" and message.not_before > now)
+    ]
+    withdrawn = len(left) < len(book.outbox)
+    book.outbox = left
+    return withdrawn
 
 
 def _firing(standing: Standing) -> str:

@@ -21,7 +21,10 @@ class Quiet:
         span, _, zone = text.strip().partition(" ")
         begins, _, ends = span.partition("-")
         ZoneInfo(zone or "UTC")
-        return cls(_minutes(begins), _minutes(ends), zone or "UTC")
+        first, last = _minutes(begins), _minutes(ends)
+        if first == last:
+            raise ValueError(f"{span!r} ends when it begins: it is no hours, or all of them")
+        return cls(first, last, zone or "UTC")
 
     def until(self, now: datetime) -> datetime:
         """Return when messages may be sent: now, or when the quiet hours that go on end."""

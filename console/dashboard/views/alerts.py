@@ -238,7 +238,7 @@ def _history() -> None:
             [
                 markup.cell(clock.moment(row.at)),
                 markup.cell(markup.chip(row.event, EVENTS.get(row.event, palette.NEUTRAL))),
-                markup.cell(f"<b>{escape(row.key)}</b>" + markup.small(escape(row.text or "")), "text"),
+                markup.cell(_happened(row), "text"),
                 markup.cell(escape(row.cause or "—"), "text"),
                 markup.cell(escape(row.by or "—")),
                 markup.cell(_turns(row.link)),
@@ -251,6 +251,10 @@ def _history() -> None:
     downloads.button([asdict(row) for row in rows], "alert-history")
 
 
+def _happened(row: standing.AlertChange) -> str:
+    return f"<b>{escape(_called(row.key, {}))}</b>" + markup.small(escape(row.text or ""))
+
+
 def _quiet() -> None:
     settings, now = data.settings(), datetime.now(UTC)
     rule_by_name = _rules()
@@ -258,7 +262,7 @@ def _quiet() -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="bottom", gap="small"):
         key = st.selectbox(
             "Mute", [*everything, *rule_by_name], width=420,
-            format_func=lambda name: "all rules" if name == changing.ALL else rule_by_name[name].title,
+            format_func=lambda name: _called(name, rule_by_name),
         )  # fmt: skip
         hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
         if st.button("Mute", icon=":material/notifications_off:") and key:
@@ -268,7 +272,8 @@ def _quiet() -> None:
     for name, until in alerts.standing(settings).mutes.items():
         if until > now and concerns(name, whose.seen()):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(notices.plain(f"{name} is muted until {clock.plain(until, '%d %b %H:%M')}"))
+                until_when = clock.plain(until, "%d %b %H:%M")
+                st.markdown(notices.plain(f"Muted until {until_when}: {_called(name, rule_by_name)}"))
                 if st.button("End it", key=f"unmute-{name}"):
                     visitor.need("editor", "change alerts")
                     alerts.mute(settings, name, 0, by=releases.actor())
@@ -286,6 +291,13 @@ def _quiet() -> None:
         visitor.need("editor", "change alerts")
         failures = alerts.test(settings)
         notices.done("; ".join(failures) or None, "Sent")
+
+
+def _called(key: str, rule_by_name: dict[str, Rule]) -> str:
+    """Return what people call a rule, an alert or all of them."""
+    if key == changing.ALL:
+        return "all rules"
+    return rule_by_name[key].title if key in rule_by_name else key
 
 
 def _rules() -> dict[str, Rule]:

@@ -57,13 +57,13 @@ def undone() -> None:
 
 def _row(row: Listed) -> str:
     to = markup.address("evals", part="Evalsets", set=row.name)
-    about = row.problem or row.title
+    about, source = row.problem or row.title, escape(row.source or "—")
     return markup.row(
         [
             markup.cell(markup.link(row.name, to) + markup.small(escape(about)), "text"),
             markup.cell(f"{row.cases:,}", "right"),
             markup.cell(markup.chip("shipped" if row.shipped else "yours", "#64748b")),
-            markup.cell(escape(row.source or "—"), "text quiet"),
+            markup.cell(f'<span class="clip" title="{source}">{source}</span>', "text quiet"),
         ],
         to,
     )
