@@ -108,10 +108,11 @@ def expect(
     variants: Sequence[Variant],
     plan: Plan,
     *,
+    judging: Mapping[str, Estimate],
     json: bool,
 ) -> None:
-    """Say what runs would take, and ask nothing."""
-    rows = asyncio.run(_expected(cases, variants, plan))
+    """Say what runs would take, and judging them, and ask nothing."""
+    rows = [*asyncio.run(_expected(cases, variants, plan)), *judging.items()]
     if json:
         emit(
             {

@@ -16,6 +16,7 @@ from console.commands.consent import Yes, reach
 from console.commands.evals import Json
 from console.commands.figures import comparison_table, cost, metric_table
 from console.commands.guardboard import show
+from console.commands.judge_price import expect_judge
 from console.commands.judges import JudgedRun, chosen, judged
 from console.commands.opened import drained, settings_of, tried
 from console.commands.screen import emit, failed, wrong
@@ -26,6 +27,7 @@ from evalsets.judges.process import job
 from evalsets.metrics.columns import Summary
 from evalsets.reports.compare import Comparison, compare_runs
 from evalsets.runs.asker import CONFIGURED
+from evalsets.runs.estimate import Estimate
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant
 from evalsets.runs.template import Template
@@ -49,12 +51,18 @@ class RunOrder:
     json: bool
     on: str | None = None
 
-    def expect(self) -> None:
-        """Print what it would take."""
+    def expect(self, judge: str | None, metrics: str | None) -> None:
+        """Print what it would take, and what judging it would."""
+        judging: dict[str, Estimate] = {}
+        if judge is not None:
+            runs = 1 if self.form is not None else len(self.variants)
+            judging[f"judged by {judge}"] = expect_judge(self.cases, self.plan, runs, judge, metrics)
         if self.form is not None:
-            expect_target(self.cases, self.form, self.plan, self.target_model, json=self.json)
+            expect_target(
+                self.cases, self.form, self.plan, self.target_model, judging=judging, json=self.json
+            )
         else:
-            expect(self.cases, self.variants, self.plan, json=self.json)
+            expect(self.cases, self.variants, self.plan, judging=judging, json=self.json)
 
     def run(self, cache: bool | None, *, yes: bool) -> Sequence[Outcome]:
         """Run it; without a word on the cache one variant alone takes answers given before."""
@@ -146,7 +154,7 @@ def run_evalset(
     )
     order = RunOrder(cases, plan, variants, form, target_model, json, on)
     if only_estimate:
-        order.expect()
+        order.expect(judge, metrics)
         return
     _check_judge(judge, metrics, cases, yes=yes)
     ends = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from console.commands.progress import bars, counting
 from console.commands.screen import emit, wrong
 from evalsets.cases.evalset import Evalset
 from evalsets.runs import template
+from evalsets.runs.estimate import Estimate
 from evalsets.runs.outcome import Outcome
 from evalsets.runs.runner import Plan, Variant, VariantSide, run_together
 from evalsets.runs.target import Target
@@ -59,14 +60,25 @@ def _key() -> str:
     return key
 
 
-def expect_target(cases: Evalset, form: Template, plan: Plan, model: str | None, *, json: bool) -> None:
-    """Say how often the target would be asked, and ask nothing."""
+def expect_target(
+    cases: Evalset,
+    form: Template,
+    plan: Plan,
+    model: str | None,
+    *,
+    judging: Mapping[str, Estimate],
+    json: bool,
+) -> None:
+    """Say how often the target would be asked, and what judging it takes, and ask nothing."""
     text, name = _expected(cases, form, plan), _target(form, model).name
+    calls = len(cases.some(plan.limit, plan.seed).cases) * plan.repetitions
+    rows = [{"variant": name, "calls": calls, "usd": None, "text": text}]
+    rows += [{"variant": label, **asdict(row), "text": str(row)} for label, row in judging.items()]
     if json:
-        calls = len(cases.some(plan.limit, plan.seed).cases) * plan.repetitions
-        emit({"estimates": [{"variant": name, "calls": calls, "usd": None, "text": text}]})
+        emit({"estimates": rows})
         return
-    print(f"{name}: {text}")
+    for row in rows:
+        print(f"{row['variant']}: {row['text']}")
 
 
 async def ask_target(

@@ -116,6 +116,10 @@ def test_runs_are_made_compared_and_reported(ready: Terminal, evalset: str, tmp_
     (free,) = read(ready, "eval", "run", evalset, "--estimate")["estimates"]
     assert free["usd"] == 0.0 and free["variant"] == "answer@v1 · extractive"
     assert "0 calls" in ready.works("eval", "run", evalset, "--estimate")
+    judge = ("--judge", "anthropic:claude-haiku-5-5", "--metrics", "faithfulness", "--repetitions", "3")
+    _, judging = read(ready, "eval", "run", evalset, "--estimate", *judge)["estimates"]
+    assert judging["variant"] == "judged by anthropic:claude-haiku-5-5"
+    assert judging["calls"] >= 2 * 3 and 0 < judging["usd"] < judging["most_usd"]
     beside = ("--retrieval", "configured", "--retrieval", "passages=1")
     runs = read(ready, "eval", "run", evalset, *beside)["runs"]
     assert runs[1]["variant"] == f"{runs[0]['variant']} · passages=1"

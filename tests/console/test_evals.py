@@ -55,6 +55,22 @@ def test_no_runs_says_how_to_start_one(folder: Path) -> None:
     assert [button.label for button in app.button] == ["Start run"]
 
 
+def test_a_judge_costs_money_though_the_model_is_free(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    priced = [jobs.Expected("answer@v1", 0, 0.0, 0.0), jobs.Expected("judged by openai:x", 300, 1.5, 2.5)]
+    orders: list[Wanted] = []
+    monkeypatch.setattr(jobs, "estimate", lambda order: orders.append(order) or priced)
+    monkeypatch.setattr(data, "known_models", lambda: ["extractive", "openai:x"])
+    app = page("evals")
+    judge = next(box for box in app.selectbox if box.label == "Judge")
+    app = judge.set_value("openai:x").run()
+    start, offer = (next(b for b in app.button if b.label == label) for label in ("Start run", "Estimate"))
+    assert start.disabled
+    app = offer.click().run()
+    assert orders[0].judge == "openai:x"
+    assert not next(b for b in app.button if b.label == "Start run").disabled
+    assert any("300 calls; about \\$1.50, at most \\$2.50" in one.value for one in app.caption)
+
+
 def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]) -> None:
     app = page("evals")
     html = shown(app)

@@ -49,6 +49,8 @@ def test_a_target_goes_through_an_evalset(terminal: Terminal, evalset: str, bot:
     assert bot.headers[0]["authorization"] == "Bearer hush-hush"
     assert "not known" in terminal.works("eval", "run", evalset, *to, "--estimate")
     (row,) = json.loads(terminal.works("eval", "run", evalset, *to, "--estimate", "--json"))["estimates"]
+    judge = ("--judge", "local:nobody-knows", "--estimate")
+    assert "judged by local:nobody-knows" in terminal.works("eval", "run", evalset, *to, *judge)
     assert (row["calls"], row["usd"], len(bot.asked)) == (2, None, 2)
     written = Path(evalset).parent / "report.json"
     terminal.works("eval", "report", report["run_id"], "--format", "json", "--out", str(written))

@@ -143,7 +143,8 @@ def _judged(evalset: str) -> list[str]:
 def _start(order: Wanted) -> None:
     """Draw the price and the button; what costs money starts only once its price is shown."""
     runs = order.variants
-    paid = not order.only_retrieval and any(model not in FREE for model in order.models)
+    asks = order.judge is not None or any(model not in FREE for model in order.models)
+    paid = asks and not order.only_retrieval
     key = repr(order)
     expected = st.session_state.get("eval_estimate", ("", []))
     estimates = expected[1] if expected[0] == key else []
@@ -191,7 +192,7 @@ def _price(estimates: list[Expected], budget: float | None) -> str:
     most = format.usd(sum(row.most_usd or 0.0 for row in estimates))
     text = f"{calls:,} calls; about {usual}, at most {most}".replace("$", "\\$")
     if unpriced:
-        text += f"; {len(unpriced)} of {len(estimates)} variants have no known price and are not in it"
+        text += f"; no price is known of {', '.join(unpriced)}, which is not in it"
     if budget is not None:
         text += f"; stops at {format.usd(budget)} a run".replace("$", "\\$")
     return text
