@@ -34,7 +34,7 @@ def _judging(
     settings = load_settings()
     answer = "x" * TOKEN_CHARACTERS * answer_tokens
     passages = ("x" * PASSAGE_CHARACTERS,) * settings.retrieval.passages
-    asked = cases.some(plan.limit, plan.seed).cases * plan.repetitions
+    chosen_cases = cases.some(plan.limit, plan.seed).cases * plan.repetitions
     samples = [
         Sample(
             case.case_id,
@@ -44,6 +44,6 @@ def _judging(
             case.reference or "",
             answerability=case.answerability,
         )
-        for case in asked
+        for case in chosen_cases
     ]
     return estimate(samples, chosen(metrics, cases.rubric), judge, build.prices(settings))

@@ -227,7 +227,9 @@ def _line(difference: Difference) -> str:
     """Return the sentence of a metric with its sign, and how many cases speak for it."""
     wins, losses = len(difference.wins), len(difference.losses)
     counts = ((wins, "win", "wins"), (losses, "loss", "losses"), (difference.ties, "tie", "ties"))
-    cases = f"{difference.n} cases: " + ", ".join(f"{n} {one if n == 1 else more}" for n, one, more in counts)
+    cases = f"{difference.n} cases: " + ", ".join(
+        f"{n} {single if n == 1 else plural}" for n, single, plural in counts
+    )
     if difference.failed:
         cases += f", {difference.failed} not scored in both"
     sentence = escape(difference.sentence)
