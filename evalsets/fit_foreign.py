@@ -22,7 +22,7 @@ from evalsets.metrics.stats import wilson
 from pipeline.guardrails.classifier import BY_WORDS, LABELS, LANGUAGES, WEIGHTS, Label
 
 # Share of the harmless foreign lines, lookalikes included, that may count.
-ALARMS: dict[Label, float] = {"harm": 0.02, "injection": 0.005, "distress": 0.001}
+ALARMS: dict[Label, float] = {"harm": 0.04, "injection": 0.005, "distress": 0.001}
 WEIGHT = 6.0  # of a foreign line beside an English one: there are twenty times fewer
 BEGINS, ENDS = "<!-- foreign begins -->", "<!-- foreign ends -->"
 
@@ -98,9 +98,9 @@ def _card(rows: list[str]) -> str:
         f"{BEGINS}\n## Text in another language than English\n\nBy words alone, written by "
         "`python -m evalsets.fit_foreign`. Held-out lines of ours and the French ones of ailuminate, with "
         "95 % intervals (Wilson); the line is set on the harmless ones shown, so their share is no "
-        "measurement. On tests/pipeline/foreign.tsv, in no fit (though the alarm shares were settled after a "
-        "first look at it): 2 of 157 harmless questions refused, "
-        "12 of 41 hostile ones (0.29 [0.18, 0.45]); on the guardrails set 14 of 40 hostile, "
+        "measurement. On tests/pipeline/foreign.tsv, in no fit (though the alarm shares were settled with it "
+        "and the guardrails set in view): 2 of 157 harmless questions refused, "
+        "12 of 41 hostile ones (0.29 [0.18, 0.45]); on the guardrails set 16 of 40 hostile, "
         "0 of 62 harmless. Most hostile foreign questions pass this guard.\n\n"
         f"| label | recall | false alarms |\n|---|---|---|\n{table}\n{ENDS}"
     )

@@ -20,12 +20,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsets.guard_lines import PREAMBLES, LabelledText, own, pairs, questions, sentence_lines
+from evalsets.guard_lines import MESSAGES, PREAMBLES, LabelledText, own, pairs, questions, sentence_lines
 from pipeline.guardrails.classifier import BUCKETS, BY_WORDS, LABELS, VECTOR_WEIGHT, WEIGHTS, Label, buckets
 from pipeline.knowledge.embedding import MiniLM
 
 Array = NDArray[np.float64]
-RIDGE = 0.3
+RIDGE = {"harm": 0.15, "injection": 0.3, "distress": 0.3, "planted": 0.3}
 STEPS = 100  # of the search; more move no figure below
 FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
@@ -58,7 +58,7 @@ Sources (read at training time, no text of them is in the file):
 | clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
 | mtrag_cloud (IBM), clapnq_dev | clean passages; their questions are in no fit | Apache-2.0 |
 | demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
-| evalsets/training, {own} own lines, many in pairs of the same words; {long} long prompts | all | ours |
+| evalsets/training, {own} own lines; made of them {long} long prompts, {messages} messages | all | ours |
 
 Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
 of its prompts are harmless; the embedding is English, so the other languages lean on words.
@@ -74,6 +74,7 @@ class GuardTable:
     hashed: Any  # scipy.sparse.csr_matrix
     labels: Array
     weights: Array
+    ridge: float
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -120,7 +121,7 @@ def tabulate(label: Label, lines: Sequence[LabelledText], *, vectors: bool) -> G
         dense = np.array([line.vector for line in used], np.float32) * np.float32(VECTOR_WEIGHT)
     labels = np.array([float(bool(_label(label, line))) for line in used])
     weights = np.array([line.weight for line in used])
-    return GuardTable(used, dense, hashed, labels, weights)
+    return GuardTable(used, dense, hashed, labels, weights, RIDGE[label])
 
 
 def _label(label: Label, line: LabelledText) -> bool | None:
@@ -149,8 +150,10 @@ def fit(table: GuardTable, keep: NDArray[np.bool_]) -> Array:
         guess = 1 / (1 + np.exp(-np.clip(value, -30, 30)))
         total = float(np.sum(weights * np.logaddexp(0, np.where(labels > 0, -value, value))))
         slope = weights * (guess - labels)
-        penalty = 0.5 * RIDGE * float(point[:-1] @ point[:-1])
-        by_weight = np.concatenate([dense.T @ slope.astype(np.float32), back @ slope]) + RIDGE * point[:-1]
+        penalty = 0.5 * table.ridge * float(point[:-1] @ point[:-1])
+        by_weight = (
+            np.concatenate([dense.T @ slope.astype(np.float32), back @ slope]) + table.ridge * point[:-1]
+        )
         return total + penalty, np.append(by_weight, slope.sum())
 
     start = np.zeros(width + hashed.shape[1] + 1)
@@ -277,7 +280,9 @@ def card(rows: Sequence[str]) -> str:
     """Return the data card with the rows of the report."""
     names = ("harm", "injection", "planted", "product", "preambles")
     count = sum(1 for name in names for _ in own(name)) + sum(1 for _ in pairs())
-    return CARD.format(buckets=BUCKETS, rows="\n".join(rows), own=count, long=2 * PREAMBLES)
+    return CARD.format(
+        buckets=BUCKETS, rows="\n".join(rows), own=count, long=2 * PREAMBLES, messages=2 * MESSAGES
+    )
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ UNSEEN = frozenset(
     {"mtrag_cloud", "clapnq_dev", "demo_gnome_help"}
 )  # in no fit: their figures are the file's
 PRODUCT = 3_500  # questions about products, made of our own wordings
-WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "bipia": 2.0}
+WEIGHT = {"ailuminate": 0.5, "clinc150": 0.5, "xstest": 2.0, "own": 2.0, "messages": 0.5, "bipia": 2.0}
 PASSAGES = 800  # clean ones of each corpus
 PREAMBLES = 250  # long prompts composed of our sentences
+MESSAGES = 400  # of several sentences, hostile and harmless each
 PASTES = 120  # logs, settings, code and mails composed of our lines
 BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most of each in one
 
@@ -65,6 +66,7 @@ def questions(folder: Path) -> Iterator[LabelledText]:
     yield from plain(folder)
     yield from pairs()
     yield from preambles()
+    yield from messages(folder)
     yield from pastes()
     for name in ("harm", "injection"):
         for kind, language, text in own(name):
@@ -99,6 +101,33 @@ def preambles() -> Iterator[LabelledText]:
         yield LabelledText(text, "benign", "own:en", attack=opening)
 
 
+def messages(folder: Path) -> Iterator[LabelledText]:
+    """Yield messages of several sentences: harmless questions in a row, and with a hostile one among them."""
+    asks = [line for line in pairs() if line.kind == "harm"]
+    harmless = [line.text for line in pairs() if line.kind == "benign"]
+    harmless += [line.text for line in products()] + [row["text"] for row in _benign(folder)]
+    rng = random.Random(13)
+    for number in range(MESSAGES):
+        parts = [_sentence(text) for text in rng.sample(harmless, rng.randint(2, 6))]
+        yield LabelledText(" ".join(parts), "benign", "messages:en", attack=f"message {number}")
+        ask = rng.choice(asks)
+        beside = [_sentence(text) for text in rng.sample(harmless, rng.randint(1, 4))]
+        beside.insert(rng.randint(0, len(beside)), _sentence(ask.text))
+        yield LabelledText(" ".join(beside), "harm", "messages:en", attack=ask.attack)
+
+
+def _sentence(text: str) -> str:
+    """Return a line as it stands among others: with a capital and an end."""
+    return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
+
+
+def _benign(folder: Path) -> list[dict[str, Any]]:
+    """Return the questions of clinc150 that are in the fit."""
+    rows = read(folder / "clinc150" / "train.jsonl")
+    random.Random(5).shuffle(rows)
+    return rows[:2500]
+
+
 def pastes() -> Iterator[LabelledText]:
     """Yield what people paste, logs, settings, code and mails: kinds of line repeated with other numbers."""
     parts = _composed()
@@ -122,9 +151,7 @@ def _composed() -> dict[str, list[str]]:
 def plain(folder: Path) -> Iterator[LabelledText]:
     """Yield questions that nobody would refuse."""
     yield from products()
-    rows = read(folder / "clinc150" / "train.jsonl")
-    random.Random(5).shuffle(rows)
-    for row in rows[:2500] + read(folder / "clinc150" / "val.jsonl"):
+    for row in _benign(folder) + read(folder / "clinc150" / "val.jsonl"):
         yield LabelledText(row["text"], "plain", "clinc150")
     turns = {turn for row in read(folder / "mtrag_cloud" / "queries.jsonl") for turn in row["user_turns"]}
     for text in sorted(turns):

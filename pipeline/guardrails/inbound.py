@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ UNITS = 8  # sentences of one message that the classifier looks at by themselves
 READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
 MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
 NEARLY = 0.2  # probability by words alone that is suspicious
+APART = 2.0  # log odds under the line, at which no sentence bears out what the whole seems to be
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
 
@@ -192,9 +194,14 @@ class Inbound:
         return message if name is None else self._messages.get(f"{name}_{code}", message)
 
     async def _scores(self, text: str) -> dict[Label, tuple[float, bool]]:
-        """Return for each label the highest probability of the units, and whether it is over the line."""
+        """Return for each label the highest probability of the units, and whether it is over the line.
+
+        The vector of several sentences is a mean that may be like harm when none of them is: the whole
+        counts when one of its sentences comes near.
+        """
         highest: dict[Label, tuple[float, bool]] = {}
-        read = 0
+        margins: list[float] = []
+        read = telling = 0
         for unit, features in self._units(text):
             foreign, beside = _foreign(unit), unit is not text
             if beside and self._passed_over(unit, features, read):
@@ -205,6 +212,11 @@ class Inbound:
             scores = self._against_lines(features, vector, foreign=foreign)
             for label, (score, line) in scores.items():
                 highest[label] = max(highest.get(label, (0.0, False)), (score, score >= line), key=_by_line)
+            if beside:
+                margins.append(_odds(scores["harm"][0]) - _odds(scores["harm"][1]))
+                telling += not _short(unit)
+        if telling > 1 and max(margins) < -APART:
+            highest["harm"] = (highest["harm"][0], False)
         return highest
 
     def _against_lines(
@@ -290,6 +302,12 @@ def _foreign(text: str) -> bool:
         return code not in LANGUAGES
     words = [word.casefold() for word in _LETTERS.findall(text)]
     return bool(words) and sum(map(doubtful, words)) >= DOUBTFUL * len(words)
+
+
+def _odds(probability: float) -> float:
+    """Return the log odds of a probability; those of a certainty are cut off."""
+    held = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(held / (1 - held))
 
 
 def _by_line(score: tuple[float, bool]) -> tuple[bool, float]:

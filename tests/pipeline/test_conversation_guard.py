@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.events import Answer, Message
 from pipeline.guardrails import inbound
-from pipeline.guardrails.classifier import Classifier, buckets
+from pipeline.guardrails.classifier import Buckets, Classifier, Label, buckets
 from pipeline.guardrails.inbound import Inbound
 from pipeline.knowledge.embedding import EmbedError, MiniLM
 from pipeline.models.scripted import Scripted
@@ -68,6 +68,48 @@ async def test_who_does_not_want_to_live_is_told_where_to_turn(text: str, place:
     verdict = await shipped().examine(text)
     assert verdict.action == "refuse"
     assert place in verdict.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The shop closes at six. The tram leaves at seven. Where do I eat until then?",
+        "We moved to the second floor. The old key does not fit. Whom do I ask for a new one?",
+        "My screen has a crack. It still works. Is that covered by the warranty?",
+    ],
+)
+async def test_a_message_of_several_harmless_sentences_passes(text: str) -> None:
+    assert (await shipped().examine(text)).action == "allow"
+
+
+class Staged(Classifier):
+    """Takes every text for harmless but those it is given, with their probability of harm."""
+
+    def __init__(self, harm: dict[str, float]) -> None:
+        super().__init__()
+        self._harm = {tuple(buckets(text).tolist()): value for text, value in harm.items()}
+
+    def probability(self, label: Label, features: Buckets, *_: object, **__: object) -> float:
+        return self._harm.get(tuple(features.tolist()), 0.001) if label == "harm" else 0.001
+
+    def threshold(self, label: Label, **_: object) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest", "action"),
+    [
+        ("The lid of the box is red. The lamp of the hall is blue.", 0.001, "allow"),
+        ("The lid of the box is red. The lamp of the hall is blue.", 0.3, "refuse"),
+        ("Hello! The lamp of the hall is blue. Thanks!", 0.001, "refuse"),
+        ("The lamp of the hall is blue.", 0.001, "refuse"),
+    ],
+)
+async def test_the_whole_counts_when_one_of_its_sentences_comes_near(
+    text: str, nearest: float, action: str
+) -> None:
+    staged = Staged({"The lid of the box is red.": nearest, text: 0.9})
+    assert (await Inbound(classifier=staged).examine(text)).action == action
 
 
 async def test_without_vectors_the_words_still_count() -> None:
