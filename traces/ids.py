@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 
+TAIL = 4  # characters of the end of an id that an index of PostgreSQL knows
 _lock = threading.Lock()
 _last = 0
 

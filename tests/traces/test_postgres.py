@@ -445,6 +445,8 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
         ("x like 'limit:%' and y = $y", "x like 'limit:%%' and y = %(y)s"),
         ("'$a' || 'it''s $b' -- $c", "'$a' || 'it''s $b' -- $c"),
         ("5 % 2", "5 %% 2"),
+        ("x in (select unnest(cast($a_b as text[])))", "x = any(cast(%(a_b)s as text[]))"),
+        ("x not in (select unnest(cast($a as text[])))", "x not in (select unnest(cast(%(a)s as text[])))"),
     ],
 )
 def test_parameters_are_written_as_the_driver_wants_them(sql: str, wanted: str) -> None:

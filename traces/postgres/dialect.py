@@ -11,6 +11,7 @@ import orjson
 
 from traces import rollups
 from traces.duck import SCHEMA
+from traces.ids import TAIL
 from traces.records import SPOKEN, json_columns
 from traces.rollups import DAILY, HOURLY, TALKED, TOPICS, questions
 from traces.rows import STATED, TABLES, Row, columns, stored_columns
@@ -23,6 +24,7 @@ READ = "answerdeck_read"  # the schema of the views that questions are asked of
 OWN = "answerdeck_own"  # that of the views of one workspace's rows
 WORKSPACE = "answerdeck.workspace"  # the setting that names it
 
+_LISTED = re.compile(r"(?<!not )in \(select unnest\((cast\(\$[a-z_]+ as text\[\]\))\)\)")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|\$([a-z_][a-z_0-9]*)|%")
 _TEXT = re.compile(r"^(    \S+) text\b", re.MULTILINE)
 _SEARCHED = re.compile(r"^(    (?:question|answer)) text collate \"C\"", re.MULTILINE)
@@ -72,13 +74,16 @@ _LIVE = {
 
 
 def bound(sql: str) -> str:
-    """Return SQL with `$name` written as psycopg wants it; quoted text stays as it is."""
+    """Return SQL with `$name` written as psycopg wants it; quoted text stays as it is.
+
+    What is in a list is looked up in an index; of an unnested one the planner does not know how short.
+    """
 
     def token(match: re.Match[str]) -> str:
         name = match.group(1)
         return f"%({name})s" if name else match.group().replace("%", "%%")
 
-    return _TOKEN.sub(token, sql)
+    return _TOKEN.sub(token, _LISTED.sub(r"= any(\1)", sql))
 
 
 def ddl(migration: str, search: str | None) -> str:
@@ -102,6 +107,7 @@ def indexes() -> Iterator[str]:
     for table, keys in INDEXES:
         name = f"{table}_by_{keys.replace(', ', '_')}"
         yield f"create index if not exists {name} on {STORED}.{table} ({keys})"
+    yield f"create index if not exists turns_by_tail on {STORED}.turns (right(turn_id, {TAIL}))"
     yield f"drop index if exists {STORED}.turns_by_started_at"  # a later one holds more
 
 

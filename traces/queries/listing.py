@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from traces import words
+from traces.ids import TAIL
 from traces.queries import hours
 from traces.queries.filter import Filter
 from traces.queries.hours import HourStretch
@@ -274,16 +275,21 @@ def choices(ledger: Rows, since: datetime, until: datetime) -> Choices:
 
 def named(ledger: Rows, part: str, limit: int = 10) -> list[str]:
     """Which turn ids begin or end with these characters, newest first?"""
+    part = part.lower()
+    # the last characters alone are what PostgreSQL can have an index of
+    tail = f"right(turn_id, {TAIL}) = $tail and" if len(part) >= TAIL else ""
     rows = ledger.rows(
-        r"""
+        # constants
+        rf"""
         select turn_id from turns
-        where (turn_id >= $part and turn_id <= $last) or turn_id like $end escape '\'
+        where (turn_id >= $part and turn_id <= $last) or ({tail} turn_id like $end escape '\')
         order by turn_id desc limit $limit
-        """,
-        part=part.lower(),
-        last=part.lower() + "\uffff",
-        end=like(part.lower())[:-1],
+        """,  # noqa: S608
+        part=part,
+        last=part + "\uffff",
+        end=like(part)[:-1],
         limit=limit,
+        **({"tail": part[-TAIL:]} if tail else {}),
     )
     return [row["turn_id"] for row in rows]
 
