@@ -21,7 +21,7 @@ from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.procedures import DANGLING, Procedure, beginning, runs_of, step_number
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
-from pipeline.extractive.usage import usages, with_code, wordless
+from pipeline.extractive.usage import spoken, usages, with_code, wordless
 from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
@@ -204,7 +204,7 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
     prose = [s for s in reading.sentences if id(s) not in inside and not empty(s.text)]
     usage = usages(reading.sentences) if best is None else {}
     summaries = set() if term(split(question)[0]) else _summaries(reading.sentences) - usage.keys()
-    prose = _substance(prose, summaries, bare=best is None)
+    prose = spoken(question, _substance(prose, summaries, bare=best is None))
     room = min(most, BESIDE_STEPS) if best else most
     picked = _pick(prose, reading.sentences, room)
     purposes = [s for s in picked if id(s) in usage]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from pipeline.extractive.kinds import kind
 from pipeline.extractive.reading import Sentence
 from pipeline.extractive.wording import empty, heading
 from pipeline.text.code_blocks import parted
+
+LINES = 25  # of code that is quoted
 
 
 def usages(sentences: Sequence[Sentence]) -> dict[int, Sentence]:
@@ -29,6 +32,16 @@ def with_code(
     there = {(s.passage, s.position) for s in (*chosen, *purposes)}
     shown = [s for s in chosen if not wordless(s) or (s.passage, s.position - 1) in there]
     return [*shown, *purposes, *(s for s in led if s not in shown)]
+
+
+def spoken(question: str, prose: Sequence[Sentence]) -> list[Sentence]:
+    """Return the prose without code, when no way is asked for and words are likelier; long code stays out."""
+    short = [s for s in prose if parted(s.text)[1].count("\n") <= LINES]
+    if kind(question) == "how" or not short:
+        return short or list(prose)
+    words = [s for s in short if not parted(s.text)[1]]
+    likeliest = max(s.probability for s in short)
+    return words if any(s.probability == likeliest for s in words) else short
 
 
 def wordless(sentence: Sentence) -> bool:

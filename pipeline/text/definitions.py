@@ -19,6 +19,7 @@ _SAYS = re.compile(
     r"(?:(?:is|are)(?! \w+ed\b)|means?|[a-z]{3,}s)\b",
     re.IGNORECASE,
 )
+_SITE = re.compile(r" [-–—|·:»] ")  # "Kites - The Loft"
 _BOLD = re.compile(r"\*\*(?P<term>[^*\n]{2,40})\*\*")
 
 
@@ -36,9 +37,9 @@ def defining(question: str, texts: Sequence[str]) -> list[bool]:
 
 
 def titled(question: str, title: str) -> bool:
-    """Tell whether the thing of which it is asked what it is, is what a title names."""
+    """Tell whether the thing of which it is asked what it is, is what a title names, a site's name aside."""
     thing = term(question)
-    return bool(thing) and _content(title) == thing
+    return bool(thing) and thing in (_content(title), _content(_SITE.split(title)[0]))
 
 
 def _subject(text: str) -> frozenset[str]:

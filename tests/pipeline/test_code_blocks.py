@@ -127,6 +127,24 @@ def test_code_that_no_words_lead_to_is_not_shown_by_itself() -> None:
     assert "stays where it is" in answer and "```" not in answer
 
 
+@pytest.mark.parametrize(
+    ("question", "lines", "shown"),
+    [
+        ("How do I wind a kite in?", 2, True),
+        ("How do I wind a kite in?", 40, False),
+        ("Why is a kite wound in by hand?", 2, False),
+    ],
+)
+def test_code_is_for_those_who_ask_how(question: str, lines: int, shown: bool) -> None:
+    code = "\n".join(f"kite wind {n}" for n in range(lines))
+    page = (
+        "A kite is wound in by hand because the wind is strong.\n\n"
+        f"Wind a kite in like this:\n\n```\n{code}\n```\n\nThe keeper winds a kite in at dusk."
+    )
+    answer = "".join(compose(question, read(question, retrieved(page))))
+    assert ("kite wind 1" in answer) is shown
+
+
 def test_a_text_cut_out_of_a_block_begins_with_code() -> None:
     assert units('"a": 1\n}\n```\n\nThen say:\n\n```json\n{}\n```\n\nDone.') == [
         '"a": 1\n}\n```',

@@ -58,6 +58,8 @@ SLUICE = "# Sluice\n\nLet water run off slowly.\n\nA keeper opens the sluice by 
     [
         ("What does a sluice do?", "Sluice", True),
         ("What is the sluice?", "The sluices", True),
+        ("What is the sluice?", "What is a sluice? - The Book of Locks", True),
+        ("What is the sluice?", "Locks · Sluice", False),
         ("What is the sluice?", "Sluice keepers", False),
         ("Who opens the sluice?", "Sluice", False),
     ],
