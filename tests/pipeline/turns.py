@@ -59,7 +59,8 @@ APART = {
     "traces",
     "guardrails",
 }  # settings that leave the documents as they are
-_shelved: dict[tuple[str, str], Path] = {}  # knowledge base and embedder -> the documents as they are stored
+# documents, knowledge base and embedder -> the documents as they are stored
+_shelved: dict[tuple[tuple[Document, ...], str, str], Path] = {}
 
 
 async def make_pipeline(
@@ -75,24 +76,24 @@ async def make_pipeline(
     if models:
         given["gateway"] = Gateway(models, Extractive(), prices=Prices())
     pipeline = build.build(configured, **given)
-    if documents is DOCUMENTS and not parts and settings.keys() <= APART:
-        await _shelve(pipeline)
+    if documents and isinstance(documents, tuple) and not parts and settings.keys() <= APART:
+        await _shelve(documents, pipeline)
     elif documents:
         await store(documents, pipeline.rules.kb, pipeline.knowledge)
     return pipeline
 
 
-async def _shelve(pipeline: Pipeline) -> None:
-    """Store the usual documents; they are embedded and written once a process, and copied from then on."""
+async def _shelve(documents: tuple[Document, ...], pipeline: Pipeline) -> None:
+    """Store documents; those of many tests are embedded and written once a process, and then copied."""
     kb, knowledge = pipeline.rules.kb, pipeline.knowledge
-    key = kb, knowledge.embedder.fingerprint
+    key = documents, kb, knowledge.embedder.fingerprint
     configured = {name for name in os.environ if name.startswith("ANSWERDECK_")} - {"ANSWERDECK_DATA_DIR"}
     if knowledge.exists(kb) or configured:
-        await store(DOCUMENTS, kb, knowledge)
+        await store(documents, kb, knowledge)
     elif key in _shelved:
         shutil.copytree(_shelved[key], knowledge.folder, dirs_exist_ok=True)
     else:
-        await store(DOCUMENTS, kb, knowledge)
+        await store(documents, kb, knowledge)
         _shelved[key] = Path(tempfile.mkdtemp(prefix="shelved"))
         atexit.register(shutil.rmtree, _shelved[key], ignore_errors=True)
         shutil.copytree(knowledge.folder, _shelved[key], dirs_exist_ok=True)
