@@ -94,7 +94,7 @@ def five_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def busy_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with five days of made-up traffic and the five runs, to read or to copy."""
     return copied(
-        tmp_path_factory, "busy", lambda folder: synthetic.write(folder, 1_500, days=5, detailed=200)
+        tmp_path_factory, "busy", lambda folder: synthetic.write(folder, 700, cases=60, days=5, detailed=200)
     )
 
 
