@@ -27,7 +27,7 @@ up: install ## Start chat (7860) and console (8501); Ctrl-C stops both
 	@$(BIN)/answerdeck up
 
 test: install-dev ## Run the whole test suite; fails when a room is reached too little
-	@$(BIN)/python -m slipcover -m pytest -n 3 --dist worksteal
+	@$(BIN)/python -m slipcover -m pytest -n 4 --dist worksteal
 	@.ci/floors
 
 check: install-dev ## Lint, format and types

@@ -18,6 +18,7 @@ from tests.pipeline.test_doubt import answer, prompt
 class Opened:
     texts: list[str]
     owner: list[int]
+    passages: tuple[RetrievedChunk, ...] = ()
 
 
 @pytest.mark.parametrize(
