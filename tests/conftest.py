@@ -141,7 +141,8 @@ def postgres() -> Iterator[Databases]:
 
 
 @pytest.fixture
-def shared_sessions() -> Iterator[Sessions]:
-    """A Redis-compatible server of this test."""
+def shared_sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
+    """A Redis-compatible server of this test, which waits for it however busy the machine is."""
+    monkeypatch.setattr("pipeline.databases.redis_server.WAIT_SECONDS", 3.0)
     with sessions() as running:
         yield running

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
 from typing import Any
 
 import typer
@@ -20,8 +22,10 @@ log = logging.getLogger(__name__)
 def guarded(run: Callable[[], Any]) -> None:
     """Run a command; exit 2 on wrong use or configuration, 1 on a failure, each with one clear screen.
 
-    Logs are silent unless LOG_LEVEL is set: what a person must know a command says itself.
+    Logs are silent unless LOG_LEVEL is set: what a person must know a command says itself. SIGTERM ends
+    a command as Ctrl-C does; one started by a shell in the background would not hear the latter.
     """
+    signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "CRITICAL").upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -49,6 +53,12 @@ def guarded(run: Callable[[], Any]) -> None:
         print(f"Error: this is a fault of Answerdeck ({problem}).", file=sys.stderr)
         print("The same command with LOG_LEVEL=ERROR shows where; please report it.", file=sys.stderr)
         sys.exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Do what Ctrl-C does at that moment, which asyncio changes."""
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
 
 def _misnamed(error: Exception) -> bool:

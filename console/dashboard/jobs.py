@@ -221,7 +221,7 @@ def stop(job: Job) -> None:
     """Ask the job to stop; it marks its run as stopped and keeps what was done."""
     visitor.need("editor", "stop work")
     if alive(job):
-        os.killpg(job.pid, signal.SIGINT)
+        os.killpg(job.pid, signal.SIGTERM)
 
 
 def output(below: Path, run_id: str, place: str = FOLDER) -> str:

@@ -130,7 +130,7 @@ async def _asked(
             for work in works:
                 await spread(work.broken(todo), width, work.again)
         state = "finished"
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         state = "stopped"
         raise
     except BaseException as problem:  # noted on the run, and passed on

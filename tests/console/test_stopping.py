@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import urllib.error
 import urllib.request
@@ -86,3 +87,28 @@ def ready(port: int) -> bool:
             return reply.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+@pytest.mark.parametrize(
+    ("number", "background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_a_stopped_command_ends_its_work_first(number: signal.Signals, background: bool) -> None:
+    code = """
+        import asyncio, signal, sys
+        from console.commands.screen import guarded
+        if sys.argv[2] == "True": signal.signal(signal.SIGINT, signal.SIG_IGN)
+        async def work():
+            try:
+                asyncio.get_running_loop().call_later(.05, signal.raise_signal, int(sys.argv[1]))
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                print("ended what was begun")
+                raise
+        def run():
+            try: asyncio.run(work())
+            except KeyboardInterrupt: sys.exit(1)
+        guarded(run)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(int(number)), str(background)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "ended what was begun\n"), done.stderr
