@@ -333,10 +333,8 @@ def test_a_question_without_a_connection_waits_for_one(browser: Browser, chat: s
     page.route("**/queue/join*", lambda route: route.abort())
     begin(page, "How do I descale the machine?")
     expect(page.locator("#line")).to_contain_text("No connection.")
-    with page.expect_request("**/queue/join*"):
-        page.get_by_role(
-            "button", name="Try now"
-        ).click()  # while there is none: the page tries by itself, too
+    with page.expect_request("**/queue/join*"):  # with none still: the page tries by itself, too
+        page.get_by_role("button", name="Try now").click()
     expect(page.locator("#line")).to_contain_text("No connection.")
     page.unroute("**/queue/join*")
     expect(page.locator("#live .cite")).to_have_count(5)
