@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from hashlib import md5
 from typing import Any, Literal
 
-from traces.queries import sample
+from traces.queries import hours, sample
+from traces.queries.filter import Filter
 from traces.queries.sample import Draw
 from traces.queries.window import Rows, ends
 
 Queue = Literal["thumbs_down", "low_groundedness", "random", "disagreement"]
 LOW = 0.75  # groundedness below this is worth a look
-LAST = datetime(9999, 12, 30, tzinfo=UTC)
+NEWEST = 20_000  # answers among which the lowest are looked for; old ones would stay first for ever
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 APART = 0.4  # a judge and the people differ by this, on a scale from 0 to 1
 
 
@@ -91,8 +93,8 @@ _DOWN = """
 """
 _LOW = """
     select turn_id from score_history
-    where name = 'groundedness' and source in ('online', 'eval') and value < $low
-    order by value, turn_id limit $most
+    where name = 'groundedness' and source in ('online', 'eval') and value < $low and turn_id >= $first
+    order by value, turn_id desc limit $most
 """
 _BY_PEOPLE = """
     select distinct turn_id from score_history
@@ -124,7 +126,7 @@ def queue(
         apart = [(row.apart, row) for row in graded if row.apart is not None and row.apart >= APART]
         rows = [row for _, row in sorted(apart, key=lambda pair: (-pair[0], pair[1].turn_id))]
     elif which == "low_groundedness":
-        rows = _lowest(ledger, limit, waiting)
+        rows = _lowest(ledger, doors, limit, waiting)
     else:
         rows = _sample(ledger, doors, seed, limit, reviewer, waiting)
     return rows[:limit]
@@ -139,15 +141,27 @@ def _down(ledger: Rows, doors: tuple[str, ...], limit: int) -> list[str]:
     return [row["turn_id"] for row in ledger.rows(_DOWN, since=since, first=first, doors=list(doors))]
 
 
-def _lowest(ledger: Rows, limit: int, waiting: Callable[[list[str]], list[WaitingTurn]]) -> list[WaitingTurn]:
-    """Return the turns of least groundedness; reads on until there are enough of these doors."""
-    most = limit * SPARE
+def _lowest(
+    ledger: Rows, doors: tuple[str, ...], limit: int, waiting: Callable[[list[str]], list[WaitingTurn]]
+) -> list[WaitingTurn]:
+    """Return the newest turns of least groundedness; reads on until there are enough of these doors."""
+    first, most = _newest(ledger, doors), limit * SPARE
     while True:
-        ids = [row["turn_id"] for row in ledger.rows(_LOW, low=LOW, most=most)]
+        ids = [row["turn_id"] for row in ledger.rows(_LOW, low=LOW, first=first, most=most)]
         rows = waiting(ids)
         if len(rows) >= limit or len(ids) < most:
             return rows
         most *= SPARE
+
+
+def _newest(ledger: Rows, doors: tuple[str, ...]) -> str:
+    """Return the first id of the days and hours that hold the newest answers; empty when all are theirs."""
+    answers = 0
+    for stretch in hours.counts(ledger, Filter(FIRST, LAST, doors, outcome="answered")) or ():
+        answers += stretch.turns
+        if answers >= NEWEST:
+            return ends(ledger, stretch.since, LAST)["first"]
+    return ""
 
 
 def _sample(

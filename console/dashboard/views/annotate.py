@@ -13,7 +13,7 @@ from console.dashboard import agreement, clock, data, markup, notices, turn_part
 from evalsets.judges import reviews
 from evalsets.judges.agreement import Agreement
 from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
-from traces.queries.reviews import Queue, WaitingTurn
+from traces.queries.reviews import NEWEST, Queue, WaitingTurn
 from traces.records import PRODUCTION, TRIALS, Trace
 
 QUEUES: dict[str, Queue] = {
@@ -45,7 +45,10 @@ def page() -> None:
 def _review() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         reviewer = st.text_input("Reviewer", key="as", bind="query-params", max_chars=60, width=160).strip()
-        shown = st.selectbox("Queue", list(QUEUES), key="queue", bind="query-params", width=220)
+        shown = st.selectbox(
+            "Queue", list(QUEUES), key="queue", bind="query-params", width=220,
+            help=f"Low groundedness looks among the newest {NEWEST:,} answers, the lowest first.",
+        )  # fmt: skip
         where = st.selectbox("From", list(DOORS), key="from", bind="query-params", width=160)
     if not reviewer:
         notices.note(
