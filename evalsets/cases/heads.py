@@ -15,13 +15,17 @@ WORDS = 3  # texts this long on average may be answers
 # The first name of a field that a table has is taken; the more telling names stand first.
 _NAMES = {
     "question": "question|user question|user input|query|prompt|input|user message|message|user query"
-    "|utterance|ask|asked|questions|instruction|frage|fragen|nutzerfrage|question posée|pregunta|preguntas"
+    "|utterance|ask|asked|questions|instruction|frage|fragen|nutzerfrage|nutzerfragen|kundenfrage|kundenfragen"
+    "|fragestellung|question posée|pregunta|preguntas"
     "|domanda|domande|pergunta|perguntas|vraag|vragen|pytanie|pytania|вопрос|вопросы|fråga|spørgsmål"
     "|kysymys|otázka|soru|问题|提问|問題|質問|질문|سؤال|text|q",
     "reference": "reference|reference answer|expected answer|expected output|expected response|expected"
     "|expected result|ground truth|ground truth answer|ground truths|groundtruth|golden answer|gold answer"
     "|golden|gold|correct answer|right answer|ideal answer|ideal response|ideal|best answer|sample answer"
-    "|model answer|target|target answer|label answer|erwartete antwort|musterantwort|soll antwort|antwort"
+    "|model answer|target|target answer|label answer|erwartete antwort|erwartete antworten|musterantwort"
+    "|musterantworten|soll antwort|referenzantwort|referenzantworten|referenz|antwort|antworten"
+    "|réponses attendues|réponses|respuestas esperadas|respuestas|risposte attese|risposte"
+    "|respostas esperadas|respostas|antwoorden|odpowiedzi|ответы"
     "|réponse attendue|réponse|respuesta esperada|respuesta correcta|respuesta|risposta attesa"
     "|risposta corretta|risposta|resposta esperada|resposta correta|resposta|verwacht antwoord"
     "|verwachte antwoord|antwoord|oczekiwana odpowiedź|odpowiedź|ожидаемый ответ|правильный ответ|ответ"
@@ -30,9 +34,10 @@ _NAMES = {
     "|answer|answers|completion|output|response|a",
     "relevant_ids": "relevant ids|relevant id|relevant documents|relevant document|relevant docs|relevant"
     "|reference context ids|document ids|document id|documents|document|doc ids|doc id|source id|source ids"
-    "|source document|source documents",
+    "|source document|source documents|dokument|dokumente|relevantes dokument|relevante dokumente"
+    "|quelldokument|quelldokumente",
     "id": "id|case id|question id|qid|case|no|nr|number|key",
-    "tags": "tags|tag|category|categories|topic|topics|kategorie|thema",
+    "tags": "tags|tag|category|categories|topic|topics|kategorie|kategorien|thema|themen",
     "must_contain": "must contain|must include|contains|keywords|required texts",
     "must_refuse": "must refuse|should refuse|refuse",
     "answerability": "answerability",
@@ -40,7 +45,7 @@ _NAMES = {
 }
 NAMES = {field: tuple(names.split("|")) for field, names in _NAMES.items()}
 _ASIDE = (
-    "id|ids|type|kind|count|length|score|scores|rating|date|time|url|link|source|sources|document|documents|doc"
+    "id|ids|type|kind|count|length|score|scores|rating|date|time|url|link|source|sources|quelle|quellen|document|documents|doc"
     "|docs|page|pages|context|contexts|comment|comments|note|notes|category|topic|status|language"
 )
 _MADE = "actual|generated|predicted|model|bot|system|llm|current|given"
@@ -49,17 +54,25 @@ _EXPECTED = (
     "|soll|richtige|muster|attendue|esperada|esperado|attesa|correcta|corretta|verwacht"
 )
 _ANSWERS = (
-    "answer|answers|response|reply|output|outputs|completion|antwort|réponse|respuesta|risposta|resposta"
+    "answer|answers|response|responses|reply|replies|output|outputs|completion|antwort|antworten|réponse"
+    "|réponses|respuesta|respuestas|risposta|risposte|resposta|respostas"
 )
 _NO_QUESTION = f"{_ASIDE}|{_EXPECTED}|{_ANSWERS}"
 # (words of which a head has one, words of which it has none), the most telling first
 _RULES = {
     "question": (
-        ("question|frage|pregunta|domanda|pergunta|vraag|вопрос", _NO_QUESTION),
-        ("query|prompt|inquiry|utterance|input|inputs|ask|asks|anfrage", _NO_QUESTION),
+        (
+            "question|questions|frage|fragen|pregunta|preguntas|domanda|domande|pergunta|perguntas|vraag"
+            "|vragen|вопрос|вопросы",
+            _NO_QUESTION,
+        ),
+        (
+            "query|queries|prompt|prompts|inquiry|utterance|input|inputs|ask|asks|anfrage|anfragen",
+            _NO_QUESTION,
+        ),
         ("user|customer|visitor|nutzer|kunde", _NO_QUESTION),
     ),
-    "reference": ((_EXPECTED, f"{_ASIDE}|question|frage"), (_ANSWERS, f"{_ASIDE}|{_MADE}")),
+    "reference": ((_EXPECTED, f"{_ASIDE}|question|questions|frage|fragen"), (_ANSWERS, f"{_ASIDE}|{_MADE}")),
 }
 _BREAK = re.compile(r"(?<=[a-zà-ÿ])(?=[A-Z])|[^\w]+|_+")
 

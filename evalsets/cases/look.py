@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalsets.cases import imports
+from evalsets.cases import heads, imports
 from evalsets.cases.evalset import EvalsetError
 from evalsets.cases.imported import Format, Imported
 
@@ -23,11 +23,13 @@ class FilePreview:
     sample: tuple[dict[str, Any], ...] = ()  # of the file, as it is
     imported: Imported | None = None
     problems: tuple[str, ...] = field(default=())
+    guessed: dict[str, str] = field(default_factory=dict[str, str])  # where a problem is in the way
+    doubtful: tuple[str, ...] = ()  # columns that may hold the expected answers, if none is known to
 
     @property
     def mapping(self) -> dict[str, str]:
         """{field of a case: column}, empty while no column is known to hold the questions."""
-        return dict(self.imported.mapping) if self.imported else {}
+        return dict(self.imported.mapping) if self.imported else self.guessed
 
 
 def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | None = None) -> FilePreview:
@@ -42,5 +44,16 @@ def look(path: Path, format: Format | None = None, mapped: Mapping[str, str] | N
     try:
         preview = imports.read(path, format, mapped)
     except EvalsetError as error:
-        return FilePreview(format, columns, sample, problems=tuple(error.problems))
+        guessed = _guessed(columns)
+        lost = (
+            () if "reference" in guessed else heads.forgotten(columns, guessed, [row for _, row in records])
+        )
+        return FilePreview(format, columns, sample, None, tuple(error.problems), guessed, tuple(lost))
     return FilePreview(format, columns, sample, preview)
+
+
+def _guessed(columns: tuple[str, ...]) -> dict[str, str]:
+    try:
+        return heads.mapping(columns)
+    except EvalsetError:
+        return {}

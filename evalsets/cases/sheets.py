@@ -61,8 +61,9 @@ def _other(data: bytes, asks: Any) -> sheet.SheetTable | None:
 
 
 def _sheet(path: Path, heads: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> Sheet:
-    """Refuse rows that are wider than the head: their cells would be lost."""
-    named = len([head for head in heads if not head.startswith("column ")])
+    """Refuse rows that are wider than the head: their cells would be lost. One without names is none."""
+    unnamed = {f"column {place}" for place in range(1, len(heads) + 1)}
+    named = max((place for place, head in enumerate(heads, 1) if head not in unnamed), default=len(heads))
     wide = [
         f"{path.name} line {line}: {len(cells)} cells under {named} heads; put texts that hold the "
         "delimiter between quotation marks"
@@ -75,9 +76,11 @@ def _sheet(path: Path, heads: Sequence[str], rows: Sequence[tuple[int, Sequence[
         (line, {head: cell.strip() for head, cell in zip(heads, cells, strict=False) if cell.strip()})
         for line, cells in rows
     ]
-    if written:  # so that a column without any cell is known of
+    if written:  # so that a column without any cell is known of, if it has a name
         line, first = written[0]
-        written[0] = line, {head: first.get(head, "") for head in heads[:named] if head}
+        filled = {head for _, cells in written for head in cells}
+        named_ones = [head for head in heads[:named] if head not in unnamed or head in filled]
+        written[0] = line, {head: first.get(head, "") for head in named_ones}
     return Sheet(tuple(heads), tuple(written))
 
 

@@ -90,6 +90,18 @@ def test_unknown_heads_wait_for_a_choice(folder: Path) -> None:
     assert load_evalset("a").cases[0].reference == "So geht das"
 
 
+def test_a_column_without_a_name_waits_for_a_choice_beside_a_known_one(folder: Path) -> None:
+    app = page("evals", part="Evalsets")
+    table = "\ufeffFrage;;Quelle\nWie denn?;So geht das hier.;a\nWarum denn?;Weil es so ist.;b\n"
+    app.file_uploader[0].set_value(("a.csv", table.encode(), "text/csv")).run()
+    assert app.selectbox(key="map-a.csv-question").value == "Frage"
+    assert "'column 2' may hold the expected answers" in app.warning[0].value
+    app.selectbox(key="map-a.csv-reference").set_value("column 2").run()
+    assert not app.warning and not app.error
+    press(app, "Save as evalset")
+    assert load_evalset("a").cases[1].reference == "Weil es so ist."
+
+
 def test_the_cases_of_a_set_are_read_and_searched(mine: Path) -> None:
     app = page("evals", part="Evalsets", set="mine")
     assert not app.exception

@@ -169,3 +169,19 @@ def test_a_broken_set_is_named_and_the_others_stay(
     listed = {row.name: row for row in cases.list_sets(tmp_path)}
     assert listed["half"].problem
     assert listed["demo"].cases > 0 and listed["demo"].problem is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Fragen;Antworten", "Kundenfragen;Erwartete Antworten", "Frage;Referenz", "Preguntas;Respuestas",
+     "Questions;Réponses", "Domande;Risposte", "Perguntas;Respostas", "Test questions;Approved answers"],
+)  # fmt: skip
+def test_heads_in_the_plural_are_understood(tmp_path: Path, head: str) -> None:
+    assert _read(tmp_path, f"\ufeff{head}\nHow do I print?;Open the panel.\n") == [PAIR]
+
+
+def test_a_column_without_a_name_can_be_chosen(tmp_path: Path) -> None:
+    text = "Frage;;Quelle\nHow do I print?;Open the panel.;a page\nHow do I scan?;Lift the lid.;a page\n"
+    assert _read(tmp_path, text, reference="column 2")[0] == PAIR
+    with pytest.raises(EvalsetError, match="line 4: 4 cells under 3 heads"):
+        _read(tmp_path, f"{text}How do I fax?;Open it; then print.;a page\n")

@@ -128,6 +128,11 @@ def _mapped(dropped: Dropped, seen: FilePreview) -> FilePreview:
                 key=f"map-{dropped.name}-{field}",
             )
             chosen[field] = NONE if column in (NOT_THERE, None) else column
+    if seen.doubtful and chosen["reference"] == NONE and chosen["question"] != NONE:
+        shown = notices.plain(" or ".join(map(repr, seen.doubtful)))
+        st.warning(
+            f"{shown} may hold the expected answers: choose it, or save without.", icon=":material/help:"
+        )
     if chosen["question"] == NONE:
         st.warning("Say which column holds the questions.", icon=":material/help:")
         return FilePreview(seen.format, seen.columns, seen.sample)
