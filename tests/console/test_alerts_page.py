@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +26,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def press(app: AppTest, label: str) -> AppTest:
     return next(one for one in app.button if one.label == label).click().run()
+
+
+def field(app: AppTest, label: str) -> Any:
+    return next(one for one in app.text_input if one.label == label)
 
 
 def fire(folder: Path) -> None:
@@ -59,8 +63,8 @@ def test_what_fires_is_shown_with_its_cause_and_kept_in_the_history(folder: Path
 def test_a_rule_is_changed_as_a_new_version_and_taken_back(folder: Path) -> None:
     app = page("alerts", alerts="Rules", rule="error_rate")
     assert not app.exception
-    app.number_input[0].set_value(0.05)
-    app.text_input[0].set_value("too loud")
+    field(app, "Limit").set_value("0,05")
+    field(app, "Why").set_value("too loud")
     app = press(app, "Save as a new version")
     assert not app.exception
     assert rules.load(folder)["error_rate"].limit == 0.05
@@ -72,11 +76,32 @@ def test_a_rule_is_changed_as_a_new_version_and_taken_back(folder: Path) -> None
 
 def test_a_limit_that_cannot_be_is_refused_with_the_bounds(folder: Path) -> None:
     app = page("alerts", alerts="Rules", rule="error_rate")
-    app.number_input[0].set_value(7.0)
+    field(app, "Limit").set_value("7")
     app = press(app, "Save as a new version")
     assert not app.exception
     assert "must be between 0 and 1" in app.error[0].value
+    field(app, "Limit").set_value("1,250")
+    app = press(app, "Save as a new version")
+    assert "may be 1250 or 1.250" in app.error[0].value
     assert rules.edits(folder) == []
+
+
+def test_hours_of_a_mute_are_read_with_a_comma_and_refused_when_wrong(folder: Path) -> None:
+    for text, said in (
+        ("0", "more than 0"),
+        ("800", "720 at most"),
+        ("soon", "not a number"),
+        ("", "how many"),
+    ):
+        app = page("alerts", alerts="Mute and test")
+        field(app, "Hours").set_value(text)
+        app = press(app, "Mute")
+        assert not app.exception and said in app.error[0].value, text
+    assert standing.read(folder).mutes == {}
+    field(app, "Hours").set_value("0,5")
+    press(app, "Mute")
+    (until,) = standing.read(folder).mutes.values()
+    assert timedelta(minutes=29) < until - datetime.now(UTC) < timedelta(minutes=31)
 
 
 def test_a_rule_is_muted_and_heard_again(folder: Path) -> None:

@@ -72,6 +72,18 @@ def test_a_judge_costs_money_though_the_model_is_free(folder: Path, monkeypatch:
     assert any("300 calls; about \\$1.50, at most \\$2.50" in one.value for one in app.caption)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0", "more than 0"), ("-1", "more than 0"), ("ten", "number"), ("1,250", "1250 or 1.250")],
+)
+def test_a_budget_that_cannot_be_meant_holds_the_start(folder: Path, text: str, said: str) -> None:
+    app = page("evals")
+    budget = next(box for box in app.text_input if box.label == "Budget, $")
+    app = budget.set_value(text).run()
+    assert said in app.warning[0].value and not app.exception
+    assert next(b for b in app.button if b.label == "Start run").disabled
+
+
 def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]) -> None:
     app = page("evals")
     html = shown(app)

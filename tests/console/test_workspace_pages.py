@@ -165,7 +165,7 @@ def test_people_see_make_and_edit_the_alert_rules_of_their_workspace(
     next(button for button in app.button if button.label == "Make it").click().run()
     assert rules.load(tmp_path)["error_rate@sales"].workspace == "sales"
     app, text = look("alerts", alerts="Rules", rule="error_rate@sales")
-    app.number_input[0].set_value(0.05)
+    next(box for box in app.text_input if box.label == "Limit").set_value("0.05")
     next(button for button in app.button if button.label == "Save as a new version").click().run()
     assert rules.load(tmp_path)["error_rate@sales"].limit == 0.05
     for section in ("Now", "Rules", "History", "Mute and test"):

@@ -11,7 +11,18 @@ from html import escape
 import streamlit as st
 
 from console import alerts, format
-from console.dashboard import clock, data, downloads, markup, notices, palette, releases, visitor, whose
+from console.dashboard import (
+    amounts,
+    clock,
+    data,
+    downloads,
+    markup,
+    notices,
+    palette,
+    releases,
+    visitor,
+    whose,
+)
 from console.senders import addresses
 from traces.alerts import changing, standing
 from traces.alerts.rules import Edit, Rule, concerns
@@ -179,9 +190,9 @@ def _above(rule: Rule) -> str:
 def _form(rule: Rule) -> None:
     with st.form(f"edit-{rule.key}-{rule.version}"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            limit = st.number_input("Limit", value=rule.limit, format="%g", width=140, placeholder="none")
-            change = st.number_input(
-                "Above the usual", value=rule.change, format="%g", width=150, placeholder="none",
+            limit = amounts.field("Limit", rule.limit, width=140)
+            change = amounts.field(
+                "Above the usual", rule.change, width=150,
                 help="Shares as 0.08 for 8 percentage points; means as a factor, 1.5.",
             )  # fmt: skip
             levels = ["page", "notice"]
@@ -191,7 +202,10 @@ def _form(rule: Rule) -> None:
         pressed = st.form_submit_button("Save as a new version", type="primary")
     if pressed:
         visitor.need("editor", "change alerts")
-        edits = {"limit": limit, "change": change, "severity": severity, "on": on}
+        if problem := limit.problem or change.problem:
+            st.error(notices.plain(f"Not saved: {problem}."))
+            return
+        edits = {"limit": limit.value, "change": change.value, "severity": severity, "on": on}
         changes = {name: value for name, value in edits.items() if value != getattr(rule, name)}
         if not changes:
             st.info("Nothing is different.")
@@ -264,11 +278,14 @@ def _quiet() -> None:
             "Mute", [*everything, *rule_by_name], width=420,
             format_func=lambda name: _called(name, rule_by_name),
         )  # fmt: skip
-        hours = st.number_input("Hours", min_value=1.0, max_value=720.0, value=4.0, step=1.0, width=120)
-        if st.button("Mute", icon=":material/notifications_off:") and key:
-            visitor.need("editor", "change alerts")
-            alerts.mute(settings, key, hours, by=releases.actor())
-            st.rerun()
+        hours = amounts.field("Hours", 4.0, more_than=0, most=720, width=120)
+        pressed = st.button("Mute", icon=":material/notifications_off:")
+    if pressed and key and hours.value is None:
+        st.error(notices.plain(f"Not muted: {hours.problem or 'say for how many hours'}."))
+    elif pressed and key and hours.value is not None:
+        visitor.need("editor", "change alerts")
+        alerts.mute(settings, key, hours.value, by=releases.actor())
+        st.rerun()
     for name, until in alerts.standing(settings).mutes.items():
         if until > now and concerns(name, whose.seen()):
             with st.container(horizontal=True, vertical_alignment="center"):

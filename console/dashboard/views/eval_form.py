@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from console import format
-from console.dashboard import data, jobs, notices, target_form, visitor, whose
+from console.dashboard import amounts, data, jobs, notices, target_form, visitor, whose
 from console.dashboard.jobs import CONFIGURED, Expected, Wanted
 from evalsets.cases.cases import load_evalset
 from evalsets.cases.evalset import EvalsetError
@@ -53,7 +53,7 @@ def draw() -> None:
                 help="Chosen by a fixed seed.",
             )  # fmt: skip
         order = Wanted(name or "", tuple(chosen), tuple(names), limit=limit)
-        _start(_more(order, _judged(name or "")))
+        _start(*_more(order, _judged(name or "")))
 
 
 def _other(sets: dict[str, int]) -> None:
@@ -92,8 +92,8 @@ def _judges() -> list[str]:
     return [name for name in data.known_models() if name.partition(":")[0] in PROVIDERS]
 
 
-def _more(order: Wanted, judged: list[str]) -> Wanted:
-    """Draw the rarer choices; return the run with them."""
+def _more(order: Wanted, judged: list[str]) -> tuple[Wanted, str | None]:
+    """Draw the rarer choices; return the run with them, and what is wrong with its budget."""
     with st.expander("More: retrieval settings, repetitions, judge, budget"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             settings = st.multiselect(
@@ -105,10 +105,9 @@ def _more(order: Wanted, judged: list[str]) -> Wanted:
                 help="Each is tried with every variant; type KEY=VALUE of the configuration's [retrieval].",
             )
             repetitions = st.number_input("Repetitions", min_value=1, max_value=100, value=1, width=120)
-            budget = st.number_input(
-                "Budget, $", min_value=0.0, value=None, width=120, placeholder="none",
-                help="No further case is begun there.",
-            )  # fmt: skip
+            budget = amounts.field(
+                "Budget, $", more_than=0, width=120, help="For each run: no further case is begun there."
+            )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             judge = st.selectbox(
                 "Judge", _judges(), index=None, placeholder="none", accept_new_options=True, width=260,
@@ -121,15 +120,16 @@ def _more(order: Wanted, judged: list[str]) -> Wanted:
                 help="A criterion of your own is a line in [rubric] of the evalset's .toml.",
             )  # fmt: skip
         only = st.checkbox("Retrieval only", help="Searches without asking a model: seconds, and no cost.")
-    return replace(
+    more = replace(
         order,
         retrieval=tuple(settings) or (CONFIGURED,),
         only_retrieval=only,
         repetitions=int(repetitions),
-        budget_usd=budget,
+        budget_usd=budget.value,
         judge=judge,
         metrics=tuple(metrics),
     )
+    return more, budget.problem and f"Budget: {budget.problem}."
 
 
 @whose.cached(ttl=10, show_spinner=False)
@@ -140,16 +140,20 @@ def _judged(evalset: str) -> list[str]:
     return list(JUDGED)
 
 
-def _start(order: Wanted) -> None:
+def _start(order: Wanted, problem: str | None) -> None:
     """Draw the price and the button; what costs money starts only once its price is shown."""
+    if problem:
+        st.warning(notices.plain(problem), icon=":material/rule:")
     runs = order.variants
     asks = order.judge is not None or any(model not in FREE for model in order.models)
     paid = asks and not order.only_retrieval
     key = repr(order)
     expected = st.session_state.get("eval_estimate", ("", []))
     estimates = expected[1] if expected[0] == key else []
-    why = _held(order, runs) or (
-        "Ask for the estimate first: this costs money." if paid and not estimates else None
+    why = (
+        problem
+        or _held(order, runs)
+        or ("Ask for the estimate first: this costs money." if paid and not estimates else None)
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         pressed = st.button(
