@@ -49,7 +49,7 @@ def draw() -> None:
                 help="Of the configuration or of earlier turns, or type provider:name.",
             )
             limit = st.number_input(
-                "Cases", min_value=1, value=None, step=10, width=110, placeholder="all",
+                "Cases", min_value=1, value=None, step=10, width=150, placeholder="all",
                 help="Chosen by a fixed seed.",
             )  # fmt: skip
         order = Wanted(name or "", tuple(chosen), tuple(names), limit=limit)
@@ -61,7 +61,7 @@ def _other(sets: dict[str, int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Evalset of its questions", list(sets), width=230)
         limit = st.number_input(
-            "Cases to ask", min_value=1, value=None, step=10, width=120, placeholder="all"
+            "Cases to ask", min_value=1, value=None, step=10, width=150, placeholder="all"
         )
         repetitions = st.number_input("Times each", min_value=1, max_value=100, value=1, width=120)
         judge = st.selectbox(
