@@ -18,7 +18,7 @@ from pipeline.knowledge.reading.folders import Readers
 from pipeline.knowledge.writer import BATCH_CHUNKS
 from pipeline.workers import Workers, WorkersError
 
-PIECE = 32  # passages a worker has at a time, about three seconds of a core
+PIECE = 32  # passages a worker has at a time, about half a second of a core
 
 
 class Spread:

