@@ -119,23 +119,28 @@ def _matrix(rows: Sequence[tuple[str, ...]], weights: Row, unknown: float) -> ND
 
 
 def _led(matrix: NDArray[np.float32]) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the cluster of each row (-1: it has no words) and the sum of each cluster's rows."""
-    sums = np.zeros_like(matrix)
+    """Return the cluster of each row (-1: it has no words) and the sum of each cluster's rows.
+
+    A row has a dozen of the words, so only theirs are compared: a hundredth of the work.
+    """
+    sums = np.zeros((matrix.shape[1], len(matrix)), np.float32)  # words by clusters
     lengths = np.ones(len(matrix), np.float32)
     member: list[int] = []
     count = 0
     for row in matrix:
-        if not row.any():
+        words = np.flatnonzero(row)
+        if not words.size:
             member.append(-1)
             continue
-        alike = (sums[:count] @ row) / lengths[:count]
+        own = row[words]
+        alike = (own @ sums[words, :count]) / lengths[:count]
         best = int(alike.argmax()) if count else -1
         if best < 0 or alike[best] < ALIKE:
             best, count = count, count + 1
-        sums[best] += row
-        lengths[best] = np.linalg.norm(sums[best])
+        sums[words, best] += own
+        lengths[best] = np.linalg.norm(sums[:, best])
         member.append(best)
-    return member, sums[:count]
+    return member, sums[:, :count].T
 
 
 def _words(centroid: NDArray[np.float32], vocabulary: Sequence[str]) -> Row:

@@ -67,9 +67,13 @@ class _Place:
     fit: TopicFit
     labels: dict[int, tuple[str, str]]
     waiting: list[AskedQuestion] = field(default_factory=list[AskedQuestion])
+    _placed: dict[str, int | None] = field(default_factory=dict[str, int | None])
 
     def of(self, turn: AskedQuestion) -> int | None:
-        return self.fit.place(turn.question)[0]
+        """Return a turn's topic; people repeat themselves, so each wording is placed once."""
+        if turn.question not in self._placed:
+            self._placed[turn.question] = self.fit.place(turn.question)[0]
+        return self._placed[turn.question]
 
 
 def topics(ledger: Rows, window: Window) -> Sorted:
@@ -115,9 +119,12 @@ def gaps(ledger: Rows, window: Window) -> list[Gap]:
 def _by_words(turns: Iterable[AskedQuestion]) -> dict[str, list[AskedQuestion]]:
     """Group turns by the content words of their questions, the oldest first; those without are left out."""
     groups: dict[str, list[AskedQuestion]] = defaultdict(list)
+    by_wording: dict[str, list[AskedQuestion]] = defaultdict(list)
     for turn in turns:
-        if words := key(turn.question):
-            groups[words].append(turn)
+        by_wording[turn.question].append(turn)
+    for question, repeated in by_wording.items():
+        if words := key(question):
+            groups[words] += repeated
     for group in groups.values():
         group.sort(key=lambda turn: (turn.started_at, turn.turn_id))
     return groups
