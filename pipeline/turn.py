@@ -52,17 +52,13 @@ class Pipeline(Frame):
             for event in repeat(done):
                 yield event
             return
-        try:
-            with self._place(question) as full:
-                if full is not None:
-                    yield refused(full, question)
-                    return
-                async with aclosing(self._admitted(question)) as events:
-                    async for event in events:
-                        yield event
-        finally:
-            if question.client_turn_id is not None:
-                self.quota.release(question.user_id, question.client_turn_id)
+        with self._place(question) as full:
+            if full is not None:
+                yield refused(full, question)
+                return
+            async with aclosing(self._admitted(question)) as events:
+                async for event in events:
+                    yield event
 
     async def _admitted(self, question: Question) -> AsyncGenerator[Event]:
         """Run one turn when there is a place for it."""

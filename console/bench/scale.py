@@ -306,8 +306,7 @@ def _wait(counts: Counts, spending: Spending, number: int) -> float:
     spending.hold(turn, who, "2026-11-30", 0.01, time.time(), SpendingSums(9e9, 9e9, 9e9))
     spending.settle(turn, who, "2026-11-30", 0.01, 0)
     counts.settle(turn, 90.0)
-    counts.leave(who, turn)
-    counts.release(who, turn)
+    counts.leave(who, turn, turn)
     return (time.perf_counter() - began) * 1e3
 
 

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 MINUTE = 60.0
 
 _USED = "select at, tokens from used where who = ? order by at"
+_RELEASE = "delete from running where who = ? and client_turn_id = ?"
 _SCHEMA = """
 pragma journal_mode = wal;
 pragma synchronous = off;
@@ -74,8 +75,8 @@ class Counts(Protocol):
         """Take one of the places that this person's turns have at once; False when all are taken."""
         ...
 
-    def leave(self, who: str, turn_id: str) -> None:
-        """Give a place back."""
+    def leave(self, who: str, turn_id: str, client_turn_id: str | None = None) -> None:
+        """Give a place back, and the client's turn with it."""
         ...
 
     def close(self) -> None: ...
@@ -126,7 +127,7 @@ class SharedCounts:
 
     def release(self, who: str, client_turn_id: str) -> None:
         with self._begin() as db:
-            db.execute("delete from running where who = ? and client_turn_id = ?", (who, client_turn_id))
+            db.execute(_RELEASE, (who, client_turn_id))
 
     def enter(self, who: str, turn_id: str, most: int, until: float, now: float) -> bool:
         with self._begin() as db:
@@ -136,9 +137,11 @@ class SharedCounts:
                 db.execute("insert into places values (?, ?, ?)", (turn_id, who, until))
             return count < most
 
-    def leave(self, who: str, turn_id: str) -> None:
+    def leave(self, who: str, turn_id: str, client_turn_id: str | None = None) -> None:
         with self._begin() as db:
             db.execute("delete from places where turn_id = ?", (turn_id,))
+            if client_turn_id is not None:
+                db.execute(_RELEASE, (who, client_turn_id))
 
     def close(self) -> None:
         with self._lock:

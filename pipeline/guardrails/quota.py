@@ -80,26 +80,37 @@ class Quota:
             self._counts.release(user_id, client_turn_id)
 
     @contextmanager
-    def place(self, user_id: str, seconds: float) -> Iterator[bool]:
-        """Hold one of a user's places for a turn of so many seconds at most; False when all are taken."""
-        if self._user_turns is None:
-            yield True
-            return
-        turn, now = uuid7(), self._clock()
-        fits = self._own[user_id] < max(int(self._user_turns * ALONE), 1)  # when the others cannot be asked
-        with self._logged():
-            fits = self._counts.enter(user_id, turn, self._user_turns, now + seconds, now)
-        if not fits:
-            yield False
-            return
-        self._own[user_id] += 1
+    def place(
+        self, user_id: str, seconds: float, client_turn_id: str | None = None, *, counted: bool = True
+    ) -> Iterator[bool]:
+        """Hold one of a user's places for a turn of so many seconds at most; False when all are taken.
+
+        At the end the client's turn is given back too, in the same question to who counts.
+        """
+        turn = uuid7() if counted and self._user_turns is not None else None
+        fits = turn is None or self._enter(user_id, turn, self._user_turns or 0, seconds)
         try:
-            yield True
+            yield fits
         finally:
-            self._own[user_id] -= 1
-            self._own += Counter()  # forgets who has no turn any more
-            with self._logged():
-                self._counts.leave(user_id, turn)
+            if turn is not None and fits:
+                self._leave(user_id, turn, client_turn_id)
+            elif client_turn_id is not None:
+                self.release(user_id, client_turn_id)
+
+    def _enter(self, user_id: str, turn: str, most: int, seconds: float) -> bool:
+        now = self._clock()
+        fits = self._own[user_id] < max(int(most * ALONE), 1)  # when the others cannot be asked
+        with self._logged():
+            fits = self._counts.enter(user_id, turn, most, now + seconds, now)
+        if fits:
+            self._own[user_id] += 1
+        return fits
+
+    def _leave(self, user_id: str, turn: str, client_turn_id: str | None) -> None:
+        self._own[user_id] -= 1
+        self._own += Counter()  # forgets who has no turn any more
+        with self._logged():
+            self._counts.leave(user_id, turn, client_turn_id)
 
     def close(self) -> None:
         self._counts.close()

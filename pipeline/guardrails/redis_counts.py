@@ -60,6 +60,11 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[3])))
 return 1
 """
+# KEYS: the same, then the client's turn that is over, if it has a name. ARGV: turn
+_LEAVE = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+if KEYS[2] then redis.call('DEL', KEYS[2]) end
+"""
 
 
 class RedisCounts:
@@ -83,21 +88,25 @@ class RedisCounts:
         self._server.run(_SETTLE, (f"turn:{turn_id}",), (turn_id, tokens, self._server.key("tokens:")))
 
     def claim(self, who: str, client_turn_id: str, until: float, now: float) -> bool:
-        name, milliseconds = self._running(who, client_turn_id), max(int((until - now) * 1000), 1)
+        name = self._server.key(_running(who, client_turn_id))
+        milliseconds = max(int((until - now) * 1000), 1)
         return bool(self._server.ask(lambda server: server.set(name, "1", nx=True, px=milliseconds)))
 
     def release(self, who: str, client_turn_id: str) -> None:
-        self._server.ask(lambda server: server.delete(self._running(who, client_turn_id)))
+        name = self._server.key(_running(who, client_turn_id))
+        self._server.ask(lambda server: server.delete(name))
 
     def enter(self, who: str, turn_id: str, most: int, until: float, now: float) -> bool:
         milliseconds = max(int((until - now) * 1000), 1)
         return bool(self._server.run(_ENTER, (f"places:{who}",), (turn_id, most, milliseconds)))
 
-    def leave(self, who: str, turn_id: str) -> None:
-        self._server.ask(lambda server: server.zrem(self._server.key(f"places:{who}"), turn_id))
+    def leave(self, who: str, turn_id: str, client_turn_id: str | None = None) -> None:
+        running = () if client_turn_id is None else (_running(who, client_turn_id),)
+        self._server.run(_LEAVE, (f"places:{who}", *running), (turn_id,))
 
     def close(self) -> None:
         self._server.close()
 
-    def _running(self, who: str, client_turn_id: str) -> str:
-        return self._server.key(f"running:{len(who)}:{who}:{client_turn_id}")
+
+def _running(who: str, client_turn_id: str) -> str:
+    return f"running:{len(who)}:{who}:{client_turn_id}"

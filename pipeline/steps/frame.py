@@ -68,12 +68,13 @@ class Frame(Operations):
 
     @contextmanager
     def _place(self, question: Question) -> Iterator[Failed | None]:
-        """Hold one of its user's places over all processes; yield why not when all are taken."""
-        if question.door in UNMETERED:
-            yield None
-            return
+        """Hold one of its user's places over all processes; yield why not when all are taken.
+
+        At the end the client's turn is given back.
+        """
         seconds = self.admission.seconds + self.rules.turn_seconds + 2 * SPARE_SECONDS
-        with self.quota.place(question.user_id, seconds) as fits:
+        counted = question.door not in UNMETERED
+        with self.quota.place(question.user_id, seconds, question.client_turn_id, counted=counted) as fits:
             yield None if fits else self.admission.too_many()
 
     @contextmanager

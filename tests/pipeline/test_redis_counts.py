@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,30 @@ async def test_turns_of_a_user_at_once_are_exact_over_machines(shared_sessions: 
         assert fits, "places are given back"
     for machine in machines:
         machine.close()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_turn_gives_back_its_place_and_its_name_in_one_go(
+    counts: RedisCounts, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(99, counts=counts if shared else SharedCounts(), user_turns=1)
+    ask, questions = counts._server.ask, list[Any]()
+    monkeypatch.setattr(
+        counts._server, "ask", lambda question: (questions.append(question), ask(question))[1]
+    )
+    assert quota.claim("ada", "t1", 30.0)
+    with quota.place("ada", 60.0, "t1") as fits:
+        assert fits and not quota.claim("ada", "t1", 30.0)
+        assert quota.claim("ada", "t2", 30.0)
+        with quota.place("ada", 60.0, "t2") as second:
+            assert not second
+        assert quota.claim("ada", "t2", 30.0), "a turn that found no place is no longer under way"
+        del questions[:]
+    assert len(questions) == shared
+    assert quota.claim("ada", "t1", 30.0)
+    with quota.place("ada", 60.0, "t1", counted=False), quota.place("ada", 60.0) as fits:
+        assert fits, "what is not counted takes no place"
+    assert quota.claim("ada", "t1", 30.0)
 
 
 def test_the_place_of_a_turn_whose_machine_died_is_free_in_the_end(counts: RedisCounts) -> None:
