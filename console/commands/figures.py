@@ -18,10 +18,10 @@ def metric_table(metrics: Mapping[str, Summary], title: str, *, idle: bool = Fal
     """Print the metrics of a run; with `idle` also how often each does not apply."""
     repeated = any(summary.spread is not None for summary in metrics.values())
     heads = (*COLUMNS, *(["not applicable"] if idle else []), *(["between repetitions"] if repeated else []))
-    table(heads, (_row(name, summary, idle) for name, summary in metrics.items()), title)
+    table(heads, (_row(name, summary, idle, repeated) for name, summary in metrics.items()), title)
 
 
-def _row(name: str, summary: Summary, idle: bool) -> tuple[Any, ...]:
+def _row(name: str, summary: Summary, idle: bool, repeated: bool) -> tuple[Any, ...]:
     write = find_metric(name).write
     low, high = summary.ci_low, summary.ci_high
     return (
@@ -31,7 +31,7 @@ def _row(name: str, summary: Summary, idle: bool) -> tuple[Any, ...]:
         summary.n,
         summary.failed,
         *([summary.not_applicable] if idle else []),
-        *([] if summary.spread is None else [write(summary.spread)]),
+        *([None if summary.spread is None else write(summary.spread)] if repeated else []),
     )
 
 

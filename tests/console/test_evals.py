@@ -14,8 +14,9 @@ import streamlit
 from console.dashboard import charts, data, jobs
 from console.dashboard.jobs import Wanted
 from tests.console.console_server import page, shown
+from traces.ids import uuid7
 from traces.journal import Journal
-from traces.records import Run
+from traces.records import Run, RunSettings, Score
 
 SLEEPER = (
     sys.executable,
@@ -94,6 +95,41 @@ def test_the_list_shows_means_with_intervals_and_counts_failures(runs: list[Run]
     found = scores.summary["groundedness"]
     assert f"{found.mean:.3f}" in html
     assert f"{found.ci_low:.3f} – {found.ci_high:.3f}" in html
+
+
+def test_a_run_that_asks_each_case_again_shows_how_far_its_answers_differ(folder: Path) -> None:
+    settings = RunSettings(repetitions=2)
+    run = Run(
+        "again",
+        "demo",
+        "f",
+        "answer@v1 · extractive",
+        "finished",
+        datetime.now(UTC),
+        settings=settings,
+        cases=1,
+        done=1,
+    )
+    journal = Journal(folder / "journal")
+    journal.write(run)
+    for repetition, value in ((1, 1.0), (2, 0.5)):
+        journal.write(
+            Score(
+                uuid7(),
+                "t",
+                "hit@5",
+                value,
+                "eval",
+                datetime.now(UTC),
+                run_id="again",
+                case_id="c",
+                repetition=repetition,
+            )
+        )
+    journal.close()
+    html = shown(page("evals", run="again"))
+    assert "1 of 1 cases, 2 times each" in html
+    assert "Between repetitions" in html and "± 0.354" in html
 
 
 def test_a_run_has_a_page_with_its_metrics_and_weakest_cases(runs: list[Run]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from evalsets.metrics import columns
+from evalsets.reports import findings, report
 from evalsets.reports.compare import compare_runs
 from evalsets.runs import runner
 from evalsets.runs.answer_cache import remember
@@ -68,6 +69,13 @@ async def test_repetitions_are_averaged_before_they_are_compared(stage: Stage) -
     with stage.store.read() as ledger:
         stored = columns.columns(runs.scores_of(ledger, "r"))
         assert stored["hit@5"].values["c1"] == 0.5
+        for text in (
+            report.markdown(findings.of_run(ledger, "r")),
+            report.html(findings.of_run(ledger, "r")),
+        ):
+            assert "Between repetitions" in text and "± 0.101" in text
+            assert "Each case was asked 2 times" in text
+        assert "Between repetitions" not in report.markdown(findings.of_run(ledger, "plain"))
         assert columns.summary(stored)["hit@5"] == hit
         assert len(runs.cases_of(ledger, "r")) == 8
         (differing,) = [

@@ -68,7 +68,8 @@ def when(run: Run) -> str:
 def cases_of(run: Run) -> str:
     """Return how many cases a run has done, and how many of them failed."""
     failed = f", {run.failed} failed" if run.failed else ""
-    return f"{run.done or 0} of {run.cases or 0} cases{failed}"
+    times = f", {run.settings.repetitions} times each" if run.settings.repetitions > 1 else ""
+    return f"{run.done or 0} of {run.cases or 0} cases{times}{failed}"
 
 
 def _head(run: Run) -> str:
@@ -97,7 +98,10 @@ def _about(run: Run, runs: list[Run]) -> str:
 def _metrics(scores: RunScores) -> str:
     if not scores.summary:
         return '<p class="quiet">Nothing is scored yet.</p>'
-    heads = ["Metric", "Mean ", "95 % interval ", "Cases ", "Failed ", "Not applicable ", "What it says"]
+    spread = ["Between repetitions "] if scores.run.settings.repetitions > 1 else []
+    heads = [
+        "Metric", "Mean ", "95 % interval ", *spread, "Cases ", "Failed ", "Not applicable ", "What it says"
+    ]  # fmt: skip
     return markup.table(
         heads, [_metric(name, summary, scores.run.settings) for name, summary in scores.summary.items()]
     )
@@ -116,12 +120,17 @@ def _metric(name: str, summary: Summary, settings: RunSettings) -> str:
             markup.cell(f"<b>{escape(about.title)}</b>"),
             markup.cell(f"<b>{about.write(summary.mean)}</b>", "right"),
             markup.cell(interval, "right quiet"),
+            *([markup.cell(_spread(name, summary), "right quiet")] if settings.repetitions > 1 else []),
             markup.cell(str(summary.n), "right"),
             markup.cell(failed, "right"),
             markup.cell(str(summary.not_applicable), "right quiet"),
             markup.cell(escape(what), "text quiet"),
         ]
     )
+
+
+def _spread(name: str, summary: Summary) -> str:
+    return "—" if summary.spread is None else f"± {find_metric(name).write(summary.spread)}"
 
 
 def _trust(scores: RunScores) -> None:
