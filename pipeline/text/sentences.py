@@ -37,6 +37,8 @@ _ABBREVIATIONS = frozenset(
     u.s u.k""".split()  # noqa: SIM905
 )
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|[a-zA-Z][.)])[ \t]+")
+_HEADING = re.compile(r"#{1,6}[ \t]+\S")
+_LABELLED = re.compile(r"[ \t]*[-*+•] +\S+:$")
 _ROWS = (re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S"), re.compile(r".+ \| \S"))  # "field: value", "cell | cell"
 _END = re.compile(r"(?<![.!?…])[.!?…]+['\"”’»)\]]*(?=\s)|[。！？]+")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
@@ -194,12 +196,21 @@ def _wraps(before: str, line: str, folded: bool) -> bool:
         return False
     if FENCE.match(before) or FENCE.match(line):
         return False
+    if tail[-1] == ":" and _LABELLED.match(tail):
+        return _indent(line) > _indent(before)  # "* clean:" and under it what that does
     if tail[-1] in ".!?:…。" or any(shape.match(tail) and shape.match(head) for shape in _ROWS):
         return False
     return head[0].islower() or (folded and len(tail) >= 50)
 
 
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    if _HEADING.match(text, start, end):  # "## 2.1. Running it" is one
+        yield from _pieces(text, start, end)
+        return
     marker = _LIST_ITEM.match(text, start, end)
     search = marker.end() if marker else start
     for match in _END.finditer(text, search, end):

@@ -117,6 +117,23 @@ def test_html_gives_what_a_reader_sees(tmp_path: Path) -> None:
     assert not any(word in found.text for word in ("secret", "gone", "evil", "Menu", "p{}"))
 
 
+def test_html_marks_its_sections_and_the_terms_that_paragraphs_explain(tmp_path: Path) -> None:
+    page = """<h1>Kiln</h1><p>Warm.</p><h2>2.1. Options</h2><h3></h3><h3><pre>a\nb</pre></h3>
+    <dl><dt><code>--depth=&lt;number&gt;</code></dt><dd><p>How deep it looks.</p></dd>
+    <dt>Glaze</dt><dd>a coat of glass</dd></dl>"""
+    lines = document(write(tmp_path / "a.html", page)).text.splitlines()
+    assert lines[0] == "Kiln"
+    assert [line for line in lines if line.startswith("#")] == ["## 2.1. Options", "##### --depth=<number>"]
+    assert "Glaze: a coat of glass" in lines
+
+
+def test_a_table_of_contents_is_no_text_of_its_page(tmp_path: Path) -> None:
+    entries = "".join(f"<dt>{n}. <a href='a.html#q{n}'>Why is kiln {n} cold?</a></dt>" for n in range(4))
+    page = f"<main><h1>Kiln</h1><dl>{entries}</dl><p>See <a href='#q1'>this</a>: it is warm.</p></main>"
+    text = document(write(tmp_path / "a.html", page)).text
+    assert "cold" not in text and "See this: it is warm." in text
+
+
 def test_html_in_a_declared_encoding(tmp_path: Path) -> None:
     page = '<meta charset="shift_jis"><p>日本語のテキスト</p>'.encode("shift_jis")
     assert "日本語" in document(write(tmp_path / "a.html", page)).text

@@ -29,6 +29,12 @@ def cut(text: str) -> list[str]:
             ["To do it:", "1. Open Settings.", "2. Click on Wi-Fi.", "Done"],
         ),
         ("# Heading\nText here", ["# Heading", "Text here"]),
+        ("## 2.1. Running it\nText here", ["## 2.1. Running it", "Text here"]),
+        (
+            "* clean:\n  Empty the cache.\n* ls:\n  List it.",
+            ["* clean:\n  Empty the cache.", "* ls:\n  List it."],
+        ),
+        ("* clean:\nEmpty the cache.", ["* clean:", "Empty the cache."]),
         ("Install Orca\nRefer to the help.", ["Install Orca", "Refer to the help."]),
         (
             "This line is long enough to be wrapped by an editor at\nsome width. Next.",

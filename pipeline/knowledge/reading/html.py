@@ -22,6 +22,8 @@ _BLOCKS = set(
     """address article aside blockquote body dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4
     h5 h6 header hr legend li main ol p pre section summary table tr ul""".split()  # noqa: SIM905
 )
+_LEVELS = {"h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}  # h1 is the title of the page
+_TERM_LEVEL = 5  # of a term that paragraphs explain
 _HIDDEN_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
     r"|(?:font-size|opacity)\s*:\s*0(?![.\d]*[1-9])"
@@ -163,10 +165,18 @@ class _Reader:
             self.read(element, depth + 1, verbatim or tag == "pre")
             if tag == "pre" and _shows_code(element):
                 self._fence(place, element)
+            elif (level := _level(element)) and not verbatim:
+                self._head(place, level)
             if tag in _BLOCKS or tag == "br":
                 self._pieces.append(
                     "\n\n" if tag in ("h1", "h2", "h3", "h4", "h5", "h6", "p", "dl") else "\n"
                 )
+
+    def _head(self, place: int, level: int) -> None:
+        """Mark a heading of one line as Markdown does: what stands under it is read as its section."""
+        heading = "".join(self._pieces[place:]).strip()
+        if heading and "\n" not in heading and "\x00" not in heading and not heading.startswith("#"):
+            self._pieces[place:] = [f"{'#' * level} {heading}"]
 
     def _fence(self, place: int, element: Any) -> None:
         """Put a block of code between fences, its white space untouched; in an item it is indented."""
@@ -192,6 +202,17 @@ def _explains(element: Any) -> bool:
         before = before.prev
     short = len(element.text()) <= _SHORT and element.css_first("p, ul, ol, table, div, pre") is None
     return short and before is not None and before.tag == "dt" and bool(before.text().strip())
+
+
+def _level(element: Any) -> int:
+    """Return the level of a heading, or of a term that paragraphs explain, else 0."""
+    if element.tag != "dt":
+        return _LEVELS.get(element.tag, 0)
+    after = element.next
+    while after is not None and not after.is_element_node:
+        after = after.next
+    explained = after is not None and after.tag == "dd" and not _explains(after)
+    return _TERM_LEVEL if explained else 0
 
 
 def _marks(numbered: Any) -> dict[int, str]:
@@ -241,6 +262,8 @@ def _furniture(element: Any) -> bool:
     if tag in ("nav", "footer"):
         return True
     text = " ".join(element.text(separator=" ").split())
+    if _is_contents(element, text):
+        return True
     named = " ".join(filter(None, (attributes.get("class"), attributes.get("id"), attributes.get("role"))))
     if _NOTICE.search(named) and len(text) <= _LONGEST_NOTICE and _asks(element):
         return True
@@ -266,6 +289,15 @@ def _is_menu(element: Any, text: str) -> bool:
     return sum(map(len, links)) >= 0.8 * (len(text) - text.count(" ")) and sum(
         len(link.split()) <= 4 for link in links
     ) >= 0.8 * len(links)
+
+
+def _is_contents(element: Any, text: str) -> bool:
+    """Say whether nearly all the words are links to places within pages: a table of contents."""
+    links = element.css("a[href*='#']")
+    if len(links) < _MENU_LINKS:
+        return False
+    words = sum(len("".join(link.text().split())) for link in links)
+    return words >= 0.8 * (len(text) - text.count(" "))
 
 
 def _grid(table: Any) -> list[list[str]] | None:
