@@ -15,14 +15,14 @@ from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.double import halves
 from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read
 from pipeline.extractive.exact import numbered
-from pipeline.extractive.headings import pointed
+from pipeline.extractive.headings import pointed, termed
 from pipeline.extractive.home import others
 from pipeline.extractive.kinds import does, kind
 from pipeline.extractive.procedures import DANGLING, Procedure, beginning, runs_of, step_number
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
 from pipeline.extractive.usage import spoken, usages, with_code, wordless
-from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead
+from pipeline.extractive.wording import POINTER, SUMMARY, cited, empty, flat, lead, named
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
 from pipeline.text.code_blocks import parted
@@ -225,7 +225,7 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
         chosen = [s for s in chosen if s.position < last] + after[:AFTER_STEPS]
     elif not chosen:
         chosen = sorted(prose or reading.sentences, key=lambda s: -s.probability)[:1]
-    chosen = _grounded_starts(chosen, [s for s in prose if not wordless(s)])
+    chosen = termed(_grounded_starts(chosen, [s for s in prose if not wordless(s)]), reading.sentences)
     return list(_written(chosen, best, reading))
 
 
@@ -350,8 +350,10 @@ def _written(chosen: Sequence[Sentence], procedure: Procedure | None, reading: R
     gap = ""
     for passage, group in groupby(before, key=lambda s: s.passage):
         for sentence in group:
-            apart = "\n\n" if parted(sentence.text)[1] else " "
-            yield max(gap, apart if gap else "", key=len) + cited(sentence.text, numbers[passage])
+            titled = sentence.text.startswith("#") and len(chosen) > 1
+            apart = "\n\n" if titled or parted(sentence.text)[1] else " "
+            words = named(sentence.text) if titled else cited(sentence.text, numbers[passage])
+            yield max(gap, apart if gap else "", key=len) + words
             gap = apart
         gap = "\n\n"
     if procedure:

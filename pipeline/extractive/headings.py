@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.context.widen import REACH
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW
+from pipeline.extractive.wording import flat
 from pipeline.knowledge.found import RetrievedChunk
 from pipeline.text.definitions import titled
 from pipeline.text.sentences import STOP_WORDS, list_marker, stem, tokens
@@ -20,9 +22,12 @@ INHERITED = 0.9  # share of a heading's probability that the sentence under it h
 CLEARLY = 1.5  # how much likelier than any sentence a heading must be to hand its probability on
 AHEAD = 1.02  # factor on the likeliest sentence of a page for the beginning of one that the question names
 SUREST = 0.99
+EXPLAINS = 6  # sentences under an option's heading that explain it
 _SEE = re.compile(r"\b(?:see|as described (?:under|in|on)|read|refer to) +(?P<title>[^.;()]+)", re.IGNORECASE)
 
 
+_SINGLE = re.compile(r"(?:[^.?!]|\.(?=\S)|(?<=\d)\. )+\?$")
+_TERM = re.compile(r"#+[ \t]+(?:`[^\s`]+`|`?--?[A-Za-z]|`?[A-Za-z][\w-]*[._=<]\w)")
 _FIELD = re.compile(r"^\W+\w+:\s")
 
 
@@ -40,7 +45,7 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     That is when nothing else answers nearly so well: "Ask last week's questions again" is not said twice.
     "Type: …" and "Default: …" may stand between.
     """
-    heads = np.array([text.startswith("#") for text in page.texts])
+    heads = np.array([text.startswith("#") or _asked(text) for text in page.texts])
     place = int((probabilities * heads).argmax())
     under = place + 1
     while under < len(page.texts) and list_marker(page.texts[under]) and _FIELD.search(page.texts[under]):
@@ -52,6 +57,26 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     raised = probabilities.copy()
     raised[under] = max(raised[under], INHERITED * raised[place])
     return raised
+
+
+def _asked(text: str) -> bool:
+    """Tell a line that asks a question, as in a list of frequent ones."""
+    return text.endswith("?") and _SINGLE.match(text) is not None
+
+
+def termed(chosen: Sequence[Sentence], everything: Sequence[Sentence]) -> list[Sentence]:
+    """Return the sentences, each that explains an option or a key after the heading that names it."""
+    named: dict[tuple[int, int], Sentence] = {}
+    term: Sentence | None = None
+    there = {(s.passage, s.position): s for s in chosen}
+    for sentence in everything:
+        if sentence.text.startswith("#"):
+            term = sentence if _TERM.match(sentence.text) else None
+        elif term and (sentence.passage, sentence.position) in there:
+            near = term.passage == sentence.passage and sentence.position - term.position <= EXPLAINS
+            if near and flat(term.text) not in sentence.text:
+                named[term.passage, term.position] = term
+    return list((there | named).values())
 
 
 def introduced(page: Opened, question: str, probabilities: Numbers) -> Numbers:

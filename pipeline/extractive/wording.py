@@ -67,6 +67,12 @@ def lead(text: str, n: int) -> str:
     return flat(text) if text.rstrip().endswith(":") else cited(text, n)
 
 
+def named(text: str) -> str:
+    """Return the heading of an option or key, as code: its brackets are no mark-up."""
+    term = flat(text)
+    return f"**{term}**" if "`" in term else f"**`{term}`**"
+
+
 def cited(text: str, n: int) -> str:
     """Put the citation before the full stop, or after another end mark: "Open Settings [1]."
 

@@ -26,6 +26,8 @@ class Opened:
     [
         (["# Ask again", "The estimate comes first.", "Look twice."], [0, 0, 0], [0.6, 0.1, 0.2], 0.54),
         (["# Ask again", "The estimate comes first.", "Look twice."], [0, 0, 0], [0.6, 0.1, 0.5], 0.1),
+        (["4.2. Why ask again?", "The estimate comes first.", "Look."], [0, 0, 0], [0.6, 0.1, 0.2], 0.54),
+        (["Ask again. Why so?", "The estimate comes first.", "Look."], [0, 0, 0], [0.6, 0.1, 0.2], 0.1),
         (["# Ask again", "The estimate comes first."], [0, 1], [0.6, 0.1], 0.1),  # another passage
         (["# Ask again", "1. Open it."], [0, 0], [0.6, 0.1], 0.1),
         (["# Ask again", "key: `a`; meaning: all."], [0, 0], [0.6, 0.1], 0.1),
@@ -69,3 +71,17 @@ async def test_a_reason_is_no_steps() -> None:
     )
     text = await answer(prompt("Why can't I start the kiln without a key?", page, cosines=(0.8,)))
     assert "because everybody could start the kiln" in text and "1. Cut" not in text
+
+
+async def test_what_explains_an_option_is_quoted_with_its_name() -> None:
+    page = (
+        "kiln",
+        "Options of the kiln",
+        "##### --shelf=<low|high> [default: low]\n\nSays where the bowls stand.\n\n"
+        "##### --depth=<number>\n\nSays how many bowls are shown in the report of the kiln.",
+    )
+    text = await answer(prompt("How many bowls are shown in the report?", page, cosines=(0.8,)))
+    assert text == "**`--depth=<number>`**\n\nSays how many bowls are shown in the report of the kiln [1]."
+    prose = ("kiln", "The kiln", "## `Looking at reports`\n\nThe report of the kiln shows how many bowls there are.")
+    text = await answer(prompt("How many bowls are shown in the report?", prose, cosines=(0.8,)))
+    assert "Looking" not in text
