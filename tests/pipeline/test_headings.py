@@ -82,6 +82,10 @@ async def test_what_explains_an_option_is_quoted_with_its_name() -> None:
     )
     text = await answer(prompt("How many bowls are shown in the report?", page, cosines=(0.8,)))
     assert text == "**`--depth=<number>`**\n\nSays how many bowls are shown in the report of the kiln [1]."
-    prose = ("kiln", "The kiln", "## `Looking at reports`\n\nThe report of the kiln shows how many bowls there are.")
+    prose = (
+        "kiln",
+        "The kiln",
+        "## `Looking at reports`\n\nThe report of the kiln shows how many bowls there are.",
+    )
     text = await answer(prompt("How many bowls are shown in the report?", prose, cosines=(0.8,)))
     assert "Looking" not in text
