@@ -22,6 +22,8 @@ SCHEMES = ("redis", "rediss", "unix")
 KEEPS = "noeviction"
 LOOK_SECONDS = 60.0  # between two looks at whether the server keeps what it is told
 _PREFIX = "answerdeck:"
+_REFUSED = "refuses the name or the password: put them into the address, redis://name:password@host"
+_REPLICA = "is a read-only replica: give the address of the primary"
 _PROBE = "redis.call('SET', KEYS[1], '1') return redis.call('DEL', KEYS[1])"
 
 
@@ -79,6 +81,7 @@ class RedisServer:
         self._unfit: str | None = None
         self._looks_at = float("-inf")
         self._denial = redis.ResponseError
+        self._meanings = ((redis.AuthenticationError, _REFUSED), (redis.ReadOnlyError, _REPLICA))
         self._lacking = NoScriptError
         self._prefix = f"{_PREFIX}{space}"  # apart from what others keep there
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError)
@@ -114,10 +117,16 @@ class RedisServer:
                 self._look()
             return question(self._client)
         except self._failures as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            failure = f"{self.name} cannot be used: {line}"
+            failure = f"{self.name} {self._reason(error)}"
             self._rest.begin(failure)
             raise SessionsError(failure) from error
+
+    def _reason(self, error: Exception) -> str:
+        """Say what a failure means to who configures the server; its own words where these are plain."""
+        for kind, meaning in self._meanings:
+            if isinstance(error, kind):
+                return meaning
+        return f"cannot be used: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
 
     def check(self) -> None:
         """Say whether the server keeps what it is told; raises SessionsError in one line when it does not."""

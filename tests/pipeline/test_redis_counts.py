@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import build
 from pipeline.databases import redis_server
-from pipeline.databases.redis_server import RedisServer
+from pipeline.databases.redis_server import RedisServer, Rest
 from pipeline.errors import ConfigurationError, SessionsError
 from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.counts import RequestLimits, SharedCounts
@@ -239,6 +239,30 @@ async def test_a_server_that_throws_keys_away_is_not_counted_on(shared_sessions:
     await quota.take("ada", "d")
     assert not quota.alone
     quota.close()
+
+
+@pytest.mark.parametrize("who", ["", ":wrong@", "eve:wrong@"])
+def test_a_refused_password_is_one_plain_line(shared_sessions: Sessions, who: str) -> None:
+    inside = RedisServer(shared_sessions.address)
+    inside.ask(lambda client: client.config_set("requirepass", "right"))
+    try:
+        with pytest.raises(SessionsError, match="refuses the name or the password: put them") as caught:
+            RedisServer(shared_sessions.address.replace("://", f"://{who}"), rests=Rest()).check()
+        assert "wrong" not in str(caught.value) and "HELLO" not in str(caught.value)
+    finally:
+        inside.ask(lambda client: client.config_set("requirepass", ""))
+        inside.close()
+
+
+def test_a_replica_is_named_as_one(shared_sessions: Sessions) -> None:
+    inside = RedisServer(shared_sessions.address)
+    inside.ask(lambda client: client.replicaof("127.0.0.1", "1"))
+    try:
+        with pytest.raises(SessionsError, match="is a read-only replica: give the address of the primary"):
+            RedisServer(shared_sessions.address, rests=Rest()).check()
+    finally:
+        inside.ask(lambda client: client.replicaof("NO", "ONE"))
+        inside.close()
 
 
 async def test_a_turn_says_that_it_was_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
