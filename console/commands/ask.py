@@ -13,6 +13,7 @@ from console.commands.screen import emit, failed, wrong
 from pipeline.build import build, prepare
 from pipeline.configuration.sections import check_model
 from pipeline.events import Answer, Delta, Failed, Question, Retract
+from pipeline.http.sending import exported
 from pipeline.prompts.library import PromptError
 from pipeline.settings import load_settings
 
@@ -53,19 +54,21 @@ def ask(
 
 async def _turn(question: Question, *, quiet: bool) -> Answer | Failed:
     """Run one turn, printing it as it streams unless `quiet`."""
-    pipeline = build(load_settings(**({"models": {"primary": question.model}} if question.model else {})))
+    settings = load_settings(**({"models": {"primary": question.model}} if question.model else {}))
+    pipeline = build(settings)
     try:
         for name, label in question.prompts.items():
             pipeline.prompts.get_of(name, label)
         await prepare(pipeline)
         last: Answer | Failed | None = None
-        async for event in pipeline.answer(question):
-            if isinstance(event, Delta) and not quiet:
-                print(event.text, end="", flush=True)
-            elif isinstance(event, Retract) and not quiet:
-                print(f"\n{event.text}", end="")
-            elif isinstance(event, Answer | Failed):
-                last = event
+        with exported(pipeline, settings):
+            async for event in pipeline.answer(question):
+                if isinstance(event, Delta) and not quiet:
+                    print(event.text, end="", flush=True)
+                elif isinstance(event, Retract) and not quiet:
+                    print(f"\n{event.text}", end="")
+                elif isinstance(event, Answer | Failed):
+                    last = event
         assert last is not None
         return last
     finally:

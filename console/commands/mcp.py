@@ -12,6 +12,7 @@ from console.binding import taken
 from console.commands.screen import logs, wrong
 from pipeline.build import build
 from pipeline.errors import ConfigurationError
+from pipeline.http.sending import exported
 from pipeline.settings import load_settings
 
 HOST, PORT = "127.0.0.1", 7870
@@ -36,4 +37,5 @@ def mcp(
     if http and (problems := taken(HOST, {"port": port}, {"port": "--port"})):
         raise ConfigurationError(problems)
     pipeline = build(settings)
-    asyncio.run(over_http(pipeline, settings, HOST, port) if http else over_stdio(pipeline, settings))
+    with exported(pipeline, settings):
+        asyncio.run(over_http(pipeline, settings, HOST, port) if http else over_stdio(pipeline, settings))

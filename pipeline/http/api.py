@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 
 from fastapi import APIRouter, FastAPI
 
 from pipeline import build
 from pipeline.access.people import People
-from pipeline.http import sending
 from pipeline.http.health import Health
 from pipeline.http.metrics import Metrics
 from pipeline.http.middleware import Border
@@ -33,6 +32,7 @@ from pipeline.http.routes import (
     spans,
     turns,
 )
+from pipeline.http.sending import exported
 from pipeline.http.sign_in_page import SignInPage
 from pipeline.http.stopping import gently
 from pipeline.settings import Settings
@@ -83,10 +83,9 @@ class ServerWork:
         self.foreigners = spans.Foreigners(pipeline)
         self._pipeline, self._people = pipeline, people
         self._stop_seconds = settings.limits.stop_seconds
-        self._sender = sending.sender(settings, pipeline.rules.code_version, build.mask(settings))
+        self._export = ExitStack()
+        self._export.enter_context(exported(pipeline, settings))
         pipeline.observers.append(self.metrics.observe)
-        if self._sender is not None:
-            pipeline.observers.append(self._sender.observe)
 
     def lifespan(
         self, prepare: Callable[[Pipeline], Awaitable[None]] | None, *, gentle: bool
@@ -111,8 +110,7 @@ class ServerWork:
         self.foreigners.late(everything=True)
         await self._pipeline.close()
         self._people.close()
-        if self._sender is not None:
-            await asyncio.to_thread(self._sender.close)
+        await asyncio.to_thread(self._export.close)
 
 
 def _routers(pipeline: Pipeline, settings: Settings, people: People, work: ServerWork) -> Iterator[APIRouter]:

@@ -9,11 +9,12 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
+from pipeline import build
 from pipeline.http import otlp
 from pipeline.http.otlp import AnyValue, Attribute, ExportRequest, ScopeSpans, SpanBody, SpanEvent
 from pipeline.models.failures import retry_after
@@ -24,6 +25,8 @@ from traces.rewriting import Rewrite, rewritten
 
 if TYPE_CHECKING:
     import httpx2
+
+    from pipeline.turn import Pipeline
 
 MOST_WAITING = 2_000  # turns; what comes beyond is counted and left out
 BATCH, EVERY_SECONDS, SEND_SECONDS, END_SECONDS = 64, 1.0, 5.0, 3.0
@@ -136,13 +139,21 @@ class Sender:
             log.warning("turns do not reach %s: %s", self.endpoint, trouble)
 
 
-def sender(settings: Settings, version: str | None, mask: Rewrite | None) -> Sender | None:
-    """Return what sends turns to the configured collector; None without one."""
+@contextmanager
+def exported(pipeline: Pipeline, settings: Settings) -> Iterator[None]:
+    """Send the pipeline's turns to the configured collector, if there is one, until the end."""
     chosen = settings.telemetry
     if chosen.endpoint is None:
-        return None
+        yield
+        return
     headers = {name: secret.get_secret_value() for name, secret in chosen.headers.items()}
-    return Sender(chosen.endpoint, headers, texts=chosen.texts, version=version, mask=mask)
+    version, mask = pipeline.rules.code_version, build.mask(settings)
+    sender = Sender(chosen.endpoint, headers, texts=chosen.texts, version=version, mask=mask)
+    pipeline.observers.append(sender.observe)
+    try:
+        yield
+    finally:
+        sender.close()
 
 
 def sendable(trace: Trace, mask: Rewrite | None) -> Trace:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.collector import collector
 from tests.console.terminal import Terminal, terminal
 
 __all__ = ["terminal"]
@@ -60,8 +61,11 @@ def test_ask_ingest_and_look_at_the_trace(terminal: Terminal, answerdeck: Any, t
     env = {"ANSWERDECK_KB": "mine"}
     ingested = json.loads(terminal.works("ingest", str(folder), "--kb", "mine", "--json"))
     assert (ingested["added"], len(ingested["skipped"])) == (1, 1)
-    asked = answerdeck("ask", "What do bounce keys ignore?", "--json", **env)
-    assert asked.returncode == 0, asked.stderr
+    with collector() as (address, bodies, arrived):
+        env["ANSWERDECK_TELEMETRY__ENDPOINT"] = address
+        asked = answerdeck("ask", "What do bounce keys ignore?", "--json", **env)
+        assert asked.returncode == 0, asked.stderr
+        assert arrived.wait(5) and len(bodies) == 1
     answer = json.loads(asked.stdout)
     keys = {"turn_id", "conversation_id", "outcome", "answer", "citations", "passages", "usage", "cost_usd"}
     assert keys | {"first_token_seconds", "seconds"} <= answer.keys()

@@ -18,9 +18,11 @@ from console.tools import Tools
 from pipeline import build
 from pipeline.auth import digest
 from pipeline.errors import KnowledgeError
+from pipeline.http import otlp
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load_settings
 from pipeline.turn import Pipeline
+from tests.collector import collector
 from tests.console.terminal import Terminal, terminal
 from tests.pipeline.served import served
 from tests.pipeline.turns import make_pipeline, recorded
@@ -185,7 +187,7 @@ async def test_over_http_the_key_says_who_asks(monkeypatch: pytest.MonkeyPatch) 
         people.close()
 
 
-async def test_over_stdio_nothing_but_the_protocol_is_on_stdout() -> None:
+async def test_over_stdio_nothing_but_the_protocol_is_on_stdout_and_turns_are_sent_on() -> None:
     pipeline = await make_pipeline(kb="mine")
     await pipeline.close()
     env = {
@@ -193,6 +195,15 @@ async def test_over_stdio_nothing_but_the_protocol_is_on_stdout() -> None:
         "ANSWERDECK_KB": "mine",
         "LOG_LEVEL": "DEBUG",
     }
+    with collector() as (address, bodies, arrived):
+        await _over_stdio(env | {"ANSWERDECK_TELEMETRY__ENDPOINT": address})
+        assert arrived.wait(5)
+    assert any(
+        span.name == "invoke_agent answerdeck" for span in otlp.spans(bodies[0], "application/x-protobuf")
+    )
+
+
+async def _over_stdio(env: dict[str, str]) -> None:
     command = ["-m", "console.cli", "mcp"]
     strange: list[Any] = []
 

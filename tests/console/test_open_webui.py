@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.console.chat_server import Chat, server
-from tests.console.test_supervisor import free_port, wait_for
+from tests.console.peers import installed, running
+from tests.console.test_supervisor import free_port
 from traces.records import ERRANDS
 
 if TYPE_CHECKING:
@@ -23,34 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["server"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
-RELEASE = "open-webui==0.12.4"
 UNUSED = (  # it runs models of its own with these; a model elsewhere needs none
     "torch triton sentence-transformers transformers colbert-ai faster-whisper accelerate "
     "opencv-python-headless playwright"
 )
-TOOLS = Path(sys.executable).parent
 QUESTION = "How do I descale the machine?"
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("open-webui")
-    left_out = folder / "left-out.txt"
-    left_out.write_text("".join(f"{name}; sys_platform == 'never'\n" for name in UNUSED.split()))
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    command = [TOOLS / "uv", "pip", "install", "-q", "--python", folder / "venv/bin/python"]
-    done = subprocess.run(
-        [*command, "--override", left_out, RELEASE], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"{RELEASE} cannot be installed here: {done.stderr.strip()[-300:]}")
-    return folder / "venv/bin/open-webui"
-
-
-@pytest.fixture(scope="module")
-def front_end(program: Path, server: Chat) -> Iterator[str]:
-    port = free_port()
-    folder = program.parents[2]
+def front_end(tmp_path_factory: pytest.TempPathFactory, server: Chat) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("open-webui"), free_port()
+    program = installed(folder, "open-webui==0.12.4", without=UNUSED) / "open-webui"
     environment = os.environ | {
         "DATA_DIR": str(folder / "data"),
         "OPENAI_API_BASE_URL": f"{server.address}/v1",
@@ -63,22 +42,10 @@ def front_end(program: Path, server: Chat) -> Iterator[str]:
         "OFFLINE_MODE": "true",
         "DO_NOT_TRACK": "true",
     }
-    command = [program, "serve", "--host", "127.0.0.1", "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
-            return reply.status == 200
-        return False
-
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
-    try:
-        wait_for(ready, 180)
+    command = [program, "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, environment, folder, f"{address}/health"):
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_a_question_there_is_a_turn_here_and_its_chores_cost_nothing(

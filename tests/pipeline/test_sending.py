@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -24,6 +19,7 @@ from pipeline.http.api import create_app
 from pipeline.http.sending import Sender, sendable
 from pipeline.models.scripted import Scripted
 from pipeline.settings import load_settings
+from tests.collector import collector
 from tests.factories import make_trace
 from tests.pipeline.turns import ask, make_pipeline, recorded
 from traces.records import Payload
@@ -34,35 +30,6 @@ LID = "What happens when I close the lid of my laptop?"
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "EVERY_SECONDS", 0.02)
-
-
-@contextmanager
-def collector(*statuses: int, body: bytes = b"") -> Iterator[tuple[str, list[bytes], threading.Event]]:
-    """An address that answers by one status after the other; the last one again, and says so."""
-    bodies: list[bytes] = []
-    arrived = threading.Event()
-    left = list(statuses or (200,))
-
-    class Taking(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["content-length"])))
-            last = len(left) == 1
-            status = left[0] if last else left.pop(0)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            if last:
-                arrived.set()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1/traces", bodies, arrived
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("texts", [True, False])
