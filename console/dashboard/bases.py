@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import streamlit as st
 
-from console.dashboard import data, jobs, visitor, whose
+from console.dashboard import data, disk, jobs, visitor, whose
 from console.dashboard.data import Problem
 from console.dashboard.jobs import Job
 from pipeline import build, providers
@@ -261,7 +261,7 @@ def _plainly() -> Iterator[None]:
     try:
         yield
     except (AnswerdeckError, OSError) as error:
-        text = str(error)
+        text = disk.why(error)
         raise Problem(
             f"{text[:1].upper()}{text[1:]}.", "`answerdeck kb status` says how it stands."
         ) from None

@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from console.dashboard import visitor, whose
+from console.dashboard import disk, visitor, whose
 from console.dashboard.installed import Problem
 from evalsets.cases import cases
 from pipeline.deeds import acting
@@ -27,10 +27,10 @@ def guarded(draw: Callable[P, None], name: str) -> Callable[P, None]:
         try:
             with cases.belonging(_workspace()), acting(visitor.name):
                 draw(*arguments, **options)
-        except Exception:  # the boundary of a page: nobody sees a traceback, the log has all of it
+        except Exception as error:  # the boundary of a page: nobody sees a traceback, the log has all of it
             reference = uuid7()[-8:]
             log.exception("page %r failed, reference %s", name, reference)
-            _tell(reference)
+            _tell_full() if disk.full(error) else _tell(reference)
 
     return drawn
 
@@ -41,6 +41,13 @@ def _workspace() -> str | None:
         return whose.own()
     except Problem:
         return None
+
+
+def _tell_full() -> None:
+    st.error(
+        f"**Not saved: {disk.SENTENCE}.**\n\nWhat was saved before is whole, and the pages go on reading it.",
+        icon=":material/database_off:",
+    )
 
 
 def _tell(reference: str) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
-from console.dashboard import data, installed, visitor
+from console.dashboard import data, disk, installed, visitor
 from evalsets.cases import team
 from evalsets.cases.cases import Listed, list_sets, load_evalset
 from evalsets.cases.evalset import Evalset, EvalsetError
@@ -109,7 +109,7 @@ def change(name: str, what: str, work: Callable[[], object]) -> str | None:
         with step(name, what) as undoing:
             work()
     except (EvalsetError, OSError) as error:
-        return str(error)
+        return disk.why(error)
     st.session_state[STEP] = undoing
     refresh()
     return None
@@ -122,7 +122,7 @@ def decide(names: list[str]) -> str | None:
         with desk(data.settings()).together():
             gated.choose(data.settings(), names)
     except (AnswerdeckError, OSError) as error:
-        return str(error)
+        return disk.why(error)
     installed.settings.clear()
     return None
 
@@ -140,7 +140,7 @@ def undo() -> str | None:
             undoing.undo()
             note(data.settings(), f"evalset {undoing.name}: {undoing.what} taken back")
     except (EvalsetError, OSError) as error:
-        return str(error)
+        return disk.why(error)
     refresh()
     return None
 

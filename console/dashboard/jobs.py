@@ -189,9 +189,13 @@ def launch(below: Path, place: str, key: str, command: list[str], title: str) ->
             env=environment(),
             start_new_session=True,
         )
-    _children[key] = process
     job = Job(key, process.pid, born(process.pid), datetime.now(UTC).isoformat(), title)
-    _write(folder / f"{key}.json", job)
+    try:
+        _write(folder / f"{key}.json", job)
+    except OSError:  # nobody could find or stop it
+        process.terminate()
+        raise
+    _children[key] = process
     return job
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from console.dashboard import jobs
 from tests import synthetic
 from tests.console.console_server import page
 from tests.factories import make_trace
@@ -109,3 +115,55 @@ def test_times_ahead_of_the_clock_are_drawn(folder: Path) -> None:
     for name in ("overview", "turns", "conversations", "costs", "topics"):
         app = page(name)
         assert not app.exception and not app.error, name
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_grade_on_a_full_disk_says_so_and_can_be_given_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = page("annotate", queue="Random sample", **{"as": "ada"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_append", full)
+        app.button(key="grade-3").click().run()
+    assert not app.exception
+    assert "Not graded: the disk is full: free some space" in app.error[0].value
+    app.button(key="grade-3").click().run()
+    assert not app.exception and not app.error
+    assert "faithfulness: **3**" in app.caption[0].value
+
+
+def test_a_run_that_cannot_be_remembered_is_not_left_running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[Any]] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", start)
+    monkeypatch.setattr(jobs, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        jobs.launch(folder, "runs", "key", [sys.executable, "-c", "import time; time.sleep(60)"], "a run")
+    assert started[0].wait(timeout=10) != 0
+
+
+def test_a_full_disk_is_no_fault_of_ours() -> None:
+    app = AppTest.from_function(_fills, default_timeout=30).run()
+    assert not app.exception
+    assert "Not saved: the disk is full" in app.error[0].value and "our fault" not in app.error[0].value
+
+
+def _fills() -> None:
+    import errno
+
+    from console.dashboard import boundary
+
+    def draw() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    boundary.guarded(draw, "a page")()

@@ -15,6 +15,7 @@ from console.dashboard import (
     amounts,
     clock,
     data,
+    disk,
     downloads,
     markup,
     notices,
@@ -63,7 +64,7 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except (TracesError, OSError) as error:
-        text = str(error)
+        text = disk.why(error)
         st.error(notices.plain(f"{text[:1].upper()}{text[1:]}."), icon=":material/error:")
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import agreement, clock, data, markup, notices, turn_parts
+from console.dashboard import agreement, clock, data, disk, markup, notices, turn_parts
 from evalsets.judges import reviews
 from evalsets.judges.agreement import Agreement
 from evalsets.judges.reviews import ASPECTS, GRADES, Kappa
+from traces.errors import JournalError
 from traces.queries.reviews import NEWEST, Queue, WaitingTurn
 from traces.records import PRODUCTION, TRIALS, Trace
 
@@ -55,6 +56,8 @@ def _review() -> None:
             "Who are you?", "Your name goes with each grade, so that two can be compared.", key="who"
         )
         return
+    if problem := st.session_state.pop("not_graded", None):
+        st.error(notices.plain(f"Not graded: {problem}."), icon=":material/database_off:")
     turns = _queue(reviewer, QUEUES[shown or "Thumbs down"], where or "people's turns")
     if not turns:
         notices.note("Nothing waits here", "Choose another queue, or other turns.", key="nothing")
@@ -123,7 +126,11 @@ def _give(trace: Trace, aspect: str, number: int, reviewer: str, place: int) -> 
     """Record a grade, and go on to the next question or the next turn."""
     turn_id = trace.turn.turn_id
     comment = (st.session_state.get(f"comment-{place}") or "").strip() or None
-    data.write(reviews.score(turn_id, aspect, number, reviewer, comment))
+    try:
+        data.write(reviews.score(turn_id, aspect, number, reviewer, comment))
+    except JournalError as error:
+        st.session_state["not_graded"] = disk.why(error)
+        return
     mine = st.session_state[f"graded-{reviewer}"].setdefault(turn_id, {})
     mine[aspect] = number
     left = [name for name in ASPECTS if name not in mine]

@@ -10,7 +10,18 @@ from pathlib import Path
 import streamlit as st
 
 from console import format
-from console.dashboard import boundary, chosen, clock, data, markup, notices, palette, releases, side_by_side
+from console.dashboard import (
+    boundary,
+    chosen,
+    clock,
+    data,
+    disk,
+    markup,
+    notices,
+    palette,
+    releases,
+    side_by_side,
+)
 from console.dashboard.releases import ReleaseVersion
 from console.dashboard.views import canary, one_run
 from evalsets.metrics.columns import Summary
@@ -247,7 +258,7 @@ def _new(version: ReleaseVersion) -> None:
         try:
             label = releases.save(source.name, source, text)
         except (PromptError, OSError) as error:
-            st.error(str(error))
+            st.error(notices.plain(disk.why(error)))
             return
         chosen.later("version", label)
         st.toast(

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import data, downloads, markup, notices, releases, visitor
+from console.dashboard import data, disk, downloads, markup, notices, releases, visitor
 from traces.errors import Refused, StoreError
 from traces.queries import free
 from traces.queries.free import QueryResult
@@ -80,7 +80,7 @@ def _keep(path: Any, name: str | None, sql: str, queries: dict[str, free.Saved])
             try:
                 free.keep(path, new_name, sql, releases.actor())
             except (Refused, OSError) as error:
-                st.error(notices.plain(str(error)))
+                st.error(notices.plain(disk.why(error)))
             else:
                 notices.done(None, "Kept; choose it above")
     if name in queries and st.button(
