@@ -42,6 +42,11 @@ def count(value: int | None) -> str:
     return f"{value:,}"
 
 
+def many(number: int, noun: str) -> str:
+    """Write a number of things: 1 row, 2,000 rows."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def share(value: float | None) -> str:
     """Write a share of one: 92.3%, with two decimals under 1%."""
     if value is None:

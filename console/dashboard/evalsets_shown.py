@@ -10,6 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
+from console import format
 from console.dashboard import data, disk, installed, visitor
 from evalsets.cases import team
 from evalsets.cases.cases import Listed, list_sets, load_evalset
@@ -73,7 +74,7 @@ def bring_in(name: str, preview: FilePreview, source: str, taken: Taken = "new")
         return _add(name, imported)
     replace = taken == "replace"
     return change(
-        name, f"{len(imported.rows)} cases imported",
+        name, f"{format.many(len(imported.rows), 'case')} imported",
         lambda: team.save(name, imported.rows, head, corpus=imported.corpus, replace=replace),
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ def _add(name: str, imported: Imported) -> str | None:
 
     def work() -> None:
         new, left = team.extend(name, imported.rows, corpus=imported.corpus)
-        added.append(f"{len(new)} cases added, {len(left)} were there already")
+        added.append(f"{format.many(len(new), 'case')} added, {len(left)} there already")
 
     problem = change(name, "", work)
     newest_step = newest()

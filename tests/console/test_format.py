@@ -68,3 +68,12 @@ def test_rates_change_in_points_and_the_rest_in_percent() -> None:
 
 def test_the_short_id_is_the_random_end() -> None:
     assert format.short_id("01a206c6-9651-7005-bf82-8b82c218c11c") == "c218c11c"
+
+
+def test_one_thing_is_singular() -> None:
+    assert [format.many(number, "row") for number in (0, 1, 2, 5_000)] == [
+        "0 rows",
+        "1 row",
+        "2 rows",
+        "5,000 rows",
+    ]

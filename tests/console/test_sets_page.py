@@ -59,7 +59,7 @@ def test_a_dropped_table_is_understood_mapped_and_saved(folder: Path) -> None:
     assert "my_cases is there already" in [control.label for control in app.radio]
     press(app, "Save as evalset")
     assert [case.reference for case in load_evalset("my_cases").cases] == ["So it is", "Because of it", "You"]
-    assert "1 cases added, 1 were there already" in app.success[0].value and not app.exception
+    assert "1 case added, 1 there already" in app.success[0].value and not app.exception
     press(app, "Undo")
     assert len(load_evalset("my_cases").cases) == 2
 

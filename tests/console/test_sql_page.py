@@ -34,7 +34,7 @@ def press(app: AppTest, label: str) -> AppTest:
 def test_the_question_that_stands_there_is_answered(folder: Path) -> None:
     app = press(page("sql"), "Ask")
     assert not app.exception and not app.error
-    assert "extractive" in shown(app) and app.caption[1].value.startswith("1 rows in")
+    assert "extractive" in shown(app) and app.caption[1].value.startswith("1 row in")
 
 
 def test_texts_stay_texts_and_mistakes_are_said(folder: Path) -> None:

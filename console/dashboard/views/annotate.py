@@ -201,7 +201,8 @@ def _agreement() -> None:
         return
     people = len({row.user_id for row in rows})
     turns = len({row.turn_id for row in rows})
-    st.caption(f"{len(rows)} grades by {people} reviewers on {turns} turns")
+    grades = f"{format.many(len(rows), 'grade')} by {format.many(people, 'reviewer')}"
+    st.caption(f"{grades} on {format.many(turns, 'turn')}")
     for aspect in ASPECTS:
         st.header(f"Two reviewers on {aspect}", anchor=False)
         pair = reviews.pairs(rows, aspect)[:MOST_PAIRS]

@@ -42,7 +42,9 @@ def _list() -> None:
     markup.show(markup.table(heads, [_row(row) for row in listing.rows], "list cards"), key="conversations")
     pages = max(1, -(-listing.matching // data.PAGE_SIZE))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{listing.matching:,} conversations, the one that ended last first", width="content")
+        st.caption(
+            f"{format.many(listing.matching, 'conversation')}, the one that ended last first", width="content"
+        )
         exports.button("conversations", which)
         if pages > 1:
             st.pagination(pages, key="talks", bind="query-params")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from console import format
 from console.dashboard import evalsets_shown, markup, notices, visitor
 from console.dashboard.evalsets_shown import Dropped, Taken
 from evalsets.cases.cases import Listed
@@ -154,11 +155,11 @@ def _preview(seen: FilePreview) -> None:
         for row in rows[:5]
     ]
     markup.show(markup.table(["Id", "Question", "Expected answer"], table), key="import-preview")
-    st.caption(f"{len(rows)} cases, {answers} with an expected answer; the first are shown.")
+    st.caption(f"{format.many(len(rows), 'case')}, {answers} with an expected answer; the first are shown.")
     left = [
         *seen.imported.dropped[:10],
         *(f"column {name!r} is not used: {why}" for name, why in seen.imported.fields),
     ]
     if left:
-        with st.expander(f"{len(left)} things are left out", icon=":material/info:"):
+        with st.expander(f"{format.many(len(left), 'thing')} left out", icon=":material/info:"):
             markup.show("".join(f"<p>{escape(note)}</p>" for note in left), key="import-left")

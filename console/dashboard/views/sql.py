@@ -97,7 +97,7 @@ def _answer(query: QueryAnswer) -> None:
         return
     candidate = query.answer
     many = "the first " if candidate.cut else ""
-    st.caption(f"{many}{len(candidate.rows):,} rows in {format.seconds(candidate.seconds)}")
+    st.caption(f"{many}{format.many(len(candidate.rows), 'row')} in {format.seconds(candidate.seconds)}")
     if not candidate.rows:
         notices.note("Nothing found", "The question is right, and no row answers it.", key="sql-none")
         return
