@@ -18,6 +18,7 @@ from console.commands.screen import emit, table
 from pipeline import build, providers
 from pipeline.databases import redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
+from pipeline.knowledge.index import Knowledge
 from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble
 from traces.engine import EMBEDDED
@@ -92,7 +93,15 @@ async def _knowledge(settings: Settings) -> list[DoctorCheck]:
         findings.append(DoctorCheck("embedder", True, f"{chosen.fingerprint}, {len(vector)} dimensions"))
     except AnswerdeckError as error:
         findings.append(DoctorCheck("embedder", False, str(error)))
-    knowledge = build.knowledge(settings, chosen)
+    try:
+        findings += await _base(settings, build.knowledge(settings, chosen))
+    except KnowledgeError as error:  # whoever keeps the documents refuses, and all else is still to be said
+        findings.append(DoctorCheck(f"knowledge base {settings.kb}", False, str(error)))
+    return findings
+
+
+async def _base(settings: Settings, knowledge: Knowledge) -> list[DoctorCheck]:
+    findings: list[DoctorCheck] = []
     status = await knowledge.status(settings.kb)
     if status.version is not None:
         try:

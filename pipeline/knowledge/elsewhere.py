@@ -34,10 +34,12 @@ _BUCKET = "look at knowledge.place, AWS_ENDPOINT and the AWS_ variables of the c
 _DATABASE = f"look at knowledge.place, {SERVICE_KEY}, LANCEDB_REGION and LANCEDB_HOST_OVERRIDE"
 _LATER = "run the same command again in a while"
 _TROUBLE = (  # (whose it is, what the error's text holds, what that means, what to do)
-    ("bucket", r"NoSuchBucket|404 Not Found", "has no such bucket", _BUCKET),
-    ("bucket", r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch",
+    ("bucket", r"NoSuchBucket|404 Not Found|\bstatus: 404\b", "has no such bucket", _BUCKET),
+    ("bucket", r"403 Forbidden|401 Unauthorized|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch"
+     r"|\bstatus: 40[13]\b",
      "refuses the credentials", _BUCKET),
-    ("bucket", r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b", "is overloaded", _LATER),
+    ("bucket", r"\b503 Service|\b429 Too|SlowDown|[cC]ode:? \W?(?:503|429)\b"
+     r"|\bstatus: (?:429|50\d)\b", "is overloaded", _LATER),
     ("bucket", r"", "cannot be reached", _BUCKET),
     ("service", r"^40[13]\b", "refuses the key", _DATABASE),
     ("service", r"^(?:429|50[0-9])\b", "is overloaded", _LATER),

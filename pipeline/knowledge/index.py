@@ -75,7 +75,7 @@ class Knowledge:
 
     async def names(self) -> list[str]:
         """Return the names of the knowledge bases."""
-        with plainly("any"):
+        with plainly(None):
             return sorted((await (await self._tables.connect()).list_tables()).tables)
 
     def exists(self, kb: str) -> bool:

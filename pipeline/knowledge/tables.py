@@ -255,26 +255,27 @@ def refused(error: Exception) -> str | None:
 
 
 @contextmanager
-def plainly(kb: str) -> Iterator[None]:
-    """Turn the store's errors into KnowledgeError with a sentence fit for people."""
+def plainly(kb: str | None) -> Iterator[None]:
+    """Turn the store's errors into KnowledgeError with a sentence fit for people; None: all are asked for."""
+    whose = "the knowledge bases" if kb is None else f"knowledge base {kb!r}"
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
         gone = getattr(error, "status_code", None) == 404  # as LanceDB's service says it
-        if gone or (isinstance(error, ValueError) and "was not found" in str(error)):
+        if kb is not None and (gone or (isinstance(error, ValueError) and "was not found" in str(error))):
             raise KnowledgeError(
                 f"there is no knowledge base {kb!r}; make one with: answerdeck ingest PATH --kb {kb}",
                 "store_missing",
             ) from error
         if (trouble := elsewhere.trouble(error)) is not None:
             store, why = trouble
-            raise KnowledgeError(f"the {store} of knowledge base {kb!r} {why}", "store_refused") from error
+            raise KnowledgeError(f"the {store} of {whose} {why}", "store_refused") from error
         if (refusal := refused(error)) is not None:
-            raise KnowledgeError(f"knowledge base {kb!r}: {refusal}", "store_refused") from error
+            raise KnowledgeError(f"{whose}: {refusal}", "store_refused") from error
         reason = str(error).partition(", /")[0]  # the rest is a path on the machine Lance was built on
-        log.warning("knowledge base %r: %s: %.300s", kb, type(error).__name__, reason)
+        log.warning("%s: %s: %.300s", whose, type(error).__name__, reason)
         raise KnowledgeError(
-            f"knowledge base {kb!r} cannot be read, its files are damaged; remove it and ingest again",
+            f"{whose} cannot be read, its files are damaged; remove it and ingest again",
             "store_damaged",
         ) from error
 

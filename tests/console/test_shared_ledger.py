@@ -13,7 +13,8 @@ from console.cli import app
 from console.commands import doctor
 from console.sole import sole
 from pipeline import build
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, KnowledgeError
+from pipeline.knowledge.index import Knowledge
 from pipeline.settings import load_settings
 from pipeline.troubles import ledger_trouble
 from tests.databases import Databases
@@ -53,6 +54,21 @@ def test_the_traces_commands_alerts_and_doctor_work_on_it(address: str) -> None:
     erased = json.loads(call("traces", "erase", "--user", "ada", "--yes", "--json").output)
     assert erased["complete"] and len(erased["turn_ids"]) == 3
     assert json.loads(call("traces", "tail", "--json").output) == []
+
+
+async def test_doctor_says_all_else_when_the_documents_cannot_be_reached(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(self: Knowledge, *names: str) -> list[str]:
+        raise KnowledgeError("the object store of the knowledge bases is overloaded", "store_refused")
+
+    monkeypatch.setattr(Knowledge, "names", refused)
+    monkeypatch.setattr(Knowledge, "status", refused)
+    embedder, base = await doctor._knowledge(load_settings())
+    assert embedder.ok
+    assert base == doctor.DoctorCheck(
+        "knowledge base default", False, "the object store of the knowledge bases is overloaded"
+    )
 
 
 def test_an_embedded_ledger_moves_into_it_by_one_command(

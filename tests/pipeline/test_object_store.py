@@ -152,6 +152,27 @@ def test_an_overloaded_object_store_is_one_to_come_back_to() -> None:
         raise OSError(f"LanceError(IO): Generic S3 error, object_store {answer}")
 
 
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (401, "refuses the credentials"),
+        (403, "refuses the credentials"),
+        (404, "has no such bucket"),
+        (429, "is overloaded; run the same command again"),
+        (500, "is overloaded"),
+        (503, "is overloaded"),
+        (418, "cannot be reached"),
+    ],
+)
+def test_what_an_object_store_answers_to_a_listing_is_told_apart(status: int, line: str) -> None:
+    inner = f'Status {{ status: {status}, body: Some("") }}'
+    with pytest.raises(KnowledgeError, match=f"object store of the knowledge bases {line}"), plainly(None):
+        raise ValueError(
+            'Invalid input, Failed to connect to namespace: IO { source: Generic { store: "S3", source:'
+            f" ListRequest {{ source: RetryError(RetryErrorImpl {{ retries: 3, inner: {inner} }}) }} }} }}"
+        )
+
+
 def test_a_lease_is_free_when_its_holder_is_gone(postgres: Databases) -> None:
     leases = Leases(postgres.fresh())
     lease = leases.take("a")
