@@ -118,6 +118,14 @@ def test_a_rule_is_muted_and_heard_again(folder: Path) -> None:
     assert standing.read(folder).mutes == {}
 
 
+def test_the_quiet_hours_that_hold_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = [caption.value for caption in page("alerts", alerts="Mute and test").caption]
+    assert any(caption.startswith("No quiet hours are set") for caption in captions)
+    monkeypatch.setenv("ANSWERDECK_ALERTS__QUIET_HOURS", "22:00-07:00 Europe/Berlin")
+    captions = [caption.value for caption in page("alerts", alerts="Mute and test").caption]
+    assert any("Quiet hours 22:00-07:00 Europe/Berlin: notices wait" in caption for caption in captions)
+
+
 def test_nobody_to_tell_is_said_and_no_test_is_offered(folder: Path) -> None:
     app = page("alerts", alerts="Mute and test")
     assert any("Nobody" in caption.value for caption in app.caption)

@@ -301,6 +301,11 @@ def _quiet() -> None:
         return
     address_names = addresses(settings)
     st.header("Who is told", anchor=False)
+    quiet = settings.alerts.quiet_hours
+    st.caption(
+        notices.plain(f"Quiet hours {quiet}: notices wait until they end, pages do not.") if quiet
+        else "No quiet hours are set: alerts.quiet_hours of the configuration."
+    )  # fmt: skip
     if not address_names:
         st.caption("Nobody: alerts.webhooks and alerts.targets are empty. Set them, then send a test here.")
         return
