@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -16,6 +15,7 @@ from math import exp, log
 from pathlib import Path
 
 from pipeline.guardrails.lines import LineStems, PassageSentence, stated, together
+from pipeline.guardrails.stretches import measure_stretches
 from pipeline.text.polarity import contradicted, contrary, negations, opposites
 from pipeline.text.sentences import STOP_WORDS, rarity, stem, tokens
 
@@ -84,19 +84,17 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, flo
     return {
         "together": share,
         "everywhere": stated(plain).share(everywhere),
-        "new": min(len(new), MOST),
         "new_share": len(new) / count,
-        "any_new": float(bool(new)),
         "together_new": share * bool(new),
         "rare_new": max(map(rarity, new), default=0.0),
         "run": min(_run([everywhere.akin(word) for word, _ in content]), MOST),
         "odd": float(odd),
         "unnamed": float(unnamed),
-        "short": float(count <= 3),
         "length": log(count),
         **_clauses(plain, everywhere),
         **_aligned(words, text, everywhere),
         **_denials(plain, text, cited.near, share),
+        **measure_stretches(plain, words, cited.lines, cited.shares, everywhere),
     }
 
 
@@ -137,45 +135,25 @@ def _clauses(plain: str, everywhere: LineStems) -> dict[str, float]:
 
 
 def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: LineStems) -> dict[str, float]:
-    """Return what is in another's place, what was put in, and what stands in another order."""
+    """Return what is in another's place, and the share that stands in the same order."""
     other = [(stem(word), word) for word in tokens(text)]
     mine, theirs = [word for word, _ in words], [word for word, _ in other]
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
-    swapped = added = exchanged = turned = 0
+    swapped = turned = 0
     for act, start, end, first, last in matcher.get_opcodes():
         new = [w for w, token in words[start:end] if token not in STOP_WORDS and w not in everywhere.stems]
         lost = [w for w, token in other[first:last] if token not in STOP_WORDS and w not in mine]
         if act == "replace" and max(end - start, last - first) <= SWAPPED:
             turned += any(contrary(w, o) for w, _ in words[start:end] for o, _ in other[first:last])
-            exchanged += bool(lost) and any(_content(token) for _, token in words[start:end]) and not new
         if act == "replace" and new and lost and max(len(new), len(lost)) <= SWAPPED:
             swapped += 1
-        elif act in ("replace", "delete"):
-            added += len(new)
     kept_share = sum(block.size for block in matcher.get_matching_blocks()) / max(len(mine), 1)
     any_new = any(token not in STOP_WORDS and not everywhere.akin(word) for word, token in words)
     return {
         "swapped": min(swapped, SWAPPED),
-        "added": min(added, MOST),
         "turned": kept_share * bool(turned),
-        "exchanged": kept_share**2 * bool(exchanged),
-        "frame": kept_share,
         "frame_new": kept_share * any_new,
-        "order": _order(words, other),
     }
-
-
-def _content(token: str) -> bool:
-    return token not in STOP_WORDS
-
-
-def _order(words: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -> float:
-    """Return the share of the content words that both have, but not in the same order."""
-    mine = [word for word, token in words if token not in STOP_WORDS]
-    theirs = [word for word, token in other if token not in STOP_WORDS]
-    bag = sum((Counter(mine) & Counter(theirs)).values())
-    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
-    return (bag - sum(block.size for block in blocks)) / max(len(mine), 1)
 
 
 def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: float) -> dict[str, float]:
@@ -189,7 +167,6 @@ def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: floa
         "opposite_close": float(bool(opposites(plain, closest))),
         "denied": float(all(contradicted(plain, line.text) for line in near)),
         "parity": float(parity),
-        "parity_share": parity * share,
     }
 
 

@@ -12,6 +12,7 @@ from pipeline.text.sentences import STOP_WORDS, sentences, stem, tokens
 STOP_WORD = 0.5  # weight of a stop word beside a content word
 AKIN = 0.5  # what a word counts whose beginning is there: "installer" for "installation"
 AKIN_LETTERS = 5
+_LEANING = frozenset("it they both its their them this these those that he she there".split())  # noqa: SIM905
 REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
 
 
@@ -46,12 +47,16 @@ class LineStems:
 
 @dataclass(frozen=True, slots=True)
 class PassageSentence:
-    """A sentence of a passage as it is compared; its title is the line 0..0."""
+    """A sentence of a passage as it is compared; its title is the line 0..0.
+
+    `reach` are its words and those it leans on: the head of a table's row, what "it" or "they" names.
+    """
 
     start: int
     end: int
     text: str
     words: LineStems
+    reach: LineStems
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,20 @@ def together(parts: Iterable[LineStems]) -> LineStems:
 def opened(title: str, text: str) -> tuple[PassageSentence, ...]:
     """Return the title of a passage and its sentences; the same passages come often."""
     whole = [(0, 0, title)] + [(start, end, text[start:end]) for start, end in sentences(text)]
-    return tuple(
-        PassageSentence(start, end, part, _words(tokens(part))) for start, end, part in whole if part
-    )
+    lines: list[PassageSentence] = []
+    head: PassageSentence | None = None  # the first row of a table
+    for start, end, part in whole:
+        if not part:
+            continue
+        words, leaning = _words(tokens(part)), not _LEANING.isdisjoint(tokens(part))
+        before = [lines[-1].reach] if lines and leaning else []
+        if "|" in part and start < end:
+            before += [head.words] if head else []
+        lines.append(
+            PassageSentence(start, end, part, words, together([words, *before]) if before else words)
+        )
+        head = head or (lines[-1] if "|" in part and start < end else None)
+    return tuple(lines)
 
 
 def _words(texts: Iterable[str]) -> LineStems:

@@ -163,7 +163,12 @@ def _plain(sentence: str) -> str:
     """Return the sentence without its citations, list marker and Markdown signs."""
     text = MARKER.sub(" ", sentence).strip()
     marker = list_marker(text)
-    return (text[len(marker) :] if marker else text).replace("**", "").replace("`", "").strip("#> \t")
+    return _unmarked(text[len(marker) :] if marker else text).strip("#> \t")
+
+
+def _unmarked(text: str) -> str:
+    """Return the text without Markdown's signs of bold print and code."""
+    return text.replace("**", "").replace("`", "")
 
 
 def _silent(plain: str, words: Sequence[str], cited: Sequence[int]) -> bool:
@@ -268,7 +273,8 @@ def _departs(plain: str, cited: Cited, whole: float) -> bool:
     """Tell whether a sentence says something else than the lines it cites; a quotation never does."""
     if not cited.lines:
         return True
-    if any(plain in line.text for line in cited.lines):
+    quoted = " ".join(plain.split()).rstrip(" .!?…")  # a citation may stand before the full stop
+    if any(quoted in " ".join(_unmarked(line.text).split()) for line in cited.lines):
         return False
     if whole < SCANT or _codes(plain, cited):
         return True

@@ -259,6 +259,11 @@ def counted(text: str) -> frozenset[str]:
     return frozenset(small.union(digits(text), (value for value, _ in numbers(text))))
 
 
+def figure(word: str) -> str:
+    """Return a counting word in digits, "3" for "three" and "1" for "one"; other words as they are."""
+    return _NUMBER_WORDS.get(word) or _SMALL.get(word, word)
+
+
 def one_unit(unit: str) -> str:
     """Return one spelling of a unit: "kg" for "kilograms"."""
     return _ONE_UNIT.get(unit, unit)

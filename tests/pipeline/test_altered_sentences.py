@@ -81,6 +81,32 @@ ALTERED = {
         "Das Becken wird im Winter auf 35 Grad geheizt und ist für alle offen [3].",
     ],
 }
+FAIR = """Stalls are set up from 6:30 on. The red hall has 40 stalls and costs 12 euros a day, the blue hall
+has 25 stalls and costs 9 euros. Apples are weighed at the gate; pears are sold by the piece. A permit is
+valid for three weeks and is issued by the warden, Ines Falk. Tents must be tied down when it is windy.
+
+| Day | Opens | Closes |
+| --- | --- | --- |
+| Friday | 8:00 | 16:00 |
+| Saturday | 7:00 | 13:00 |"""
+IN_OTHER_WORDS = [
+    "The warden, Ines Falk, issues permits.",
+    "Yes, you can set up your stall from 6:30 on.",
+    "The red hall costs 12 euros a day and the blue one 9 euros.",
+    "On Friday it opens at 8:00 and closes at 16:00.",
+    "When it is windy you must tie your tent down.",
+    "Pears are sold by the piece, while apples are weighed at the gate.",
+]
+OF_SOMETHING_ELSE = [
+    "Pears must be tied down when it is windy.",
+    "Pears are weighed at the gate.",
+    "Apples are sold by the piece.",
+]
+OF_ANOTHER_SORT = [
+    "A permit is valid for three months.",
+    "The red hall costs 12 euros a week.",
+    "A permit is valid for three days and is issued by the warden, Ines Falk.",
+]
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -104,6 +130,36 @@ def test_a_true_translation_is_left_alone() -> None:
     assert verdict.support == "unchecked"
     afternoon = [make_passage(n=1, text="The shop is open from 9 am to 6 pm. It is closed on Sundays.")]
     assert check("Der Laden ist von 9 bis 18 Uhr für alle offen [1].", afternoon).support == "unchecked"
+
+
+@pytest.mark.parametrize("text", IN_OTHER_WORDS)
+def test_joined_answering_and_passive_sentences_are_not_marked(text: str) -> None:
+    assert check(f"{text} [1]", [make_passage(n=1, title="Fair", text=FAIR)]).support != "unsupported"
+
+
+def test_a_quotation_with_code_and_its_citation_before_the_full_stop_is_never_marked() -> None:
+    text = "`answerdeck eval run SET --no-cache` asks anew"
+    passage = make_passage(n=1, text=f"The same prompt is not paid **twice**. {text}.")
+    assert check(f"{text} [1].", [passage]).support != "unsupported"
+
+
+@pytest.mark.parametrize("text", OF_SOMETHING_ELSE + OF_ANOTHER_SORT)
+def test_what_a_passage_says_of_something_else_or_in_another_unit_is_marked(text: str) -> None:
+    assert check(f"{text} [1]", [make_passage(n=1, title="Fair", text=FAIR)]).support == "unsupported"
+
+
+def test_the_unfitted_half_stays_out_of_the_fit_and_is_marked() -> None:
+    fitted = {row.domain for row in (*fit_support.own(), *fit_support.wider())}
+    every = fit_support.tabulate(list(fit_support.unfitted()))
+    assert fitted.isdisjoint(row.domain for row in every.rows)
+    marked = [
+        check(f"{row.text} [1]", [make_passage(n=1, title="", text=row.passages[0])]) for row in every.rows
+    ]
+    wrong = [verdict.support == "unsupported" for verdict in marked]
+    altered = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind not in fit_support.TRUE]
+    true = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind in fit_support.TRUE]
+    assert sum(altered) >= 0.82 * len(altered)
+    assert sum(true) <= 0.11 * len(true)
 
 
 def test_a_reader_is_told_what_is_not_there() -> None:
