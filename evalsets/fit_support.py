@@ -41,7 +41,7 @@ WEIGHT = {
     "begin": 30.0,
 }
 FAITHFUL = 3.9  # mean rating, of 1 to 4, from which all sentences of an answer count as true
-LOST = 0.015  # share of the true sentences of a set that may be marked on the sets of the fit
+LOST = 0.01  # share of the true sentences of a set that may be marked on the sets of the fit
 RIDGE = 2.0
 NAMES = (
     *("together", "everywhere", "new_share", "together_new", "rare_new", "run", "odd", "unnamed", "length"),

@@ -27,7 +27,7 @@ Support = Literal["supported", "partly", "unsupported", "uncited", "unchecked"]
 
 SUPPORTED = 0.72  # share of a sentence's words that its passages must have; see the room's README
 PARTLY = 0.5  # share from which a line of it is highlighted
-SCANT = 0.35  # share below which it stands nowhere, whatever else it is like
+SCANT = 0.25  # share below which it stands nowhere, whatever else it is like
 TOGETHER = 0.4  # weight of words found anywhere in the cited passages, beside words found together
 CONTRADICTED = 0.4  # what is left of a sentence that a passage contradicts
 NAMED_WORDS = 3  # words named that are not there

@@ -158,8 +158,8 @@ def test_the_unfitted_half_stays_out_of_the_fit_and_is_marked() -> None:
     wrong = [verdict.support == "unsupported" for verdict in marked]
     altered = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind not in fit_support.TRUE]
     true = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind in fit_support.TRUE]
-    assert sum(altered) >= 0.82 * len(altered)
-    assert sum(true) <= 0.11 * len(true)
+    assert sum(altered) >= 0.80 * len(altered)
+    assert sum(true) <= 0.08 * len(true)
 
 
 def test_a_reader_is_told_what_is_not_there() -> None:
