@@ -261,6 +261,6 @@ def test_a_server_that_evicts_or_cannot_be_written_is_named(
     assert "throws keys away when it is full (maxmemory-policy allkeys-lru)" in line
     server.ask(lambda client: client.config_set("maxmemory", "0"))
     server.ask(lambda client: client.replicaof("127.0.0.1", "1"))
-    with pytest.raises(SessionsError, match="read only"):
+    with pytest.raises(SessionsError, match="is a read-only replica: give the address of the primary"):
         server.check()
     server.close()
