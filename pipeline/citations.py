@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-MARKER = re.compile(r"\[(\d{1,3})\]")
+# Passages are counted from 1, and `choices[1].text` is an index: "two days[1]." is a citation all the same.
+MARKER = re.compile(r"(?:(?<!\w)\[|\[(?!\d{1,3}\](?:\.\w|[`(]| ?=)))([1-9]\d{0,2})\]")
 _WITH_SPACE = re.compile(r"\s*" + MARKER.pattern)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 from pipeline.citations import MARKER
@@ -114,15 +115,21 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
 def checks(
     answer: str, passages: Sequence[Numbered], checks_before: Mapping[str, SentenceCheck] | None = None
 ) -> tuple[SentenceCheck, ...]:
-    """Check an answer sentence by sentence; those in `known` are not checked again.
+    """Check an answer sentence by sentence; those in `checks_before` are not checked again.
 
-    A citation that stands alone after a full stop belongs to the sentence before it; one at the
-    end of a paragraph's line covers the uncited sentences before it in the same line when it
-    supports them.
+    Code between fences states nothing. A citation that stands alone after a full stop belongs to the
+    sentence before it; one at the end of a paragraph's line covers the uncited sentences before it in the
+    same line when it supports them.
     """
     pieces = _sentences(answer)
     checks_before = checks_before or {}
-    results = [checks_before.get(text) or check(text, passages) for text, _ in pieces]
+    fences = accumulate(text.count("```") for text, _ in pieces)
+    results = [
+        SentenceCheck(text, "unchecked", None)
+        if fence % 2 or "```" in text
+        else checks_before.get(text) or check(text, passages)
+        for (text, _), fence in zip(pieces, fences, strict=True)
+    ]
     cited: tuple[int, ...] = ()  # by the next sentence of the same line that cites
     for place in range(len(results) - 1, -1, -1):
         verdict = results[place]
@@ -137,9 +144,9 @@ def checks(
 def contradicts(sentence: str, passages: Sequence[TitledPassage]) -> bool:
     """Tell whether the passages say otherwise what the sentence says: a number, a direction, a negation."""
     plain = _plain(sentence)
-    if any(plain in (passage.text or "") for passage in passages):
-        return False
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
+    if _quotes(plain, lines):
+        return False
     statement = stated(plain)
     shares = [statement.share(line.words) for line in lines]
     return bool(_contradictions(plain, Cited(lines, shares, [0] * len(lines))))
@@ -273,12 +280,17 @@ def _departs(plain: str, cited: Cited, whole: float) -> bool:
     """Tell whether a sentence says something else than the lines it cites; a quotation never does."""
     if not cited.lines:
         return True
-    quoted = " ".join(plain.split()).rstrip(" .!?…")  # a citation may stand before the full stop
-    if any(quoted in " ".join(_unmarked(line.text).split()) for line in cited.lines):
+    if _quotes(plain, cited.lines):
         return False
     if whole < SCANT or _codes(plain, cited):
         return True
     return deviation(_measured(plain, cited)) >= threshold()
+
+
+def _quotes(plain: str, lines: Sequence[PassageSentence]) -> bool:
+    """Tell whether a line has the sentence word for word, its citation perhaps before the full stop."""
+    quoted = " ".join(plain.split()).rstrip(" .!?…").casefold()
+    return any(quoted in " ".join(_unmarked(line.text).split()).casefold() for line in lines)
 
 
 def _lacking(plain: str, everywhere: frozenset[str]) -> list[str]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.guardrails.support import check, checks
+from pipeline.citations import cited_numbers
+from pipeline.guardrails.support import check, checks, contradicts
 from pipeline.text.polarity import contradicted, numbers, opposites
 from tests.factories import make_passage
 
@@ -70,6 +71,29 @@ def test_a_citation_at_the_end_of_a_line_covers_what_it_supports() -> None:
         "The toaster browns bread. It was built by elves at night. It has two slots [2].", PASSAGES
     )
     assert [one.support for one in found] == ["supported", "uncited", "supported"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        ("It takes two days[1]. See [2][12] and (by ship[3]).", {1, 2, 3, 12}),
+        ("print(reply.choices[0].message.content) [2]", {2}),
+        ("Take `argv[1]`, rows[3].name or set x[4] = 5 [2].", {2}),
+    ],
+)
+def test_the_index_of_a_code_listing_is_no_citation(answer: str, numbers: set[int]) -> None:
+    assert cited_numbers(answer) == numbers
+
+
+def test_code_between_fences_is_not_checked() -> None:
+    code = "```python\nslots = toaster[2], toaster[1]\n```"
+    answer = f"The toaster browns bread [2].\n\n{code}\n\nIt has two slots [2]."
+    assert [one.support for one in checks(answer, PASSAGES) if one.numbers] == ["supported"] * 2
+
+
+def test_a_quotation_with_its_citation_before_the_full_stop_contradicts_nothing() -> None:
+    passage = make_passage(text="Never pour water into acid: acid is poured into water.")
+    assert not contradicts("Acid is poured into water [1].", [passage])
 
 
 @pytest.mark.parametrize(
