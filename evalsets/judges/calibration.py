@@ -25,6 +25,7 @@ from pipeline.knowledge.chunking import chunk
 from pipeline.knowledge.documents import Document
 from pipeline.knowledge.embedding import Embedder
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
+from pipeline.talk import abstention
 from traces.records import Passage
 
 FREE = ("groundedness", "evidence")  # scorers that need no judge
@@ -170,6 +171,8 @@ def distrust(data_dir: Path, used: Iterable[tuple[str, str]], floor: float) -> d
 
 
 def _grounded(labelled: Labelled) -> Scored:
+    if abstention(labelled.sample.response):
+        return None, "not applicable: no answer was given"
     passages = [_passage(i, text) for i, text in enumerate(labelled.sample.retrieved_contexts, 1)]
     score = ground(labelled.sample.response, passages, labelled.heard).score
     return score, None if score is not None else "not applicable: the answer states nothing"

@@ -1,9 +1,9 @@
 """Measures how well the passages support an answer, without a model.
 
-Two voices: the words that one and the same sentence of the passages holds, lowered by the amount of
-unsupported words, and plain content-word precision. Figures per left-out set: evalsets/README.md.
-Tried and not kept: weights fitted on one set of labels (worse on the other than either voice alone),
-rarity weights, bigrams, the worst sentence, cosines of sentence vectors.
+Three voices weigh the same: how many of a sentence's words one sentence of the passages has, how many stand
+anywhere in them, and how few do not, whatever the answer's length. Figures per set: evalsets/README.md.
+Tried and not kept: weights fitted on one set of labels (worse on the other than the best voice alone),
+rarity weights, bigrams, the worst sentence, vectors of sentences and of words in context.
 """
 
 from __future__ import annotations
@@ -11,26 +11,23 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.citations import MARKER
 from pipeline.guardrails.lines import TitledPassage, opened
 from pipeline.guardrails.support import contradicts
+from pipeline.guardrails.unknowing import courteous, deferring, unknowing
 from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
 
-STOP_WORD = 0.75  # weight of a stop word; "I" and "you" tell chat from documents
-PRECISION = 0.4  # weight of content-word precision, beside words in one sentence; figures: evalsets/README.md
-AMOUNT = 0.3  # weight of how many words are unsupported, whatever the answer's length
-MANY = 3.0  # unsupported words that halve that part
+STOP_WORD = 0.5  # weight of a stop word beside a content word; the speaker's tell chat from documents
+SPEAKER = frozenset("i i'd i'll i'm i've me my myself mine we we're us our ours".split())  # noqa: SIM905
+MANY = 3.0  # unsupported words that halve the third voice
 HEARD = 0.5  # weight of words that are in no passage and were said earlier in the conversation
 WRONG = 0.8  # what is left of a sentence that the passages contradict: a number, a direction, a negation
 
-_NOTHING_KNOWN = re.compile(
-    r"\b(?:(?:do|does|did|could|can|am|is|are) ?(?:not|n't)|cannot|(?:do|does|did|could|ca|is|are)n't"
-    r"|no|not|unable to|without)\b[^.]{0,60}\b(?:information|details|know|knowledge|find|found|mention\w*"
-    r"|documents?|passages?|context|specified|provided|available)\b",
-    re.IGNORECASE,
-)
+_MARKER_ALONE = re.compile(r"\W*\d{1,3}[.)]\W*")  # the number of a list that runs on in a line
+
+Words = Sequence[tuple[str, float]]  # stems and their weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,106 +50,103 @@ class Grounding:
 def ground(answer: str, passages: Sequence[TitledPassage], heard: Sequence[str] = ()) -> Grounding:
     """Return how far the passages support the answer.
 
-    A sentence's score is the weighted share of its words that one sentence of the passages has,
-    blended with the share of its content words that stand anywhere in them; the answer's is their
-    mean by length, lowered by the number of unsupported words. Words of `heard`, what was said before
-    the question, count half. An answer without passages is right when it only says that it knows nothing.
+    A sentence is scored as an answer of its own. Words of `heard`, what was said before the question, count
+    half. What only says that nothing is known states nothing and scores 1, and so does an answer of such
+    sentences, with courtesies and hints where else to look. Without passages every other answer scores 0.
     """
-    pieces = [
-        (text, [(stem(word), STOP_WORD if word in STOP_WORDS else 1.0) for word in _said(text)])
-        for text in _cut(answer)
-    ]
-    before = {stem(word) for text in heard for word in tokens(text)}
-    sought = before.union(word for _, words in pieces for word, _ in words)
-    postings, count = _postings(passages, sought)
-    said_before = before - postings.keys()
-    grounded: list[GroundedSentence] = []
-    tally = _Tally()
-    for text, words in pieces:
-        if not words:
-            continue
-        source = _Known(words, postings, said_before)
-        together = _most(words, postings, count) / source.weight
-        right = WRONG if count and contradicts(text, passages) else 1.0
-        tally.add(source, together, right)
-        score = right * ((1 - PRECISION) * together + PRECISION * source.precision)
-        grounded.append(GroundedSentence(text, score, tuple(map(int, MARKER.findall(text)))))
-    if not grounded:
+    pieces = [(text, words) for text in _cut(answer) if (words := _weighed(text))]
+    if not pieces:
         return Grounding(None, ())
-    if not count:
-        nothing = all(_NOTHING_KNOWN.search(sentence.text) for sentence in grounded)
-        return Grounding(float(nothing), tuple(replace(share, score=float(nothing)) for share in grounded))
-    return Grounding(tally.score, tuple(grounded))
+    source = _Source(passages, heard, {word for _, words in pieces for word, _ in words})
+    parts = [source.part(text, words) for text, words in pieces]
+    claims = [part for part in parts if part.states]
+    if len(claims) < len(parts):
+        claims = [part for part in claims if not (courteous(part.text) or deferring(part.text))]
+    grounded = tuple(
+        GroundedSentence(
+            part.text,
+            source.score([part]) if part.states else 1.0,
+            tuple(map(int, MARKER.findall(part.text))),
+        )
+        for part in parts
+    )
+    return Grounding(source.score(claims) if claims else 1.0, grounded)
 
 
-class _Known:
-    """How much of a sentence's words the passages have, and what was said before them."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A sentence, the weight of its words, and how much of it is supported."""
 
-    def __init__(
-        self, words: Sequence[tuple[str, float]], postings: Mapping[str, object], before: Set[str]
-    ) -> None:
-        self.weight = sum(share for _, share in words)
-        self.covered = sum(share * _credit(word, postings, before) for word, share in words)
-        content = [_credit(word, postings, before) for word, share in words if share == 1.0]
-        self.content, self.precise = float(len(content)), sum(content)
-
-    @property
-    def precision(self) -> float:
-        return self.precise / self.content if self.content else self.covered / self.weight
+    text: str
+    states: bool
+    weight: float
+    anywhere: float
+    together: float  # by one sentence of the passages
+    right: float
 
 
-def _credit(word: str, postings: Mapping[str, object], before: Set[str]) -> float:
-    return 1.0 if word in postings else HEARD if word in before else 0.0
+class _Source:
+    """What the passages and the conversation so far have of the stems of an answer."""
+
+    def __init__(self, passages: Sequence[TitledPassage], heard: Sequence[str], stems: Set[str]) -> None:
+        before = {stem(word) for text in heard for word in tokens(text)}
+        self._passages = passages
+        self._places, self._count = _places(passages, stems | before)
+        self._before = before - self._places.keys()
+
+    def part(self, text: str, words: Words) -> _Part:
+        anywhere = sum(weight * self._credit(word) for word, weight in words)
+        right = WRONG if self._count and contradicts(text, self._passages) else 1.0
+        total = sum(weight for _, weight in words)
+        return _Part(text, not unknowing(text), total, anywhere, self._most(words), right)
+
+    def score(self, parts: Sequence[_Part]) -> float:
+        """Return the mean of the three voices over the sentences."""
+        if not self._count:
+            return 0.0
+        weight = sum(part.weight for part in parts)
+        together = sum(part.together * part.right for part in parts) / weight
+        anywhere = sum(part.anywhere * part.right for part in parts) / weight
+        lacking = sum(part.weight - part.anywhere for part in parts)
+        right = sum(part.weight * part.right for part in parts) / weight
+        return (together + anywhere + right / (1 + lacking / MANY)) / 3
+
+    def _credit(self, word: str) -> float:
+        return 1.0 if word in self._places else HEARD if word in self._before else 0.0
+
+    def _most(self, words: Words) -> float:
+        """Return the most weight of words that one sentence of the passages holds."""
+        held = [0.0] * max(self._count, 1)
+        for word, weight in words:
+            for place in self._places.get(word, ()):
+                held[place] += weight
+        return max(held)
 
 
-class _Tally:
-    """The sums over an answer's sentences."""
-
-    def __init__(self) -> None:
-        self.weight = self.supported = self.lacking = self.content = self.precise = 0.0
-
-    def add(self, source: _Known, together: float, right: float) -> None:
-        self.weight += source.weight
-        self.supported += together * right * source.weight
-        self.lacking += source.weight - source.covered
-        self.content += source.content
-        self.precise += source.precise * right
-
-    @property
-    def score(self) -> float:
-        """The two voices together."""
-        share = (1 - AMOUNT) * self.supported / self.weight + AMOUNT / (1 + self.lacking / MANY)
-        return (1 - PRECISION) * share + PRECISION * (self.precise / self.content if self.content else share)
-
-
-def _postings(passages: Sequence[TitledPassage], sought: Set[str]) -> tuple[dict[str, list[int]], int]:
+def _places(passages: Sequence[TitledPassage], sought: Set[str]) -> tuple[Mapping[str, list[int]], int]:
     """Return for each stem that is sought the passages' sentences it stands in, and how many have words."""
-    postings: dict[str, list[int]] = defaultdict(list)
+    places: dict[str, list[int]] = defaultdict(list)
     count = 0
     for passage in passages:
         for line in opened(passage.title, passage.text or ""):
             if line.words.stems:
                 for word in line.words.stems & sought:
-                    postings[word].append(count)
+                    places[word].append(count)
                 count += 1
-    return dict(postings), count
+    return dict(places), count
 
 
 def _cut(text: str) -> Iterable[str]:
     return (text[start:end] for start, end in sentences(text))
 
 
-def _most(words: Sequence[tuple[str, float]], postings: dict[str, list[int]], count: int) -> float:
-    """Return the most weight of words that one sentence of the passages holds."""
-    held = [0.0] * max(count, 1)
-    for word, weight in words:
-        for place in postings.get(word, ()):
-            held[place] += weight
-    return max(held)
-
-
-def _said(sentence: str) -> list[str]:
-    """Return the words of a sentence without its citations and the number that lists it."""
+def _weighed(sentence: str) -> Words:
+    """Return the stems of a sentence without its citations and the number that lists it, weighed."""
     plain = MARKER.sub(" ", sentence)
     marker = list_marker(plain)
-    return tokens(plain.lstrip()[len(marker) :] if marker else plain)
+    plain = plain.lstrip()[len(marker) :] if marker else "" if _MARKER_ALONE.fullmatch(plain) else plain
+    return [(stem(word), _weight(word)) for word in tokens(plain)]
+
+
+def _weight(word: str) -> float:
+    return STOP_WORD if word in STOP_WORDS and word not in SPEAKER else 1.0

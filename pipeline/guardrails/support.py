@@ -20,8 +20,18 @@ from pipeline.guardrails.lines import (
     stated,
     together,
 )
+from pipeline.guardrails.unknowing import courteous, unknowing
 from pipeline.text.languages import language
-from pipeline.text.polarity import contradicted, counted, digits, numbers, one_unit, opposites
+from pipeline.text.polarity import (
+    contradicted,
+    counted,
+    denied,
+    digits,
+    negations,
+    numbers,
+    one_unit,
+    opposites,
+)
 from pipeline.text.sentences import STOP_WORDS, list_marker, sentences, stem, tokens
 
 Support = Literal["supported", "partly", "unsupported", "uncited", "unchecked"]
@@ -35,23 +45,10 @@ NAMED_WORDS = 3  # words named that are not there
 NAMED = 0.6  # what is left of a sentence with a name or code that stands in no cited passage
 ALIKE = 0.7  # share of words two sentences must share before one can contradict the other
 
+_YES_OR_NO = re.compile(r"^\W*(?:yes|no)\b[,.:;]?\s+(?=\w)", re.IGNORECASE)
 _CITED_ALONE = re.compile(r"\W*(?:\[\d{1,3}\]\W*)+")
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z][\w’'-]*[\w]|\b\w*\d[\w-]*[A-Za-z]\w*\b|\b[A-Za-z]+-?\d[\w-]*\b")
 _CODE = re.compile(r"(?<!\w)--[a-z][\w-]+|\b[a-z]\w+(?:[._][a-z]\w+)+\b|\b[A-Z][a-z]+-[A-Z]\b")
-_COURTESY = re.compile(
-    r"\W*(?:you(?:'|’)re welcome|you are welcome|hello|hi|hey|thanks?|thank you|sorry|i(?:'|’)m sorry"
-    r"|i apologi[sz]e"
-    r"|sure|of course|certainly|glad|happy to help|let me know|feel free|i hope|hope (?:this|that)|good luck"
-    r"|here(?:'|’)?s? (?:is|are)?|is there anything)\b",
-    re.IGNORECASE,
-)
-_UNKNOWING = re.compile(
-    r"\b(?:(?:do|does|did|could|can|am|is|are) ?(?:not|n['’]t)|cannot|can['’]t|no|not|unable to"
-    r"|without)\b[^.]{0,60}"
-    r"\b(?:information|details|know|knowledge|find|mention\w*|documents?|passages?|context|specif\w+|provided"
-    r"|available|sources?)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +184,7 @@ def _silent(plain: str, words: Sequence[str], cited: Sequence[int]) -> bool:
         return False
     if plain.rstrip().endswith((":", "?")) or (len(words) <= 12 and plain[-1] not in ".!?…。！？"):
         return True  # a lead, a question, a heading
-    return bool(_COURTESY.match(plain) and len(content) <= 8) or bool(_UNKNOWING.search(plain))
+    return courteous(plain) or unknowing(plain)
 
 
 def _foreign(plain: str, passages: Iterable[Numbered]) -> bool:
@@ -337,9 +334,15 @@ def _against(plain: str, other: str) -> list[str]:
     reasons = [
         f"It says {mine!r} where the passage says {theirs!r}." for mine, theirs in opposites(plain, other)
     ]
-    if contradicted(plain, other):
+    if contradicted(plain, other) and not _both_deny(plain, other):
         reasons.append("One of the two denies what the other says.")
     return reasons
+
+
+def _both_deny(plain: str, other: str) -> bool:
+    """Tell whether both deny a word, as often: "images are not scanned", "no, it does not scan images"."""
+    odd = negations(_YES_OR_NO.sub("", plain)) % 2 != negations(other) % 2
+    return not odd and not denied(plain).isdisjoint(denied(other))
 
 
 def _unnamed(plain: str, cited: Cited) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.guardrails.grounding import ground
 from tests.factories import make_passage
+from traces.records import Passage
 
 PASSAGE = make_passage(
     title="Bounce keys",
@@ -53,6 +54,32 @@ def test_nothing_to_check_is_none_and_nothing_to_check_with_is_zero() -> None:
     assert ground("", [PASSAGE]).score is None
     assert ground("… [1]", [PASSAGE]).score is None
     assert ground("Open Settings.", []).score == 0.0
+
+
+@pytest.mark.parametrize("passages", [[], [PASSAGE]], ids=["no passages", "passages"])
+def test_saying_that_nothing_is_known_is_grounded(passages: list[Passage]) -> None:
+    answer = "I'm sorry, but the documents do not mention the price. Let me know if you have other questions."
+    assert ground(answer, passages).score == 1.0
+    assert ground(f"{answer} It costs ninety euros.", passages).score != 1.0
+
+
+def test_what_is_not_known_lowers_no_answer() -> None:
+    claim = "The delay is 300 ms."
+    whole = ground(f"{claim} The documents do not say who invented the keyboard.", [PASSAGE]).score
+    assert whole == ground(claim, [PASSAGE]).score
+
+
+def test_the_number_of_a_list_that_runs_on_is_no_claim() -> None:
+    steps = ground("Take two steps: Open Settings. 5. ", [PASSAGE])
+    assert [sentence.text for sentence in steps.sentences if sentence.text.strip() == "5."] == []
+
+
+def test_two_sentences_that_both_deny_do_not_contradict_each_other() -> None:
+    passage = make_passage(title="Images", text="Encrypted images aren't scanned by the adviser.")
+    denial = ground("No, the adviser does not scan encrypted images.", [passage]).score
+    claim = ground("Yes, the adviser does scan encrypted images.", [passage]).score
+    assert denial is not None and claim is not None
+    assert denial > 0.7 > 0.65 > claim
 
 
 @settings(max_examples=50, deadline=None)

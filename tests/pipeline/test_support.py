@@ -141,3 +141,10 @@ def test_numbers_have_one_spelling_and_a_unit() -> None:
 def test_any_text_is_judged(sentence: str, text: str) -> None:
     for found in checks(sentence, [make_passage(n=1, text=text)]):
         assert found.score is None or 0 <= found.score <= 1
+
+
+def test_a_denial_about_the_matter_is_a_claim() -> None:
+    passage = make_passage(n=1, title="Images", text="Images that are obsolete cannot start a machine.")
+    denial = "An obsolete image is no longer available to start a machine of yours."
+    assert check(denial, [passage]).support == "uncited"
+    assert check("The documents do not say how images are made.", [passage]).support == "unchecked"
