@@ -15,6 +15,7 @@ from math import exp, log
 from pathlib import Path
 
 from pipeline.guardrails.lines import LineStems, PassageSentence, stated, together
+from pipeline.guardrails.novelty import measure_novelty, nearness
 from pipeline.guardrails.stretches import measure_stretches
 from pipeline.text.polarity import contradicted, contrary, negations, opposites
 from pipeline.text.sentences import STOP_WORDS, rarity, stem, tokens
@@ -23,7 +24,16 @@ WEIGHTS = Path(__file__).parent / "deviation.json"
 PAIRED = 0.1  # how much more two lines must share than one, to be compared as one
 NEAR = 0.75  # share of the best line's words from which another is near, too
 SWAPPED = 2  # words that another one or two stand for
+SCANT, SCANT_COVER = 0.3, 0.4  # shares of the words below which fewer say more
 MOST = 4.0  # new words beyond which more say nothing more
+PRODUCTS = (  # features that say more as a product; chosen on the sets of the fit
+    ("clauses", "traded_first"),
+    ("run", "denied"),
+    ("apart_first", "far_last"),
+    ("opposite", "parity"),
+    ("far_sum", "back"),
+    ("parity", "astray"),
+)
 _CLAUSE = re.compile(
     r"[,;:()]|\b(?:and|but|because|so|which|while|or|when|if|unless|until|with)\b", re.IGNORECASE
 )
@@ -73,15 +83,19 @@ def threshold() -> float:
     return json.loads(WEIGHTS.read_text(encoding="utf-8"))["threshold"]
 
 
-def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, float]:
-    """Return the features of a sentence; `odd` and `unnamed`: a number or a name is not there."""
+def measure(plain: str, cited: Cited, odd: bool, unnamed: bool, whole: float) -> dict[str, float]:
+    """Return the features of a sentence.
+
+    `odd` and `unnamed`: a number or a name is not there; `whole`: the share of its words that is.
+    """
     everywhere = cited.everywhere
     text, share = _closest(plain, cited)
     words = [(stem(word), word) for word in tokens(plain) if word not in _FILLER]
     content = [(word, token) for word, token in words if token not in STOP_WORDS]
     new = [token for word, token in content if not everywhere.akin(word)]
     count = max(len(content), 1)
-    return {
+    near = [nearness(word, everywhere) for word in content]
+    single = {
         "together": share,
         "everywhere": stated(plain).share(everywhere),
         "new_share": len(new) / count,
@@ -95,7 +109,11 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool) -> dict[str, flo
         **_aligned(words, text, everywhere),
         **_denials(plain, text, cited.near, share),
         **measure_stretches(plain, words, cited.lines, cited.shares, everywhere),
+        **measure_novelty(content, near, cited.lines, everywhere),
     }
+    single["scant"] = max(SCANT - whole, 0.0)
+    single["scant_cover"] = max(SCANT_COVER - single["cover"], 0.0)
+    return {**single, **{f"{name}*{other}": single[name] * single[other] for name, other in PRODUCTS}}
 
 
 def _closest(plain: str, cited: Cited) -> tuple[str, float]:

@@ -21,6 +21,7 @@ from pipeline.guardrails.lines import (
     together,
 )
 from pipeline.guardrails.unknowing import courteous, unknowing
+from pipeline.text.amounts import respelled
 from pipeline.text.languages import language
 from pipeline.text.polarity import (
     contradicted,
@@ -38,11 +39,11 @@ Support = Literal["supported", "partly", "unsupported", "uncited", "unchecked"]
 
 SUPPORTED = 0.72  # share of a sentence's words that its passages must have; see the room's README
 PARTLY = 0.5  # share from which a line of it is highlighted
-SCANT = 0.25  # share below which it stands nowhere, whatever else it is like
 TOGETHER = 0.4  # weight of words found anywhere in the cited passages, beside words found together
 CONTRADICTED = 0.4  # what is left of a sentence that a passage contradicts
 NAMED_WORDS = 3  # words named that are not there
 NAMED = 0.6  # what is left of a sentence with a name or code that stands in no cited passage
+ELSEWHERE = 0.25  # share of the words by which another passage must have more, for the citation to be wrong
 ALIKE = 0.7  # share of words two sentences must share before one can contradict the other
 
 _YES_OR_NO = re.compile(r"^\W*(?:yes|no)\b[,.:;]?\s+(?=\w)", re.IGNORECASE)
@@ -96,17 +97,14 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
         return SentenceCheck(sentence, "unchecked", None, cited)
     chosen = [p for p in passages if p.n in cited] if cited else list(passages)
     lines = [line for passage in chosen for line in opened(passage.title, passage.text or "")]
-    owners = [passage.n or 0 for passage in chosen for _ in opened(passage.title, passage.text or "")]
     if cited and not lines:
         return SentenceCheck(
             sentence, "unsupported", 0.0, cited, None, ("It cites a passage that is not there.",)
         )
     if _foreign(plain, chosen):
         return _translated(sentence, plain, cited, lines)
-    statement = stated(plain)
-    shares = [statement.share(line.words) for line in lines]
-    comparison = _compare(plain, Cited(lines, shares, owners), bool(cited))
-    return replace(comparison, text=sentence, numbers=cited)
+    others = [passage for passage in passages if passage.n not in cited] if cited else []
+    return replace(_compare(plain, chosen, others, bool(cited)), text=sentence, numbers=cited)
 
 
 def checks(
@@ -144,9 +142,7 @@ def contradicts(sentence: str, passages: Sequence[TitledPassage]) -> bool:
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
     if _quotes(plain, lines):
         return False
-    statement = stated(plain)
-    shares = [statement.share(line.words) for line in lines]
-    return bool(_contradictions(plain, Cited(lines, shares, [0] * len(lines))))
+    return bool(_contradictions(*_beside(plain, passages)))
 
 
 def _sentences(answer: str) -> list[tuple[str, bool]]:
@@ -223,15 +219,32 @@ def _afternoon(value: str) -> str:
     return str(int(value) - 12) if value.isdecimal() and 12 < int(value) < 24 else value
 
 
-def _compare(plain: str, cited: Cited, bound: bool) -> SentenceCheck:
-    """Compare a sentence with lines; `bound`: it cites them, so that they must say all of it."""
+def _beside(plain: str, passages: Sequence[TitledPassage]) -> tuple[str, Cited]:
+    """Return the sentence with its amounts as the passages write them, and their lines."""
+    parted = [opened(passage.title, passage.text or "") for passage in passages]
+    lines = [line for part in parted for line in part]
+    owners = [place for place, part in enumerate(parted) for _ in part]
+    plain = respelled(plain, (line.text for line in lines))
+    statement = stated(plain)
+    return plain, Cited(lines, [statement.share(line.words) for line in lines], owners)
+
+
+def _compare(
+    plain: str, chosen: Sequence[Numbered], others: Sequence[Numbered], bound: bool
+) -> SentenceCheck:
+    """Compare a sentence with passages; `bound`: it cites them and not the others, so they must say all."""
+    first = plain
+    plain, cited = _beside(plain, chosen)
     whole = _shared(plain, cited)
     everywhere = cited.everywhere.stems
     if bound:
-        otherwise = _departs(plain, cited, whole)
+        quoted = _quotes(first, cited.lines)
+        elsewhere = [] if quoted else _elsewhere(first, whole, others)
+        otherwise = not quoted and (bool(elsewhere) or _departs(plain, cited, whole))
         score = whole * (CONTRADICTED if otherwise else 1.0)
         support: Support = "unsupported" if otherwise else "supported" if score >= SUPPORTED else "partly"
         reasons = [] if support == "supported" else _contradictions(plain, cited) + _unnamed(plain, cited)
+        reasons = elsewhere + reasons
     else:
         wrong, missing = _contradictions(plain, cited), _unnamed(plain, cited)
         score, support = whole * (CONTRADICTED if wrong else NAMED if missing else 1.0), "uncited"
@@ -241,8 +254,16 @@ def _compare(plain: str, cited: Cited, bound: bool) -> SentenceCheck:
     best = max(range(len(cited.lines)), key=cited.shares.__getitem__, default=None)
     evidence = None
     if best is not None and score >= PARTLY and cited.lines[best].end > cited.lines[best].start:
-        evidence = Backing(cited.owners[best], cited.lines[best].start, cited.lines[best].end)
+        evidence = Backing(chosen[cited.owners[best]].n or 0, cited.lines[best].start, cited.lines[best].end)
     return SentenceCheck(plain, support, min(score, 1.0), (), evidence, tuple(reasons))
+
+
+def _elsewhere(plain: str, whole: float, others: Sequence[Numbered]) -> list[str]:
+    """Return a sentence that names a passage which says much more of it than those it cites."""
+    for passage in others:
+        if _shared(*_beside(plain, [passage])) >= whole + ELSEWHERE:
+            return [f"Passage {passage.n} says it, not the one that it cites."]
+    return []
 
 
 def _shared(plain: str, cited: Cited) -> float:
@@ -259,29 +280,22 @@ def _shared(plain: str, cited: Cited) -> float:
 
 def features(sentence: str, passages: Sequence[TitledPassage]) -> dict[str, float]:
     """Return what the model weighs of a sentence that cites all passages, and `whole`, its words' share."""
-    plain = _plain(sentence)
-    lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
-    owners = [place for place, p in enumerate(passages) for _ in opened(p.title, p.text or "")]
-    statement = stated(plain)
-    cited = Cited(lines, [statement.share(line.words) for line in lines], owners)
-    return {**_measured(plain, cited), "whole": _shared(plain, cited)}
+    plain, cited = _beside(_plain(sentence), passages)
+    whole = _shared(plain, cited)
+    return {**_measured(plain, cited, whole), "whole": whole}
 
 
-def _measured(plain: str, cited: Cited) -> dict[str, float]:
+def _measured(plain: str, cited: Cited, whole: float) -> dict[str, float]:
     odd = bool(_odd(plain, cited.lines, cited.near))
     missing = bool(_unnamed(plain, cited))
-    return measure(plain, cited, odd, missing)
+    return measure(plain, cited, odd, missing, whole)
 
 
 def _departs(plain: str, cited: Cited, whole: float) -> bool:
-    """Tell whether a sentence says something else than the lines it cites; a quotation never does."""
+    """Tell whether a sentence says something else than the lines it cites."""
     if not cited.lines:
         return True
-    if _quotes(plain, cited.lines):
-        return False
-    if whole < SCANT or _codes(plain, cited):
-        return True
-    return deviation(_measured(plain, cited)) >= threshold()
+    return bool(_codes(plain, cited)) or deviation(_measured(plain, cited, whole)) >= threshold()
 
 
 def _quotes(plain: str, lines: Sequence[PassageSentence]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evalsets import fit_support
-from pipeline.guardrails.deviation import WEIGHTS
+from evalsets.fit_support import Altered
+from pipeline.guardrails.deviation import WEIGHTS, threshold
 from pipeline.guardrails.support import check, features
 from pipeline.text.polarity import contrary
 from pipeline.text.sentences import stem
@@ -148,18 +150,39 @@ def test_what_a_passage_says_of_something_else_or_in_another_unit_is_marked(text
     assert check(f"{text} [1]", [make_passage(n=1, title="Fair", text=FAIR)]).support == "unsupported"
 
 
-def test_the_unfitted_half_stays_out_of_the_fit_and_is_marked() -> None:
-    fitted = {row.domain for row in (*fit_support.own(), *fit_support.wider())}
-    every = fit_support.tabulate(list(fit_support.unfitted()))
-    assert fitted.isdisjoint(row.domain for row in every.rows)
+@pytest.mark.parametrize(("rows", "most"), [(fit_support.unfitted, 0.05), (fit_support.second, 0.065)])
+def test_sentences_that_no_fit_saw_are_marked(rows: Callable[[], Iterator[Altered]], most: float) -> None:
+    written = list(rows())
+    fitted = {row.passages for row in (*fit_support.own(), *fit_support.wider(), *fit_support.rephrased())}
+    assert fitted.isdisjoint(row.passages for row in written)
     marked = [
-        check(f"{row.text} [1]", [make_passage(n=1, title="", text=row.passages[0])]) for row in every.rows
+        check(f"{row.text} [1]", [make_passage(n=1, title="", text=row.passages[0])]) for row in written
     ]
     wrong = [verdict.support == "unsupported" for verdict in marked]
-    altered = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind not in fit_support.TRUE]
-    true = [mark for mark, row in zip(wrong, every.rows, strict=True) if row.kind in fit_support.TRUE]
+    altered = [mark for mark, row in zip(wrong, written, strict=True) if row.kind not in fit_support.TRUE]
+    true = [mark for mark, row in zip(wrong, written, strict=True) if row.kind in fit_support.TRUE]
     assert sum(altered) >= 0.80 * len(altered)
-    assert sum(true) <= 0.08 * len(true)
+    assert sum(true) <= most * len(true)
+
+
+OTHER_WORDS = [
+    "If you own a boat, you're charged 30 euros for half an hour of craning.",
+    "Kids may come along at no charge.",
+    "It opens at six in the evening.",
+]
+
+
+@pytest.mark.parametrize("text", OTHER_WORDS)
+def test_kindred_words_and_amounts_in_another_spelling_are_not_marked(text: str) -> None:
+    harbour = "Boat owners pay 30 euros for 30 minutes of craning. Children travel free. It opens at 18:00."
+    assert check(f"{text} [1]", [make_passage(n=1, title="Harbour", text=harbour)]).support != "unsupported"
+
+
+def test_a_sentence_that_another_passage_says_cites_the_wrong_one() -> None:
+    right = "You can extend a loan twice unless somebody waits for it [1]."
+    wrong = check(right.replace("[1]", "[3]"), PASSAGES)
+    assert wrong.support == "unsupported" and wrong.reasons[0].startswith("Passage 1 says it")
+    assert check(right, PASSAGES).support != "unsupported"
 
 
 def test_a_reader_is_told_what_is_not_there() -> None:
@@ -171,8 +194,7 @@ def test_left_out_domains_are_marked_by_weights_that_did_not_see_them(tmp_path: 
     rows = [*fit_support.own(), *fit_support.handbook(), *fit_support.references()]
     every = fit_support.tabulate(rows)
     out = every.domains == "network"
-    fitted, cut = fit_support.model(every, ~out)
-    marked = fitted(every.features[out]) >= cut
+    marked = fit_support.model(every, ~out)(every.features[out]) >= threshold()
     assert marked[~every.true[out]].mean() >= 0.75
     assert marked[every.true[out]].mean() <= 0.2  # 10 sentences
 
