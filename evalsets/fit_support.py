@@ -99,6 +99,14 @@ def second() -> Iterator[Altered]:
     yield from _written("altered_second.tsv", SECOND, "second")
 
 
+def translated(name: str) -> Iterator[Altered]:
+    """Yield true and altered translations of a table into languages its passages are not in."""
+    for row in _table(name):
+        for kind in ("translation", "mistranslation"):
+            if row[kind]:
+                yield Altered(row["domain"], kind, row[kind], (row["passage"],), "translated")
+
+
 def rephrased() -> Iterator[Altered]:
     """Yield true sentences in wholly other words, and altered ones."""
     rows = _table("altered_rephrased.tsv")

@@ -20,14 +20,14 @@ from pipeline.guardrails.lines import (
     stated,
     together,
 )
+from pipeline.guardrails.translation import departures
 from pipeline.guardrails.unknowing import courteous, unknowing
 from pipeline.text.amounts import respelled
-from pipeline.text.languages import language
+from pipeline.text.languages import language, leaning
 from pipeline.text.polarity import (
     contradicted,
     counted,
     denied,
-    digits,
     negations,
     numbers,
     one_unit,
@@ -101,8 +101,8 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
         return SentenceCheck(
             sentence, "unsupported", 0.0, cited, None, ("It cites a passage that is not there.",)
         )
-    if _foreign(plain, chosen):
-        return _translated(sentence, plain, cited, lines)
+    if tongues := _tongues(plain, chosen):
+        return _translated(sentence, plain, tongues, lines)
     others = [passage for passage in passages if passage.n not in cited] if cited else []
     return replace(_compare(plain, chosen, others, bool(cited)), text=sentence, numbers=cited)
 
@@ -183,12 +183,14 @@ def _silent(plain: str, words: Sequence[str], cited: Sequence[int]) -> bool:
     return courteous(plain) or unknowing(plain)
 
 
-def _foreign(plain: str, passages: Iterable[Numbered]) -> bool:
-    own = language(plain)
+def _tongues(plain: str, passages: Iterable[Numbered]) -> tuple[str, frozenset[str]] | None:
+    """Return the languages of a sentence and of its passages when they differ."""
+    own = language(plain) or leaning(plain)
     if own is None:
-        return False
-    theirs = {_written_in((passage.text or "")[:600]) for passage in passages} - {None}
-    return bool(theirs) and own not in theirs
+        return None
+    codes = (_written_in((passage.text or "")[:600]) for passage in passages)
+    named = frozenset(code for code in codes if code is not None)
+    return (own, named) if named and own not in named else None
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -197,26 +199,14 @@ def _written_in(text: str) -> str | None:
 
 
 def _translated(
-    sentence: str, plain: str, cited: tuple[int, ...], lines: Sequence[PassageSentence]
+    sentence: str, plain: str, tongues: tuple[str, frozenset[str]], lines: Sequence[PassageSentence]
 ) -> SentenceCheck:
-    """Hold the numbers alone against the passages: of another language, words cannot tell."""
-    there = {_bare(value) for line in lines for value in counted(line.text)}
-    odd = [value for value in digits(plain) if _bare(value) not in there and _afternoon(value) not in there]
-    if cited and odd:
-        reasons = tuple(_odd_number(value, "") for value in sorted(odd))
-        return SentenceCheck(sentence, "unsupported", 0.0, cited, None, reasons)
+    """Hold numbers, units, names and denials alone: of another language, words cannot tell."""
+    cited = tuple(dict.fromkeys(map(int, MARKER.findall(sentence))))
+    if cited and (reasons := departures(plain, *tongues, lines)):
+        return SentenceCheck(sentence, "unsupported", 0.0, cited, None, tuple(reasons))
     reason = "It is in another language than its passages."
     return SentenceCheck(sentence, "unchecked", None, cited, None, (reason,))
-
-
-def _bare(value: str) -> str:
-    """Return the digits alone: "2,5" is "2.5" and "1.000" is "1,000" in other languages."""
-    return "".join(char for char in value if char.isdigit()) or value
-
-
-def _afternoon(value: str) -> str:
-    """Return the hour on a clock of twelve: "18" may be "6 pm"."""
-    return str(int(value) - 12) if value.isdecimal() and 12 < int(value) < 24 else value
 
 
 def _beside(plain: str, passages: Sequence[TitledPassage]) -> tuple[str, Cited]:

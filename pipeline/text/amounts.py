@@ -169,7 +169,7 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], list[str]]], ..
             _measure,
         ),
         (r"[€$] ?(?P<number>\d+(?:[.,]\d+)?)", _price),
-        (r"\b(?:once|twice)\b(?= an?\b| per\b| every\b|[.,;]|$| unless)", _often),
+        (r"\b(?:twice\b|once\b(?= an?\b| per\b| every\b|[.,;]|$))", _often),
         (
             rf"\b(?:(?P<count>an?|one|two|three) )?"
             rf"(?P<share>half{_NOT_HALF}|thirds?|quarters?|fifths?|tenths?)\b",

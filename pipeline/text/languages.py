@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from functools import lru_cache
 
+from pipeline.text.sentences import rarity, tokens
+
 _WORDS = {
     "en": """the a an is are was were be been do does did how what when where why who which can could should
         would will my your his her our their this that these those i you he she it we they to of in on for
@@ -74,6 +76,8 @@ _SIGN_PATTERNS = {code: re.compile(pattern) for code, pattern in _SIGNS.items()}
 _PLAIN_SIGNS = {"fr": _SIGN_PATTERNS["fr"]}  # those that plain ASCII can have
 SHARE = 0.3  # of the letters that another script must have
 MOST_SIGNS = 3  # letters peculiar to a language that count beside its common words
+LETTERS_OF_A_WORD = 4  # that tell English from other languages
+RARE = 0.9  # rarity in English from which a word speaks for another language
 LEAST = 2  # common words (or signs) that must speak for a language
 
 
@@ -88,6 +92,19 @@ def language(text: str) -> str | None:
     votes = _votes(text)
     (best, most), (_, next_most) = votes.most_common(2)
     return best if most >= LEAST and most > next_most else None
+
+
+def leaning(text: str) -> str | None:
+    """Return which of our other languages a text leans to where `language` cannot tell; None of English.
+
+    One common word or sign speaks for it, as few or none for English, and most words are not English ones.
+    """
+    votes = _votes(text)
+    code = max((code for code in _WORDS if code in SPOKEN and code != "en"), key=votes.__getitem__)
+    if votes[code] == 0 or votes[code] < votes["en"]:
+        return None
+    long = [word for word in tokens(text) if len(word) >= LETTERS_OF_A_WORD and word.isalpha()]
+    return code if sum(rarity(word) >= RARE for word in long) > len(long) / 2 else None
 
 
 def _script(text: str) -> str | None:
