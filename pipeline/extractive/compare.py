@@ -63,7 +63,7 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
 
     None means that the question is about one thing and is answered as usual.
     """
-    two = _sides(question)
+    two = sides_of(question)
     if two is not None:
         return _both(question, reading, two)
     most = _MOST.search(question)
@@ -74,7 +74,7 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
 
 def both_told(question: str, reading: Reading) -> bool:
     """Tell whether each of two things compared has a sentence with a word of what is asked about them."""
-    two = _sides(question)
+    two = sides_of(question)
     if two is None or not (aspects := _compared(question, two)):
         return False
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
@@ -86,7 +86,8 @@ def _compared(question: str, two: tuple[frozenset[str], frozenset[str]]) -> set[
     return _asked(question) - two[0] - two[1] - {"differ", "differenc", "better", "good", "compar", "wors"}
 
 
-def _sides(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
+def sides_of(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    """Return the stems of two things that are compared; None when the question compares none."""
     for pattern in _SIDE_PATTERNS:
         match = pattern.search(question.strip(" ?!."))
         if match is not None:
@@ -196,8 +197,9 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
 
 
 def _figure(sentence: Sentence, aspects: set[str]) -> float:
-    """Return the number nearest to a word asked about."""
-    places = [m.start() for m in re.finditer(r"\w+", sentence.text) if stem(m.group().lower()) in aspects]
+    """Return the number nearest to a word asked about; the first where the words stand in no place."""
+    chunks = re.finditer(r"\S+", sentence.text)
+    places = [m.start() for m in chunks if not aspects.isdisjoint(map(stem, tokens(m.group())))] or [0]
     figures = [(m.start(), _amount(m.group())) for m in _AMOUNT.finditer(sentence.text)]
     return min(figures, key=lambda pair: min(abs(pair[0] - place) for place in places))[1]
 

@@ -7,9 +7,10 @@ import pytest
 
 from pipeline.extractive import home
 from pipeline.extractive.compare import gathered
+from pipeline.extractive.composing import compose
 from pipeline.extractive.evidence import Page, Reading, read
 from pipeline.extractive.exact import misnamed
-from pipeline.extractive.extractive import _how, compose
+from pipeline.extractive.extractive import _how
 from pipeline.extractive.kinds import does
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from tests.factories import make_passage
@@ -104,6 +105,17 @@ def test_alike_sentences_with_other_figures_are_both_told(question: str) -> None
     assert chosen is not None
     said = " ".join(sentence.text for sentence in chosen)
     assert "60 km" in said and "95 km" in said
+
+
+def test_the_most_of_a_thing_is_found_by_a_word_with_a_hyphen() -> None:
+    pages = (
+        ("The printer", "Its E-mail waits 5 minutes."),
+        ("The scanner", "Its E-mail waits 9 minutes."),
+    )
+    question = "Which device has the longest e-mail delay?"
+    chosen = gathered(question, read(question, retrieved(*pages, question=question)))
+    assert chosen is not None
+    assert [sentence.text.split()[3] for sentence in chosen] == ["9", "5"]
 
 
 def test_a_task_is_answered_by_the_page_with_steps() -> None:
