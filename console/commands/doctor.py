@@ -18,6 +18,7 @@ from console.commands.screen import emit, table
 from pipeline import build, providers
 from pipeline.databases import redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
+from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.knowledge.index import Knowledge
 from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble
@@ -126,6 +127,10 @@ async def _base(settings: Settings, knowledge: Knowledge) -> list[DoctorCheck]:
 
 def _models(settings: Settings) -> Iterator[DoctorCheck]:
     models = settings.models
+    if models.cross_encoder:
+        trouble = CrossEncoder().trouble
+        about = "read: question and text together" if trouble is None else f"not read: {trouble}"
+        yield DoctorCheck("cross-encoder of the embedded model", trouble is None or None, about)
     urls = {
         "openai": models.openai.base_url or "https://api.openai.com",
         "anthropic": models.anthropic.base_url or "https://api.anthropic.com",

@@ -118,6 +118,7 @@ class Routes(Section):
 class Models(Section):
     primary: str
     fallback: str | None = None
+    cross_encoder: bool = True
     max_output_tokens: int = Field(ge=16, le=128_000)
     connect_seconds: Seconds
     first_token_seconds: Seconds

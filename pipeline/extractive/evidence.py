@@ -21,7 +21,7 @@ from pipeline.extractive.home import share
 from pipeline.extractive.kinds import CUES, NARROW, does, kind, names
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import ROW, narrowed, statements
-from pipeline.knowledge.found import Retrieved
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.codes import codes, forms, written
 from pipeline.text.definitions import defining
 from pipeline.text.polarity import affirms, alike, avoids, negates, opposites, turns_away
@@ -78,6 +78,16 @@ def strength(question: str, retrieved: Retrieved) -> float:
     none is numbered yet; without sentence vectors it reads the words alone.
     """
     return read(question, retrieved).strength
+
+
+def texts_read(retrieved: Retrieved) -> list[str]:
+    """Return the texts of the passages that reached the prompt, or of the first READ."""
+    return [candidate.passage.text or "" for candidate in _passages(retrieved)]
+
+
+def _passages(retrieved: Retrieved) -> tuple[RetrievedChunk, ...]:
+    numbered = tuple(f for f in retrieved.candidates if f.passage.n is not None)
+    return tuple(f for f in numbered or retrieved.candidates[:READ] if f.passage.text)
 
 
 def read(question: str, retrieved: Retrieved) -> Reading:
@@ -197,8 +207,7 @@ class Page:
     """Question and passages side by side: what the features are computed from."""
 
     def __init__(self, question: str, retrieved: Retrieved) -> None:
-        numbered = tuple(f for f in retrieved.candidates if f.passage.n is not None)
-        self.passages = tuple(f for f in numbered or retrieved.candidates[:READ] if f.passage.text)
+        self.passages = _passages(retrieved)
         texts = [f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages]
         if joinable(question, texts):
             question = joined(question, vocabulary(texts))
@@ -372,19 +381,6 @@ def _gathered(vectors: NDArray[np.float32], parts: Sequence[tuple[str, int, int]
     means = np.array([vectors[first : last + 1].mean(axis=0) for _, first, last in parts], np.float32)
     means = means.reshape(len(parts), vectors.shape[1])
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
-
-
-def choose(probabilities: Sequence[float]) -> list[int]:
-    """Return the indexes, ascending, whose set has the highest expected F1.
-
-    With independent probabilities it is a prefix of the descending order (Lewis 1995).
-    """
-    if not probabilities:
-        return []
-    values = np.array(probabilities)
-    order = np.argsort(-values, kind="stable")
-    expected = 2 * np.cumsum(values[order]) / (np.arange(1, len(values) + 1) + values.sum())
-    return sorted(int(i) for i in order[: int(expected.argmax()) + 1])
 
 
 def _overlap(title: set[str], stems: frozenset[str]) -> float:

@@ -15,6 +15,7 @@ from pipeline.extractive.rows import ROW
 from pipeline.extractive.wording import flat
 from pipeline.knowledge.found import RetrievedChunk
 from pipeline.text.definitions import titled
+from pipeline.text.questions import asks
 from pipeline.text.sentences import STOP_WORDS, list_marker, stem, tokens
 
 Numbers = NDArray[np.float64]
@@ -26,7 +27,6 @@ EXPLAINS = 6  # sentences under an option's heading that explain it
 _SEE = re.compile(r"\b(?:see|as described (?:under|in|on)|read|refer to) +(?P<title>[^.;()]+)", re.IGNORECASE)
 
 
-_SINGLE = re.compile(r"(?:[^.?!]|\.(?=\S)|(?<=\d)\. )+\?$")
 _TERM = re.compile(r"#+[ \t]+(?:`[^\s`]+`|`?--?[A-Za-z]|`?[A-Za-z][\w-]*[._=<]\w)")
 _FIELD = re.compile(r"^\W+\w+:\s")
 
@@ -45,7 +45,7 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     That is when nothing else answers nearly so well: "Ask last week's questions again" is not said twice.
     "Type: …" and "Default: …" may stand between.
     """
-    heads = np.array([text.startswith("#") or _asked(text) for text in page.texts])
+    heads = np.array([text.startswith("#") or asks(text) for text in page.texts])
     place = int((probabilities * heads).argmax())
     under = place + 1
     while under < len(page.texts) and list_marker(page.texts[under]) and _FIELD.search(page.texts[under]):
@@ -57,11 +57,6 @@ def inherited(page: Opened, probabilities: Numbers) -> Numbers:
     raised = probabilities.copy()
     raised[under] = max(raised[under], INHERITED * raised[place])
     return raised
-
-
-def _asked(text: str) -> bool:
-    """Tell a line that asks a question, as in a list of frequent ones."""
-    return text.endswith("?") and _SINGLE.match(text) is not None
 
 
 def termed(chosen: Sequence[Sentence], everything: Sequence[Sentence]) -> list[Sentence]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pipeline.knowledge.found import RetrievedChunk
 
@@ -57,3 +60,16 @@ class Reading:
             if self.passages[sentence.passage].passage.document_id == document_id
         )
         return replace(self, sentences=mine)
+
+
+def choose(probabilities: Sequence[float]) -> list[int]:
+    """Return the indexes, ascending, whose set has the highest expected F1.
+
+    With independent probabilities it is a prefix of the descending order (Lewis 1995).
+    """
+    if not probabilities:
+        return []
+    values = np.array(probabilities)
+    order = np.argsort(-values, kind="stable")
+    expected = 2 * np.cumsum(values[order]) / (np.arange(1, len(values) + 1) + values.sum())
+    return sorted(int(i) for i in order[: int(expected.argmax()) + 1])

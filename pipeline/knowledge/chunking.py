@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.knowledge.documents import Document
 from pipeline.text.code_blocks import together
+from pipeline.text.questions import asks, under
 from pipeline.text.sentences import sentences
 
 LONGEST = 220  # estimated word pieces of a chunk; the embedder reads 256, title included
@@ -85,11 +86,27 @@ def _groups(text: str, spans: list[tuple[int, int]], longest: int) -> list[list[
 
 def _units(text: str, spans: list[tuple[int, int]], sizes: list[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and last sentence of what a cut must not part."""
-    for first, last in together(text, spans):
+    for first, last in _answered(text, spans, sizes, together(text, spans)):
         if sum(sizes[first : last + 1]) <= LONGEST_CODE:
             yield first, last
         else:
             yield from ((number, number) for number in range(first, last + 1))
+
+
+def _answered(
+    text: str, spans: list[tuple[int, int]], sizes: list[int], units: list[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the units, a question of the text and what stands under it as one where a chunk has room."""
+    texts = [text[start:end] for start, end in spans]
+    done = 0
+    for first, last in units:
+        if first < done:
+            continue
+        answer = under(texts, first) if first == last and asks(texts[first]) else range(0)
+        if answer and sum(sizes[first : answer.stop]) <= LONGEST:
+            last = answer.stop - 1
+        done = last + 1
+        yield first, last
 
 
 def _pieces(text: str) -> int:

@@ -110,7 +110,7 @@ def _weights() -> Path:
     return path
 
 
-def _opened(model: str | bytes, **options: str) -> Any:
+def opened(model: str | bytes, **options: str) -> Any:
     """Return a session of one thread over a model's file or its content."""
     import onnxruntime
 
@@ -126,7 +126,7 @@ def _opened(model: str | bytes, **options: str) -> Any:
 @cache
 def _session() -> Any:
     """Return the model's own graph."""
-    return _opened(str(_weights()))
+    return opened(str(_weights()))
 
 
 @cache
@@ -137,7 +137,7 @@ def _showing_session() -> tuple[Any, list[str]]:
     """
     weights = [f"inner.encoder.layer.{layer}.output.LayerNorm.weight" for layer in INNER]
     content, names = showing(_weights().read_bytes(), weights, ("batch", "sequence", MiniLM.dimensions))
-    return _opened(content), names
+    return opened(content), names
 
 
 @cache
@@ -152,7 +152,7 @@ def quick_session() -> Any | None:
     try:
         graph = quick_graph(tensors(content), PIECES)
         for precise in ("0", "1"):
-            session = _opened(graph, x64quantprecision=precise)
+            session = opened(graph, x64quantprecision=precise)
             if _agrees(session):
                 return session
         log.warning("texts are embedded by the model's own graph: the quicker one is not exact here")
@@ -171,10 +171,11 @@ def _agrees(session: Any) -> bool:
 
 def _pieces(text: str) -> list[int]:
     """Return the word pieces of a text, as many as the model can read, between [CLS] and [SEP]."""
-    return _framed(_tokenizer().encode(text, add_special_tokens=False).ids[: PIECES - 2])
+    return framed(_tokenizer().encode(text, add_special_tokens=False).ids[: PIECES - 2])
 
 
-def _framed(pieces: list[int]) -> list[int]:
+def framed(pieces: list[int]) -> list[int]:
+    """Return word pieces between [CLS] and [SEP]."""
     first, last = _tokenizer().token_to_id("[CLS]"), _tokenizer().token_to_id("[SEP]")
     assert first is not None and last is not None, "vocab.txt has both"
     return [first, *pieces, last]
@@ -195,7 +196,7 @@ def _layered(pieces: list[int]) -> NDArray[np.float32]:
 def _windows(pieces: list[int]) -> list[list[int]]:
     """Return the pieces of a text between [CLS] and [SEP], cut where the model can read no more."""
     width = PIECES - 2
-    return [_framed(pieces[start : start + width]) for start in range(0, max(len(pieces), 1), width)]
+    return [framed(pieces[start : start + width]) for start in range(0, max(len(pieces), 1), width)]
 
 
 def _states(pieces: list[int]) -> NDArray[np.float32]:

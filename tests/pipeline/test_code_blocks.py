@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.extractive.composing import compose
 from pipeline.extractive.evidence import read
-from pipeline.extractive.extractive import compose
 from pipeline.extractive.rows import statements
 from pipeline.extractive.wording import cited, empty
 from pipeline.knowledge.chunking import chunk

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Answer
+from pipeline.extractive.composing import compose
 from pipeline.extractive.double import halves
-from pipeline.extractive.extractive import compose
 from pipeline.extractive.home import others
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.rows import statements

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extractive import evidence
-from pipeline.extractive.evidence import ABSTAIN_BELOW, choose, read, strength
+from pipeline.extractive.evidence import ABSTAIN_BELOW, read, strength
 from pipeline.extractive.kinds import kind, names
+from pipeline.extractive.reading import choose
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.sentences import sentences
 from tests.factories import make_passage

@@ -1,0 +1,128 @@
+"""Ranks the segments read by a cross-encoder beside what their words say; the best of them answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from pipeline.extractive.compare import sides_of
+from pipeline.extractive.cross_encoder import CrossEncoder
+from pipeline.extractive.evidence import WEIGHTS, read
+from pipeline.extractive.procedures import runs_of
+from pipeline.extractive.reading import Reading, Sentence
+from pipeline.extractive.segments import Segment, segments
+from pipeline.extractive.wording import flat
+from pipeline.extractive.writing import written
+from pipeline.knowledge.found import Retrieved
+from pipeline.text.sentences import words
+
+BOTH = 1.0  # how much worse than the best a segment may be that has both of two things compared
+NEAR = 1.0  # and one that belongs to a list of things
+READ = 32  # segments that are read beside the question, the likeliest by their words
+YES_NO = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
+CERTAIN = 1e-4  # least distance of a probability from 0 and 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A segment and its score: log odds from which on segments of one reading are ordered."""
+
+    segment: Segment
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """A reading, its strength by cross-encoder and words together, and its segments, the best first."""
+
+    reading: Reading
+    ranked: tuple[Ranked, ...]
+
+    def sides(self, question: str) -> tuple[Segment, ...]:
+        """Return the segment that has both of two things compared, or the best of each; () for none."""
+        two = sides_of(question)
+        if two is None or not self.ranked:
+            return ()
+        least = self.ranked[0].score - BOTH
+        for ranked in self.ranked:
+            if ranked.score >= least and two[0] | two[1] <= set(words(ranked.segment.text(""))):
+                return (ranked.segment,)
+        stems = [(ranked, self._stems(ranked.segment)) for ranked in self.ranked]
+        best = [next((r.segment for r, own in stems if side <= own), None) for side in two]
+        return tuple(segment for segment in best if segment) if all(best) else ()
+
+    def near(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+        """Return those whose segments are nearly as good as the best; none when that is not among them."""
+        if not self.ranked:
+            return list(sentences)
+        least = self.ranked[0].score - NEAR
+        good = {id(s) for ranked in self.ranked if ranked.score >= least for s in ranked.segment.sentences}
+        best = {id(s) for s in self.ranked[0].segment.sentences}
+        return [s for s in sentences if id(s) in good] if any(id(s) in best for s in sentences) else []
+
+    def _stems(self, segment: Segment) -> set[str]:
+        title = self.reading.passages[segment.passage].passage.title
+        return set(words(segment.text(title)))
+
+
+def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Crossed:
+    """Read the passages, then the likeliest segments beside the question; raises CrossEncoderError."""
+    reading = read(question, retrieved)
+    likely = sorted(segments(reading), key=lambda segment: -segment.within)[:READ]
+    if not likely or not reading.strength:
+        return Crossed(reading, ())
+    titles = [candidate.passage.title for candidate in reading.passages]
+    scores = encoder.scores(question, [segment.text(titles[segment.passage]) for segment in likely])
+    weights = _weights("segment")
+    ranked = [
+        Ranked(
+            segment,
+            weights["crossed"] * score + weights["probability"] * _odds(segment.probability),
+        )
+        for segment, score in zip(likely, scores.tolist(), strict=True)
+    ]
+    ranked.sort(key=lambda r: (r.segment.contrary, -r.score))
+    strength = _weights("strength_crossed")
+    odds = strength["bias"] + strength["strength"] * _odds(reading.strength)
+    best = float(scores.max())
+    odds += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
+    return Crossed(replace(reading, strength=1 / (1 + math.exp(-odds))), tuple(ranked))
+
+
+def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:
+    """Yield a segment as an answer in pieces, its steps or list last."""
+    run = segment.steps
+    if run is None:
+        mine = replace(reading, sentences=segment.sentences)
+        run = max(runs_of(mine), key=lambda r: len(r.items), default=None)
+    inside = {id(s) for item in run.items for s in item} if run else set[int]()
+    if run and run.lead:
+        inside.add(id(run.lead))
+    prose = [s for s in segment.sentences if id(s) not in inside]
+    if segment.entry and segment.head and prose and YES_NO.match(prose[0].text):
+        yield f"**{flat(segment.head.text)}** "
+    yield from written(_begun(prose), run, reading)
+
+
+def _begun(prose: Sequence[Sentence]) -> list[Sentence]:
+    """Return the sentences, a "Yes." or "No." as the beginning of the next."""
+    if len(prose) < 2 or len(prose[0].text.split()) > 1:
+        return list(prose)
+    second = replace(prose[1], text=f"{prose[0].text} {prose[1].text}")
+    return [second, *prose[2:]]
+
+
+def _odds(probability: float) -> float:
+    inner = min(max(probability, CERTAIN), 1 - CERTAIN)
+    return math.log(inner / (1 - inner))
+
+
+@cache
+def _weights(name: str) -> dict[str, float]:
+    return json.loads(WEIGHTS.read_text(encoding="utf-8"))[name]

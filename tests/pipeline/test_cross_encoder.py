@@ -1,0 +1,161 @@
+"""The embedded model reads question and segment together where the weights are, else it goes by words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline import providers
+from pipeline.extractive import cross_encoder
+from pipeline.extractive.cross_encoder import CrossEncoder, CrossEncoderError
+from pipeline.extractive.crossing import crossed, pieces_of
+from pipeline.extractive.evidence import read
+from pipeline.extractive.extractive import WAITING, Extractive
+from pipeline.extractive.segments import segments
+from pipeline.knowledge.found import Retrieved, RetrievedChunk
+from pipeline.models.model import Prompt, Stop, Text
+from pipeline.settings import load_settings
+from pipeline.text.sentences import sentences
+from tests.factories import make_passage
+
+LAMP = (
+    "The lamp has three levels of light. Its battery lasts nine hours.\n\n"
+    "## Questions\n\n"
+    "### Can I leave the lamp out in the rain?\n\n"
+    "Yes. The lamp is proof against rain, but it must not lie in water.\n\n"
+    "### How do I clean the lamp?\n\n"
+    "1. Take the battery out.\n2. Wipe the glass with a dry cloth.\n3. Put the battery back.\n"
+)
+MISSING = CrossEncoder().trouble
+needs_weights = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+
+class Given:
+    """Scores by the words that a segment has, in the model's place."""
+
+    trouble = None
+
+    def __init__(self, **scores: float) -> None:
+        self.given = scores
+        self.read: list[str] = []
+
+    def scores(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        self.read += texts
+        return np.array([max((s for w, s in self.given.items() if w in t), default=-11.0) for t in texts])
+
+
+def retrieved(*pages: tuple[str, str]) -> Retrieved:
+    candidates = tuple(
+        RetrievedChunk(
+            make_passage("t", n, title=title, text=text, document_id=title, chunk_id=f"{title}#0"),
+            tuple(sentences(text)),
+        )
+        for n, (title, text) in enumerate(pages, 1)
+    )
+    return Retrieved("", None, candidates, "kb", "1", "test")
+
+
+async def answer(encoder: object, question: str, *pages: tuple[str, str]) -> tuple[str, Stop]:
+    pieces: list[str] = []
+    model = Extractive(encoder)  # pyright: ignore[reportArgumentType] scores of the test's own
+    async for event in model.stream(Prompt("", (), question, retrieved(*pages)), 5.0):
+        if isinstance(event, Text):
+            pieces.append(event.text)
+        elif isinstance(event, Stop):
+            return "".join(pieces), event
+    raise AssertionError("no Stop")
+
+
+def test_a_page_is_parted_into_paragraphs_and_its_answered_questions() -> None:
+    parts = segments(read("How do I clean the lamp?", retrieved(("Lamp", LAMP))))
+    assert [part.entry for part in parts] == [False, True, True]
+    assert parts[1].text("Lamp").startswith("Lamp. Can I leave the lamp out in the rain? Yes.")
+    assert [len(part.sentences) for part in parts] == [2, 2, 3]
+
+
+async def test_the_best_segment_answers_whole_and_under_its_question_when_it_says_yes() -> None:
+    said, stop = await answer(Given(rain=9.0), "may my lamp get wet", ("Lamp", LAMP))
+    assert said == (
+        "**Can I leave the lamp out in the rain?** "
+        "Yes. The lamp is proof against rain, but it must not lie in water [1]."
+    )
+    assert not stop.abstained
+
+
+async def test_steps_under_a_question_stay_a_list() -> None:
+    said, _ = await answer(Given(Wipe=9.0), "how is the lamp cleaned", ("Lamp", LAMP))
+    assert said.startswith("1. Take the battery out [1].\n2. Wipe the glass")
+
+
+async def test_no_segment_near_the_question_means_silence() -> None:
+    _, stop = await answer(Given(), "who invented the lamp shop", ("Lamp", LAMP))
+    assert stop.abstained
+
+
+async def test_a_segment_that_says_the_contrary_comes_last() -> None:
+    text = "To switch the lamp off, press twice.\n\nTo switch the lamp on, press once."
+    encoder = Given(off=9.0, once=1.0)
+    said, _ = await answer(encoder, "How do I switch the lamp on?", ("Lamp", text))
+    assert "press once" in said and "twice" not in said
+
+
+async def test_two_things_compared_are_both_answered() -> None:
+    pages = (
+        ("The Heron bike", "The Heron weighs 14 kg. Its battery lasts 60 km."),
+        ("The Osprey bike", "The Osprey weighs 19 kg. Its battery lasts 95 km."),
+    )
+    said, _ = await answer(Given(Heron=8.0, Osprey=6.0), "Heron vs Osprey battery", *pages)
+    assert "60 km [1]" in said and "95 km [2]" in said
+
+
+async def test_what_cannot_be_read_is_answered_by_words(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Given):
+        def scores(self, question: str, texts: Sequence[str]) -> np.ndarray:
+            raise CrossEncoderError("the file is another")
+
+    said, stop = await answer(Broken(), "How long does the battery of the lamp last?", ("Lamp", LAMP))
+    assert "nine hours" in said and not stop.abstained
+    assert "by words alone" in caplog.text
+
+
+async def test_a_crowd_is_answered_by_words_without_a_wait() -> None:
+    encoder = Given(battery=5.0)
+    model = Extractive(encoder)  # pyright: ignore[reportArgumentType]
+    prompt = Prompt("", (), "How long does the battery of the lamp last?", retrieved(("Lamp", LAMP)))
+
+    async def ask() -> None:
+        async for _ in model.stream(prompt, 5.0):
+            pass
+
+    await asyncio.gather(*(ask() for _ in range(3 * WAITING)))
+    whole = len(segments(read(prompt.question, prompt.retrieved)))
+    assert len(encoder.read) == WAITING * whole
+
+
+def test_without_the_package_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_encoder, "PACKAGE", "no-such-package-of-weights")
+    assert "make install" in str(CrossEncoder().trouble)
+    with pytest.raises(CrossEncoderError):
+        cross_encoder._session.__wrapped__()
+
+
+def test_it_is_used_when_wanted_and_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert providers.extractive(load_settings())._encoder is None  # tests turn it off
+    monkeypatch.setenv("ANSWERDECK_MODELS__CROSS_ENCODER", "true")
+    assert (providers.extractive(load_settings())._encoder is None) == (MISSING is not None)
+
+
+@needs_weights
+def test_the_true_weights_tell_an_answer_from_its_neighbour() -> None:
+    encoder = CrossEncoder()
+    question = "can the lamp stand outside in bad weather"
+    whole = crossed(question, retrieved(("Lamp", LAMP)), encoder)
+    assert "rain" in "".join(pieces_of(whole.ranked[0].segment, whole.reading))
+    first = encoder.scores(question, ["The lamp is proof against rain.", "Invoices are sent in May."])
+    assert first[0] > first[1] + 5
+    assert np.array_equal(
+        first, encoder.scores(question, ["The lamp is proof against rain.", "Invoices are sent in May."])
+    )
