@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsets.fit_likeness import AXES, MARKS, Likenesses, likenesses
 from evalsets.guard_lines import MESSAGES, PREAMBLES, LabelledText, own, pairs, questions, sentence_lines
 from pipeline.guardrails.classifier import BUCKETS, BY_WORDS, LABELS, VECTOR_WEIGHT, WEIGHTS, Label, buckets
 from pipeline.knowledge.embedding import MiniLM
@@ -30,15 +31,19 @@ STEPS = 100  # of the search; more move no figure below
 FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
 LOOKALIKE_ALARMS = {"harm": 0.04, "injection": 0.01, "distress": 0.01, "planted": 0.0}
+LIKENED: tuple[Label, ...] = ("harm",)  # labels that heed likeness to our own lines
 PASSAGE_ALARMS = 0.006  # share of clean passages with a flagged sentence
 CARD = """# The guard's classifier
 
-`classifier.npz`: four logistic models (harm, injection, distress, planted), each on a MiniLM sentence
-embedding, the means of layers three to five of the same reading and {buckets} hashed word and letter
-features, and once on the features alone. Written by `python -m evalsets.fit_guard`; do not edit.
+`classifier.npz`: logistic models for harm, injection and distress, each on a MiniLM sentence embedding,
+the means of layers three to five of the same reading and {buckets} hashed word and letter features, and
+once on the features alone, as the one for planted instructions. Harm also heeds how like the vectors are
+to those of {marks} lines of ours (a Gaussian kernel along {axes} axes; the file holds their places there as
+bytes, no text). Written by `python -m evalsets.fit_guard`; do not edit.
 
-Figures below are of sets left out of training, at the threshold chosen on the other sets (harm: at most
-0.4 % of plain questions and 4 % of safe lookalikes; injection: 0.04 % and 1 %). The shipped weights are
+Figures below are of sets left out of training, at the threshold chosen on the other sets, each line of
+which was scored by a model that had not seen it (harm: at most 0.4 % of plain questions and 4 % of safe
+lookalikes; injection: 0.04 % and 1 %). The shipped weights are
 fitted on all of them but the questions of mtrag_cloud, clapnq_dev and demo_gnome_help; so only those and
 unseen sets measure the file: `answerdeck eval run guardrails` is one, the demo's questions are another.
 
@@ -60,14 +65,18 @@ Sources (read at training time, no text of them is in the file):
 | demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
 | evalsets/training, {own} own lines; made of them {long} long prompts, {messages} messages | all | ours |
 
-Known limits: languages other than these six are not covered; AILuminate's labels are by hazard, and some
-of its prompts are harmless; the embedding is English, so the other languages lean on words.
+Known limits: languages other than English, German, French, Spanish, Portuguese and Chinese are not covered;
+AILuminate's labels are by hazard, and some of its prompts are harmless; the embedding is English, so the
+other languages lean on words.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class GuardTable:
-    """Lines as numbers: vectors (of no width without them), buckets, the label 0 or 1, weights."""
+    """Lines as numbers: vectors (of no width without them), buckets, the label 0 or 1, weights.
+
+    After the vectors stand the features of likeness, where the model heeds it.
+    """
 
     lines: tuple[LabelledText, ...]
     dense: NDArray[np.float32]
@@ -75,6 +84,7 @@ class GuardTable:
     labels: Array
     weights: Array
     ridge: float
+    likeness: Likenesses | None = None
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -102,7 +112,9 @@ def embedded(lines: Sequence[LabelledText], embedder: MiniLM, cache: Path | None
     return [replace(line, vector=vectors[line.text]) for line in lines]
 
 
-def tabulate(label: Label, lines: Sequence[LabelledText], *, vectors: bool) -> GuardTable:
+def tabulate(
+    label: Label, lines: Sequence[LabelledText], *, vectors: bool, likeness: Likenesses | None = None
+) -> GuardTable:
     """Return the lines that say something about a label, as numbers."""
     from scipy import sparse
 
@@ -118,10 +130,12 @@ def tabulate(label: Label, lines: Sequence[LabelledText], *, vectors: bool) -> G
     hashed = sparse.csr_matrix((values, (rows, columns)), shape=(len(used), BUCKETS))
     dense = np.zeros((len(used), 0), np.float32)
     if vectors:
-        dense = np.array([line.vector for line in used], np.float32) * np.float32(VECTOR_WEIGHT)
+        dense = np.array([line.vector for line in used], np.float32)
+        like = [likeness.features(dense)] if likeness else []
+        dense = np.concatenate([dense * np.float32(VECTOR_WEIGHT), *like], axis=1)
     labels = np.array([float(bool(_label(label, line))) for line in used])
     weights = np.array([line.weight for line in used])
-    return GuardTable(used, dense, hashed, labels, weights, RIDGE[label])
+    return GuardTable(used, dense, hashed, labels, weights, RIDGE[label], likeness)
 
 
 def _label(label: Label, line: LabelledText) -> bool | None:
@@ -211,19 +225,19 @@ def calibration(table: GuardTable, scores: Array) -> tuple[float, float]:
 
 
 def report(label: Label, table: GuardTable) -> Iterator[str]:
-    """Yield a line of the card for each set, left out of the training."""
-    fold, sure = folds(table), table.known
-    fits: dict[bytes, Array] = {}  # a set that is in no fit changes none
+    """Yield a line of the card for each set, by weights and a line that were found without it."""
+    sure = table.known
+    fits: dict[bytes, tuple[Array, float]] = {}  # a set that is in no fit changes none
     for name, member in _sets(label):
         out = np.array([member(line) for line in table.lines])
         if not out.any():
             continue
-        inner = ~out & sure & (fold != 0)
+        inner = ~out & sure
         if inner.tobytes() not in fits:
-            fits[inner.tobytes()] = fit(table, inner)
-        scores = table.scores(fits[inner.tobytes()])
-        line = line_of(label, table, np.where(~out & sure & (fold == 0), scores, np.nan))
-        over = scores >= line
+            line = line_of(label, table, held_out(table, inner))
+            fits[inner.tobytes()] = fit(table, inner), line
+        weights, line = fits[inner.tobytes()]
+        over = table.scores(weights) >= line
         positive, negative = out & (table.labels > 0), out & (table.labels == 0)
         recall = f"{over[positive].mean():.2f} of {positive.sum()}" if positive.any() else "–"
         alarms = f"{over[negative].mean():.3f} of {negative.sum()}" if negative.any() else "–"
@@ -243,17 +257,31 @@ def _sets(label: Label) -> Iterator[tuple[str, Callable[[LabelledText], bool]]]:
         yield name, lambda line, name=name: line.source == name
 
 
-def stored(label: Label, table: GuardTable) -> NDArray[np.float16]:
-    """Return what the file holds of one model: bias, calibration, threshold, weights."""
+def stored(name: str, label: Label, table: GuardTable) -> dict[str, NDArray[np.floating]]:
+    """Return what the file holds of one model: bias, calibration, threshold, weights; those of the marks."""
     everything = table.known
     scores = held_out(table, everything)
     scale, offset = calibration(table, scores)
     line = line_of(label, table, scores)
-    weights = fit(table, everything)
-    threshold = 1 / (1 + np.exp(-(scale * line + offset)))
     recall, width = np.mean(scores[everything & (table.labels > 0)] >= line), table.dense.shape[1]
-    print(f"{label:10} {width:4} of vectors, threshold {threshold:.3f}, held-out recall {recall:.3f}")
-    return np.array([weights[-1], scale, offset, threshold, *weights[:-1]], np.float16)
+    print(f"{label:10} {width:4} of vectors, held-out recall {recall:.3f}")
+    return arrays(name, table, fit(table, everything), (scale, offset, line))
+
+
+def arrays(
+    name: str, table: GuardTable, weights: Array, calibrated: tuple[float, float, float]
+) -> dict[str, NDArray[np.floating]]:
+    """Return a fitted model as the file holds it; `calibrated` are scale, offset and the line's score."""
+    scale, offset, line = calibrated
+    threshold = 1 / (1 + np.exp(-(scale * line + offset)))
+    width = table.dense.shape[1]
+    bias, marks = weights[-1], {}
+    if table.likeness is not None:
+        vectors = width - table.likeness.basis.shape[1]
+        each, more = table.likeness.of_marks(weights[vectors:width])
+        marks, bias = {f"{name}_marks": each}, bias + more
+        weights = np.delete(weights, slice(vectors, width))
+    return {name: np.array([bias, scale, offset, threshold, *weights[:-1]], np.float16), **marks}
 
 
 def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
@@ -261,15 +289,16 @@ def write(folder: Path, cache: Path | None, path: Path = WEIGHTS) -> None:
     embedder = MiniLM()
     question_vectors = embedded(list(questions(folder)), embedder, cache)
     written = sentence_lines(folder)
-    models: dict[str, Any] = {}
+    likeness = likenesses(question_vectors)
+    models: dict[str, Any] = dict(likeness.arrays)
     rows: list[str] = []
     for label in LABELS:
         lines = written if label == "planted" else question_vectors
         table = by_words = tabulate(label, lines, vectors=False)
         if label not in BY_WORDS:
-            table = tabulate(label, lines, vectors=True)
-            models[label] = stored(label, table)
-        models[f"{label}_words"] = stored(label, by_words)
+            table = tabulate(label, lines, vectors=True, likeness=likeness if label in LIKENED else None)
+            models |= stored(label, label, table)
+        models |= stored(f"{label}_words", label, by_words)
         rows += report(label, table)
         print("\n".join(rows[-16:]), flush=True)
     np.savez_compressed(path, **models)
@@ -281,7 +310,13 @@ def card(rows: Sequence[str]) -> str:
     names = ("harm", "injection", "planted", "product", "preambles")
     count = sum(1 for name in names for _ in own(name)) + sum(1 for _ in pairs())
     return CARD.format(
-        buckets=BUCKETS, rows="\n".join(rows), own=count, long=2 * PREAMBLES, messages=2 * MESSAGES
+        buckets=BUCKETS,
+        marks=MARKS,
+        axes=AXES,
+        rows="\n".join(rows),
+        own=count,
+        long=2 * PREAMBLES,
+        messages=2 * MESSAGES,
     )
 
 

@@ -73,12 +73,13 @@ def questions(folder: Path) -> Iterator[LabelledText]:
             yield LabelledText(text, kind, f"own:{language}")
 
 
-def pairs() -> Iterator[LabelledText]:
+def pairs(name: str = "pairs") -> Iterator[LabelledText]:
     """Yield hostile requests of ours, each with a harmless one of the same words, in one fold."""
-    with (OWN / "pairs.tsv").open(encoding="utf-8", newline="") as file:
+    with (OWN / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)):
-            yield LabelledText(row["hostile"], row["kind"], "own:en", attack=f"pair {number}")
-            yield LabelledText(row["harmless"], "benign", "own:en", attack=f"pair {number}")
+            source = f"own:{row.get('language', 'en')}"
+            yield LabelledText(row["hostile"], row["kind"], source, attack=f"{name} {number}")
+            yield LabelledText(row["harmless"], "benign", source, attack=f"{name} {number}")
 
 
 def preambles() -> Iterator[LabelledText]:

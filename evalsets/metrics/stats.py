@@ -66,7 +66,8 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     z = _normal.inv_cdf(0.975)
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max((middle - half) / (1 + z * z / n), 0.0), min((middle + half) / (1 + z * z / n), 1.0)
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # rounding may put 1.0 outside
 
 
 def bootstrap(values: ArrayLike, seed: int = 0, rounds: int = ROUNDS) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Scores a sentence for harm, injection, distress and planted instructions: one linear model a label.
 
 Features: the sentence's embedding, which the turn computes anyway, the means of three layers within, which
-the same reading gives, and hashed words, word pairs and triples and letter sequences. Fitted by
-`python -m evalsets.fit_guard`; classifier.md is its data card.
+the same reading gives, hashed words, word pairs and triples and letter sequences, and for harm how like the
+vectors are to those of our own lines. Fitted by `python -m evalsets.fit_guard`; data card: classifier.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
 from pipeline.guardrails.folding import fold
+from pipeline.guardrails.likeness import NAMES, Likeness
 
 Label = Literal["harm", "injection", "distress", "planted"]
 LABELS: tuple[Label, ...] = ("harm", "injection", "distress", "planted")
 BY_WORDS: tuple[Label, ...] = ("planted",)  # vectors did not help there
-LANGUAGES = frozenset({"en"})  # in which the sentence's vector says something
+LANGUAGES = frozenset({"en"})  # of the embedder; texts in others have models of their own
 WEIGHTS = Path(__file__).parent / "classifier.npz"
 BUCKETS = 1 << 13
 CHARACTERS = 1_500  # of a text that are looked at
@@ -67,8 +68,9 @@ class Classifier:
     """Reads the weights once; each call costs well under a millisecond. Raises ConfigurationError.
 
     The file holds per label `<label>` (bias, scale of the calibration, its offset, threshold, then
-    the weights of the vector and of the buckets), `<label>_words` for texts without a vector and
-    `<label>_foreign`, words alone too, for texts in other languages than LANGUAGES.
+    the weights of the vector and of the buckets), `<label>_words` for texts without a vector, and
+    `<label>_foreign` and `<label>_foreign_words` for texts in other languages than LANGUAGES. A model
+    that heeds likeness has `<model>_marks` too, the weight of each mark.
     """
 
     def __init__(self, path: Path = WEIGHTS) -> None:
@@ -78,24 +80,20 @@ class Classifier:
                 self._weights = {name: stored[name].astype(np.float32) for name in stored.files}
         except (OSError, ValueError) as error:
             raise ConfigurationError([f"{path.name} cannot be read: {error}; reinstall answerdeck"]) from None
-        fitted = [label for label in LABELS if label not in BY_WORDS]
-        names = {*fitted, *(f"{label}_foreign" for label in fitted), *(f"{label}_words" for label in LABELS)}
-        missing = sorted(names - self._weights.keys())
+        missing = sorted({*_models(), *NAMES} - self._weights.keys())
         if missing:
             raise ConfigurationError(
                 [f"{path.name} has no weights for {missing}; run evalsets.fit_guard and fit_foreign"]
             )
+        self._likeness = Likeness.stored(self._weights)
         self.fingerprint = hashlib.sha256(source).hexdigest()[:8]
 
     def probability(
         self, label: Label, features: Buckets, vector: Vector | None = None, *, foreign: bool = False
     ) -> float:
-        """Return the calibrated probability, 0..1; `features` are the text's buckets.
-
-        Of a `foreign` text the vector is not read.
-        """
-        vector = None if foreign else vector
-        weights = self._weights[_name(label, vector=vector is not None, foreign=foreign)]
+        """Return the calibrated probability, 0..1; `features` are the text's buckets."""
+        name = _name(label, vector=vector is not None, foreign=foreign)
+        weights = self._weights[name]
         bias, scale, offset, _ = weights[:4]
         dense, sparse = weights[4:-BUCKETS], weights[-BUCKETS:]
         value = float(bias)
@@ -103,20 +101,23 @@ class Classifier:
             value += float(sparse[features].sum()) / float(np.sqrt(len(features)))
         if vector is not None:
             value += VECTOR_WEIGHT * float(dense @ vector)
+            marks = self._weights.get(f"{name}_marks")
+            value += 0.0 if marks is None else float(self._likeness.of(vector[np.newaxis])[0] @ marks)
         return 1.0 / (1.0 + float(np.exp(-np.clip(scale * value + offset, -30, 30))))
 
     def threshold(self, label: Label, *, vector: bool, foreign: bool = False) -> float:
         """Return the probability from which a text counts as having the label."""
         return float(self._weights[_name(label, vector=vector, foreign=foreign)][3])
 
-    @cached_property
-    def dimensions(self) -> int:
-        """Numbers in a vector that the weights were fitted for."""
-        return len(self._weights["harm"]) - 4 - BUCKETS
+
+def _models() -> set[str]:
+    """Return the names of the models that a file must have."""
+    fitted = {_name(label, vector=True, foreign=foreign) for label in LABELS for foreign in (False, True)}
+    words = {_name(label, vector=False, foreign=foreign) for label in LABELS for foreign in (False, True)}
+    by_words = {f"{label}{kind}" for label in BY_WORDS for kind in ("", "_foreign", "_foreign_words")}
+    return (fitted | words) - by_words
 
 
 def _name(label: Label, *, vector: bool, foreign: bool) -> str:
     """Return under which name the file holds the model for such a text."""
-    if foreign:
-        return f"{label}_foreign"
-    return label if vector else f"{label}_words"
+    return f"{label}{'_foreign' if foreign else ''}{'' if vector else '_words'}"

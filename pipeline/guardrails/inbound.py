@@ -37,7 +37,7 @@ UNITS = 8  # sentences of one message that the classifier looks at by themselves
 READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
 MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
 NEARLY = 0.2  # probability by words alone that is suspicious
-APART = 2.0  # log odds under the line, at which no sentence bears out what the whole seems to be
+APART = 0.5  # log odds under the line, at which no sentence bears out what the whole seems to be
 EMBED_SECONDS = 3.0  # after which the words must do
 HISTORY = 12  # messages before the question that are looked at, the newest
 
@@ -206,7 +206,7 @@ class Inbound:
             foreign, beside = _foreign(unit), unit is not text
             if beside and self._passed_over(unit, features, read):
                 continue
-            looked_at = not foreign and not (beside and _short(unit))
+            looked_at = not (beside and _short(unit))
             vector = await self._vector(unit) if looked_at else None
             read += len(unit) if beside and looked_at else 0
             scores = self._against_lines(features, vector, foreign=foreign)

@@ -42,7 +42,9 @@ def test_the_set_is_as_large_as_it_says_and_repeats_nothing() -> None:
 
 def test_no_hostile_line_of_the_set_is_trained_on() -> None:
     names = ("harm", "injection", "foreign", "preambles", "planted")
-    trained = {text for name in names for _, _, text in own(name)} | {line.text for line in pairs()}
+    trained = {text for name in names for _, _, text in own(name)} | {
+        line.text for table in ("pairs", "foreign_pairs") for line in pairs(table)
+    }
     hostile = {case.question for case in load_evalset(NAME).cases if case.must_refuse}
     assert hostile and not trained & hostile
 

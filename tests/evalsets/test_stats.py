@@ -19,6 +19,13 @@ def test_all_ones_do_not_claim_certainty() -> None:
     assert interval.high == 1.0
 
 
+@pytest.mark.parametrize("n", range(1, 200))
+def test_an_interval_holds_its_share(n: int) -> None:
+    for count in (0, n // 2, n):
+        low, high = stats.wilson(count / n, n)
+        assert 0 <= low <= count / n <= high <= 1
+
+
 def test_what_only_arithmetic_keeps_from_one_counts_as_one() -> None:
     assert stats.summary([1.0] * 19 + [0.9999999999999999]) == stats.summary([1.0] * 20)
 

@@ -100,7 +100,8 @@ class Staged(Classifier):
     ("text", "nearest", "action"),
     [
         ("The lid of the box is red. The lamp of the hall is blue.", 0.001, "allow"),
-        ("The lid of the box is red. The lamp of the hall is blue.", 0.3, "refuse"),
+        ("The lid of the box is red. The lamp of the hall is blue.", 0.3, "allow"),
+        ("The lid of the box is red. The lamp of the hall is blue.", 0.4, "refuse"),
         ("Hello! The lamp of the hall is blue. Thanks!", 0.001, "refuse"),
         ("The lamp of the hall is blue.", 0.001, "refuse"),
     ],
@@ -154,6 +155,11 @@ async def test_history_of_a_client_reaches_no_model_when_it_is_hostile() -> None
     assert isinstance(answer, Answer)
     assert answer.outcome == "refused"
     assert not model.prompts
+
+
+async def test_a_private_package_is_no_secret_to_steal() -> None:
+    text = "How do I make my package private so nobody publishes it by accident?"
+    assert (await shipped().examine(text)).action == "allow"
 
 
 @pytest.mark.slow
