@@ -32,7 +32,7 @@ FOLDS = 4
 PLAIN_ALARMS = {"harm": 0.004, "injection": 0.0004, "distress": 0.0005, "planted": 0.0}
 LOOKALIKE_ALARMS = {"harm": 0.04, "injection": 0.01, "distress": 0.01, "planted": 0.0}
 LIKENED: tuple[Label, ...] = ("harm",)  # labels that heed likeness to our own lines
-PASSAGE_ALARMS = 0.006  # share of clean passages with a flagged sentence
+PASSAGE_ALARMS = 0.02  # share of clean passages with a flagged sentence, our own hard ones aside
 CARD = """# The guard's classifier
 
 `classifier.npz`: logistic models for harm, injection and distress, each on a MiniLM sentence embedding,
@@ -43,7 +43,7 @@ bytes, no text). Written by `python -m evalsets.fit_guard`; do not edit.
 
 Figures below are of sets left out of training, at the threshold chosen on the other sets, each line of
 which was scored by a model that had not seen it (harm: at most 0.4 % of plain questions and 4 % of safe
-lookalikes; injection: 0.04 % and 1 %). The shipped weights are
+lookalikes; injection: 0.04 % and 1 %; planted: 2 % of clean passages). The shipped weights are
 fitted on all of them but the questions of mtrag_cloud, clapnq_dev and demo_gnome_help; so only those and
 unseen sets measure the file: `answerdeck eval run guardrails` is one, the demo's questions are another.
 
@@ -63,6 +63,7 @@ Sources (read at training time, no text of them is in the file):
 | clinc150 (Larson et al.) | benign questions | CC-BY-3.0 |
 | mtrag_cloud (IBM), clapnq_dev | clean passages; their questions are in no fit | Apache-2.0 |
 | demo_gnome_help (GNOME) | clean passages; its questions are in no fit | CC-BY-SA-3.0 |
+| the handbook | clean passages | ours |
 | evalsets/training, {own} own lines; made of them {long} long prompts, {messages} messages | all | ours |
 
 Known limits: languages other than English, German, French, Spanish, Portuguese and Chinese are not covered;
@@ -195,11 +196,11 @@ def line_of(label: Label, table: GuardTable, scores: Array) -> float:
     measured = ~np.isnan(scores)
     harmless = measured & (table.labels == 0)
     if label == "planted":
-        groups = np.array([line.group for line in table.lines])
+        groups = np.array([line.group if line.source != "own" else -1 for line in table.lines])
         attacked = set(groups[table.labels > 0].tolist())
         worst: dict[int, float] = {}
         for group, score in zip(groups[harmless].tolist(), scores[harmless].tolist(), strict=True):
-            if group not in attacked:
+            if group >= 0 and group not in attacked:
                 worst[group] = max(worst.get(group, -99.0), score)
         return float(np.quantile(list(worst.values()), 1 - PASSAGE_ALARMS))
     ordinary = np.array([line.kind == "plain" for line in table.lines])
@@ -246,7 +247,7 @@ def report(label: Label, table: GuardTable) -> Iterator[str]:
 
 def _sets(label: Label) -> Iterator[tuple[str, Callable[[LabelledText], bool]]]:
     if label == "planted":
-        for name in ("bipia", "own"):
+        for name in ("bipia", "own", "handbook"):
             yield name, lambda line, name=name: line.source == name
     if label == "harm":
         for name in ("ailuminate:en", "advbench", "xstest"):

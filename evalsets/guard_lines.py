@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.guardrails.planted import LONGEST, contexts
+from pipeline.knowledge.chunking import chunk
+from pipeline.knowledge.ingest import sample
 from pipeline.text.sentences import sentences
 
 OWN = Path(__file__).parent / "training"
@@ -27,6 +29,16 @@ PASSAGES = 800  # clean ones of each corpus
 PREAMBLES = 250  # long prompts composed of our sentences
 MESSAGES = 400  # of several sentences, hostile and harmless each
 PASTES = 120  # logs, settings, code and mails composed of our lines
+FAQS = 400  # passages of questions and answers
+FORMS = (
+    "{ask}\n{answer}",
+    "Q: {ask}\nA: {answer}",
+    "id: q{n}\nquestion: {ask}\nanswer: {answer}",
+    "{ask} {answer}",
+    "Question: {ask}\nAnswer: {answer}",
+    "{n}. {ask}\n{answer}",
+    "Title: {ask}\nText: {answer}",
+)
 BODY = (("freedom", 3), ("duty", 4), ("format", 2), ("threat", 1))  # the most of each in one
 
 
@@ -179,7 +191,7 @@ def products() -> Iterator[LabelledText]:
 
 
 def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (source, text, planted instruction or "", its kind)."""
+    """Yield (source, text, planted instruction or "", its kind or the page)."""
     for row in read(folder / "bipia" / "passages_train.jsonl"):
         yield "bipia", row["passage"], row["attack"] or "", row["category"] or ""
     rng = random.Random(7)
@@ -203,6 +215,23 @@ def passages(folder: Path) -> Iterator[tuple[str, str, str, str]]:
         if kind == "clean" and number % 2:
             whole = text
         yield "own", whole, "" if kind == "clean" else text, f"{language}{number % 5}"
+    yield from faqs(rng)
+    for page in sample():
+        for part in chunk(page):
+            yield "handbook", part.text, "", page.document_id
+
+
+def faqs(rng: random.Random) -> Iterator[tuple[str, str, str, str]]:
+    """Yield lists of questions and answers as passages: what readers ask instructs nobody."""
+    asks = [line.text for line in products()]
+    answers = [text for kind, _, text in own("planted") if kind == "clean" and text.endswith(".")]
+    for number in range(FAQS):
+        form = FORMS[number % len(FORMS)]
+        texts = [
+            form.format(n=at, ask=_sentence(rng.choice(asks)), answer=rng.choice(answers))
+            for at in range(1, rng.randint(2, 4))
+        ]
+        yield "faq", "\n".join(texts), "", f"faq {number}"
 
 
 def sentence_lines(folder: Path) -> list[LabelledText]:

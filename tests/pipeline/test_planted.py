@@ -44,6 +44,7 @@ def test_an_instruction_to_the_assistant_is_seen_and_nothing_else(order: str) ->
         CLEAN,
         "Click the menu and choose Settings. Enter your password when asked. Do not share it with anyone.",
         "Send the form to the office before the month ends. Keep a copy for your own files.",
+        "Q: Why was my card declined?\nA: It had expired; add the new one under Payment.",
     ],
 )
 def test_instructions_to_the_reader_are_not(text: str) -> None:
