@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.context.condenser import COMMON, split
+from pipeline.context.condenser import split
 from pipeline.extractive import home
 from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
@@ -33,7 +33,6 @@ WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evid
 READ = 5  # passages read when none is numbered yet
 ABSTAIN_BELOW = 0.5  # strength under which the documents are said not to answer
 TOPIC_SHARE = 0.5  # weight of a word that a follow-up got from the turn before
-FOLLOWED = 2.0  # factor on the odds of a follow-up whose telling words are all there: it says less
 CONTRARY = 0.2  # what is left of a sentence that says the contrary, and of the strength without others
 LEFT = 0.6  # share of the best probability from which on a contrary sentence speaks for the page
 ANOTHER = 0.05  # what is left of a sentence about another code or number
@@ -99,8 +98,6 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     sentence, features = _model("sentence" + suffix), page.sentence_features()
     first = probabilities = sentence(features)
     strength_ = float(_model("strength" + suffix)(page.strength_features())[0])
-    if page.followed():
-        strength_ = strength_ * FOLLOWED / (1 - strength_ + strength_ * FOLLOWED)
     titles = [candidate.passage.title for candidate in page.passages]
     if unmet(question, [f"{titles[n]}: {text}" for n, text in zip(page.owner, page.texts, strict=True)]):
         strength_ *= UNMET
@@ -322,15 +319,6 @@ class Page:
             "rarest": self.rarity.max(initial=0),
         }
         return {name: np.array([float(value)]) for name, value in values.items()}
-
-    def followed(self) -> bool:
-        """Tell whether this is a follow-up of which every telling word stands in the passages."""
-        there = np.maximum(self.matches.max(axis=0), self.titled.max(axis=0)) > 0
-        lacking = (
-            word in self.own and rare >= COMMON and not present
-            for word, rare, present in zip(self.words, self.rarity, there, strict=True)
-        )
-        return bool(split(self.question)[1]) and not any(lacking)
 
     @cached_property
     def homes(self) -> Numbers:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extractive import evidence
 from pipeline.extractive.evidence import ABSTAIN_BELOW, read, strength
 from pipeline.extractive.kinds import kind, names
 from pipeline.extractive.reading import choose
@@ -85,17 +84,6 @@ def test_the_topic_of_a_follow_up_weighs_less_than_its_own_words() -> None:
     first, second = read("And the backup?  (screen brightness)", page).sentences
     assert second.probability > read("And the backup screen brightness?", page).sentences[1].probability
     assert first.probability < read("And the backup screen brightness?", page).sentences[0].probability
-
-
-def test_a_follow_up_needs_less_evidence_unless_its_words_are_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    page = retrieved(BRIGHTNESS, vectors=[[MIDDLE, MIDDLE, MIDDLE]])
-    eased = [strength(f"And the {what}?  (rest)", page) for what in ("keyboard", "lasagne")]
-    monkeypatch.setattr(evidence, "FOLLOWED", 1.0)
-    plain = [strength(f"And the {what}?  (rest)", page) for what in ("keyboard", "lasagne")]
-    assert eased[0] > plain[0] + 0.1
-    assert eased[1] == plain[1]
 
 
 def test_only_numbered_passages_are_read() -> None:
