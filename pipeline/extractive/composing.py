@@ -32,7 +32,7 @@ LISTED = 4  # items from which on a list is shortened to those that are asked fo
 ALONE = 3.0  # how much likelier than all other sentences a page's purpose must be to be told
 ALIKE = 0.85  # share of a sentence's words that another one has, for it to say nothing new
 
-_TASK = re.compile(
+TASK = re.compile(
     r"\W*(?:how (?:do|can|to|should|would|could|might)|(?:what|which) (?:steps|settings?|do i)"
     r"|where (?:do|can|is)|(?:can|could|may) (?:i|we|you)|i (?:want|need|would like|'d like)|help me"
     r"|is (?:there|it possible))\b",
@@ -103,7 +103,7 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     """Return the procedure to give whole: the likeliest, when a task is asked or it outranks prose."""
     if not procedures:
         return None
-    task = bool(_TASK.search(question)) or not _asks(question)
+    task = bool(TASK.search(question)) or not _asks(question)
     best = max(procedures, key=lambda p: (_weight(p, task), -beginning(p).passage))
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85

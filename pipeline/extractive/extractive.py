@@ -12,7 +12,7 @@ from functools import cache, partial
 from pipeline.citations import MARKER
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
-from pipeline.extractive.composing import compose, listed
+from pipeline.extractive.composing import TASK, compose, listed
 from pipeline.extractive.cross_encoder import CrossEncoder, CrossEncoderError
 from pipeline.extractive.crossing import Crossed, crossed, pieces_of
 from pipeline.extractive.double import halves
@@ -143,10 +143,20 @@ def _unrepeated(prompt: Prompt, own: str, whole: Crossed, sides: Sequence[Segmen
     for ranked in whole.ranked:
         if ranked.score < whole.ranked[0].score - NEXT:
             break
-        pieces = list(pieces_of(ranked.segment, whole.reading))
+        pieces = _alone(prompt.question, ranked.segment, whole)
         if not _repeats(prompt, own, "".join(pieces)):
             return pieces
     return []
+
+
+def _alone(question: str, segment: Segment, whole: Crossed) -> list[str]:
+    """Return a segment as the answer; of a page with steps, to a task, what the page says in all."""
+    task = kind(question) == "how" or TASK.search(question)
+    if task and not (segment.entry or segment.steps):
+        page = whole.reading.on(whole.reading.passages[segment.passage].passage.document_id)
+        if any(step_number(sentence) for sentence in page.sentences):
+            return compose(question, page)
+    return list(pieces_of(segment, whole.reading))
 
 
 def _after(segments: Sequence[Segment], reading: Reading) -> Iterator[str]:

@@ -90,6 +90,14 @@ async def test_steps_under_a_question_stay_a_list() -> None:
     assert said.startswith("1. Take the battery out [1].\n2. Wipe the glass")
 
 
+async def test_a_task_is_answered_by_the_steps_of_the_page_that_was_chosen() -> None:
+    text = (
+        "A hidden network does not say its name.\n\nTo join it:\n\n1. Open Wi-Fi.\n2. Press Hidden network."
+    )
+    said, _ = await answer(Given(hidden=9.0), "How do I join a hidden network?", ("Networks", text))
+    assert "1. Open Wi-Fi [1].\n2. Press Hidden network [1]." in said
+
+
 async def test_no_segment_near_the_question_means_silence() -> None:
     _, stop = await answer(Given(), "who invented the lamp shop", ("Lamp", LAMP))
     assert stop.abstained
