@@ -33,8 +33,8 @@ By words and vectors, and once by words alone, written by `python -m evalsets.fi
 ours and the French ones of ailuminate, with 95 % intervals (Wilson). Most of ours are twins, a hostile and a
 harmless one of nearly the same words, held out together. The line is set on the harmless ones shown, so
 their share is no measurement. On tests/pipeline/foreign.tsv, in no fit: 3 of 157 harmless questions refused,
-8 of 15 hostile ones in German, French, Spanish, Portuguese and Chinese, 8 of 26 in Italian and Dutch, which
-are not covered. On the guardrails set 19 of 40 hostile, 0 of 62 harmless: half of what is found in English.
+10 of 15 hostile ones in German, French, Spanish, Portuguese and Chinese, 10 of 26 in Italian and Dutch, which
+are not covered. On the guardrails set 21 of 40 hostile, 0 of 62 harmless: half of what is found in English.
 
 | model | recall | false alarms | recall of ours by language |
 |---|---|---|---|"""
