@@ -152,7 +152,13 @@ def blame(turn_id: str, name: str) -> tuple[str | None, str]:
 def _ended(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a command for the workspace that is looked at to its end; raises subprocess.TimeoutExpired."""
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=ESTIMATE_SECONDS, env=environment(), check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=ESTIMATE_SECONDS,
+        env=environment(),
+        check=False,
     )
 
 

@@ -196,6 +196,7 @@ def actor() -> str:
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=CHECK_SECONDS,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -120,6 +122,27 @@ def test_the_playground_shows_both_answers(library: Library, monkeypatch: pytest
     html = shown(app)
     assert "Press &lt;it&gt;. [1]" in html
     assert "Do not." in html
+
+
+def test_the_playground_agrees_to_the_price_and_says_when_it_takes_too_long(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.dashboard import data
+
+    calls: list[dict[str, Any]] = []
+
+    def late(command: Sequence[str], **options: Any) -> None:
+        calls.append({"command": command, **options})
+        raise subprocess.TimeoutExpired(list(command), options["timeout"])
+
+    monkeypatch.setattr(data, "find_turns", lambda turn: [turn])
+    monkeypatch.setattr(subprocess, "run", late)
+    app = page("playground", turn="t1")
+    next(one for one in app.button if one.label == "Ask again").click().run()
+    assert not app.exception
+    assert "longer than 120 seconds" in app.error[0].value
+    assert "--yes" in calls[-1]["command"]  # a paid model asks nobody at a terminal that no one sees
+    assert calls[-1]["stdin"] == subprocess.DEVNULL
 
 
 def test_the_playground_names_an_unknown_turn(library: Library) -> None:

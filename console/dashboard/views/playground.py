@@ -44,7 +44,9 @@ def page() -> None:
                 width=190,
             )
             pressed = st.button("Ask again", type="primary", icon=":material/replay:", disabled=not turn)
-        st.caption("Recorded as a replay: it is in no chart of production and in no conversation.")
+        st.caption(
+            "Asks the model once, at its price. Recorded as a replay: in no chart of production, in no conversation."
+        )
         if pressed and turn:
             with st.spinner("Asking …"):
                 st.session_state["played"] = _ask(turn.strip(), prompt, model, passages == "fresh")
@@ -61,14 +63,20 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Repla
         raise data.Problem(f"{history} with this id: {turn!r}", "Copy the whole id from the Turns page.")
     options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
     options += ["--fresh"] if fresh else []
-    done = subprocess.run(
-        [*COMMAND, "--turn", source_turns[0], "--json", *options],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        env=jobs.environment(),
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--turn", source_turns[0], "--json", "--yes", *options],  # the press is the consent
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env=jobs.environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise data.Problem(
+            f"The answer took longer than {SECONDS} seconds.", "Try again, or choose another model."
+        ) from None
     if done.returncode:
         raise data.Problem(
             done.stderr.strip()[-400:] or "It ended without a word.", "Change the choice above."
