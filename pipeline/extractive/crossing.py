@@ -31,10 +31,11 @@ CERTAIN = 1e-4  # least distance of a probability from 0 and 1
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A segment and its score: log odds from which on segments of one reading are ordered."""
+    """A segment, the score that orders the segments of one reading, and what the cross-encoder said."""
 
     segment: Segment
     score: float
+    crossed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +83,16 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
     weights = _weights("segment")
     ranked = [
         Ranked(
-            segment,
-            weights["crossed"] * score + weights["probability"] * _odds(segment.probability),
+            segment, weights["crossed"] * score + weights["probability"] * odds(segment.probability), score
         )
         for segment, score in zip(likely, scores.tolist(), strict=True)
     ]
     ranked.sort(key=lambda r: (r.segment.contrary, -r.score))
     strength = _weights("strength_crossed")
-    odds = strength["bias"] + strength["strength"] * _odds(reading.strength)
     best = float(scores.max())
-    odds += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
-    return Crossed(replace(reading, strength=1 / (1 + math.exp(-odds))), tuple(ranked))
+    total = strength["bias"] + strength["strength"] * odds(reading.strength)
+    total += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
+    return Crossed(replace(reading, strength=1 / (1 + math.exp(-total))), tuple(ranked))
 
 
 def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:
@@ -118,7 +118,8 @@ def _begun(prose: Sequence[Sentence]) -> list[Sentence]:
     return [second, *prose[2:]]
 
 
-def _odds(probability: float) -> float:
+def odds(probability: float) -> float:
+    """Return the log odds of a probability, no nearer to 0 or 1 than CERTAIN."""
     inner = min(max(probability, CERTAIN), 1 - CERTAIN)
     return math.log(inner / (1 - inner))
 

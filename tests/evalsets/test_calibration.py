@@ -108,7 +108,9 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
     assert len(calibration.on_record(tmp_path)) == 1
 
 
-@pytest.mark.parametrize(("name", "count"), [("everyday", 50), ("walkup", 125), ("newcomer", 82)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("everyday", 50), ("walkup", 125), ("newcomer", 82), ("visitor", 143)]
+)
 def test_the_graded_answers_are_those_of_their_evalset(name: str, count: int) -> None:
     path = labelled.SHIPPED / name / "labels.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
