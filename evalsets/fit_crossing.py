@@ -113,9 +113,9 @@ def line(name: str, table: Sequence[CrossedCase], others: dict[str, list[Crossed
     words = np.mean([case.right[case.segments[:, 1].argmax()] for case in there]) if there else np.nan
     scores = np.array([case.strength @ weights + bias + LOWER for case in table])
     labels = np.array([case.answerable for case in table], float)
-    known = 0 < labels.sum() < len(labels)
-    area = f"{auc(scores, labels):.3f}" if known else "–"
-    false = f"{np.mean(scores[labels < 0.5] >= 0):.2f}" if known else "–"
+    both = 0 < labels.sum() < len(labels)
+    area = f"{auc(scores, labels):.3f}" if both else "–"
+    false = f"{np.mean(scores[labels < 0.5] >= 0):.2f}" if both else "–"
     silent = f"{np.mean(scores[labels > 0.5] < 0):.2f}"
     return f"| {name} ({len(there)}) | {words:.2f} | {first:.2f} | {area} | {false} | {silent} |"
 
@@ -141,9 +141,9 @@ async def main(names: Sequence[str], *, write: bool) -> None:
     strength = {"bias": round(bias + LOWER, 3)} | dict(zip(STRENGTH, weights.round(3).tolist(), strict=True))
     print({"segment": segment, "strength_crossed": strength})
     if write:
-        kept = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-        kept |= {"segment": segment, "strength_crossed": strength}
-        WEIGHTS.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        stored = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+        stored |= {"segment": segment, "strength_crossed": strength}
+        WEIGHTS.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def page() -> None:
             )
             pressed = st.button("Ask again", type="primary", icon=":material/replay:", disabled=not turn)
         st.caption(
-            "Asks the model once, at its price. Recorded as a replay: in no chart of production, in no conversation."
+            "Asks the model once, at its price. Recorded as a replay: in no chart, in no conversation."
         )
         if pressed and turn:
             with st.spinner("Asking …"):
