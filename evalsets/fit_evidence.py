@@ -215,15 +215,15 @@ def fit_home(name: str, examples: Sequence[Example]) -> dict[str, Any]:
             columns = home.features(page)
             pages.append((example.of, np.column_stack([columns[n] for n in HOME[name]]), right))
     for left_out in dict.fromkeys(of for of, _, _ in pages):
-        weights = choice([page for page in pages if page[0] != left_out])
+        weights = _choice([page for page in pages if page[0] != left_out])
         mine = [(rows, right) for of, rows, right in pages if of == left_out]
         hits = np.mean([right[int((rows @ weights).argmax())] for rows, right in mine])
         first = np.mean([right[0] for _, right in mine])
         print(f"{name}, {left_out} left out: right page {hits:.3f} of {len(mine)}, the first {first:.3f}")
-    return Fit(HOME[name], 0.0, choice(pages)).plain()
+    return Fit(HOME[name], 0.0, _choice(pages)).plain()
 
 
-def choice(pages: Sequence[tuple[str, Array, NDArray[np.bool_]]], ridge: float = 2.0) -> Array:
+def _choice(pages: Sequence[tuple[str, Array, NDArray[np.bool_]]], ridge: float = 2.0) -> Array:
     """Return the weights of a conditional logit, by gradient steps: the right rows beside the others."""
     sets = [of for of, _, _ in pages]
     weights = np.zeros(pages[0][1].shape[1])
