@@ -119,6 +119,12 @@ def opened(title: str, text: str) -> tuple[PassageSentence, ...]:
     return tuple(lines)
 
 
+@lru_cache(maxsize=REMEMBERED)
+def everything(title: str, text: str) -> LineStems:
+    """Return the words of a passage in all."""
+    return together(line.words for line in opened(title, text))
+
+
 def _words(texts: Iterable[str]) -> LineStems:
     stems = frozenset(map(stem, texts))
     return LineStems(stems, frozenset(word[:AKIN_LETTERS] for word in stems if len(word) >= AKIN_LETTERS))

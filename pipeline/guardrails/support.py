@@ -16,6 +16,7 @@ from pipeline.guardrails.lines import (
     Numbered,
     PassageSentence,
     TitledPassage,
+    everything,
     opened,
     stated,
     together,
@@ -250,8 +251,12 @@ def _compare(
 
 def _elsewhere(plain: str, whole: float, others: Sequence[Numbered]) -> list[str]:
     """Return a sentence that names a passage which says much more of it than those it cites."""
-    for passage in others:
-        if _shared(*_beside(plain, [passage])) >= whole + ELSEWHERE:
+    least = whole + ELSEWHERE
+    for passage in others if least <= 1.0 else ():
+        lines = opened(passage.title, passage.text or "")
+        own = stated(respelled(plain, (line.text for line in lines)))
+        most = own.share(everything(passage.title, passage.text or ""))  # its lines have no more
+        if most >= least and _shared(*_beside(plain, [passage])) >= least:
             return [f"Passage {passage.n} says it, not the one that it cites."]
     return []
 
