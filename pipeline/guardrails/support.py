@@ -296,7 +296,13 @@ def _departs(plain: str, cited: Cited, whole: float) -> bool:
 def _quotes(plain: str, lines: Sequence[PassageSentence]) -> bool:
     """Tell whether a line has the sentence word for word, its citation perhaps before the full stop."""
     quoted = " ".join(plain.split()).rstrip(" .!?…").casefold()
-    return any(quoted in " ".join(_unmarked(line.text).split()).casefold() for line in lines)
+    return any(quoted in _flat(line.text) for line in lines)
+
+
+@lru_cache(maxsize=16 * REMEMBERED)
+def _flat(line: str) -> str:
+    """Return a line without Markdown's signs, on one line, in lower case."""
+    return " ".join(_unmarked(line).split()).casefold()
 
 
 def _lacking(plain: str, everywhere: frozenset[str]) -> list[str]:
