@@ -59,6 +59,17 @@ def go(tab: Page, address: str) -> None:
     tab.wait_for_selector(IDLE)
 
 
+@pytest.mark.parametrize("path", ["/turns?range=30d", "/conversations?range=30d"])
+def test_the_heads_of_a_list_stand_over_its_columns(console: str, tab: Page, path: str) -> None:
+    go(tab, console + path)
+    tab.locator("table.list.cards tbody tr").first.wait_for()
+    heads, cells = tab.locator("table.list.cards thead th"), tab.locator("table.list.cards tbody tr").first
+    for number in range(heads.count()):
+        head, cell = heads.nth(number).bounding_box(), cells.locator("td").nth(number).bounding_box()
+        assert head is not None and cell is not None
+        assert abs(head["x"] - cell["x"]) < 2, number
+
+
 def test_every_page_draws_and_asks_nobody_else(console: str, tab: Page) -> None:
     outside: list[str] = []
     local = (console, console.replace("http", "ws"), "data:", "blob:")
