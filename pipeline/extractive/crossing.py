@@ -67,6 +67,19 @@ class Crossed:
         best = {id(s) for s in self.ranked[0].segment.sentences}
         return [s for s in sentences if id(s) in good] if any(id(s) in best for s in sentences) else []
 
+    def page(self, segment: Segment) -> Reading:
+        """Return the reading of a segment's page without the questions that the page answers itself."""
+        entries = {
+            (s.passage, s.position)
+            for ranked in self.ranked
+            if ranked.segment.entry and ranked.segment.head
+            for s in (ranked.segment.head, *ranked.segment.sentences)
+        }
+        page = self.reading.on(self.reading.passages[segment.passage].passage.document_id)
+        return replace(
+            page, sentences=tuple(s for s in page.sentences if (s.passage, s.position) not in entries)
+        )
+
     def _stems(self, segment: Segment) -> set[str]:
         title = self.reading.passages[segment.passage].passage.title
         return set(words(segment.text(title)))

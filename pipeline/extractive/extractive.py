@@ -150,10 +150,10 @@ def _unrepeated(prompt: Prompt, own: str, whole: Crossed, sides: Sequence[Segmen
 
 
 def _alone(question: str, segment: Segment, whole: Crossed) -> list[str]:
-    """Return a segment as the answer; of a page with steps, to a task, what the page says in all."""
+    """Return a segment as the answer; to a task, of a page with steps, what it says outside its questions."""
     task = kind(question) == "how" or TASK.search(question)
     if task and not (segment.entry or segment.steps):
-        page = whole.reading.on(whole.reading.passages[segment.passage].passage.document_id)
+        page = whole.page(segment)
         if any(step_number(sentence) for sentence in page.sentences):
             return compose(question, page)
     return list(pieces_of(segment, whole.reading))

@@ -98,6 +98,11 @@ async def test_a_task_is_answered_by_the_steps_of_the_page_that_was_chosen() -> 
     assert "1. Open Wi-Fi [1].\n2. Press Hidden network [1]." in said
 
 
+async def test_steps_that_answer_another_question_of_the_page_stay_out() -> None:
+    said, _ = await answer(Given(nine=9.0), "Can I use the lamp for a whole night?", ("Lamp", LAMP))
+    assert "nine hours [1]" in said and "Wipe" not in said
+
+
 async def test_no_segment_near_the_question_means_silence() -> None:
     _, stop = await answer(Given(), "who invented the lamp shop", ("Lamp", LAMP))
     assert stop.abstained
