@@ -81,18 +81,15 @@ class Extractive:
         if self._encoder is None or self._waiting >= WAITING:
             return _pieces(prompt, _by_words)
         self._waiting += 1
+        reader = partial(crossed, encoder=self._encoder)  # another answer may find it broken meanwhile
         try:
-            return await asyncio.get_running_loop().run_in_executor(_thread(), self._by_both, prompt)
+            return await asyncio.get_running_loop().run_in_executor(_thread(), _pieces, prompt, reader)
         except CrossEncoderError as error:
             log.warning("answers are chosen by words alone: %s", error)
             self._encoder = None
             return _pieces(prompt, _by_words)
         finally:
             self._waiting -= 1
-
-    def _by_both(self, prompt: Prompt) -> list[str]:
-        assert self._encoder is not None
-        return _pieces(prompt, partial(crossed, encoder=self._encoder))
 
 
 @cache  # of the process: pairs are read one after the other
