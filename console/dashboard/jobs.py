@@ -124,7 +124,7 @@ def start(folder: Path, order: Wanted) -> Job:
 def estimate(order: Wanted) -> list[Expected]:
     """Return what each variant would take; raises ValueError."""
     try:
-        done = _ended(*COMMAND, *order.arguments(), "--estimate")
+        done = ended(*COMMAND, *order.arguments(), "--estimate")
     except subprocess.TimeoutExpired:
         raise ValueError(f"it took over {ESTIMATE_SECONDS} s; the machine is busy") from None
     if done.returncode:
@@ -139,7 +139,7 @@ def blame(turn_id: str, name: str) -> tuple[str | None, str]:
     A process of its own looks, for a document that was no candidate is searched again.
     """
     try:
-        done = _ended(*COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json")
+        done = ended(*COMMAND[:-2], "traces", "show", turn_id, "--blame", name, "--json")
     except subprocess.TimeoutExpired:
         return None, f"It took over {ESTIMATE_SECONDS} s; the machine is busy."
     try:
@@ -149,14 +149,17 @@ def blame(turn_id: str, name: str) -> tuple[str | None, str]:
         return None, done.stderr.strip()[-400:] or f"It ended with code {done.returncode}."
 
 
-def _ended(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command for the workspace that is looked at to its end; raises subprocess.TimeoutExpired."""
+def ended(*command: str, seconds: float = ESTIMATE_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Run a command for the workspace that is looked at to its end; raises subprocess.TimeoutExpired.
+
+    It has no terminal to ask at: what spends money needs `--yes`.
+    """
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=ESTIMATE_SECONDS,
+        timeout=seconds,
         env=environment(),
         check=False,
     )

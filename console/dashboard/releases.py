@@ -194,12 +194,4 @@ def actor() -> str:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=CHECK_SECONDS,
-        env=jobs.environment(),
-        check=False,
-    )
+    return jobs.ended(*COMMAND, *arguments, seconds=CHECK_SECONDS)

@@ -64,15 +64,9 @@ def _ask(turn: str, prompt: str | None, model: str | None, fresh: bool) -> Repla
     options = [*(["--prompt", prompt] if prompt else []), *(["--model", model] if model else [])]
     options += ["--fresh"] if fresh else []
     try:
-        done = subprocess.run(
-            [*COMMAND, "--turn", source_turns[0], "--json", "--yes", *options],  # the press is the consent
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            env=jobs.environment(),
-            check=False,
-        )
+        done = jobs.ended(
+            *COMMAND, "--turn", source_turns[0], "--json", "--yes", *options, seconds=SECONDS
+        )  # the press is the consent
     except subprocess.TimeoutExpired:
         raise data.Problem(
             f"The answer took longer than {SECONDS} seconds.", "Try again, or choose another model."
