@@ -14,24 +14,19 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalsets.answering import says
 from evalsets.cases.cases import load_evalset
-from evalsets.cases.corpora import prepare
 from evalsets.cases.evalset import messages
 from evalsets.fit_evidence import auc, fit
-from evalsets.sentence_losses import Retrieving, Searching
-from pipeline import build
+from evalsets.sentence_losses import Retrieving, searched
 from pipeline.context.condenser import needs_history, rewrite
 from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.extractive.crossing import Crossed, crossed, odds
 from pipeline.extractive.evidence import WEIGHTS, read
-from pipeline.settings import load_settings
 from traces.records import Case
 
 SETS = ("demo", "walkup", "newcomer", "everyday")
@@ -146,11 +141,7 @@ async def main(names: Sequence[str], *, write: bool) -> None:
     encoder = CrossEncoder()
     for name in names:
         evalset = load_evalset(name)
-        with TemporaryDirectory() as folder:
-            settings = load_settings(data_dir=Path(folder))
-            bases = build.knowledge(settings)
-            kb = await prepare(evalset, bases)
-            searching = Searching(build.retriever(settings, bases), kb or build.SAMPLE_KB)
+        async with searched(evalset) as searching:
             tables[name] = await gather(evalset.cases, searching, encoder)
     print("| set (cases) | right segment first by words | left out | AUC | false answers | silent |")
     print("|---|---|---|---|---|---|")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -185,14 +186,20 @@ def _documents(evalset: Evalset) -> list[Document]:
     return [Document(row["id"], row["title"], row["text"], "") for row in lines(evalset.corpus)]
 
 
-async def main(name: str, stage: str | None = None) -> None:
-    """Print the line of a set over its documents or the handbook, and the cases of a stage."""
-    evalset = load_evalset(name)
+@asynccontextmanager
+async def searched(evalset: Evalset) -> AsyncGenerator[Searching]:
+    """Yield what searches an evalset's documents, or the handbook, in a data folder of its own."""
     with TemporaryDirectory() as folder:
         settings = load_settings(data_dir=Path(folder))
         bases = build.knowledge(settings)
         kb = await prepare(evalset, bases)
-        searching = Searching(build.retriever(settings, bases), kb or build.SAMPLE_KB)
+        yield Searching(build.retriever(settings, bases), kb or build.SAMPLE_KB)
+
+
+async def main(name: str, stage: str | None = None) -> None:
+    """Print the line of a set over its documents or the handbook, and the cases of a stage."""
+    evalset = load_evalset(name)
+    async with searched(evalset) as searching:
         table = await losses(evalset.cases, sentences_of(_documents(evalset)), searching)
     print(HEAD, summary(name, table), sep="\n")
     for loss in table:
