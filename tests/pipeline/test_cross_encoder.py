@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -127,6 +128,7 @@ async def test_two_things_compared_are_both_answered() -> None:
 async def test_what_cannot_be_read_is_answered_by_words(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Given):
         def scores(self, question: str, texts: Sequence[str]) -> np.ndarray:
+            time.sleep(0.05)  # so that the first is known to be broken when the last begins
             raise CrossEncoderError("the file is another")
 
     model = Extractive(Broken())  # pyright: ignore[reportArgumentType]
