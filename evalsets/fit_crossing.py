@@ -24,9 +24,9 @@ from evalsets.cases.evalset import messages
 from evalsets.fit_evidence import auc, fit
 from evalsets.sentence_losses import Retrieving, searched
 from pipeline.context.condenser import needs_history, rewrite
-from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.extractive.crossing import Crossed, crossed, odds
 from pipeline.extractive.evidence import WEIGHTS, read
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from traces.records import Case
 
 SETS = ("demo", "walkup", "newcomer", "everyday")

@@ -8,8 +8,8 @@ from pipeline.configuration.sections import RERANKERS
 from pipeline.context.reranker import EmbeddedReranker, Remote, Reranker
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.errors import ConfigurationError
-from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.extractive.extractive import Extractive
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.embedding import Embedder, MiniLM, RememberedVectors
 from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.remote import RemoteEmbedder

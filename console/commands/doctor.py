@@ -18,7 +18,7 @@ from console.commands.screen import emit, table
 from pipeline import build, providers
 from pipeline.databases import redis_server
 from pipeline.errors import AnswerdeckError, ConfigurationError, KnowledgeError
-from pipeline.extractive.cross_encoder import CrossEncoder
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.index import Knowledge
 from pipeline.settings import Settings, load_settings
 from pipeline.troubles import ledger_trouble, sessions_trouble

