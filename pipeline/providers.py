@@ -49,8 +49,10 @@ def model(name: str, settings: Settings) -> Model:
 
 def extractive(settings: Settings) -> Extractive:
     """Return the embedded model, with the cross-encoder where it is wanted and installed."""
+    if not settings.models.cross_encoder:
+        return Extractive(without="models.cross_encoder is off")
     encoder = CrossEncoder()
-    return Extractive(encoder if settings.models.cross_encoder and not encoder.trouble else None)
+    return Extractive(None, encoder.trouble) if encoder.trouble else Extractive(encoder)
 
 
 def paces(settings: Settings) -> dict[str, Pace]:

@@ -43,7 +43,9 @@ def show(
     if json:
         emit(asdict(turn))
         return
-    table(("column", "value"), ((k, v) for k, v in asdict(turn.turn).items() if v is not None), "Turn")
+    ways = (("chosen_by", span.attributes.get("chosen_by")) for span in turn.spans)
+    columns = [*asdict(turn.turn).items(), *ways]
+    table(("column", "value"), ((k, v) for k, v in columns if v is not None), "Turn")
     spans = (
         (s.name, f"{s.start_seconds * 1000:.1f}", f"{s.seconds * 1000:.1f}", s.error) for s in turn.spans
     )

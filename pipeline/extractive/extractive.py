@@ -41,6 +41,8 @@ AGREED = 0.8  # share of the words of the shorter of two answers, for both to sa
 REPEATED = 0.4  # share of the answer before from which on a part of it is that answer again
 COMPARED = 0.2  # least strength for an answer that has both of two things compared
 WAITING = 4  # answers that are chosen or wait to be, from which on another goes by words alone
+CROSSED = "cross-encoder"  # how an answer was chosen, as its turn records it
+BUSY = f"{WAITING} answers waited for the cross-encoder"
 NEXT = 1.0  # score by which a segment may be worse than the best, when that was said just before
 
 
@@ -53,20 +55,22 @@ class Extractive:
 
     name = "extractive"
 
-    def __init__(self, encoder: CrossEncoder | None = None) -> None:
+    def __init__(self, encoder: CrossEncoder | None = None, without: str = "no cross-encoder") -> None:
+        """Take the cross-encoder, or say in a few words why there is none: turns record it."""
         self._encoder = encoder
+        self._without = without
         self._waiting = 0
 
     async def stream(self, prompt: Prompt, seconds: float) -> AsyncGenerator[ModelEvent]:
         """Yield the answer sentence by sentence; abstain when the evidence is weak."""
         input_tokens = estimate(prompt.question)
         input_tokens += sum(estimate(text) for text in texts_read(prompt.retrieved))
-        pieces = await self._answer(prompt)
+        pieces, way = await self._answer(prompt)
         if not pieces:
             silence = not_found(split(prompt.question)[0])
             yield Text(silence)
             tokens = Tokens(input_tokens, estimate(silence), estimated=True)
-            yield Stop("stop", tokens, self.name, abstained=True)
+            yield Stop("stop", tokens, self.name, abstained=True, chosen_by=way)
             return
         spent, reason = 0, "stop"
         for piece in pieces:
@@ -76,19 +80,23 @@ class Extractive:
             spent += estimate(piece)
             yield Text(piece)
             await asyncio.sleep(0)
-        yield Stop(reason, Tokens(input_tokens, spent, estimated=True), self.name)
+        yield Stop(reason, Tokens(input_tokens, spent, estimated=True), self.name, chosen_by=way)
 
-    async def _answer(self, prompt: Prompt) -> list[str]:
-        if self._encoder is None or self._waiting >= WAITING:
-            return _pieces(prompt, _by_words)
+    async def _answer(self, prompt: Prompt) -> tuple[list[str], str]:
+        """Return the answer in pieces, and which way it was chosen."""
+        if self._encoder is None:
+            return _pieces(prompt, _by_words), _words_alone(self._without)
+        if self._waiting >= WAITING:
+            return _pieces(prompt, _by_words), _words_alone(BUSY)
         self._waiting += 1
         reader = partial(crossed, encoder=self._encoder)  # another answer may find it broken meanwhile
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(_thread(), _pieces, prompt, reader)
+            return await loop.run_in_executor(_thread(), _pieces, prompt, reader), CROSSED
         except WeightsError as error:
             log.warning("answers are chosen by words alone: %s", error)
-            self._encoder = None
-            return _pieces(prompt, _by_words)
+            self._encoder, self._without = None, str(error)
+            return _pieces(prompt, _by_words), _words_alone(self._without)
         finally:
             self._waiting -= 1
 
@@ -96,6 +104,10 @@ class Extractive:
 @cache  # of the process: pairs are read one after the other
 def _thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="cross-encoder")
+
+
+def _words_alone(reason: str) -> str:
+    return f"words alone: {reason}"
 
 
 def _by_words(question: str, retrieved: Retrieved) -> Crossed:

@@ -175,6 +175,8 @@ class Attempt:
             thought_characters=len(self.stop.thought) if self.stop and self.stop.thought else None,
             first_token_seconds=self._first_token_seconds,
         )
+        if self.stop is not None and self.stop.chosen_by is not None:
+            span.note(chosen_by=self.stop.chosen_by)
         self._ask.recorder.used(
             Usage(
                 turn_id="",  # the recorder fills in both

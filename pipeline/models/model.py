@@ -70,6 +70,7 @@ class Stop:
     thought: str | None = None  # what the model thought first; kept with the raw response alone
     cache: str | None = None  # the cache that answered in the model's place: no time, no cost
     broken: ErrorClass | None = None  # what broke off an earlier stream, whose text stands before this one's
+    chosen_by: str | None = None  # which way the embedded model chose its answer, and why by words alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ def test_turns_are_asked_looked_at_exported_and_erased(ready: Terminal, tmp_path
     shown = ready.works("ask", "What do bounce keys ignore?")
     assert "again too soon" in shown and "[1]" in shown
     turn = read(ready, "ask", "What happens when you close the lid?", "--user", "eve")
-    assert "Passages" in ready.works("traces", "show", turn["turn_id"])
+    whole = ready.works("traces", "show", turn["turn_id"])
+    assert "Passages" in whole and "words alone: models.cross_encoder is off" in " ".join(whole.split())
     chunk = turn["passages"][0]["chunk_id"]
     assert "It was cited" in ready.works("traces", "show", turn["turn_id"], "--blame", chunk)
     assert read(ready, "traces", "show", turn["turn_id"], "--blame", chunk)["cited"] is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,12 @@ def test_the_waterfall_reads_as_a_tree_and_opens_the_longest_step() -> None:
     assert names == sorted(names)
     assert "--depth:2" in html
     assert 'value="2" checked' in html
+
+
+def test_the_step_of_a_model_says_how_its_answer_was_chosen() -> None:
+    trace = spans((0, None, "turn", 0, 1.0))
+    trace = replace(trace, spans=(replace(trace.spans[0], attributes={"chosen_by": "cross-encoder"}),))
+    assert "<th>chosen by</th><td>cross-encoder</td>" in waterfall.render(trace)
 
 
 def test_a_broken_tree_still_shows_every_step_once() -> None:

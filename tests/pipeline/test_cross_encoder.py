@@ -23,6 +23,7 @@ from pipeline.models.model import Prompt, Stop, Text
 from pipeline.settings import load_settings
 from pipeline.text.sentences import sentences
 from tests.factories import make_passage
+from tests.pipeline.turns import ask, make_pipeline, recorded
 
 LAMP = (
     "The lamp has three levels of light. Its battery lasts nine hours.\n\n"
@@ -70,6 +71,14 @@ async def answer(encoder: object, question: str, *pages: tuple[str, str]) -> tup
         elif isinstance(event, Stop):
             return "".join(pieces), event
     raise AssertionError("no Stop")
+
+
+async def way(model: Extractive) -> str | None:
+    """Return which way a model says its answer was chosen."""
+    prompt = Prompt("", (), "How long does the battery of the lamp last?", retrieved(("Lamp", LAMP)))
+    events = [event async for event in model.stream(prompt, 5.0)]
+    assert isinstance(events[-1], Stop)
+    return events[-1].chosen_by
 
 
 def test_a_page_is_parted_into_paragraphs_and_its_answered_questions() -> None:
@@ -136,12 +145,13 @@ async def test_what_cannot_be_read_is_answered_by_words(caplog: pytest.LogCaptur
     model = Extractive(Broken())  # pyright: ignore[reportArgumentType]
     prompt = Prompt("", (), "How long does the battery of the lamp last?", retrieved(("Lamp", LAMP)))
 
-    async def ask() -> str:
+    async def text() -> str:
         return "".join([event.text async for event in model.stream(prompt, 5.0) if isinstance(event, Text)])
 
-    said = await asyncio.gather(ask(), ask(), ask())  # all wait when the first finds it broken
-    assert all("nine hours" in text for text in said)
+    said = await asyncio.gather(text(), text(), text())  # all wait when the first finds it broken
+    assert all("nine hours" in each for each in said)
     assert "by words alone" in caplog.text
+    assert await way(model) == "words alone: the file is another"
 
 
 async def test_a_crowd_is_answered_by_words_without_a_wait() -> None:
@@ -149,13 +159,11 @@ async def test_a_crowd_is_answered_by_words_without_a_wait() -> None:
     model = Extractive(encoder)  # pyright: ignore[reportArgumentType]
     prompt = Prompt("", (), "How long does the battery of the lamp last?", retrieved(("Lamp", LAMP)))
 
-    async def ask() -> None:
-        async for _ in model.stream(prompt, 5.0):
-            pass
-
-    await asyncio.gather(*(ask() for _ in range(3 * WAITING)))
+    ways = await asyncio.gather(*(way(model) for _ in range(3 * WAITING)))
     whole = len(segments(read(prompt.question, prompt.retrieved)))
     assert len(encoder.read) == WAITING * whole
+    assert ways.count("cross-encoder") == WAITING
+    assert ways.count("words alone: 4 answers waited for the cross-encoder") == 2 * WAITING
 
 
 def test_without_the_package_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,10 +174,24 @@ def test_without_the_package_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
         cross_encoder._session.__wrapped__()
 
 
-def test_it_is_used_when_wanted_and_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert providers.extractive(load_settings())._encoder is None  # tests turn it off
+async def test_it_is_used_when_wanted_and_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = providers.extractive(load_settings())  # tests turn it off
+    assert await way(model) == "words alone: models.cross_encoder is off"
     monkeypatch.setenv("ANSWERDECK_MODELS__CROSS_ENCODER", "true")
     assert (providers.extractive(load_settings())._encoder is None) == (MISSING is not None)
+    monkeypatch.setattr(cross_encoder, "PACKAGE", "no-such-package-of-weights")
+    model = providers.extractive(load_settings())
+    assert await way(model) == (
+        "words alone: the package no-such-package-of-weights is not installed: make install"
+    )
+
+
+async def test_a_turn_records_how_its_answer_was_chosen() -> None:
+    pipeline = await make_pipeline()
+    answer, _ = await ask(pipeline, "What happens when you close the lid?")
+    attributes = [span.attributes for span in recorded(pipeline, answer.turn_id or "").spans]
+    ways = [noted["chosen_by"] for noted in attributes if "chosen_by" in noted]
+    assert ways == ["words alone: models.cross_encoder is off"]
 
 
 @needs_weights
