@@ -179,7 +179,8 @@ async def test_it_is_used_when_wanted_and_there(monkeypatch: pytest.MonkeyPatch)
     assert await way(model) == "words alone: models.cross_encoder is off"
     monkeypatch.setenv("ANSWERDECK_MODELS__CROSS_ENCODER", "true")
     assert (providers.extractive(load_settings())._encoder is None) == (MISSING is not None)
-    monkeypatch.setattr(cross_encoder, "PACKAGE", "no-such-package-of-weights")
+    absent = replace(cross_encoder.WEIGHTS, package="no-such-package-of-weights")
+    monkeypatch.setattr(cross_encoder, "WEIGHTS", absent)
     model = providers.extractive(load_settings())
     assert await way(model) == (
         "words alone: the package no-such-package-of-weights is not installed: make install"
