@@ -67,10 +67,40 @@ async def test_no_near_miss_is_served_and_half_of_the_paraphrases_are() -> None:
         ("What is new in 3.1?", "What is new in 3.10?"),
         ("Show my invoices", "Show her invoices"),
         ("", "How do I print?"),
+        ("Who trains the guards?", "Who do the guards train?"),
+        ("Was the visitor paid by the guide?", "Did the visitor pay the guide?"),
+        ("Does the guide explain the code?", "Does the code explain the guide?"),
+        ("What is a guard dog?", "What is a dog guard?"),
+        ("Can I sue you?", "Can you sue me?"),
+        ("What is my limit?", "What is your limit?"),
+        ("Do I pay if I cancel?", "Do I cancel if I pay?"),
+        ("How long is the trial?", "How long was the trial?"),
+        ("What may a guest see?", "What must a guest see?"),
+        ("How do I report a manager?", "How do I report to a manager?"),
+        ("How do I pay for a guest?", "How do I pay as a guest?"),
+        ("How hot is -5 degrees?", "How hot is 5 degrees?"),
+        ("What does IT need?", "What does it need?"),
+        ("Is C# in use?", "Is C++ in use?"),
+        ("Can it be reached over HTTP?", "Can it be reached over HTTPS?"),
     ],
 )
 def test_questions_that_differ_in_one_thing_are_not_the_same(one: str, other: str) -> None:
     assert not same(one, other) and not same(other, one) and same(one, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How long are turns kept?", "Could you tell me for how long turns are kept?"),
+        ("Who may delete turns?", "Who can delete turns?"),
+        ("Who founded it?", "Who was it that founded it?"),
+        ("Why does the alarm sound?", "Why is the alarm sounding?"),
+        ("How is the filter cleaned?", "How does one clean the filter?"),
+        ("How do I sign in?", "HOW CAN I SIGN IN?"),
+    ],
+)
+def test_other_little_words_may_ask_the_same(one: str, other: str) -> None:
+    assert same(one, other) and same(other, one)
 
 
 class Sink:
