@@ -22,7 +22,7 @@ from pipeline.guardrails.rules import RULES, Category, GuardRule, read
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.text.languages import language
 from pipeline.text.sentences import sentences
-from pipeline.text.spelling import doubtful
+from pipeline.text.spelling import doubtful, slips
 
 __all__ = ["RULES", "GuardRule", "GuardVerdict", "Inbound", "Policy", "clean"]
 
@@ -31,14 +31,16 @@ Policy = Literal["block", "flag", "off"]
 _WORD = re.compile(r"[a-z]+")
 _LETTERS = re.compile(r"[^\W\d_]{4,}")
 _SAID = re.compile(r"[^\W\d_]+")
+_DISGUISED = re.compile(r"[a-z][\u0370-\u04ff]|[\u0370-\u04ff][a-z]", re.IGNORECASE)
 DOUBTFUL = 0.5  # share of words English does not have, from which a text of no known language is foreign
 TELLING = 3  # words from which on a sentence beside others gets a vector of its own
 UNITS = 8  # sentences of one message that the classifier looks at by themselves, the worst words first
 READ = 600  # characters of sentences beside others that get vectors in any case, the worst words first
 MOST_READ = 2_000  # and when their words are suspicious; a run of READ without an end is no sentence
-NEARLY = 0.2  # probability by words alone that is suspicious
+NEARLY = 0.2  # probability that is suspicious: by words alone, or of what a hasty text means
 APART = 0.5  # log odds under the line, at which no sentence bears out what the whole seems to be
 EMBED_SECONDS = 3.0  # after which the words must do
+UNREAD = ("ru", "el")  # whose letters are folded to Latin ones like them, so that no word of theirs is read
 HISTORY = 12  # messages before the question that are looked at, the newest
 
 
@@ -95,6 +97,9 @@ class Inbound:
         scores = await self._scores(text)
         if scores.get("distress", (0.0, False))[1] and (own := own_words(text)) != text:
             scores["distress"] = (await self._scores(own))["distress"]
+        if scores.get("harm", (0.0, False))[1] and (meant := slips(text)) != text:
+            meaning = (await self._scores(meant))["harm"]
+            scores["harm"] = meaning if meaning[0] < NEARLY else scores["harm"]
         return self._classified(text, verdict, scores)
 
     async def conversation(
@@ -203,7 +208,7 @@ class Inbound:
         margins: list[float] = []
         read = telling = 0
         for unit, features in self._units(text):
-            foreign, beside = _foreign(unit), unit is not text
+            foreign, beside, unread = _foreign(unit), unit is not text, _unread(unit)
             if beside and self._passed_over(unit, features, read):
                 continue
             looked_at = not (beside and _short(unit))
@@ -211,7 +216,8 @@ class Inbound:
             read += len(unit) if beside and looked_at else 0
             scores = self._against_lines(features, vector, foreign=foreign)
             for label, (score, line) in scores.items():
-                highest[label] = max(highest.get(label, (0.0, False)), (score, score >= line), key=_by_line)
+                unit_score = score, score >= line and not unread
+                highest[label] = max(highest.get(label, (0.0, False)), unit_score, key=_by_line)
             if beside:
                 margins.append(_odds(scores["harm"][0]) - _odds(scores["harm"][1]))
                 telling += not _short(unit)
@@ -302,6 +308,11 @@ def _foreign(text: str) -> bool:
         return code not in LANGUAGES
     words = [word.casefold() for word in _LETTERS.findall(text)]
     return bool(words) and sum(map(doubtful, words)) >= DOUBTFUL * len(words)
+
+
+def _unread(text: str) -> bool:
+    """Tell whether a text is in letters that the classifier cannot read, not English disguised by them."""
+    return not text.isascii() and language(text) in UNREAD and not _DISGUISED.search(text)
 
 
 def _odds(probability: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LO
 LONG = 6
 SHORTEST = 4
 MENDED = 64
+SLIPS = 2  # mistyped words from which on a text is written in haste
 PARTICLES = frozenset("back up down out in off on over".split())  # noqa: SIM905
 APART = 4  # words from a verb to its particle
 _WORD = re.compile(r"[^\W\d_]+")
@@ -90,6 +92,23 @@ def mended(words: Sequence[str], lexicon: frozenset[str]) -> dict[str, str]:
         if close:
             fixes[word] = close[0][1]
     return fixes
+
+
+def slips(text: str) -> str:
+    """Return the text with slips of the fingers undone by the common English words; as it is when it has few.
+
+    A slip swaps two letters, leaves one out or has one too many; another letter may be another word.
+    """
+    words = tokens(text)[:MENDED]
+    fixes = {word: fix for word, fix in mended(words, _english()).items() if _slipped(word, fix)}
+    if len(fixes) < SLIPS:
+        return text
+    return _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text)
+
+
+def _slipped(word: str, meant: str) -> bool:
+    more, fewer = Counter(word) - Counter(meant), Counter(meant) - Counter(word)
+    return more.total() + fewer.total() <= 1
 
 
 @lru_cache(maxsize=16)  # knowledge bases in use
