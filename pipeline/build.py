@@ -19,8 +19,9 @@ from pipeline.configuration.data_folder import DataFolder
 from pipeline.context.answers import AnswerCache
 from pipeline.context.cache import KEYS, SIZE, SemanticCache
 from pipeline.context.condenser import Condenser
+from pipeline.context.conversation_tables import TABLES
 from pipeline.context.fusion import SPARSE, Weights
-from pipeline.context.memory import TABLES, Memory
+from pipeline.context.memory import Memory
 from pipeline.context.patience import LEISURE, Patience
 from pipeline.context.reach import Reach
 from pipeline.context.retrieval import Retriever

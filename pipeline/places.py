@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.access.accounts import ACCOUNTS
 from pipeline.configuration.data_folder import DataFolder
-from pipeline.context.memory import TABLES
+from pipeline.context.conversation_tables import TABLES
 from pipeline.context.shared_cache import CACHED
 from pipeline.databases.redis_server import RedisServer
 from pipeline.own_documents.spaces import INCOMING, owner

@@ -1,54 +1,21 @@
-"""What a user said of themselves and would not want to say twice, taken from questions by rules.
-
-Only plain first-person statements count; a question, a mood or a fault of the moment ("my screen is
-black") does not, and secrets are never kept.
-"""
+"""What a user stated of themselves and would not want to say twice, and what of it matters to a question."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.context.statements import corrected
 from pipeline.events import Message
-from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens, words
+from pipeline.text.sentences import rarity, words
 
-LONGEST = 200  # characters of a statement; more is a story
-PER_TURN = 5
 RECALLED = 5  # facts that go into one prompt
+EMENDABLE = 2  # turns back in the conversation that a correction may mean
 PER_USER = 100  # the oldest go first
 
-_SINGLE = r"name|role|job|title|team|department|company|employer|boss|manager|timezone|time zone|birthday"
-_THINGS = r"laptop|computer|pc|phone|tablet|printer|router|monitor|keyboard|browser|distro|distribution"
-_OTHERS = r"os|operating system|version|language|city|country|plan|subscription|project|favou?rite \w+"
-_MINE = re.compile(
-    rf"\bmy (?:current |new |work |home |preferred )?({_SINGLE}|{_THINGS}|{_OTHERS})"
-    r" (?:is|are|runs|has)\b(?! not\b| broken| slow| dead| gone| stuck| frozen)(?=.*\w)",
-    re.IGNORECASE,
-)
-_NAME = re.compile(r"\b(?:call me|i am called|i'm called)\s+\w", re.IGNORECASE)
-_ROLE = re.compile(
-    r"\bi(?:'m| am) (?:an?|the|one of the)\s+(?!bit|little|lot|few|while)(?=\w)", re.IGNORECASE
-)
-_HABIT = re.compile(
-    r"\bi (?:always |usually |mostly |only |now )?(use|run|own|prefer|speak|study|live in|come from"
-    r"|work (?:at|in|on|with|for|as)|am using|am on|have (?:an?|two|three|four|\d+))\s+"
-    r"(?!problem|question|issue|trouble|error|bug|difficult|doubt|idea|feeling|look|hard time)(?=\w)",
-    re.IGNORECASE,
-)
-_ORDER = re.compile(r"\b(?:please )?(?:remember|note|keep in mind)(?: that|:)?\s+(?=\w)", re.IGNORECASE)
 _FORGET = re.compile(r"\s*(?:please )?forget (?:that |about )?(.+?)\W*", re.IGNORECASE)
-_ASKING = re.compile(
-    r"\W*(?:what|who|where|when|why|which|how|do|does|did|is|are|am|can|could|should|would|will|if)\b",
-    re.IGNORECASE,
-)
-_PERSONAL = re.compile(r"\b(?:i|i'm|my|me|remember|note|keep in mind|forget)\b", re.IGNORECASE)
-_SECRET = re.compile(
-    r"password|passwort|passphrase|\bpin\b|secret|token|api.?key|credit card|iban|\bssn\b|social security"
-    r"|\d(?:[ -]?\d){8}",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +66,20 @@ class Recollection:
 NOTHING = Recollection()
 
 
-def personal(question: str) -> bool:
-    """Say whether a question speaks of its author at all, which is cheap to tell."""
-    return _PERSONAL.search(question) is not None
-
-
-def stated(question: str) -> list[tuple[str, str]]:
-    """Return the facts a question states, as (slot, text)."""
-    statements: dict[str, str] = {}
-    for start, end in sentences(question):
-        text = question[start:end].strip()
-        slot = None if len(text) > LONGEST or text.endswith("?") or _SECRET.search(text) else _slot(text)
-        if slot is not None:
-            statements[slot] = text
-    return list(statements.items())[:PER_TURN]
-
-
 def disowned(question: str) -> str | None:
     """Return what the user asks to forget ("forget my name"), or None."""
     match = _FORGET.fullmatch(question)
     return match[1] if match else None
+
+
+def emended(question: str, facts: Sequence[Fact], recent: Container[str]) -> list[tuple[str, str]]:
+    """Return what a question such as "no, it is the south now" puts in place of the fact stated last.
+
+    Only a fact of one of the `recent` turns can be meant. Empty when the question corrects nothing.
+    """
+    last = next((fact for fact in facts if fact.turn_id in recent), None)
+    text = None if last is None else corrected(question, last.slot, last.text)
+    return [] if last is None or text is None else [(last.slot, text)]
 
 
 def forgettable(topic: str, facts: Sequence[Fact]) -> list[str]:
@@ -144,30 +105,3 @@ def recalled(question: str, facts: Sequence[Fact], most: int = RECALLED) -> tupl
 
     newest = sorted(facts, key=lambda fact: fact.said_at, reverse=True)
     return tuple(sorted(newest, key=nearness, reverse=True)[:most])
-
-
-def _slot(text: str) -> str | None:
-    """Return what the statement is about, or None when it is no lasting statement."""
-    order = _ORDER.search(text)
-    if order:
-        inner = text[order.end() :]
-        return _slot(inner) or "noted " + " ".join(sorted(set(words(inner))))[:LONGEST]
-    if _ASKING.match(text):
-        return None
-    if match := _MINE.search(text):
-        return f"my {match[1].lower()}"
-    if _NAME.search(text):
-        return "my name"
-    if _ROLE.search(text):
-        return "i am"
-    match = _HABIT.search(text)
-    if match is None:
-        return None
-    verb = match[1].lower().removeprefix("am ").split()[0]
-    return f"i {stem(verb)} {_head(text[match.end() :])}"
-
-
-def _head(rest: str) -> str:
-    """Return the word that says what is used or owned: "Fedora 41" and "Fedora 40" are one thing."""
-    stems = [stem(token) for token in tokens(rest) if token not in STOP_WORDS and token.isalpha()]
-    return stems[0] if stems else ""

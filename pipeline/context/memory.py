@@ -18,22 +18,24 @@ import orjson
 
 from pipeline.auth import DEFAULT
 from pipeline.breaker import Breaker
+from pipeline.context.conversation_tables import FILE_TABLES, LATER
 from pipeline.context.facts import (
+    EMENDABLE,
     NOTHING,
     PER_USER,
     Fact,
     Recollection,
     disowned,
+    emended,
     forgettable,
     recalled,
-    stated,
 )
-from pipeline.context.history import SCHEMA, History, forget_versions
+from pipeline.context.history import History, forget_versions
 from pipeline.context.reach import Reach
+from pipeline.context.statements import correcting, stated
 from pipeline.context.summary import extended
-from pipeline.context.uploads import UPLOADS, Uploads
+from pipeline.context.uploads import Uploads
 from pipeline.databases import columns
-from pipeline.databases.columns import WORKSPACE
 from pipeline.databases.linked import Database, Linked
 from pipeline.errors import ConversationsError, Refused
 from pipeline.events import Answer, Message
@@ -43,38 +45,6 @@ from traces.postgres.tables import SharedTables
 
 T = TypeVar("T")
 WAIT_SECONDS = 1.0  # for another process that writes
-_SCHEMA = """
-create table if not exists exchanges (
-    turn_id text primary key,
-    conversation_id text not null,
-    user_id text not null,
-    client_turn_id text,
-    asked_at text not null,
-    question text not null,
-    answer text not null,
-    outcome text not null,
-    done text not null
-);
-create index if not exists exchanges_conversation on exchanges (conversation_id, turn_id);
-create index if not exists exchanges_user on exchanges (user_id, turn_id);
-create unique index if not exists exchanges_client on exchanges (user_id, client_turn_id);
-create table if not exists summaries (
-    conversation_id text primary key,
-    user_id text not null,
-    turn_id text not null,
-    text text not null
-);
-create table if not exists facts (
-    fact_id text primary key,
-    user_id text not null,
-    slot text not null,
-    text text not null,
-    turn_id text not null,
-    conversation_id text not null,
-    said_at text not null,
-    unique (user_id, slot)
-);
-"""
 _KEEP_FACT = """
 insert into facts values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (user_id, slot) do update set
     fact_id = excluded.fact_id, text = excluded.text, turn_id = excluded.turn_id,
@@ -85,13 +55,6 @@ insert into summaries values (?, ?, ?, ?, ?) on conflict (conversation_id) do up
     user_id = excluded.user_id, turn_id = excluded.turn_id, text = excluded.text,
     workspace = excluded.workspace
 """
-FILE_TABLES = _SCHEMA + SCHEMA + UPLOADS
-_OWNED = ("summaries", "facts", "labels", "shares")
-LATER = {
-    **dict.fromkeys(_OWNED, (WORKSPACE,)),
-    **dict.fromkeys(("exchanges", "aside"), (WORKSPACE, "kb text")),  # which documents a turn was asked
-}
-TABLES = FILE_TABLES + columns.statements(LATER)
 
 
 class Memory:
@@ -223,6 +186,8 @@ class Memory:
             for fact_id in forgettable(topic, self.facts(user_id)):
                 self.forget_facts(user_id, fact_id)
         facts = stated(question)
+        if not facts and correcting(question):
+            facts = self._emended(user_id, question, answer)
         if facts:
             self._keep(user_id, facts, answer)
         self._summarise(user_id, answer.conversation_id)
@@ -231,6 +196,16 @@ class Memory:
         """Digest in a thread: nobody waits for it."""
         work = asyncio.to_thread if self._apart is None else self.ask
         await work(self.digest, user_id, question, answer)
+
+    def _emended(self, user_id: str, question: str, answer: Answer) -> list[tuple[str, str]]:
+        recent = self._rows(
+            "select turn_id from exchanges where conversation_id = ? and turn_id < ?"
+            " order by turn_id desc limit ?",
+            answer.conversation_id,
+            answer.turn_id,
+            EMENDABLE,
+        )
+        return emended(question, self.facts(user_id), {turn_id for (turn_id,) in recent})
 
     def _keep(self, user_id: str, facts: list[tuple[str, str]], answer: Answer) -> None:
         source = (answer.turn_id, answer.conversation_id, datetime.now(UTC).isoformat())

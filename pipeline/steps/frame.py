@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import notices
 from pipeline.access.accounts import AccessError
 from pipeline.auth import DEFAULT
-from pipeline.context.facts import personal
+from pipeline.context.statements import personal
 from pipeline.errors import ConversationsError, KnowledgeError
 from pipeline.events import Answer, Failed, Question
 from pipeline.guardrails.inbound import clean

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.context import memory as memory_file
-from pipeline.context.facts import Fact, personal, recalled, stated
+from pipeline.context.facts import Fact, recalled
 from pipeline.context.memory import Memory
+from pipeline.context.statements import personal, stated
 from pipeline.context.summary import LONGEST, extended
 from pipeline.events import Answer
 from pipeline.models.scripted import Scripted
@@ -44,12 +45,65 @@ def done(conversation: str, answer: str = "Yes [1].") -> Answer:
         ("How do I print?", []),
         ("", []),
         ("🙂" * 300, []),
+        ("my region is the north", ["my region"]),
+        ("please answer in short sentences", ["answers form"]),
+        ("I work on the night shift", ["my shift"]),
+        ("I'm on the day shift now.", ["my shift"]),
+        ("Use metric units please.", ["answers form"]),
+        ("Hi, I'm Wren from the east depot.", ["my name"]),
+        ("I have the premium plan.", ["i have premium"]),
+        ("I changed teams, I am in billing now.", ["i am in bill"]),
+        ("Suppose my role is admin.", []),
+        ("Imagine I am a manager.", []),
+        ("Maybe my region is the north.", []),
+        ('The sign says "call me when you arrive".', []),
+        ("He says: I use Windows.", []),
+        ("According to the log, I am the admin.", []),
+        ("Translate: I am a teacher. My name is Wren.", []),
+        ("My manager is on the night shift.", []),
+        ("Call me back tomorrow.", []),
+        ("My printer is jammed again.", []),
+        ("I use the printer and it jams", []),
+        ("I have a red light on the front.", []),
+        ("Remember to save the file.", []),
+        ("Remember: the code is hunter2.", []),
+        ("The door code is 4471, remember that.", []),
+        ("Remember that the safe opens with 4711.", []),
+        ("I use hunter2 as password.", []),
+        ("My wifi key is horse-battery.", []),
     ],
 )
 def test_lasting_first_person_statements_are_facts(question: str, slots: list[str]) -> None:
     facts = stated(question)
     assert [slot for slot, _ in facts] == slots
     assert not facts or personal(question)
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "after"),
+    [
+        ("My region is the north.", "no, it is the south now", "My region is the south"),
+        ("my region is the north", "Sorry, I meant the south.", "my region is the south"),
+        ("Call me Wren.", "actually it's Robin", "Call me Robin"),
+        ("I use Fedora 41.", "no, it is Debian now", "I use Fedora 41; no, it is Debian"),
+        ("My region is the north.", "no, it is broken", None),
+        ("My region is the north.", "No, it is not.", None),
+        ("My region is the north.", "it is raining", None),
+        ("My region is the north.", "no, it is hunter2, my password", None),
+        ("My region is the north.", "Is it the south now?", None),
+    ],
+)
+def test_a_correction_takes_the_place_of_what_was_stated_just_before(
+    tmp_path: Path, before: str, question: str, after: str | None
+) -> None:
+    memory = Memory(tmp_path / "c.sqlite")
+    for text, conversation in ((before, "c1"), (question, "c2"), (question, "c1")):
+        answer = done(conversation)
+        memory.remember("ada", None, text, answer)
+        memory.digest("ada", text, answer)
+        if conversation == "c2":
+            assert [fact.text for fact in memory.facts("ada")] == [before]
+    assert [fact.text for fact in memory.facts("ada")] == [after or before]
 
 
 def test_many_facts_are_recalled_by_what_is_asked() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.context.conversation_tables import TABLES
 from pipeline.context.history import History
-from pipeline.context.memory import TABLES, Memory
+from pipeline.context.memory import Memory
 from pipeline.events import Answer
 from traces.postgres.tables import SharedTables
 
