@@ -41,13 +41,32 @@ _WORDS = {
         hij zij
         wij we jullie mijn jouw en of maar niet geen ja nee met van naar in op voor uit bij over onder als dan
         ook nog er dit dat deze die heb heeft hebben dank hallo""",
-    "sv": """och att det som en ett är var hur vad när varför vem kan ska jag du han hon vi ni min mitt mina
-        inte på för med av till från om eller men har den de tack hej""",
+    "sv": """och att det som en ett är var hur vad när varför vem vilken vilket vilka kan ska jag du
+        han hon vi ni min mitt mina inte på för med av till från om eller men har den de tack hej""",
     "pl": """jak co gdzie kiedy dlaczego kto czy jest są był być nie tak na w z do dla od po i lub ale się mój
         moja moje to ten ta mogę można jaki jaka dziękuję cześć""",
     "tr": """nasıl ne nerede neden kim mi mı mu mü bir ve veya ama için ile bu şu o ben sen biz siz benim
         değil
         var yok nedir merhaba teşekkürler""",
+    "fi": """ja on ei ole olen oli mitä mikä mitkä missä mistä mihin milloin miten miksi kuka kenen kuinka
+        paljonko montako voi voiko voin voinko saa saako pitää minun sinun hänen minä sinä hän he se ne tämä
+        nämä että kun jos tai mutta myös vain kanssa ilman mukaan kiitos hei moi auki kiinni""",
+    "da": """og er det den de en et ikke hvad hvor hvornår hvordan hvorfor hvem hvilken hvilket hvilke kan
+        skal må jeg du han hun vi min mit mine til på af med fra om eller men har som der når hvis tak hej
+        være bliver meget koster""",
+    "no": """og er det den de en et ei ikke hva hvor når hvordan hvorfor hvem hvilken hvilket hvilke kan
+        skal må jeg du han hun vi min mitt mine til på av med fra om eller men har som der hvis takk hei
+        være blir mye koster""",
+    "cs": """je jsou jak co kde kdy proč kdo který která které kolik můžu mohu může nebo ale že se si na do
+        pro od po při bez jsem jste není ne ano můj moje to ten ta tento prosím děkuji ahoj""",
+    "hu": """a az és hogy hol mikor miért mennyi mennyibe hány ki mi melyik kell lehet van vannak nem igen
+        egy ez azt ezt hogyan milyen tudom tudok szabad vagy de meg csak köszönöm szia kérem""",
+    "ro": """este sunt și si cum ce unde când cine care cât câte pot poate trebuie nu da la din pe cu pentru
+        sau dar în un o al ale mea meu mulțumesc bună""",
+    "vi": """là có không ở đâu khi nào thế làm sao tại ai gì của và cho với tôi bạn được những một các này
+        bao nhiêu cảm ơn chào để trong""",
+    "id": """apa di mana kapan bagaimana mengapa siapa berapa saya anda bisa dapat dan atau tidak yang untuk
+        dengan dari ke ini itu adalah ada boleh terima kasih halo""",
 }
 _SCRIPTS = (
     ("ja", r"[\u3040-\u30ff]"),
@@ -60,9 +79,13 @@ _SCRIPTS = (
     ("hi", r"[\u0900-\u097f]"),
     ("th", r"[\u0e00-\u0e7f]"),
 )
+_KIN = {"ru": ("uk", re.compile(r"[іїєґ]", re.IGNORECASE)), "ar": ("fa", re.compile("[پچژگ]"))}
 _SIGNS = {
     "de": r"[äöüß]", "fr": r"[àâçèêëîïôûœ]|\b(?:qu|l|d|j|n|s|c)['’]", "es": r"[¿¡ñ]|ción\b",
     "pt": r"[ãõ]|ção\b|ções\b", "pl": r"[ąęłńśźż]", "tr": r"[ığş]", "sv": r"å",
+    "fi": r"ää|öö|yö|äy|äi|(?:pp|kk|ll|ss|tt)[äö]|[äö]n?\b",
+    "da": r"[æøå]", "no": r"[æøå]", "cs": r"[ěřů]", "hu": r"[őű]", "ro": r"[ășț]",
+    "vi": r"[ơưđạảấầẩậắằẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ]",
 }  # fmt: skip
 SPOKEN = ("en", "de", "fr", "es", "pt", "zh")  # what the product itself speaks
 LETTERS = re.compile(r"[^\W\d_]")
@@ -78,6 +101,7 @@ SHARE = 0.3  # of the letters that another script must have
 MOST_SIGNS = 3  # letters peculiar to a language that count beside its common words
 LETTERS_OF_A_WORD = 4  # that tell English from other languages
 RARE = 0.9  # rarity in English from which a word speaks for another language
+LONG = 5  # letters from which on a word of one language alone speaks for it by itself, unless English has it
 LEAST = 2  # common words (or signs) that must speak for a language
 
 
@@ -90,6 +114,8 @@ def language(text: str) -> str | None:
     if not text.isascii() and (script := _script(text)) is not None:
         return script
     votes = _votes(text)
+    if votes["da"] == votes["no"]:  # most short questions are the same in both
+        del votes["no"]
     (best, most), (_, next_most) = votes.most_common(2)
     return best if most >= LEAST and most > next_most else None
 
@@ -112,7 +138,8 @@ def _script(text: str) -> str | None:
     letters = len(LETTERS.findall(text))
     for code, pattern in _SCRIPT_PATTERNS:
         if letters and len(pattern.findall(text)) >= SHARE * letters:
-            return code
+            kin, peculiar = _KIN.get(code, (code, pattern))
+            return kin if peculiar.search(text) else code
     return None
 
 
@@ -120,8 +147,10 @@ def _votes(text: str) -> Counter[str]:
     text = text.casefold()
     votes: Counter[str] = Counter(dict.fromkeys(_WORDS, 0))
     for word in _WORD.findall(text):
-        for code in _SPOKEN.get(word, ()):
-            votes[code] += 1
+        codes = _SPOKEN.get(word, ())
+        telling = len(codes) == 1 and len(word) >= LONG and rarity(word) >= RARE
+        for code in codes:
+            votes[code] += LEAST if telling else 1
     signs = _PLAIN_SIGNS if text.isascii() else _SIGN_PATTERNS
     for code, pattern in signs.items():
         votes[code] += min(len(pattern.findall(text)), MOST_SIGNS)
