@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline.events import Message
@@ -26,6 +27,12 @@ _ABSTENTION = re.compile(
     re.IGNORECASE,
 )
 _ANY = re.compile(r"\w")
+_COURTESIES = frozenset({"greeting", "wellbeing", "thanks", "agreement", "praise", "goodbye"})
+_ASKING = re.compile(
+    r"\W*(?:(?:and|but|so|then|now|also|please)\W+)*(?:how|what|when|where|why|who|whose|which|is|are|was|were|do"
+    r"|does|did|can|could|may|should|will|would|has|have|had|i|we|my|tell|show|explain)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,32 @@ def heard(text: str, *, quoting: bool = True) -> SmallTalk | None:
         return None
     last = next((t for t in reversed(talks) if t.intent not in ("greeting", "agreement")), talks[-1])
     return None if last.intent in QUOTING and not quoting else last
+
+
+def asked(text: str) -> str:
+    """Return what a message asks, without the courtesies around it: "Thanks! And how do I undo that?"."""
+    if not _ASKING.search(text) or len(text) > QUOTED:
+        return text
+    cuts = [0, *(match.end() for match in _PIECES.finditer(text)), len(text)]
+    spans = [span for span in pairwise(cuts) if _ANY.search(text[slice(*span)])]
+    intents = [_courtesy(text[slice(*span)]) for span in spans]
+    first = next((place for place, intent in enumerate(intents) if intent is None), None)
+    if first is None:
+        return text
+    last = max(place for place, intent in enumerate(intents, 1) if intent not in ("thanks", "goodbye"))
+    first = first if _ASKING.match(text[spans[first][0] :]) else 0
+    return text[spans[first][0] : spans[last - 1][1]].strip(" \n,;-–—") if last - first < len(spans) else text
+
+
+def asking(history: Sequence[Message]) -> tuple[Message, ...]:
+    """Return the messages of a conversation without what is only said, and the replies to that."""
+    messages: list[Message] = []
+    talks = False
+    for message in history:
+        talks = heard(message.text) is not None if message.role == "user" else talks
+        if not talks:
+            messages.append(message)
+    return tuple(messages)
 
 
 def reply(talk: SmallTalk, history: Sequence[Message]) -> str:
@@ -120,6 +153,11 @@ def _without_letters(text: str) -> SmallTalk | None:
         if any(sign in text for sign in signs):
             return SmallTalk(intent, "en")
     return SmallTalk("unreadable", "en")
+
+
+def _courtesy(text: str) -> str | None:
+    talk = _piece(_plain(text).strip(" -–—"))
+    return talk.intent if talk and talk.intent in _COURTESIES else None
 
 
 def _plain(text: str) -> str:

@@ -25,7 +25,7 @@ from pipeline.steps.errand import errand
 from pipeline.steps.frame import UNMETERED, Frame, malformed, refused
 from pipeline.steps.keeping import Lookup
 from pipeline.steps.live_turn import LiveTurn
-from pipeline.talk import heard, not_found, reply, unserved
+from pipeline.talk import asked, asking, heard, not_found, reply, unserved
 from pipeline.text.codes import codes, forms, written
 from pipeline.text.sentences import words
 from pipeline.text.tokens import estimate
@@ -174,7 +174,7 @@ class Pipeline(Frame):
         whole = await self._whole(turn, retrieved)
         prompt = self._assemble(turn, standalone, history, retrieved, share=share, whole=whole)
         answering = Answering(self.rules, self.gateway, self.outbound)
-        answering.route(turn, needed_history=standalone != turn.text)
+        answering.route(turn, needed_history=standalone != asked(turn.text))
         yield Sources(turn.passages)
         lookup = self._kept(turn, prompt)
         try:
@@ -261,11 +261,12 @@ class Pipeline(Frame):
         return history
 
     async def _condense(self, turn: LiveTurn, history: tuple[Message, ...]) -> str:
+        text, history = asked(turn.text), asking(history)
         if not history:
-            return turn.text
+            return text
         version = self._prompt("condense", turn)
         model = turn.question.model if turn.purse.saving == "no" else "extractive"
-        standalone = await self.condenser.condense(turn.text, history, version, turn.recorder, model=model)
+        standalone = await self.condenser.condense(text, history, version, turn.recorder, model=model)
         if standalone != turn.text:
             turn.recorder.note(standalone=standalone)
         return standalone

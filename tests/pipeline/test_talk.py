@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Message, Sources
-from pipeline.talk import abstention, heard, not_found, reply, unserved, unsure
+from pipeline.talk import abstention, asked, asking, heard, not_found, reply, unserved, unsure
 from pipeline.text import languages
 from tests.pipeline.turns import ask, make_pipeline, recorded
 
@@ -56,6 +56,34 @@ def test_talk_is_told_with_its_language(text: str, intent: str, code: str) -> No
 )
 def test_a_question_is_no_talk(text: str) -> None:
     assert heard(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Thanks! And how do I undo that?", "And how do I undo that?"),
+        ("Great, thank you! what about the second one", "what about the second one"),
+        ("Good morning - where is the key?", "where is the key?"),
+        ("danke, and how do I close it?", "and how do I close it?"),
+        ("How do I lock it? Thanks!", "How do I lock it?"),
+        ("Nice, Lyon or Paris: which has a tram?", "Nice, Lyon or Paris: which has a tram?"),
+        ("What do yes, no and ok mean?", "What do yes, no and ok mean?"),
+        ("The lamp flickers. Thanks!", "The lamp flickers. Thanks!"),
+        ("thanks", "thanks"),
+    ],
+)
+def test_a_question_is_taken_out_of_the_courtesies_around_it(text: str, question: str) -> None:
+    assert asked(text) == question
+
+
+def test_talk_is_no_part_of_what_a_follow_up_leans_on() -> None:
+    history = [
+        Message("user", "How do I turn on bounce keys?"),
+        Message("assistant", "So [1]."),
+        Message("user", "thanks"),
+        Message("assistant", "You're welcome!"),
+    ]
+    assert asking(history) == tuple(history[:2])
 
 
 def test_another_wording_is_declined_only_by_a_model_that_quotes() -> None:
