@@ -19,6 +19,7 @@ from pipeline.knowledge.beside import OWN
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.models.model import Prompt
 from pipeline.prompts.library import PromptVersion
+from pipeline.steps.acquaintance import met
 from pipeline.steps.answering import Answering
 from pipeline.steps.both import retrieve
 from pipeline.steps.errand import errand
@@ -107,8 +108,9 @@ class Pipeline(Frame):
         history = await self._recall(turn)
         quoting = (turn.question.model or self.rules.model) == "extractive"
         talk = heard(turn.text, quoting=quoting)
-        if talk is not None:
-            for event in turn.aside("talk", reply(talk, history)):
+        sentence = met(turn, history, quoting=quoting) if talk is None else reply(talk, history)
+        if sentence is not None:
+            for event in turn.aside("talk", sentence):
                 yield event
             return
         standalone = await self._condense(turn, history)
