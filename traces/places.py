@@ -76,8 +76,9 @@ def trail(store: Store, user_id: str, more: Collection[str] = ()) -> DataSubject
         }
         case_ids = person.case_ids | mine | person.turn_ids
         questions = frozenset(turn.question for turn in own if len(turn.question) >= LEAST_CHARACTERS)
-        again = persons.asked_again(ledger, case_ids, questions)
-    return replace(person, turn_ids=person.turn_ids | set(again), case_ids=case_ids, questions=questions)
+        turn_ids = person.turn_ids | set(persons.asked_again(ledger, case_ids, questions))
+        questions -= persons.shared(ledger, user_id, turn_ids, questions)  # those are others' words as well
+    return replace(person, turn_ids=turn_ids, case_ids=case_ids, questions=questions)
 
 
 def places(store: Store) -> list[Place]:

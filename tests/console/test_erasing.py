@@ -107,6 +107,17 @@ def test_nothing_is_left_and_the_certificate_can_be_checked_again(lived: Path) -
     spending.close()
 
 
+def test_a_question_that_others_asked_in_the_same_words_is_not_left(lived: Path) -> None:
+    store = Store(load_settings().data_dir)
+    journal = Journal(store.journal)
+    for user in ("eve", "bob"):
+        journal.write(asked(user, question="How do I print the yearly report?"))
+    journal.close()
+    done = CliRunner().invoke(app, ["traces", "erase", "--user", "eve", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert holding(store.data_dir, MARKER) == []
+
+
 def test_what_comes_back_or_cannot_be_reached_is_named(lived: Path) -> None:
     (lived / "notes").mkdir()
     (lived / "notes" / "export.csv").write_text(f"id,question\n1,{QUESTION}\n")

@@ -45,6 +45,20 @@ def asked_again(ledger: Rows, case_ids: Collection[str], questions: Collection[s
     return [row["turn_id"] for row in rows]
 
 
+def shared(
+    ledger: Rows, user_id: str, turn_ids: Collection[str], questions: Collection[str]
+) -> frozenset[str]:
+    """Which of a person's questions did somebody else ask in the same words, in a turn of their own?"""
+    rows = ledger.rows(
+        "select distinct question from turns where question = any(cast($questions as text[]))"
+        " and user_id <> $user and not (turn_id = any(cast($turns as text[])))",
+        questions=list(questions),
+        user=user_id,
+        turns=list(turn_ids),
+    )
+    return frozenset(row["question"] for row in rows)
+
+
 LEFT = {
     "turns": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
     "scores": "user_id = $user or turn_id = any($turns) or case_id = any($cases)",
