@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.extractive.compare import sides_of
 from pipeline.extractive.evidence import WEIGHTS, read
+from pipeline.extractive.kinds import NARROW, kind
 from pipeline.extractive.procedures import runs_of
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.segments import Segment, segments
@@ -24,6 +25,8 @@ from pipeline.text.sentences import words
 
 BOTH = 1.0  # how much worse than the best a segment may be that has both of two things compared
 NEAR = 1.0  # and one that belongs to a list of things
+BESIDE = 2.0  # and one that stands beside it and is told with it
+LONG = 60  # words of a segment from which on it is told alone
 READ = 32  # segments that are read beside the question, the likeliest by their words
 YES_NO = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
 CERTAIN = 1e-4  # least distance of a probability from 0 and 1
@@ -67,6 +70,28 @@ class Crossed:
         best = {id(s) for s in self.ranked[0].segment.sentences}
         return [s for s in sentences if id(s) in good] if any(id(s) in best for s in sentences) else []
 
+    def together(self, question: str, segment: Segment) -> tuple[Segment, ...]:
+        """Return the segment and the better one of those beside it, in the order of the passage.
+
+        It stays alone when it is long or a row, when its document answers questions of its own, and, but for
+        the rest of its paragraph, when one fact answers.
+        """
+        document = self._document(segment)
+        questions = any(r.segment.entry for r in self.ranked if self._document(r.segment) == document)
+        if not segment.prose or questions or len(words(segment.text(""))) > LONG:
+            return (segment,)
+        least = next(ranked.score for ranked in self.ranked if ranked.segment is segment) - BESIDE
+        good = (ranked.segment for ranked in self.ranked if ranked.score >= least)
+        for beside in good:
+            if beside.precedes(segment) or segment.precedes(beside):
+                first, last = (beside, segment) if beside.precedes(segment) else (segment, beside)
+                fits = last.sentences[0].same_line or kind(question) not in NARROW
+                return (first, last) if fits and beside.prose and not beside.contrary else (segment,)
+        return (segment,)
+
+    def _document(self, segment: Segment) -> str:
+        return self.reading.passages[segment.passage].passage.document_id
+
     def page(self, segment: Segment) -> Reading:
         """Return the reading of a segment's page without the questions that the page answers itself."""
         entries = {
@@ -75,7 +100,7 @@ class Crossed:
             if ranked.segment.entry and ranked.segment.head
             for s in (ranked.segment.head, *ranked.segment.sentences)
         }
-        page = self.reading.on(self.reading.passages[segment.passage].passage.document_id)
+        page = self.reading.on(self._document(segment))
         return replace(
             page, sentences=tuple(s for s in page.sentences if (s.passage, s.position) not in entries)
         )

@@ -149,7 +149,7 @@ def _pieces(prompt: Prompt, reader: Callable[[str, Retrieved], Crossed]) -> list
 def _unrepeated(prompt: Prompt, own: str, whole: Crossed, sides: Sequence[Segment]) -> list[str]:
     """Return both sides of a comparison, or the best segment, if nearly so, that was not said just before."""
     if sides:
-        return [*pieces_of(sides[0], whole.reading), *_after(sides[1:], whole.reading)]
+        return list(_paragraphs(sides, whole.reading))
     for ranked in whole.ranked:
         if ranked.score < whole.ranked[0].score - NEXT:
             break
@@ -166,13 +166,13 @@ def _alone(question: str, segment: Segment, whole: Crossed) -> list[str]:
         page = whole.page(segment)
         if any(step_number(sentence) for sentence in page.sentences):
             return compose(question, page)
-    return list(pieces_of(segment, whole.reading))
+    return list(_paragraphs(whole.together(question, segment), whole.reading))
 
 
-def _after(segments: Sequence[Segment], reading: Reading) -> Iterator[str]:
-    for segment in segments:
+def _paragraphs(segments: Sequence[Segment], reading: Reading) -> Iterator[str]:
+    for number, segment in enumerate(segments):
         for place, piece in enumerate(pieces_of(segment, reading)):
-            yield piece if place else f"\n\n{piece}"
+            yield f"\n\n{piece}" if number and not place else piece
 
 
 def _two(question: str, prompt: Prompt, reader: Callable[[str, Retrieved], Crossed]) -> list[str]:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from pipeline.extractive.procedures import Procedure, runs_of
 from pipeline.extractive.reading import Reading, Sentence
+from pipeline.extractive.rows import ROW
 from pipeline.extractive.wording import empty, flat
 from pipeline.text.questions import asks, under
 from pipeline.text.sentences import list_marker
@@ -46,6 +47,16 @@ class Segment:
     def contrary(self) -> bool:
         """Whether it says the contrary of what is asked."""
         return all(sentence.contrary for sentence in self.sentences) or bool(self.head and self.head.contrary)
+
+    @property
+    def prose(self) -> bool:
+        """Whether it has neither steps nor a row of a table."""
+        return self.steps is None and not any(ROW.match(sentence.text) for sentence in self.sentences)
+
+    def precedes(self, other: Segment) -> bool:
+        """Tell whether the other begins where this one ends, with no heading between them."""
+        last, first = self.sentences[-1], other.sentences[0]
+        return self.passage == other.passage and last.position + 1 == first.position
 
     def text(self, title: str) -> str:
         """Return what is read beside the question: title, heading and sentences."""

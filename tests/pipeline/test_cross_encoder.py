@@ -115,6 +115,34 @@ async def test_steps_that_answer_another_question_of_the_page_stay_out() -> None
     assert "nine hours [1]" in said and "Wipe" not in said
 
 
+ROAD = (
+    "The road was built of stone in two layers by the guild of masons, who came from the north.\n\n"
+    "Its surface was made even with sand, which had to be brought anew after each winter.\n\n"
+    "The toll was six pence for a cart."
+)
+
+
+async def test_a_paragraph_is_told_with_a_neighbour_that_is_nearly_as_good() -> None:
+    said, _ = await answer(Given(layers=6.0, sand=4.0), "Describe how the road was made", ("Road", ROAD))
+    assert "in two layers" in said and "\n\nIts surface" in said and "toll" not in said
+
+
+async def test_a_neighbour_that_is_far_worse_stays_out() -> None:
+    said, _ = await answer(Given(layers=6.0, sand=-6.0), "Describe how the road was made", ("Road", ROAD))
+    assert "in two layers" in said and "sand" not in said
+
+
+async def test_one_fact_is_told_without_its_neighbour() -> None:
+    said, _ = await answer(Given(layers=6.0, sand=4.0), "Who built the road of stone?", ("Road", ROAD))
+    assert "masons" in said and "sand" not in said
+
+
+async def test_a_page_that_answers_questions_itself_is_told_without_a_neighbour() -> None:
+    text = f"{ROAD}\n\n## Questions\n\n### Is the toll paid in coins?\n\nYes, in coins only."
+    said, _ = await answer(Given(layers=6.0, sand=4.0), "Describe how the road was made", ("Road", text))
+    assert "in two layers" in said and "sand" not in said
+
+
 async def test_no_segment_near_the_question_means_silence() -> None:
     _, stop = await answer(Given(), "who invented the lamp shop", ("Lamp", LAMP))
     assert stop.abstained
