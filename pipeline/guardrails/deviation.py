@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from math import exp, log
 from pathlib import Path
 
-from pipeline.guardrails.lines import LineStems, PassageSentence, stated, together
-from pipeline.guardrails.novelty import measure_novelty, nearness
+from pipeline.guardrails.lines import KEPT_LINES, LineStems, PassageSentence, Word, stated, stemmed, together
+from pipeline.guardrails.novelty import measure_novelty
 from pipeline.guardrails.stretches import measure_stretches
 from pipeline.text.polarity import contradicted, contrary, negations, opposites
 from pipeline.text.sentences import STOP_WORDS, rarity, stem, tokens
@@ -37,6 +37,7 @@ PRODUCTS = (  # features that say more as a product; chosen on the sets of the f
 _CLAUSE = re.compile(
     r"[,;:()]|\b(?:and|but|because|so|which|while|or|when|if|unless|until|with)\b", re.IGNORECASE
 )
+_BUT = re.compile(r"[;.]\s|, (?:but|and|or)\b|\bbut\b")
 _FILLER = frozenset(
     """well yeah yes yep sure okay ok oh indeed actually basically simply really usually normally generally
     currently additionally however therefore means mean called known referred several various always
@@ -90,26 +91,26 @@ def measure(plain: str, cited: Cited, odd: bool, unnamed: bool, whole: float) ->
     """
     everywhere = cited.everywhere
     text, share = _closest(plain, cited)
-    words = [(stem(word), word) for word in tokens(plain) if word not in _FILLER]
-    content = [(word, token) for word, token in words if token not in STOP_WORDS]
-    new = [token for word, token in content if not everywhere.akin(word)]
+    words = [word for word in stemmed(plain) if word[1] not in _FILLER]
+    content = [word for word in words if word[1] not in STOP_WORDS]
+    akin = {word for word, _ in set(content) if everywhere.akin(word)}
+    new = [token for word, token in content if word not in akin]
     count = max(len(content), 1)
-    near = [nearness(word, everywhere) for word in content]
     single = {
         "together": share,
         "everywhere": stated(plain).share(everywhere),
         "new_share": len(new) / count,
         "together_new": share * bool(new),
         "rare_new": max(map(rarity, new), default=0.0),
-        "run": min(_run([everywhere.akin(word) for word, _ in content]), MOST),
+        "run": min(_run([word in akin for word, _ in content]), MOST),
         "odd": float(odd),
         "unnamed": float(unnamed),
         "length": log(count),
         **_clauses(plain, everywhere),
-        **_aligned(words, text, everywhere),
+        **_aligned(words, text, everywhere, bool(new)),
         **_denials(plain, text, cited.near, share),
         **measure_stretches(plain, words, cited.lines, cited.shares, everywhere),
-        **measure_novelty(content, near, cited.lines, everywhere),
+        **measure_novelty(content, cited.lines, everywhere),
     }
     single["scant"] = max(SCANT - whole, 0.0)
     single["scant_cover"] = max(SCANT_COVER - single["cover"], 0.0)
@@ -152,9 +153,9 @@ def _clauses(plain: str, everywhere: LineStems) -> dict[str, float]:
     return {"clause": least, "clause_new": min(lost, MOST)}
 
 
-def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: LineStems) -> dict[str, float]:
+def _aligned(words: Sequence[Word], text: str, everywhere: LineStems, any_new: bool) -> dict[str, float]:
     """Return what is in another's place, and the share that stands in the same order."""
-    other = [(stem(word), word) for word in tokens(text)]
+    other = stemmed(text)
     mine, theirs = [word for word, _ in words], [word for word, _ in other]
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
     swapped = turned = 0
@@ -166,7 +167,6 @@ def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: LineStems)
         if act == "replace" and new and lost and max(len(new), len(lost)) <= SWAPPED:
             swapped += 1
     kept_share = sum(block.size for block in matcher.get_matching_blocks()) / max(len(mine), 1)
-    any_new = any(token not in STOP_WORDS and not everywhere.akin(word) for word, token in words)
     return {
         "swapped": min(swapped, SWAPPED),
         "turned": kept_share * bool(turned),
@@ -176,9 +176,8 @@ def _aligned(words: Sequence[tuple[str, str]], text: str, everywhere: LineStems)
 
 def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: float) -> dict[str, float]:
     """Return whether it denies what the lines say, or has a word of contrary sense."""
-    clauses = [part for part in re.split(r"[;.]\s|, (?:but|and|or)\b|\bbut\b", text) if part.strip()]
     statement = stated(plain)
-    closest = max(clauses, key=lambda part: statement.share(_words_of(part)), default=text)
+    closest, _ = max(_parts(text), key=lambda part: statement.share(part[1]), default=(text, None))
     parity = negations(plain) % 2 != negations(closest) % 2 and negations(plain) % 2 != negations(text) % 2
     return {
         "opposite": float(all(opposites(plain, line.text) for line in near)),
@@ -188,5 +187,8 @@ def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: floa
     }
 
 
-def _words_of(text: str) -> LineStems:
-    return LineStems(frozenset(stem(word) for word in tokens(text)), frozenset())
+@lru_cache(maxsize=KEPT_LINES)
+def _parts(text: str) -> tuple[tuple[str, LineStems], ...]:
+    """Return the parts of a line that may be denied alone, each with its words."""
+    parts = (part for part in _BUT.split(text) if part.strip())
+    return tuple((part, LineStems(frozenset(map(stem, tokens(part))), frozenset())) for part in parts)

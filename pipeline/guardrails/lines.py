@@ -14,6 +14,9 @@ AKIN = 0.5  # what a word counts whose beginning is there: "installer" for "inst
 AKIN_LETTERS = 5
 _LEANING = frozenset("it they both its their them this these those that he she there".split())  # noqa: SIM905
 REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
+KEPT_LINES = 4_096  # lines whose words and stretches are kept
+
+Word = tuple[str, str]  # its stem and itself
 
 
 class TitledPassage(Protocol):
@@ -97,6 +100,12 @@ def together(parts: Iterable[LineStems]) -> LineStems:
     parts = tuple(parts)
     stems = frozenset[str]().union(*(part.stems for part in parts))
     return LineStems(stems, frozenset[str]().union(*(part.beginnings for part in parts)))
+
+
+@lru_cache(maxsize=KEPT_LINES)
+def stemmed(text: str) -> tuple[Word, ...]:
+    """Return the words of a text, each with its stem."""
+    return tuple((stem(token), token) for token in tokens(text))
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import log
 
-from pipeline.guardrails.lines import AKIN_LETTERS, LineStems, PassageSentence
+from pipeline.guardrails.lines import AKIN_LETTERS, KEPT_LINES, LineStems, PassageSentence, Word
 from pipeline.text.polarity import figure, negations
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
@@ -20,7 +21,6 @@ LITTLE = 0.3  # weight of a stop word beside a content word
 FEW = 3  # words that others may stand for
 ENDING = 3  # last content words, where something is mostly added
 COPIED = 0.5  # share of words in the same order from which a sentence counts as copied
-KEPT_LINES = 4_096
 NEAR = 0.75  # share of the best line's words from which another is near, too
 _STRETCH = re.compile(r"[,;:.!?](?=\s|$)|[()|\n]|\b(?:and|but|while|whereas|or)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
@@ -49,8 +49,6 @@ _SORT_OF = {
     for word in frozenset().union(*_ROWS)
 }
 
-Word = tuple[str, str]  # its stem and itself
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -59,11 +57,7 @@ class Stretch:
     words: tuple[Word, ...]
     stems: frozenset[str]
     content: frozenset[str]
-
-    @property
-    def weight(self) -> float:
-        """The number of its words, stop words counting less."""
-        return sum(LITTLE if token in STOP_WORDS else 1.0 for _, token in self.words)
+    weight: float  # the number of its words, stop words counting less
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +77,10 @@ def measure_stretches(
 ) -> dict[str, float]:
     """Return the features of a sentence, of the words given, beside the stretches of the lines it cites."""
     content = [word for word in words if word[1] not in STOP_WORDS]
-    missing = [word for word in content if not _there(word, everywhere)]
+    counts = Counter(content)
+    missing = {word for word in counts if not stands(word, everywhere)}
     ranked = sorted(range(len(lines)), key=shares.__getitem__, reverse=True)[:NEAREST]
-    covers = {place: _cover(content, lines[place].reach) for place in ranked}
+    covers = {place: _cover(counts, lines[place].reach) for place in ranked}
     best = max(ranked, key=covers.__getitem__)
     return {
         "reach": covers[best],
@@ -101,7 +96,8 @@ def measure_stretches(
     }
 
 
-def _there(word: Word, there: LineStems) -> bool:
+def stands(word: Word, there: LineStems) -> bool:
+    """Tell whether a word, one with its beginning, or its number stands there."""
     return there.akin(word[0]) or figure(word[1]) in there.stems
 
 
@@ -110,8 +106,9 @@ def _astray(word: Word, line: LineStems, everywhere: LineStems) -> bool:
     return not line.akin(word[0]) and everywhere.akin(word[0])
 
 
-def _cover(content: Sequence[Word], there: LineStems) -> float:
-    return sum(_there(word, there) for word in content) / max(len(content), 1)
+def _cover(counts: Counter[Word], there: LineStems) -> float:
+    """Return the share of the words, each as often as it is counted, that stand there."""
+    return sum(count for word, count in counts.items() if stands(word, there)) / max(counts.total(), 1)
 
 
 def _sorted(words: Sequence[Word], near: Sequence[PassageSentence], share: float) -> dict[str, float]:
@@ -163,7 +160,7 @@ def _departures(
     plain: str, words: Sequence[Word], lines: Sequence[PassageSentence], everywhere: LineStems
 ) -> dict[str, float]:
     """Return how the sentence departs from the stretch that is most like it."""
-    mine = Stretch(tuple(words), *_kinds(words))
+    mine = _stretch(words)
     stretch, like = _likest(mine, [stretch for line in lines for stretch in parted(line.text).compared])
     elsewhere = mine.content - stretch.stems & everywhere.stems
     lost = stretch.content - mine.stems
@@ -231,10 +228,11 @@ def parted(text: str) -> Parted:
     parts = [words for part in _STRETCH.split(text) if (words := [(stem(t), t) for t in tokens(part)])]
     pairs = [first + second for first, second in pairwise(parts)]
     whole = [[word for part in parts for word in part]] if len(parts) != 2 else []
-    single = tuple(Stretch(tuple(part), *_kinds(part)) for part in parts)
-    return Parted(single, (*single, *(Stretch(tuple(part), *_kinds(part)) for part in (*pairs, *whole))))
+    single = tuple(map(_stretch, parts))
+    return Parted(single, (*single, *map(_stretch, (*pairs, *whole))))
 
 
-def _kinds(words: Sequence[Word]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return all stems, and those of content words."""
-    return frozenset(w for w, _ in words), frozenset(w for w, token in words if token not in STOP_WORDS)
+def _stretch(words: Sequence[Word]) -> Stretch:
+    content = frozenset(word for word, token in words if token not in STOP_WORDS)
+    weight = sum(LITTLE if token in STOP_WORDS else 1.0 for _, token in words)
+    return Stretch(tuple(words), frozenset(word for word, _ in words), content, weight)

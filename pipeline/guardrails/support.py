@@ -365,7 +365,7 @@ def _unnamed(plain: str, cited: Cited) -> list[str]:
     everywhere = cited.everywhere.stems
     names = [
         name
-        for name in _NAME.findall(plain)
+        for name in _names(plain)
         if any(stem(token) not in everywhere for token in tokens(name) if token not in STOP_WORDS)
     ]
     return [f"{name!r} does not stand there." for name in dict.fromkeys(names + _codes(plain, cited))]
@@ -373,4 +373,14 @@ def _unnamed(plain: str, cited: Cited) -> list[str]:
 
 def _codes(plain: str, cited: Cited) -> list[str]:
     """Return the codes of the sentence, such as an option's name, that stand letter by letter in no line."""
-    return [code for code in _CODE.findall(plain) if not any(code in line.text for line in cited.lines)]
+    return [code for code in _named_codes(plain) if not any(code in line.text for line in cited.lines)]
+
+
+@lru_cache(maxsize=256)  # a sentence is asked for them some times, one after the other
+def _names(plain: str) -> tuple[str, ...]:
+    return tuple(_NAME.findall(plain))
+
+
+@lru_cache(maxsize=256)
+def _named_codes(plain: str) -> tuple[str, ...]:
+    return tuple(_CODE.findall(plain))

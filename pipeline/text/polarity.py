@@ -205,6 +205,7 @@ def negates(text: str) -> bool:
     return _NEGATION.search(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def negations(text: str) -> int:
     """Return how often the text denies something."""
     return len(_NEGATION.findall(text))
