@@ -1,7 +1,7 @@
 """Takes secrets out of what is about to be recorded: the one sink every record passes.
 
 A cheap look at a record's texts (`suspect`, about 10 µs for 12 KB) decides whether the patterns run
-at all. It looks for single rare characters, because such scans run at memory speed, where a regular
+at all, and over which of its texts. It looks for single rare characters, because such scans run at memory speed, where a regular
 expression takes 4 ns a character. Every pattern is linear: bounded or possessive, and none can start
 again inside what it has just passed over.
 """
@@ -122,10 +122,10 @@ def redact(text: str) -> str:
 def redacted(value: Any) -> Any:
     """Return plain data (dicts, lists, texts) without its secrets, values under a secret's name included."""
     if isinstance(value, str):
-        return redact(value)
+        return redact(value) if suspect_text(value) else value
     if isinstance(value, dict):
         return {
-            redact(key): REDACTED
+            redacted(key): REDACTED
             if isinstance(item, str) and item and _is_secret_name(key)
             else redacted(item)
             for key, item in value.items()
