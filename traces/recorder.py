@@ -147,7 +147,7 @@ class Recorder:
     def score(self, name: str, value: float | None, *, scorer: str, reason: str | None = None) -> None:
         """Add an online score of this turn."""
         score_id, now = uuid7(), datetime.now(UTC)
-        turn = self.turn
+        turn = self._turn  # whose it is stands since its beginning
         self._scores.append(
             Score(
                 score_id=score_id,

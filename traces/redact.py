@@ -1,9 +1,9 @@
 """Takes secrets out of what is about to be recorded: the one sink every record passes.
 
 A cheap look at a record's texts (`suspect`, about 10 µs for 12 KB) decides whether the patterns run
-at all, and over which of its texts. It looks for single rare characters, because such scans run at memory speed, where a regular
-expression takes 4 ns a character. Every pattern is linear: bounded or possessive, and none can start
-again inside what it has just passed over.
+at all, and over which of its texts. It looks for single rare characters, because such scans run at memory
+speed, where a regular expression takes 4 ns a character. Every pattern is linear: bounded or possessive,
+and none can start again inside what it has just passed over.
 """
 
 from __future__ import annotations

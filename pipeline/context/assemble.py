@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from pipeline.events import Message
 from pipeline.knowledge.found import Retrieved, RetrievedChunk
@@ -98,6 +99,7 @@ def distinct(candidates: Sequence[RetrievedChunk], most: int) -> list[RetrievedC
     return [entry for _, _, entry in chosen]
 
 
+@lru_cache(maxsize=1024)  # the same passages come often
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 

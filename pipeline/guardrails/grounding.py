@@ -27,7 +27,7 @@ WRONG = 0.8  # what is left of a sentence that the passages contradict: a number
 
 _MARKER_ALONE = re.compile(r"\W*\d{1,3}[.)]\W*")  # the number of a list that runs on in a line
 
-Words = Sequence[tuple[str, float]]  # stems and their weights
+Words = Mapping[str, float]  # the weight of each stem, as often as it stands there
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def ground(answer: str, passages: Sequence[TitledPassage], heard: Sequence[str] 
     pieces = [(text, words) for text in _cut(answer) if (words := _weighed(text))]
     if not pieces:
         return Grounding(None, ())
-    source = _Source(passages, heard, {word for _, words in pieces for word, _ in words})
+    source = _Source(passages, heard, {word for _, words in pieces for word in words})
     parts = [source.part(text, words) for text, words in pieces]
     claims = [part for part in parts if part.states]
     if len(claims) < len(parts):
@@ -95,9 +95,9 @@ class _Source:
         self._before = before - self._places.keys()
 
     def part(self, text: str, words: Words) -> _Part:
-        anywhere = sum(weight * self._credit(word) for word, weight in words)
+        anywhere = sum(weight * self._credit(word) for word, weight in words.items())
         right = WRONG if self._count and contradicts(text, self._passages) else 1.0
-        total = sum(weight for _, weight in words)
+        total = sum(words.values())
         return _Part(text, not unknowing(text), total, anywhere, self._most(words), right)
 
     def score(self, parts: Sequence[_Part]) -> float:
@@ -117,7 +117,7 @@ class _Source:
     def _most(self, words: Words) -> float:
         """Return the most weight of words that one sentence of the passages holds."""
         held = [0.0] * max(self._count, 1)
-        for word, weight in words:
+        for word, weight in words.items():
             for place in self._places.get(word, ()):
                 held[place] += weight
         return max(held)
@@ -145,7 +145,10 @@ def _weighed(sentence: str) -> Words:
     plain = MARKER.sub(" ", sentence)
     marker = list_marker(plain)
     plain = plain.lstrip()[len(marker) :] if marker else "" if _MARKER_ALONE.fullmatch(plain) else plain
-    return [(stem(word), _weight(word)) for word in tokens(plain)]
+    weights: dict[str, float] = defaultdict(float)
+    for token in tokens(plain):
+        weights[stem(token)] += _weight(token)
+    return weights
 
 
 def _weight(word: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -81,18 +81,20 @@ class Claim:
         return common / total
 
 
-def claim(words: Sequence[str]) -> Claim:
-    """Return the stems of a sentence's words."""
-    stops = frozenset(stem(word) for word in words if word in STOP_WORDS)
-    content = frozenset(stem(word) for word in words if word not in STOP_WORDS)
-    beginnings = frozenset(word[:AKIN_LETTERS] for word in content if len(word) > AKIN_LETTERS)
-    return Claim(content, stops - content, beginnings)
+@lru_cache(maxsize=KEPT_LINES)
+def stemmed(text: str) -> tuple[Word, ...]:
+    """Return the words of a text, each with its stem."""
+    return tuple((stem(token), token) for token in tokens(text))
 
 
 @lru_cache(maxsize=256)  # a sentence is compared in ten ways, one after the other
 def stated(sentence: str) -> Claim:
     """Return the stems of a sentence."""
-    return claim(tokens(sentence))
+    words = stemmed(sentence)
+    stops = frozenset(word for word, token in words if token in STOP_WORDS)
+    content = frozenset(word for word, token in words if token not in STOP_WORDS)
+    beginnings = frozenset(word[:AKIN_LETTERS] for word in content if len(word) > AKIN_LETTERS)
+    return Claim(content, stops - content, beginnings)
 
 
 def together(parts: Iterable[LineStems]) -> LineStems:
@@ -100,12 +102,6 @@ def together(parts: Iterable[LineStems]) -> LineStems:
     parts = tuple(parts)
     stems = frozenset[str]().union(*(part.stems for part in parts))
     return LineStems(stems, frozenset[str]().union(*(part.beginnings for part in parts)))
-
-
-@lru_cache(maxsize=KEPT_LINES)
-def stemmed(text: str) -> tuple[Word, ...]:
-    """Return the words of a text, each with its stem."""
-    return tuple((stem(token), token) for token in tokens(text))
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -117,7 +113,8 @@ def opened(title: str, text: str) -> tuple[PassageSentence, ...]:
     for start, end, part in whole:
         if not part:
             continue
-        words, leaning = _words(tokens(part)), not _LEANING.isdisjoint(tokens(part))
+        read = tokens(part)
+        words, leaning = _words(read), not _LEANING.isdisjoint(read)
         before = [lines[-1].reach] if lines and leaning else []
         if "|" in part and start < end:
             before += [head.words] if head else []

@@ -68,8 +68,9 @@ class Marking:
         if over:
             cut = over[-1][1]
             self._tail, self._sent = self._tail[cut:], max(self._sent - cut, 0)
+            spans = _joined(self._tail)
         if self._policy == "mark" and not self._guessing:
-            yield self._begun()
+            yield self._begun(spans[-1][0] if spans else len(self._tail))
 
     def _sentence(self, text: str, start: int, stop: int) -> str:
         """Return what is still to be shown of a sentence that is over."""
@@ -92,10 +93,8 @@ class Marking:
         rest = gap + text if sent <= start else text[sent - start :]
         return rest + (MARK if wrong else "")
 
-    def _begun(self) -> str:
+    def _begun(self, begins: int) -> str:
         """Return what may be shown of the sentence that is not over: all but a citation at its start."""
-        spans = _joined(self._tail)
-        begins = spans[-1][0] if spans else len(self._tail)
         start = self._tail[begins:]
         whole = start.rstrip()
         if not whole or whole[0] == "[" or whole[-1] in ".!?…。！？])\"'”’":

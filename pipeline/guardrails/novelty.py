@@ -64,9 +64,7 @@ def _nearness(word: Word, there: LineStems, stands_there: bool) -> dict[str, flo
 def _kin(word: str, there: AbstractSet[str]) -> dict[str, float]:
     """Return the kindred of a stem that are among others, and how near they are, 0..1."""
     likeness = kindred(word)
-    return {
-        other: min((likeness[other] - LIKE) / (SAME - LIKE), 1.0) for other in likeness.keys() & there
-    }
+    return {other: min((likeness[other] - LIKE) / (SAME - LIKE), 1.0) for other in likeness.keys() & there}
 
 
 def _covers(

@@ -19,6 +19,7 @@ from pipeline.guardrails.lines import (
     everything,
     opened,
     stated,
+    stemmed,
     together,
 )
 from pipeline.guardrails.translation import departures
@@ -93,7 +94,7 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
     """
     cited = tuple(dict.fromkeys(map(int, MARKER.findall(sentence))))
     plain = _plain(sentence)
-    words = tokens(plain)
+    words = [token for _, token in stemmed(plain)]
     if _silent(plain, words, cited):
         return SentenceCheck(sentence, "unchecked", None, cited)
     chosen = [p for p in passages if p.n in cited] if cited else list(passages)
@@ -307,7 +308,7 @@ def _flat(line: str) -> str:
 
 def _lacking(plain: str, everywhere: frozenset[str]) -> list[str]:
     """Return a sentence that names the first words which stand nowhere."""
-    new = [word for word in tokens(plain) if word not in STOP_WORDS and stem(word) not in everywhere]
+    new = [token for word, token in stemmed(plain) if token not in STOP_WORDS and word not in everywhere]
     return [f"{', '.join(map(repr, new[:NAMED_WORDS]))} does not stand there."] if new else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
@@ -23,6 +24,7 @@ _SITE = re.compile(r" [-–—|·:»] ")  # "Kites - The Loft"
 _BOLD = re.compile(r"\*\*(?P<term>[^*\n]{2,40})\*\*")
 
 
+@lru_cache(maxsize=256)  # a turn asks it of its question for each candidate
 def term(question: str) -> frozenset[str]:
     """Return the stems of the thing of which it is asked what it is, none when something else is asked."""
     match = _ASKS.match(question)

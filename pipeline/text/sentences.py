@@ -40,9 +40,11 @@ _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|[a-zA-Z][.)]
 _HEADING = re.compile(r"#{1,6}[ \t]+\S")
 _LABELLED = re.compile(r"[ \t]*[-*+•] +\S+:$")
 _ROWS = (re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S"), re.compile(r".+ \| \S"))  # "field: value", "cell | cell"
-_END = re.compile(r"(?<![.!?…])[.!?…]+['\"”’»)\]]*(?=\s)|[。！？]+")
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*")
-_SHORT_HYPHEN = re.compile(r"\b([^\W\d_]{1,2})-(?=[^\W\d_])")
+# These begin with the characters themselves, and look back afterwards: so a text is skipped to them.
+_END = re.compile(r"[.!?…。！？](?:(?<=[。！？])[。！？]*|(?<=[.!?…])(?<![.!?…].)[.!?…]*['\"”’»)\]]*(?=\s))")
+_SHORT_HYPHEN = re.compile(r"-(?:(?<=\b[^\W\d_]-)|(?<=\b[^\W\d_]{2}-))(?=[^\W\d_])")
+_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d++(?:[.,]\d++)++|[^\W_]++(?:['’][^\W_]++)*+")
+_ASCII_TOKEN = re.compile(r"[0-9]++(?:[.,][0-9]++)++|[a-z0-9]++(?:'[a-z0-9]++)*+")  # of a lower-cased text
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -78,8 +80,9 @@ def tokens(text: str) -> list[str]:
     """Return all words and numbers of `text`, NFKC-folded and lower-cased ("Wi-Fi" is "wifi")."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("‐", "-")
     if "-" in text:
-        text = _SHORT_HYPHEN.sub(r"\1", text)
-    return [token.replace(",", "") if token[0].isdigit() else token for token in _TOKEN.findall(text)]
+        text = _SHORT_HYPHEN.sub("", text)
+    pattern = _ASCII_TOKEN if text.isascii() else _TOKEN
+    return [token.replace(",", "") if token[0].isdigit() else token for token in pattern.findall(text)]
 
 
 @lru_cache(maxsize=65536)
