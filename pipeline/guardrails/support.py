@@ -24,7 +24,7 @@ from pipeline.guardrails.lines import (
 )
 from pipeline.guardrails.translation import departures
 from pipeline.guardrails.unknowing import courteous, unknowing
-from pipeline.text.amounts import respelled
+from pipeline.text.amounts import amounts, respelled
 from pipeline.text.languages import language, leaning
 from pipeline.text.polarity import (
     contradicted,
@@ -142,9 +142,20 @@ def contradicts(sentence: str, passages: Sequence[TitledPassage]) -> bool:
     """Tell whether the passages say otherwise what the sentence says: a number, a direction, a negation."""
     plain = _plain(sentence)
     lines = [line for passage in passages for line in opened(passage.title, passage.text or "")]
-    if _quotes(plain, lines):
+    if _unlike(plain, passages) or _quotes(plain, lines):
         return False
     return bool(_contradictions(*_beside(plain, passages)))
+
+
+def _unlike(plain: str, passages: Sequence[TitledPassage]) -> bool:
+    """Tell whether a sentence has no number and no line can be near enough to contradict it.
+
+    It spares comparing it line by line: a passage has at least as much of it as each of its lines.
+    """
+    if numbers(plain) or amounts(plain):
+        return False
+    statement = stated(plain)
+    return all(statement.share(everything(p.title, p.text or "")) < ALIKE for p in passages)
 
 
 def _sentences(answer: str) -> list[tuple[str, bool]]:
