@@ -89,7 +89,7 @@ def check(sentence: str, passages: Sequence[Numbered]) -> SentenceCheck:
     - "unchecked": it states nothing (a heading, a lead, a courtesy, "I could not find this"), or
       is written in another language than its passages, so that words cannot tell.
 
-    Pure and fast (about 0.25 ms for a short passage, 0.7 ms for three long ones); the passages' side is
+    Pure and fast (about 0.3 ms, 0.7 for a sentence of 800 characters); the passages' side is
     remembered. Of the numbers cited, those that no passage carries count as a wrong citation.
     """
     cited = tuple(dict.fromkeys(map(int, MARKER.findall(sentence))))

@@ -41,7 +41,7 @@ _HEADING = re.compile(r"#{1,6}[ \t]+\S")
 _LABELLED = re.compile(r"[ \t]*[-*+•] +\S+:$")
 _ROWS = (re.compile(r"[^\W\d_][^:\n|]{0,40}: +\S"), re.compile(r".+ \| \S"))  # "field: value", "cell | cell"
 # These begin with the characters themselves, and look back afterwards: so a text is skipped to them.
-_END = re.compile(r"[.!?…。！？](?:(?<=[。！？])[。！？]*|(?<=[.!?…])(?<![.!?…].)[.!?…]*['\"”’»)\]]*(?=\s))")
+ENDS = re.compile(r"[.!?…。！？](?:(?<=[。！？])[。！？]*|(?<=[.!?…])(?<![.!?…].)[.!?…]*['\"”’»)\]]*(?=\s))")
 _SHORT_HYPHEN = re.compile(r"-(?:(?<=\b[^\W\d_]-)|(?<=\b[^\W\d_]{2}-))(?=[^\W\d_])")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\d++(?:[.,]\d++)++|[^\W_]++(?:['’][^\W_]++)*+")
 _ASCII_TOKEN = re.compile(r"[0-9]++(?:[.,][0-9]++)++|[a-z0-9]++(?:'[a-z0-9]++)*+")  # of a lower-cased text
@@ -216,7 +216,7 @@ def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         return
     marker = _LIST_ITEM.match(text, start, end)
     search = marker.end() if marker else start
-    for match in _END.finditer(text, search, end):
+    for match in ENDS.finditer(text, search, end):
         if not _ends(text, match, end):
             continue
         yield from _pieces(text, start, match.end())

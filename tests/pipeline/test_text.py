@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.sentences import list_marker, sentences, stem, tokens, words
+from pipeline.text.sentences import ENDS, list_marker, sentences, stem, tokens, words
 
 
 def cut(text: str) -> list[str]:
@@ -104,3 +106,21 @@ def test_hard_input_stays_linear(piece: str) -> None:
     sentences(text)
     words(text)
     assert time.process_time() - started < 20
+
+
+WRITING = st.text(alphabet=st.sampled_from("ab1Aé'’-‐.,!?…。！ \n\"”)]_½İßﬁ日か"), max_size=24)
+
+
+@given(WRITING | st.text(max_size=40))
+def test_words_are_those_of_the_plain_patterns(text: str):
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("‐", "-")
+    whole = re.sub(r"\b([^\W\d_]{1,2})-(?=[^\W\d_])", r"\1", folded)
+    pattern = r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)+|[^\W_]+(?:['’][^\W_]+)*"
+    plain = re.findall(pattern, whole)
+    assert tokens(text) == [word.replace(",", "") if word[0].isdigit() else word for word in plain]
+
+
+@given(WRITING | st.text(max_size=40))
+def test_ends_of_sentences_are_those_of_the_plain_pattern(text: str):
+    plain = re.finditer(r"(?<![.!?…])[.!?…]+['\"”’»)\]]*(?=\s)|[。！？]+", text)
+    assert [match.span() for match in ENDS.finditer(text)] == [match.span() for match in plain]
