@@ -26,7 +26,7 @@ UNFINISHED = re.compile(
     rf"| {{0,2}}!?\[[^\[\]\n]{{0,120}}(?:\](?:{_OPEN_TARGET})?)?"
     r"| {0,2}【[0-9][^\[\]【】\n]{0,110}| {0,2}【"
     rf"|\](?:{_OPEN_TARGET})?"
-    r"|<(?:[A-Za-z/!?][^<>]{0,199})?)\Z"
+    r"|<(?:[A-Za-z/!?][^<>]{0,199}>?)?)\Z"
 )
 CALM = re.compile(r"([^\[\]<!`\n【]*[^\[\]<!`\n 【])?( {0,2})\Z")
 _NUMBERS = re.compile(r"([0-9]+)(?: ?[–—-] ?\^?([0-9]+))?")
@@ -35,6 +35,8 @@ _NAMED_IN_CODE = re.compile(  # neither an address nor an event nor a style can 
     r"/?(?P<name>[A-Za-z][\w.:-]{0,40})"
     r"(?: (?!on|style|src|href|action|formaction|data|xlink)[a-z][a-z-]{0,20}=\"[\w .-]{0,40}\"){0,4} ?/?"
 )
+_WORD = re.compile(r"/?(?P<name>[A-Za-z][A-Za-z0-9]{0,20}) ?/?")
+_BEFORE, _AFTER = frozenset(" \n\t(\"'“‘«*|"), frozenset(" \n\t.,;:!?)\"'”’»*|")
 _ACTIVE = frozenset(
     [
         "script",
@@ -85,10 +87,12 @@ class Markup:
         self._allowed = allowed
         self._findings = findings
         self._code = 0  # backticks that opened the code we are in
+        self._begun = False
         self.window = PatternWindow(FOUND, UNFINISHED, self._rewrite, CALM)
 
     def _rewrite(self, match: re.Match[str]) -> Replacement:
-        whole = match[0]
+        whole, first = match[0], not self._begun
+        self._begun = True
         if match["code"] is not None:
             self._fence(whole)
             return Replacement(whole, len(whole))
@@ -102,7 +106,10 @@ class Markup:
             return Replacement("]" if url is None else f"]({url})", len(whole))
         if match["split"] is not None:
             return Replacement(whole + " ", len(whole))
-        return Replacement(self._tag(match["tag"], whole), len(whole))
+        glued = "" if first else "x"  # what follows a match at once
+        before = match.string[: match.start()][-1:] or glued
+        alone = _alone(before, match.string[match.end() :][:1])
+        return Replacement(self._tag(match["tag"], whole, alone), len(whole))
 
     def _fence(self, mark: str) -> None:
         if mark == "\n":
@@ -148,7 +155,7 @@ class Markup:
         self._findings.append("link" if _BLANKS.sub("", url) else "link:empty")
         return None
 
-    def _tag(self, tag: str, whole: str) -> str:
+    def _tag(self, tag: str, whole: str, alone: bool) -> str:
         if _AUTOLINK.fullmatch(tag):
             return tag.removeprefix("mailto:")  # what may be shown of it is decided by the next window
         if _PLACEHOLDER.fullmatch(tag) and tag.split()[0].lower() not in _ELEMENTS:
@@ -156,5 +163,15 @@ class Markup:
         named = _NAMED_IN_CODE.fullmatch(tag) if self._code else None
         if named is not None and named["name"].lower() not in _ACTIVE:
             return whole
+        word = _WORD.fullmatch(tag) if alone and not self._code else None
+        if word is not None and word["name"].lower() not in _ACTIVE:
+            return f"`{whole}`"
         self._findings.append("html")
-        return f"‹{tag}›" if self._code else ""  # what code says stays readable, and can never be rendered
+        readable = self._code or word  # what code or a sentence says is not lost, and can never be rendered
+        return f"‹{tag}›" if readable else ""
+
+
+def _alone(before: str, after: str) -> bool:
+    """Tell whether a tag stands in a sentence as a word does: "Use <kbd> for keys", not "<b>heavy</b>"."""
+    line = before in ("", "\n") and after in ("", "\n")
+    return not line and (not before or before in _BEFORE) and (not after or after in _AFTER)

@@ -12,6 +12,7 @@ _MARKS = re.compile(
     rf"|{_CHANNEL.format('(?:analysis|commentary)')})"
     rf"|(?P<close></(?:\w+:)?(?:{NAMES})\s*>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>"
     rf"|{_CHANNEL.format('final')})"
+    r"|(?P<wrap></?(?:final_)?answer\s*>)"
     r"|(?P<turn><\|(?:start|end|return)\|>(?:assistant)?)"
     r"|(?P<ticks>`+)|(?P<line>\n)",
     re.IGNORECASE,
@@ -96,6 +97,8 @@ class Thoughts:
             self._put(mark.group())
         elif kind == "open":
             self._inside, self._held = True, False
+        elif kind == "wrap" and not self.characters:
+            self._put(mark.group())
         elif kind == "close":
             self._closed()
 

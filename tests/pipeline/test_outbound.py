@@ -86,6 +86,11 @@ def stream(text: str, size: int | list[int] = 10_000, **policy: str) -> tuple[st
         ("<script>alert(1)</script> <b>bold</b>", "alert(1) bold"),
         ('put `<script src="http://evil.com/x">` in', 'put `‹script src="[link removed]"›` in'),
         ("a `<iframe>` and `<img onerror=x>`", "a `‹iframe›` and `‹img onerror=x›`"),
+        ("Use <kbd> for keys. The tag <table> draws (like <hr/>).",
+         "Use `<kbd>` for keys. The tag `<table>` draws (like `<hr/>`)."),
+        ("Use <form> for input, <b>heavy</b><br> and <p>so</p>.", "Use ‹form› for input, heavy and so."),
+        ("<ul>\n<li>One</li>\n</ul>\nTwo", "\nOne\n\nTwo"),
+        ("Put <input onfocus=x> here", "Put  here"),
         ("login -r <region> if a<b then", "login -r <region> if a< b then"),
         ("<region onclick=x> <svg/onload=x>", " "),
         (f"key {KEY} end", "key [secret removed] end"),
@@ -123,7 +128,7 @@ def test_pieces_do_not_matter_and_nothing_forbidden_leaves(parts: list[str], dat
     assert stream(text, 1) == (whole, findings)
     assert not FORBIDDEN.search(whole)
     assert "`" in text or "[9]" not in whole  # in code, [9] is an index
-    assert "`" in text or "<b" not in whole  # in code, the bare name of an element is notation
+    assert "`" in text or "<b" not in whole.replace("`<b>`", "")  # the bare name of an element is notation
 
 
 def test_system_prompt_is_withheld_in_any_cut() -> None:
