@@ -10,12 +10,19 @@ from pipeline.extractive.wording import empty
 from pipeline.text.polarity import negates
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
+_EITHER = r"(?:the |a )?(?P<a>[^,]{2,40}?) or (?:the |a )?(?P<b>(?-i:[A-Z])[^,]{1,40}?)"
+_COMPARING = (
+    "more|less|fewer|better|worse|cheaper|dearer|heavier|lighter|larger|bigger|smaller|longer|shorter|faster"
+    "|slower|older|newer|younger|taller|higher|lower|wider|deeper|stronger|quieter|louder"
+)
 _SIDES = (
     r"\bbetween (?P<a>.+?) and (?P<b>.+)",
     r"\bcompare (?P<a>.+?) (?:and|with|to|against) (?P<b>.+)",
     r"^(?:is|are|does|do|was|were|has|have) (?P<a>.+?) (?:\w+er|more|less|worse)\b.*? than (?P<b>.+)",
     r"\b(?:better|worse|best|prefer|choose|cheaper|faster|\w+er)\b[^,:]*[,:] *(?P<a>.+?) or (?P<b>.+)",
     r"^(?P<a>.+?) (?:vs\.?|versus|compared (?:to|with)) (?P<b>.+)",
+    rf"^(?:is|are|does|do|did|was|were|has|have) {_EITHER} (?:\w+ ){{0,2}}?(?:{_COMPARING})$",
+    rf"^(?:should (?:i|we|one) (?:\w+ ){{1,2}}?)?{_EITHER}$",
 )
 _SIDE_PATTERNS = [re.compile(pattern, re.IGNORECASE) for pattern in _SIDES]
 _MOST = re.compile(
@@ -75,14 +82,14 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
 def both_told(question: str, reading: Reading) -> bool:
     """Tell whether each of two things compared has a sentence with a word of what is asked about them."""
     two = sides_of(question)
-    if two is None or not (aspects := _compared(question, two)):
+    if two is None or not (aspects := aspects_of(question, two)):
         return False
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
     return all(any(aspects & sentence.stems for sentence in side) for side in sides)
 
 
-def _compared(question: str, two: tuple[frozenset[str], frozenset[str]]) -> set[str]:
-    """Return what is asked about two things, without their names."""
+def aspects_of(question: str, two: tuple[frozenset[str], frozenset[str]]) -> set[str]:
+    """Return the stems of what is asked about two things, without their names."""
     return _asked(question) - two[0] - two[1] - {"differ", "differenc", "better", "good", "compar", "wors"}
 
 
@@ -121,7 +128,7 @@ def _asked(question: str) -> set[str]:
 def _both(
     question: str, reading: Reading, two: tuple[frozenset[str], frozenset[str]]
 ) -> list[Sentence] | None:
-    aspects = _compared(question, two)
+    aspects = aspects_of(question, two)
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
     if all(sides):
         return _new([sentence for side in sides for sentence in side], two[0] | two[1])
@@ -173,10 +180,8 @@ def _subject(text: str) -> set[str]:
 
 def _every(question: str, reading: Reading, superlative: str | None) -> list[Sentence] | None:
     """Return a sentence of each thing that has what is asked for; the most of it first."""
-    head = _ALL.match(question)
-    aspects = _asked(question) - ({stem(superlative)} if superlative else set())
-    words = tokens(question)
-    aspects -= {stem(head["head"].lower() if head else words[min(1, len(words) - 1)])}
+    things = _named(question)
+    aspects = _asked(question) - things
     if not aspects:
         return None
     best: dict[object, Sentence] = {}
@@ -186,14 +191,32 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
         if superlative is not None and not _AMOUNT.search(sentence.text):
             continue
         row = ": " in sentence.text and "; " in sentence.text
-        place = sentence.text if row else reading.passages[sentence.passage].passage.document_id
-        best.setdefault(place, sentence)
+        subject = frozenset(_subject(sentence.text))
+        document = reading.passages[sentence.passage].passage.document_id
+        one_of_them = subject if subject & things else None  # a page may tell of several, one after the other
+        best.setdefault(sentence.text if row else (document, one_of_them), sentence)
     chosen = list(best.values())[:LISTED]
     if len(chosen) < 2:
         return None
     if superlative is not None:
         chosen.sort(key=lambda s: _figure(s, aspects), reverse=superlative not in _SMALL)
     return chosen
+
+
+def tells(sentence: Sentence, question: str) -> bool:
+    """Tell whether a sentence has every word that is asked of each of several things."""
+    plain = _content(question) - _named(question)
+    meant = _asked(question) - _content(question)
+    if not plain and not meant:
+        return False
+    return plain <= sentence.stems and (not meant or not meant.isdisjoint(sentence.stems))
+
+
+def _named(question: str) -> set[str]:
+    """Return the stems that say which things are asked about ("which plans"), and how much of it is most."""
+    head, most, words = _ALL.match(question), _MOST.search(question), tokens(question)
+    thing = head["head"].lower() if head else words[min(1, len(words) - 1)]
+    return {stem(thing), stem(most["s"].lower())} if most else {stem(thing)}
 
 
 def _figure(sentence: Sentence, aspects: set[str]) -> float:

@@ -79,9 +79,18 @@ def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]
 
 
 def listed(sentences: Sequence[Sentence], reading: Reading) -> list[str]:
-    """Return the sentences about several things as the items of a list, each cited."""
+    """Return the sentences about several things as the items of a list, each cited.
+
+    One that does not name its thing ("It seats 48 people") stands under its page's title.
+    """
     numbers = [candidate.passage.n or candidate.passage.rank for candidate in reading.passages]
-    texts = [f"- {cited(sentence.text, numbers[sentence.passage])}" for sentence in sentences]
+    titles = [candidate.passage.title for candidate in reading.passages]
+    texts = [
+        f"- **{titles[s.passage]}**: {cited(s.text, numbers[s.passage])}"
+        if DANGLING.match(s.text) and titles[s.passage]
+        else f"- {cited(s.text, numbers[s.passage])}"
+        for s in sentences
+    ]
     return [text if place == 0 else f"\n{text}" for place, text in enumerate(texts)]
 
 

@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.extractive.compare import sides_of
+from pipeline.extractive.compare import aspects_of, sides_of, tells
 from pipeline.extractive.evidence import WEIGHTS, read
 from pipeline.extractive.kinds import NARROW, kind
-from pipeline.extractive.procedures import runs_of
+from pipeline.extractive.procedures import DANGLING, runs_of
 from pipeline.extractive.reading import Reading, Sentence
 from pipeline.extractive.segments import Segment, segments
 from pipeline.extractive.wording import flat
@@ -54,21 +54,33 @@ class Crossed:
         if two is None or not self.ranked:
             return ()
         least = self.ranked[0].score - BOTH
-        for ranked in self.ranked:
-            if ranked.score >= least and two[0] | two[1] <= set(words(ranked.segment.text(""))):
-                return (ranked.segment,)
+        aspects = aspects_of(question, two)
         stems = [(ranked, self._stems(ranked.segment)) for ranked in self.ranked]
-        best = [next((r.segment for r, own in stems if side <= own), None) for side in two]
-        return tuple(segment for segment in best if segment) if all(best) else ()
+        # what is asked about them is told of one and the other, where it is told at all
+        telling = [(ranked, own) for ranked, own in stems if own & aspects]
+        both = two[0] | two[1]
+        for ranked, own in telling or stems:
+            if ranked.score >= least and both <= own and both <= set(words(ranked.segment.text(""))):
+                return (ranked.segment,)
+        for among in (telling, stems):
+            best = [next((r.segment for r, own in among if side <= own), None) for side in two]
+            if all(best):
+                return tuple(dict.fromkeys(segment for segment in best if segment))
+        return ()
 
-    def near(self, sentences: Sequence[Sentence]) -> list[Sentence]:
-        """Return those whose segments are nearly as good as the best; none when that is not among them."""
+    def near(self, sentences: Sequence[Sentence], question: str) -> list[Sentence]:
+        """Return those that tell all that is asked, or whose segments are nearly as good as the best.
+
+        None when the best segment has none of them.
+        """
         if not self.ranked:
             return list(sentences)
         least = self.ranked[0].score - NEAR
         good = {id(s) for ranked in self.ranked if ranked.score >= least for s in ranked.segment.sentences}
         best = {id(s) for s in self.ranked[0].segment.sentences}
-        return [s for s in sentences if id(s) in good] if any(id(s) in best for s in sentences) else []
+        if not any(id(s) in best for s in sentences):
+            return []
+        return [s for s in sentences if id(s) in good or tells(s, question)]
 
     def together(self, question: str, segment: Segment) -> tuple[Segment, ...]:
         """Return the segment and the better one of those beside it, in the order of the passage.
@@ -117,7 +129,7 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
     if not likely or not reading.strength:
         return Crossed(reading, ())
     titles = [candidate.passage.title for candidate in reading.passages]
-    scores = encoder.scores(question, [segment.text(titles[segment.passage]) for segment in likely])
+    scores = encoder.scores(reading.spelt, [segment.text(titles[segment.passage]) for segment in likely])
     weights = _weights("segment")
     ranked = [
         Ranked(
@@ -130,22 +142,39 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
     best = float(scores.max())
     total = strength["bias"] + strength["strength"] * odds(reading.strength)
     total += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
-    return Crossed(replace(reading, strength=1 / (1 + math.exp(-total))), tuple(ranked))
+    return Crossed(replace(reading, strength=max(1 / (1 + math.exp(-total)), reading.least)), tuple(ranked))
 
 
 def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:
     """Yield a segment as an answer in pieces, its steps or list last."""
-    run = segment.steps
+    run, sentences = segment.steps, segment.sentences
     if run is None:
-        mine = replace(reading, sentences=segment.sentences)
+        sentences = _fitting(segment)
+        mine = replace(reading, sentences=sentences)
         run = max(runs_of(mine), key=lambda r: len(r.items), default=None)
     inside = {id(s) for item in run.items for s in item} if run else set[int]()
     if run and run.lead:
         inside.add(id(run.lead))
-    prose = [s for s in segment.sentences if id(s) not in inside]
+    prose = [s for s in sentences if id(s) not in inside]
     if segment.entry and segment.head and prose and YES_NO.match(prose[0].text):
         yield f"**{flat(segment.head.text)}** "
     yield from written(_begun(prose), run, reading)
+
+
+def _fitting(segment: Segment) -> tuple[Sentence, ...]:
+    """Return a paragraph without what says the contrary or is about another code, and what leans on that.
+
+    What answers a question of the page stays whole.
+    """
+    if segment.entry:
+        return segment.sentences
+    fitting: list[Sentence] = []
+    left = False
+    for sentence in segment.sentences:
+        left = sentence.contrary or (left and DANGLING.match(sentence.text) is not None)
+        if not left:
+            fitting.append(sentence)
+    return tuple(fitting) or segment.sentences
 
 
 def _begun(prose: Sequence[Sentence]) -> list[Sentence]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.context.condenser import split
 from pipeline.extractive import home
-from pipeline.extractive.exact import about_another, lacking, misnamed, numbered
+from pipeline.extractive.exact import about_another, comparable, lacking, misnamed, numbered
 from pipeline.extractive.forms import unmet
 from pipeline.extractive.headings import inherited, introduced
 from pipeline.extractive.home import share
@@ -26,7 +27,7 @@ from pipeline.text.codes import codes, forms, written
 from pipeline.text.definitions import defining
 from pipeline.text.polarity import affirms, alike, avoids, negates, opposites, turns_away
 from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
-from pipeline.text.spelling import doubtful, joinable, joined, mended, vocabulary
+from pipeline.text.spelling import doubtful, joinable, joined, little, mended, put, vocabulary
 
 Numbers = NDArray[np.float64]
 WEIGHTS = Path(__file__).parent / "evidence.json"  # fitted by evalsets/fit_evidence.py
@@ -47,8 +48,8 @@ UNMET = 0.4  # what is left of the strength when a phone number is asked for and
 
 
 _ACT = re.compile(
-    r"\W*(?:how (?:do|can|to|should|would|could)|(?:can|could|may) (?:i|we|you)|where (?:do|can) i"
-    r"|i (?:want|need)"
+    r"\W*(?:(?:and|but|so|then|or|now|also|please)\W+)*(?:how (?:do|can|to|should|would|could)"
+    r"|(?:can|could|may) (?:i|we|you)|where (?:do|can) i|i (?:want|need)"
     r"|(?:turn|switch) (?:\w+ ){0,4}(?:on|off)\b|\w+able\b|(?:de)?activate\b|(?:un)?(?:lock|mute|mount"
     r"|install|pair)\b"
     r"|(?:dis)?connect\b|hide\b|show\b|add\b|remove\b|delete\b)",
@@ -111,7 +112,9 @@ def read(question: str, retrieved: Retrieved) -> Reading:
     probabilities = introduced(page, split(question)[0], inherited(page, probabilities))
     alone = features | {"gap": np.zeros(len(first)), "same": np.ones(len(first))}
     within = np.minimum(sentence(alone) * probabilities / np.maximum(first, 1e-12), 1.0)
-    return Reading(page.passages, _weighed(page, probabilities, within), strength_, page.chances())
+    weighed = _weighed(page, probabilities, within)
+    least = min(page.least, strength_)
+    return Reading(page.passages, weighed, strength_, page.chances(), least, page.spelt)
 
 
 def _weighed(page: Page, chances: Numbers, within: Numbers) -> tuple[Sentence, ...]:
@@ -127,7 +130,7 @@ def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numb
     """Take away what speaks of another code, number or name than the one asked for, or of the contrary."""
     stated = [*page.texts, *(candidate.passage.title for candidate in page.passages)]
     own = written(split(page.question)[0], forms(stated))
-    if lacking(own, stated) or misnamed(own, stated):
+    if lacking(own, stated) or misnamed(put(own, page.fixes), stated):
         return probabilities, 0.0
     if codes(own) or numbered(own):
         probabilities, strength_ = _named(page, own, probabilities, strength_)
@@ -139,6 +142,7 @@ def _exactly(page: Page, probabilities: Numbers, strength_: float) -> tuple[Numb
         if not _affirmed(page, own) and (probabilities * against).max() >= LEFT * probabilities.max():
             strength_ *= CONTRARY
         probabilities = weaker
+    page.contrary = [*map(or_, page.contrary, page.another)]
     return probabilities, strength_
 
 
@@ -150,11 +154,12 @@ def _named(page: Page, own: str, probabilities: Numbers, strength_: float) -> tu
     for place, text in enumerate(page.texts):
         owner = text if codes(text) or numbered(text) or not page.joined[place] else owner
         if about_another(own, owner):
-            weights[place] = ANOTHER
+            weights[place], page.another[place] = ANOTHER, comparable(own, owner)
         elif codes(own) & codes(owner):
             weights[place], there = NAMED, True
     chances = np.minimum(probabilities * weights, 0.99)
     if there:
+        page.least = EXACT
         exact = weights == NAMED
         chances = np.where(exact, np.maximum(chances, EXACT), chances * ANOTHER)
         strength_ = max(strength_, EXACT)
@@ -180,6 +185,7 @@ def _rowed(page: Page, probabilities: Numbers, strength_: float) -> tuple[Number
     if whole.sum() > ALIKEROWS:  # its heads alone have the words: the likeliest row is meant
         whole &= probabilities == (probabilities * whole).max()
     if whole.any() and len(page.words) > 1:
+        page.least = EXACT
         return np.where(whole, np.maximum(probabilities, EXACT), probabilities), max(strength_, EXACT)
     return probabilities, strength_
 
@@ -206,17 +212,21 @@ class Page:
     def __init__(self, question: str, retrieved: Retrieved) -> None:
         self.passages = _passages(retrieved)
         texts = [f"{candidate.passage.title} {candidate.passage.text}" for candidate in self.passages]
+        unjoined = question
         if joinable(question, texts):
             question = joined(question, vocabulary(texts))
         self.question = question
         self.kind = kind(question)
         own, _ = split(question)
         self.own = {stem(token) for token in tokens(own)}  # not taken over from the turn before
-        terms = [token for token in dict.fromkeys(tokens(question)) if token not in STOP_WORDS]
+        typed = list(dict.fromkeys(tokens(question)))
+        slips = {token: word for token in typed if (word := little(token))}
+        terms = [token for token in typed if token not in STOP_WORDS and token not in slips]
         odd = [token for token in terms if doubtful(token)]
-        fixes = mended(odd, vocabulary(texts)) if odd else {}
-        terms = [fixes.get(token, token) for token in terms]
-        self.own |= {stem(token) for token in fixes.values()}
+        self.fixes = mended(odd, vocabulary(texts)) if odd else {}
+        terms = [self.fixes.get(token, token) for token in terms]
+        self.spelt = put(unjoined, self.fixes | slips)
+        self.own |= {stem(token) for token in self.fixes.values()}
         self.words = list(dict.fromkeys(stem(token) for token in terms))
         rarities = {stem(token): rarity(token) for token in reversed(terms)}
         shares = [1.0 if word in self.own else TOPIC_SHARE for word in self.words]
@@ -233,6 +243,7 @@ class Page:
         self.starts: list[int] = []
         self.joined: list[bool] = []
         self.contrary: list[bool] = []
+        self.another: list[bool] = []
         vectors: list[NDArray[np.float32]] = []
         for number, passage in enumerate(self.passages):
             text = passage.passage.text or ""
@@ -249,6 +260,8 @@ class Page:
             if passage.vectors is not None and len(passage.vectors) == len(spans):
                 vectors.append(_gathered(passage.vectors, parts))
         self.contrary = [False] * len(self.texts)
+        self.another = [False] * len(self.texts)
+        self.least = 0.0
         counted = [tokens(text) for text in self.texts]
         self.doing = np.array([does(text) for text in self.texts], float)
         self.defining = np.array(defining(split(self.question)[0], self.texts), float)

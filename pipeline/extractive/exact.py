@@ -8,7 +8,7 @@ from functools import lru_cache
 from string import ascii_lowercase
 
 from pipeline.text.codes import codes
-from pipeline.text.sentences import STOP_WORDS
+from pipeline.text.sentences import STOP_WORDS, words
 
 _NUMBERED = re.compile(r"\b([^\W\d_]{2,}):?\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
@@ -18,6 +18,8 @@ _NAMED = re.compile(r"\b([A-Z][a-z]{2,}) ([a-z]{3,})\b")
 _CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
 _BOUND = re.compile(r"\b([a-z]{3,} (?:to|from|of|at|for)) (?:the )?([A-Z][a-z]{2,})\b")
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
+_CELL = re.compile(r"(?:^|; )([^:;\n]{2,40}): ([^;\n]+)", re.MULTILINE)
+_WITHIN = re.compile(r"(?<=[a-z] )([A-Z][a-z]{3,})\b")
 _ALONE = re.compile(r"(?<![\w.,:/-])\d{1,2}(?![\w/-]|[.,:]\d)")
 _LONG = re.compile(r"(?<!\d)(?<![\d][.,])\d{4}(?!\d|[.,]\d)")
 _APART = re.compile(r"(?<![\w-])([A-Za-z]{1,4})[-:/_. ](\d+)(?:[-:/_. ]([A-Za-z\d]))?(?![\w-])")
@@ -30,16 +32,19 @@ def misnamed(question: str, texts: Iterable[str]) -> bool:
     """Tell whether a thing asked for by its name is in no text, and others of its kind are, by theirs.
 
     "The Falcon bike" is not there when "the Kestrel bike" is and no Falcon, nor "the ferry to Berg" when
-    there is one to Sund; nor is "the North lift" or
-    "room Ash" when a table's rows begin with "Lift: South" or "Room: Elm".
+    there is one to Sund; nor is "the North lift" or "room Ash" when a table's rows begin with "Lift: South"
+    or "Room: Elm", nor the Baritone when singers are asked for and no row of theirs is named.
     """
     pairs = _NAMED.findall(question[1:])
     back = [(name, kind) for kind, name in _CALLED.findall(question)]
     bound = _BOUND.findall(question)
-    if not pairs and not back and not bound:
+    inner = _WITHIN.findall(question)
+    if not pairs and not back and not bound and not inner:
         return False
     whole = "\n".join(texts)
     folded = whole.casefold()
+    if any(name.casefold() not in folded for name in inner) and _rowless(question, whole):
+        return True
     frames = {frame for frame, _ in _BOUND.findall(whole)}
     if any(name.casefold() not in folded and frame in frames for frame, name in bound):
         return True
@@ -49,6 +54,14 @@ def misnamed(question: str, texts: Iterable[str]) -> bool:
         name.casefold() not in folded and (kind in heads or (kind in others and len(name) > SHORT))
         for name, kind in pairs
     ) or any(name.casefold() not in folded and kind in heads for name, kind in back)
+
+
+def _rowless(question: str, whole: str) -> bool:
+    """Tell whether a column of a table is asked for, and none of its rows by its name."""
+    stems = set(words(question))
+    rows = [_CELL.findall(line) for line in whole.splitlines() if _HEAD.match(line)]
+    heads = {stem for row in rows for head, _ in row[1:] for stem in words(head)}
+    return bool(stems & heads) and not any(stems & set(words(row[0][1])) for row in rows)
 
 
 @lru_cache(maxsize=4096)
@@ -96,6 +109,12 @@ def _listed(text: str) -> frozenset[str]:
     """
     numbers = frozenset(_ALONE.findall(text))
     return (numbers if len(numbers) >= ENUMERATED else frozenset()) | frozenset(_LONG.findall(text))
+
+
+def comparable(question: str, text: str) -> bool:
+    """Tell whether the codes of two texts are of one kind: S3 has a digit, AWS_REGION none."""
+    kinds = [{any(map(str.isdigit, code)) for code in codes(each)} for each in (question, text)]
+    return not kinds[0] or not kinds[1] or bool(kinds[0] & kinds[1])
 
 
 def about_another(question: str, text: str) -> bool:

@@ -128,7 +128,7 @@ def _pieces(prompt: Prompt, reader: Callable[[str, Retrieved], Crossed]) -> list
     sides = whole.sides(own)
     several = gathered(own, reading) if not sides else None
     if several is not None and whole.ranked and several:
-        several = near if len(near := whole.near(several)) > 1 else None
+        several = near if len(near := whole.near(several, own)) > 1 else None
     if several is not None:
         return listed(several, reading) if several else []
     if whole.ranked:

@@ -24,7 +24,7 @@ class Sentence:
     probability: float
     stems: frozenset[str]
     same_line: bool  # as the sentence before it
-    contrary: bool = False  # it says the contrary of what is asked
+    contrary: bool = False  # it says the contrary of what is asked, or speaks of another code
     within: float = 0.0  # the same probability if its passage is the one that answers
 
 
@@ -32,13 +32,17 @@ class Sentence:
 class Reading:
     """The passages read for a question: all their sentences, and how strong the evidence is.
 
-    `chances` says of each passage how likely it is the one that answers; they add up to 1.
+    `chances` says of each passage how likely it is the one that answers; they add up to 1. `least` is the
+    strength that the very code, or a row with every word of the question, gives whatever else is said;
+    `spelt` is the question with its mistyped words mended.
     """
 
     passages: tuple[RetrievedChunk, ...]
     sentences: tuple[Sentence, ...]
     strength: float
     chances: tuple[float, ...] = ()
+    least: float = 0.0
+    spelt: str = ""
 
     def rivals(self) -> tuple[str, ...]:
         """Return the two documents that may be meant, the likelier first; () when one is sure to be."""

@@ -33,6 +33,11 @@ LABEL = re.compile(
     r"^(?:\[!(?:note|tip|warning|important|caution)\]|(?:note|tip|warning|important|caution)\s*:)\s*",
     re.IGNORECASE,
 )
+CAUTION = re.compile(
+    r"\W*(?:(?:caution|warning|danger|attention|careful|important)\b(?! [a-z])"
+    r"|(?:please )?(?:do not|don['’]t|never|be careful|take care|avoid|beware)\b)",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"(?m)^[ \t]*(?:>[ \t]?)+")
 
 

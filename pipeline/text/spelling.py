@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from pipeline.text.sentences import FIRST_WORD, VOCABULARY, tokens
+from pipeline.text.sentences import FIRST_WORD, STOP_WORDS, VOCABULARY, tokens
 
 NEAR = 2  # letters a mistyped word may differ by; one when it has fewer than LONG
 LONG = 6
@@ -28,10 +28,14 @@ def vocabulary(texts: Iterable[str]) -> frozenset[str]:
 
 def respelt(text: str, lexicon: frozenset[str]) -> str:
     """Return the text with its mistyped words written as the known words they most likely mean."""
-    fixes = mended(tokens(text), lexicon)
-    return (
-        _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text) if fixes else text
-    )
+    return put(text, mended(tokens(text), lexicon))
+
+
+def put(text: str, fixes: Mapping[str, str]) -> str:
+    """Return the text with the known words in the places of the mistyped ones."""
+    if not fixes:
+        return text
+    return _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text)
 
 
 def joined(text: str, lexicon: frozenset[str]) -> str:
@@ -73,6 +77,15 @@ def doubtful(word: str) -> bool:
     return len(word) >= SHORTEST and word.isalpha() and word not in _english()
 
 
+@lru_cache(maxsize=4096)
+def little(word: str) -> str | None:
+    """Return the little word that a mistyped one is with two of its letters swapped: "the" for "teh"."""
+    if word in _english() or not word.isalpha():
+        return None
+    swaps = (f"{word[:i]}{word[i + 1]}{word[i]}{word[i + 2 :]}" for i in range(len(word) - 1))
+    return next((swap for swap in swaps if swap in STOP_WORDS), None)
+
+
 def mended(words: Sequence[str], lexicon: frozenset[str]) -> dict[str, str]:
     """Return, for each mistyped word, the known word that it most likely means.
 
@@ -103,7 +116,7 @@ def slips(text: str) -> str:
     fixes = {word: fix for word, fix in mended(words, _english()).items() if _slipped(word, fix)}
     if len(fixes) < SLIPS:
         return text
-    return _WORD.sub(lambda match: fixes.get(match.group().casefold(), match.group()), text)
+    return put(text, fixes)
 
 
 def _slipped(word: str, meant: str) -> bool:

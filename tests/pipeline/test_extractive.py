@@ -188,3 +188,22 @@ async def test_the_cheapest_of_several_is_a_matter_of_amounts_not_of_addresses_a
         )
     )
     assert "".join(pieces).startswith("- The kiln model Ash") and "10.0.0.7" not in "".join(pieces)
+
+
+async def test_steps_come_before_the_cautions_on_the_page() -> None:
+    page = (
+        "## Change the toner\n\nCaution: The drum is hot. Never touch it. Wear gloves for the toner.\n\n"
+        "1. Open the front flap to change the toner.\n2. Pull out the old toner.\n3. Push in the new toner.\n"
+    )
+    pieces, _ = await answer(prompt("How do I change the toner?", page))
+    said = "".join(pieces)
+    assert said.startswith("1. Open the front flap") and said.index("3. Push") < said.index("Wear gloves")
+
+
+async def test_what_must_be_before_steps_stays_before_them() -> None:
+    page = (
+        "Change the toner when a lamp blinks.\n\nTo change the toner:\n\n"
+        "1. Open the front flap.\n2. Pull out the old toner.\n"
+    )
+    pieces, _ = await answer(prompt("How do I change the toner?", page))
+    assert "To change the toner:\n\n1. Open" in "".join(pieces)
