@@ -63,6 +63,7 @@ class Trail:
     text_rank: int | None
     fused_rank: int | None
     candidates: int  # how many the fusion passes on, one a page first
+    version: str  # of the knowledge base that was searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,11 +297,11 @@ class Retriever:
         pool = await self._fused(search, cosines, texts)
         places = np.flatnonzero(np.isin(pool.keys, keys))
         if not len(places):
-            return Trail(None, None, None, self._candidates)
+            return Trail(None, None, None, self._candidates, shelf.version)
         place = places[[int(np.argmax(pool.fused[places]))]]
         [vector_rank], [text_rank] = ranks(pool.cosines, place), ranks(pool.texts, place)
         [fused_rank] = ranks(pool.fused, place)
-        return Trail(vector_rank, text_rank, fused_rank, self._candidates)
+        return Trail(vector_rank, text_rank, fused_rank, self._candidates, shelf.version)
 
     async def _fused(self, search: Search, cosines: Scores, texts: Scores) -> Pool:
         """Put the searches together, with the learned-sparse voice where every passage has an expansion."""

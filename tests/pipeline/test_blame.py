@@ -39,7 +39,11 @@ def turn(question: str = "Which lamp is bright?", **passage: Any) -> Trace:
     [
         ({"rank": 2, "n": 2, "cited": True}, "cited", "It was cited, as passage 2."),
         ({"rank": 2, "n": 2, "cited": False}, "unused", "It was in the prompt as passage 2 and not used."),
-        ({"rank": 4, "n": None, "cited": False}, "budget", "It came 4th and was cut by the token budget."),
+        (
+            {"rank": 4, "n": None, "cited": False},
+            "budget",
+            "It came 4th and was cut by the token budget, or says what another passage says.",
+        ),
         (
             {"rank": 11, "fused_rank": 4, "n": None, "cited": False},
             "rerank",
@@ -72,6 +76,27 @@ async def test_what_was_no_candidate_is_searched_again(tmp_path: Path, memory_ch
     assert verdict.sentence == ("Vector rank 10, no word in common: fused rank 10, beyond the 2 candidates.")
     missing = await blame_passage(retriever, turn(), "nobody's", 5)
     assert (missing.stage, missing.sentence) == ("not indexed", "It is not indexed in knowledge base 'kb'.")
+
+
+@pytest.mark.parametrize(("n", "sentence"), [(None, "found nothing near enough"), (1, "nothing was found")])
+async def test_a_turn_that_found_nothing_did_not_cut_it(tmp_path: Path, n: int | None, sentence: str) -> None:
+    retriever = Retriever(Knowledge(tmp_path / "knowledge", WordEmbedder()))
+    silent = turn(rank=1, n=n, cited=False)
+    silent = replace(silent, turn=replace(silent.turn, outcome="no_context"))
+    verdict = await blame_passage(retriever, silent, "d1", 5)
+    assert verdict.stage == "silent" and sentence in verdict.sentence
+
+
+async def test_what_was_indexed_after_the_turn_was_not_there(tmp_path: Path) -> None:
+    knowledge = Knowledge(tmp_path / "data" / "knowledge", WordEmbedder())
+    await store(PAGES, "kb", knowledge)
+    before = (await knowledge.open("kb")).version
+    trace = turn("How do I boil water in the kettle?")
+    trace = replace(trace, turn=replace(trace.turn, index_version=before))
+    await store([Document("kettle", "Kettle", "Boil water in the kettle.")], "kb", knowledge)
+    retriever = Retriever(Knowledge(tmp_path / "data" / "knowledge", WordEmbedder()))
+    verdict = await blame_passage(retriever, trace, "kettle", 5)
+    assert verdict.stage == "not indexed" and f"The turn searched {before}" in verdict.sentence
 
 
 async def test_who_looks_by_hand_waits_longer_than_a_turn(
