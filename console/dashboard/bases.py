@@ -47,6 +47,9 @@ class DroppedFile(Protocol):
     def getvalue(self) -> bytes: ...
 
 
+LISTED = 5_000  # titles that a list to choose from may have
+
+
 @dataclass(frozen=True, slots=True)
 class KnowledgeBase:
     """A knowledge base: how it stands, its documents by title, and its versions, the newest first."""
@@ -106,6 +109,14 @@ def read(kb: str) -> KnowledgeBase:
         return KnowledgeBase(status, documents, await bases.history(kb))
 
     return _run(everything())
+
+
+@whose.cached(ttl=60, max_entries=20, show_spinner="Reading the titles …")
+def titles(kb: str) -> dict[str, str]:
+    """Return the title of each document of a knowledge base by its id, by title; {} for more than LISTED."""
+    documents = read(kb).documents
+    listed = documents if len(documents) <= LISTED else []
+    return {document.document_id: document.title or document.document_id for document in listed}
 
 
 def statuses() -> list[Status]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from console.dashboard import markup, turn_parts, waterfall
+from console.dashboard import bases, markup, turn_parts, waterfall
 from console.dashboard.views import turns
 from tests.console.console_server import page, shown
 from tests.factories import make_passage, make_score, make_trace
@@ -186,6 +186,20 @@ def test_where_a_document_was_lost_is_one_sentence(folder: Path) -> None:
     next(one for one in app.button if one.label == "Where was it lost?").click().run(timeout=60)
     assert not app.exception
     assert app.info[0].value == "**cited** It was cited, as passage 1."
+
+
+def test_a_document_that_was_no_candidate_is_chosen_by_its_title(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bases, "titles", lambda kb: {"wifi": f"Hidden networks of {kb}"})
+    trace = make_trace(started_at=NOW, kb="manuals")
+    write(folder, trace)
+    app = page("turns", turn=trace.turn.turn_id)
+    choice = app.selectbox(key=f"blame-{trace.turn.turn_id}")
+    assert not [option for option in choice.options if "Hidden networks" in option]
+    app.toggle(key=f"blame-all-{trace.turn.turn_id}").set_value(True).run()
+    options = app.selectbox(key=f"blame-{trace.turn.turn_id}").options
+    assert (options[0], options[-1]) == ("1. Document 1", "Hidden networks of manuals")
 
 
 def test_an_unknown_turn_is_said_calmly(folder: Path) -> None:

@@ -9,7 +9,18 @@ from typing import Any
 import streamlit as st
 
 from console import format
-from console.dashboard import clock, data, jobs, markup, notices, palette, sentences, turn_parts, waterfall
+from console.dashboard import (
+    bases,
+    clock,
+    data,
+    jobs,
+    markup,
+    notices,
+    palette,
+    sentences,
+    turn_parts,
+    waterfall,
+)
 from console.dashboard.views import case
 from traces.records import Score, Trace, Turn
 
@@ -43,13 +54,16 @@ def _blame(trace: Trace) -> None:
         titles: dict[str, str] = {}
         for item in sorted(trace.passages, key=lambda passage: passage.rank):
             titles.setdefault(item.document_id, f"{item.rank}. {item.title or item.document_id}")
+        among_all = st.toggle("Choose among all documents", key=f"blame-all-{trace.turn.turn_id}")
+        listed = bases.titles(trace.turn.kb) if among_all and trace.turn.kb is not None else {}
+        titles |= {key: title for key, title in listed.items() if key not in titles}
         chunk_id = st.selectbox(
             "The document that answers the question",
             list(titles),
             index=None,
             format_func=lambda key: str(titles.get(str(key), key)),
-            accept_new_options=True,
-            placeholder="choose a candidate, or type the id of another document or chunk",
+            accept_new_options=not listed,  # else a part of a title would count as an id
+            placeholder="type part of a title, or the id of a document or chunk",
             key=f"blame-{trace.turn.turn_id}",
         )
         if chunk_id and st.button("Where was it lost?", icon=":material/search:"):
