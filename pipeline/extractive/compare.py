@@ -49,6 +49,7 @@ _MEANT = {  # what a comparing word asks about
     "old": "old age since built",
     "tall": "tall height high",
 }
+_LETTER = re.compile(r"\b[^\W\d_]{2,}:? ([A-HJ-Z])(?![\w'’.&+-])")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 _AMOUNT = re.compile(r"(?<![\w.,-])\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\w)")  # no address, version or name
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
@@ -99,10 +100,20 @@ def sides_of(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
         match = pattern.search(question.strip(" ?!."))
         if match is not None:
             left, other = _content(match["a"].rpartition(" of ")[2]), _thing(match["b"], match["a"])
+            left, other = left | _letters(match["a"]), other | _letters(match["b"])
             left, other = left - other, other - left
             if left and other:
                 return frozenset(left), frozenset(other)
     return None
+
+
+def named_in(text: str) -> set[str]:
+    """Return the content stems of a text, and the letters that name things: "Plan A"."""
+    return _content(text) | _letters(text)
+
+
+def _letters(text: str) -> set[str]:
+    return {letter.lower() for letter in _LETTER.findall(text)}
 
 
 def _thing(text: str, beside: str) -> set[str]:
@@ -154,10 +165,11 @@ def _side(reading: Reading, side: frozenset[str], other: frozenset[str], aspects
     scored: list[tuple[float, Sentence]] = []
     for sentence in reading.sentences:
         title = _content(reading.passages[sentence.passage].passage.title)
-        if not side <= sentence.stems | title or not sentence.text.strip(" #|*"):
+        stems = sentence.stems | _letters(sentence.text)
+        if not side <= stems | title or not sentence.text.strip(" #|*"):
             continue
-        own = side <= sentence.stems
-        if other <= sentence.stems | title and not own:
+        own = side <= stems
+        if other <= stems | title and not own:
             continue
         shared = len(aspects & sentence.stems) / max(len(aspects), 1)
         about = side <= title and sentence.position <= FIRST and 2 * len(side) >= len(title)

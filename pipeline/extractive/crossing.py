@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.extractive.compare import aspects_of, sides_of, tells
+from pipeline.extractive.compare import aspects_of, named_in, sides_of, tells
 from pipeline.extractive.evidence import WEIGHTS, read
 from pipeline.extractive.kinds import NARROW, kind
 from pipeline.extractive.procedures import DANGLING, runs_of
@@ -21,13 +21,14 @@ from pipeline.extractive.wording import flat
 from pipeline.extractive.writing import written
 from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.found import Retrieved
-from pipeline.text.sentences import words
+from pipeline.text.sentences import stem, words
 
 BOTH = 1.0  # how much worse than the best a segment may be that has both of two things compared
 NEAR = 1.0  # and one that belongs to a list of things
 BESIDE = 2.0  # and one that stands beside it and is told with it
 LONG = 60  # words of a segment from which on it is told alone
 READ = 32  # segments that are read beside the question, the likeliest by their words
+_TASK = re.compile(r"\W*To (?P<verb>[a-z]+)\b[^.]*,")  # how a sentence begins that says how something is done
 YES_NO = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
 CERTAIN = 1e-4  # least distance of a probability from 0 and 1
 
@@ -60,7 +61,7 @@ class Crossed:
         telling = [(ranked, own) for ranked, own in stems if own & aspects]
         both = two[0] | two[1]
         for ranked, own in telling or stems:
-            if ranked.score >= least and both <= own and both <= set(words(ranked.segment.text(""))):
+            if ranked.score >= least and both <= own and both <= named_in(ranked.segment.text("")):
                 return (ranked.segment,)
         for among in (telling, stems):
             best = [next((r.segment for r, own in among if side <= own), None) for side in two]
@@ -119,7 +120,7 @@ class Crossed:
 
     def _stems(self, segment: Segment) -> set[str]:
         title = self.reading.passages[segment.passage].passage.title
-        return set(words(segment.text(title)))
+        return named_in(segment.text(title))
 
 
 def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Crossed:
@@ -149,7 +150,7 @@ def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:
     """Yield a segment as an answer in pieces, its steps or list last."""
     run, sentences = segment.steps, segment.sentences
     if run is None:
-        sentences = _fitting(segment)
+        sentences = _fitting(segment, reading.spelt)
         mine = replace(reading, sentences=sentences)
         run = max(runs_of(mine), key=lambda r: len(r.items), default=None)
     inside = {id(s) for item in run.items for s in item} if run else set[int]()
@@ -161,17 +162,23 @@ def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:
     yield from written(_begun(prose), run, reading)
 
 
-def _fitting(segment: Segment) -> tuple[Sentence, ...]:
+def _fitting(segment: Segment, question: str) -> tuple[Sentence, ...]:
     """Return a paragraph without what says the contrary or is about another code, and what leans on that.
 
-    What answers a question of the page stays whole.
+    Nor does another task stay ("To order a menu, …") where the one asked for is told. What answers a
+    question of the page stays whole.
     """
     if segment.entry:
         return segment.sentences
+    acts = {id(s): act for s in segment.sentences if (act := _TASK.match(s.text))}
+    stems = set(words(question))
+    others = {place for place, act in acts.items() if stem(act["verb"].lower()) not in stems}
+    others = others if len(others) < len(acts) else set()
     fitting: list[Sentence] = []
     left = False
     for sentence in segment.sentences:
-        left = sentence.contrary or (left and DANGLING.match(sentence.text) is not None)
+        leans = left and DANGLING.match(sentence.text) is not None
+        left = sentence.contrary or id(sentence) in others or leans
         if not left:
             fitting.append(sentence)
     return tuple(fitting) or segment.sentences

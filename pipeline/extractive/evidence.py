@@ -26,7 +26,7 @@ from pipeline.knowledge.found import Retrieved, RetrievedChunk
 from pipeline.text.codes import codes, forms, written
 from pipeline.text.definitions import defining
 from pipeline.text.polarity import affirms, alike, avoids, negates, opposites, turns_away
-from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens
+from pipeline.text.sentences import STOP_WORDS, rarity, sentences, stem, tokens, words
 from pipeline.text.spelling import doubtful, joinable, joined, little, mended, put, vocabulary
 
 Numbers = NDArray[np.float64]
@@ -202,7 +202,7 @@ def _affirmed(page: Page, own: str) -> bool:
 def _against(question: str, text: str) -> bool:
     """Tell whether a sentence says the contrary of the act asked for, and does not name or deny both."""
     if avoids(question):
-        return not turns_away(text)
+        return not turns_away(text) or set(words(question)).isdisjoint(words(text))
     return bool(_ACT.match(question)) and not negates(text) and bool(opposites(question, text, acts=True))
 
 

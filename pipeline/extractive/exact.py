@@ -10,7 +10,7 @@ from string import ascii_lowercase
 from pipeline.text.codes import codes
 from pipeline.text.sentences import STOP_WORDS, words
 
-_NUMBERED = re.compile(r"\b([^\W\d_]{2,}):?\s+#?(\d{1,4})\b(?![.,:]\d|\s*%)")
+_NUMBERED = re.compile(r"\b([^\W\d_]{2,}):?\s+(?:#?(\d{1,4})\b(?![.,:]\d|\s*%)|([A-HJ-Z])(?![\w'’.&+-]))")
 _COUNTING = """version step day days page chapter level year hour hours minutes week weeks month months
     years people percent option figure example part point"""
 _COUNTERS = frozenset(_COUNTING.split())
@@ -19,12 +19,13 @@ _CALLED = re.compile(r"\b([a-z]{3,}) ([A-Z][a-z]{2,})\b")
 _BOUND = re.compile(r"\b([a-z]{3,} (?:to|from|of|at|for)) (?:the )?([A-Z][a-z]{2,})\b")
 _HEAD = re.compile(r"^([^:;\n]{3,40}): [^:;\n]+;", re.MULTILINE)  # of a row, as rows.statements writes it
 _CELL = re.compile(r"(?:^|; )([^:;\n]{2,40}): ([^;\n]+)", re.MULTILINE)
-_WITHIN = re.compile(r"(?<=[a-z] )([A-Z][a-z]{3,})\b")
+_WITHIN = re.compile(r"(?:(?<=[a-z] )|(?<=\b[DMS][rst]\. )|(?<=\bMrs\. )|(?<=\bProf\. ))([A-Z][a-z]{3,})\b")
 _ALONE = re.compile(r"(?<![\w.,:/-])\d{1,2}(?![\w/-]|[.,:]\d)")
 _LONG = re.compile(r"(?<!\d)(?<![\d][.,])\d{4}(?!\d|[.,]\d)")
 _APART = re.compile(r"(?<![\w-])([A-Za-z]{1,4})[-:/_. ](\d+)(?:[-:/_. ]([A-Za-z\d]))?(?![\w-])")
 _MARK = re.compile(r"[-:/_. ]")
 ENUMERATED = 3  # different numbers in a sentence that make it a list of them
+_TITLES = frozenset({"dr", "mr", "mrs", "ms", "st", "prof"})
 SHORT = 3  # letters of a name that may as well begin a sentence
 
 
@@ -61,13 +62,15 @@ def _rowless(question: str, whole: str) -> bool:
     stems = set(words(question))
     rows = [_CELL.findall(line) for line in whole.splitlines() if _HEAD.match(line)]
     heads = {stem for row in rows for head, _ in row[1:] for stem in words(head)}
-    return bool(stems & heads) and not any(stems & set(words(row[0][1])) for row in rows)
+    names = [set(words(row[0][1])) for row in rows]
+    common = set[str]().union(*names).intersection(*names) if len(names) > 1 else set[str]()
+    return bool(stems & heads) and not any(stems & (name - common - _TITLES) for name in names)
 
 
 @lru_cache(maxsize=4096)
 def numbered(text: str) -> frozenset[tuple[str, str]]:
-    """Return the names with a number of a text: ("isle", "9")."""
-    pairs = ((word.casefold(), number) for word, number in _NUMBERED.findall(text))
+    """Return the names with a number or a letter of a text: ("isle", "9"), ("plan", "b")."""
+    pairs = ((word.casefold(), (no or letter).casefold()) for word, no, letter in _NUMBERED.findall(text))
     return frozenset((word, number) for word, number in pairs if word not in STOP_WORDS | _COUNTERS)
 
 

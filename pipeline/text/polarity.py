@@ -63,7 +63,8 @@ _AVOIDING = re.compile(
 )
 _AWAY = re.compile(
     r"\b(?:off|disabl\w+|deactivat\w+|prevent\w*|avoid\w*|stop\w*|blank|clear|unlock\w*|remov\w+|uncheck\w*"
-    r"|deselect\w*|ignor\w+|block\w*|hid\w+|mut\w+|den(?:y|ies|ied)|forbid\w*|end\w*)\b",
+    r"|deselect\w*|ignor\w+|block\w*|hid\w+|mut\w+|den(?:y|ies|ied)|forbid\w*|end\w*|cancel\w*|skip\w*"
+    r"|unsubscrib\w*)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(

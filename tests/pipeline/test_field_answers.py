@@ -192,11 +192,35 @@ SISTERS.append(
         ],
     )
 )
+MENUS = {
+    "menus.md": "# Menus\n\n| Menu | Energy | Price |\n|---|---|---|\n| Menu A | 620 kcal | 6.80 |\n"
+    "| Menu B | 480 kcal | 5.90 |\n\n"
+    "To cancel a menu, tick the grey box. To order a menu, tick the white box.\n",
+    "staff.jsonl": '{"id": "1", "title": "Dr. Vane", "text": "Name: Dr. Vane\\nWard: 4B\\nPhone: 5512"}\n'
+    '{"id": "2", "title": "Dr. Orme", "text": "Name: Dr. Orme\\nWard: 2A\\nPhone: 5530"}\n',
+}
+SISTERS.append(
+    (
+        MENUS,
+        [
+            ("What does Menu C cost?", None, "6.80|5.90"),
+            ("What does Menu A cost?", "6.80", "5.90"),
+            ("Which menu is cheaper, Menu A or Menu B?", "6.80&5.90", ""),
+            ("What is the phone of Dr. Kell?", None, "5512|5530"),
+            ("What is the phone of Dr. Orme?", "5530", "5512"),
+        ],
+    )
+)
 READ_BESIDE: list[Case] = [  # of PASSES, where the words alone are too few
     ("Which passes cost something?", "12&95&140", ""),
     ("How do I unlock the bicycle?", "turn the key left", "lever|clicks"),
     ("thanks, what does the Day pass cost?", "12 euros", "140"),
     ("who is teh keper of the hall Elm", "Rui", "Bo"),
+]
+TASKS: list[Case] = [  # of MENUS, likewise
+    ("How do I cancel a menu?", "grey box", "white box"),
+    ("How do I order a menu?", "white box", "grey box"),
+    ("How do I order a menu and how do I cancel it?", "white box&grey box", ""),
 ]
 OF_THE_FIELD: dict[str, list[Case]] = {
     "codes": [
@@ -261,7 +285,7 @@ async def wrong(shelves: Iterable[tuple[list[Path], list[Case]]]) -> list[str]:
 
 async def test_an_answer_is_about_what_was_asked(crossing: bool, tmp_path: Path) -> None:
     shelves: list[tuple[list[Path], list[Case]]] = []
-    sisters = [*SISTERS, (PASSES, READ_BESIDE)] if crossing else SISTERS
+    sisters = [*SISTERS, (PASSES, READ_BESIDE), (MENUS, TASKS)] if crossing else SISTERS
     for number, (documents, cases) in enumerate(sisters):
         folder = tmp_path / str(number)
         folder.mkdir()
