@@ -20,7 +20,7 @@ SAMPLE = 600  # characters of a passage that tell its language
 QUOTED = 200  # characters of an earlier question that are repeated
 QUOTING = frozenset({"simpler", "translate"})  # only a model that quotes must decline these
 _PIECES = re.compile(r"[.!?;,…。！？，、；\n]+|\s[-–—]\s|\s(?=thank|danke|merci|gracias|obrigad)")
-_KEPT = re.compile(r"[^\w\s'-]+")
+_KEPT = re.compile(r"[^\w\s'\u064b-\u0652\u0900-\u0dff\u0e00-\u0e7f-]+")  # some scripts write vowels as marks
 _ABSTENTION = re.compile(
     r"^\W*(i (could|can|did)( ?not|n[’']t) find (this|that|it|the answer|any|an answer|information)"
     r"|this is not in the documents|the (documents|passages) do not)",
@@ -195,7 +195,7 @@ def _read() -> Iterator[tuple[str, _Tongue]]:
     for code, part in tomllib.loads(PHRASES.read_text(encoding="utf-8")).items():
         if code == "signs":
             continue
-        gap = "" if code == "zh" else r"\s+"
+        gap = "" if code in ("zh", "ja", "th") else r"\s+"
         filler = rf"(?:{part.get('fillers', '')})"
         say = {
             intent: re.compile(rf"(?:{filler}{gap}){{0,3}}(?:{'|'.join(phrases)})(?:{gap}{filler}){{0,3}}")

@@ -30,6 +30,15 @@ from tests.pipeline.turns import ask, make_pipeline, recorded
         ("¿Qué puedes hacer?", "abilities", "es"),
         ("obrigado", "thanks", "pt"),
         ("谢谢", "thanks", "zh"),
+        ("grazie mille!", "thanks", "it"),
+        ("Dank u wel", "thanks", "nl"),
+        ("Здравствуйте!", "greeting", "ru"),
+        ("ありがとうございます", "thanks", "ja"),
+        ("شكرًا", "thanks", "ar"),
+        ("धन्यवाद", "thanks", "hi"),
+        ("ขอบคุณครับ", "thanks", "th"),
+        ("hyvää huomenta", "greeting", "fi"),
+        ("do widzenia", "goodbye", "pl"),
     ],
 )
 def test_talk_is_told_with_its_language(text: str, intent: str, code: str) -> None:
