@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.knowledge.standing import Lag
+from pipeline.text.polarity import digits
 from pipeline.text.sentences import words
 
 _SPOKEN = Path(__file__).with_suffix(".toml")
@@ -102,13 +103,20 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     ]
 
 
+def _nearness(title: str, question: str) -> float:
+    """Return the share of a title's words in a question; 0 under a half, or when a number differs."""
+    title_words = set(words(title))
+    if not title_words or not digits(title) <= digits(question):
+        return 0.0
+    share = len(title_words & set(words(question))) / len(title_words)
+    return share if share >= 0.5 else 0.0
+
+
 def indexing(question: str, lag: Lag) -> str | None:
     """Say that documents still wait to be indexed, naming the one that the question seems to need."""
     if not lag.pending:
         return None
-    question_words = set(words(question))
-    shared = {title: len(question_words & set(words(title))) for title in lag.waiting}
-    title = max(shared, key=lambda title: shared[title], default=None)
-    if title is not None and shared[title]:
+    title = max(lag.waiting, key=lambda title: _nearness(title, question), default=None)
+    if title is not None and _nearness(title, question):
         return WAITING.format(title=repr(title))
     return WAITING_MANY.format(count=lag.pending) if lag.pending > 1 else WAITING_ONE

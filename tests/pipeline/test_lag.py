@@ -22,6 +22,9 @@ WAITING = Lag(3, {}, ("Charging the forklift",))
     [
         ("How long does the forklift charge?", WAITING, "'Charging the forklift' is still being indexed"),
         ("When does the shop open?", WAITING, "3 documents are still being indexed"),
+        ("What does page 7 of the manual say?", Lag(9, {}, ("Manual page 1",)), "9 documents are still"),
+        ("What does page 1 of the manual say?", Lag(9, {}, ("Manual page 1",)), "'Manual page 1' is still"),
+        ("Who reads the page?", Lag(2, {}, ("The page of open positions in the north",)), "2 documents"),
         ("When does the shop open?", Lag(1), "1 document is still being indexed"),
         ("How long does the forklift charge?", Lag(), None),
     ],
