@@ -61,9 +61,9 @@ ELSEWHERE_ENDED = "This sign-in has ended. Please begin again."
 NO_WORKSPACE = "You are signed in, but belong to no workspace here yet. Please ask an admin for one."
 NO_ROLE = "You are signed in, but have no role here yet. Please ask an admin for one."
 NO_UPLOADS = "Documents of your own cannot be added here."
-WAITING = "{title} is still being indexed; please ask again in a moment for what it says."
-WAITING_ONE = "1 document is still being indexed; this answer does not know it yet."
-WAITING_MANY = "{count} documents are still being indexed; this answer does not know them yet."
+WAITING = "{title} is not indexed yet; please ask again later for what it says."
+WAITING_ONE = "1 document is not indexed yet; this answer does not know it."
+WAITING_MANY = "{count} documents are not indexed yet; this answer does not know them."
 
 
 def slow_down(seconds: float) -> str:

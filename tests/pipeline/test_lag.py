@@ -20,12 +20,12 @@ WAITING = Lag(3, {}, ("Charging the forklift",))
 @pytest.mark.parametrize(
     ("question", "lag", "expected"),
     [
-        ("How long does the forklift charge?", WAITING, "'Charging the forklift' is still being indexed"),
-        ("When does the shop open?", WAITING, "3 documents are still being indexed"),
-        ("What does page 7 of the manual say?", Lag(9, {}, ("Manual page 1",)), "9 documents are still"),
-        ("What does page 1 of the manual say?", Lag(9, {}, ("Manual page 1",)), "'Manual page 1' is still"),
+        ("How long does the forklift charge?", WAITING, "'Charging the forklift' is not indexed yet"),
+        ("When does the shop open?", WAITING, "3 documents are not indexed yet"),
+        ("What does page 7 of the manual say?", Lag(9, {}, ("Manual page 1",)), "9 documents are not"),
+        ("What does page 1 of the manual say?", Lag(9, {}, ("Manual page 1",)), "'Manual page 1' is not"),
         ("Who reads the page?", Lag(2, {}, ("The page of open positions in the north",)), "2 documents"),
-        ("When does the shop open?", Lag(1), "1 document is still being indexed"),
+        ("When does the shop open?", Lag(1), "1 document is not indexed yet"),
         ("How long does the forklift charge?", Lag(), None),
     ],
 )
