@@ -1,7 +1,8 @@
 """Fits how cross-encoder and words are weighed: `python -m evalsets.fit_crossing [EVALSET …] [--write]`.
 
-`segment` is a conditional logit over the segments read: the cross-encoder's score and the log odds of the
-words; a segment is right when it stands on a page labelled right and has the words of the expected answer.
+`segment` is a conditional logit over the segments read: the cross-encoder's score, the log odds of the words
+and whether it has the steps of a task; a segment is right when it stands on a page labelled right and has the
+words of the expected answer.
 `strength_crossed` is a logistic model of whether anything answers, by the log odds of the words' strength,
 the best score and how far it is ahead of the median; LOWER lowers its line, since silence on what a page
 answers is dearer than a beside one. Each set is also read by weights that did not see it.
@@ -24,17 +25,18 @@ from evalsets.cases.evalset import messages
 from evalsets.fit_evidence import auc, fit
 from evalsets.sentence_losses import Retrieving, searched
 from pipeline.context.condenser import needs_history, rewrite
-from pipeline.extractive.crossing import Crossed, crossed, odds
+from pipeline.extractive.composing import is_task
+from pipeline.extractive.crossing import Crossed, crossed, odds, stepped
 from pipeline.extractive.evidence import WEIGHTS, read
 from pipeline.knowledge.cross_encoder import CrossEncoder
 from traces.records import Case
 
 SETS = ("demo", "walkup", "newcomer", "everyday")
-NAMES = ("crossed", "probability")
+NAMES = ("crossed", "probability", "steps")
 STRENGTH = ("strength", "crossed", "ahead")
 LEAST, NEAR = 0.4, 0.8  # of the expected answer's words that a segment has, and of the best segment's share
 LOWER = 1.15  # log odds
-SCALE = np.array([0.25, 1.0])  # of both: their spread is about the same then
+SCALE = np.array([0.25, 1.0, 4.0])  # their spread is about the same then
 STEPS, TINY, RIDGE = 60, 1e-9, 0.01
 
 Array = NDArray[np.float64]
@@ -45,14 +47,17 @@ class CrossedCase:
     """A question as it was read: a row per segment, which are right, and a row for the whole."""
 
     answerable: bool
-    segments: Array  # (n, 2), as NAMES
+    segments: Array  # (n, 3), as NAMES
     right: NDArray[np.bool_]
     strength: Array  # (3,), as STRENGTH; the first is the least there is where a rule found nothing to say
 
 
 def read_case(case: Case, whole: Crossed, words: float) -> CrossedCase:
     """Return a case with what was read for it; `words` is the strength by words alone."""
-    rows = np.array([[r.crossed, odds(r.segment.probability)] for r in whole.ranked]).reshape(-1, 2)
+    task = is_task(case.question)
+    rows = np.array(
+        [[r.crossed, odds(r.segment.probability), stepped(r.segment, task=task)] for r in whole.ranked]
+    ).reshape(-1, len(NAMES))
     documents = [whole.reading.passages[r.segment.passage].passage.document_id for r in whole.ranked]
     texts = [r.segment.text("") for r in whole.ranked]
     shares = np.array([says(case.question, case.reference or "", text) for text in texts])

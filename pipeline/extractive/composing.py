@@ -38,7 +38,10 @@ TASK = re.compile(
     r"|is (?:there|it possible))\b",
     re.IGNORECASE,
 )
-_ASKING = re.compile(r"\W*(?:what|why|when|who|whose|which|is|are|does|do|did|was|were)\b", re.IGNORECASE)
+_ASKING = re.compile(
+    r"\W*(?:what|why|when|who|whose|which|is|are|does|do|did|was|were|can|could|may|will|would|should|must|has|have)\b",
+    re.IGNORECASE,
+)
 
 
 def compose(question: str, reading: Reading, most: int = SENTENCES) -> list[str]:
@@ -112,7 +115,7 @@ def _best_procedure(question: str, reading: Reading, procedures: list[Procedure]
     """Return the procedure to give whole: the likeliest, when a task is asked or it outranks prose."""
     if not procedures:
         return None
-    task = bool(TASK.search(question)) or not _asks(question)
+    task = is_task(question)
     best = max(procedures, key=lambda p: (_weight(p, task), -beginning(p).passage))
     top = max(s.probability for s in reading.sentences)
     needed = 0.5 if task else 0.85
@@ -141,9 +144,9 @@ def _weight(procedure: Procedure, task: bool) -> float:
     return procedure.probability * (STEPS_FIRST if task and procedure.numbered else 1.0)
 
 
-def _asks(question: str) -> bool:
-    """Tell a question from an order ("switch the audio to my headset")."""
-    return _ASKING.match(question) is not None
+def is_task(question: str) -> bool:
+    """Tell whether a question asks how something is done or is an order ("switch to my headset")."""
+    return TASK.search(question) is not None or _ASKING.match(question) is None
 
 
 def _summaries(sentences: Sequence[Sentence]) -> set[int]:

@@ -11,7 +11,9 @@ from functools import cache
 
 import numpy as np
 
+from pipeline.context.condenser import split
 from pipeline.extractive.compare import aspects_of, named_in, sides_of, tells
+from pipeline.extractive.composing import is_task
 from pipeline.extractive.evidence import WEIGHTS, read
 from pipeline.extractive.kinds import NARROW, kind
 from pipeline.extractive.procedures import DANGLING, runs_of
@@ -120,7 +122,7 @@ class Crossed:
 
     def _stems(self, segment: Segment) -> set[str]:
         title = self.reading.passages[segment.passage].passage.title
-        return named_in(segment.text(title))
+        return named_in(f"{title}. {segment.text('')}")
 
 
 def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Crossed:
@@ -131,12 +133,10 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
         return Crossed(reading, ())
     titles = [candidate.passage.title for candidate in reading.passages]
     scores = encoder.scores(reading.spelt, [segment.text(titles[segment.passage]) for segment in likely])
-    weights = _weights("segment")
+    task = is_task(split(question)[0])
     ranked = [
-        Ranked(
-            segment, weights["crossed"] * score + weights["probability"] * odds(segment.probability), score
-        )
-        for segment, score in zip(likely, scores.tolist(), strict=True)
+        Ranked(segment, _score(segment, height, task), height)
+        for segment, height in zip(likely, scores.tolist(), strict=True)
     ]
     ranked.sort(key=lambda r: (r.segment.contrary, -r.score))
     strength = _weights("strength_crossed")
@@ -144,6 +144,18 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
     total = strength["bias"] + strength["strength"] * odds(reading.strength)
     total += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
     return Crossed(replace(reading, strength=max(1 / (1 + math.exp(-total)), reading.least)), tuple(ranked))
+
+
+def _score(segment: Segment, height: float, task: bool) -> float:
+    """Return what orders a segment: the cross-encoder's score, its words, and steps when a task is asked."""
+    weights = _weights("segment")
+    score = weights["crossed"] * height + weights["probability"] * odds(segment.probability)
+    return score + weights["steps"] * stepped(segment, task=task)
+
+
+def stepped(segment: Segment, *, task: bool) -> float:
+    """Return 1 for steps when a task is asked, 0 otherwise."""
+    return float(task and segment.steps is not None)
 
 
 def pieces_of(segment: Segment, reading: Reading) -> Iterator[str]:

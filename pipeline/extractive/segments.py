@@ -59,10 +59,10 @@ class Segment:
         return self.passage == other.passage and last.position + 1 == first.position
 
     def text(self, title: str) -> str:
-        """Return what is read beside the question: title, heading and sentences."""
-        head = f"{self.head.text.lstrip('# ')} " if self.head else ""
+        """Return what is read beside the question: heading, or title where none stands, and sentences."""
+        head = f"{self.head.text.lstrip('# ')} " if self.head else f"{title}. "
         lead = f"{flat(self.steps.lead.text)} " if self.steps and self.steps.lead else ""
-        return f"{title}. {head}{lead}{' '.join(flat(sentence.text) for sentence in self.sentences)}"
+        return f"{head}{lead}{' '.join(flat(sentence.text) for sentence in self.sentences)}"
 
 
 def segments(reading: Reading) -> list[Segment]:

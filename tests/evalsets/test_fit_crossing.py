@@ -20,7 +20,7 @@ def table(seed: int, count: int = 60) -> list[CrossedCase]:
     cases: list[CrossedCase] = []
     for number in range(count):
         answerable = number % 3 > 0
-        segments_ = rng.normal(size=(6, 2)) * (3.0, 1.0)
+        segments_ = rng.normal(size=(6, 3)) * (3.0, 1.0, 0.0)
         right = np.zeros(6, bool)
         if answerable:
             right[0] = True
@@ -30,9 +30,9 @@ def table(seed: int, count: int = 60) -> list[CrossedCase]:
     return cases
 
 
-def test_the_fit_finds_which_of_both_tells() -> None:
-    crossed, words = fit_segment({"one": table(1), "two": table(2)})
-    assert crossed > 0.2 and abs(words) < 1.0
+def test_the_fit_finds_which_of_them_tells() -> None:
+    crossed, words, steps = fit_segment({"one": table(1), "two": table(2)})
+    assert crossed > 0.2 and abs(words) < 1.0 and abs(steps) < 0.1
     bias, weights = fit_strength({"one": table(1), "two": table(2)})
     assert weights[0] > 3 * abs(weights[1:]).max() and bias < 0
 

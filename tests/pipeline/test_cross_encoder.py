@@ -84,7 +84,8 @@ async def way(model: Extractive) -> str | None:
 def test_a_page_is_parted_into_paragraphs_and_its_answered_questions() -> None:
     parts = segments(read("How do I clean the lamp?", retrieved(("Lamp", LAMP))))
     assert [part.entry for part in parts] == [False, True, True]
-    assert parts[1].text("Lamp").startswith("Lamp. Can I leave the lamp out in the rain? Yes.")
+    assert parts[0].text("Lamp").startswith("Lamp. The lamp has three levels")
+    assert parts[1].text("Lamp").startswith("Can I leave the lamp out in the rain? Yes.")
     assert [len(part.sentences) for part in parts] == [2, 2, 3]
 
 
@@ -108,6 +109,19 @@ async def test_a_task_is_answered_by_the_steps_of_the_page_that_was_chosen() -> 
     )
     said, _ = await answer(Given(hidden=9.0), "How do I join a hidden network?", ("Networks", text))
     assert "1. Open Wi-Fi [1].\n2. Press Hidden network [1]." in said
+
+
+@pytest.mark.parametrize(
+    ("question", "steps"),
+    [("switch to my headset", True), ("What is a headset?", False), ("Can a headset be lent?", False)],
+)
+async def test_of_two_that_are_as_near_the_steps_answer_a_task_alone(question: str, steps: bool) -> None:
+    text = (
+        "A headset is lent at the desk of the library, with a headset bag.\n\n"
+        "1. Open Sound and choose the headset.\n2. Press Test to hear the headset."
+    )
+    said, _ = await answer(Given(headset=6.0), question, ("Headset", text))
+    assert ("1. Open Sound" in said) == steps
 
 
 async def test_steps_that_answer_another_question_of_the_page_stay_out() -> None:
@@ -161,6 +175,15 @@ async def test_two_things_compared_are_both_answered() -> None:
         ("The Osprey bike", "The Osprey weighs 19 kg. Its battery lasts 95 km."),
     )
     said, _ = await answer(Given(Heron=8.0, Osprey=6.0), "Heron vs Osprey battery", *pages)
+    assert "60 km [1]" in said and "95 km [2]" in said
+
+
+async def test_two_pages_compared_are_both_answered_by_what_stands_under_a_heading() -> None:
+    pages = (
+        ("The Heron bike", "## Data\n\nIts battery lasts 60 km."),
+        ("The Osprey bike", "## Data\n\nIts battery lasts 95 km."),
+    )
+    said, _ = await answer(Given(Data=8.0), "Heron vs Osprey battery", *pages)
     assert "60 km [1]" in said and "95 km [2]" in said
 
 
