@@ -31,6 +31,7 @@ _MOST = re.compile(
     re.IGNORECASE,
 )
 _SMALL = frozenset({"least", "fewest", "lowest", "smallest", "cheapest", "shortest", "lightest", "slowest"})
+_DATED = frozenset(map(stem, ("built", "since", "founded", "opened")))  # by a year: the oldest has the least
 _ALL = re.compile(r"^\W*which (?P<head>\w+s)\b(?! (?:do|should|can|must|did) (?:i|we|you)\b)", re.IGNORECASE)
 _MEANT = {  # what a comparing word asks about
     "cheap": "cost costs price fee fees pay charge",
@@ -38,9 +39,11 @@ _MEANT = {  # what a comparing word asks about
     "expensiv": "cost costs price fee fees pay charge",
     "price": "cost costs fee fees",
     "heavi": "weigh weighs weight",
+    "heav": "weigh weighs weight",
     "light": "weigh weighs weight",
     "larg": "size seats holds capacity area",
     "big": "size seats holds capacity area",
+    "bigg": "size seats holds capacity area",
     "small": "size seats holds capacity area",
     "long": "long length takes lasts",
     "short": "long length takes lasts",
@@ -202,16 +205,16 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
             continue
         if superlative is not None and not _AMOUNT.search(sentence.text):
             continue
-        row = ": " in sentence.text and "; " in sentence.text
         subject = frozenset(_subject(sentence.text))
         document = reading.passages[sentence.passage].passage.document_id
         one_of_them = subject if subject & things else None  # a page may tell of several, one after the other
-        best.setdefault(sentence.text if row else (document, one_of_them), sentence)
+        best.setdefault(sentence.text if _row(sentence.text) else (document, one_of_them), sentence)
     chosen = list(best.values())[:LISTED]
     if len(chosen) < 2:
         return None
     if superlative is not None:
-        chosen.sort(key=lambda s: _figure(s, aspects), reverse=superlative not in _SMALL)
+        years = superlative == "oldest" and any(not _DATED.isdisjoint(s.stems) for s in chosen)
+        chosen.sort(key=lambda s: _figure(s, aspects), reverse=not years and superlative not in _SMALL)
     return chosen
 
 
@@ -232,11 +235,21 @@ def _named(question: str) -> set[str]:
 
 
 def _figure(sentence: Sentence, aspects: set[str]) -> float:
-    """Return the number nearest to a word asked about; the first where the words stand in no place."""
+    """Return the number nearest to a word asked about; the first where the words stand in no place.
+
+    In a row it stands after its head: "Gears: 21; Weight: 12 kg" weighs 12.
+    """
     chunks = re.finditer(r"\S+", sentence.text)
     places = [m.start() for m in chunks if not aspects.isdisjoint(map(stem, tokens(m.group())))] or [0]
     figures = [(m.start(), _amount(m.group())) for m in _AMOUNT.finditer(sentence.text)]
+    if _row(sentence.text):
+        figures = [pair for pair in figures if pair[0] > min(places)] or figures
+        places = [min(places)]
     return min(figures, key=lambda pair: min(abs(pair[0] - place) for place in places))[1]
+
+
+def _row(text: str) -> bool:
+    return ": " in text and "; " in text
 
 
 def _amount(text: str) -> float:

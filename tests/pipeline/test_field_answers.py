@@ -206,6 +206,7 @@ SISTERS.append(
             ("What does Menu C cost?", None, "6.80|5.90"),
             ("What does Menu A cost?", "6.80", "5.90"),
             ("Which menu is cheaper, Menu A or Menu B?", "6.80&5.90", ""),
+            ("Which menu has the most energy?", "- Menu: Menu A", ""),
             ("What is the phone of Dr. Kell?", None, "5512|5530"),
             ("What is the phone of Dr. Orme?", "5530", "5512"),
         ],

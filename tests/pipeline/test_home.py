@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,25 @@ def test_the_most_of_a_thing_is_found_by_a_word_with_a_hyphen() -> None:
     chosen = gathered(question, read(question, retrieved(*pages, question=question)))
     assert chosen is not None
     assert [sentence.text.split()[3] for sentence in chosen] == ["9", "5"]
+
+
+@pytest.mark.parametrize(
+    ("question", "order"),
+    [
+        ("Which scooter is the heaviest?", "Hera Ajax Zephyr"),
+        ("Which scooter is the lightest?", "Zephyr Ajax Hera"),
+        ("Which scooter has the most range?", "Ajax Zephyr Hera"),
+        ("Which scooter is the oldest?", "Hera Ajax Zephyr"),
+    ],
+)
+def test_the_most_of_a_column_is_read_after_its_head(question: str, order: str) -> None:
+    table = (
+        "| Scooter | Built | Range | Weight |\n|---|---|---|---|\n| Ajax | 2019 | 90 km | 14 kg |\n"
+        "| Hera | 2011 | 45 km | 38 kg |\n| Zephyr | 2024 | 60 km | 12 kg |\n"
+    )
+    chosen = gathered(question, read(question, retrieved(("Scooters", table), question=question)))
+    assert chosen is not None
+    assert " ".join(re.findall(r"Scooter: (\w+)", " ".join(s.text for s in chosen))) == order
 
 
 def test_a_task_is_answered_by_the_page_with_steps() -> None:
