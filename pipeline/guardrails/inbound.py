@@ -19,6 +19,7 @@ from pipeline.guardrails.moderated import opinion
 from pipeline.guardrails.moderator import GREY, Moderator
 from pipeline.guardrails.quoting import own_words
 from pipeline.guardrails.rules import RULES, Category, GuardRule, read
+from pipeline.guardrails.weariness import ordinary
 from pipeline.knowledge.embedding import EmbedError
 from pipeline.text.languages import language
 from pipeline.text.sentences import sentences
@@ -101,6 +102,8 @@ class Inbound:
         scores = await self._scores(text)
         if scores.get("distress", (0.0, False))[1] and (own := own_words(text)) != text:
             scores["distress"] = (await self._scores(own))["distress"]
+        if scores.get("distress", (0.0, False))[1] and ordinary(text):
+            scores["distress"] = (scores["distress"][0], False)
         if scores.get("harm", (0.0, False))[1] and (meant := slips(text)) != text:
             meaning = (await self._scores(meant))["harm"]
             scores["harm"] = meaning if meaning[0] < NEARLY else scores["harm"]
