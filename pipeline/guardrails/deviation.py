@@ -14,7 +14,7 @@ from functools import cache, cached_property, lru_cache
 from math import exp, log
 from pathlib import Path
 
-from pipeline.guardrails.lines import KEPT_LINES, LineStems, PassageSentence, Word, stated, stemmed, together
+from pipeline.guardrails.lines import REMEMBERED, LineStems, PassageSentence, Word, stated, stemmed, together
 from pipeline.guardrails.novelty import measure_novelty
 from pipeline.guardrails.stretches import measure_stretches
 from pipeline.text.polarity import contradicted, contrary, negations, opposites
@@ -187,7 +187,7 @@ def _denials(plain: str, text: str, near: Sequence[PassageSentence], share: floa
     }
 
 
-@lru_cache(maxsize=KEPT_LINES)
+@lru_cache(maxsize=REMEMBERED)
 def _parts(text: str) -> tuple[tuple[str, LineStems], ...]:
     """Return the parts of a line that may be denied alone, each with its words."""
     parts = (part for part in _BUT.split(text) if part.strip())

@@ -13,8 +13,7 @@ STOP_WORD = 0.5  # weight of a stop word beside a content word
 AKIN = 0.5  # what a word counts whose beginning is there: "installer" for "installation"
 AKIN_LETTERS = 5
 _LEANING = frozenset("it they both its their them this these those that he she there".split())  # noqa: SIM905
-REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each
-KEPT_LINES = 4_096  # lines whose words and stretches are kept
+REMEMBERED = 1_024  # passages whose words are kept, about 14 KB each, and lines apart, about 3 KB
 
 Word = tuple[str, str]  # its stem and itself
 
@@ -81,7 +80,7 @@ class Claim:
         return common / total
 
 
-@lru_cache(maxsize=KEPT_LINES)
+@lru_cache(maxsize=REMEMBERED)
 def stemmed(text: str) -> tuple[Word, ...]:
     """Return the words of a text, each with its stem."""
     return tuple((stem(token), token) for token in tokens(text))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import log
 
-from pipeline.guardrails.lines import AKIN_LETTERS, KEPT_LINES, LineStems, PassageSentence, Word
+from pipeline.guardrails.lines import AKIN_LETTERS, LineStems, PassageSentence, Word
 from pipeline.text.polarity import figure, negations
 from pipeline.text.sentences import STOP_WORDS, stem, tokens
 
@@ -20,6 +20,7 @@ NEAREST = 5  # lines with most of the sentence's words, whose stretches are comp
 LITTLE = 0.3  # weight of a stop word beside a content word
 FEW = 3  # words that others may stand for
 ENDING = 3  # last content words, where something is mostly added
+KEPT_LINES = 4_096  # lines as their stretches
 COPIED = 0.5  # share of words in the same order from which a sentence counts as copied
 NEAR = 0.75  # share of the best line's words from which another is near, too
 _STRETCH = re.compile(r"[,;:.!?](?=\s|$)|[()|\n]|\b(?:and|but|while|whereas|or)\b", re.IGNORECASE)
