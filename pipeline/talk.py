@@ -7,7 +7,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -165,7 +165,11 @@ def _plain(text: str) -> str:
 
 
 def _piece(piece: str) -> SmallTalk | None:
-    words = " ".join(_KEPT.sub(" ", piece).split())
+    return _phrase(" ".join(_KEPT.sub(" ", piece).split()))
+
+
+@lru_cache(maxsize=512)  # a turn asks it of each of its phrases twice, and 150 patterns are tried
+def _phrase(words: str) -> SmallTalk | None:
     for code, intent, pattern in _patterns():
         if pattern.fullmatch(words):
             return SmallTalk(intent, code)
