@@ -48,7 +48,7 @@ from pipeline.news import News
 from pipeline.own_documents.private import spaces
 from pipeline.prompts.library import Library, PromptError
 from pipeline.prompts.shelves import PromptShelf, PromptShelves
-from pipeline.providers import embedder, expander, extractive, model, paces, reranker
+from pipeline.providers import embedder, expander, extractive, model, paces, reranker, reranker_trouble
 from pipeline.settings import Settings
 from pipeline.shelving import accounts, force, library, mirror, shelf, workspaces
 from pipeline.steps.admission import Admission
@@ -176,7 +176,7 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
     Without a server's breakers it is somebody's look at one question: that waits longer than a turn may.
     """
     search = settings.retrieval
-    patience = LEISURE if registry is None else Patience()
+    patience = LEISURE if registry is None else replace(Patience(), rerank=search.reranker_seconds)
     return Retriever(
         bases,
         candidates=search.candidates,
@@ -185,7 +185,7 @@ def retriever(settings: Settings, bases: Knowledge, registry: Breakers | None = 
         reranker=reranker(settings),
         cache=_cache(settings),
         breakers=registry,
-        patience=replace(patience, rerank=search.reranker_seconds),
+        patience=patience,
     )
 
 
@@ -321,6 +321,8 @@ def check(settings: Settings) -> None:
     """Look at what the settings name, before anything starts; raises ConfigurationError."""
     _writable(settings.data_dir)
     problems = _prompt_problems(library(settings), settings)
+    if (trouble := reranker_trouble(settings)) is not None:
+        problems.append(trouble)
     if problems:
         raise ConfigurationError(problems)
 

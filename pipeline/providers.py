@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from pipeline.configuration.sections import RERANKERS
+from pipeline.configuration.sections import OWN_RERANKERS, RERANKERS
+from pipeline.context.pairs import PairReranker
 from pipeline.context.reranker import EmbeddedReranker, Remote, Reranker
 from pipeline.databases.redis_server import RedisServer, rest
 from pipeline.errors import ConfigurationError
 from pipeline.extractive.extractive import Extractive
-from pipeline.knowledge.cross_encoder import CrossEncoder
+from pipeline.knowledge.cross_encoder import PASSAGE, CrossEncoder
 from pipeline.knowledge.embedding import Embedder, MiniLM, RememberedVectors
 from pipeline.knowledge.expansion import Expander
 from pipeline.knowledge.remote import RemoteEmbedder
@@ -111,11 +112,18 @@ def _vectors(settings: Settings, base_url: str | None) -> SharedVectors | None:
 
 def reranker(settings: Settings) -> Reranker:
     """Return the reranker the settings name."""
-    protocol, _, label = settings.retrieval.reranker.partition(":")
-    if protocol == "embedded":
-        return EmbeddedReranker()
+    name = settings.retrieval.reranker
+    if name in OWN_RERANKERS:
+        return PairReranker(CrossEncoder(PASSAGE)) if name == "cross_encoder" else EmbeddedReranker()
+    protocol, _, label = name.partition(":")
     key = os.environ.get(RERANKERS[protocol] or "", "")
     return Remote(protocol, label, address=settings.retrieval.reranker_url, api_key=key)
+
+
+def reranker_trouble(settings: Settings) -> str | None:
+    """Say in one line why the reranker the settings name cannot work here; None when it can."""
+    trouble = CrossEncoder().trouble if settings.retrieval.reranker == "cross_encoder" else None
+    return trouble and f"retrieval.reranker: cross_encoder cannot be used: {trouble}"
 
 
 def workers(place: str) -> Workers:

@@ -24,6 +24,7 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\
 _DATABASE = re.compile(r"db://[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # of LanceDB's own service
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 PROVIDERS = ("openai", "anthropic", "local")
+OWN_RERANKERS = ("embedded", "cross_encoder")
 RERANKERS = {  # with the variable that holds the key, when they want one
     "cohere": "COHERE_API_KEY",
     "jina": "JINA_API_KEY",
@@ -182,10 +183,10 @@ class Retrieval(Section):
     @classmethod
     def _reranks(cls, value: str) -> str:
         provider, _, model = value.partition(":")
-        if value != "embedded" and not (provider in RERANKERS and model):
+        if value not in OWN_RERANKERS and not (provider in RERANKERS and model):
             raise ValueError(
-                f"{value!r} is unknown; use embedded, cohere:<model>, jina:<model>, voyage:<model>,"
-                " local:<model> or tei:<model>"
+                f"{value!r} is unknown; use embedded, cross_encoder, cohere:<model>, jina:<model>,"
+                " voyage:<model>, local:<model> or tei:<model>"
             )
         return value
 

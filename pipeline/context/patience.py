@@ -17,11 +17,11 @@ class Patience:
 
     embed: float = 5.0
     search: float = 5.0
-    rerank: float = 0.8  # of a remote one; then the embedded order stands
+    rerank: float = 0.8  # of any but the embedded one; then the embedded order stands
     open: float = 20.0  # the first turn after a start loads the whole table
 
 
-LEISURE = Patience(embed=120.0, search=120.0, open=300.0)  # who asks by hand waits for a busy machine
+LEISURE = Patience(embed=120.0, search=120.0, rerank=120.0, open=300.0)  # by hand one waits
 
 
 class SearchBreakers:

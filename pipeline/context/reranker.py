@@ -33,6 +33,10 @@ class RerankError(AnswerdeckError):
     """A reranker failed or gave scores that cannot be used; the embedded order stands."""
 
 
+class CrowdError(RerankError):
+    """Other questions are read already, which says nothing about the reranker's health."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """What a reranker may look at; all arrays run along `rows`.

@@ -27,9 +27,9 @@ from pipeline.context.fusion import (
 )
 from pipeline.context.patience import LOCAL, Patience, SearchBreakers
 from pipeline.context.rerank import beginning, capped, coded, introduced
-from pipeline.context.reranker import Candidates, EmbeddedReranker, Reranker, RerankError
+from pipeline.context.reranker import Candidates, CrowdError, EmbeddedReranker, Reranker, RerankError
 from pipeline.context.widen import widen
-from pipeline.errors import KnowledgeError
+from pipeline.errors import AnswerdeckError, KnowledgeError
 from pipeline.knowledge.beside import OWN, Beside
 from pipeline.knowledge.embedding import EmbedError, checked
 from pipeline.knowledge.found import Retrieved, RetrievedChunk, Vector
@@ -97,7 +97,7 @@ class Retriever:
         self._cache = cache
         self._reranker = reranker
         rests = self._breakers.get(f"reranker {reranker.name}", LOCAL)
-        self._reranking = Guarded(rests, patience.rerank, RerankError)
+        self._reranking = Guarded(rests, patience.rerank, RerankError, _is_crowd)
         self._guards: dict[str, SearchBreakers] = {}
         self._candidates = candidates
         self._passages = passages
@@ -378,6 +378,11 @@ async def _by_text(search: Search) -> Scores | None:
     except KnowledgeError as error:
         log.warning("the query is searched by vector only: %s", error)
         return None
+
+
+def _is_crowd(error: AnswerdeckError) -> bool:
+    """Say whether a question was turned away since others are read, which is no failure."""
+    return isinstance(error, CrowdError)
 
 
 def _between(vector: Vector, other: Vector) -> Vector:

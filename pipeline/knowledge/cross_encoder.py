@@ -26,15 +26,20 @@ WEIGHTS = WeightsFile(
 )
 QUESTION = 64  # word pieces of a question that are read
 TEXT = 128  # and of a text
+PASSAGE = 256  # and of a passage, which has 145 in the median of mtrag_cloud
 REMEMBERED = 4096  # pairs whose scores are kept
 
 Scores = NDArray[np.float64]
 
 
 class CrossEncoder:
-    """Scores of pairs; the file is read at the first one, and scores of late pairs are remembered."""
+    """Scores of pairs; the file is read at the first one, and scores of late pairs are remembered.
 
-    def __init__(self) -> None:
+    Of a text `most` word pieces are read.
+    """
+
+    def __init__(self, most: int = TEXT) -> None:
+        self._most = most
         self._remembered: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._lock = Lock()
 
@@ -61,7 +66,7 @@ class CrossEncoder:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
-        score = _read(query, pieces(sendable(text))[0][:TEXT])
+        score = _read(query, pieces(sendable(text))[0][: self._most])
         with self._lock:
             self._remembered[key] = score
             if len(self._remembered) > REMEMBERED:
