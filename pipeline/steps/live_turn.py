@@ -122,7 +122,8 @@ class LiveTurn:
         """End a turn whose documents cannot be searched; return what its user reads."""
         log.warning("turn %s: %s", self.turn_id, error)
         self.end("degraded", error.error_class)
-        return self.tell(notices.NO_KNOWLEDGE)
+        nothing_there = error.error_class == "store_missing" and self.question.kb is None
+        return self.tell(notices.EMPTY if nothing_there else notices.NO_KNOWLEDGE)
 
     def aside(self, route: str, text: str) -> Iterator[Event]:
         """End a turn that needs no documents and yield what its user reads."""

@@ -185,7 +185,7 @@ async def test_a_missing_knowledge_base_does_not_stop_the_chat() -> None:
     answer, _ = await ask(pipeline, LID)
     assert isinstance(answer, Answer)
     assert answer.outcome in ("degraded", "no_context")
-    assert answer.answer in (notices.NO_KNOWLEDGE, notices.EMPTY)
+    assert answer.answer == notices.EMPTY  # to ask again in a moment would not help
     assert recorded(pipeline, answer.turn_id).turn.outcome == answer.outcome
 
 
