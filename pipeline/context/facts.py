@@ -15,7 +15,11 @@ RECALLED = 5  # facts that go into one prompt
 EMENDABLE = 2  # turns back in the conversation that a correction may mean
 PER_USER = 100  # the oldest go first
 
-_FORGET = re.compile(r"\s*(?:please )?forget (?:that |about )?(.+?)\W*", re.IGNORECASE)
+_FORGET = re.compile(
+    r"\s*(?:(?:please|can you|could you|you can|you may) )*(?:forget|don't remember|do not remember)"
+    r" (?:that |about |what i (?:said|told you|wrote)(?: you)?(?: about| of)? )?(.+?)\W*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,23 @@ def test_a_later_statement_replaces_and_nobody_sees_anothers(tmp_path: Path) -> 
     assert memory.facts("ada") == [] and memory.facts("eve") == [theirs]
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "Forget my region",
+        "please forget what I said about my region.",
+        "Could you forget that my region is the north?",
+        "don't remember my region",
+        "Forget everything you know about me",
+    ],
+)
+def test_a_fact_is_forgotten_in_several_words(tmp_path: Path, wish: str) -> None:
+    memory = Memory(tmp_path / "c.sqlite")
+    for text in ("My region is the north.", wish):
+        memory.digest("ada", text, done("c1"))
+    assert memory.facts("ada") == []
+
+
 def test_what_is_deleted_or_erased_takes_facts_and_summary_along(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "c.sqlite", turns=1)
     for conversation, owned in (("c1", "scanner"), ("c2", "printer")):
