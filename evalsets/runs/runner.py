@@ -20,7 +20,7 @@ from traces.records import RunSettings
 
 __all__ = ["Askable", "Plan", "Progress", "Variant", "VariantSide", "run", "run_together"]
 
-IN_PROCESS, REMOTE = 1, 8  # turns at a time: of a model that computes here, of one that is awaited
+IN_PROCESS, REMOTE = 1, 8  # turns at a time: of what computes here, model or reranker, and of what is awaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ async def run_together(
     evalset = evalset.some(plan.limit, plan.seed)
     pipelines = [side.pipeline or pipeline for side in sides]
     variants = [side.variant.pinned(its) for side, its in zip(sides, pipelines, strict=True)]
-    here = any(variant.model in (None, "extractive") for variant in variants)
+    here = any(variant.model in (None, "extractive") for variant in variants) or any(map(_reads, sides))
     width = plan.concurrency or (IN_PROCESS if here else REMOTE)
     settings = replace(plan.settings, limit=plan.limit, concurrency=width, repetitions=plan.repetitions)
     if len(sides) > 1:
@@ -151,6 +151,11 @@ def _shaped(settings: RunSettings, side: VariantSide) -> RunSettings:
         "trial": f"retrieval {tried}" if tried else None,
     }
     return replace(settings, **{key: value for key, value in own.items() if value is not None})
+
+
+def _reads(side: VariantSide) -> bool:
+    """Tell whether a reranker reads on this machine, which it does for few questions at a time."""
+    return side.search is not None and side.search.get("reranker") == "cross_encoder"
 
 
 def _summed(progress: Progress | None, count: int) -> list[Progress | None]:

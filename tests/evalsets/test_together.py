@@ -51,6 +51,18 @@ async def test_each_case_is_asked_of_all_variants_in_an_order_of_chance(stage: S
         assert runs.run(ledger, again[0].run_id).settings.order == settings[0].order
 
 
+@pytest.mark.parametrize(("reranker", "width"), [("cross_encoder", 1), ("embedded", 8)])
+async def test_what_a_reranker_reads_on_this_machine_is_asked_one_by_one(
+    stage: Stage, reranker: str, width: int
+) -> None:
+    sides = [TWO[0], replace(TWO[1], search={"reranker": reranker})]
+    outcomes = await runner.run_together(make_set(2), sides, stage.pipeline, kb="k")
+    stage.store.drain()
+    with stage.store.read() as ledger:
+        widths = [runs.run(ledger, outcome.run_id).settings.concurrency for outcome in outcomes]
+    assert widths == [width, width]
+
+
 async def test_times_of_one_session_are_compared_and_others_are_not(stage: Stage) -> None:
     a, b = await runner.run_together(make_set(12), TWO, stage.pipeline, Plan(concurrency=1), kb="k")
     alone = await runner.run(make_set(12), TWO[1].variant, stage.pipeline, kb="k")
