@@ -41,6 +41,7 @@ _DOCUMENTS = re.compile(
     rf" (?:\w+ ){{0,2}}?{_PLACES}",
     re.IGNORECASE,
 )
+_SIGNS = ("no", "n't", "n’t", "unable", "lack", "insufficient")  # each of these patterns asks for one
 _CASE = re.compile(r"\W*(?:if|when|whenever|unless|until|where|because)\b", re.IGNORECASE)
 _LEAD = re.compile(rf"\W*(?:based on|according to|given|from|in) (?:\w+ ){{0,2}}?{_PLACES}", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”")
@@ -91,4 +92,7 @@ def unknowing(sentence: str) -> bool:
 
 
 def _denies(text: str) -> bool:
+    lower = text.lower()
+    if not any(sign in lower for sign in _SIGNS):
+        return False
     return bool(_PERSON.search(text)) or bool(_DOCUMENTS.search(text) and not _CASE.match(text))
