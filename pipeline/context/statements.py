@@ -235,10 +235,12 @@ def corrected(question: str, slot: str, text: str) -> str | None:
 
 def _lasting(text: str, secretive: bool) -> str | None:
     """Return the slot of a sentence that states a lasting fact, or None."""
+    if text.endswith("?") or len(text) > LONGEST:
+        return None
     bare = _QUOTED.sub(" quoted ", text).replace("’", "'")
     order = _ORDER.match(bare, _begin(bare))
     inner = bare[order.end() :] if order else bare[_begin(bare) :]
-    if len(text) > LONGEST or _refused(text) or _FRAMED.match(inner) or redact(text) != text:
+    if _refused(text) or _FRAMED.match(inner) or redact(text) != text:
         return None
     slot = _slot(inner) or _later(inner)
     if slot is not None or order is None or secretive or _TROUBLE.search(inner) or _ASKING.match(inner):
