@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numpy as np
-
 from pipeline.context.condenser import split
+from pipeline.extractive.answerability import odds, strength
 from pipeline.extractive.compare import aspects_of, named_in, sides_of, tells
 from pipeline.extractive.composing import is_task
 from pipeline.extractive.evidence import WEIGHTS, read
@@ -32,7 +30,6 @@ LONG = 60  # words of a segment from which on it is told alone
 READ = 32  # segments that are read beside the question, the likeliest by their words
 _TASK = re.compile(r"\W*To (?P<verb>[a-z]+)\b[^.]*,")  # how a sentence begins that says how something is done
 YES_NO = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
-CERTAIN = 1e-4  # least distance of a probability from 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +135,15 @@ def crossed(question: str, retrieved: Retrieved, encoder: CrossEncoder) -> Cross
         Ranked(segment, _score(segment, height, task), height)
         for segment, height in zip(likely, scores.tolist(), strict=True)
     ]
+    best = max(ranked, key=lambda r: r.crossed)
+    whole = strength(reading, best.segment, best.crossed, encoder)
     ranked.sort(key=lambda r: (r.segment.contrary, -r.score))
-    strength = _weights("strength_crossed")
-    best = float(scores.max())
-    total = strength["bias"] + strength["strength"] * odds(reading.strength)
-    total += strength["crossed"] * best + strength["ahead"] * (best - float(np.median(scores)))
-    return Crossed(replace(reading, strength=max(1 / (1 + math.exp(-total)), reading.least)), tuple(ranked))
+    return Crossed(replace(reading, strength=whole), tuple(ranked))
 
 
 def _score(segment: Segment, height: float, task: bool) -> float:
     """Return what orders a segment: the cross-encoder's score, its words, and steps when a task is asked."""
-    weights = _weights("segment")
+    weights = _weights()
     score = weights["crossed"] * height + weights["probability"] * odds(segment.probability)
     return score + weights["steps"] * stepped(segment, task=task)
 
@@ -204,12 +199,6 @@ def _begun(prose: Sequence[Sentence]) -> list[Sentence]:
     return [second, *prose[2:]]
 
 
-def odds(probability: float) -> float:
-    """Return the log odds of a probability, no nearer to 0 or 1 than CERTAIN."""
-    inner = min(max(probability, CERTAIN), 1 - CERTAIN)
-    return math.log(inner / (1 - inner))
-
-
 @cache
-def _weights(name: str) -> dict[str, float]:
-    return json.loads(WEIGHTS.read_text(encoding="utf-8"))[name]
+def _weights() -> dict[str, float]:
+    return json.loads(WEIGHTS.read_text(encoding="utf-8"))["segment"]
