@@ -27,10 +27,11 @@ _SIDES = (
 _SIDE_PATTERNS = [re.compile(pattern, re.IGNORECASE) for pattern in _SIDES]
 _MOST = re.compile(
     r"\b(?:which|what|who)\b.*\b(?P<s>most|highest|largest|biggest|longest|heaviest|tallest|oldest|fastest|greatest"
-    r"|least|fewest|lowest|smallest|cheapest|shortest|lightest|slowest|dearest)\b",
+    r"|warmest|hottest|newest|widest|deepest|least|fewest|lowest|smallest|cheapest|shortest|lightest|slowest"
+    r"|dearest|coldest)\b",
     re.IGNORECASE,
 )
-_SMALL = frozenset({"least", "fewest", "lowest", "smallest", "cheapest", "shortest", "lightest", "slowest"})
+_SMALL = frozenset("least fewest lowest smallest cheapest shortest lightest slowest coldest".split())  # noqa: SIM905
 _DATED = frozenset(map(stem, ("built", "since", "founded", "opened")))  # by a year: the oldest has the least
 _ALL = re.compile(r"^\W*which (?P<head>\w+s)\b(?! (?:do|should|can|must|did) (?:i|we|you)\b)", re.IGNORECASE)
 _MEANT = {  # what a comparing word asks about
@@ -41,20 +42,27 @@ _MEANT = {  # what a comparing word asks about
     "heavi": "weigh weighs weight",
     "heav": "weigh weighs weight",
     "light": "weigh weighs weight",
-    "larg": "size seats holds capacity area",
-    "big": "size seats holds capacity area",
-    "bigg": "size seats holds capacity area",
-    "small": "size seats holds capacity area",
+    "larg": "size seats holds capacity area volume",
+    "big": "size seats holds capacity area volume",
+    "bigg": "size seats holds capacity area volume",
+    "small": "size seats holds capacity area volume",
     "long": "long length takes lasts",
     "short": "long length takes lasts",
     "fast": "speed takes fast",
     "slow": "speed takes slow",
     "old": "old age since built",
     "tall": "tall height high",
+    "warm": "temperature heat",
+    "hott": "temperature heat",
+    "cold": "temperature",
+    "new": "built since year",
+    "wid": "wide width",
+    "deep": "depth",
 }
 _LETTER = re.compile(r"\b[^\W\d_]{2,}:? ([A-HJ-Z])(?![\w'’.&+-])")
+_HEADS = re.compile(r"(?:^|; )([^:;]+):")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
-_AMOUNT = re.compile(r"(?<![\w.,-])\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\w)")  # no address, version or name
+_AMOUNT = re.compile(r"(?<![\w.,-])-?\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\w)")  # no address, version or name
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _DEFINES = re.compile(
     r"^(?P<subject>(?:[^\s.;:]+ ){1,4}?)"
@@ -79,8 +87,18 @@ def gathered(question: str, reading: Reading) -> list[Sentence] | None:
         return _both(question, reading, two)
     most = _MOST.search(question)
     if most is not None or _ALL.match(question):
-        return _every(question, reading, most["s"].lower() if most else None)
+        return _every(question, reading, most["s"].lower() if most else None) or _table(reading, most)
     return None
+
+
+def _table(reading: Reading, most: re.Match[str] | None) -> list[Sentence] | None:
+    """Return all rows like the likeliest, when the most is asked for of what no column is known to tell."""
+    best = max(reading.sentences, key=lambda s: s.probability, default=None)
+    if most is None or best is None or not _row(best.text):
+        return None
+    heads = _HEADS.findall(best.text)
+    rows = [s for s in reading.sentences if _row(s.text) and _HEADS.findall(s.text) == heads]
+    return rows[:LISTED] if len(rows) > 1 else None
 
 
 def both_told(question: str, reading: Reading) -> bool:
@@ -210,6 +228,8 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
         one_of_them = subject if subject & things else None  # a page may tell of several, one after the other
         best.setdefault(sentence.text if _row(sentence.text) else (document, one_of_them), sentence)
     chosen = list(best.values())[:LISTED]
+    rows = [sentence for sentence in chosen if _row(sentence.text)]
+    chosen = rows if superlative is not None and 2 * len(rows) > len(chosen) else chosen
     if len(chosen) < 2:
         return None
     if superlative is not None:
@@ -220,6 +240,8 @@ def _every(question: str, reading: Reading, superlative: str | None) -> list[Sen
 
 def tells(sentence: Sentence, question: str) -> bool:
     """Tell whether a sentence has every word that is asked of each of several things."""
+    if _MOST.search(question) and _row(sentence.text):
+        return True
     plain = _content(question) - _named(question)
     meant = _asked(question) - _content(question)
     if not plain and not meant:

@@ -21,7 +21,7 @@ from pipeline.extractive.wording import flat
 from pipeline.extractive.writing import written
 from pipeline.knowledge.cross_encoder import CrossEncoder
 from pipeline.knowledge.found import Retrieved
-from pipeline.text.sentences import stem, words
+from pipeline.text.sentences import stem, tokens, words
 
 BOTH = 1.0  # how much worse than the best a segment may be that has both of two things compared
 NEAR = 1.0  # and one that belongs to a list of things
@@ -29,6 +29,7 @@ BESIDE = 2.0  # and one that stands beside it and is told with it
 LONG = 60  # words of a segment from which on it is told alone
 READ = 32  # segments that are read beside the question, the likeliest by their words
 _TASK = re.compile(r"\W*To (?P<verb>[a-z]+)\b[^.]*,")  # how a sentence begins that says how something is done
+_SIDES = frozenset({"before", "after"})
 YES_NO = re.compile(r"(?:yes|no)\b", re.IGNORECASE)
 
 
@@ -177,10 +178,11 @@ def _fitting(segment: Segment, question: str) -> tuple[Sentence, ...]:
     """
     if segment.entry:
         return segment.sentences
-    acts = {id(s): act for s in segment.sentences if (act := _TASK.match(s.text))}
+    acts = _acts(segment)
     stems = set(words(question))
-    others = {place for place, act in acts.items() if stem(act["verb"].lower()) not in stems}
-    others = others if len(others) < len(acts) else set()
+    others = {place for place, verb in acts.items() if verb not in stems}
+    others = others if len(others) < len(acts) else set[int]()
+    others |= _other_side(question, segment.sentences)
     fitting: list[Sentence] = []
     left = False
     for sentence in segment.sentences:
@@ -189,6 +191,26 @@ def _fitting(segment: Segment, question: str) -> tuple[Sentence, ...]:
         if not left:
             fitting.append(sentence)
     return tuple(fitting) or segment.sentences
+
+
+def _acts(segment: Segment) -> dict[int, str]:
+    """Return what the sentences that say how something is done ("To order a menu, …") do, by their ids."""
+    acts = ((s, _TASK.match(s.text)) for s in segment.sentences)
+    return {id(s): stem(act["verb"].lower()) for s, act in acts if act}
+
+
+def tells_how(segment: Segment, question: str) -> bool:
+    """Tell whether a paragraph says by itself how the task asked for is done, or what before or after it."""
+    acts = _acts(segment).values()
+    return not set(words(question)).isdisjoint(acts) or bool(_other_side(question, segment.sentences))
+
+
+def _other_side(question: str, sentences: Sequence[Sentence]) -> set[int]:
+    """Return the ids of the sentences about after when before is asked for, or the other way, if one fits."""
+    sought, *sides = (set(tokens(text)) & _SIDES for text in (question, *(s.text for s in sentences)))
+    if len(sought) != 1 or sought not in sides:
+        return set()
+    return {id(s) for s, side in zip(sentences, sides, strict=True) if len(side) == 1 and side != sought}
 
 
 def _begun(prose: Sequence[Sentence]) -> list[Sentence]:

@@ -13,7 +13,7 @@ from pipeline.citations import MARKER
 from pipeline.context.condenser import split
 from pipeline.extractive.compare import both_told, gathered
 from pipeline.extractive.composing import TASK, compose, listed
-from pipeline.extractive.crossing import Crossed, crossed, pieces_of
+from pipeline.extractive.crossing import Crossed, crossed, pieces_of, tells_how
 from pipeline.extractive.double import halves
 from pipeline.extractive.evidence import ABSTAIN_BELOW, read, texts_read
 from pipeline.extractive.exact import numbered
@@ -162,7 +162,7 @@ def _unrepeated(prompt: Prompt, own: str, whole: Crossed, sides: Sequence[Segmen
 def _alone(question: str, segment: Segment, whole: Crossed) -> list[str]:
     """Return a segment as the answer; to a task, of a page with steps, what it says outside its questions."""
     task = kind(question) == "how" or TASK.search(question)
-    if task and not (segment.entry or segment.steps):
+    if task and not (segment.entry or segment.steps or tells_how(segment, whole.reading.spelt)):
         page = whole.page(segment)
         if any(step_number(sentence) for sentence in page.sentences):
             return compose(question, page)

@@ -223,6 +223,15 @@ TASKS: list[Case] = [  # of MENUS, likewise
     ("How do I order a menu?", "white box", "grey box"),
     ("How do I order a menu and how do I cancel it?", "white box&grey box", ""),
 ]
+SAMPLES = {
+    "samples.md": "# Samples\n\nBefore thawing, label the tube. After thawing, keep it on ice.\n\n"
+    "To thaw a sample, use the bath.\n\n## Defrost the freezer\n\n1. Pull the plug.\n2. Wipe it dry.\n",
+}
+THAWED: list[Case] = [
+    ("What do I do before thawing?", "label the tube", "on ice|plug"),
+    ("What do I do after thawing?", "on ice", "label the tube|plug"),
+    ("How do I thaw a sample?", "bath", "plug"),
+]
 OF_THE_FIELD: dict[str, list[Case]] = {
     "codes": [
         ("What does F-2031 mean?", "fan", "lid|coin|link"),
@@ -286,7 +295,7 @@ async def wrong(shelves: Iterable[tuple[list[Path], list[Case]]]) -> list[str]:
 
 async def test_an_answer_is_about_what_was_asked(crossing: bool, tmp_path: Path) -> None:
     shelves: list[tuple[list[Path], list[Case]]] = []
-    sisters = [*SISTERS, (PASSES, READ_BESIDE), (MENUS, TASKS)] if crossing else SISTERS
+    sisters = [*SISTERS, (PASSES, READ_BESIDE), (MENUS, TASKS), (SAMPLES, THAWED)] if crossing else SISTERS
     for number, (documents, cases) in enumerate(sisters):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -127,6 +127,7 @@ def test_the_most_of_a_thing_is_found_by_a_word_with_a_hyphen() -> None:
         ("Which scooter is the lightest?", "Zephyr Ajax Hera"),
         ("Which scooter has the most range?", "Ajax Zephyr Hera"),
         ("Which scooter is the oldest?", "Hera Ajax Zephyr"),
+        ("Which scooter is the cheapest?", "Ajax Hera Zephyr"),  # no column says it: all of them
     ],
 )
 def test_the_most_of_a_column_is_read_after_its_head(question: str, order: str) -> None:
