@@ -32,7 +32,7 @@ _MOST = re.compile(
     re.IGNORECASE,
 )
 _SMALL = frozenset("least fewest lowest smallest cheapest shortest lightest slowest coldest".split())  # noqa: SIM905
-_DATED = frozenset(map(stem, ("built", "since", "founded", "opened")))  # by a year: the oldest has the least
+_DATED = frozenset(map(stem, ("built", "since", "born", "founded", "opened")))  # by a year: the oldest has the least
 _ALL = re.compile(r"^\W*which (?P<head>\w+s)\b(?! (?:do|should|can|must|did) (?:i|we|you)\b)", re.IGNORECASE)
 _MEANT = {  # what a comparing word asks about
     "cheap": "cost costs price fee fees pay charge",
@@ -50,7 +50,7 @@ _MEANT = {  # what a comparing word asks about
     "short": "long length takes lasts",
     "fast": "speed takes fast",
     "slow": "speed takes slow",
-    "old": "old age since built",
+    "old": "old age since built born founded opened",
     "tall": "tall height high",
     "warm": "temperature heat",
     "hott": "temperature heat",
@@ -101,12 +101,21 @@ def _table(reading: Reading, most: re.Match[str] | None) -> list[Sentence] | Non
     return rows[:LISTED] if len(rows) > 1 else None
 
 
-def both_told(question: str, reading: Reading) -> bool:
-    """Tell whether each of two things compared has a sentence with a word of what is asked about them."""
-    two = sides_of(question)
-    if two is None or not (aspects := aspects_of(question, two)):
+def each_told(question: str, reading: Reading) -> bool:
+    """Tell whether what is asked about several things is told of each of them.
+
+    That is of both when two are compared, and in a column of every row when the most is asked for.
+    """
+    most, two = _MOST.search(question), sides_of(question)
+    if most is not None and two is None:
+        rows = _every(question, reading, most["s"].lower()) or []
+        return bool(rows) and all(_row(row.text) for row in rows)
+    if two is None:
         return False
+    aspects = aspects_of(question, two)
     sides = [_side(reading, near, other, aspects) for near, other in (two, two[::-1])]
+    if not aspects:
+        return all(any(_row(sentence.text) for sentence in side) for side in sides)
     return all(any(aspects & sentence.stems for sentence in side) for side in sides)
 
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 
 from pipeline.citations import MARKER
 from pipeline.context.condenser import split
-from pipeline.extractive.compare import both_told, gathered
+from pipeline.extractive.compare import each_told, gathered
 from pipeline.extractive.composing import TASK, compose, listed
 from pipeline.extractive.crossing import Crossed, crossed, pieces_of, tells_how
 from pipeline.extractive.double import halves
@@ -39,7 +39,7 @@ HOW_TITLE = 0.5  # share of the question's words beyond which a page with steps 
 SHORT = 2  # sentences of each of two pages when none is sure to be meant
 AGREED = 0.8  # share of the words of the shorter of two answers, for both to say the same
 REPEATED = 0.4  # share of the answer before from which on a part of it is that answer again
-COMPARED = 0.2  # least strength for an answer that has both of two things compared
+COMPARED = 0.2  # least strength for an answer that tells what is asked of each of several things
 WAITING = 4  # answers that are chosen or wait to be, from which on another goes by words alone
 CROSSED = "cross-encoder"  # how an answer was chosen, as its turn records it
 BUSY = f"{WAITING} answers waited for the cross-encoder"
@@ -122,12 +122,12 @@ def _pieces(prompt: Prompt, reader: Callable[[str, Retrieved], Crossed]) -> list
         return both
     whole = reader(prompt.question, prompt.retrieved)
     reading = whole.reading
-    weak = reading.strength < ABSTAIN_BELOW and not (reading.strength >= COMPARED and both_told(own, reading))
-    if weak or not reading.sentences:
+    of_each = each_told(own, reading)
+    if reading.strength < (COMPARED if of_each else ABSTAIN_BELOW) or not reading.sentences:
         return []
     sides = whole.sides(own)
     several = gathered(own, reading) if not sides else None
-    if several is not None and whole.ranked and several:
+    if several and whole.ranked and not of_each:
         several = near if len(near := whole.near(several, own)) > 1 else None
     if several is not None:
         return listed(several, reading) if several else []

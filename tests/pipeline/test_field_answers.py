@@ -212,6 +212,20 @@ SISTERS.append(
         ],
     )
 )
+GOATS = {
+    "goats.csv": "Goat,Born,Milk,Stable\nLotte,2019,3.1 l,north\nMimi,2021,2.4 l,south\nBella,2017,3.8 l,north\n",
+    "rules.md": "# Goats\n\nGoats eat hay. Do not feed bread.\n\nTo milk a goat, wash the udder first.\n",
+}
+SISTERS.append(
+    (
+        GOATS,
+        [
+            ("which goat gives the most milk", "- Goat: Bella", "udder"),
+            ("Which goat is the oldest?", "- Goat: Bella", ""),
+            ("Lotte or Mimi?", "3.1&2.4", "3.8"),
+        ],
+    )
+)
 READ_BESIDE: list[Case] = [  # of PASSES, where the words alone are too few
     ("Which passes cost something?", "12&95&140", ""),
     ("How do I unlock the bicycle?", "turn the key left", "lever|clicks"),
