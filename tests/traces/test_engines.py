@@ -183,6 +183,7 @@ QUESTIONS: dict[str, Ask] = {
     "persons.turns": lambda ledger, k: sorted(persons.turns(ledger, k.user_id), key=str),
     "persons.cases": lambda ledger, _: sorted(persons.cases(ledger), key=str),
     "persons.asked_again": lambda ledger, k: sorted(persons.asked_again(ledger, k.case_ids, ["How?"])),
+    "persons.shared": lambda ledger, _: persons.shared(ledger, "nobody", [], ["the key", "a lock"]),
     "persons.left": lambda ledger, k: [
         persons.left(ledger, table, k.user_id, k.turn_ids, k.case_ids) for table in persons.LEFT
     ],
