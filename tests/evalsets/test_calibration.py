@@ -109,7 +109,7 @@ def test_a_judge_below_the_floor_may_not_decide(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("everyday", 50), ("walkup", 125), ("newcomer", 82), ("visitor", 143)]
+    ("name", "count"), [("everyday", 50), ("walkup", 125), ("newcomer", 82), ("visitor", 234)]
 )
 def test_the_graded_answers_are_those_of_their_evalset(name: str, count: int) -> None:
     path = labelled.SHIPPED / name / "labels.jsonl"
