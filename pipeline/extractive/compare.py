@@ -32,7 +32,7 @@ _MOST = re.compile(
     re.IGNORECASE,
 )
 _SMALL = frozenset("least fewest lowest smallest cheapest shortest lightest slowest coldest".split())  # noqa: SIM905
-_DATED = frozenset(map(stem, ("built", "since", "born", "founded", "opened")))  # by a year: the oldest has the least
+_DATED = frozenset(map(stem, ("built", "since", "born", "founded", "opened")))  # by a year: old has the least
 _ALL = re.compile(r"^\W*which (?P<head>\w+s)\b(?! (?:do|should|can|must|did) (?:i|we|you)\b)", re.IGNORECASE)
 _MEANT = {  # what a comparing word asks about
     "cheap": "cost costs price fee fees pay charge",

@@ -213,7 +213,8 @@ SISTERS.append(
     )
 )
 GOATS = {
-    "goats.csv": "Goat,Born,Milk,Stable\nLotte,2019,3.1 l,north\nMimi,2021,2.4 l,south\nBella,2017,3.8 l,north\n",
+    "goats.csv": "Goat,Born,Milk,Stable\nLotte,2019,3.1 l,north\nMimi,2021,2.4 l,south\n"
+    "Bella,2017,3.8 l,north\n",
     "rules.md": "# Goats\n\nGoats eat hay. Do not feed bread.\n\nTo milk a goat, wash the udder first.\n",
 }
 SISTERS.append(
