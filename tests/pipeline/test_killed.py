@@ -14,6 +14,7 @@ import pytest
 from traces.store import Store
 
 
+@pytest.mark.timeout(400)  # 100 kills take 95 s on two quiet cores
 @pytest.mark.parametrize("kills", [5, *(pytest.param(kills, marks=pytest.mark.slow) for kills in (20, 100))])
 def test_no_turn_is_lost_or_doubled(tmp_path: Path, kills: int) -> None:
     data = tmp_path / "data"
