@@ -41,11 +41,7 @@ MOST_READ = 2_000  # and when their words are suspicious; a run of READ without 
 NEARLY = 0.2  # probability that is suspicious: by words alone, or of what a hasty text means
 APART = 0.5  # log odds under the line, at which no sentence bears out what the whole seems to be
 EMBED_SECONDS = 3.0  # after which the words must do
-UNREAD = (
-    "ru",
-    "uk",
-    "el",
-)  # folded to Latin letters like theirs, so that no word of them is read
+UNREAD = ("ru", "uk", "el")  # folded to Latin letters that look alike, so that no word of theirs is read
 HISTORY = 12  # messages before the question that are looked at, the newest
 
 
