@@ -48,6 +48,7 @@ class Recollection:
 
     summary: str | None = None
     facts: tuple[Fact, ...] = ()
+    emended: bool = False  # whether the question corrects a fact stated just before
 
     def messages(self) -> tuple[Message, ...]:
         """Return it as an exchange to put before the conversation; nothing when there is nothing."""

@@ -44,6 +44,7 @@ from traces.ids import uuid7
 from traces.postgres.tables import SharedTables
 
 T = TypeVar("T")
+LAST = "g"  # stands behind every id of a turn
 WAIT_SECONDS = 1.0  # for another process that writes
 _KEEP_FACT = """
 insert into facts values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (user_id, slot) do update set
@@ -158,7 +159,10 @@ class Memory:
             self._workspace,
         )
         facts = recalled(question, self.facts(user_id))
-        return Recollection(rows[0][0] if rows else None, facts) if rows or facts else NOTHING
+        if not rows and not facts:
+            return NOTHING
+        emended = correcting(question) and bool(self._emended(user_id, question, conversation_id))
+        return Recollection(rows[0][0] if rows else None, facts, emended)
 
     def facts(self, user_id: str) -> list[Fact]:
         """Return what the user stated about themselves, the newest first."""
@@ -187,7 +191,7 @@ class Memory:
                 self.forget_facts(user_id, fact_id)
         facts = stated(question)
         if not facts and correcting(question):
-            facts = self._emended(user_id, question, answer)
+            facts = self._emended(user_id, question, answer.conversation_id, before=answer.turn_id)
         if facts:
             self._keep(user_id, facts, answer)
         self._summarise(user_id, answer.conversation_id)
@@ -197,12 +201,14 @@ class Memory:
         work = asyncio.to_thread if self._apart is None else self.ask
         await work(self.digest, user_id, question, answer)
 
-    def _emended(self, user_id: str, question: str, answer: Answer) -> list[tuple[str, str]]:
+    def _emended(
+        self, user_id: str, question: str, conversation_id: str, before: str = LAST
+    ) -> list[tuple[str, str]]:
         recent = self._rows(
             "select turn_id from exchanges where conversation_id = ? and turn_id < ?"
             " order by turn_id desc limit ?",
-            answer.conversation_id,
-            answer.turn_id,
+            conversation_id,
+            before,
             EMENDABLE,
         )
         return emended(question, self.facts(user_id), {turn_id for (turn_id,) in recent})

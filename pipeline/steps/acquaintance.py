@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline.context.facts import Fact, disowned, forgettable
-from pipeline.context.statements import corrected, correcting, stated
+from pipeline.context.statements import stated
 from pipeline.events import Message
 from pipeline.steps.live_turn import LiveTurn
 from pipeline.talk import SmallTalk, heard, reply
@@ -15,7 +15,7 @@ from traces.records import TRIALS
 
 LONGEST = 300  # characters; who writes more has something to ask
 KEEPING = "I will keep that in mind. What would you like to know?"
-FORGETTING = "I have forgotten that."
+FORGETTING = "I will forget that."
 STRANGER = "You have not told me anything about yourself yet."
 
 _OF_ME = re.compile(
@@ -51,7 +51,7 @@ def met(turn: LiveTurn, history: Sequence[Message], *, quoting: bool) -> str | N
     slots = _slots(text)
     if any(slot.startswith("answers") for slot in slots):
         return _wish(slots, history, quoting=quoting)
-    return KEEPING if slots or _emending(text, facts) else None
+    return KEEPING if slots or turn.recollection.emended else None
 
 
 def _slots(text: str) -> list[str]:
@@ -70,11 +70,6 @@ def _wish(slots: list[str], history: Sequence[Message], *, quoting: bool) -> str
     if quoting:
         return reply(SmallTalk("translate" if "answers language" in slots else "simpler", "en"), history)
     return None if history else KEEPING
-
-
-def _emending(text: str, facts: Sequence[Fact]) -> bool:
-    newest = max(facts, key=lambda fact: fact.said_at, default=None)
-    return newest is not None and correcting(text) and corrected(text, newest.slot, newest.text) is not None
 
 
 def _recital(text: str, facts: Sequence[Fact]) -> str | None:

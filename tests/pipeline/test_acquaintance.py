@@ -37,6 +37,15 @@ async def test_statements_are_kept_said_back_corrected_and_forgotten() -> None:
     await pipeline.close()
 
 
+async def test_a_correction_is_acknowledged_only_where_it_is_kept() -> None:
+    pipeline = await make_pipeline(Scripted("scripted", ["Noted [1]."]))
+    await spoken(pipeline, "My region is the north.")
+    elsewhere = await spoken(pipeline, "no, it is the south now")  # in a conversation that stated nothing
+    assert elsewhere.answer != KEEPING
+    assert "the north" in (await spoken(pipeline, "what is my region?")).answer
+    await pipeline.close()
+
+
 @pytest.mark.parametrize(
     "text",
     [
